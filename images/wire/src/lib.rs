@@ -1,0 +1,1 @@
+//! The messages that the harness and the agent exchange.
