@@ -1,0 +1,1 @@
+//! Pure: a scenario and a kernel's capabilities become a plan.

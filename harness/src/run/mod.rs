@@ -1,0 +1,1 @@
+//! Drives one plan on a machine and collects its trace.
