@@ -9,6 +9,7 @@ pub mod guest;
 pub mod ima;
 pub mod interface;
 pub mod machine;
+pub mod outcome;
 pub mod plan;
 pub mod report;
 pub mod run;
