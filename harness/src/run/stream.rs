@@ -1,42 +1,32 @@
 //! The one place where observations get their sequence number.
 
-use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
+use std::sync::mpsc::{Receiver, Sender, channel};
 use std::time::{Duration, Instant};
 
 use crate::event::{Event, Trace, What};
 
 /// Collects what all threads of a run send, in order of arrival.
 pub struct Stream {
-    sender: Option<Sender<What>>,
+    sender: Sender<What>,
     receiver: Receiver<What>,
     start: Instant,
     trace: Trace,
 }
 
-/// Why no event came.
+/// No event came in time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Quiet {
-    /// The time is over.
-    TimedOut,
-    /// Every sender is gone: nothing can come any more.
-    Ended,
-}
+pub struct Quiet;
 
 impl Stream {
     /// An empty stream whose clock starts at `start`.
     pub fn new(start: Instant) -> Stream {
         let (sender, receiver) = channel();
-        Stream { sender: Some(sender), receiver, start, trace: Trace::default() }
+        Stream { sender, receiver, start, trace: Trace::default() }
     }
 
     /// A handle for one more observer.
-    pub fn sender(&self) -> Option<Sender<What>> {
+    pub fn sender(&self) -> Sender<What> {
         self.sender.clone()
-    }
-
-    /// Gives no more handles, so that the stream ends when the observers are gone.
-    pub fn close(&mut self) {
-        self.sender = None;
     }
 
     /// Adds an observation of the run itself.
@@ -50,12 +40,15 @@ impl Stream {
     /// Waits for the next observation.
     ///
     /// # Errors
-    /// When none came in time, or none can come.
+    /// When none came in time.
     pub fn next(&mut self, patience: Duration) -> Result<&Event, Quiet> {
-        match self.receiver.recv_timeout(patience) {
-            Ok(what) => Ok(self.note(what)),
-            Err(RecvTimeoutError::Timeout) => Err(Quiet::TimedOut),
-            Err(RecvTimeoutError::Disconnected) => Err(Quiet::Ended),
+        self.receiver.recv_timeout(patience).map(|what| self.note(what)).map_err(|_| Quiet)
+    }
+
+    /// Takes what has been sent and not yet been taken.
+    pub fn drain(&mut self) {
+        while let Ok(what) = self.receiver.try_recv() {
+            self.note(what);
         }
     }
 
@@ -71,25 +64,23 @@ mod tests {
     use crate::event::Host;
 
     #[test]
-    fn numbers_have_no_gap_and_the_stream_ends_with_its_observers() {
+    fn numbers_have_no_gap_whoever_sends() {
         let mut stream = Stream::new(Instant::now());
-        let first = stream.sender().unwrap();
-        let second = first.clone();
-        stream.close();
+        let (first, second) = (stream.sender(), stream.sender());
         first.send(What::Console("one".into())).unwrap();
         second.send(What::Console("two".into())).unwrap();
-        drop((first, second));
         assert_eq!(stream.next(Duration::ZERO).unwrap().seq, 0);
-        assert_eq!(stream.next(Duration::ZERO).unwrap().seq, 1);
-        assert_eq!(stream.next(Duration::from_secs(60)).unwrap_err(), Quiet::Ended);
         stream.note(What::Host(Host::Interrupted));
-        let seqs: Vec<u64> = stream.into_trace().events.iter().map(|event| event.seq).collect();
-        assert_eq!(seqs, [0, 1, 2]);
+        first.send(What::Console("three".into())).unwrap();
+        stream.drain();
+        let events = stream.into_trace().events;
+        assert_eq!(events.iter().map(|event| event.seq).collect::<Vec<_>>(), [0, 1, 2, 3]);
+        assert_eq!(events[3].what, What::Console("three".into()));
     }
 
     #[test]
-    fn silence_is_not_an_end() {
+    fn silence_is_told() {
         let mut stream = Stream::new(Instant::now());
-        assert_eq!(stream.next(Duration::from_millis(1)).unwrap_err(), Quiet::TimedOut);
+        assert_eq!(stream.next(Duration::from_millis(1)).unwrap_err(), Quiet);
     }
 }
