@@ -6,7 +6,7 @@ use std::borrow::Cow;
 /// beside it: control characters and the bidirectional controls of Unicode Standard Annex 9. A tab becomes a blank.
 ///
 /// Line breaks are escaped too: callers show one line at a time.
-pub fn printable(text: &str) -> Cow<'_, str> {
+pub(crate) fn printable(text: &str) -> Cow<'_, str> {
     if !text.chars().any(needs_escape) {
         return Cow::Borrowed(text);
     }
@@ -22,7 +22,7 @@ pub fn printable(text: &str) -> Cow<'_, str> {
 }
 
 /// The lines of a text, each [`printable`].
-pub fn printable_lines(text: &str) -> impl Iterator<Item = Cow<'_, str>> {
+pub(crate) fn printable_lines(text: &str) -> impl Iterator<Item = Cow<'_, str>> {
     text.lines().map(printable)
 }
 

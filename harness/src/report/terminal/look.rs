@@ -9,8 +9,10 @@ use crate::outcome::Outcome;
 /// How results are drawn.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Look {
-    /// Whether lines carry colour codes.
+    /// Whether lines on stdout carry colour codes.
     pub colour: bool,
+    /// Whether errors on stderr do.
+    pub colour_on_stderr: bool,
     /// Whether live progress is drawn on stderr.
     pub progress: bool,
     /// Columns that text may be broken to; `None`: never broken, since nobody's screen is known.
@@ -19,7 +21,7 @@ pub struct Look {
 
 impl Look {
     /// For anything that is not a terminal: one line a run, no colour, nothing broken.
-    pub const PLAIN: Look = Look { colour: false, progress: false, width: None };
+    pub const PLAIN: Look = Look { colour: false, colour_on_stderr: false, progress: false, width: None };
 
     /// What this process's stdout, stderr and environment call for.
     pub fn detect() -> Look {
@@ -42,6 +44,7 @@ impl Look {
         let no_colour = variable("NO_COLOR").is_some_and(|value| !value.is_empty());
         Look {
             colour: stdout_is_terminal && capable && !no_colour,
+            colour_on_stderr: stderr_is_terminal && capable && !no_colour,
             progress: stderr_is_terminal && capable,
             width: if stdout_is_terminal { width } else { None },
         }
@@ -64,7 +67,7 @@ impl Look {
     }
 
     /// For headings.
-    pub(super) fn heading(self) -> Style {
+    pub(crate) fn heading(self) -> Style {
         self.style().bold()
     }
 
