@@ -1,1 +1,30 @@
-//! The messages that the harness and the agent exchange.
+//! The messages that the harness and the agent exchange: one program in, many frames out.
+//!
+//! The harness hands a [`Program`] over before the guest runs; the agent carries it out and only sends
+//! [`Message`]s, each in a [`frame`] with version, sequence number and checksum, the last of which is
+//! [`Message::Done`]. Neither side trusts the other's lengths.
+
+pub mod frame;
+mod message;
+mod program;
+
+pub use message::{Message, Outcome, Piece};
+pub use program::{End, Op, Program, Setup, Slot, Step, StepId, Task, TaskId};
+
+/// Version of the program and of every frame; both sides refuse any other.
+pub const VERSION: u16 = 1;
+
+/// fw_cfg item that holds the program, postcard-encoded behind a [`frame`] header of its own.
+pub const PROGRAM_ITEM: &str = "opt/imalab/program";
+
+/// Name of the virtio-serial port on which the agent sends.
+pub const PORT: &str = "imalab.0";
+
+/// Command code of the *mark*: a vendor command (bit 29 set, TPM 2.0 Library Part 2, 8.9) that no TPM
+/// implements and that the tap answers itself, after the harness has done its own commands. While it does,
+/// the kernel waits for the TPM, so nothing is extended in between: a mark is a point in TPM order.
+///
+/// The command is a 10-byte header (tag `TPM_ST_NO_SESSIONS`, size 18, this code) and a big-endian u64, the
+/// mark's number. The kernel allows commands that it does not know `TPM2_DURATION_DEFAULT`, two minutes
+/// (`drivers/char/tpm/tpm2-cmd.c`).
+pub const MARK_COMMAND: u32 = 0x2000_494d;

@@ -1,0 +1,1 @@
+//! Pure: a plan and its trace become verdicts, one file per invariant.

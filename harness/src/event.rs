@@ -1,0 +1,157 @@
+//! Everything that anybody observed, in one ordered stream.
+//!
+//! A [`Trace`] is what `run` leaves and all that `check` reads beside the plan. It is stored as JSON lines, so
+//! that a better check can judge it again years later.
+
+use imalab_wire::Message;
+use serde::{Deserialize, Serialize};
+
+use crate::ima::Bank;
+
+/// One observation.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Event {
+    /// Place in the stream, from 0, without gaps.
+    pub seq: u64,
+    /// Host nanoseconds since the machine was started (monotonic clock).
+    pub at_ns: u64,
+    /// What was seen.
+    pub what: What,
+}
+
+/// Who saw what.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum What {
+    /// The agent said so.
+    Guest(Message),
+    /// The tap saw a command and its answer.
+    Tpm(Exchange),
+    /// The serial console printed a line (lossily decoded, without its line end).
+    Console(String),
+    /// QEMU's monitor reported an event, as it came.
+    Qmp(serde_json::Value),
+    /// PCR values that the harness itself read while mark `number` held the guest.
+    Pcrs(PcrReading),
+    /// A quote that the harness itself took while mark `number` held the guest.
+    Quote(QuoteTaken),
+    /// The harness noticed or did something itself.
+    Host(Host),
+}
+
+/// One TPM command with its answer, as it crossed the tap.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Exchange {
+    /// Who sent the command.
+    pub origin: Origin,
+    /// Locality in force, 0 to 4.
+    pub locality: u8,
+    /// The raw command.
+    #[serde(with = "hex")]
+    pub command: Vec<u8>,
+    /// The raw answer that the sender got.
+    #[serde(with = "hex")]
+    pub answer: Vec<u8>,
+    /// When the command had arrived, host nanoseconds since the machine was started.
+    pub begin_ns: u64,
+    /// When the answer had been passed on.
+    pub end_ns: u64,
+}
+
+/// Who sent a TPM command.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Origin {
+    /// The guest, through QEMU.
+    Guest,
+    /// The harness, through the tap's port.
+    Harness,
+    /// The guest, but the tap answered and the TPM never saw it: a mark.
+    Mark,
+}
+
+/// PCR 10 of every active bank at a mark.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PcrReading {
+    /// The mark.
+    pub mark: u64,
+    /// `pcrUpdateCounter` of the reading.
+    pub update_counter: u32,
+    /// A value for each active bank.
+    pub values: Vec<PcrValue>,
+}
+
+/// One PCR value.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PcrValue {
+    /// Bank it was read from.
+    pub bank: Bank,
+    /// Digest, of the bank's size.
+    #[serde(with = "hex")]
+    pub digest: Vec<u8>,
+}
+
+/// A quote over PCR 10, with all that is needed to verify it offline.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct QuoteTaken {
+    /// The mark.
+    pub mark: u64,
+    /// The nonce the harness chose (`qualifyingData`).
+    #[serde(with = "hex")]
+    pub nonce: Vec<u8>,
+    /// Marshalled `TPM2B_PUBLIC`'s inner `TPMT_PUBLIC` of the attestation key.
+    #[serde(with = "hex")]
+    pub key: Vec<u8>,
+    /// Marshalled `TPMS_ATTEST`.
+    #[serde(with = "hex")]
+    pub attest: Vec<u8>,
+    /// Marshalled `TPMT_SIGNATURE`.
+    #[serde(with = "hex")]
+    pub signature: Vec<u8>,
+    /// PCR 10 of every quoted bank, read under the same mark.
+    pub values: Vec<PcrValue>,
+}
+
+/// What the harness noticed or did.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Host {
+    /// A child was started.
+    Spawned {
+        /// `qemu` or `swtpm`.
+        child: String,
+        /// Its process.
+        pid: u32,
+    },
+    /// A child ended.
+    Exited {
+        /// `qemu` or `swtpm`.
+        child: String,
+        /// Exit code, or 128 + signal.
+        status: i32,
+    },
+    /// Nothing happened for the whole budget, or the hard cap was reached.
+    Deadline {
+        /// Which budget, and how long it was.
+        text: String,
+    },
+    /// The agent's stream could not be decoded.
+    BadFrame {
+        /// Where and why.
+        text: String,
+    },
+    /// The harness's own TPM work at a mark failed.
+    TpmTrouble {
+        /// What and why.
+        text: String,
+    },
+    /// The run was told to stop (signal).
+    Interrupted,
+}
+
+/// The whole stream of one run.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Trace {
+    /// In order of `seq`.
+    pub events: Vec<Event>,
+}

@@ -1,0 +1,1 @@
+//! The client of the agent: decodes its frames into events.

@@ -1,0 +1,1 @@
+//! One adapter per kernel interface: verbs become system calls.

@@ -1,0 +1,3 @@
+//! The harness's own command.
+
+fn main() {}

@@ -1,0 +1,1 @@
+//! The scenario language: what a user writes, and errors that point at it.

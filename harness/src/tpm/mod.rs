@@ -1,0 +1,1 @@
+//! The TPM: swtpm, the tap before it, the harness's own commands, quotes.

@@ -1,0 +1,110 @@
+//! What the agent sends.
+
+use serde::{Deserialize, Serialize};
+
+use crate::program::{StepId, TaskId};
+
+/// One thing that the guest observed. Times are guest nanoseconds of `CLOCK_BOOTTIME`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Message {
+    /// First of every boot.
+    Hello {
+        /// [`crate::VERSION`] of the agent.
+        version: u16,
+        /// [`crate::Program::token`], or 0 when no program could be read.
+        token: u64,
+        /// `uname -r`.
+        release: String,
+        /// When the agent started.
+        at_ns: u64,
+    },
+    /// A task is about to run its first step.
+    TaskStarted {
+        /// Which.
+        task: TaskId,
+        /// Its process in the guest.
+        pid: i32,
+    },
+    /// An operation is about to be attempted: without its `OpDone`, the guest is in it.
+    OpStarted {
+        /// Task that runs it.
+        task: TaskId,
+        /// Step it belongs to.
+        step: StepId,
+        /// Index in the step.
+        op: u16,
+        /// When.
+        at_ns: u64,
+    },
+    /// An operation has ended.
+    OpDone {
+        /// Task that ran it.
+        task: TaskId,
+        /// Step it belongs to.
+        step: StepId,
+        /// Index in the step.
+        op: u16,
+        /// Right before the system call.
+        begin_ns: u64,
+        /// Right after it.
+        end_ns: u64,
+        /// What it gave.
+        outcome: Outcome,
+    },
+    /// A piece of what an operation read, sent before its `OpDone`.
+    Data(Piece),
+    /// A long operation is still going on: `done` of its parts so far. Feeds the progress-based deadline.
+    Progress {
+        /// Task that runs it.
+        task: TaskId,
+        /// Step it belongs to.
+        step: StepId,
+        /// Parts done.
+        done: u64,
+    },
+    /// A task's process has ended.
+    TaskEnded {
+        /// Which.
+        task: TaskId,
+        /// Exit code, or 128 + the signal that killed it.
+        status: i32,
+    },
+    /// The agent itself could not do its work; the run is void.
+    Fault {
+        /// What, where and why.
+        text: String,
+    },
+    /// Mandatory last message.
+    Done {
+        /// Operations that were attempted.
+        ops: u64,
+        /// Frames sent before this one.
+        frames: u64,
+    },
+}
+
+/// A piece of an operation's data.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Piece {
+    /// Task that read it.
+    pub task: TaskId,
+    /// Step it belongs to.
+    pub step: StepId,
+    /// Index in the step.
+    pub op: u16,
+    /// Bytes of this operation before this piece.
+    pub offset: u64,
+    /// At most [`crate::frame::MAX_PAYLOAD`] less the envelope.
+    pub bytes: Vec<u8>,
+}
+
+/// Result of an operation.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Outcome {
+    /// It succeeded; the meaning of the number is the operation's.
+    Value(i64),
+    /// The system call failed with this Linux errno.
+    Errno(i32),
+    /// Not attempted, since an earlier operation of the step failed.
+    NotAttempted,
+}
