@@ -239,6 +239,26 @@ pub(crate) fn free_space(path: &Path) -> Result<u64> {
     Ok(stat.blocks_available() * stat.fragment_size())
 }
 
+/// Bytes that the files below `path` take on disk.
+pub(crate) fn size(path: &Path) -> Result<u64> {
+    /// The unit of `st_blocks` (stat(2)).
+    const BLOCK: u64 = 512;
+    let mut total = 0;
+    let mut folders = vec![path.to_path_buf()];
+    while let Some(folder) = folders.pop() {
+        // Other imalabs come and go; what vanishes meanwhile takes no space.
+        let Ok(entries) = fs::read_dir(&folder) else { continue };
+        for entry in entries.flatten() {
+            let Ok(metadata) = entry.metadata() else { continue };
+            if metadata.is_dir() {
+                folders.push(entry.path());
+            }
+            total += std::os::unix::fs::MetadataExt::blocks(&metadata) * BLOCK;
+        }
+    }
+    Ok(total)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

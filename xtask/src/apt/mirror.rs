@@ -36,8 +36,9 @@ pub(crate) fn find() -> Result<String> {
         "Created-By: Packages",
     ]))
     .context("cannot ask apt for its sources")?;
-    choose(&targets, codename().as_deref())
-        .with_context(|| format!("no apt source of this machine is Debian's main archive; name one in {OVERRIDE}"))
+    choose(&targets, codename().as_deref()).with_context(|| {
+        format!("no apt source of this machine is Debian's main archive; name one in {OVERRIDE}")
+    })
 }
 
 /// Picks Debian's main archive among the targets that apt printed.
@@ -81,7 +82,10 @@ mod tests {
         "https://packages.example/apt/\tcloud-bookworm\tmain\nhttps://browser.example/deb/\tstable\tmain\nhttp://mirror.example/debian\tbookworm\tmain\n",
         Some("http://mirror.example/debian")
     )]
-    #[case::odd_path("http://proxy.example/repo/deb13\tbookworm\tmain\n", Some("http://proxy.example/repo/deb13"))]
+    #[case::odd_path(
+        "http://proxy.example/repo/deb13\tbookworm\tmain\n",
+        Some("http://proxy.example/repo/deb13")
+    )]
     #[case::another_component("https://containers.example/linux/debian/\tbookworm\tstable\n", None)]
     #[case::none("https://nodes.example/node_20.x/\tnodistro\tmain\n", None)]
     #[case::nothing("", None)]

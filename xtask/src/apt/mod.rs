@@ -129,7 +129,9 @@ impl Apt {
         eprintln!("asking Debian's suites for kernel sources");
         let mut command = guard::command("apt-get");
         // By default apt calls an unreachable mirror a mere warning.
-        command.args(["--quiet", "--option", "APT::Update::Error-Mode=any", "update"]).env("APT_CONFIG", self.config_file());
+        command
+            .args(["--quiet", "--option", "APT::Update::Error-Mode=any", "update"])
+            .env("APT_CONFIG", self.config_file());
         // Fails as soon as one suite is missing; what counts is which lists are there afterwards, old ones
         // among them.
         let failure = self.run(command, "update").err();
@@ -267,7 +269,8 @@ mod tests {
 
     #[test]
     fn the_configuration_names_no_place_of_the_host() {
-        let text = configuration(Path::new("/cache/apt"), "Acquire::http::Proxy \"http://proxy.example:3128\";\n");
+        let text =
+            configuration(Path::new("/cache/apt"), "Acquire::http::Proxy \"http://proxy.example:3128\";\n");
         for line in text.lines().filter(|line| line.starts_with("Dir::")) {
             assert!(
                 line.contains("\"/cache/apt") || line.contains("\"/dev/null\"") || line.ends_with("\"\";"),

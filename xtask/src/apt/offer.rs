@@ -101,7 +101,10 @@ pub(crate) fn newest_of_each_line(offers: &[Offer]) -> Vec<&Offer> {
     let mut lines: Vec<Line> = offers.iter().filter_map(Offer::line).collect();
     lines.sort();
     lines.dedup();
-    lines.into_iter().filter_map(|line| pick(offers.iter().filter(|offer| offer.line() == Some(line)))).collect()
+    lines
+        .into_iter()
+        .filter_map(|line| pick(offers.iter().filter(|offer| offer.line() == Some(line))))
+        .collect()
 }
 
 /// A sentence that says what is offered.
@@ -173,6 +176,8 @@ mod tests {
 
     #[test]
     fn a_stanza_without_digest_is_no_offer() {
-        assert!(read("Package: linux-source-7.3\nVersion: 7.3.4-1\n\n".as_bytes(), "sid").unwrap().is_empty());
+        assert!(
+            read("Package: linux-source-7.3\nVersion: 7.3.4-1\n\n".as_bytes(), "sid").unwrap().is_empty()
+        );
     }
 }

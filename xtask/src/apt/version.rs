@@ -17,12 +17,14 @@ fn split(version: &str) -> (u64, &str, &str) {
 
 fn compare_part(mut a: &str, mut b: &str) -> Ordering {
     loop {
-        let (text_a, text_b) = (take(&mut a, |byte| !byte.is_ascii_digit()), take(&mut b, |byte| !byte.is_ascii_digit()));
+        let (text_a, text_b) =
+            (take(&mut a, |byte| !byte.is_ascii_digit()), take(&mut b, |byte| !byte.is_ascii_digit()));
         let order = compare_text(text_a, text_b);
         if order.is_ne() {
             return order;
         }
-        let (digits_a, digits_b) = (take(&mut a, |byte| byte.is_ascii_digit()), take(&mut b, |byte| byte.is_ascii_digit()));
+        let (digits_a, digits_b) =
+            (take(&mut a, |byte| byte.is_ascii_digit()), take(&mut b, |byte| byte.is_ascii_digit()));
         let (digits_a, digits_b) = (digits_a.trim_start_matches('0'), digits_b.trim_start_matches('0'));
         let order = digits_a.len().cmp(&digits_b.len()).then_with(|| digits_a.cmp(digits_b));
         if order.is_ne() {

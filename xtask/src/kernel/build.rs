@@ -173,7 +173,8 @@ pub(crate) fn ensure(
             // The folder goes away with everything in it; the log stays, because the message names it.
             let kept = folder.with_file_name(format!("{}.failed.log", source.label()));
             let _ = fs::rename(&job.log, &kept);
-            let shown = format!("{error:#}").replace(&job.log.display().to_string(), &kept.display().to_string());
+            let shown =
+                format!("{error:#}").replace(&job.log.display().to_string(), &kept.display().to_string());
             // What the caller tells apart stays as it is.
             if error.is::<Stop>() || error.is::<Unreachable>() { Err(error) } else { Err(anyhow!("{shown}")) }
         }
@@ -227,7 +228,11 @@ impl Job<'_> {
         };
         if !run(&["--forward", "--dry-run"])? {
             if !run(&["--reverse", "--dry-run"])? {
-                bail!("{shown} neither applies to {} nor is applied; see {}", self.source.label(), self.log.display());
+                bail!(
+                    "{shown} neither applies to {} nor is applied; see {}",
+                    self.source.label(),
+                    self.log.display()
+                );
             }
         } else if !run(&["--forward"])? {
             bail!("{shown} did not apply; see {}", self.log.display());
@@ -261,7 +266,8 @@ pub(crate) fn collect(objects: &Path, into: &Path, wishes: &[Wish], tree: &Path)
     for (name, from) in ARTEFACTS {
         let from = objects.join(from);
         let to = into.join(name);
-        fs::copy(&from, &to).with_context(|| format!("cannot copy {} to {}", from.display(), to.display()))?;
+        fs::copy(&from, &to)
+            .with_context(|| format!("cannot copy {} to {}", from.display(), to.display()))?;
     }
     fragment::verify(wishes, &read(&into.join("config"))?, tree)?;
     Ok(Meta {

@@ -81,7 +81,8 @@ impl std::str::FromStr for Line {
             let (major, minor) = text.split_once('.')?;
             Some(Self { major: major.parse().ok()?, minor: minor.parse().ok()? })
         };
-        parse().ok_or_else(|| format!("{text:?} is not a version line; expected two numbers, such as \"7.3\""))
+        parse()
+            .ok_or_else(|| format!("{text:?} is not a version line; expected two numbers, such as \"7.3\""))
     }
 }
 
@@ -124,7 +125,8 @@ impl Catalogue {
                     return Err(anyhow!("kernel {name}: {package:?} is not a package like linux-source-7.3"));
                 }
                 Source::Tarball { sha256, .. }
-                    if sha256.len() != 64 || !sha256.bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f')) =>
+                    if sha256.len() != 64
+                        || !sha256.bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f')) =>
                 {
                     return Err(anyhow!("kernel {name}: sha256 needs 64 lower-case hexadecimal digits"));
                 }

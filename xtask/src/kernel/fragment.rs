@@ -62,7 +62,9 @@ pub(crate) fn parse(file: &str, text: &str) -> Result<Vec<Wish>> {
             (Some(symbol), _) => (symbol, "n"),
             (None, _) if line.is_empty() || line.starts_with('#') => continue,
             (None, Some((symbol, value))) => (symbol, value),
-            (None, None) => bail!("{file}:{number}: expected CONFIG_SYMBOL=value or a comment, found {line:?}"),
+            (None, None) => {
+                bail!("{file}:{number}: expected CONFIG_SYMBOL=value or a comment, found {line:?}")
+            }
         };
         let name = symbol.strip_prefix("CONFIG_").unwrap_or_default();
         if name.is_empty() || !name.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_') {
@@ -89,8 +91,8 @@ pub(crate) fn load(folder: &Path, names: &[String]) -> Result<Vec<Wish>> {
     for name in names {
         let file = format!("{name}.config");
         let path = folder.join(&file);
-        let text =
-            fs::read_to_string(&path).with_context(|| format!("cannot read the fragment {}", path.display()))?;
+        let text = fs::read_to_string(&path)
+            .with_context(|| format!("cannot read the fragment {}", path.display()))?;
         for wish in parse(&file, &text)? {
             match merged.iter_mut().find(|earlier| earlier.symbol == wish.symbol) {
                 Some(earlier) => *earlier = wish,
@@ -109,8 +111,7 @@ pub(crate) fn to_config(wishes: &[Wish]) -> String {
 /// Compares `wishes` with the final `.config`; `tree` is asked why a symbol did not stick.
 pub(crate) fn missed(wishes: &[Wish], config: &str, tree: &Path) -> Vec<Missed> {
     let values = values(config);
-    let off: Vec<&Wish> =
-        wishes.iter().filter(|wish| got(&values, &wish.symbol) != wish.value).collect();
+    let off: Vec<&Wish> = wishes.iter().filter(|wish| got(&values, &wish.symbol) != wish.value).collect();
     if off.is_empty() {
         return Vec::new();
     }

@@ -31,10 +31,19 @@ fn a_line_is_a_wish(#[case] line: &str, #[case] symbol: &str, #[case] value: &st
 }
 
 #[rstest]
-#[case::no_value("CONFIG_IMA", "ima.config:1: expected CONFIG_SYMBOL=value or a comment, found \"CONFIG_IMA\"")]
-#[case::empty_value("CONFIG_IMA=", "ima.config:1: CONFIG_IMA has no value; write CONFIG_IMA=n to turn it off")]
+#[case::no_value(
+    "CONFIG_IMA",
+    "ima.config:1: expected CONFIG_SYMBOL=value or a comment, found \"CONFIG_IMA\""
+)]
+#[case::empty_value(
+    "CONFIG_IMA=",
+    "ima.config:1: CONFIG_IMA has no value; write CONFIG_IMA=n to turn it off"
+)]
 #[case::no_prefix("IMA=y", "ima.config:1: \"IMA\" is not a symbol; they look like CONFIG_IMA")]
-#[case::not_a_name("\nCONFIG_I MA=y", "ima.config:2: \"CONFIG_I MA\" is not a symbol; they look like CONFIG_IMA")]
+#[case::not_a_name(
+    "\nCONFIG_I MA=y",
+    "ima.config:2: \"CONFIG_I MA\" is not a symbol; they look like CONFIG_IMA"
+)]
 fn anything_else_is_an_error(#[case] text: &str, #[case] message: &str) {
     assert_eq!(parse("ima.config", text).unwrap_err().to_string(), message);
 }
@@ -81,5 +90,8 @@ fn a_symbol_off_that_kconfig_selects_is_an_error(tree: TempDir) {
 fn optional_excuses_only_an_unknown_symbol(tree: TempDir) {
     let text = "# optional\nCONFIG_IMA_GONE=y\n# optional\nCONFIG_IMA_STAGING=y\n";
     let missed = missed(&parse("ima.config", text).unwrap(), "", tree.path());
-    assert_eq!(missed.iter().map(|missed| missed.wish.symbol.as_str()).collect::<Vec<_>>(), ["CONFIG_IMA_STAGING"]);
+    assert_eq!(
+        missed.iter().map(|missed| missed.wish.symbol.as_str()).collect::<Vec<_>>(),
+        ["CONFIG_IMA_STAGING"]
+    );
 }

@@ -146,7 +146,8 @@ mod tests {
     fn nothing_of_the_callers_environment_reaches_a_build() {
         let command = command(Path::new("/tree"), None);
         let names: Vec<&str> = command.get_envs().filter_map(|(name, _)| name.to_str()).collect();
-        let known = |name: &&str| PASSED_ON.contains(name) || ENVIRONMENT.iter().any(|(known, _)| known == name);
+        let known =
+            |name: &&str| PASSED_ON.contains(name) || ENVIRONMENT.iter().any(|(known, _)| known == name);
         assert!(names.iter().all(known), "{names:?}");
     }
 }

@@ -13,9 +13,9 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result, bail};
 use serde::Serialize;
 
+use crate::apt::Apt;
 use crate::apt::Refresh;
 use crate::apt::offer;
-use crate::apt::Apt;
 use crate::cache::Cache;
 use crate::stop::Stop;
 use build::{Meta, Recipe};
@@ -113,7 +113,8 @@ impl Kernels {
         let recipe = self.recipe(entry)?;
         if let Source::Tree(path) = &entry.source {
             let path = self.folder.join("..").join(path);
-            let (folder, meta) = tree::ensure(&self.cache, &path, &recipe.wishes, tree::Config::Merged, jobs())?;
+            let (folder, meta) =
+                tree::ensure(&self.cache, &path, &recipe.wishes, tree::Config::Merged, jobs())?;
             return Ok(Kernel { name: name.to_owned(), folder, meta });
         }
         let built = source::resolve(&self.cache, &self.catalogue, entry, refresh).and_then(|source| {
@@ -168,7 +169,8 @@ impl Kernels {
         let wishes = fragment::load(&self.folder.join("fragments"), &entry.fragments)?;
         let read = |name: &String| {
             let path = self.folder.join("patches").join(name);
-            let content = fs::read(&path).with_context(|| format!("cannot read the patch {}", path.display()))?;
+            let content =
+                fs::read(&path).with_context(|| format!("cannot read the patch {}", path.display()))?;
             Ok((name.clone(), content))
         };
         Ok(Recipe { wishes, patches: entry.patches.iter().map(read).collect::<Result<_>>()? })
@@ -279,7 +281,8 @@ fn print(listing: &Listing) {
     for kernel in &listing.kernels {
         let mark = if kernel.default { "*" } else { " " };
         let state = if kernel.image.is_some() { "built" } else { "not built" };
-        let source = kernel.source.as_deref().or(kernel.problem.as_deref()).unwrap_or("a tree on this machine");
+        let source =
+            kernel.source.as_deref().or(kernel.problem.as_deref()).unwrap_or("a tree on this machine");
         println!("{mark} {:<12} {state:<10} {source}", kernel.name);
         if !kernel.notes.is_empty() {
             println!("               {}", kernel.notes);

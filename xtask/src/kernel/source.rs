@@ -34,7 +34,9 @@ impl Resolved {
     pub(crate) fn label(&self) -> String {
         let text = match self {
             Self::Debian(offer) => &offer.version,
-            Self::Tarball { url, .. } => url.rsplit('/').next().unwrap_or(url).split(".tar").next().unwrap_or(url),
+            Self::Tarball { url, .. } => {
+                url.rsplit('/').next().unwrap_or(url).split(".tar").next().unwrap_or(url)
+            }
         };
         let fits = |letter: char| letter.is_ascii_alphanumeric() || matches!(letter, '.' | '-');
         text.chars().map(|letter| if fits(letter) { letter } else { '_' }).collect()
@@ -148,7 +150,10 @@ pub(crate) fn unpack(cache: &Cache, source: &Resolved, tree: &Path, log: &Path) 
         // Debian's tarball is made of many xz blocks, so every core can help.
         tar.arg("--use-compress-program=xz -T0");
     }
-    tar.args(["--extract", "--strip-components=1", "--no-same-owner", "--file"]).arg(&tarball).arg("--directory").arg(tree);
+    tar.args(["--extract", "--strip-components=1", "--no-same-owner", "--file"])
+        .arg(&tarball)
+        .arg("--directory")
+        .arg(tree);
     succeed(&mut tar, log, "tar")?;
     cache::remove(&scratch)
 }
@@ -183,8 +188,10 @@ mod tests {
 
     #[test]
     fn a_tarball_is_called_after_its_file() {
-        let source =
-            Resolved::Tarball { url: "https://example.org/v6/linux-6.6.tar.xz".into(), sha256: "0".repeat(64) };
+        let source = Resolved::Tarball {
+            url: "https://example.org/v6/linux-6.6.tar.xz".into(),
+            sha256: "0".repeat(64),
+        };
         assert_eq!(source.label(), "linux-6.6");
     }
 }

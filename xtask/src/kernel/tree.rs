@@ -12,7 +12,7 @@ use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result};
 
 use super::build::{self, Meta, Tree};
 use super::fragment::{self, Wish};
@@ -34,7 +34,13 @@ pub(crate) enum Config {
 }
 
 /// Builds the tree at `path` and gives the folder with the result and its description.
-pub(crate) fn ensure(cache: &Cache, path: &Path, wishes: &[Wish], config: Config, jobs: usize) -> Result<(PathBuf, Meta)> {
+pub(crate) fn ensure(
+    cache: &Cache,
+    path: &Path,
+    wishes: &[Wish],
+    config: Config,
+    jobs: usize,
+) -> Result<(PathBuf, Meta)> {
     let tree = path.canonicalize().with_context(|| format!("cannot find the tree {}", path.display()))?;
     if !tree.join("Kbuild").is_file() || !tree.join("kernel").is_dir() {
         return Err(Stop::Usage(format!("{} is not a kernel tree", tree.display())).into());
@@ -212,7 +218,12 @@ mod tests {
     }
 
     fn git(tree: &Path, arguments: &[&str]) {
-        let status = Command::new("git").arg("-C").arg(tree).args(arguments).stdout(std::process::Stdio::null()).status();
+        let status = Command::new("git")
+            .arg("-C")
+            .arg(tree)
+            .args(arguments)
+            .stdout(std::process::Stdio::null())
+            .status();
         assert!(status.unwrap().success());
     }
 
