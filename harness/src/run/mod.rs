@@ -4,17 +4,21 @@ mod interrupt;
 mod one;
 mod probe;
 mod scratch;
+mod shell;
 mod store;
 mod stream;
 mod suite;
+mod tpm;
 
 pub use interrupt::{EXIT_INTERRUPTED, Interrupts};
 pub use one::{Ran, RunError, Site, run};
 pub use probe::{AskError, capabilities};
 pub use scratch::{Scratch, ScratchError};
+pub use shell::{ShellError, shell};
 pub use store::{Store, StoreError};
 pub use stream::{Quiet, Stream};
 pub use suite::{Kernel, LANE, Request, SuiteError, suite};
+pub use tpm::{Tpm, TpmError};
 
 use crate::event::{Trace, What};
 
@@ -22,7 +26,7 @@ use crate::event::{Trace, What};
 const TAIL: usize = 20;
 
 /// The last lines of the console.
-fn console_tail(trace: &Trace) -> Vec<String> {
+pub(crate) fn console_tail(trace: &Trace) -> Vec<String> {
     let mut lines: Vec<String> = trace
         .events
         .iter()

@@ -3,9 +3,6 @@
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
-use std::sync::mpsc::Sender;
-use std::sync::{Arc, OnceLock};
-use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use imalab_wire::Message;
@@ -14,19 +11,15 @@ use imalab_wire::frame::encode_program;
 use super::interrupt::Interrupts;
 use super::scratch::{Scratch, ScratchError};
 use super::stream::Stream;
+use super::tpm::{Tpm, TpmError};
 use crate::event::{Host, Trace, What};
 use crate::guest;
 use crate::machine::accel::Accel;
-use crate::machine::child::{self, Child, ChildError};
+use crate::machine::child::ChildError;
 use crate::machine::command::MachineSpec;
 use crate::machine::deadline::{self, Budget, Deadline, Slowness};
 use crate::machine::{Machine, Start, StartError};
-use crate::plan::{Mark, Plan};
-use crate::tpm::banks::BanksError;
-use crate::tpm::client::Client;
-use crate::tpm::link::{Link, LinkError};
-use crate::tpm::swtpm::{self, LaunchError};
-use crate::tpm::tap::{OnMark, Tap, TapError};
+use crate::plan::Plan;
 
 /// What all runs of a kernel share.
 #[derive(Clone, Copy)]
@@ -77,26 +70,9 @@ pub enum RunError {
     /// The program cannot be handed over.
     #[error("the scenario's program cannot be encoded")]
     Program(#[source] imalab_wire::frame::ProgramError),
-    /// swtpm could not be prepared.
+    /// No TPM.
     #[error(transparent)]
-    Launch(#[from] LaunchError),
-    /// A process could not be started.
-    #[error(transparent)]
-    Child(#[from] ChildError),
-    /// swtpm does not talk.
-    #[error("swtpm does not answer{}", told(.output))]
-    Link {
-        /// Why.
-        source: LinkError,
-        /// The last that it said.
-        output: String,
-    },
-    /// swtpm does not have the banks.
-    #[error("swtpm has other banks than the scenario needs")]
-    Banks(#[from] BanksError),
-    /// No tap.
-    #[error(transparent)]
-    Tap(#[from] TapError),
+    Tpm(#[from] TpmError),
     /// No machine.
     #[error(transparent)]
     Start(#[from] StartError),
@@ -105,16 +81,12 @@ pub enum RunError {
     Thread(#[source] io::Error),
 }
 
-fn told(output: &str) -> String {
-    if output.trim().is_empty() { String::new() } else { format!("; it said: {}", output.trim()) }
-}
-
 impl RunError {
     /// What the user may do about it.
     pub fn hint(&self) -> Option<&'static str> {
         match self {
             RunError::Start(error) => error.hint(),
-            RunError::Child(ChildError::Missing { .. }) => {
+            RunError::Tpm(TpmError::Child(ChildError::Missing { .. })) => {
                 Some("`cargo xtask doctor --yes` installs what is missing")
             }
             _ => None,
@@ -146,7 +118,7 @@ pub fn run(plan: &Plan, site: Site<'_>) -> Result<Ran, RunError> {
 
     let mut stream = Stream::new(begin);
     let events = stream.sender();
-    let tpm = Tpm::start(plan, site, folder.path(), begin, &events)?;
+    let tpm = Tpm::start(site.swtpm, folder.path(), &plan.machine.banks, &plan.marks, begin, &events)?;
     let spec = MachineSpec {
         cpus: plan.machine.cpus.into(),
         memory_mib: plan.machine.memory_mib,
@@ -156,10 +128,11 @@ pub fn run(plan: &Plan, site: Site<'_>) -> Result<Ran, RunError> {
         kernel_args: plan.machine.kernel_args.clone(),
         program: Some(program),
     };
+    let (tpm, chardev) = tpm;
     let start = Start {
         spec: &spec,
         qemu: site.qemu.to_owned(),
-        tpm: Some(tpm.chardev),
+        tpm: Some(chardev),
         console_log: console.clone(),
         patience: START_PATIENCE,
     };
@@ -175,10 +148,8 @@ pub fn run(plan: &Plan, site: Site<'_>) -> Result<Ran, RunError> {
     }
     // Its channel ended with QEMU; a panic of ours was already printed by its thread.
     let _ = guest.join();
-    let commands = vec![tpm.command, machine.command().to_vec()];
-    tpm.tap.shutdown();
-    tpm.child.kill();
-    let _ = tpm.watcher.join();
+    let commands = vec![tpm.command().to_vec(), machine.command().to_vec()];
+    tpm.stop();
     stream.drain();
     let console = fs::read(&console).map_err(file(&console))?;
     Ok(Ran { trace: stream.into_trace(), wall: begin.elapsed(), commands, console })
@@ -218,74 +189,4 @@ fn follow(stream: &mut Stream, budget: Budget) {
             }
         }
     }
-}
-
-/// swtpm with the tap before it.
-struct Tpm {
-    child: Child,
-    watcher: JoinHandle<()>,
-    tap: Tap,
-    chardev: std::os::fd::OwnedFd,
-    command: Vec<String>,
-}
-
-impl Tpm {
-    fn start(
-        plan: &Plan,
-        site: Site<'_>,
-        folder: &Path,
-        epoch: Instant,
-        events: &Sender<What>,
-    ) -> Result<Tpm, RunError> {
-        let state = folder.join("tpm");
-        fs::create_dir(&state).map_err(|source| RunError::File { path: state.clone(), source })?;
-        let launch = swtpm::prepare(site.swtpm, &state)?;
-        let command = words(&launch.command);
-        let child = child::spawn(launch.command, launch.inherit)?;
-        // The run's loop is not there yet, and the receiver outlives it: a send cannot fail.
-        let _ = events.send(What::Host(Host::Spawned { child: "swtpm".into(), pid: child.pid() }));
-        let last = events.clone();
-        let watcher = child
-            .on_exit(move |exit| {
-                let _ = last.send(What::Host(Host::Exited { child: "swtpm".into(), status: exit.status() }));
-            })
-            .map_err(RunError::Thread)?;
-        let link = Link::open(launch.control)
-            .map_err(|source| RunError::Link { source, output: child.output() })?;
-        link.set_banks(&plan.machine.banks)?;
-
-        let port = Arc::new(OnceLock::new());
-        let sink = events.clone();
-        let on_mark = on_mark(plan.marks.clone(), Arc::clone(&port), events.clone());
-        let sink: crate::tpm::tap::Sink = Arc::new(move |what| drop(sink.send(what)));
-        let (tap, chardev) = Tap::start(link, epoch, sink, on_mark)?;
-        // Set once, here, before the guest can send a mark.
-        let _ = port.set(tap.port());
-        Ok(Tpm { child, watcher, tap, chardev, command })
-    }
-}
-
-/// Reads PCR 10, and quotes where the plan says so, while the guest waits for the mark's answer.
-fn on_mark(marks: Vec<Mark>, port: Arc<OnceLock<u16>>, events: Sender<What>) -> OnMark {
-    let mut client = None;
-    Box::new(move |number| {
-        let mark = marks
-            .iter()
-            .find(|mark| mark.number == number)
-            .ok_or_else(|| format!("the guest sent mark {number}, which the plan does not have"))?;
-        let port = *port.get().ok_or("the tap has no port yet")?;
-        let client = client.get_or_insert_with(|| Client::new(port));
-        let _ = events.send(What::Pcrs(client.read(number)?));
-        if mark.quote {
-            let _ = events.send(What::Quote(client.quote(number)?));
-        }
-        Ok(())
-    })
-}
-
-fn words(command: &std::process::Command) -> Vec<String> {
-    std::iter::once(command.get_program())
-        .chain(command.get_args())
-        .map(|word| word.to_string_lossy().into_owned())
-        .collect()
 }
