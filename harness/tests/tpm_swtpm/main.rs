@@ -1,0 +1,6 @@
+//! The tap, its port, the client and quotes, against a real swtpm.
+
+mod client;
+mod port;
+mod rig;
+mod tap;
