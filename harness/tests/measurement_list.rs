@@ -173,23 +173,23 @@ fn a_replay_starts_where_it_is_told_and_finds_prefixes() {
 
 /// Errors name the record from 1, the byte, what was expected and what is there.
 #[rstest]
-#[case::pcr(0, &[64, 0, 0, 0], "record 2, byte 87: expected PCR index of 0 to 63, found 64 (0x00000040)")]
-#[case::no_name(24, &[0, 0, 0, 0], "record 2, byte 111: expected template name length of 1 to 254, found 0 (0x00000000)")]
-#[case::long_name(24, &[255, 0, 0, 0], "record 2, byte 111: expected template name length of 1 to 254, found 255 (0x000000ff)")]
+#[case::pcr(0, &[64, 0, 0, 0], "record 2, byte 91: expected PCR index of 0 to 63, found 64 (0x00000040)")]
+#[case::no_name(24, &[0, 0, 0, 0], "record 2, byte 115: expected template name length of 1 to 254, found 0 (0x00000000)")]
+#[case::long_name(24, &[255, 0, 0, 0], "record 2, byte 115: expected template name length of 1 to 254, found 255 (0x000000ff)")]
 #[case::name(
     28,
     b"im\n-",
-    r#"record 2, byte 115: expected a template name of printable ASCII, found "im\n-ng""#
+    r#"record 2, byte 119: expected a template name of printable ASCII, found "im\n-ng""#
 )]
-#[case::long_data(34, &[0xff; 4], "record 2, byte 121: expected template data length of 0 to 16777216, found 4294967295 (0xffffffff)")]
-#[case::short(34, &[54, 0, 0, 0], "record 2, byte 125: expected 54 bytes of template data, found the end of the list after 53")]
+#[case::long_data(34, &[0xff; 4], "record 2, byte 125: expected template data length of 0 to 16777216, found 4294967295 (0xffffffff)")]
+#[case::short(34, &[54, 0, 0, 0], "record 2, byte 129: expected 54 bytes of template data, found the end of the list after 53")]
 #[case::field_long(
     38, &[50, 0, 0, 0],
-    "record 2, byte 129: template data of `ima-ng`: expected 50 bytes as the content of field `d-ng`, found 49 bytes to the end of the template data"
+    "record 2, byte 133: template data of `ima-ng`: expected 50 bytes as the content of field `d-ng`, found 49 bytes to the end of the template data"
 )]
 #[case::field_short(
     82, &[4, 0, 0, 0],
-    "record 2, byte 177: template data of `ima-ng`: expected the end of the template data after the last field, found 1 bytes more"
+    "record 2, byte 181: template data of `ima-ng`: expected the end of the template data after the last field, found 1 bytes more"
 )]
 fn malformed_lists(#[case] at: usize, #[case] bytes: &[u8], #[case] message: &str) {
     let record = by_hand(u32::to_le_bytes, &[7; 20]);
