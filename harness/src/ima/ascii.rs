@@ -51,7 +51,6 @@ pub struct AsciiError {
     /// Where the line begins, bytes from the start of the list.
     pub offset: u64,
     /// What is wrong.
-    #[source]
     pub problem: AsciiProblem,
 }
 
@@ -77,7 +76,7 @@ pub enum AsciiProblem {
     UnknownTemplate(String),
     /// The list could not be read.
     #[error("cannot read: {0}")]
-    Io(#[from] io::Error),
+    Io(io::Error),
 }
 
 fn expected(what: impl Into<String>, found: &[u8]) -> AsciiProblem {
@@ -283,7 +282,7 @@ impl<R: BufRead> AsciiReader<R> {
 
     fn parse(&mut self, line: &mut Vec<u8>) -> Result<Option<AsciiLine>, AsciiProblem> {
         // One byte more than the limit tells a line that is too long from one that just fits.
-        self.source.by_ref().take(LINE_MAX + 1).read_until(b'\n', line)?;
+        self.source.by_ref().take(LINE_MAX + 1).read_until(b'\n', line).map_err(AsciiProblem::Io)?;
         if line.is_empty() {
             return Ok(None);
         }

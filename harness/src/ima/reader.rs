@@ -35,7 +35,6 @@ pub struct ReadError {
     /// Where the part of the record begins that is wrong, in bytes from the start of the list.
     pub offset: u64,
     /// What is wrong.
-    #[source]
     pub problem: Problem,
 }
 
@@ -68,16 +67,16 @@ pub enum Problem {
     #[error("expected a template name of printable ASCII, found \"{}\"", .0.escape_ascii())]
     Name(Vec<u8>),
     /// The template data are not the template's fields.
-    #[error("template data of `{template}`: {source}")]
+    #[error("template data of `{template}`: {fault}")]
     Data {
         /// The template.
         template: String,
         /// What does not fit.
-        source: DataError,
+        fault: DataError,
     },
     /// The list could not be read.
     #[error("cannot read: {0}")]
-    Io(#[from] io::Error),
+    Io(io::Error),
 }
 
 /// A part of a record in the binary list.
@@ -212,7 +211,7 @@ impl<R: Read> LogReader<R> {
     }
 
     fn parse(&mut self) -> Result<Option<Shape>, Fault> {
-        if self.fill(1).map_err(|error| Fault { at: 0, problem: error.into() })? == 0 {
+        if self.fill(1).map_err(|error| Fault { at: 0, problem: Problem::Io(error) })? == 0 {
             return Ok(None);
         }
         let pcr = self.number(Part::Pcr, 0, 0, PCR_LIMIT as usize - 1)?;
@@ -249,9 +248,9 @@ impl<R: Read> LogReader<R> {
     fn fields_fit(&self, shape: &Shape) -> Result<(), Fault> {
         let record = shape.record(&self.buffer[self.start..][..shape.end], self.view);
         for field in record.fields(self.order) {
-            field.map_err(|source| Fault {
-                at: shape.data.start + source.offset,
-                problem: Problem::Data { template: record.template.to_owned(), source },
+            field.map_err(|fault| Fault {
+                at: shape.data.start + fault.offset,
+                problem: Problem::Data { template: record.template.to_owned(), fault },
             })?;
         }
         Ok(())
@@ -271,7 +270,7 @@ impl<R: Read> LogReader<R> {
 
     /// Makes sure that `length` bytes of `part` from byte `at` of the record are in the buffer.
     fn need(&mut self, part: Part, at: usize, length: usize) -> Result<(), Fault> {
-        let have = self.fill(at + length).map_err(|error| Fault { at, problem: error.into() })?;
+        let have = self.fill(at + length).map_err(|error| Fault { at, problem: Problem::Io(error) })?;
         if have < at + length {
             let problem = Problem::Truncated { part, expected: length, found: have - at };
             return Err(Fault { at, problem });

@@ -68,6 +68,11 @@ impl Replay {
         self.pcrs.get(pcr as usize).is_some_and(|pcr| pcr.value.as_bytes() == value)
     }
 
+    /// Whether any record extended PCR `pcr`.
+    pub fn was_extended(&self, pcr: u32) -> bool {
+        self.pcrs.get(pcr as usize).is_some_and(|pcr| pcr.extended)
+    }
+
     /// The PCRs that any record extended, in ascending order, with their values.
     pub fn extended(&self) -> impl Iterator<Item = (u32, Digest)> {
         (0..).zip(&self.pcrs).filter(|(_, pcr)| pcr.extended).map(|(index, pcr)| (index, pcr.value))
