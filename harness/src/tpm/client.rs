@@ -13,11 +13,12 @@ use tss_esapi::interface_types::ecc::EccCurve;
 use tss_esapi::interface_types::resource_handles::Hierarchy;
 use tss_esapi::interface_types::session_handles::AuthSession;
 use tss_esapi::structures::{
-    CapabilityData, Data, EccPoint, EccScheme, HashScheme, KeyDerivationFunctionScheme, PcrSelectionList, PcrSlot, Public,
-    PublicBuilder, PublicEccParametersBuilder, SignatureScheme,
+    CapabilityData, Data, EccPoint, EccScheme, HashScheme, KeyDerivationFunctionScheme, PcrSelectionList,
+    PcrSlot, Public, PublicBuilder, PublicEccParametersBuilder, SignatureScheme,
 };
 use tss_esapi::tcti_ldr::{NetworkTPMConfig, TctiNameConf};
 use tss_esapi::traits::Marshall;
+use tss_esapi::tss2_esys::{TPML_PCR_SELECTION, TPMS_PCR_SELECTION};
 use tss_esapi::{Context, Error, WrapperErrorKind};
 
 use crate::event::{PcrReading, PcrValue, QuoteTaken};
@@ -127,11 +128,7 @@ impl Connection {
         if banks.is_empty() {
             return Err(ClientError::NoBank);
         }
-        let mut selection = PcrSelectionList::builder();
-        for &bank in &banks {
-            selection = selection.with_selection(algorithm(bank), &[PCR]);
-        }
-        let selection = selection.build().map_err(failed("selecting PCR 10"))?;
+        let selection = selection(&banks).map_err(failed("selecting PCR 10"))?;
         Ok(Connection { context, banks, selection })
     }
 
@@ -214,13 +211,13 @@ fn bank(algorithm: HashingAlgorithm) -> Result<Bank, ClientError> {
     })
 }
 
-fn algorithm(bank: Bank) -> HashingAlgorithm {
-    match bank {
-        Bank::Sha1 => HashingAlgorithm::Sha1,
-        Bank::Sha256 => HashingAlgorithm::Sha256,
-        Bank::Sha384 => HashingAlgorithm::Sha384,
-        Bank::Sha512 => HashingAlgorithm::Sha512,
+/// PCR 10 of `banks`, in their order: tss-esapi's builder would shuffle them.
+fn selection(banks: &[Bank]) -> Result<PcrSelectionList, Error> {
+    let mut list = TPML_PCR_SELECTION { count: banks.len() as u32, ..Default::default() };
+    for (place, bank) in list.pcrSelections.iter_mut().zip(banks) {
+        *place = TPMS_PCR_SELECTION { hash: bank.tpm_alg(), sizeofSelect: 3, pcrSelect: [0, 1 << 2, 0, 0] };
     }
+    list.try_into()
 }
 
 /// The template of an attestation key (TPM 2.0 Library Part 1, 27.2): it signs nothing but what the TPM itself

@@ -138,11 +138,7 @@ pub(super) fn receive_request(stream: &UnixStream) -> Result<Option<Request>, Co
 }
 
 /// Sends `request`, with a descriptor if there is one, and reads the answer.
-pub(super) fn ask(
-    stream: &UnixStream,
-    request: &[u8],
-    fd: Option<RawFd>,
-) -> Result<Vec<u8>, ControlError> {
+pub(super) fn ask(stream: &UnixStream, request: &[u8], fd: Option<RawFd>) -> Result<Vec<u8>, ControlError> {
     send(stream, request, fd)?;
     let code = be32(request, 0);
     let mut answer = vec![0; 8192];
@@ -253,16 +249,13 @@ fn receive_with_fd(stream: &UnixStream, buffer: &mut [u8]) -> io::Result<(usize,
     let mut space = cmsg_space!([RawFd; 4]);
     let mut parts = [IoSliceMut::new(buffer)];
     loop {
-        let message = match recvmsg::<()>(
-            stream.as_raw_fd(),
-            &mut parts,
-            Some(&mut space),
-            MsgFlags::MSG_CMSG_CLOEXEC,
-        ) {
-            Ok(message) => message,
-            Err(Errno::EINTR) => continue,
-            Err(errno) => return Err(errno.into()),
-        };
+        let message =
+            match recvmsg::<()>(stream.as_raw_fd(), &mut parts, Some(&mut space), MsgFlags::MSG_CMSG_CLOEXEC)
+            {
+                Ok(message) => message,
+                Err(Errno::EINTR) => continue,
+                Err(errno) => return Err(errno.into()),
+            };
         let mut received = Vec::new();
         for part in message.cmsgs()? {
             if let ControlMessageOwned::ScmRights(fds) = part {

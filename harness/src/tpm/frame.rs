@@ -29,17 +29,26 @@ pub(super) const RC_SUCCESS: u32 = 0;
 /// A stream whose reads can be given a limit.
 pub(super) trait Channel: Read + Write {
     fn limit_reads(&self, limit: Option<Duration>) -> io::Result<()>;
+    fn block(&self, block: bool) -> io::Result<()>;
 }
 
 impl Channel for UnixStream {
     fn limit_reads(&self, limit: Option<Duration>) -> io::Result<()> {
         self.set_read_timeout(limit)
     }
+
+    fn block(&self, block: bool) -> io::Result<()> {
+        self.set_nonblocking(!block)
+    }
 }
 
 impl Channel for TcpStream {
     fn limit_reads(&self, limit: Option<Duration>) -> io::Result<()> {
         self.set_read_timeout(limit)
+    }
+
+    fn block(&self, block: bool) -> io::Result<()> {
+        self.set_nonblocking(!block)
     }
 }
 
@@ -121,11 +130,30 @@ pub(super) fn receive(stream: &mut impl Channel, rest: Option<Duration>) -> io::
     if limited {
         stream.limit_reads(None)?;
     }
+    if verdict.is_some() && got == buffer.len() {
+        drain(stream)?;
+    }
     buffer.truncate(got);
     Ok(match verdict {
         None => Received::Whole(buffer),
         Some(bad) => Received::Bad(buffer, bad),
     })
+}
+
+/// Drops what is left of a message that was too long, as far as it has arrived.
+fn drain(stream: &mut impl Channel) -> io::Result<()> {
+    let mut buffer = [0; LONGEST];
+    stream.block(false)?;
+    let result = loop {
+        match read(stream, &mut buffer) {
+            Ok(0) => break Ok(()),
+            Ok(_) => {}
+            Err(error) if error.kind() == ErrorKind::WouldBlock => break Ok(()),
+            Err(error) => break Err(error),
+        }
+    };
+    stream.block(true)?;
+    result
 }
 
 fn read(stream: &mut impl Read, buffer: &mut [u8]) -> io::Result<usize> {

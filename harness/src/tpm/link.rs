@@ -101,12 +101,7 @@ impl Link {
 
     /// Sends a control command of our own.
     pub(super) fn command(&self, code: u32, payload: &[u8]) -> Result<(), ControlError> {
-        control::command(
-            &self.control.lock().unwrap_or_else(PoisonError::into_inner),
-            code,
-            payload,
-            None,
-        )
+        control::command(&self.control.lock().unwrap_or_else(PoisonError::into_inner), code, payload, None)
     }
 }
 

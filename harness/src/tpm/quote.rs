@@ -7,7 +7,7 @@
 mod file;
 mod key;
 
-pub use file::{FileError, key_from_file, key_to_pem, values_to_file};
+pub use file::{FileError, key_from_file, key_to_pem, key_to_tpm2b, values_to_file};
 pub use key::{AttestationKey, KeyError};
 
 use p256::ecdsa::Signature;
@@ -110,7 +110,8 @@ pub enum QuoteError {
 }
 
 fn selection(selections: &[(u16, Vec<u8>)]) -> String {
-    let bank = |alg: u16| Bank::from_tpm_alg(alg).map_or(format!("{alg:#06x}"), |bank| bank.name().to_owned());
+    let bank =
+        |alg: u16| Bank::from_tpm_alg(alg).map_or(format!("{alg:#06x}"), |bank| bank.name().to_owned());
     let pcrs = |map: &[u8]| {
         let pcrs = (0..map.len() * 8).filter(|pcr| map[pcr / 8] >> (pcr % 8) & 1 == 1);
         pcrs.map(|pcr| pcr.to_string()).collect::<Vec<_>>().join(",")

@@ -15,8 +15,8 @@ pub const LOG: &str = "swtpm.log";
 ///
 /// The caller starts [`Launch::command`] so that the child inherits [`Launch::inherit`] under the same
 /// descriptor numbers, then drops both; what is left is [`Launch::control`], for
-/// [`Link::open`](super::link::Link::open). swtpm ends when its control channel is closed (`clientfd` sets
-/// `MAIN_LOOP_FLAG_CTRL_END_ON_HUP`), so that one whose harness is gone does not stay.
+/// [`Link::open`](super::link::Link::open). swtpm ends when the link's data channel is closed (`--terminate`; on the
+/// loss of its control channel alone 0.7 does not), and before there is one it has to be killed.
 #[derive(Debug)]
 pub struct Launch {
     /// Program and arguments.
@@ -52,7 +52,7 @@ fn prepare_in(program: &Path, folder: &Path) -> io::Result<Launch> {
     let theirs = OwnedFd::from(theirs);
     let mut command = Command::new(program);
     command
-        .args(["socket", "--tpm2", "--tpmstate", "dir=.,mode=0600", "--ctrl"])
+        .args(["socket", "--tpm2", "--terminate", "--tpmstate", "dir=.,mode=0600", "--ctrl"])
         .arg(format!("type=unixio,clientfd={}", theirs.as_raw_fd()))
         .current_dir(folder)
         .stdin(Stdio::null())

@@ -2,5 +2,6 @@
 
 mod client;
 mod port;
+mod qemu;
 mod rig;
 mod tap;

@@ -16,6 +16,8 @@ use imalab::tpm::swtpm::{self, LOG};
 use imalab::tpm::tap::{OnMark, Tap};
 use nix::fcntl::{FcntlArg, FdFlag, fcntl};
 use nix::sys::socket::{ControlMessage, MsgFlags, sendmsg};
+use nix::sys::wait::{Id, WaitPidFlag, waitid};
+use nix::unistd::Pid;
 use tempfile::TempDir;
 
 /// How long anything may take before a test calls it hung, on a machine that does much else.
@@ -43,6 +45,19 @@ pub(crate) fn tool(port: u16, name: &str, arguments: &[&str]) -> Output {
 
 /// A child that does not outlive the test.
 pub(crate) struct Owned(pub(crate) Child);
+
+impl Owned {
+    /// Waits for the child to end by itself.
+    pub(crate) fn ended(&self) -> bool {
+        let pid = Pid::from_raw(self.0.id() as i32);
+        let (sender, ended) = channel();
+        // Not reaped: that is for the owner, who would otherwise kill somebody else.
+        std::thread::spawn(move || {
+            sender.send(waitid(Id::Pid(pid), WaitPidFlag::WEXITED | WaitPidFlag::WNOWAIT))
+        });
+        ended.recv_timeout(PATIENCE).is_ok_and(|status| status.is_ok())
+    }
+}
 
 impl Drop for Owned {
     fn drop(&mut self) {

@@ -43,6 +43,13 @@ pub fn key_to_pem(key: &AttestationKey) -> Result<String, FileError> {
     key.verifying.to_public_key_pem(LineEnding::LF).map_err(|error| FileError::Pem(error.to_string()))
 }
 
+/// A `TPM2B_PUBLIC` around a marshalled `TPMT_PUBLIC`, as `tpm2_readpublic` writes it. `None` when it would be
+/// longer than any public area.
+pub fn key_to_tpm2b(public: &[u8]) -> Option<Vec<u8>> {
+    let size = u16::try_from(public.len()).ok()?;
+    Some([&size.to_be_bytes()[..], public].concat())
+}
+
 /// The PCR values as `tpm2_pcrread -o` writes them and `tpm2_checkquote -f -l` reads them.
 pub fn values_to_file(values: &[PcrValue]) -> Vec<u8> {
     values.iter().flat_map(|value| value.digest.iter().copied()).collect()

@@ -209,6 +209,11 @@ impl Guest {
             self.recorder.trouble(&Trouble::GuestData(error));
         }
         // QEMU must not wait for an answer that will not come.
-        let _ = self.data.lock().unwrap_or_else(PoisonError::into_inner).take().map(|data| data.shutdown(Shutdown::Both));
+        let _ = self
+            .data
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .take()
+            .map(|data| data.shutdown(Shutdown::Both));
     }
 }
