@@ -301,3 +301,26 @@ fn a_stored_trace_holds_bytes_as_hexadecimal_text() {
     assert_eq!(json, r#"{"Data":{"task":0,"step":1,"op":2,"offset":3,"bytes":"00ff"}}"#);
     assert_eq!(serde_json::from_str::<Message>(&json).unwrap(), Message::Data(piece));
 }
+
+#[test]
+fn an_agent_that_gives_up_pads_after_its_fault_and_is_not_done() {
+    let mut bytes = frame::encode(0, &fault("a")).unwrap();
+    bytes.extend(frame::encode(1, &fault("b")).unwrap());
+    let end = bytes.len();
+    bytes.extend([0; 256]);
+    assert_eq!(decode(&bytes, &[9]), (vec![fault("a"), fault("b")], None, false));
+    bytes.extend(frame::encode(2, &fault("c")).unwrap());
+    let (found, error, _) = decode(&bytes, &[bytes.len()]);
+    assert_eq!(found.len(), 2);
+    assert!(
+        matches!(error, Some(FrameError { offset, reason: Reason::AfterEnd { .. } }) if offset == end as u64)
+    );
+}
+
+#[test]
+fn padding_without_an_end_is_refused() {
+    let mut bytes = frame::encode(0, &Message::TaskStarted { task: 0, pid: 1 }).unwrap();
+    let end = bytes.len();
+    bytes.extend([0; HEADER]);
+    assert_eq!(decode(&bytes, &[9]).1, at(end, Reason::BadMagic { found: [0; 4] }));
+}

@@ -10,7 +10,7 @@
 //! | 20..24 | checksum | CRC-32 (ISO-HDLC) of bytes 0..20 and the payload |
 //!
 //! All numbers are little-endian. The payload is one postcard value and nothing else. After the frame of
-//! [`Message::Done`] only [padding](MAX_PADDING) may follow.
+//! [`Message::Done`], or of a [`Message::Fault`] that made the agent give up, only [padding](MAX_PADDING) may follow.
 
 mod decoder;
 mod error;
