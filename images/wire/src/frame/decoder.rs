@@ -112,13 +112,13 @@ impl Decoder {
     }
 
     fn padding(&mut self, before: usize, done: bool) -> Result<(), Reason> {
-        let after = before + self.pending.len();
-        if after > MAX_PADDING || self.pending.iter().any(|byte| *byte != 0) {
-            return Err(Reason::AfterEnd { len: self.pending.len() });
+        let zeros = self.pending.iter().take(MAX_PADDING - before).take_while(|byte| **byte == 0).count();
+        self.offset += zeros as u64;
+        if zeros < self.pending.len() {
+            return Err(Reason::AfterEnd);
         }
-        self.offset += self.pending.len() as u64;
         self.pending.clear();
-        self.state = State::Padding { bytes: after, done };
+        self.state = State::Padding { bytes: before + zeros, done };
         Ok(())
     }
 

@@ -180,11 +180,7 @@ pub fn decode_program(bytes: &[u8]) -> Result<Program, FrameError> {
         return Err(fail(0, Reason::Gap { found: header.seq, expected: 0 }));
     }
     let program = from_postcard(payload).map_err(|reason| fail(0, reason))?;
-    if rest.is_empty() {
-        Ok(program)
-    } else {
-        Err(fail((HEADER + header.len) as u64, Reason::AfterEnd { len: rest.len() }))
-    }
+    if rest.is_empty() { Ok(program) } else { Err(fail((HEADER + header.len) as u64, Reason::AfterEnd)) }
 }
 
 fn verify(header: &Header, head: &[u8; HEADER], payload: &[u8]) -> Result<(), Reason> {
