@@ -137,10 +137,7 @@ fn name(raw: &str) -> String {
 fn line(raw: &str) -> String {
     let mut text = printable(raw).into_owned();
     for phrase in ["List of all partitions:", "Kernel panic - not syncing: VFS:", "reboot: System halted"] {
-        if text.contains(phrase) {
-            let (head, tail) = phrase.split_at(phrase.len() - 1);
-            text = text.replace(phrase, &format!("{head}\\{tail}"));
-        }
+        text = text.replace(phrase, &phrase.replace(':', "\\:"));
     }
     text.trim().to_owned()
 }

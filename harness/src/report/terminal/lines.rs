@@ -59,10 +59,10 @@ pub(super) fn failure(run: &RunResult, look: Look) -> String {
             push_line(&mut text, &format!("    | {}", printable(line)));
         }
     }
-    for (key, path) in [("folder", &run.dir), ("bundle", &run.bundle)] {
-        if let Some(path) = path {
-            push_line(&mut text, &format!("  {key}: {}", printable(&path.display().to_string())));
-        }
+    // A bundle is the run's folder with a `bundle.json`: naming both would name one path twice.
+    let place = run.bundle.as_ref().map(|path| ("bundle", path)).or(run.dir.as_ref().map(|path| ("folder", path)));
+    if let Some((key, path)) = place {
+        push_line(&mut text, &format!("  {key}: {}", printable(&path.display().to_string())));
     }
     if let Some(repro) = &run.repro {
         push_line(&mut text, &format!("  again:  {}", printable(repro)));
