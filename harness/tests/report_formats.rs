@@ -63,8 +63,16 @@ fn suite() -> SuiteResult {
     let mut lost = failing(run("trim/one", "7.3", Outcome::Failed), "1 record extended and in no list");
     lost.parameters = parameters(&[("banks", "sha1+sha256"), ("cpus", "2")]);
     lost.checks = vec![
-        check("replay", Verdict::Failed, &["sha256: replayed 5f0c…, PCR 10 is 9ab2…\nfirst difference at record 18"]),
-        check("exactly-once", Verdict::Failed, &["extend 18 (sha1 77aa…): in no saved, staged or current list"]),
+        check(
+            "replay",
+            Verdict::Failed,
+            &["sha256: replayed 5f0c…, PCR 10 is 9ab2…\nfirst difference at record 18"],
+        ),
+        check(
+            "exactly-once",
+            Verdict::Failed,
+            &["extend 18 (sha1 77aa…): in no saved, staged or current list"],
+        ),
         check("quote", Verdict::CouldNotRun, &["no attestation key: TPM_RC 0x922"]),
         check("kernel-health", Verdict::Passed, &["214 console lines, none denied"]),
     ];
@@ -72,7 +80,10 @@ fn suite() -> SuiteResult {
     again.parameters = lost.parameters.clone();
     again.repeat = 2;
 
-    let mut died = failing(run("stage/twice", "7.3", Outcome::KernelDied), "Kernel panic - not syncing: VFS: Unable to mount root fs");
+    let mut died = failing(
+        run("stage/twice", "7.3", Outcome::KernelDied),
+        "Kernel panic - not syncing: VFS: Unable to mount root fs",
+    );
     died.checks = Vec::new();
     died.console_tail = [
         "ok 1 everything",
@@ -85,11 +96,16 @@ fn suite() -> SuiteResult {
     .map(str::to_owned)
     .to_vec();
 
-    let mut stuck = failing(run("access/writer-and-reader", "7.3", Outcome::Timeout), "no event for 60 s, in step 4 `open w binary` of task reader");
+    let mut stuck = failing(
+        run("access/writer-and-reader", "7.3", Outcome::Timeout),
+        "no event for 60 s, in step 4 `open w binary` of task reader",
+    );
     stuck.interface = None;
     stuck.guest_ms = None;
-    let mut infra = failing(run("access/writer-and-reader", "6.12", Outcome::Infra), "swtpm exited with status 1");
-    (infra.release, infra.interface, infra.accelerator, infra.boot_ms, infra.guest_ms) = (None, None, None, None, None);
+    let mut infra =
+        failing(run("access/writer-and-reader", "6.12", Outcome::Infra), "swtpm exited with status 1");
+    (infra.release, infra.interface, infra.accelerator, infra.boot_ms, infra.guest_ms) =
+        (None, None, None, None, None);
 
     let mut known = run("found/trim-order", "7.3", Outcome::KnownDefect);
     known.reason = "records younger than the staged ones are gone, as described".to_owned();
@@ -175,9 +191,14 @@ fn an_interrupted_suite_says_what_did_not_run() {
     let out = Captured::default();
     let reporter = Reporter::plain(Box::new(out.clone()));
     reporter.suite_started(20, &context());
-    let suite = SuiteResult { runs: vec![run("stage/once", "7.3", Outcome::Passed)], interrupted: true, ..suite() };
+    let suite =
+        SuiteResult { runs: vec![run("stage/once", "7.3", Outcome::Passed)], interrupted: true, ..suite() };
     reporter.suite_finished(&suite).unwrap();
-    assert!(out.text().ends_with("interrupted: 19 runs of 20 did not run\n1 passed, 0 failed\n"), "{}", out.text());
+    assert!(
+        out.text().ends_with("interrupted: 19 runs of 20 did not run\n1 passed, 0 failed\n"),
+        "{}",
+        out.text()
+    );
 }
 
 #[test]
@@ -299,7 +320,8 @@ fn colour_and_progress_need_a_terminal(
     #[case] colour: bool,
     #[case] progress: bool,
 ) {
-    let variable = |name: &str| environment.iter().find(|(key, _)| *key == name).map(|(_, value)| (*value).to_owned());
+    let variable =
+        |name: &str| environment.iter().find(|(key, _)| *key == name).map(|(_, value)| (*value).to_owned());
     let look = Look::choose(stdout, stderr, Some(80), variable);
     assert_eq!((look.colour, look.progress), (colour, progress));
 }
@@ -395,14 +417,20 @@ fn kunit_reads_the_ktap() {
     let text = String::from_utf8_lossy(&output.stdout);
     assert!(text.contains("Ran 9 tests: passed: 3, failed: 4, skipped: 2\n"), "{text}{output:?}");
     assert!(!text.contains("[ERROR]") && !text.contains("[CRASHED]"), "{text}");
-    assert!(text.contains("(needs staging; CONFIG_IMA_STAGING=y on Linux 7.2 or newer would meet it)"), "{text}");
+    assert!(
+        text.contains("(needs staging; CONFIG_IMA_STAGING=y on Linux 7.2 or newer would meet it)"),
+        "{text}"
+    );
     assert!(text.contains("first difference at record 18"), "{text}");
 }
 
 #[test]
 fn html_shows_every_run_and_trusts_no_guest() {
     let page = html::page(&suite()).into_string();
-    assert!(!page.contains("<b>") && !page.contains('\u{1b}') && !page.contains("<script"), "guest text is text");
+    assert!(
+        !page.contains("<b>") && !page.contains('\u{1b}') && !page.contains("<script"),
+        "guest text is text"
+    );
     assert_eq!(page.matches("<details class=\"run ").count(), suite().runs.len());
     assert_eq!(page.matches(" open>").count(), 4, "failures, and they alone, are unfolded");
     for number in 1..=suite().runs.len() {

@@ -27,7 +27,9 @@ fn hint(error: &io::Error) -> &'static str {
         io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => {
             "free some space or choose another place; nothing was left half-written"
         }
-        io::ErrorKind::PermissionDenied | io::ErrorKind::ReadOnlyFilesystem => "choose a place that can be written to",
+        io::ErrorKind::PermissionDenied | io::ErrorKind::ReadOnlyFilesystem => {
+            "choose a place that can be written to"
+        }
         io::ErrorKind::NotFound => "the folder above it does not exist",
         io::ErrorKind::NotADirectory => "a file stands where a folder should be",
         _ => "nothing was left half-written",
@@ -143,7 +145,10 @@ mod tests {
         assert_eq!(fs::read(&path).unwrap(), b"old");
         assert_eq!(names(folder.path()), ["out.json"]);
         let text = format!("{:?}", miette::Report::new(error));
-        assert!(text.contains("out.json") && text.contains("No space left") && text.contains("free some space"), "{text}");
+        assert!(
+            text.contains("out.json") && text.contains("No space left") && text.contains("free some space"),
+            "{text}"
+        );
     }
 
     #[test]

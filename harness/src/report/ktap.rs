@@ -86,10 +86,15 @@ fn diagnostics(run: &RunResult) -> Vec<String> {
     if run.outcome == Outcome::Passed {
         return Vec::new();
     }
-    let mut lines = vec![format!("{}: {}", word(run.outcome), line(&run.reason)), format!("machine: {}", line(&machine(run)))];
+    let mut lines = vec![
+        format!("{}: {}", word(run.outcome), line(&run.reason)),
+        format!("machine: {}", line(&machine(run))),
+    ];
     for check in run.checks.iter().filter(|check| check.verdict != Verdict::Passed) {
         lines.push(format!("check: {} {}", line(&check.check), verdict(check)));
-        lines.extend(check.findings.iter().flat_map(|f| printable_lines(f)).map(|f| format!("finding: {}", line(&f))));
+        lines.extend(
+            check.findings.iter().flat_map(|f| printable_lines(f)).map(|f| format!("finding: {}", line(&f))),
+        );
     }
     lines.extend(run.console_tail.iter().map(|tail| format!("console: {}", line(tail))));
     if let Some(bundle) = &run.bundle {

@@ -5,10 +5,11 @@
 pub mod atomic;
 mod exit;
 pub mod html;
-pub mod trace;
-pub mod ktap;
-pub mod junit;
 pub mod json;
+#[cfg(test)]
+mod json_schema;
+pub mod junit;
+pub mod ktap;
 pub mod list;
 mod printable;
 pub mod run_dir;
@@ -16,6 +17,7 @@ mod run_id;
 pub mod say;
 mod tally;
 pub mod terminal;
+pub mod trace;
 
 pub use exit::{Exit, exit_code};
 pub use run_id::RunId;

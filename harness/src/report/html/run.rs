@@ -60,7 +60,8 @@ fn facts(run: &RunResult) -> Markup {
     if let Some(guest) = run.guest_ms {
         facts.push(("guest time", seconds(guest)));
     }
-    let place = run.bundle.as_ref().map(|path| ("bundle", path)).or(run.dir.as_ref().map(|path| ("folder", path)));
+    let place =
+        run.bundle.as_ref().map(|path| ("bundle", path)).or(run.dir.as_ref().map(|path| ("folder", path)));
     if let Some((key, path)) = place {
         facts.push((key, path.display().to_string()));
     }

@@ -215,7 +215,9 @@ impl RunDir {
     /// # Errors
     /// When it cannot be written whole.
     pub fn write_commands(&self, lines: &[String]) -> Result<(), FileError> {
-        atomic::write_with(&self.path.join(COMMANDS), |file| lines.iter().try_for_each(|line| writeln!(file, "{line}")))
+        atomic::write_with(&self.path.join(COMMANDS), |file| {
+            lines.iter().try_for_each(|line| writeln!(file, "{line}"))
+        })
     }
 
     /// Stores a quote below `quote/`, in the forms that `tpm2_checkquote` reads.
@@ -270,7 +272,8 @@ mod tests {
     #[case("", "''")]
     fn a_shell_reads_the_word_back(#[case] word: &str, #[case] quoted: &str) {
         assert_eq!(shell_word(word), quoted);
-        let out = std::process::Command::new("sh").args(["-c", &format!("printf %s {quoted}")]).output().unwrap();
+        let out =
+            std::process::Command::new("sh").args(["-c", &format!("printf %s {quoted}")]).output().unwrap();
         assert_eq!(String::from_utf8(out.stdout).unwrap(), word);
     }
 }
