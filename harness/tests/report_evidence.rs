@@ -1,5 +1,7 @@
 //! What a run leaves on disk, read back and by tools that are not ours; disks that are full; traces that are not whole.
 
+#![expect(clippy::unwrap_used, reason = "a test's panic is its failure")]
+
 use std::collections::BTreeMap;
 use std::fs;
 use std::io::{Cursor, Write};

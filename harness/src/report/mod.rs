@@ -4,6 +4,7 @@
 
 pub mod atomic;
 mod exit;
+mod files;
 pub mod html;
 pub mod json;
 #[cfg(test)]
@@ -20,6 +21,7 @@ pub mod terminal;
 pub mod trace;
 
 pub use exit::{Exit, exit_code};
+pub use files::ReportFiles;
 pub use run_id::RunId;
 pub use say::fail;
 pub use tally::Tally;
