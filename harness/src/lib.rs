@@ -4,6 +4,7 @@
 //! ordered `event` stream, `check` is pure, `report` prints.
 
 pub mod check;
+pub mod cli;
 pub mod event;
 pub mod guest;
 pub mod ima;
@@ -15,3 +16,4 @@ pub mod report;
 pub mod run;
 pub mod scenario;
 pub mod tpm;
+pub mod verify;

@@ -121,7 +121,12 @@ fn a_run_leaves_its_evidence_and_a_bundle_that_knows_when_it_was_altered() {
     dir.write_scenario("summary: x\n").unwrap();
     dir.write_log(b"records").unwrap();
     dir.write_tpm(&sample_trace()).unwrap();
-    dir.write_commands(&["qemu-system-x86_64 -nodefaults".to_owned(), "swtpm socket".to_owned()]).unwrap();
+    let words = |line: &[&str]| line.iter().map(|word| (*word).to_owned()).collect::<Vec<_>>();
+    dir.write_commands(&[words(&["qemu", "-append", "quiet panic=1"]), words(&["swtpm"])]).unwrap();
+    assert_eq!(
+        fs::read_to_string(dir.path().join(run_dir::COMMANDS)).unwrap(),
+        "qemu -append 'quiet panic=1'\nswtpm\n"
+    );
     let values = vec![PcrValue { bank: Bank::Sha1, digest: vec![1; 20] }];
     dir.write_pcrs(&PcrReading { mark: 1, update_counter: 3, values: values.clone() }).unwrap();
     let quote = QuoteTaken {

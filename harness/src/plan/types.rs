@@ -6,6 +6,7 @@ use imalab_wire::{Program, StepId, TaskId};
 use serde::{Deserialize, Serialize};
 
 use crate::ima::Bank;
+use crate::scenario::KnownDefect;
 
 /// Values of the scenario's `matrix` that this run has, by name.
 pub type Parameters = BTreeMap<String, String>;
@@ -33,6 +34,8 @@ pub struct Plan {
     pub marks: Vec<Mark>,
     /// How long it may take.
     pub budget: Budget,
+    /// Defect that the scenario shows, by which its outcome is judged.
+    pub known_defect: Option<KnownDefect>,
 }
 
 /// The machine as far as a scenario sees it.

@@ -1,0 +1,7 @@
+//! The tap, its port, the client and quotes, against a real swtpm.
+
+mod client;
+mod port;
+mod qemu;
+mod rig;
+mod tap;
