@@ -82,6 +82,14 @@ impl Swtpm {
     }
 }
 
+impl Swtpm {
+    /// The control channel; swtpm ends with the data channel that it will get.
+    pub(crate) fn leak(self) -> OwnedFd {
+        std::mem::forget((self.child, self.folder));
+        self.control.into()
+    }
+}
+
 /// Everything, from swtpm to the place of QEMU.
 pub(crate) struct Rig {
     pub(crate) qemu: Qemu,
@@ -189,7 +197,7 @@ pub(crate) struct Qemu {
 }
 
 impl Qemu {
-    fn attach(control: OwnedFd) -> Qemu {
+    pub(crate) fn attach(control: OwnedFd) -> Qemu {
         let control = UnixStream::from(control);
         let (data, theirs) = UnixStream::pair().unwrap();
         for socket in [&control, &data] {
