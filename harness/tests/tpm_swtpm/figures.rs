@@ -24,7 +24,8 @@ fn median(count: usize, mut run: impl FnMut()) -> Duration {
 #[test]
 #[ignore = "figures, not a check"]
 fn figures() {
-    let mut direct = Qemu::attach(Swtpm::start().leak());
+    let plain = Swtpm::start();
+    let mut direct = Qemu::attach(plain.control.try_clone().unwrap().into());
     direct.init();
     direct.command(&startup());
     let mut rig = Rig::started(&Bank::ALL);

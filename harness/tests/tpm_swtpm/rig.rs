@@ -82,14 +82,6 @@ impl Swtpm {
     }
 }
 
-impl Swtpm {
-    /// The control channel; swtpm ends with the data channel that it will get.
-    pub(crate) fn leak(self) -> OwnedFd {
-        std::mem::forget((self.child, self.folder));
-        self.control.into()
-    }
-}
-
 /// Everything, from swtpm to the place of QEMU.
 pub(crate) struct Rig {
     pub(crate) qemu: Qemu,
