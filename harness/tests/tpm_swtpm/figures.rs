@@ -42,7 +42,7 @@ fn figures() {
     for banks in [&Bank::ALL[..], &[Bank::Sha256]] {
         let start = median(20, || {
             let swtpm = Swtpm::start();
-            Link::open(swtpm.control).unwrap().set_banks(banks).unwrap();
+            Link::open(swtpm.control, PATIENCE).unwrap().set_banks(banks).unwrap();
         });
         println!("swtpm, from nothing to {} verified banks, and its end: {start:?}", banks.len());
     }

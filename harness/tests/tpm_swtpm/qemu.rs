@@ -21,7 +21,7 @@ use crate::rig::{Owned, PATIENCE, Swtpm, spawn};
 /// A tap with a QEMU on it that gets `more` arguments.
 fn boot(banks: &[Bank], more: &[&str]) -> (Tap, Owned, UnixStream, std::sync::mpsc::Receiver<What>, Swtpm) {
     let swtpm = Swtpm::start();
-    let link = Link::open(swtpm.control.try_clone().unwrap()).unwrap();
+    let link = Link::open(swtpm.control.try_clone().unwrap(), PATIENCE).unwrap();
     link.set_banks(banks).unwrap();
     let (sender, events) = channel();
     let sink = Arc::new(move |what| drop(sender.send(what)));
