@@ -1,5 +1,25 @@
 //! IMA's measurement list: records, their binary and ASCII forms, replay.
 
+mod ascii;
 mod bank;
+mod digest;
+mod field;
+mod generate;
+mod pcr_file;
+mod reader;
+mod record;
+mod replay;
+mod template;
+mod writer;
 
+pub use ascii::{AsciiError, AsciiLine, AsciiProblem, AsciiReader, TextError};
 pub use bank::{Bank, UnknownBank};
+pub use digest::Digest;
+pub use field::{ByteOrder, DataError, Field, Fields};
+pub use generate::{Generator, Mix, generate_log};
+pub use pcr_file::{PcrFileError, PcrValues};
+pub use reader::{DATA_MAX, LogReader, NAME_MAX, PCR_LIMIT, Part, Problem, ReadError, parse_log};
+pub use record::{Record, RecordRef};
+pub use replay::{Replay, matching_prefix, replay};
+pub use template::{FieldKind, field_kind, format_of};
+pub use writer::{template_data, write_record};

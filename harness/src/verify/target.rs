@@ -1,0 +1,59 @@
+//! Finds after how many records the PCRs of one bank have the values that were read from a TPM.
+
+use crate::ima::{Digest, PCR_LIMIT, PcrValues, Replay};
+
+use super::verdict::{BankVerdict, Outcome, PcrVerdict};
+
+/// The replay of a bank beside the values that it should come to.
+pub(super) struct Target {
+    values: PcrValues,
+    /// Bit n: PCR n was extended.
+    extended: u64,
+    /// Bit n: PCR n was extended and is not at its value, or has none.
+    off: u64,
+    /// The longest prefix after which every PCR that the records extend was at its value.
+    matched: Option<u64>,
+}
+
+const _: () = assert!(PCR_LIMIT == u64::BITS, "a PCR is a bit of a u64");
+
+impl Target {
+    pub(super) fn new(values: PcrValues) -> Target {
+        Target { values, extended: 0, off: 0, matched: None }
+    }
+
+    /// Takes note that record `number`, from 1, has extended PCR `pcr`, so that it was `before` and is `now`.
+    pub(super) fn extended(&mut self, number: u64, pcr: u32, before: &Digest, now: &Digest) {
+        let bit = 1 << (pcr % PCR_LIMIT);
+        let wanted = self.values.get(pcr);
+        if self.extended & bit == 0 {
+            self.extended |= bit;
+            // At a prefix that does not reach this PCR, it must have been as the TPM starts it.
+            if wanted.as_ref() != Some(before) {
+                self.matched = None;
+            }
+        }
+        if wanted.as_ref() == Some(now) {
+            self.off &= !bit;
+        } else {
+            self.off |= bit;
+        }
+        if self.off == 0 {
+            self.matched = Some(number);
+        }
+    }
+
+    /// What came of it, after `records`.
+    pub(super) fn verdict(&self, replay: &Replay, records: u64) -> BankVerdict {
+        let pcrs = replay
+            .extended()
+            .map(|(index, replayed)| PcrVerdict { index, replayed, expected: self.values.get(index) })
+            .collect();
+        BankVerdict { bank: replay.bank(), outcome: Outcome::of(self.matched, records), pcrs }
+    }
+
+    /// The value that the TPM had in PCR `pcr`.
+    pub(super) fn value(&self, pcr: u32) -> Option<Digest> {
+        self.values.get(pcr)
+    }
+}
