@@ -12,7 +12,7 @@ use crate::verify::{self, QuoteCheckError, QuoteFiles, Quoted, VerifyArgs};
 pub fn verify(args: &VerifyArgs) -> Result<Exit, Failure> {
     let mut out = io::stdout().lock();
     let verdict = verify::run(args, check_quote, &mut out).map_err(Failure::usage_of)?;
-    Ok(if verdict.holds(args.whole) { Exit::Passed } else { Exit::ScenarioFailed })
+    Ok(if verdict.holds { Exit::Passed } else { Exit::ScenarioFailed })
 }
 
 fn check_quote(files: &QuoteFiles) -> Result<Quoted, QuoteCheckError> {
