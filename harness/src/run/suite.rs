@@ -34,6 +34,8 @@ pub struct Request<'a> {
     pub kernels: &'a [Kernel],
     /// Archive with the agent as `/init`.
     pub initramfs: PathBuf,
+    /// Words for every kernel's command line.
+    pub kernel_args: Vec<String>,
     /// Which scenarios, in order.
     pub scenarios: &'a [Scenario],
     /// How many machines side by side, at least 1.
@@ -207,7 +209,10 @@ impl Request<'_> {
                         let work = match known {
                             Err(refusal) => Err(refusal.clone()),
                             Ok(known) => match plan::plan(text, &parameters, known, known.interface, seed)? {
-                                Planned::Plan(plan) => Ok(plan),
+                                Planned::Plan(mut plan) => {
+                                    plan.machine.kernel_args.extend_from_slice(&self.kernel_args);
+                                    Ok(plan)
+                                }
                                 Planned::Skip(skip) => Err(Refusal {
                                     outcome: Outcome::Skipped,
                                     reason: skip.reason,
