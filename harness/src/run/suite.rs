@@ -101,7 +101,12 @@ pub fn suite(
         .kernels
         .iter()
         .map(|kernel| {
-            probe::capabilities(request.site(kernel, scratch, interrupts), &request.cache).map_err(refusal)
+            probe::capabilities(
+                request.site(kernel, scratch, interrupts),
+                &request.kernel_args,
+                &request.cache,
+            )
+            .map_err(refusal)
         })
         .collect();
     let jobs = request.jobs(&known)?;
