@@ -43,6 +43,9 @@ pub struct TestArgs {
     selection: Selection,
     #[command(flatten)]
     machines: MachineArgs,
+    /// A word for every kernel's command line; may be given several times
+    #[arg(long = "kernel-arg", value_name = "WORD", allow_hyphen_values = true)]
+    kernel_args: Vec<String>,
     /// Machines side by side; without it, as many as the host has processors
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..))]
     jobs: Option<u16>,
@@ -157,6 +160,7 @@ pub fn test(args: &TestArgs) -> Result<Exit, Failure> {
     let request = Request {
         kernels: &args.machines.kernels,
         initramfs: args.machines.initramfs.clone(),
+        kernel_args: args.kernel_args.clone(),
         scenarios: &scenarios,
         jobs: args.jobs.map_or(processors, usize::from),
         repeat: args.repeat,
@@ -184,7 +188,8 @@ pub fn test(args: &TestArgs) -> Result<Exit, Failure> {
 
 impl TestArgs {
     fn write(&self, suite: &SuiteResult) -> Result<(), Failure> {
-        let to = |path: &Option<PathBuf>, write: fn(&Path, &SuiteResult) -> Result<(), report::atomic::FileError>| {
+        let to = |path: &Option<PathBuf>,
+                  write: fn(&Path, &SuiteResult) -> Result<(), report::atomic::FileError>| {
             path.as_deref().map_or(Ok(()), |path| write(path, suite)).map_err(Failure::setup)
         };
         to(&self.json, report::json::write)?;
@@ -196,10 +201,14 @@ impl TestArgs {
 
 /// Prints how each machine would be started. A kernel that was never asked what it can do is asked, since that
 /// decides what is planned.
-fn dry_run(request: &Request<'_>, scratch: &run::Scratch, interrupts: &run::Interrupts) -> Result<Exit, Failure> {
+fn dry_run(
+    request: &Request<'_>,
+    scratch: &run::Scratch,
+    interrupts: &run::Interrupts,
+) -> Result<Exit, Failure> {
     for kernel in request.kernels {
         let site = request.site(kernel, scratch, interrupts);
-        let known = run::capabilities(site, &request.cache).map_err(Failure::setup)?;
+        let known = run::capabilities(site, &request.kernel_args, &request.cache).map_err(Failure::setup)?;
         for scenario in request.scenarios {
             for parameters in plan::expand(scenario) {
                 let planned = plan::plan(scenario, &parameters, &known, known.interface, request.seed)
@@ -214,7 +223,7 @@ fn dry_run(request: &Request<'_>, scratch: &run::Scratch, interrupts: &run::Inte
                             accel: site.accel,
                             kernel: kernel.image.clone(),
                             initramfs: request.initramfs.clone(),
-                            kernel_args: plan.machine.kernel_args.clone(),
+                            kernel_args: [plan.machine.kernel_args, request.kernel_args.clone()].concat(),
                             program: None,
                         };
                         format!("{title}\n{}", script(&spec, true))
