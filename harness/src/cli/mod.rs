@@ -6,6 +6,7 @@ mod recheck;
 mod repro;
 mod shell;
 mod test;
+mod verify;
 
 use std::process::ExitCode;
 
@@ -60,7 +61,7 @@ pub fn main() -> ExitCode {
         Command::Shell(args) => shell::shell(&args),
         Command::Repro(args) => repro::repro(&args),
         Command::Recheck(args) => recheck::recheck(&args),
-        Command::Verify(args) => crate::verify::command(&args),
+        Command::Verify(args) => verify::verify(&args),
         Command::Accel(args) => accel::accel(&args),
     };
     ExitCode::from(done.unwrap_or_else(|failure| report::fail(failure.exit, &failure.error)).code())
@@ -78,8 +79,35 @@ impl Failure {
         Failure { exit: Exit::Usage, error: error.into() }
     }
 
+    /// As [`Failure::usage`], of any error.
+    pub fn usage_of<E: std::error::Error + Send + Sync + 'static>(error: E) -> Failure {
+        Failure { exit: Exit::Usage, error: plain(error) }
+    }
+
     /// The surroundings failed.
     pub fn setup<E: std::error::Error + Send + Sync + 'static>(error: E) -> Failure {
-        Failure { exit: Exit::Infra, error: miette::IntoDiagnostic::into_diagnostic(Err::<(), E>(error)).unwrap_err() }
+        Failure { exit: Exit::Infra, error: plain(error) }
     }
 }
+
+fn plain<E: std::error::Error + Send + Sync + 'static>(error: E) -> miette::Report {
+    miette::Report::new(Plain(error))
+}
+
+/// An error that has nothing to show but its words and its causes.
+#[derive(Debug)]
+struct Plain<E>(E);
+
+impl<E: std::fmt::Display> std::fmt::Display for Plain<E> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+impl<E: std::error::Error> std::error::Error for Plain<E> {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        self.0.source()
+    }
+}
+
+impl<E: std::error::Error> miette::Diagnostic for Plain<E> {}

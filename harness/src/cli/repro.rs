@@ -7,7 +7,7 @@ use miette::miette;
 
 use super::Failure;
 use super::machines::Surroundings;
-use super::recheck::{known_defect, tell};
+use super::recheck::tell;
 use crate::check::{self, judge};
 use crate::report::Exit;
 use crate::report::run_dir::{HashedFile, RunDir, hash_file};
@@ -34,7 +34,6 @@ pub fn repro(args: &ReproArgs) -> Result<Exit, Failure> {
     let bundle = dir.read_bundle().map_err(Failure::setup)?;
     let plan = dir.read_plan().map_err(Failure::setup)?;
     let mut result = dir.read_result().map_err(Failure::setup)?;
-    let defect = known_defect(&dir, &plan.scenario)?;
     let kernel = the_same(args.image.as_deref(), &bundle.kernel.image, "kernel")?;
     let initramfs = the_same(args.initramfs.as_deref(), &bundle.kernel.initramfs, "initramfs")?;
 
@@ -50,7 +49,7 @@ pub fn repro(args: &ReproArgs) -> Result<Exit, Failure> {
     };
     let ran = run::run(&plan, site).map_err(Failure::setup)?;
     result.checks = check::all(&plan, &ran.trace);
-    let judgement = judge::of(&plan, &ran.trace, &result.checks, defect.as_ref());
+    let judgement = judge::of(&plan, &ran.trace, &result.checks);
     result.outcome = judgement.outcome;
     result.reason = judgement.reason;
     result.console_tail = run::console_tail(&ran.trace);

@@ -46,6 +46,10 @@ enum Ask {
     Files = 0,
     Tpm,
     Kexec,
+    Stage,
+    Save,
+    Delete,
+    CountDeleted,
     Policy,
     CountBefore,
     Measure,
@@ -54,10 +58,9 @@ enum Ask {
     CountAgain,
     Trim,
     CountTrimmed,
-    Stage,
-    Save,
-    Delete,
-    CountDeleted,
+    StageMeasured,
+    SaveMeasured,
+    DeleteMeasured,
     MeasureDeleted,
     CountForgotten,
 }
@@ -65,10 +68,15 @@ enum Ask {
 /// The first boot, with nothing special on the command line.
 pub fn first() -> Boot {
     use Ask::*;
+    // Staging comes first: the list then holds the boot aggregate, even where no policy can be loaded.
     let asks = [
         Files,
         Tpm,
         Kexec,
+        Stage,
+        Save,
+        Delete,
+        CountDeleted,
         Policy,
         CountBefore,
         Measure,
@@ -77,10 +85,6 @@ pub fn first() -> Boot {
         CountAgain,
         Trim,
         CountTrimmed,
-        Stage,
-        Save,
-        Delete,
-        CountDeleted,
     ];
     boot(&[], &asks)
 }
@@ -89,8 +93,7 @@ pub fn first() -> Boot {
 pub fn second(found: &Capabilities) -> Option<Boot> {
     use Ask::*;
     let worth = found.has(Capability::Staging) && found.has(Capability::HashTable);
-    let asks =
-        [Policy, CountBefore, Measure, CountMeasured, Stage, Save, Delete, MeasureDeleted, CountForgotten];
+    let asks = [Policy, Measure, StageMeasured, SaveMeasured, DeleteMeasured, MeasureDeleted, CountForgotten];
     worth.then(|| boot(&[FLUSH], &asks))
 }
 
@@ -129,9 +132,9 @@ fn ops(ask: Ask) -> Vec<Op> {
         Ask::Policy => request(slot, format!("{IMA}/policy"), DEFAULT_POLICY).ops,
         Ask::Measure | Ask::MeasureAgain | Ask::MeasureDeleted => vec![measure],
         Ask::Trim => verb(Upstream.trim(slot, 1)),
-        Ask::Stage => verb(Upstream.stage(slot)),
-        Ask::Save => verb(Upstream.save(slot)),
-        Ask::Delete => verb(Upstream.delete(slot)),
+        Ask::Stage | Ask::StageMeasured => verb(Upstream.stage(slot)),
+        Ask::Save | Ask::SaveMeasured => verb(Upstream.save(slot)),
+        Ask::Delete | Ask::DeleteMeasured => verb(Upstream.delete(slot)),
         Ask::CountBefore
         | Ask::CountMeasured
         | Ask::CountAgain
@@ -189,7 +192,7 @@ pub fn capabilities(messages: &[Message]) -> Result<Capabilities, ProbeError> {
 pub fn with_second(mut found: Capabilities, messages: &[Message]) -> Result<Capabilities, ProbeError> {
     let answers = Answers::read(messages)?;
     // The list is empty after the delete, so its count is what was recorded a second time.
-    let forgotten = answers.ok(Ask::Delete) && answers.count(Ask::CountForgotten) == Some(FILES);
+    let forgotten = answers.ok(Ask::DeleteMeasured) && answers.count(Ask::CountForgotten) == Some(FILES);
     if forgotten {
         found.have.insert(Capability::FlushHtable);
     }

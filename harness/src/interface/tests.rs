@@ -54,15 +54,16 @@ fn play(kernel: &Kernel, steps: &[Step]) -> Vec<Message> {
                 }
                 Op::Write { bytes, .. } => match bytes.as_slice() {
                     b"A\n" => {
+                        let works = current > 0;
                         (staged, current) = (current, 0);
-                        true
+                        works
                     }
                     b"D\n" => {
                         (staged, seen) = (0, seen && !kernel.flush);
                         true
                     }
                     b"1\n" => {
-                        let works = kernel.trim && !kernel.flush;
+                        let works = kernel.trim && !kernel.flush && current > 0;
                         current -= u64::from(works);
                         works
                     }
@@ -141,7 +142,7 @@ const FILES: [&str; 2] = ["binary_runtime_measurements", "binary_runtime_measure
 #[case::no_tpm(Kernel { files: FILES.to_vec(), tpm: false, ..UPSTREAM }, &["tpm"])]
 #[case::no_policy(
     Kernel { files: FILES.to_vec(), policy: false, ..UPSTREAM },
-    &["policy", "hash-table", "flush-htable"]
+    &["policy", "hash-table", "trim", "flush-htable"]
 )]
 #[case::no_ima(
     Kernel { files: vec![], staging: false, trim: false, policy: false, ..UPSTREAM },

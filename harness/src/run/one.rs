@@ -69,7 +69,7 @@ pub enum RunError {
     },
     /// The program cannot be handed over.
     #[error("the scenario's program cannot be encoded")]
-    Program(#[source] imalab_wire::frame::ProgramError),
+    Program(#[source] imalab_wire::frame::TooLong),
     /// No TPM.
     #[error(transparent)]
     Tpm(#[from] TpmError),

@@ -9,7 +9,7 @@ use std::process::Command;
 use std::sync::mpsc::channel;
 use std::time::{Duration, Instant};
 
-use imalab_wire::frame::{ProgramError, encode_program};
+use imalab_wire::frame::{TooLong, encode_program};
 use imalab_wire::{End, Program, Setup};
 
 use super::one::Site;
@@ -28,7 +28,7 @@ pub enum ShellError {
     Scratch(#[from] ScratchError),
     /// The program cannot be handed over.
     #[error("the shell's program cannot be encoded")]
-    Program(#[from] ProgramError),
+    Program(#[from] TooLong),
     /// No TPM.
     #[error(transparent)]
     Tpm(#[from] TpmError),

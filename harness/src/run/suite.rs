@@ -73,7 +73,6 @@ struct Job {
     id: RunId,
     seed: u64,
     kernel: usize,
-    scenario: usize,
     work: Result<Box<Plan>, Refusal>,
 }
 
@@ -195,7 +194,7 @@ impl Request<'_> {
         let mut jobs = Vec::new();
         for repeat in 1..=self.repeat.max(1) {
             for (kernel, known) in known.iter().enumerate() {
-                for (scenario, text) in self.scenarios.iter().enumerate() {
+                for text in self.scenarios {
                     for parameters in plan::expand(text) {
                         let seed = self.seed.wrapping_add(u64::from(repeat) - 1);
                         let work = match known {
@@ -215,7 +214,7 @@ impl Request<'_> {
                             kernel: self.kernels[kernel].name.clone(),
                             repeat,
                         };
-                        jobs.push(Job { id, seed, kernel, scenario, work });
+                        jobs.push(Job { id, seed, kernel, work });
                     }
                 }
             }
@@ -270,8 +269,7 @@ impl Request<'_> {
                 result.wall_ms = millis(ran.wall);
                 times(&ran.trace, &mut result);
                 result.checks = check::all(plan, &ran.trace);
-                let scenario = &self.scenarios[job.scenario];
-                let judgement = judge::of(plan, &ran.trace, &result.checks, scenario.known_defect.as_ref());
+                let judgement = judge::of(plan, &ran.trace, &result.checks);
                 result.outcome = judgement.outcome;
                 result.reason = judgement.reason;
                 if !matches!(result.outcome, Outcome::Passed | Outcome::Skipped) {

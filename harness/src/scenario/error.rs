@@ -10,7 +10,6 @@ use miette::{Diagnostic, NamedSource, SourceSpan};
 /// with the place marked, and the hint.
 #[derive(Clone, Debug, thiserror::Error, Diagnostic)]
 #[error("{file}:{line}:{column}: {problem}")]
-#[diagnostic(code(imalab::scenario))]
 pub struct ScenarioError {
     /// Path as given, or the scenario's path below the folder.
     pub file: String,
@@ -23,12 +22,10 @@ pub struct ScenarioError {
     /// What was expected, and the nearest known name.
     #[help]
     pub hint: Option<String>,
-    /// Text after the mark.
-    pub label: String,
-    #[label("{label}")]
+    #[label]
     span: SourceSpan,
     #[source_code]
-    source_code: NamedSource<Arc<str>>,
+    source_code: Arc<NamedSource<String>>,
 }
 
 impl PartialEq for ScenarioError {
@@ -72,34 +69,35 @@ fn small(number: usize) -> u32 {
 /// A scenario's text with its name: what errors are made from.
 #[derive(Clone, Debug)]
 pub(super) struct Source {
-    file: String,
-    text: Arc<str>,
+    named: Arc<NamedSource<String>>,
 }
 
 impl Source {
     pub(super) fn new(file: &str, text: &str) -> Source {
-        Source { file: file.to_owned(), text: text.into() }
+        Source { named: Arc::new(NamedSource::new(file, text.to_owned())) }
     }
 
     pub(super) fn text(&self) -> &str {
-        &self.text
+        self.named.inner()
     }
 
     /// An error at a place.
     pub(super) fn error(&self, at: Place, problem: impl Into<String>) -> ScenarioError {
         // Only the first line of a longer node is marked: the rest says nothing about where it starts.
-        let rest = self.text.get(at.offset..).unwrap_or("");
+        let rest = self.text().get(at.offset..).unwrap_or("");
         let first = rest.get(..at.len).unwrap_or(rest).lines().next().unwrap_or("");
         ScenarioError {
-            file: self.file.clone(),
+            file: self.named.name().to_owned(),
             line: at.line.max(1),
             column: at.column.max(1),
             problem: problem.into(),
             hint: None,
-            label: "here".to_owned(),
-            span: (at.offset.min(self.text.len()), first.trim_end().len().max(usize::from(!rest.is_empty())))
+            span: (
+                at.offset.min(self.text().len()),
+                first.trim_end().len().max(usize::from(!rest.is_empty())),
+            )
                 .into(),
-            source_code: NamedSource::new(&self.file, Arc::clone(&self.text)),
+            source_code: Arc::clone(&self.named),
         }
     }
 }

@@ -63,15 +63,15 @@ pub(super) fn number(
     name: &str,
     range: RangeInclusive<u64>,
 ) -> Result<u64, ScenarioError> {
-    let value = match node.kind {
-        Kind::Int(value) => u64::try_from(value).ok().filter(|value| range.contains(value)),
-        _ => None,
+    let hint = || format!("a whole number from {} to {}", range.start(), range.end());
+    let Kind::Int(value) = node.kind else {
+        let problem = format!("`{name}`: expected a whole number, found {}", node.found());
+        return Err(source.error(node.at, problem).expected(hint()));
     };
-    value.ok_or_else(|| {
-        source
-            .error(node.at, format!("`{name}`: expected a number, found {}", node.found()))
-            .expected(format!("a whole number from {} to {}", range.start(), range.end()))
-    })
+    u64::try_from(value)
+        .ok()
+        .filter(|value| range.contains(value))
+        .ok_or_else(|| source.error(node.at, format!("`{name}`: {value} is out of range")).expected(hint()))
 }
 
 /// Text that is not empty.

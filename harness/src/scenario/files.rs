@@ -49,7 +49,7 @@ pub enum LoadError {
 pub fn load_all(folder: &Path) -> Result<Vec<Scenario>, Vec<LoadError>> {
     let mut found = Vec::new();
     let mut errors = Vec::new();
-    walk(folder, folder, 0, &mut found, &mut errors);
+    walk(folder, 0, &mut found, &mut errors);
     let mut scenarios = Vec::new();
     for path in found {
         match id_of(folder, &path).and_then(|id| load_as(&id, &path)) {
@@ -84,7 +84,7 @@ pub fn load(folder: &Path, id: &str) -> Result<Scenario, LoadError> {
     load_as(id, &path)
 }
 
-fn walk(folder: &Path, at: &Path, depth: usize, found: &mut Vec<PathBuf>, errors: &mut Vec<LoadError>) {
+fn walk(at: &Path, depth: usize, found: &mut Vec<PathBuf>, errors: &mut Vec<LoadError>) {
     let failed = |source| LoadError::Read { path: at.to_path_buf(), source };
     let entries = match std::fs::read_dir(at).and_then(Iterator::collect::<Result<Vec<_>, _>>) {
         Ok(entries) => entries,
@@ -101,7 +101,7 @@ fn walk(folder: &Path, at: &Path, depth: usize, found: &mut Vec<PathBuf>, errors
         };
         let yaml = path.extension().is_some_and(|extension| extension == "yaml" || extension == "yml");
         if kind.is_dir() && depth < MAX_DEPTH {
-            walk(folder, &path, depth + 1, found, errors);
+            walk(&path, depth + 1, found, errors);
         } else if kind.is_dir() {
             let problem = format!("folders are nested more than {MAX_DEPTH} deep");
             errors.push(LoadError::Refused { path, problem });

@@ -55,13 +55,11 @@ fn descriptors(source: &Source, task: &Draft) -> Result<(), ScenarioError> {
     let mut open = BTreeSet::new();
     for (at, step) in &task.steps {
         match &step.verb {
-            Verb::Call(Call::Open { slot, .. }) => {
-                // Where the open must fail, there is nothing to close or to use afterwards.
-                if !matches!(step.expect, Expectation::Errno(_)) && !open.insert(slot.as_str()) {
-                    return Err(source
-                        .error(*at, format!("descriptor `{slot}` is open already"))
-                        .expected("another name, or a `close` before"));
-                }
+            // Where the open must fail, there is nothing to close or to use afterwards.
+            Verb::Call(Call::Open { slot, .. }) if may_succeed(step) && !open.insert(slot.as_str()) => {
+                return Err(source
+                    .error(*at, format!("descriptor `{slot}` is open already"))
+                    .expected("another name, or a `close` before"));
             }
             Verb::Call(Call::Read { slot, .. }) | Verb::Call(Call::Write { slot, .. })
                 if !open.contains(slot.as_str()) =>

@@ -127,17 +127,20 @@ fn refuse_tabs(source: &Source) -> Result<(), ScenarioError> {
 /// The parser's error in a scenario's terms.
 fn describe(source: &Source, at: Place, error: &serde_saphyr::Error) -> ScenarioError {
     use serde_saphyr::Error;
+    use serde_saphyr::budget::BudgetBreach;
     match error {
+        Error::AliasError { error, .. } => describe(source, at, error),
         Error::DuplicateMappingKey { key, .. } => source
             .error(at, format!("`{}` is given twice", key.as_deref().unwrap_or("a key")))
             .expected("each key once in a map"),
-        Error::Budget { breach, .. } => source
-            .error(at, format!("the document is too large: {breach:?}"))
-            .expected(format!("at most {MAX_NODES} nodes and {MAX_DEPTH} levels, aliases expanded")),
-        Error::AliasReplayLimitExceeded { .. }
+        Error::Budget { breach: BudgetBreach::Documents { .. }, .. } => {
+            source.error(at, "a second document begins").expected("one scenario in a file")
+        }
+        Error::Budget { .. }
+        | Error::AliasReplayLimitExceeded { .. }
         | Error::AliasExpansionLimitExceeded { .. }
         | Error::AliasReplayStackDepthExceeded { .. } => source
-            .error(at, "the document is too large once its aliases are expanded")
+            .error(at, "the document is too large or nested too deeply")
             .expected(format!("at most {MAX_NODES} nodes and {MAX_DEPTH} levels, aliases expanded")),
         Error::MultipleDocuments { .. } => {
             source.error(at, "a second document begins").expected("one scenario in a file")

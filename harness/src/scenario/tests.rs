@@ -179,7 +179,8 @@ fn an_alias_bomb_is_refused() {
 #[test]
 fn deep_nesting_is_refused() {
     let text = format!("summary: s\npromise: p\nsteps: {}{}\n", "[".repeat(5000), "]".repeat(5000));
-    parse("it", "it.yaml", &text).unwrap_err();
+    let error = parse("it", "it.yaml", &text).unwrap_err();
+    assert!(error.to_string().contains("recursion limit"), "{error}");
 }
 
 #[test]

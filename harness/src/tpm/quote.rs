@@ -134,12 +134,7 @@ pub fn verify_parts(
     expected_nonce: &[u8],
     values: &[PcrValue],
 ) -> Result<VerifiedQuote, QuoteError> {
-    let signature = read_signature(signature)?;
-    key.verifying.verify_prehash(&Sha256::digest(attest), &signature).map_err(|_| QuoteError::Signature)?;
-    let quoted = Quoted::read(attest)?;
-    if quoted.nonce != expected_nonce {
-        return Err(QuoteError::Nonce { expected: expected_nonce.to_vec(), found: quoted.nonce });
-    }
+    let quoted = signed(key, attest, signature, expected_nonce)?;
     let expected: Vec<_> = values.iter().map(|value| (value.bank.tpm_alg(), MAP.to_vec())).collect();
     if values.is_empty() {
         return Err(QuoteError::NoValues);
@@ -159,6 +154,22 @@ pub fn verify_parts(
     })
 }
 
+/// What a quote says that `key` signed and that answers `expected_nonce`, whatever PCRs it is over.
+pub fn signed(
+    key: &AttestationKey,
+    attest: &[u8],
+    signature: &[u8],
+    expected_nonce: &[u8],
+) -> Result<Quoted, QuoteError> {
+    let signature = read_signature(signature)?;
+    key.verifying.verify_prehash(&Sha256::digest(attest), &signature).map_err(|_| QuoteError::Signature)?;
+    let quoted = Quoted::read(attest)?;
+    if quoted.nonce != expected_nonce {
+        return Err(QuoteError::Nonce { expected: expected_nonce.to_vec(), found: quoted.nonce });
+    }
+    Ok(quoted)
+}
+
 /// The values in the order of the selection, hashed with the signature's hash (Part 3, 18.4.1).
 fn digest(values: &[PcrValue]) -> Result<Vec<u8>, QuoteError> {
     let mut hash = Sha256::new();
@@ -173,12 +184,18 @@ fn digest(values: &[PcrValue]) -> Result<Vec<u8>, QuoteError> {
 }
 
 /// `TPMS_ATTEST` with a `TPMS_QUOTE_INFO` (Part 2, 10.12.12 and 10.12.4).
-struct Quoted {
-    nonce: Vec<u8>,
-    clock: u64,
-    reset_count: u32,
-    selections: Vec<(u16, Vec<u8>)>,
-    digest: Vec<u8>,
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Quoted {
+    /// `extraData`.
+    pub nonce: Vec<u8>,
+    /// Milliseconds that the TPM has been running.
+    pub clock: u64,
+    /// TPM Resets so far.
+    pub reset_count: u32,
+    /// `TPM_ALG_ID` and bit map of each bank.
+    pub selections: Vec<(u16, Vec<u8>)>,
+    /// SHA-256 over the selected values.
+    pub digest: Vec<u8>,
 }
 
 impl Quoted {

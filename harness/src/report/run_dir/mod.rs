@@ -17,7 +17,7 @@ pub use pcrs::pcrs_text;
 pub use quotes::QUOTE_FILES;
 pub use tpm_text::tpm_text;
 
-use super::atomic::{self, FileError, PendingFile};
+use super::atomic::{self, FileError};
 use super::json::{self, ReadError, SCHEMA};
 use super::run_id::RunId;
 use super::trace::TraceWriter;
@@ -136,12 +136,12 @@ impl RunDir {
         TraceWriter::create(&self.path.join(TRACE))
     }
 
-    /// Starts the console's log, which takes bytes as they come.
+    /// Stores the console's bytes.
     ///
     /// # Errors
-    /// When it cannot be written to.
-    pub fn console(&self) -> Result<PendingFile, FileError> {
-        PendingFile::create(&self.path.join(CONSOLE))
+    /// When it cannot be written whole.
+    pub fn write_console(&self, bytes: &[u8]) -> Result<(), FileError> {
+        atomic::write(&self.path.join(CONSOLE), bytes)
     }
 
     /// Stores the plan.
@@ -210,12 +210,17 @@ impl RunDir {
         atomic::write_with(&self.path.join(TPM), |file| tpm_text(trace, file))
     }
 
-    /// Stores the command lines, one a line, each ready to paste into a shell.
+    /// Stores the command lines, one a line, quoted as a shell reads them.
     ///
     /// # Errors
     /// When it cannot be written whole.
-    pub fn write_commands(&self, lines: &[String]) -> Result<(), FileError> {
-        atomic::write_with(&self.path.join(COMMANDS), |file| lines.iter().try_for_each(|line| writeln!(file, "{line}")))
+    pub fn write_commands(&self, commands: &[Vec<String>]) -> Result<(), FileError> {
+        atomic::write_with(&self.path.join(COMMANDS), |file| {
+            commands.iter().try_for_each(|words| {
+                let line: Vec<String> = words.iter().map(|word| shell_word(word)).collect();
+                writeln!(file, "{}", line.join(" "))
+            })
+        })
     }
 
     /// Stores a quote below `quote/`, in the forms that `tpm2_checkquote` reads.
