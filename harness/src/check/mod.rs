@@ -36,26 +36,14 @@ pub mod judge {
     use super::*;
     /// tmp
     #[derive(Debug, Clone)]
-    pub struct Judgement {
-        /// tmp
-        pub outcome: crate::outcome::Outcome,
-        /// tmp
-        pub reason: String,
-    }
+    pub struct Judgement { /// tmp
+     pub outcome: crate::outcome::Outcome, /// tmp
+      pub reason: String }
     /// tmp
     pub fn of(_: &Plan, _: &Trace, checks: &[CheckResult]) -> Judgement {
         let bad = checks.iter().find(|c| c.verdict != crate::outcome::Verdict::Passed);
-        Judgement {
-            outcome: if bad.is_some() {
-                crate::outcome::Outcome::Failed
-            } else {
-                crate::outcome::Outcome::Passed
-            },
-            reason: bad.map(|c| format!("{}: {:?}", c.check, c.findings)).unwrap_or_default(),
-        }
+        Judgement { outcome: if bad.is_some() { crate::outcome::Outcome::Failed } else { crate::outcome::Outcome::Passed }, reason: bad.map(|c| format!("{}: {:?}", c.check, c.findings)).unwrap_or_default() }
     }
 }
 /// tmp
-pub fn whole_log(_: &Plan, _: &Trace) -> Vec<u8> {
-    Vec::new()
-}
+pub fn whole_log(_: &Plan, _: &Trace) -> Vec<u8> { Vec::new() }
