@@ -4,7 +4,7 @@
 
 use std::collections::BTreeMap;
 use std::fs;
-use std::io::{Cursor, Write};
+use std::io::Cursor;
 use std::path::Path;
 use std::process::Command;
 
@@ -115,9 +115,7 @@ fn a_run_leaves_its_evidence_and_a_bundle_that_knows_when_it_was_altered() {
     let mut writer = dir.trace().unwrap();
     sample_trace().events.iter().for_each(|event| writer.append(event).unwrap());
     writer.finish().unwrap();
-    let mut log = dir.console().unwrap();
-    log.write_all(b"\xffraw\r\n").unwrap();
-    log.finish().unwrap();
+    dir.write_console(b"\xffraw\r\n").unwrap();
     dir.write_scenario("summary: x\n").unwrap();
     dir.write_log(b"records").unwrap();
     dir.write_tpm(&sample_trace()).unwrap();
