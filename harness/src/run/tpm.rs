@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use std::sync::mpsc::Sender;
 use std::sync::{Arc, OnceLock};
 use std::thread::JoinHandle;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use crate::event::{Host, What};
 use crate::ima::Bank;
@@ -18,6 +18,9 @@ use crate::tpm::client::Client;
 use crate::tpm::link::{Link, LinkError};
 use crate::tpm::swtpm::{self, LaunchError};
 use crate::tpm::tap::{OnMark, Sink, Tap, TapError};
+
+/// How long swtpm may take for one step before there is a guest; it takes some 10 ms on an idle host.
+const PATIENCE: Duration = Duration::from_secs(30);
 
 /// Why there is no TPM. Nothing of it is left.
 #[derive(Debug, thiserror::Error)]
@@ -85,7 +88,7 @@ impl Tpm {
                 let _ = last.send(What::Host(Host::Exited { child: "swtpm".into(), status: exit.status() }));
             })
             .map_err(TpmError::Thread)?;
-        let link = Link::open(launch.control)?;
+        let link = Link::open(launch.control, PATIENCE)?;
         link.set_banks(banks)?;
 
         let port = Arc::new(OnceLock::new());
