@@ -32,6 +32,12 @@ pub(crate) struct Split {
     rest: Vec<OsString>,
 }
 
+impl Split {
+    fn names_a_kernel(&self) -> bool {
+        !self.kernels.is_empty() || self.tree.is_some() || self.image.is_some()
+    }
+}
+
 /// The flags that [`split`] takes out, for `--help`.
 pub(crate) const OUR_FLAGS: &str = "\
 Flags of the front door, taken out before the harness sees the rest:
@@ -103,7 +109,11 @@ pub(crate) enum Needs {
     /// The scenarios of the checkout.
     Scenarios,
     /// Kernels, the initramfs and the scenarios.
+    Suite,
+    /// Kernels and the initramfs.
     Machine,
+    /// What its bundle names, unless the command line names a kernel.
+    Bundle,
 }
 
 /// How the harness is built.
@@ -148,15 +158,25 @@ fn inputs(
     needs: Needs,
 ) -> Result<Vec<OsString>> {
     let mut arguments: Vec<OsString> = Vec::new();
-    if needs == Needs::Machine {
-        for (name, image) in images(kernels, split)? {
-            let mut pair = OsString::from(format!("{name}="));
-            pair.push(image);
-            arguments.extend(["--kernel-image".into(), pair]);
+    match needs {
+        Needs::Nothing | Needs::Scenarios => {}
+        Needs::Bundle => {
+            if split.names_a_kernel() {
+                for (_, image) in images(kernels, split)? {
+                    arguments.extend(["--image".into(), image.into()]);
+                }
+            }
         }
-        arguments.extend(["--initramfs".into(), image::ensure(root, cache)?.into()]);
+        Needs::Suite | Needs::Machine => {
+            for (name, image) in images(kernels, split)? {
+                let mut pair = OsString::from(format!("{name}="));
+                pair.push(image);
+                arguments.extend(["--kernel-image".into(), pair]);
+            }
+            arguments.extend(["--initramfs".into(), image::ensure(root, cache)?.into()]);
+        }
     }
-    if needs != Needs::Nothing {
+    if matches!(needs, Needs::Suite | Needs::Scenarios) {
         arguments.extend(["--scenarios".into(), root.join("scenarios").into()]);
     }
     Ok(arguments)

@@ -47,6 +47,8 @@ enum Task {
     Shell(Passed),
     /// Show a failure again from its bundle
     Repro(Passed),
+    /// Judge the stored trace of a run again
+    Recheck(Passed),
     /// Measure speed
     Bench(Passed),
     /// Find out which accelerator runs guests here, and why
@@ -91,10 +93,11 @@ fn run(task: Task) -> Result<()> {
             println!("{}", image::ensure(&root, &cache::Cache::open()?)?.display());
             return Ok(());
         }
-        Task::Test(passed) => become_harness("test", passed, Needs::Machine, Profile::Dev)?,
+        Task::Test(passed) => become_harness("test", passed, Needs::Suite, Profile::Dev)?,
         Task::Shell(passed) => become_harness("shell", passed, Needs::Machine, Profile::Dev)?,
-        Task::Repro(passed) => become_harness("repro", passed, Needs::Machine, Profile::Dev)?,
-        Task::Bench(passed) => become_harness("bench", passed, Needs::Machine, Profile::Release)?,
+        Task::Repro(passed) => become_harness("repro", passed, Needs::Bundle, Profile::Dev)?,
+        Task::Recheck(passed) => become_harness("recheck", passed, Needs::Nothing, Profile::Dev)?,
+        Task::Bench(passed) => become_harness("bench", passed, Needs::Suite, Profile::Release)?,
         Task::List(passed) => become_harness("list", passed, Needs::Scenarios, Profile::Dev)?,
         Task::Accel(passed) => become_harness("accel", passed, Needs::Nothing, Profile::Dev)?,
         Task::Verify(passed) => become_harness("verify", passed, Needs::Nothing, Profile::Release)?,
@@ -103,8 +106,12 @@ fn run(task: Task) -> Result<()> {
     match never {}
 }
 
-/// The checkout, which is where this program was built from.
+/// Names another checkout than the one this program was built from; the tests do.
+const CHECKOUT: &str = "IMALAB_CHECKOUT";
+
+/// The checkout whose kernels, images and harness are meant.
 fn root() -> Result<PathBuf> {
-    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
+    let root = std::env::var_os(CHECKOUT)
+        .map_or_else(|| Path::new(env!("CARGO_MANIFEST_DIR")).join(".."), PathBuf::from);
     root.canonicalize().with_context(|| format!("the checkout {} is gone", root.display()))
 }

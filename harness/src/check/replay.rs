@@ -9,8 +9,9 @@ mod tests;
 
 use std::collections::BTreeSet;
 
-use super::evidence::{AtMark, Evidence, Extend, IMA_PCR, RecordId};
+use super::evidence::{AtMark, Evidence, Extend, IMA_PCR};
 use super::exactly_once::is_extend_of;
+use super::replayer::Replayer;
 use super::sheet::{Sheet, count};
 use super::whole::{Whole, Wholes};
 use crate::event::PcrReading;
@@ -45,7 +46,7 @@ pub(super) fn check(evidence: &Evidence<'_>, wholes: &Wholes) -> CheckResult {
         if whole.quiescent {
             points += 1;
             records = records.max(whole.records.len());
-            replayer.equal(whole, reading, &extends, &mut sheet);
+            equal(&mut replayer, whole, reading, &extends, &mut sheet);
             violations = counter(evidence, whole, &mut sheet).or(violations);
         } else {
             samples += 1;
@@ -112,82 +113,33 @@ fn before<'e>(extends: &'e [&'e Extend], seq: u64) -> &'e [&'e Extend] {
     &extends[..extends.partition_point(|extend| extend.seq < seq)]
 }
 
-fn for_ima(evidence: &Evidence<'_>, records: &[RecordId]) -> Vec<RecordId> {
-    records.iter().copied().filter(|id| evidence.records.get(*id).pcr == IMA_PCR).collect()
-}
-
-/// Replays one whole log after the other; each starts where the one before has led, if it goes on from there.
-struct Replayer<'r, 'a> {
-    evidence: &'r Evidence<'a>,
-    done: Vec<RecordId>,
-    values: Vec<Digest>,
-}
-
-impl<'r, 'a> Replayer<'r, 'a> {
-    fn new(evidence: &'r Evidence<'a>) -> Self {
-        let mut replayer = Replayer { evidence, done: Vec::new(), values: Vec::new() };
-        replayer.restart();
-        replayer
-    }
-
-    fn restart(&mut self) {
-        self.done.clear();
-        self.values = self.evidence.records.active().iter().map(|bank| Digest::zero(*bank)).collect();
-    }
-
-    fn extend(&mut self, id: RecordId) {
-        for (at, value) in self.values.iter_mut().enumerate() {
-            *value = value.extended(&self.evidence.records.extended(id, at));
+/// The whole log of a quiescent checkpoint, replayed, is PCR 10 at its mark.
+fn equal(
+    replayer: &mut Replayer<'_, '_>,
+    whole: &Whole,
+    reading: &AtMark<&PcrReading>,
+    extends: &[&Extend],
+    sheet: &mut Sheet,
+) {
+    let evidence = replayer.evidence();
+    let records = evidence.records.for_pcr(&whole.records, IMA_PCR);
+    replayer.go_to(&records);
+    let extended = before(extends, reading.seq).len();
+    for (at, bank) in evidence.records.active().iter().enumerate() {
+        let Some(found) = value_of(reading.seen, *bank) else { continue };
+        if replayer.values()[at].as_bytes() == found {
+            continue;
         }
-        self.done.push(id);
-    }
-
-    fn equal(
-        &mut self,
-        whole: &Whole,
-        reading: &AtMark<&PcrReading>,
-        extends: &[&Extend],
-        sheet: &mut Sheet,
-    ) {
-        let records = for_ima(self.evidence, &whole.records);
-        if !records.starts_with(&self.done) {
-            self.restart();
-        }
-        for id in &records[self.done.len()..] {
-            self.extend(*id);
-        }
-        let extended = before(extends, reading.seq).len();
-        for (at, bank) in self.evidence.records.active().iter().enumerate() {
-            let Some(found) = value_of(reading.seen, *bank) else { continue };
-            if self.values[at].as_bytes() == found {
-                continue;
-            }
-            let hint = match self.matching_prefix(&records, at, found) {
-                Some(prefix) => format!("its first {} do give that", count(prefix, "record")),
-                None => "no prefix of it gives that".to_owned(),
-            };
-            sheet.finding(format!(
-                "{}, mark {}: {bank}: the log of {}, replayed, gives {}, PCR {IMA_PCR} is {} after {}; {hint}",
-                self.evidence.name(whole.step),
-                reading.seen.mark,
-                count(records.len(), "record"),
-                self.values[at],
-                hex::encode(found),
-                count(extended, "extend"),
-            ));
-        }
-    }
-
-    fn matching_prefix(&self, records: &[RecordId], at: usize, target: &[u8]) -> Option<usize> {
-        let mut value = Digest::zero(self.evidence.records.active()[at]);
-        let mut found = (value.as_bytes() == target).then_some(0);
-        for (number, id) in (1..).zip(records) {
-            value = value.extended(&self.evidence.records.extended(*id, at));
-            if value.as_bytes() == target {
-                found = Some(number);
-            }
-        }
-        found
+        sheet.finding(format!(
+            "{}, mark {}: {bank}: the log of {}, replayed, gives {}, PCR {IMA_PCR} is {} after {}; {}",
+            evidence.name(whole.step),
+            reading.seen.mark,
+            count(records.len(), "record"),
+            replayer.values()[at],
+            hex::encode(found),
+            count(extended, "extend"),
+            replayer.prefix_hint(&records, at, found),
+        ));
     }
 }
 
@@ -200,7 +152,7 @@ fn sampled(
     extends: &[&Extend],
     sheet: &mut Sheet,
 ) {
-    let records = for_ima(evidence, &whole.records);
+    let records = evidence.records.for_pcr(&whole.records, IMA_PCR);
     let extends = before(extends, reading.seq);
     let same = records
         .iter()

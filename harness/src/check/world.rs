@@ -3,6 +3,8 @@
 //! The lists are plain vectors that a test may change between two steps, so that each way in which a kernel could
 //! go wrong is one line. Everything that a sound run shows is made from them: messages, extends, PCR values.
 
+mod attest;
+
 use imalab_wire::{End, Message, Op, Outcome, Piece, Program, Setup, Step, Task, VERSION};
 use serde_json::json;
 
@@ -38,6 +40,8 @@ pub(super) struct World {
     pub(super) takes: u64,
     /// Guest time.
     pub(super) now: u64,
+    /// Resets of the TPM, as its quotes tell.
+    pub(super) resets: u32,
     pcrs: Vec<Digest>,
     counter: u32,
     made: u64,
@@ -85,6 +89,7 @@ impl World {
             steps: Vec::new(),
             marks: Vec::new(),
             budget: Budget { silence_s: 10, total_s: 100 },
+            known_defect: None,
         };
         let mut world = World {
             plan,
@@ -98,6 +103,7 @@ impl World {
             takes: 10,
             now: 1_000,
             pcrs: banks.iter().map(|bank| Digest::zero(*bank)).collect(),
+            resets: 3,
             counter: 0,
             made: 0,
             frames: 0,
@@ -215,6 +221,10 @@ impl World {
         }
         if let Op::Mark { number, .. } = what {
             self.read_pcrs(*number);
+            if self.plan.marks.iter().any(|mark| mark.number == *number && mark.quote) {
+                let quote = attest::quote(*number, &number.to_be_bytes(), self.values(), self.resets);
+                self.see(What::Quote(quote));
+            }
             self.tpm(Origin::Mark, 0x8001, imalab_wire::MARK_COMMAND, &number.to_be_bytes(), 0);
         }
         self.now += self.takes;
@@ -222,13 +232,15 @@ impl World {
         self.say(Message::OpDone { task, step, op, begin_ns, end_ns, outcome });
     }
 
+    /// PCR 10 as it is now.
+    pub(super) fn values(&self) -> Vec<PcrValue> {
+        let value = |digest: &Digest| PcrValue { bank: digest.bank(), digest: digest.as_bytes().to_vec() };
+        self.pcrs.iter().map(value).collect()
+    }
+
     pub(super) fn read_pcrs(&mut self, mark: u64) {
-        let values = self
-            .pcrs
-            .iter()
-            .map(|digest| PcrValue { bank: digest.bank(), digest: digest.as_bytes().to_vec() });
-        let reading = PcrReading { mark, update_counter: self.counter, values: values.collect() };
-        self.see(What::Pcrs(reading));
+        let (update_counter, values) = (self.counter, self.values());
+        self.see(What::Pcrs(PcrReading { mark, update_counter, values }));
     }
 
     /// Measures `files` files that were never measured before.
@@ -281,8 +293,19 @@ impl World {
         self.step("trim", Action::Trim { records: records as u64 }, ops, reads)
     }
 
+    /// Takes a quote.
+    pub(super) fn quote(&mut self) -> usize {
+        let mut ops = Vec::new();
+        self.mark(&mut ops, true);
+        self.step("quote", Action::Quote, ops, vec![])
+    }
+
     /// Reads every view and counter, then waits at a mark.
     pub(super) fn checkpoint(&mut self) -> usize {
+        self.checkpoint_with(false)
+    }
+
+    fn checkpoint_with(&mut self, quote: bool) -> usize {
         let mut views = Vec::new();
         for staged in [true, false] {
             for bank in self.plan.machine.banks.clone() {
@@ -297,7 +320,7 @@ impl World {
             reads.push(Reading { op: ops.len() as u16 + 1, of });
             ops.extend(read("counter", format!("{number}\n").into_bytes()));
         }
-        self.mark(&mut ops, false);
+        self.mark(&mut ops, quote);
         self.step("checkpoint", Action::Checkpoint, ops, reads)
     }
 
@@ -321,13 +344,19 @@ impl World {
         (ops, reads)
     }
 
+    /// The records that the lists hold now, in the view of SHA-1.
+    pub(super) fn records_of(&self) -> Vec<Record> {
+        let staged = self.staged.iter().flatten();
+        staged.chain(&self.current).map(|record| record.in_view(Bank::Sha1)).collect()
+    }
+
     /// Ends the tasks and the run: a last checkpoint, the last message, power off.
     pub(super) fn finish(mut self) -> (Plan, Trace) {
         for task in 0..self.plan.program.tasks.len() as u16 {
             self.say(Message::TaskEnded { task, status: 0 });
         }
         self.task = self.plan.program.tasks.len() as u16;
-        self.checkpoint();
+        self.checkpoint_with(true);
         self.power_off()
     }
 

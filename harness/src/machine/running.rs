@@ -14,8 +14,6 @@ use super::console;
 use super::qmp::{Qmp, QmpError};
 use crate::event::{Host, What};
 
-/// How long QEMU may take to end after it was asked to. It takes some milliseconds on an idle host.
-const QUIT_PATIENCE: Duration = Duration::from_secs(5);
 /// How long after QEMU's death its channels may take to be read to their ends.
 const DRAIN_PATIENCE: Duration = Duration::from_secs(5);
 
@@ -30,7 +28,8 @@ pub struct Start<'a> {
     pub tpm: Option<OwnedFd>,
     /// Where the console's bytes go.
     pub console_log: PathBuf,
-    /// How long QEMU may take to answer at its start.
+    /// How long QEMU may take to answer at its start, and to end when it is asked to. On an idle host it
+    /// takes 0.1 s for either.
     pub patience: Duration,
 }
 
@@ -101,6 +100,7 @@ pub struct Machine {
     /// What came of the console's log; ends after QEMU's last event was sent.
     drained: Receiver<io::Result<()>>,
     stopped: Option<Stopped>,
+    patience: Duration,
     command: Vec<String>,
 }
 
@@ -174,13 +174,14 @@ impl Machine {
         }
         match (qmp, failure) {
             (Some(qmp), None) => {
-                let machine = Self { qmp, child, drained, stopped: None, command: whole };
+                let patience = start.patience;
+                let machine = Self { qmp, child, drained, stopped: None, patience, command: whole };
                 Ok((machine, agent_host))
             }
             (_, failure) => {
                 let reason = failure.unwrap_or(QmpError::Closed);
                 // A monitor that closed is QEMU on its way out: what it has to say comes with its end.
-                let patience = if reason == QmpError::Closed { QUIT_PATIENCE } else { Duration::ZERO };
+                let patience = if reason == QmpError::Closed { start.patience } else { Duration::ZERO };
                 let ended = child.wait(patience);
                 child.kill();
                 let _ = drained.recv_timeout(DRAIN_PATIENCE);
@@ -227,8 +228,8 @@ impl Machine {
             Some(exit) => exit,
             None => {
                 // Stopped or stuck, it does not answer; the kill below takes it all the same.
-                let asked = self.qmp.quit(QUIT_PATIENCE);
-                let ended = asked.ok().and_then(|()| self.child.wait(QUIT_PATIENCE));
+                let asked = self.qmp.quit(self.patience);
+                let ended = asked.ok().and_then(|()| self.child.wait(self.patience));
                 ended.unwrap_or_else(|| {
                     forced = true;
                     self.child.kill()

@@ -98,7 +98,9 @@ pub fn suite(
     let known: Vec<_> = request
         .kernels
         .iter()
-        .map(|kernel| probe::capabilities(request.site(kernel, scratch, interrupts), &request.cache).map_err(refusal))
+        .map(|kernel| {
+            probe::capabilities(request.site(kernel, scratch, interrupts), &request.cache).map_err(refusal)
+        })
         .collect();
     let jobs = request.jobs(&known)?;
     reporter.suite_started(jobs.len(), &request.context(&known));
@@ -119,7 +121,10 @@ pub fn suite(
                         }
                         Err(error) => {
                             queue.lock().unwrap_or_else(PoisonError::into_inner).clear();
-                            trouble.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert(error.into());
+                            trouble
+                                .lock()
+                                .unwrap_or_else(PoisonError::into_inner)
+                                .get_or_insert(error.into());
                         }
                     }
                 }
@@ -157,7 +162,12 @@ fn refusal(error: AskError) -> Refusal {
 
 impl Request<'_> {
     /// The surroundings of a run on `kernel`.
-    pub fn site<'a>(&'a self, kernel: &'a Kernel, scratch: &'a Scratch, interrupts: &'a Interrupts) -> Site<'a> {
+    pub fn site<'a>(
+        &'a self,
+        kernel: &'a Kernel,
+        scratch: &'a Scratch,
+        interrupts: &'a Interrupts,
+    ) -> Site<'a> {
         Site {
             kernel: &kernel.image,
             initramfs: &self.initramfs,
@@ -184,10 +194,7 @@ impl Request<'_> {
     }
 
     fn accelerator(&self) -> AcceleratorUsed {
-        AcceleratorUsed {
-            name: self.accelerator.accel.to_string(),
-            reason: self.accelerator.reason.clone(),
-        }
+        AcceleratorUsed { name: self.accelerator.accel.to_string(), reason: self.accelerator.reason.clone() }
     }
 
     fn jobs(&self, known: &[Result<Capabilities, Refusal>]) -> Result<Vec<Job>, SuiteError> {

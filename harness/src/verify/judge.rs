@@ -92,8 +92,9 @@ impl Judge {
         }
     }
 
-    /// What came of it; `None` when there was no record, and so nothing to judge.
-    pub fn verdict(&self) -> Option<Verdict> {
+    /// What came of it; `None` when there was no record, and so nothing to judge. With `whole`, a match of the
+    /// list's first records alone does not do.
+    pub fn verdict(&self, whole: bool) -> Option<Verdict> {
         if self.records == 0 {
             return None;
         }
@@ -102,8 +103,9 @@ impl Judge {
             let extended = |pcr| self.banks.iter().any(|bank| bank.replay.was_extended(pcr));
             quote.verdict(self.records, extended)
         });
-        Some(Verdict {
+        let mut verdict = Verdict {
             schema: 1,
+            holds: false,
             view: self.view,
             records: self.records,
             violations: self.violations,
@@ -111,7 +113,9 @@ impl Judge {
             quote,
             inconsistent: self.inconsistent,
             first_inconsistency: self.first_inconsistency.clone(),
-        })
+        };
+        verdict.holds = verdict.holds(whole);
+        Some(verdict)
     }
 }
 

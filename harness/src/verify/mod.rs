@@ -95,7 +95,7 @@ pub fn run(
     for path in &args.log {
         read_log(path, view, args, &mut judge)?;
     }
-    let verdict = judge.verdict().ok_or(VerifyError::Empty)?;
+    let verdict = judge.verdict(args.whole).ok_or(VerifyError::Empty)?;
     let written = if args.json { verdict.write_json(out) } else { verdict.write_text(out) };
     written.map_err(VerifyError::Write)?;
     Ok(verdict)

@@ -38,6 +38,10 @@ impl Outcome {
 pub struct Verdict {
     /// Version of this form: 1.
     pub schema: u32,
+    /// Whether the list holds: no record is inconsistent and nothing that was compared is a mismatch; when the
+    /// whole list was asked for, a match of its first records is one. A list that was compared with nothing
+    /// holds when it is consistent.
+    pub holds: bool,
     /// Bank whose file was read.
     pub view: Bank,
     /// How many records there were.
@@ -115,11 +119,7 @@ fn as_hex_if_any<S: Serializer>(digest: &Option<Digest>, serializer: S) -> Resul
 }
 
 impl Verdict {
-    /// Whether the list holds: no record is inconsistent and nothing that was compared is a mismatch. With
-    /// `whole`, a match of the first records alone is not enough.
-    ///
-    /// A list that was compared with nothing holds when it is consistent.
-    pub fn holds(&self, whole: bool) -> bool {
+    pub(super) fn holds(&self, whole: bool) -> bool {
         let good = |outcome: &Outcome| match outcome {
             Outcome::Matches | Outcome::Unchecked => true,
             Outcome::MatchesPrefix { .. } => !whole,
@@ -149,7 +149,7 @@ impl Verdict {
     /// Those of `out`.
     pub fn write_text(&self, out: &mut dyn Write) -> io::Result<()> {
         let (records, violations) = (self.records, self.violations);
-        writeln!(out, "{records} records of the {} view, {violations} violations", self.view)?;
+        writeln!(out, "{records} records of the {} view, violations: {violations}", self.view)?;
         for bank in &self.banks {
             self.write_bank(out, bank)?;
         }
@@ -171,7 +171,7 @@ impl Verdict {
                 first.record, first.template, first.offset, first.listed, first.computed
             )?;
             if self.inconsistent > 1 {
-                writeln!(out, "and {} more records like it", self.inconsistent - 1)?;
+                writeln!(out, "records like it in all: {}", self.inconsistent)?;
             }
         } else if self.outcomes().any(|outcome| outcome == Outcome::Mismatch) {
             writeln!(
@@ -180,7 +180,7 @@ impl Verdict {
                  list and the values are of different boots"
             )?;
         }
-        Ok(())
+        writeln!(out, "the list {}", if self.holds { "holds" } else { "does not hold" })
     }
 
     fn write_bank(&self, out: &mut dyn Write, verdict: &BankVerdict) -> io::Result<()> {

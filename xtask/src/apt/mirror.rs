@@ -6,8 +6,8 @@ use anyhow::{Context, Result};
 
 use crate::process::stdout_of;
 
-/// Overrides the mirror found in the host's apt sources.
-pub(crate) const OVERRIDE: &str = "IMALAB_DEBIAN_MIRROR";
+/// Overrides the mirror of the main archive found in the host's apt sources.
+const OVERRIDE: &str = "IMALAB_DEBIAN_MIRROR";
 
 /// Names under which Debian's own archive has a suite, beside the code name of the running release.
 const SUITES: &[&str] = &["stable", "oldstable", "testing", "unstable", "sid", "trixie", "bookworm", "forky"];
@@ -20,14 +20,29 @@ struct Target<'a> {
     component: &'a str,
 }
 
-/// The base URI of the mirror, from the environment or from the host's apt sources.
+/// Ending of the suites that live in the security archive, which has a mirror of its own.
+const SECURITY: &str = "-security";
+
+/// Base URIs of Debian's archives.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct Mirrors {
+    main: String,
+    /// Not every machine has it among its sources.
+    security: Option<String>,
+}
+
+impl Mirrors {
+    /// The mirror that has `suite`, if any.
+    pub(crate) fn of(&self, suite: &str) -> Option<&str> {
+        if suite.ends_with(SECURITY) { self.security.as_deref() } else { Some(&self.main) }
+    }
+}
+
+/// The mirrors, from the environment and the host's apt sources.
 ///
 /// # Errors
 /// When apt is missing, or none of its sources is Debian's main archive.
-pub(crate) fn find() -> Result<String> {
-    if let Some(mirror) = std::env::var(OVERRIDE).ok().filter(|mirror| !mirror.is_empty()) {
-        return Ok(mirror);
-    }
+pub(crate) fn find() -> Result<Mirrors> {
     // apt reads one-line and deb822 sources alike, and says what it read in a form made for programs.
     let targets = stdout_of(Command::new("apt-get").args([
         "indextargets",
@@ -36,24 +51,30 @@ pub(crate) fn find() -> Result<String> {
         "Created-By: Packages",
     ]))
     .context("cannot ask apt for its sources")?;
-    choose(&targets, codename().as_deref()).with_context(|| {
+    let named = std::env::var(OVERRIDE).ok().filter(|mirror| !mirror.is_empty());
+    choose(&targets, codename().as_deref(), named).with_context(|| {
         format!("no apt source of this machine is Debian's main archive; name one in {OVERRIDE}")
     })
 }
 
-/// Picks Debian's main archive among the targets that apt printed.
-fn choose(targets: &str, codename: Option<&str>) -> Option<String> {
-    let ours = |target: &Target<'_>| {
-        target.component == "main" && (codename == Some(target.suite) || SUITES.contains(&target.suite))
-    };
-    let candidates: Vec<Target<'_>> = targets.lines().filter_map(parse).filter(ours).collect();
+/// Picks Debian's archives among the targets that apt printed; `named` is the user's word for the main one.
+fn choose(targets: &str, codename: Option<&str>, named: Option<String>) -> Option<Mirrors> {
+    let targets: Vec<Target<'_>> =
+        targets.lines().filter_map(parse).filter(|target| target.component == "main").collect();
+    let running = |target: &&Target<'_>| codename == Some(target.suite);
+    let debian = |target: &&Target<'_>| running(target) || SUITES.contains(&target.suite);
     // Others call a suite "stable" too; Debian's mirrors end in /debian.
     let archive = |target: &&Target<'_>| target.uri.trim_end_matches('/').ends_with("/debian");
-    candidates
+    let found = || {
+        let of_debian = || targets.iter().filter(debian);
+        of_debian().find(archive).or_else(|| of_debian().find(running)).map(|target| target.uri.to_owned())
+    };
+    // With the component "main" and such a suite there is only Debian's.
+    let security = targets
         .iter()
-        .find(archive)
-        .or_else(|| candidates.iter().find(|target| codename == Some(target.suite)))
-        .map(|target| target.uri.to_owned())
+        .find(|target| target.suite.strip_suffix(SECURITY).is_some_and(|suite| SUITES.contains(&suite)))
+        .map(|target| target.uri.to_owned());
+    Some(Mirrors { main: named.or_else(found)?, security })
 }
 
 fn parse(line: &str) -> Option<Target<'_>> {
@@ -76,20 +97,26 @@ mod tests {
     #[rstest]
     #[case::usual(
         "http://mirror.example/debian/\tbookworm\tmain\nhttp://mirror.example/debian-security/\tbookworm-security\tmain\n",
-        Some("http://mirror.example/debian/")
+        Some(("http://mirror.example/debian/", Some("http://mirror.example/debian-security/")))
     )]
     #[case::others_first(
         "https://packages.example/apt/\tcloud-bookworm\tmain\nhttps://browser.example/deb/\tstable\tmain\nhttp://mirror.example/debian\tbookworm\tmain\n",
-        Some("http://mirror.example/debian")
+        Some(("http://mirror.example/debian", None))
     )]
-    #[case::odd_path(
-        "http://proxy.example/repo/deb13\tbookworm\tmain\n",
-        Some("http://proxy.example/repo/deb13")
-    )]
+    #[case::odd_path("http://proxy.example/repo/deb13\tbookworm\tmain\n", Some(("http://proxy.example/repo/deb13", None)))]
     #[case::another_component("https://containers.example/linux/debian/\tbookworm\tstable\n", None)]
     #[case::none("https://nodes.example/node_20.x/\tnodistro\tmain\n", None)]
     #[case::nothing("", None)]
-    fn debian_is_told_from_others(#[case] targets: &str, #[case] mirror: Option<&str>) {
-        assert_eq!(choose(targets, Some("bookworm")).as_deref(), mirror);
+    fn debian_is_told_from_others(#[case] targets: &str, #[case] expected: Option<(&str, Option<&str>)>) {
+        let mirrors = choose(targets, Some("bookworm"), None);
+        assert_eq!(mirrors.as_ref().map(|found| (found.main.as_str(), found.security.as_deref())), expected);
+    }
+
+    #[test]
+    fn the_users_word_counts_most() {
+        let targets = "http://mirror.example/debian/\tbookworm\tmain\n";
+        let mirrors = choose(targets, Some("bookworm"), Some("http://near.example/debian".into())).unwrap();
+        assert_eq!(mirrors.of("sid"), Some("http://near.example/debian"));
+        assert_eq!(mirrors.of("trixie-security"), None);
     }
 }

@@ -1,7 +1,7 @@
 //! A private apt beside the host's: its own sources, lists and downloads, all in our cache. Signatures
 //! are checked against the host's keyring for Debian's archive; the host's apt is only asked, never changed.
 
-pub(crate) mod mirror;
+mod mirror;
 pub(crate) mod offer;
 mod version;
 
@@ -18,6 +18,7 @@ use crate::cache::{self, Cache};
 use crate::guard;
 use crate::process::{self, stdout_of};
 use crate::stop::Stop;
+use mirror::Mirrors;
 use offer::Offer;
 
 /// Where the package `debian-archive-keyring` puts the archive's keys; the ending changed with Debian 13.
@@ -43,11 +44,12 @@ pub(crate) struct Apt {
 
 /// What the suites said, and which were asked.
 #[derive(Debug, Serialize, Deserialize)]
-struct Answer {
+pub(crate) struct Answer {
     suites: Vec<String>,
     /// Why some suite's list is missing or old.
-    failure: Option<String>,
-    offers: Vec<Offer>,
+    pub(crate) failure: Option<String>,
+    /// What is offered.
+    pub(crate) offers: Vec<Offer>,
 }
 
 /// When to ask the mirror for its lists.
@@ -69,21 +71,21 @@ impl Apt {
     ///
     /// # Errors
     /// When there is no answer and never was one.
-    pub(crate) fn offers(&self, suites: &[String], refresh: Refresh) -> Result<Vec<Offer>> {
+    pub(crate) fn offers(&self, suites: &[String], refresh: Refresh) -> Result<Answer> {
         if let (Refresh::WhenStale, Some(answer)) = (refresh, self.fresh(suites)) {
-            return Ok(answer.offers);
+            return Ok(answer);
         }
         let _lock = cache::lock(&self.folder.join("lists"), "Debian's package lists")?;
         // Another imalab may have asked while we waited.
         if let (Refresh::WhenStale, Some(answer)) = (refresh, self.fresh(suites)) {
-            return Ok(answer.offers);
+            return Ok(answer);
         }
         let answer = self.update(suites)?;
         if let Some(failure) = &answer.failure {
             eprintln!("warning: not every suite could be asked, going by what is known: {failure}");
         }
         cache::write_atomically(&self.answer_file(), &serde_json::to_vec_pretty(&answer)?)?;
-        Ok(answer.offers)
+        Ok(answer)
     }
 
     /// Downloads the package file of `offer` into `folder` and gives its path.
@@ -99,19 +101,18 @@ impl Apt {
             .env("APT_CONFIG", self.config_file())
             .current_dir(staging.path());
         self.run(command, "download")?;
-        let files = fs::read_dir(staging.path()).context("cannot read a download")?;
-        for file in files.flatten() {
-            let path = file.path();
-            // apt has checked it against the signed list; this is about the list we chose from.
-            let digest = cache::sha256_of_file(&path)?;
-            if digest != offer.sha256 {
-                bail!("{} has SHA-256 {digest}, and the list says {}", path.display(), offer.sha256);
-            }
-            let target = folder.join(file.file_name());
-            fs::rename(&path, &target).with_context(|| format!("cannot move {}", path.display()))?;
-            return Ok(target);
+        let file = fs::read_dir(staging.path()).context("cannot read a download")?.flatten().next();
+        let file = file.with_context(|| {
+            format!("apt-get download left no file for {} {}", offer.package, offer.version)
+        })?;
+        // apt has checked it against the signed list; this is about the list we chose from.
+        let digest = cache::sha256_of_file(&file.path())?;
+        if digest != offer.sha256 {
+            bail!("{} has SHA-256 {digest}, and the list says {}", file.path().display(), offer.sha256);
         }
-        bail!("apt-get download left no file for {} {}", offer.package, offer.version)
+        let target = folder.join(file.file_name());
+        fs::rename(file.path(), &target).with_context(|| format!("cannot move {}", target.display()))?;
+        Ok(target)
     }
 
     /// The stored answer, if it is for these suites and not too old. A damaged one counts as none.
@@ -166,12 +167,17 @@ impl Apt {
             }
         })?;
         if !status.success() {
-            bail!("apt-get {what} failed: {} (see {})", complaints.join("; "), log.display());
+            let first = complaints.first().map_or("no reason given", String::as_str);
+            let more = match complaints.len() {
+                0 | 1 => String::new(),
+                count => format!(", and {} more", count - 1),
+            };
+            bail!("apt-get {what} failed: {first}{more} (see {})", log.display());
         }
         Ok(())
     }
 
-    fn configure(&self, suites: &[String], mirror: &str) -> Result<()> {
+    fn configure(&self, suites: &[String], mirrors: &Mirrors) -> Result<()> {
         let keyring = KEYRINGS
             .iter()
             .find(|path| Path::new(path).exists())
@@ -180,8 +186,10 @@ impl Apt {
             let path = self.folder.join(room);
             fs::create_dir_all(&path).with_context(|| format!("cannot make {}", path.display()))?;
         }
-        let sources: String =
-            suites.iter().map(|suite| format!("deb [signed-by={keyring}] {mirror} {suite} main\n")).collect();
+        let source = |suite: &String| {
+            mirrors.of(suite).map(|mirror| format!("deb [signed-by={keyring}] {mirror} {suite} main\n"))
+        };
+        let sources: String = suites.iter().filter_map(source).collect();
         cache::write_atomically(&self.folder.join("sources.list"), sources.as_bytes())?;
         // No package is installed in our eyes, so the host's dpkg status does not matter.
         cache::write_atomically(&self.folder.join("status"), b"")?;

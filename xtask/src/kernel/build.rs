@@ -169,14 +169,16 @@ pub(crate) fn ensure(
             unfinished.finish()?;
             Ok((folder, meta))
         }
+        // What the caller tells apart stays as it is.
+        Err(error) if error.is::<Stop>() || error.is::<Unreachable>() => Err(error),
         Err(error) => {
             // The folder goes away with everything in it; the log stays, because the message names it.
             let kept = folder.with_file_name(format!("{}.failed.log", source.label()));
-            let _ = fs::rename(&job.log, &kept);
-            let shown =
-                format!("{error:#}").replace(&job.log.display().to_string(), &kept.display().to_string());
-            // What the caller tells apart stays as it is.
-            if error.is::<Stop>() || error.is::<Unreachable>() { Err(error) } else { Err(anyhow!("{shown}")) }
+            let text = format!("{error:#}");
+            if fs::rename(&job.log, &kept).is_err() {
+                return Err(anyhow!("{text}"));
+            }
+            Err(anyhow!("{}", text.replace(&job.log.display().to_string(), &kept.display().to_string())))
         }
     }
 }

@@ -144,11 +144,19 @@ fn got<'a>(values: &BTreeMap<&str, &'a str>, symbol: &str) -> &'a str {
     values.get(symbol).copied().unwrap_or("n")
 }
 
-/// Where the Kconfig files of a tree define the symbols in question.
-struct Definitions {
-    /// Symbol, "file:line", and its `depends on` expressions.
-    found: Vec<(String, String, Vec<String>)>,
+/// One place where a Kconfig file defines a symbol.
+struct Definition {
+    symbol: String,
+    /// "file:line".
+    place: String,
+    /// Its `depends on` expressions.
+    depends: Vec<String>,
+    /// Whether it has a prompt; Kconfig alone decides one that has none.
+    prompt: bool,
 }
+
+/// Where the Kconfig files of a tree define the symbols in question.
+struct Definitions(Vec<Definition>);
 
 impl Definitions {
     fn find(tree: &Path, wishes: &[&Wish]) -> Self {
@@ -156,36 +164,13 @@ impl Definitions {
         for path in kconfig_files(tree) {
             let Ok(text) = fs::read_to_string(&path) else { continue };
             let shown = path.strip_prefix(tree).unwrap_or(&path).display().to_string();
-            let mut current = None;
-            for (number, line) in (1..).zip(text.lines()) {
-                let mut words = line.split_whitespace();
-                match words.next() {
-                    Some("config" | "menuconfig") if !line.starts_with(char::is_whitespace) => {
-                        let name = words.next().unwrap_or_default();
-                        current = wishes
-                            .iter()
-                            .find(|wish| wish.symbol.strip_prefix("CONFIG_") == Some(name))
-                            .map(|wish| {
-                                found.push((wish.symbol.clone(), format!("{shown}:{number}"), Vec::new()));
-                                found.len() - 1
-                            });
-                    }
-                    Some("depends") => {
-                        if let (Some(index), Some(("on", expression))) =
-                            (current, line.trim_start()["depends".len()..].trim_start().split_once(' '))
-                        {
-                            found[index].2.push(expression.trim().to_owned());
-                        }
-                    }
-                    _ => {}
-                }
-            }
+            read_definitions(&text, &shown, wishes, &mut found);
         }
-        Self { found }
+        Self(found)
     }
 
-    fn of(&self, symbol: &str) -> Vec<&(String, String, Vec<String>)> {
-        self.found.iter().filter(|(name, ..)| name == symbol).collect()
+    fn of(&self, symbol: &str) -> Vec<&Definition> {
+        self.0.iter().filter(|definition| definition.symbol == symbol).collect()
     }
 
     fn hint(&self, symbol: &str) -> String {
@@ -195,18 +180,54 @@ impl Definitions {
                 "this kernel has no such symbol (renamed or removed?); \"{OPTIONAL}\" on the line above lets it go"
             );
         }
-        let places: Vec<String> = definitions
-            .iter()
-            .map(|(_, place, depends)| {
-                if depends.is_empty() {
-                    format!("{place}: no dependency of its own; the menu around it, another symbol's select, or a choice decides")
-                } else {
-                    format!("{place}: depends on {}", depends.join(" && "))
-                }
-            })
-            .collect();
-        places.join("\n    ")
+        let lines: Vec<String> = definitions.into_iter().map(Definition::explain).collect();
+        lines.join("\n    ")
     }
+}
+
+impl Definition {
+    fn explain(&self) -> String {
+        let why = if !self.prompt {
+            "has no prompt, so no fragment can set it".to_owned()
+        } else if self.depends.is_empty() {
+            "the menu around it, a choice, or another symbol's select decides".to_owned()
+        } else {
+            format!("depends on {}", self.depends.join(" && "))
+        };
+        format!("{}: {why}", self.place)
+    }
+}
+
+/// Finds what a Kconfig file says about `wishes` (Documentation/kbuild/kconfig-language.rst).
+fn read_definitions(text: &str, file: &str, wishes: &[&Wish], found: &mut Vec<Definition>) {
+    let mut current: Option<Definition> = None;
+    for (number, line) in (1..).zip(text.lines()) {
+        let (word, rest) = line.trim().split_once(char::is_whitespace).unwrap_or((line.trim(), ""));
+        let rest = rest.trim();
+        match (word, &mut current) {
+            // A block starts in the first column; help texts are indented.
+            ("config" | "menuconfig", _) if !line.starts_with(char::is_whitespace) => {
+                found.extend(current.take());
+                let wish = wishes.iter().find(|wish| wish.symbol.strip_prefix("CONFIG_") == Some(rest));
+                current = wish.map(|wish| Definition {
+                    symbol: wish.symbol.clone(),
+                    place: format!("{file}:{number}"),
+                    depends: Vec::new(),
+                    prompt: false,
+                });
+            }
+            ("depends", Some(definition)) => {
+                definition
+                    .depends
+                    .extend(rest.strip_prefix("on ").map(|condition| condition.trim().to_owned()));
+            }
+            ("bool" | "tristate" | "int" | "hex" | "string" | "prompt", Some(definition)) => {
+                definition.prompt |= rest.starts_with('"');
+            }
+            _ => {}
+        }
+    }
+    found.extend(current);
 }
 
 fn kconfig_files(tree: &Path) -> Vec<PathBuf> {

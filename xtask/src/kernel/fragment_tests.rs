@@ -11,7 +11,8 @@ fn tree() -> TempDir {
     fs::write(
         ima.join("Kconfig"),
         "config IMA\n\tbool \"IMA\"\n\nconfig IMA_KEXEC\n\tbool \"carry\"\n\tdepends on TCG_TPM && HAVE_IMA_KEXEC\n\n\
-         config IMA_STAGING\n\tbool \"staging\"\n\tdepends on IMA\n\tdepends on SECURITYFS\n",
+         config IMA_STAGING\n\tbool \"staging\"\n\tdepends on IMA\n\tdepends on SECURITYFS\n\n\
+         config IMA_LSM_RULES\n\tbool\n\tdepends on AUDIT\n\tdefault y\n",
     )
     .unwrap();
     tree
@@ -72,7 +73,8 @@ fn a_config_that_has_everything_passes(tree: TempDir) {
 
 #[rstest]
 fn a_dropped_symbol_says_what_it_depends_on(tree: TempDir) {
-    let text = "CONFIG_IMA=y\nCONFIG_IMA_KEXEC=y\nCONFIG_IMA_STAGING=y\nCONFIG_IMA_GONE=y\n";
+    let text =
+        "CONFIG_IMA=y\nCONFIG_IMA_KEXEC=y\nCONFIG_IMA_STAGING=y\nCONFIG_IMA_LSM_RULES=y\nCONFIG_IMA_GONE=y\n";
     let wishes = parse("ima.config", text).unwrap();
     let error = verify(&wishes, "CONFIG_IMA=y\n", tree.path()).unwrap_err();
     insta::assert_snapshot!(error);

@@ -13,14 +13,13 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result, bail};
 use serde::Serialize;
 
-use crate::apt::Apt;
 use crate::apt::Refresh;
 use crate::apt::offer;
 use crate::cache::Cache;
 use crate::stop::Stop;
 use build::{Meta, Recipe};
 use catalogue::{Catalogue, Entry, Source};
-use source::Resolved;
+use source::{Offers, Resolved};
 
 /// Arguments of `cargo xtask kernel`.
 #[derive(Debug, clap::Args)]
@@ -117,7 +116,8 @@ impl Kernels {
                 tree::ensure(&self.cache, &path, &recipe.wishes, tree::Config::Merged, jobs())?;
             return Ok(Kernel { name: name.to_owned(), folder, meta });
         }
-        let built = source::resolve(&self.cache, &self.catalogue, entry, refresh).and_then(|source| {
+        let offers = Offers::new(&self.cache, &self.catalogue, refresh);
+        let built = source::resolve(entry, &offers).and_then(|source| {
             let source = source.context("a source without content")?;
             build::ensure(&self.cache, name, &recipe, &source, jobs())
         });
@@ -177,10 +177,12 @@ impl Kernels {
     }
 
     fn list(&self, refresh: Refresh) -> Result<Listing> {
+        let offers = Offers::new(&self.cache, &self.catalogue, refresh);
+        let offered = offer::newest_of_each_line(offers.all()).into_iter().cloned().collect();
         let compiler = build::compiler().ok();
         let mut kernels = Vec::new();
         for (name, entry) in &self.catalogue.kernels {
-            let resolved = source::resolve(&self.cache, &self.catalogue, entry, refresh);
+            let resolved = source::resolve(entry, &offers);
             let (source, problem) = match resolved {
                 Ok(source) => (source, None),
                 Err(error) => (None, Some(format!("{error:#}"))),
@@ -202,9 +204,7 @@ impl Kernels {
                 notes: entry.notes.clone(),
             });
         }
-        let offers = Apt::new(&self.cache)?.offers(&self.catalogue.debian_suites, Refresh::WhenStale);
-        let offered = offers.map(|offers| offer::newest_of_each_line(&offers).into_iter().cloned().collect());
-        Ok(Listing { schema: 1, kernels, offered: offered.unwrap_or_default() })
+        Ok(Listing { schema: 1, kernels, offered })
     }
 }
 

@@ -1,5 +1,6 @@
 //! From a catalogue entry to a source tree on disk.
 
+use std::cell::OnceCell;
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -8,7 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use super::catalogue::{Catalogue, Entry, Source};
 use crate::apt::offer::{self, Offer};
-use crate::apt::{self, Apt, Refresh};
+use crate::apt::{self, Answer, Apt, Refresh};
 use crate::cache::{self, Cache};
 use crate::guard;
 use crate::process;
@@ -64,22 +65,62 @@ impl Resolved {
 #[error("{0}")]
 pub(crate) struct Unreachable(String);
 
+/// What Debian's suites offer; asked at most once, and only when somebody wants to know.
+pub(crate) struct Offers<'a> {
+    cache: &'a Cache,
+    suites: &'a [String],
+    refresh: Refresh,
+    answer: OnceCell<Result<Answer, String>>,
+}
+
+impl<'a> Offers<'a> {
+    /// Asks the suites of `catalogue`, as soon as it has to.
+    pub(crate) fn new(cache: &'a Cache, catalogue: &'a Catalogue, refresh: Refresh) -> Self {
+        Self { cache, suites: &catalogue.debian_suites, refresh, answer: OnceCell::new() }
+    }
+
+    /// Every offer there is; none when nobody answers.
+    pub(crate) fn all(&self) -> &[Offer] {
+        self.answer().map_or(&[], |answer| &answer.offers)
+    }
+
+    fn answer(&self) -> Result<&Answer> {
+        if self.answer.get().is_none() {
+            let answer = Apt::new(self.cache).and_then(|apt| apt.offers(self.suites, self.refresh));
+            let kept = match answer {
+                Ok(answer) => Ok(answer),
+                Err(error) if error.is::<Stop>() => return Err(error),
+                Err(error) => Err(format!("{error:#}")),
+            };
+            // Nobody else can have set it: there is one thread.
+            let _ = self.answer.set(kept);
+        }
+        match self.answer.get() {
+            Some(Ok(answer)) => Ok(answer),
+            Some(Err(error)) => Err(Unreachable(error.clone()).into()),
+            None => bail!("Debian's suites were not asked"),
+        }
+    }
+
+    fn pick<'b>(&'b self, pick: impl Fn(&'b [Offer]) -> Result<&'b Offer, Stop>) -> Result<Resolved> {
+        let answer = self.answer()?;
+        match (pick(&answer.offers), &answer.failure) {
+            (Ok(offer), _) => Ok(Resolved::Debian(offer.clone())),
+            // A suite that did not answer may well have it.
+            (Err(nothing), Some(failure)) => Err(Unreachable(format!("{nothing}; {failure}")).into()),
+            (Err(nothing), None) => Err(nothing.into()),
+        }
+    }
+}
+
 /// Finds out what `entry` means today; `None` for a tree on this machine, which has no fixed content.
 ///
 /// # Errors
-/// When nothing fits, with what there is; when the suites cannot be asked and never were.
-pub(crate) fn resolve(
-    cache: &Cache,
-    catalogue: &Catalogue,
-    entry: &Entry,
-    refresh: Refresh,
-) -> Result<Option<Resolved>> {
-    let offers = || Apt::new(cache)?.offers(&catalogue.debian_suites, refresh).map_err(unreachable);
+/// When nothing fits, with what there is; [`Unreachable`] when the suites cannot be asked.
+pub(crate) fn resolve(entry: &Entry, offers: &Offers<'_>) -> Result<Option<Resolved>> {
     Ok(match &entry.source {
-        Source::Debian(package) => Some(Resolved::Debian(offer::newest(&offers()?, package)?.clone())),
-        Source::DebianNewest { from } => {
-            Some(Resolved::Debian(offer::newest_line(&offers()?, *from)?.clone()))
-        }
+        Source::Debian(package) => Some(offers.pick(|all| offer::newest(all, package))?),
+        Source::DebianNewest { from } => Some(offers.pick(|all| offer::newest_line(all, *from))?),
         Source::Tarball { url, sha256 } => {
             Some(Resolved::Tarball { url: url.clone(), sha256: sha256.clone() })
         }
@@ -131,6 +172,24 @@ fn forget_others(room: &Path, keep: &Path, offer: &Offer) -> Result<()> {
     Ok(())
 }
 
+/// What stays in the tarball: two thirds of the files of a tree, for other machines, for hardware that no
+/// guest has, and for people. Kconfig files and makefiles stay, since a configuration reads them all.
+const LEFT_PACKED: &[&str] = &[
+    "Documentation/*/*",
+    "arch/[!x]*/*.[chS]",
+    "arch/[!x]*/*.dts*",
+    "arch/xtensa/*.[chS]",
+    "drivers/gpu/*.[chS]",
+    "drivers/infiniband/*.[chS]",
+    "drivers/media/*.[chS]",
+    "drivers/net/ethernet/*.[chS]",
+    "drivers/net/wireless/*.[chS]",
+    "drivers/staging/*.[chS]",
+    "sound/*.[chS]",
+    "tools/perf/*",
+    "tools/testing/*",
+];
+
 /// Unpacks the source into the folder `tree`, which is made; output goes to `log`.
 pub(crate) fn unpack(cache: &Cache, source: &Resolved, tree: &Path, log: &Path) -> Result<()> {
     let file = fetch(cache, source)?;
@@ -146,14 +205,13 @@ pub(crate) fn unpack(cache: &Cache, source: &Resolved, tree: &Path, log: &Path) 
         Resolved::Tarball { .. } => file,
     };
     let mut tar = guard::command("tar");
-    if matches!(source, Resolved::Debian(_)) {
+    tar.args(["--extract", "--strip-components=1", "--no-same-owner", "--file"]).arg(&tarball);
+    tar.arg("--directory").arg(tree);
+    if let Resolved::Debian(offer) = source {
         // Debian's tarball is made of many xz blocks, so every core can help.
-        tar.arg("--use-compress-program=xz -T0");
+        tar.args(["--use-compress-program=xz -T0", "--anchored", "--wildcards-match-slash"]);
+        tar.args(LEFT_PACKED.iter().map(|pattern| format!("--exclude={}/{pattern}", offer.package)));
     }
-    tar.args(["--extract", "--strip-components=1", "--no-same-owner", "--file"])
-        .arg(&tarball)
-        .arg("--directory")
-        .arg(tree);
     succeed(&mut tar, log, "tar")?;
     cache::remove(&scratch)
 }

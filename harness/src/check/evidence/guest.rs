@@ -85,6 +85,7 @@ impl<'a, 'o> Digester<'a, 'o> {
         match message {
             Message::OpStarted { task, step, op, at_ns } => {
                 let at = Moment { boot: self.boots, ns: *at_ns };
+                self.attempted += 1;
                 if let Some(seen) = self.op(seq, *task, *step, *op) {
                     seen.started = Some(at);
                 }
@@ -156,7 +157,6 @@ impl<'a, 'o> Digester<'a, 'o> {
         if outcome == Outcome::NotAttempted {
             return;
         }
-        self.attempted += 1;
         let before = self.last_end.insert(task, end).filter(|before| before.boot == boot);
         let before_ns = before.map_or(0, |before| before.ns);
         if end < begin || begin_ns < before_ns {

@@ -188,11 +188,6 @@ impl<'a> Evidence<'a> {
         self.steps.get(step).map_or_else(|| format!("step #{step}"), |step| name(step.planned))
     }
 
-    /// Place of a step in [`Evidence::steps`].
-    pub(super) fn step_of_mark(&self, mark: u64) -> Option<usize> {
-        self.steps.iter().position(|step| step.planned.mark == Some(mark))
-    }
-
     /// The lists that a step read.
     pub(super) fn lists_of(&self, step: usize) -> &[ListSeen] {
         let from = self.lists.partition_point(|list| list.step < step);

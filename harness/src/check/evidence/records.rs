@@ -6,7 +6,7 @@
 use std::collections::HashMap;
 use std::hash::{DefaultHasher, Hash, Hasher};
 
-use crate::ima::{Bank, ByteOrder, Digest, RecordRef};
+use crate::ima::{Bank, ByteOrder, Digest, RecordRef, write_record};
 
 /// Longest part of a file name that a finding shows, in characters.
 const NAME_SHOWN: usize = 120;
@@ -120,6 +120,11 @@ impl Records {
         &self.records[id.0 as usize]
     }
 
+    /// Those of `records` that were to be extended into this PCR.
+    pub(crate) fn for_pcr(&self, records: &[RecordId], pcr: u32) -> Vec<RecordId> {
+        records.iter().copied().filter(|id| self.get(*id).pcr == pcr).collect()
+    }
+
     /// What the file of `bank` must show as template digest: zeros for a violation.
     pub(crate) fn shown(&self, id: RecordId, bank: Bank) -> Digest {
         let record = self.get(id);
@@ -143,6 +148,14 @@ impl Records {
     pub(crate) fn with_digest(&self, at: usize, digest: &Digest) -> Option<RecordId> {
         let place = self.records.iter().position(|known| !known.violation && known.digests[at] == *digest)?;
         Some(RecordId(u32::try_from(place).ok()?))
+    }
+
+    /// Appends the record in the kernel's binary form, as the file of the SHA-1 bank shows it.
+    pub(crate) fn write(&self, id: RecordId, into: &mut Vec<u8>) {
+        let digest = self.shown(id, Bank::Sha1);
+        let shown = RecordRef { digest: digest.as_bytes(), ..self.get(id).borrowed() };
+        // It came out of a list of this form, so its lengths fit; memory takes what is written.
+        let _ = write_record(into, shown, ByteOrder::Little);
     }
 
     /// A record in a finding's words.

@@ -11,9 +11,14 @@ use super::Choice;
 
 const FILE: &str = "accelerator.json";
 
+/// What the probe's guest does; another number for another guest, whose predecessors' findings are void.
+const PROBE: u32 = 2;
+
 /// What a finding holds for.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Key {
+    /// [`PROBE`].
+    probe: u32,
     /// The host's boot (`/proc/sys/kernel/random/boot_id`, random(4)).
     boot: String,
     /// QEMU's file: path, size, and time of change in nanoseconds. An upgrade changes it, and unlike its
@@ -33,7 +38,7 @@ impl Key {
         let boot = fs::read_to_string("/proc/sys/kernel/random/boot_id").ok()?.trim().to_owned();
         let path = on_path(qemu)?;
         let data = fs::metadata(&path).ok()?;
-        Some(Self { boot, qemu: (path, data.len(), data.mtime() * 1_000_000_000 + data.mtime_nsec()) })
+        Some(Self { probe: PROBE, boot, qemu: (path, data.len(), data.mtime() * 1_000_000_000 + data.mtime_nsec()) })
     }
 }
 

@@ -186,8 +186,7 @@ mod tests {
 
     #[test]
     fn the_dry_run_is_a_script() {
-        let endpoints_are_in_it = script(&spec(), true);
-        assert_snapshot!("script", endpoints_are_in_it);
+        assert_snapshot!("script", script(&spec(), true));
     }
 
     #[test]

@@ -105,9 +105,12 @@ fn be32(bytes: &[u8]) -> Option<u32> {
     bytes.try_into().ok().map(u32::from_be_bytes)
 }
 
+/// A digest for each bank.
+type Digests<'a> = Vec<(Bank, &'a [u8])>;
+
 /// PCR and digests of a `PCR_Extend`: handle, size of the authorisation area and that area, `TPML_DIGEST_VALUES`
 /// (Part 3, 22.2). `None` unless the command ends where its parameters do.
-fn extended(command: &[u8]) -> Option<(u32, Vec<(Bank, &[u8])>)> {
+fn extended(command: &[u8]) -> Option<(u32, Digests<'_>)> {
     let (pcr, rest) = command.get(HEADER..)?.split_first_chunk::<4>()?;
     let (size, rest) = rest.split_first_chunk::<4>()?;
     let rest = rest.get(usize::try_from(u32::from_be_bytes(*size)).ok()?..)?;
