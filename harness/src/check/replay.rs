@@ -92,7 +92,7 @@ fn tap(evidence: &Evidence<'_>, extends: &[&Extend], sheet: &mut Sheet) {
         while let Some(extend) = extends.get(done).filter(|extend| extend.seq < reading.seq) {
             for (value, digest) in values.iter_mut().zip(&extend.digests) {
                 if let Some(digest) = digest {
-                    *value = value.extended(digest);
+                    value.extend(digest);
                 }
             }
             done += 1;

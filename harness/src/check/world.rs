@@ -164,7 +164,7 @@ impl World {
                 self.counter += 1;
                 let bank = self.plan.machine.banks.iter().position(|bank| *bank == digest.bank());
                 if let (IMA_PCR, Some(bank)) = (pcr, bank) {
-                    self.pcrs[bank] = self.pcrs[bank].extended(digest);
+                    self.pcrs[bank].extend(digest);
                 }
             }
         }

@@ -27,6 +27,13 @@ impl PartialEq for Digest {
     }
 }
 
+impl std::hash::Hash for Digest {
+    fn hash<H: std::hash::Hasher>(&self, state: &mut H) {
+        self.bank.hash(state);
+        self.as_bytes().hash(state);
+    }
+}
+
 impl Digest {
     /// All bytes zero: the value of PCR 0 to 15 after a reset, and the template digest of a violation.
     pub fn zero(bank: Bank) -> Digest {
