@@ -137,7 +137,7 @@ mod tests {
     }
 
     #[rstest]
-    #[case::flipped(|bytes: &mut Vec<u8>| bytes[30] ^= 1, 1, "at byte 27: checksum")]
+    #[case::flipped(|bytes: &mut Vec<u8>| bytes[47] ^= 1, 1, "at byte 27: checksum")]
     #[case::cut(|bytes: &mut Vec<u8>| bytes.truncate(30), 1, "at byte 27: ended within a frame, 3 bytes into it")]
     #[case::after_done(|bytes: &mut Vec<u8>| bytes.push(7), 3, "that is no padding follows the end")]
     fn damage_is_one_event_after_what_was_sound(
