@@ -145,6 +145,11 @@ pub enum Host {
         /// What and why.
         text: String,
     },
+    /// The harness could not keep what it saw (a full disk).
+    Trouble {
+        /// What and why.
+        text: String,
+    },
     /// The run was told to stop (signal).
     Interrupted,
 }

@@ -4,11 +4,13 @@
 //! ordered `event` stream, `check` is pure, `report` prints.
 
 pub mod check;
+pub mod cli;
 pub mod event;
 pub mod guest;
 pub mod ima;
 pub mod interface;
 pub mod machine;
+pub mod outcome;
 pub mod plan;
 pub mod report;
 pub mod run;

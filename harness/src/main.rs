@@ -1,3 +1,5 @@
 //! The harness's own command.
 
-fn main() {}
+fn main() -> std::process::ExitCode {
+    imalab::cli::main()
+}

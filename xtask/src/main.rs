@@ -1,3 +1,117 @@
 //! The front door of imalab: brings the tools, builds kernels and images, then calls the harness.
 
-fn main() {}
+mod apt;
+mod cache;
+mod cargo;
+mod check;
+mod doctor;
+mod guard;
+mod harness;
+mod image;
+mod interrupt;
+mod kernel;
+mod process;
+mod stop;
+
+use std::convert::Infallible;
+use std::ffi::OsString;
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+use anyhow::{Context, Result};
+use clap::{Parser, Subcommand};
+
+use harness::{Needs, Profile};
+
+/// Boot real Linux kernels with an emulated TPM and prove that IMA's measurement list loses no record
+#[derive(Debug, Parser)]
+#[command(name = "cargo xtask", bin_name = "cargo xtask", version)]
+struct Cli {
+    #[command(subcommand)]
+    task: Task,
+}
+
+#[derive(Debug, Subcommand)]
+enum Task {
+    /// Say what this machine lacks, and install it with --yes
+    Doctor(doctor::Args),
+    /// List, build and find kernels
+    Kernel(kernel::Args),
+    /// Build the guest's initramfs and print its path
+    Image,
+    /// Run scenarios and judge what happened
+    Test(Passed),
+    /// List the scenarios
+    List(Passed),
+    /// Open a console in a guest
+    Shell(Passed),
+    /// Show a failure again from its bundle
+    Repro(Passed),
+    /// Judge the stored trace of a run again
+    Recheck(Passed),
+    /// Measure speed
+    Bench(Passed),
+    /// Find out which accelerator runs guests here, and why
+    Accel(Passed),
+    /// Check a measurement list offline
+    Verify(Passed),
+    /// Check everything that has to hold before a change is handed in
+    Check(check::Args),
+    #[command(name = guard::NAME, hide = true)]
+    Guard(guard::Args),
+}
+
+/// Arguments that go to the harness, ours among them.
+#[derive(Debug, clap::Args)]
+#[command(disable_help_flag = true)]
+struct Passed {
+    /// Arguments of the harness; `--help` shows them
+    #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+    arguments: Vec<OsString>,
+}
+
+fn main() -> ExitCode {
+    let cli = Cli::parse();
+    let done = match cli.task {
+        Task::Guard(args) => guard::run(&args),
+        task => run(task).map(|()| ExitCode::SUCCESS),
+    };
+    done.unwrap_or_else(|error| stop::report(&error))
+}
+
+fn run(task: Task) -> Result<()> {
+    interrupt::listen()?;
+    let root = root()?;
+    let become_harness = |name, passed: Passed, needs, profile| -> Result<Infallible> {
+        harness::exec(&root, name, passed.arguments, needs, profile)
+    };
+    let never = match task {
+        Task::Doctor(args) => return doctor::run(&args, &root),
+        Task::Kernel(args) => return kernel::run(args, &root),
+        Task::Check(args) => return check::run(&args, &root),
+        Task::Image => {
+            println!("{}", image::ensure(&root, &cache::Cache::open()?)?.display());
+            return Ok(());
+        }
+        Task::Test(passed) => become_harness("test", passed, Needs::Suite, Profile::Dev)?,
+        Task::Shell(passed) => become_harness("shell", passed, Needs::Machine, Profile::Dev)?,
+        Task::Repro(passed) => become_harness("repro", passed, Needs::Bundle, Profile::Dev)?,
+        Task::Recheck(passed) => become_harness("recheck", passed, Needs::Nothing, Profile::Dev)?,
+        Task::Bench(passed) => become_harness("bench", passed, Needs::Suite, Profile::Release)?,
+        Task::List(passed) => become_harness("list", passed, Needs::Scenarios, Profile::Dev)?,
+        Task::Accel(passed) => become_harness("accel", passed, Needs::Nothing, Profile::Dev)?,
+        Task::Verify(passed) => become_harness("verify", passed, Needs::Nothing, Profile::Release)?,
+        Task::Guard(_) => return Ok(()),
+    };
+    match never {}
+}
+
+/// Names another checkout than the one this program was built from; the tests do.
+const CHECKOUT: &str = "IMALAB_CHECKOUT";
+
+/// The checkout whose kernels, images and harness are meant.
+fn root() -> Result<PathBuf> {
+    let root = std::env::var_os(CHECKOUT)
+        .map_or_else(|| Path::new(env!("CARGO_MANIFEST_DIR")).join(".."), PathBuf::from);
+    root.canonicalize().with_context(|| format!("the checkout {} is gone", root.display()))
+}

@@ -1,1 +1,61 @@
 //! Pure: a plan and its trace become verdicts, one file per invariant.
+
+mod ending;
+mod evidence;
+mod exactly_once;
+pub mod judge;
+mod kernel_health;
+mod ledger;
+mod quote;
+mod replay;
+mod replayer;
+mod sheet;
+mod steps;
+#[cfg(test)]
+mod tests;
+mod views_agree;
+mod whole;
+#[cfg(test)]
+mod world;
+
+use chrono::{DateTime, NaiveDate};
+
+use crate::event::Trace;
+use crate::outcome::CheckResult;
+use crate::plan::Plan;
+use evidence::Evidence;
+use whole::Wholes;
+
+/// Judges a run by every invariant, today: an entry of the allow list ends on some day.
+///
+/// Nothing in a trace makes it panic: what the guest sent is untrusted, and what does not fit is a finding.
+pub fn all(plan: &Plan, trace: &Trace) -> Vec<CheckResult> {
+    let now = std::time::SystemTime::now().into();
+    all_on(plan, trace, DateTime::<chrono::Utc>::date_naive(&now))
+}
+
+/// As [`all`], as on some other day (UTC).
+pub fn all_on(plan: &Plan, trace: &Trace, today: NaiveDate) -> Vec<CheckResult> {
+    let evidence = Evidence::of(plan, trace);
+    let wholes = Wholes::of(&evidence);
+    vec![
+        steps::check(&evidence),
+        exactly_once::check(&evidence, &wholes),
+        replay::check(&evidence, &wholes),
+        views_agree::check(&evidence),
+        quote::check(&evidence, &wholes),
+        kernel_health::check(&evidence, trace, today),
+    ]
+}
+
+/// The whole log at the last checkpoint, in the kernel's binary form, as the file of the SHA-1 bank shows it.
+/// Empty when no checkpoint read the list. What nobody had saved is not in it: then `exactly-once` has failed.
+pub fn whole_log(plan: &Plan, trace: &Trace) -> Vec<u8> {
+    let evidence = Evidence::of(plan, trace);
+    let wholes = Wholes::of(&evidence);
+    let mut bytes = Vec::new();
+    for id in wholes.last().into_iter().flat_map(|whole| &whole.records) {
+        evidence.records.write(*id, &mut bytes);
+    }
+    bytes
+}

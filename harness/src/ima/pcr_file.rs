@@ -57,7 +57,7 @@ impl PcrValues {
     ///
     /// Lines are `PCR-10: <hex>`, where the bytes may have spaces between them, as sysfs of a TPM 1.2 had
     /// them; or `10: 0x<hex>` as `tpm2_pcrread` prints it, under a line `<bank>:` when there is more than one
-    /// bank: then only those of `bank` count. Empty lines are passed over.
+    /// bank: then only those of `bank` count. Empty lines and comments from `#` on are passed over.
     ///
     /// # Errors
     ///
@@ -74,7 +74,7 @@ impl PcrValues {
                 expected: expected.to_owned(),
                 found: content.chars().take(80).collect(),
             };
-            if content.is_empty() {
+            if content.is_empty() || content.starts_with('#') {
                 continue;
             }
             let Some((key, value)) = content.split_once(':') else {

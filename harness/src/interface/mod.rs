@@ -1,1 +1,106 @@
 //! One adapter per kernel interface: verbs become system calls.
+//!
+//! A new interface is one more file here, an [`Adapter`] and its line in [`adapter`]; what a kernel offers is
+//! found out by [`probe`], never concluded from its version.
+
+mod capability;
+pub mod probe;
+mod read_only;
+mod upstream;
+
+use imalab_wire::{Op, Slot};
+use nix::fcntl::OFlag;
+
+pub use capability::{Capabilities, Capability};
+
+use crate::ima::Bank;
+use crate::plan::{Action, Form, Interface, Observed, Reading};
+
+/// Folder of the measurement files in the guest (`ima_fs_init` in `security/integrity/ima/ima_fs.c`).
+pub const IMA: &str = "/sys/kernel/security/integrity/ima";
+
+/// The TPM's device in the guest.
+pub const TPM: &str = "/dev/tpm0";
+
+/// Folder of the tmpfs that the agent mounts, where measured files are created.
+pub const MEASURED: &str = "/m";
+
+/// Bytes asked for by each `read(2)` of a whole file.
+const CHUNK: u32 = 64 * 1024;
+
+/// A verb in system calls.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Deed {
+    /// The calls.
+    pub ops: Vec<Op>,
+    /// Which of them read something that means something.
+    pub reads: Vec<Reading>,
+}
+
+/// How a kernel interface does the verbs; `None` where it has no way to.
+pub trait Adapter: Sync {
+    /// Path of a measurement list; without a bank, of the file that has none in its name.
+    fn list(&self, form: Form, bank: Option<Bank>, staged: bool) -> Option<String>;
+
+    /// Moves the current list to the staged list.
+    fn stage(&self, slot: Slot) -> Option<Deed>;
+
+    /// Reads the staged list.
+    fn save(&self, slot: Slot) -> Option<Deed>;
+
+    /// Removes the staged list.
+    fn delete(&self, slot: Slot) -> Option<Deed>;
+
+    /// Reads the current list and removes its first records.
+    fn trim(&self, slot: Slot, records: u64) -> Option<Deed>;
+
+    /// What writing this to a measurement list does to it when the kernel takes it.
+    fn meaning(&self, staged: bool, text: &str) -> Option<Action>;
+}
+
+/// The adapter of an interface.
+pub fn adapter(interface: Interface) -> &'static dyn Adapter {
+    match interface {
+        Interface::ReadOnly => &read_only::ReadOnly,
+        Interface::Upstream => &upstream::Upstream,
+    }
+}
+
+/// Opens a file, reads it to its end, closes it; `of` says what its content means, if anything.
+pub(crate) fn read_whole(slot: Slot, path: String, of: impl Into<Option<Observed>>) -> Deed {
+    let open = Op::Open { slot, path, flags: OFlag::O_RDONLY.bits(), mode: 0 };
+    let read = Op::Read { slot, chunk: CHUNK, limit: None, send: true };
+    Deed {
+        ops: vec![open, read, Op::Close { slot }],
+        reads: of.into().map(|of| Reading { op: 1, of }).into_iter().collect(),
+    }
+}
+
+/// Opens a file for writing, writes once, closes it.
+pub(crate) fn request(slot: Slot, path: String, text: &str) -> Deed {
+    let open = Op::Open { slot, path, flags: OFlag::O_WRONLY.bits(), mode: 0 };
+    let write = Op::Write { slot, bytes: text.as_bytes().to_vec() };
+    Deed { ops: vec![open, write, Op::Close { slot }], reads: Vec::new() }
+}
+
+impl Deed {
+    /// This, and then that.
+    pub(crate) fn then(mut self, next: Deed) -> Deed {
+        let before = self.ops.len();
+        self.ops.extend(next.ops);
+        self.reads.extend(next.reads.into_iter().map(|reading| Reading {
+            // A step has far fewer operations than 65,536.
+            op: u16::try_from(before + usize::from(reading.op)).unwrap_or(u16::MAX),
+            of: reading.of,
+        }));
+        self
+    }
+
+    /// Nothing yet.
+    pub(crate) fn nothing() -> Deed {
+        Deed { ops: Vec::new(), reads: Vec::new() }
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,1 +1,12 @@
 //! The machine: QEMU's command line, QMP, console, accelerator choice, children that die with us.
+
+pub mod accel;
+pub mod child;
+pub mod command;
+pub mod console;
+pub mod deadline;
+pub mod qmp;
+mod running;
+pub mod splat;
+
+pub use running::{Machine, Start, StartError, Stopped};

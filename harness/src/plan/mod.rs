@@ -1,1 +1,134 @@
 //! Pure: a scenario and a kernel's capabilities become a plan.
+
+mod calls;
+mod checkpoint;
+mod compile;
+mod count;
+mod types;
+
+use std::collections::BTreeSet;
+
+pub use count::BOOT_RECORDS;
+pub use types::{
+    Action, Budget, Expect, Form, Interface, Mark, Observed, Parameters, Plan, PlannedStep, Reading, Shape,
+};
+
+use crate::interface::{Capabilities, Capability, probe};
+use crate::scenario::{Call, File, Scenario, Variant, Verb};
+
+/// What a scenario becomes for a kernel.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Planned {
+    /// It can run.
+    Plan(Box<Plan>),
+    /// The kernel lacks something that it needs.
+    Skip(Skip),
+}
+
+/// Why a scenario cannot run on a kernel.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Skip {
+    /// What the kernel lacks, never empty.
+    pub missing: BTreeSet<Capability>,
+    /// What is missing and what would meet it, in a line.
+    pub reason: String,
+}
+
+/// Why a scenario could not be planned at all.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum PlanError {
+    /// The parameters are not a combination of its matrix.
+    #[error("{scenario} has no variant with the parameters {parameters:?}")]
+    UnknownParameters {
+        /// The scenario.
+        scenario: String,
+        /// What was asked for.
+        parameters: Parameters,
+    },
+    /// `records: all` where the number of records is not known before the run.
+    #[error(
+        "{scenario}.yaml:{line}: how many records the list holds here is not known before the run; \
+         give a number, or `new-records` in the `expect:` of each `measure` before"
+    )]
+    UnknownCount {
+        /// The scenario.
+        scenario: String,
+        /// Line of the step.
+        line: u32,
+    },
+    /// The interface has no way to do a verb though the kernel was said to be able to.
+    #[error("{scenario}.yaml:{line}: interface {interface:?} has no `{verb}`")]
+    NoSuchVerb {
+        /// The scenario.
+        scenario: String,
+        /// Line of the step.
+        line: u32,
+        /// The verb.
+        verb: String,
+        /// The interface.
+        interface: Interface,
+    },
+}
+
+/// Every combination of the scenario's matrix, each a run.
+pub fn expand(scenario: &Scenario) -> Vec<Parameters> {
+    scenario.variants.iter().map(|variant| variant.parameters.clone()).collect()
+}
+
+/// Plans one run.
+///
+/// # Errors
+///
+/// Parameters that the scenario does not have, and steps that cannot be translated; a kernel that lacks something
+/// is no error but a [`Skip`].
+pub fn plan(
+    scenario: &Scenario,
+    parameters: &Parameters,
+    capabilities: &Capabilities,
+    interface: Interface,
+    seed: u64,
+) -> Result<Planned, PlanError> {
+    let variant = scenario.variant(parameters).ok_or_else(|| PlanError::UnknownParameters {
+        scenario: scenario.id.clone(),
+        parameters: parameters.clone(),
+    })?;
+    let missing: BTreeSet<_> =
+        needs(scenario, variant).into_iter().filter(|need| !capabilities.has(*need)).collect();
+    if !missing.is_empty() {
+        let each: Vec<_> = missing.iter().map(|need| format!("{need} ({})", need.met_by())).collect();
+        let reason = format!("kernel {} lacks {}", capabilities.release, each.join("; "));
+        return Ok(Planned::Skip(Skip { missing, reason }));
+    }
+    compile::compile(scenario, variant, capabilities, interface, seed)
+        .map(|plan| Planned::Plan(Box::new(plan)))
+}
+
+/// All that a variant needs of a kernel: what the scenario says, and what its machine and verbs imply.
+pub fn needs(scenario: &Scenario, variant: &Variant) -> BTreeSet<Capability> {
+    let mut needs = scenario.needs.clone();
+    // Without these no check has anything to rest on.
+    needs.extend([Capability::Ima, Capability::Tpm, Capability::Policy]);
+    if variant.machine.kernel_args.iter().any(|word| word == probe::FLUSH) {
+        needs.insert(Capability::FlushHtable);
+    }
+    for step in variant.tasks.iter().flat_map(|task| &task.steps) {
+        match &step.verb {
+            Verb::Stage | Verb::Save | Verb::Delete => {
+                needs.insert(Capability::Staging);
+            }
+            Verb::Trim { .. } => {
+                needs.insert(Capability::Trim);
+            }
+            Verb::Call(Call::Open { file: File::List { bank, staged, .. }, .. })
+            | Verb::View { file: File::List { bank, staged, .. } } => {
+                needs.extend(bank.map(|_| Capability::BankFiles));
+                needs.extend(staged.then_some(Capability::Staging));
+            }
+            _ => {}
+        }
+    }
+    needs
+}
+
+#[cfg(test)]
+mod tests;

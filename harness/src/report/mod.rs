@@ -1,1 +1,43 @@
 //! The one result model, and everything that prints it.
+//!
+//! Nothing outside of this module writes to stdout or stderr.
+
+pub mod atomic;
+mod exit;
+mod files;
+pub mod html;
+pub mod json;
+#[cfg(test)]
+mod json_schema;
+pub mod junit;
+pub mod ktap;
+pub mod list;
+mod printable;
+pub mod run_dir;
+mod run_id;
+pub mod say;
+mod tally;
+pub mod terminal;
+pub mod trace;
+
+pub use exit::{Exit, exit_code};
+pub use files::ReportFiles;
+pub use run_id::RunId;
+pub use say::fail;
+pub use tally::Tally;
+pub use terminal::{Context, Reporter};
+
+/// An error with its causes, in one line.
+pub fn chain(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        let next = error.to_string();
+        // Some errors repeat their cause in their own words.
+        if !text.ends_with(&next) {
+            text = format!("{text}: {next}");
+        }
+        cause = error.source();
+    }
+    text
+}

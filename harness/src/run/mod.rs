@@ -1,1 +1,42 @@
-//! Drives one plan on a machine and collects its trace.
+//! Drives plans on machines and collects their traces.
+
+mod interrupt;
+mod one;
+mod probe;
+mod scratch;
+mod shell;
+mod store;
+mod stream;
+mod suite;
+mod tpm;
+
+pub use interrupt::{EXIT_INTERRUPTED, Interrupts};
+pub use one::{Ran, RunError, Site, run};
+pub use probe::{AskError, capabilities};
+pub use scratch::{Scratch, ScratchError};
+pub use shell::{ShellError, shell};
+pub use store::{Store, StoreError};
+pub use stream::{Quiet, Stream};
+pub use suite::{Kernel, LANE, Request, SuiteError, suite};
+pub use tpm::{Tpm, TpmError};
+
+use crate::event::{Trace, What};
+
+/// Lines of the console that a result shows.
+const TAIL: usize = 20;
+
+/// The last lines of the console.
+pub(crate) fn console_tail(trace: &Trace) -> Vec<String> {
+    let mut lines: Vec<String> = trace
+        .events
+        .iter()
+        .rev()
+        .filter_map(|event| match &event.what {
+            What::Console(line) => Some(line.clone()),
+            _ => None,
+        })
+        .take(TAIL)
+        .collect();
+    lines.reverse();
+    lines
+}

@@ -1,3 +1,11 @@
-//! PID 1 of the guest: carries out a program that was handed over whole, and only sends.
+//! PID 1 of the guest; as any other process, `imalab-agent --program FILE --port FILE` runs a program here.
 
-fn main() {}
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    if nix::unistd::getpid().as_raw() == 1 {
+        imalab_agent::pid1::run()
+    } else {
+        imalab_agent::ordinary::main(std::env::args_os().skip(1))
+    }
+}

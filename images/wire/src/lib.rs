@@ -4,6 +4,7 @@
 //! [`Message`]s, each in a [`frame`] with version, sequence number and checksum, the last of which is
 //! [`Message::Done`]. Neither side trusts the other's lengths.
 
+mod bytes;
 pub mod frame;
 mod message;
 mod program;

@@ -95,6 +95,7 @@ pub struct Piece {
     /// Bytes of this operation before this piece.
     pub offset: u64,
     /// At most [`crate::frame::MAX_PAYLOAD`] less the envelope.
+    #[serde(with = "crate::bytes")]
     pub bytes: Vec<u8>,
 }
 

@@ -28,7 +28,8 @@ pub struct Program {
 /// The state that tasks find.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Setup {
-    /// Written in one piece to `ima/policy`; empty: the kernel keeps the policy it booted with.
+    /// Written to `ima/policy`; empty: the kernel keeps the policy it booted with.
+    #[serde(with = "crate::bytes")]
     pub policy: Vec<u8>,
 }
 
@@ -63,7 +64,11 @@ pub enum Op {
     /// goes out in [`crate::Message::Data`] pieces when `send` is set.
     Read { slot: Slot, chunk: u32, limit: Option<u64>, send: bool },
     /// One `write(2)` of all the bytes; value: bytes written.
-    Write { slot: Slot, bytes: Vec<u8> },
+    Write {
+        slot: Slot,
+        #[serde(with = "crate::bytes")]
+        bytes: Vec<u8>,
+    },
     /// `lseek(2)`; value: the new offset. `whence` is Linux's number.
     Seek { slot: Slot, offset: i64, whence: i32 },
     /// `close(2)`; value 0.

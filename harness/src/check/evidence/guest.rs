@@ -1,0 +1,210 @@
+//! The agent's messages, by step and operation.
+
+use std::collections::BTreeMap;
+
+use imalab_wire::{Message, Op, Outcome, Piece, StepId, TaskId, VERSION};
+
+use super::{Ended, Moment, Oddity, OpSeen, StepSeen, operations};
+use crate::event::{Trace, What};
+use crate::plan::Plan;
+
+/// What the guest told.
+pub(super) struct Guest<'a> {
+    pub(super) steps: Vec<StepSeen<'a>>,
+    pub(super) boots: u32,
+    pub(super) done: Option<u64>,
+    pub(super) tasks_ended: BTreeMap<TaskId, i32>,
+}
+
+/// Sorts the agent's messages by step and operation.
+pub(super) fn digest<'a>(plan: &'a Plan, trace: &'a Trace, oddities: &mut Vec<Oddity>) -> Guest<'a> {
+    let mut digester = Digester::new(plan, oddities);
+    for event in &trace.events {
+        if let What::Guest(message) = &event.what {
+            digester.message(event.seq, message);
+        }
+    }
+    digester.lengths();
+    let Digester { steps, boots, done, tasks_ended, .. } = digester;
+    Guest { steps, boots, done, tasks_ended }
+}
+
+struct Digester<'a, 'o> {
+    plan: &'a Plan,
+    steps: Vec<StepSeen<'a>>,
+    places: BTreeMap<StepId, usize>,
+    oddities: &'o mut Vec<Oddity>,
+    boots: u32,
+    done: Option<u64>,
+    tasks_ended: BTreeMap<TaskId, i32>,
+    /// Messages and attempted operations of this boot so far.
+    frames: u64,
+    attempted: u64,
+    /// When each task's last operation ended.
+    last_end: BTreeMap<TaskId, Moment>,
+}
+
+impl<'a, 'o> Digester<'a, 'o> {
+    fn new(plan: &'a Plan, oddities: &'o mut Vec<Oddity>) -> Self {
+        let operations = operations(plan);
+        let mut steps = Vec::with_capacity(plan.steps.len());
+        let mut places = BTreeMap::new();
+        for planned in &plan.steps {
+            let Some((_, ops)) = operations.get(&planned.id) else {
+                oddities.push(Oddity::NotInProgram { step: planned.id });
+                continue;
+            };
+            places.insert(planned.id, steps.len());
+            steps.push(StepSeen { planned, ops, seen: vec![OpSeen::default(); ops.len()] });
+        }
+        Digester {
+            plan,
+            steps,
+            places,
+            oddities,
+            boots: 0,
+            done: None,
+            tasks_ended: BTreeMap::new(),
+            frames: 0,
+            attempted: 0,
+            last_end: BTreeMap::new(),
+        }
+    }
+
+    fn message(&mut self, seq: u64, message: &'a Message) {
+        if self.done.is_some() {
+            self.oddities.push(Oddity::AfterDone { seq });
+        }
+        if let Message::Hello { version, token, .. } = message {
+            self.boots += 1;
+            (self.frames, self.attempted) = (0, 0);
+            self.hello(seq, *version, *token);
+        } else if self.boots == 0 {
+            self.oddities.push(Oddity::BeforeHello { seq });
+        }
+        match message {
+            Message::OpStarted { task, step, op, at_ns } => {
+                let at = Moment { boot: self.boots, ns: *at_ns };
+                self.attempted += 1;
+                if let Some(seen) = self.op(seq, *task, *step, *op) {
+                    seen.started = Some(at);
+                }
+            }
+            Message::OpDone { task, step, op, begin_ns, end_ns, outcome } => {
+                self.ended(seq, (*task, *step, *op), (*begin_ns, *end_ns), *outcome);
+            }
+            Message::Data(piece) => self.data(seq, piece),
+            Message::TaskStarted { task, .. } => self.task(seq, *task),
+            Message::TaskEnded { task, status } => {
+                self.task(seq, *task);
+                self.tasks_ended.insert(*task, *status);
+            }
+            Message::Done { ops, frames } => self.finished(seq, *ops, *frames),
+            Message::Hello { .. } | Message::Progress { .. } | Message::Fault { .. } => {}
+        }
+        self.frames += 1;
+    }
+
+    fn hello(&mut self, seq: u64, version: u16, token: u64) {
+        if version != VERSION {
+            self.oddities.push(Oddity::Version { seq, expected: VERSION, found: version });
+        }
+        let expected = self.plan.program.token;
+        if token != expected {
+            self.oddities.push(Oddity::Token { seq, expected, found: token });
+        }
+    }
+
+    fn task(&mut self, seq: u64, task: TaskId) {
+        if usize::from(task) >= self.plan.program.tasks.len() {
+            self.oddities.push(Oddity::UnknownTask { seq, task });
+        }
+    }
+
+    fn op(&mut self, seq: u64, task: TaskId, step: StepId, op: u16) -> Option<&mut OpSeen<'a>> {
+        let Some(at) = self.places.get(&step) else {
+            self.oddities.push(Oddity::UnknownStep { seq, step });
+            return None;
+        };
+        let seen = &mut self.steps[*at];
+        if seen.planned.task != task {
+            let planned = seen.planned.task;
+            self.oddities.push(Oddity::WrongTask { seq, step, planned, task });
+        }
+        let ops = seen.ops.len();
+        let found = seen.seen.get_mut(usize::from(op));
+        if found.is_none() {
+            self.oddities.push(Oddity::UnknownOp { seq, step, op, ops });
+        }
+        found
+    }
+
+    fn ended(
+        &mut self,
+        seq: u64,
+        (task, step, op): (TaskId, StepId, u16),
+        (begin_ns, end_ns): (u64, u64),
+        outcome: Outcome,
+    ) {
+        let boot = self.boots;
+        let (begin, end) = (Moment { boot, ns: begin_ns }, Moment { boot, ns: end_ns });
+        let Some(seen) = self.op(seq, task, step, op) else { return };
+        if seen.ended.is_some() {
+            self.oddities.push(Oddity::EndedTwice { seq, step, op });
+            return;
+        }
+        seen.ended = Some(Ended { begin, end, outcome });
+        if outcome == Outcome::NotAttempted {
+            return;
+        }
+        let before = self.last_end.insert(task, end).filter(|before| before.boot == boot);
+        let before_ns = before.map_or(0, |before| before.ns);
+        if end < begin || begin_ns < before_ns {
+            self.oddities.push(Oddity::Backwards { seq, step, op, begin_ns, end_ns, before_ns });
+        }
+    }
+
+    fn data(&mut self, seq: u64, piece: &'a Piece) {
+        let Piece { task, step, op, offset, ref bytes } = *piece;
+        let sends = self.places.get(&step).is_some_and(|at| {
+            matches!(
+                self.steps[*at].ops.get(usize::from(op)),
+                Some(Op::Read { send: true, .. } | Op::List { .. } | Op::Release)
+            )
+        });
+        let Some(seen) = self.op(seq, task, step, op) else { return };
+        if !sends || seen.ended.is_some() {
+            self.oddities.push(Oddity::UnexpectedData { seq, step, op });
+        } else if seen.length != offset {
+            let expected = seen.length;
+            self.oddities.push(Oddity::DataGap { seq, step, op, expected, found: offset });
+        } else {
+            seen.pieces.push(bytes);
+            seen.length += bytes.len() as u64;
+        }
+    }
+
+    fn finished(&mut self, seq: u64, ops: u64, frames: u64) {
+        self.done.get_or_insert(seq);
+        for (what, told, arrived) in
+            [("operations", ops, self.attempted), ("frames before its last", frames, self.frames)]
+        {
+            if told != arrived {
+                self.oddities.push(Oddity::DoneCounts { seq, what, told, arrived });
+            }
+        }
+    }
+
+    /// A read says how much it read; just so much must have arrived.
+    fn lengths(&mut self) {
+        for step in &self.steps {
+            for ((number, op), seen) in (0..).zip(step.ops).zip(&step.seen) {
+                let Some(Outcome::Value(value)) = seen.outcome() else { continue };
+                if matches!(op, Op::Read { send: true, .. }) && u64::try_from(value) != Ok(seen.length) {
+                    let (step, bytes) = (step.planned.id, seen.length);
+                    self.oddities.push(Oddity::DataShort { step, op: number, value, bytes });
+                }
+            }
+        }
+    }
+}

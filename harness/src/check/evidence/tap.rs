@@ -1,0 +1,109 @@
+//! What the tap saw: the guest's extends in the order in which the TPM took them.
+
+use super::Oddity;
+use crate::event::{Origin, Trace, What};
+use crate::ima::{Bank, Digest};
+use crate::tpm::command::{self, Command};
+
+/// The PCR that IMA extends unless a rule of its policy names another (`CONFIG_IMA_MEASURE_PCR_IDX`).
+pub(crate) const IMA_PCR: u32 = 10;
+
+/// `TPM_SU_CLEAR` (TPM 2.0 Library Part 2, 6.10).
+const STARTUP_CLEAR: u16 = 0;
+
+/// An extend that the TPM carried out.
+#[derive(Clone, Debug)]
+pub(crate) struct Extend {
+    /// Sequence number of its event.
+    pub(crate) seq: u64,
+    /// PCR.
+    pub(crate) pcr: u32,
+    /// Its digest in each of the machine's banks, in their order.
+    pub(crate) digests: Box<[Option<Digest>]>,
+    /// `TPM_ALG_ID`s of further digests, for banks that the machine should not have.
+    pub(crate) foreign: Vec<u16>,
+}
+
+/// An extend that the TPM, or the tap in its place, refused.
+#[derive(Clone, Debug)]
+pub(crate) struct FailedExtend {
+    /// The extend.
+    pub(crate) extend: Extend,
+    /// Its response code; 0 when the answer could not be read.
+    pub(crate) code: u32,
+}
+
+/// What the tap saw of the guest.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Tap {
+    /// Extends of any PCR that succeeded, the firmware's among them.
+    pub(crate) extends: Vec<Extend>,
+    /// Extends that did not.
+    pub(crate) failed: Vec<FailedExtend>,
+    /// TPM commands of the guest, marks not counted.
+    pub(crate) commands: u64,
+}
+
+/// Picks the guest's extends out of the trace.
+pub(super) fn digest(banks: &[Bank], trace: &Trace, oddities: &mut Vec<Oddity>) -> Tap {
+    let mut tap = Tap::default();
+    for event in &trace.events {
+        let What::Tpm(exchange) = &event.what else { continue };
+        if exchange.origin != Origin::Guest {
+            continue;
+        }
+        tap.commands += 1;
+        let code = command::response_code(&exchange.answer).ok();
+        let command = match command::parse(&exchange.command) {
+            Ok(command) => command,
+            // The guest may send nonsense as long as the TPM does not take it for an extend.
+            Err(why) => {
+                if code == Some(0) && command::command_code(&exchange.command) == Some(command::PCR_EXTEND) {
+                    oddities.push(Oddity::MalformedExtend { seq: event.seq, why: why.to_string() });
+                }
+                continue;
+            }
+        };
+        if let Command::PcrExtend { pcr, digests } = command {
+            let extend = sort(event.seq, pcr, &digests, banks);
+            match code {
+                Some(0) => tap.extends.push(extend),
+                _ => tap.failed.push(FailedExtend { extend, code: code.unwrap_or_default() }),
+            }
+        } else if code == Some(0) {
+            tap.meddling(event.seq, &command, oddities);
+        }
+    }
+    tap
+}
+
+fn sort(seq: u64, pcr: u32, digests: &[(u16, Vec<u8>)], banks: &[Bank]) -> Extend {
+    let mut sorted: Box<[Option<Digest>]> = banks.iter().map(|_| None).collect();
+    let mut foreign = Vec::new();
+    for (alg, bytes) in digests {
+        let place = banks.iter().position(|bank| bank.tpm_alg() == *alg);
+        match place.and_then(|at| Some((at, Digest::from_bytes(banks[at], bytes)?))) {
+            Some((at, digest)) if sorted[at].is_none() => sorted[at] = Some(digest),
+            // A second digest for one bank is none of the machine's either.
+            _ => foreign.push(*alg),
+        }
+    }
+    Extend { seq, pcr, digests: sorted, foreign }
+}
+
+impl Tap {
+    /// Commands that change PCR 10 and that IMA never sends: the records cannot explain the PCR after them.
+    fn meddling(&self, seq: u64, command: &Command, oddities: &mut Vec<Oddity>) {
+        let extended = self.extends.iter().any(|extend| extend.pcr == IMA_PCR);
+        let (command, when) = match command {
+            Command::PcrEvent { pcr: IMA_PCR, .. } => ("TPM2_PCR_Event for PCR 10", ""),
+            Command::EventSequenceComplete { pcr: IMA_PCR } => ("TPM2_EventSequenceComplete for PCR 10", ""),
+            Command::PcrReset { pcr: IMA_PCR } => ("TPM2_PCR_Reset for PCR 10", ""),
+            Command::Startup { kind: STARTUP_CLEAR } if extended => {
+                ("TPM2_Startup(CLEAR)", " after it had extended PCR 10: the TPM was reset")
+            }
+            _ => return,
+        };
+        oddities.push(Oddity::Meddling { seq, command, when });
+    }
+}

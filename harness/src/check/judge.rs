@@ -1,0 +1,156 @@
+//! Pure: what a run showed and what its checks found become one outcome with its reason.
+//!
+//! What explains everything after it comes first: a dead kernel, then a run without progress, then a harness or
+//! surroundings that failed, and only then what the checks say.
+
+#[cfg(test)]
+mod tests;
+
+use imalab_wire::{End, Message};
+
+use super::ending::{self, GUEST_PANIC, GUEST_RESET, GUEST_SHUTDOWN};
+use crate::event::{Event, Host, Trace, What};
+use crate::machine::splat::{self, Kind, Splat};
+use crate::outcome::{CheckResult, Outcome, Verdict};
+use crate::plan::Plan;
+use crate::scenario::Showing;
+
+/// An outcome and why.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Judgement {
+    /// What became of the run.
+    pub outcome: Outcome,
+    /// One line that says why, empty when passed.
+    pub reason: String,
+}
+
+impl Judgement {
+    fn new(outcome: Outcome, reason: impl Into<String>) -> Judgement {
+        Judgement { outcome, reason: reason.into() }
+    }
+}
+
+/// Judges a run. Without checks (a probe of the kernel) the run has to come to its end and nothing more.
+pub fn of(plan: &Plan, trace: &Trace, checks: &[CheckResult]) -> Judgement {
+    let seen = kernel_died(trace)
+        .map(|reason| (Outcome::KernelDied, reason))
+        .or_else(|| first(trace, timeout).map(|reason| (Outcome::Timeout, reason)))
+        .or_else(|| first(trace, infra).or_else(|| lost(plan, trace)).map(|reason| (Outcome::Infra, reason)));
+    if let Some((outcome, reason)) = seen {
+        return Judgement::new(outcome, reason);
+    }
+    let Some(known) = &plan.known_defect else { return by_checks(checks) };
+    match known.judge(release(trace).unwrap_or_default(), checks) {
+        Showing::NotConcerned => by_checks(checks),
+        Showing::AsStated => Judgement::new(Outcome::KnownDefect, format!("as stated: {}", known.breaks)),
+        Showing::Gone => Judgement::new(
+            Outcome::Failed,
+            format!("the kernel seems mended: it no longer breaks \"{}\"", known.breaks),
+        ),
+        Showing::Otherwise(why) => {
+            let Judgement { outcome, reason } = by_checks(checks);
+            Judgement::new(outcome, format!("{reason}; not the known defect: {why}"))
+        }
+    }
+}
+
+fn by_checks(checks: &[CheckResult]) -> Judgement {
+    let wrong = |verdict: Verdict| checks.iter().filter(move |check| check.verdict == verdict);
+    // What was found says more than what could not be looked at.
+    let mut all = wrong(Verdict::Failed).chain(wrong(Verdict::CouldNotRun));
+    let Some(worst) = all.next() else { return Judgement::new(Outcome::Passed, "") };
+    let finding = worst.findings.first().map_or("no finding", String::as_str);
+    let how = if worst.verdict == Verdict::Failed { "" } else { " could not run" };
+    let more: Vec<&str> = all.map(|check| check.check.as_str()).collect();
+    let more = if more.is_empty() { String::new() } else { format!(" (also: {})", more.join(", ")) };
+    Judgement::new(Outcome::Failed, format!("{}{how}: {finding}{more}", worst.check))
+}
+
+/// The first event that says it.
+fn first(trace: &Trace, says: fn(&Event) -> Option<String>) -> Option<String> {
+    trace.events.iter().find_map(says)
+}
+
+fn kernel_died(trace: &Trace) -> Option<String> {
+    let console: Vec<&str> = trace
+        .events
+        .iter()
+        .filter_map(|event| match &event.what {
+            What::Console(line) => Some(line.as_str()),
+            _ => None,
+        })
+        .collect();
+    if let Some(splat) = splat::find(&console).into_iter().find(is_death) {
+        return Some(splat.title);
+    }
+    let panicked = |event: &Event| match &event.what {
+        What::Qmp(value) if value["event"] == "GUEST_PANICKED" => {
+            Some("the guest told of a panic".to_owned())
+        }
+        _ => None,
+    };
+    first(trace, panicked).or_else(|| match ending::shutdown(trace) {
+        Some((_, GUEST_PANIC)) => Some("the guest panicked".to_owned()),
+        Some((_, GUEST_RESET)) => Some("the guest reset itself without a word".to_owned()),
+        _ => None,
+    })
+}
+
+fn is_death(splat: &Splat) -> bool {
+    match splat.kind {
+        Kind::Panic | Kind::Oops => true,
+        // BUG() is an invalid instruction, hence an oops; other complaints of that name are not.
+        Kind::Bug => splat.title.starts_with("kernel BUG at"),
+        _ => false,
+    }
+}
+
+fn timeout(event: &Event) -> Option<String> {
+    match &event.what {
+        What::Host(Host::Deadline { text }) => Some(text.clone()),
+        _ => None,
+    }
+}
+
+fn infra(event: &Event) -> Option<String> {
+    match &event.what {
+        What::Host(Host::Interrupted) => Some("interrupted".to_owned()),
+        What::Host(Host::BadFrame { text }) => Some(format!("the agent's stream cannot be decoded: {text}")),
+        What::Host(Host::TpmTrouble { text }) => Some(format!("TPM: {text}")),
+        What::Host(Host::Trouble { text }) => Some(text.clone()),
+        What::Guest(Message::Fault { text }) => Some(format!("agent: {text}")),
+        _ => None,
+    }
+}
+
+/// A run that ended before its end: a child that died, or an agent that was lost.
+fn lost(plan: &Plan, trace: &Trace) -> Option<String> {
+    let done = trace.events.iter().position(|event| matches!(event.what, What::Guest(Message::Done { .. })));
+    // A shell ends when its user is done with it, however that is.
+    let own = plan.program.end == End::Shell || matches!(ending::shutdown(trace), Some((_, GUEST_SHUTDOWN)));
+    for (at, event) in trace.events.iter().enumerate() {
+        let What::Host(Host::Exited { child, status }) = &event.what else { continue };
+        match done {
+            None => return Some(format!("{child} ended with status {status} before the guest was done")),
+            Some(done) if at < done => {
+                return Some(format!("{child} ended with status {status} before the guest was done"));
+            }
+            Some(_) if !own && *status != 0 => return Some(format!("{child} ended with status {status}")),
+            Some(_) => {}
+        }
+    }
+    if done.is_some() || plan.program.end == End::Shell {
+        return None;
+    }
+    Some(match release(trace) {
+        Some(_) => "the agent's last message never came".to_owned(),
+        None => "the agent never said hello".to_owned(),
+    })
+}
+
+fn release(trace: &Trace) -> Option<&str> {
+    trace.events.iter().find_map(|event| match &event.what {
+        What::Guest(Message::Hello { release, .. }) => Some(release.as_str()),
+        _ => None,
+    })
+}

@@ -1,0 +1,199 @@
+use imalab_wire::{End, Message};
+use rstest::rstest;
+use serde_json::json;
+
+use super::{Judgement, of};
+use crate::check::all;
+use crate::check::world::World;
+use crate::event::{Host, Trace, What};
+use crate::outcome::{CheckResult, Outcome, Verdict};
+use crate::scenario::{KernelRange, KnownDefect, Version};
+
+const PANIC: &str = "Kernel panic - not syncing: Attempted to kill init! exitcode=0x00000009";
+
+fn sound() -> World {
+    let mut world = World::new();
+    world.measure(3);
+    world.stage_save_delete();
+    world
+}
+
+fn judged(world: World) -> Judgement {
+    let (plan, trace) = world.finish();
+    of(&plan, &trace, &all(&plan, &trace))
+}
+
+#[test]
+fn a_sound_run_passes() {
+    assert_eq!(judged(sound()), Judgement { outcome: Outcome::Passed, reason: String::new() });
+}
+
+fn deadline() -> What {
+    What::Host(Host::Deadline { text: "no event for 30 s".to_owned() })
+}
+
+fn exited(child: &str, status: i32) -> What {
+    What::Host(Host::Exited { child: child.to_owned(), status })
+}
+
+fn shutdown(reason: &str) -> What {
+    What::Qmp(json!({"event": "SHUTDOWN", "data": {"guest": true, "reason": reason}}))
+}
+
+#[rstest]
+#[case::panic(What::Console(PANIC.into()), Outcome::KernelDied, PANIC)]
+#[case::oops(
+    What::Console("BUG: kernel NULL pointer dereference, address: 0000000000000008".into()),
+    Outcome::KernelDied, "BUG: kernel NULL pointer dereference, address: 0000000000000008"
+)]
+#[case::bug(What::Console("kernel BUG at mm/slub.c:1!".into()), Outcome::KernelDied, "kernel BUG at mm/slub.c:1!")]
+#[case::told(What::Qmp(json!({"event": "GUEST_PANICKED"})), Outcome::KernelDied, "the guest told of a panic")]
+#[case::panic_event(shutdown("guest-panic"), Outcome::KernelDied, "the guest panicked")]
+#[case::reset(shutdown("guest-reset"), Outcome::KernelDied, "the guest reset itself without a word")]
+#[case::deadline(deadline(), Outcome::Timeout, "no event for 30 s")]
+#[case::frame(
+    What::Host(Host::BadFrame { text: "checksum".into() }),
+    Outcome::Infra, "the agent's stream cannot be decoded: checksum"
+)]
+#[case::tpm(What::Host(Host::TpmTrouble { text: "gone".into() }), Outcome::Infra, "TPM: gone")]
+#[case::disk(What::Host(Host::Trouble { text: "disk full".into() }), Outcome::Infra, "disk full")]
+#[case::agent(What::Guest(Message::Fault { text: "no port".into() }), Outcome::Infra, "agent: no port")]
+#[case::interrupted(What::Host(Host::Interrupted), Outcome::Infra, "interrupted")]
+#[case::qemu(exited("qemu", 1), Outcome::Infra, "qemu ended with status 1 before the guest was done")]
+#[case::swtpm(exited("swtpm", 137), Outcome::Infra, "swtpm ended with status 137 before the guest was done")]
+#[case::warning(
+    What::Console("WARNING: kernel/x.c:1 at f+0x1/0x2, CPU#0: agent/52".into()),
+    Outcome::Failed, "kernel-health: console line 2"
+)]
+fn what_is_seen_decides(#[case] what: What, #[case] outcome: Outcome, #[case] reason: &str) {
+    let mut world = sound();
+    world.see(what);
+    let judgement = judged(world);
+    assert_eq!(judgement.outcome, outcome, "{judgement:?}");
+    assert!(judgement.reason.starts_with(reason), "{judgement:?}");
+}
+
+#[rstest]
+#[case::death_first(&[deadline(), What::Console(PANIC.into()), exited("qemu", 0)], Outcome::KernelDied)]
+#[case::time_before_surroundings(&[What::Host(Host::Interrupted), exited("qemu", 137), deadline()], Outcome::Timeout)]
+#[case::surroundings_before_checks(&[What::Console("WARNING: x".into()), exited("swtpm", 1)], Outcome::Infra)]
+fn what_explains_the_rest_comes_first(#[case] seen: &[What], #[case] outcome: Outcome) {
+    let mut world = sound();
+    seen.iter().for_each(|what| world.see(what.clone()));
+    assert_eq!(judged(world).outcome, outcome);
+}
+
+/// A run that ended when the first event of these was about to be seen.
+fn cut(world: World, before: fn(&What) -> bool) -> Judgement {
+    let (plan, trace) = world.finish();
+    let events: Vec<_> = trace.events.into_iter().take_while(|event| !before(&event.what)).collect();
+    let trace = Trace { events };
+    of(&plan, &trace, &all(&plan, &trace))
+}
+
+#[rstest]
+#[case::no_end(|what: &What| matches!(what, What::Guest(Message::Done { .. })), "the agent's last message never came")]
+#[case::no_start(|what: &What| matches!(what, What::Guest(_)), "the agent never said hello")]
+fn a_lost_agent_is_no_verdict_on_the_kernel(#[case] before: fn(&What) -> bool, #[case] reason: &str) {
+    let judgement = cut(sound(), before);
+    assert_eq!(judgement, Judgement { outcome: Outcome::Infra, reason: reason.to_owned() });
+}
+
+#[test]
+fn a_child_that_fails_after_the_end_is_no_sound_run() {
+    let (plan, mut trace) = sound().finish();
+    trace.events.retain(|event| !matches!(event.what, What::Qmp(_)));
+    for event in &mut trace.events {
+        if let What::Host(Host::Exited { status, .. }) = &mut event.what {
+            *status = 139;
+        }
+    }
+    let judgement = of(&plan, &trace, &[]);
+    assert_eq!(judgement.outcome, Outcome::Infra);
+    assert_eq!(judgement.reason, "qemu ended with status 139");
+}
+
+#[test]
+fn a_shell_may_end_as_its_user_likes() {
+    let mut world = World::new();
+    world.plan.program.end = End::Shell;
+    let judgement = cut(world, |what| matches!(what, What::Qmp(_)));
+    assert_ne!(judgement.outcome, Outcome::Infra, "{judgement:?}");
+}
+
+#[test]
+fn a_probe_has_to_come_to_its_end_and_nothing_more() {
+    let (plan, trace) = sound().finish();
+    assert_eq!(of(&plan, &trace, &[]).outcome, Outcome::Passed);
+    let trace = Trace { events: trace.events[..4].to_vec() };
+    assert_eq!(of(&plan, &trace, &[]).outcome, Outcome::Infra);
+}
+
+fn check(name: &str, verdict: Verdict, finding: &str) -> CheckResult {
+    CheckResult { check: name.to_owned(), verdict, findings: vec![finding.to_owned()] }
+}
+
+#[rstest]
+#[case(&[check("steps", Verdict::CouldNotRun, "why")], "steps could not run: why")]
+#[case(&[check("steps", Verdict::Failed, "what")], "steps: what")]
+#[case(
+    &[check("steps", Verdict::CouldNotRun, "why"), check("quote", Verdict::Failed, "what"), check("replay", Verdict::Passed, "x")],
+    "quote: what (also: steps)"
+)]
+fn the_reason_names_what_was_found(#[case] checks: &[CheckResult], #[case] reason: &str) {
+    let (plan, trace) = sound().finish();
+    let judgement = of(&plan, &trace, checks);
+    assert_eq!(judgement, Judgement { outcome: Outcome::Failed, reason: reason.to_owned() });
+}
+
+fn defect(before: Option<Version>) -> KnownDefect {
+    KnownDefect {
+        kernels: KernelRange { from: None, before },
+        breaks: "no record is lost".to_owned(),
+        link: None,
+        check: "exactly-once".to_owned(),
+        finding: "is missing".to_owned(),
+    }
+}
+
+#[rstest]
+#[case::as_stated(
+    &[check("exactly-once", Verdict::Failed, "record 4 is missing")], None,
+    Outcome::KnownDefect, "as stated: no record is lost"
+)]
+#[case::gone(&[check("exactly-once", Verdict::Passed, "")], None, Outcome::Failed, "the kernel seems mended")]
+#[case::otherwise(
+    &[check("exactly-once", Verdict::Failed, "record 4 is doubled")], None,
+    Outcome::Failed, "exactly-once: record 4 is doubled; not the known defect"
+)]
+#[case::more(
+    &[check("exactly-once", Verdict::Failed, "record 4 is missing"), check("replay", Verdict::CouldNotRun, "why")], None,
+    Outcome::Failed, "exactly-once: record 4 is missing (also: replay); not the known defect"
+)]
+#[case::other_kernel(
+    &[check("exactly-once", Verdict::Failed, "record 4 is missing")], Some(Version(7, 2, 0)),
+    Outcome::Failed, "exactly-once: record 4 is missing"
+)]
+#[case::other_kernel_sound(&[check("exactly-once", Verdict::Passed, "")], Some(Version(7, 2, 0)), Outcome::Passed, "")]
+fn a_known_defect_counts_when_it_shows_just_so(
+    #[case] checks: &[CheckResult],
+    #[case] before: Option<Version>,
+    #[case] outcome: Outcome,
+    #[case] reason: &str,
+) {
+    let (mut plan, trace) = sound().finish();
+    plan.known_defect = Some(defect(before));
+    let judgement = of(&plan, &trace, checks);
+    assert_eq!(judgement.outcome, outcome, "{judgement:?}");
+    assert!(judgement.reason.starts_with(reason), "{judgement:?}");
+}
+
+#[test]
+fn a_known_defect_does_not_excuse_a_dead_kernel() {
+    let mut world = sound();
+    world.console(PANIC);
+    let (mut plan, trace) = world.finish();
+    plan.known_defect = Some(defect(None));
+    let checks = [check("exactly-once", Verdict::Failed, "record 4 is missing")];
+    assert_eq!(of(&plan, &trace, &checks).outcome, Outcome::KernelDied);
+}

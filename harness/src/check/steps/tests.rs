@@ -1,0 +1,138 @@
+use imalab_wire::{Message, Op, Outcome};
+use rstest::rstest;
+
+use crate::check::world::{World, failed, passed, read, result, value, write};
+use crate::event::What;
+use crate::ima::Bank;
+use crate::plan::{Action, Expect, Form, Observed, Reading};
+
+const EEXIST: i32 = 17;
+const EPERM: i32 = 1;
+
+/// A world whose one step of interest gives what `outcomes` say.
+fn refused(expect: Expect, errno: Option<i32>) -> World {
+    let mut world = World::new();
+    let mut ops = write("staged", b"A\n");
+    if let Some(errno) = errno {
+        ops[1].1 = Outcome::Errno(errno);
+    }
+    let step = world.step("stage", Action::SystemCall, ops, vec![]);
+    world.plan.steps[step].expect = expect;
+    world
+}
+
+#[rstest]
+#[case(Expect::Ok, None)]
+#[case(Expect::Errno(EEXIST), Some(EEXIST))]
+#[case(Expect::Any, Some(EPERM))]
+#[case(Expect::Any, None)]
+fn what_is_expected_passes(#[case] expect: Expect, #[case] errno: Option<i32>) {
+    passed(&refused(expect, errno).verdict("steps"));
+}
+
+#[test]
+fn a_pass_says_what_it_rests_on() {
+    let result = refused(Expect::Errno(EEXIST), Some(EEXIST)).verdict("steps");
+    assert_eq!(result.findings, ["2 steps as expected (1 refused)"]);
+}
+
+#[rstest]
+#[case(Expect::Ok, Some(EPERM), "expected success, operation 1, write \"A\\n\" to slot 0, failed with EPERM")]
+#[case(
+    Expect::Errno(EEXIST),
+    Some(EPERM),
+    "expected EEXIST, operation 1, write \"A\\n\" to slot 0, failed with EPERM"
+)]
+#[case(Expect::Errno(EEXIST), None, "expected EEXIST, every operation succeeded")]
+#[case(Expect::NewRecords(1), Some(EPERM), "expected success")]
+#[case(Expect::NewRecords(1), None, "the counter of records was not read before and after")]
+#[case(Expect::Records(1), None, "no list was read")]
+#[case(Expect::Ok, Some(4000), "failed with errno 4000")]
+fn what_is_not_expected_fails(#[case] expect: Expect, #[case] errno: Option<i32>, #[case] finding: &str) {
+    failed(&refused(expect, errno).verdict("steps"), &["step 0 `stage` (line 10)", finding]);
+}
+
+#[rstest]
+#[case::short_write(Op::Write { slot: 0, bytes: b"A\n".to_vec() }, 1, "expected 2 bytes written, found 1")]
+#[case::files_left_out(
+    Op::Measure { dir: "/m".into(), name: "f".into(), salt: String::new(), first: 0, count: 5 }, 4,
+    "expected 5 files measured, found 4"
+)]
+#[case::tpm_said_no(Op::Mark { path: "/dev/tpm0".into(), number: 1 }, 0x101, "expected 0 as TPM response code, found 257")]
+fn success_has_its_value(#[case] op: Op, #[case] found: usize, #[case] finding: &str) {
+    let mut world = World::new();
+    world.step("odd", Action::SystemCall, vec![(op, value(found), Vec::new())], vec![]);
+    failed(&world.verdict("steps"), &[finding]);
+}
+
+#[test]
+fn success_leaves_nothing_unattempted() {
+    let mut world = World::new();
+    let mut ops = write("staged", b"A\n");
+    ops[1].1 = Outcome::NotAttempted;
+    world.step("odd", Action::SystemCall, ops, vec![]);
+    failed(&world.verdict("steps"), &["operation 1, write \"A\\n\" to slot 0, was not attempted"]);
+}
+
+fn counted(before: u64, after: u64, expected: u64) -> World {
+    let mut world = World::new();
+    let mut ops = read("count", format!("{before}\n").into_bytes());
+    ops.extend(read("count", format!("{after}\n").into_bytes()));
+    let reads = [1, 4].map(|op| Reading { op, of: Observed::Count }).to_vec();
+    let step = world.step("measure", Action::SystemCall, ops, reads);
+    world.plan.steps[step].expect = Expect::NewRecords(expected);
+    world
+}
+
+#[test]
+fn new_records_are_counted() {
+    passed(&counted(7, 9, 2).verdict("steps"));
+    failed(&counted(7, 9, 3).verdict("steps"), &["expected 3 new records, the counter went from 7 to 9"]);
+    failed(&counted(7, 6, 1).verdict("steps"), &["the counter went from 7 to 6"]);
+}
+
+#[test]
+fn records_of_a_list_are_counted() {
+    for (expected, passes) in [(1, true), (2, false)] {
+        let mut world = World::new();
+        let (ops, reads) = world.reads(&[(Form::Ascii, Bank::Sha1, false)]);
+        let step = world.step("read", Action::SystemCall, ops, reads);
+        world.plan.steps[step].expect = Expect::Records(expected);
+        let result = world.verdict("steps");
+        if passes {
+            passed(&result);
+        } else {
+            failed(&result, &["expected 2 records in the ascii sha1 list, found 1"]);
+        }
+    }
+}
+
+#[test]
+fn a_task_that_dies_is_a_finding() {
+    let mut world = World::new();
+    world.say(Message::TaskEnded { task: 1, status: 139 });
+    let (plan, mut trace) = world.finish();
+    // The made-up end of the tasks says that all is well.
+    trace
+        .events
+        .retain(|event| !matches!(event.what, What::Guest(Message::TaskEnded { task: 1, status: 0 })));
+    failed(&result(&plan, &trace, "steps"), &["task `other` ended with status 139, expected 0"]);
+}
+
+#[test]
+fn a_guest_that_stops_in_an_operation_is_found_there() {
+    let mut world = World::new();
+    world.measure(2);
+    world.stage();
+    world.save();
+    let (plan, mut trace) = world.finish();
+    let stuck = trace
+        .events
+        .iter()
+        .position(|event| matches!(event.what, What::Guest(Message::OpStarted { step: 1, op: 1, .. })));
+    trace.events.truncate(stuck.unwrap() + 1);
+    let result = result(&plan, &trace, "steps");
+    failed(&result, &["step 1 `stage` (line 11)", "the guest was in operation 1, write \"A\\n\" to slot 0"]);
+    failed(&result, &["nor of 1 step after it"]);
+    failed(&result, &["step 3 `checkpoint`", "operation 0, open list, was not reached"]);
+}

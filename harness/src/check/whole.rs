@@ -1,0 +1,181 @@
+//! The whole log at each checkpoint: drives the [`Ledger`] with what the guest did, in the guest's own order.
+
+use imalab_wire::Outcome;
+
+use super::evidence::{Evidence, ListSeen, Moment, RecordId, StepSeen};
+use super::ledger::{Ledger, Snapshot, Source, Stretch, Surprise};
+use crate::plan::Action;
+
+/// The whole log at one checkpoint.
+#[derive(Debug)]
+pub(super) struct Whole {
+    /// Place of the checkpoint in the evidence.
+    pub(super) step: usize,
+    /// Its mark.
+    pub(super) mark: Option<u64>,
+    /// Whether nothing could be measured between the readings and the mark.
+    pub(super) quiescent: bool,
+    /// Where the records come from, in order.
+    pub(super) stretches: Vec<Stretch>,
+    /// The records, in order.
+    pub(super) records: Vec<RecordId>,
+}
+
+/// The whole log at all checkpoints, in the order of time.
+#[derive(Debug, Default)]
+pub(super) struct Wholes {
+    pub(super) all: Vec<Whole>,
+    pub(super) surprises: Vec<Surprise>,
+    /// Readings of the current list that are no part of the whole log at the end.
+    pub(super) misfits: Vec<Misfit>,
+}
+
+/// A reading of the current list that does not go into the whole log.
+#[derive(Debug)]
+pub(super) struct Misfit {
+    /// The step that read.
+    pub(super) step: usize,
+    /// First record of the whole log that differs, from 0.
+    pub(super) at: usize,
+    /// What was read in its place.
+    pub(super) read: RecordId,
+}
+
+/// What a step did to the lists, or saw of them.
+enum Deed<'e> {
+    Stage,
+    Delete,
+    Trim(u64),
+    Read { list: &'e ListSeen, records: &'e [RecordId], keeps: bool, snapshot: bool },
+}
+
+impl Wholes {
+    pub(super) fn of(evidence: &Evidence<'_>) -> Wholes {
+        let mut ledger = Ledger::default();
+        // What any reader saw; those of checkpoints make a whole log each.
+        let mut snapshots: Vec<(usize, Snapshot, bool)> = Vec::new();
+        for (_, step, deed) in deeds(evidence) {
+            match deed {
+                Deed::Stage => ledger.stage(step),
+                Deed::Delete => ledger.delete(step),
+                Deed::Trim(count) => ledger.trim(step, count),
+                Deed::Read { list, records, keeps, .. } if list.staged => {
+                    ledger.read_staged(step, records, keeps);
+                }
+                Deed::Read { records, keeps, snapshot, .. } => {
+                    if keeps {
+                        ledger.read_current(records);
+                    }
+                    snapshots.push((step, ledger.snapshot(step, records), snapshot));
+                }
+            }
+        }
+        let checkpoints = snapshots.iter().filter(|(.., checkpoint)| *checkpoint);
+        let all: Vec<Whole> = checkpoints
+            .map(|(step, snapshot, _)| {
+                let stretches = ledger.resolve(snapshot);
+                Whole {
+                    step: *step,
+                    mark: evidence.steps[*step].planned.mark,
+                    quiescent: evidence.quiescent(*step),
+                    records: stretches.iter().flat_map(|stretch| stretch.records.iter().copied()).collect(),
+                    stretches,
+                }
+            })
+            .collect();
+        let last = all.last().filter(|whole| !whole.has_gap());
+        let misfits = last.into_iter().flat_map(|whole| {
+            let misfit = |(step, snapshot, _): &(usize, Snapshot, bool)| {
+                whole.misfit(&ledger.resolve(snapshot)).map(|(at, read)| Misfit { step: *step, at, read })
+            };
+            snapshots.iter().filter_map(misfit)
+        });
+        Wholes { misfits: misfits.collect(), surprises: ledger.surprises().to_vec(), all }
+    }
+
+    /// The whole log at the end.
+    pub(super) fn last(&self) -> Option<&Whole> {
+        self.all.last()
+    }
+}
+
+impl Whole {
+    /// Whether every record of it was read by somebody.
+    pub(super) fn has_gap(&self) -> bool {
+        self.stretches.iter().any(|stretch| matches!(stretch.source, Source::Gap { .. }))
+    }
+
+    /// Where what somebody read is not the start of this log. Nothing is known of a reading with a gap.
+    fn misfit(&self, stretches: &[Stretch]) -> Option<(usize, RecordId)> {
+        if stretches.iter().any(|stretch| matches!(stretch.source, Source::Gap { .. })) {
+            return None;
+        }
+        let read = stretches.iter().flat_map(|stretch| stretch.records.iter().copied());
+        read.enumerate().find(|(at, id)| self.records.get(*at) != Some(id))
+    }
+
+    /// The stretch that holds record `at`, and the record's place in it.
+    pub(super) fn place(&self, at: usize) -> Option<(&Stretch, usize)> {
+        let mut before = 0;
+        self.stretches.iter().find_map(|stretch| {
+            let inside = at.checked_sub(before).filter(|inside| *inside < stretch.records.len());
+            before += stretch.records.len();
+            inside.map(|inside| (stretch, inside))
+        })
+    }
+
+    /// Records that were taken out and that nobody had saved: the place before which they belong, the step that
+    /// took them out, how many.
+    pub(super) fn gaps(&self) -> impl Iterator<Item = (usize, usize, Option<u64>)> {
+        let mut before = 0;
+        self.stretches.iter().filter_map(move |stretch| {
+            let here = before;
+            before += stretch.records.len();
+            match stretch.source {
+                Source::Gap { by, records } => Some((here, by, records)),
+                _ => None,
+            }
+        })
+    }
+}
+
+/// All deeds in the order in which the guest did them. A writer has the lists to itself, or readers share
+/// them, so the begin of the system call orders deeds of different tasks.
+fn deeds<'e>(evidence: &'e Evidence<'_>) -> Vec<(Moment, usize, Deed<'e>)> {
+    let mut deeds = Vec::new();
+    for (at, step) in evidence.steps.iter().enumerate() {
+        let checkpoint = step.planned.action == Action::Checkpoint;
+        let known: Vec<(&ListSeen, &[RecordId])> = evidence
+            .lists_of(at)
+            .iter()
+            .filter(|list| list.broken.is_none())
+            .filter_map(|list| Some((list, list.records.as_deref()?)))
+            .collect();
+        let last = known.iter().rfind(|(list, _)| !list.staged).map(|(list, _)| list.op);
+        for (list, records) in known {
+            let snapshot = checkpoint && last == Some(list.op);
+            deeds.push((list.begin, at, Deed::Read { list, records, keeps: !checkpoint, snapshot }));
+        }
+        deeds.extend(written(step).map(|(begin, deed)| (begin, at, deed)));
+    }
+    // Stable: within a step the order of its operations stays.
+    deeds.sort_by_key(|(begin, ..)| *begin);
+    deeds
+}
+
+/// What the step's write did, if it succeeded.
+fn written(step: &StepSeen<'_>) -> Option<(Moment, Deed<'static>)> {
+    let deed = match step.planned.action {
+        Action::Stage => Deed::Stage,
+        Action::Delete => Deed::Delete,
+        Action::Trim { records } => Deed::Trim(records),
+        Action::Measure { .. }
+        | Action::Save
+        | Action::Checkpoint
+        | Action::Quote
+        | Action::Barrier
+        | Action::SystemCall => return None,
+    };
+    let ended = step.write()?.ended?;
+    matches!(ended.outcome, Outcome::Value(_)).then_some((ended.begin, deed))
+}

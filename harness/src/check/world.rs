@@ -1,0 +1,448 @@
+//! A guest, its kernel and its TPM, made up: what tests sabotage.
+//!
+//! The lists are plain vectors that a test may change between two steps, so that each way in which a kernel could
+//! go wrong is one line. Everything that a sound run shows is made from them: messages, extends, PCR values.
+
+mod attest;
+
+use imalab_wire::{End, Message, Op, Outcome, Piece, Program, Setup, Step, Task, VERSION};
+use serde_json::json;
+
+use crate::check::evidence::IMA_PCR;
+use crate::event::{Event, Exchange, Host, Origin, PcrReading, PcrValue, Trace, What};
+use crate::ima::{AsciiLine, Bank, ByteOrder, Digest, Record, template_data, write_record};
+use crate::outcome::{CheckResult, Verdict};
+use crate::plan::{
+    Action, Budget, Expect, Form, Interface, Mark, Observed, Plan, PlannedStep, Reading, Shape,
+};
+
+/// Bytes of a piece of data; small, so that lists come in several.
+const PIECE: usize = 700;
+const TOKEN: u64 = 7;
+
+/// The made-up world, from the machine's start on.
+pub(super) struct World {
+    pub(super) plan: Plan,
+    pub(super) trace: Trace,
+    /// The current list.
+    pub(super) current: Vec<Record>,
+    /// The staged list.
+    pub(super) staged: Option<Vec<Record>>,
+    /// What the kernel counts as violations.
+    pub(super) violations: u64,
+    /// What the counter of records shows too many.
+    pub(super) count_off: u64,
+    /// Changes what a reader of a view gets.
+    pub(super) view: fn(Form, Bank, bool, Vec<u8>) -> Vec<u8>,
+    /// Task that runs the next step.
+    pub(super) task: u16,
+    /// Guest time that an operation takes, nanoseconds.
+    pub(super) takes: u64,
+    /// Guest time.
+    pub(super) now: u64,
+    /// Resets of the TPM, as its quotes tell.
+    pub(super) resets: u32,
+    pcrs: Vec<Digest>,
+    counter: u32,
+    made: u64,
+    frames: u64,
+    attempted: u64,
+}
+
+/// One operation with what it gives.
+type Done = (Op, Outcome, Vec<u8>);
+
+pub(super) fn record(name: &str) -> Record {
+    let digest = [b"sha256:\0".as_slice(), Digest::of(Bank::Sha256, &[name.as_bytes()]).as_bytes()].concat();
+    let data = template_data(&[&digest, &[name.as_bytes(), b"\0"].concat()], ByteOrder::Little);
+    Record::new(Bank::Sha256, IMA_PCR, "ima-ng", data)
+}
+
+pub(super) fn violation(name: &str) -> Record {
+    let mut record = record(name);
+    record.digest.fill(0);
+    record
+}
+
+impl World {
+    /// Two banks, two tasks, and what the kernel measured before the agent started.
+    pub(super) fn new() -> World {
+        World::with_banks(&[Bank::Sha1, Bank::Sha256])
+    }
+
+    pub(super) fn with_banks(banks: &[Bank]) -> World {
+        let task = |name: &str| Task { name: name.to_owned(), steps: Vec::new() };
+        let plan = Plan {
+            scenario: "made/up".to_owned(),
+            summary: "Made up.".to_owned(),
+            parameters: Default::default(),
+            seed: 1,
+            interface: Interface::Upstream,
+            machine: Shape { cpus: 1, memory_mib: 256, banks: banks.to_vec(), kernel_args: Vec::new() },
+            program: Program {
+                token: TOKEN,
+                setup: Setup::default(),
+                tasks: vec![task("agent"), task("other")],
+                finally: Vec::new(),
+                end: End::PowerOff,
+            },
+            steps: Vec::new(),
+            marks: Vec::new(),
+            budget: Budget { silence_s: 10, total_s: 100 },
+            known_defect: None,
+        };
+        let mut world = World {
+            plan,
+            trace: Trace::default(),
+            current: Vec::new(),
+            staged: None,
+            violations: 0,
+            count_off: 0,
+            view: |_, _, _, bytes| bytes,
+            task: 0,
+            takes: 10,
+            now: 1_000,
+            pcrs: banks.iter().map(|bank| Digest::zero(*bank)).collect(),
+            resets: 3,
+            counter: 0,
+            made: 0,
+            frames: 0,
+            attempted: 0,
+        };
+        world.see(What::Host(Host::Spawned { child: "qemu".to_owned(), pid: 1 }));
+        world.console("Linux version 7.3.4 (made up)");
+        world.log(record("boot_aggregate"));
+        world.hello();
+        world
+    }
+
+    pub(super) fn hello(&mut self) {
+        let (version, release) = (VERSION, "7.3.4".to_owned());
+        self.frames = 0;
+        self.attempted = 0;
+        self.say(Message::Hello { version, token: TOKEN, release, at_ns: self.now });
+    }
+
+    pub(super) fn see(&mut self, what: What) {
+        let seq = self.trace.events.len() as u64;
+        self.trace.events.push(Event { seq, at_ns: seq * 1_000, what });
+    }
+
+    pub(super) fn say(&mut self, message: Message) {
+        self.frames += 1;
+        self.see(What::Guest(message));
+    }
+
+    pub(super) fn console(&mut self, line: &str) {
+        self.see(What::Console(line.to_owned()));
+    }
+
+    /// Appends and extends, as the kernel does.
+    pub(super) fn log(&mut self, record: Record) {
+        self.extend(&record);
+        self.current.push(record);
+    }
+
+    /// Extends without appending.
+    pub(super) fn extend(&mut self, record: &Record) {
+        let digests = self.plan.machine.banks.iter().map(|bank| record.extend_digest(*bank)).collect();
+        self.extend_with(record.pcr, digests, 0);
+    }
+
+    /// Sends an extend which the TPM answers with `code`.
+    pub(super) fn extend_with(&mut self, pcr: u32, digests: Vec<Digest>, code: u32) {
+        let mut body = pcr.to_be_bytes().to_vec();
+        // An authorization area with an empty password: TPM_RS_PW, no nonce, no attributes, no HMAC.
+        body.extend_from_slice(&[0, 0, 0, 9, 0x40, 0, 0, 9, 0, 0, 0, 0, 0]);
+        body.extend_from_slice(&(digests.len() as u32).to_be_bytes());
+        for digest in &digests {
+            body.extend_from_slice(&digest.bank().tpm_alg().to_be_bytes());
+            body.extend_from_slice(digest.as_bytes());
+        }
+        if code == 0 {
+            for digest in &digests {
+                self.counter += 1;
+                let bank = self.plan.machine.banks.iter().position(|bank| *bank == digest.bank());
+                if let (IMA_PCR, Some(bank)) = (pcr, bank) {
+                    self.pcrs[bank] = self.pcrs[bank].extended(digest);
+                }
+            }
+        }
+        self.tpm(Origin::Guest, 0x8002, 0x182, &body, code);
+    }
+
+    pub(super) fn tpm(&mut self, origin: Origin, tag: u16, code: u32, body: &[u8], answer: u32) {
+        let frame = |tag: u16, code: u32, body: &[u8]| {
+            let size = (10 + body.len()) as u32;
+            [&tag.to_be_bytes()[..], &size.to_be_bytes(), &code.to_be_bytes(), body].concat()
+        };
+        let (command, answer) = (frame(tag, code, body), frame(0x8001, answer, &[]));
+        self.see(What::Tpm(Exchange { origin, locality: 0, command, answer, begin_ns: 0, end_ns: 0 }));
+    }
+
+    /// Plans a step and runs it. A failed operation ends the attempts.
+    pub(super) fn step(&mut self, text: &str, action: Action, ops: Vec<Done>, reads: Vec<Reading>) -> usize {
+        let (id, task) = (self.plan.steps.len() as u32, self.task);
+        let step = Step { id, ops: ops.iter().map(|(op, ..)| op.clone()).collect() };
+        match self.plan.program.tasks.get_mut(usize::from(task)) {
+            Some(task) => task.steps.push(step),
+            None => self.plan.program.finally.push(step),
+        }
+        let mark = ops.iter().find_map(|(op, ..)| match op {
+            Op::Mark { number, .. } => Some(*number),
+            _ => None,
+        });
+        self.plan.steps.push(PlannedStep {
+            id,
+            task,
+            text: text.to_owned(),
+            line: id + 10,
+            action,
+            expect: Expect::Ok,
+            reads,
+            mark,
+        });
+        for (number, (op, outcome, data)) in (0..).zip(ops) {
+            self.run(id, number, &op, outcome, &data);
+        }
+        id as usize
+    }
+
+    fn run(&mut self, step: u32, op: u16, what: &Op, outcome: Outcome, data: &[u8]) {
+        let task = self.task;
+        let begin_ns = self.now;
+        if outcome != Outcome::NotAttempted {
+            self.attempted += 1;
+            self.say(Message::OpStarted { task, step, op, at_ns: begin_ns });
+        }
+        for (number, bytes) in data.chunks(PIECE).enumerate() {
+            let (offset, bytes) = ((number * PIECE) as u64, bytes.to_vec());
+            self.say(Message::Data(Piece { task, step, op, offset, bytes }));
+        }
+        if let Op::Mark { number, .. } = what {
+            self.read_pcrs(*number);
+            if self.plan.marks.iter().any(|mark| mark.number == *number && mark.quote) {
+                let quote = attest::quote(*number, &number.to_be_bytes(), self.values(), self.resets);
+                self.see(What::Quote(quote));
+            }
+            self.tpm(Origin::Mark, 0x8001, imalab_wire::MARK_COMMAND, &number.to_be_bytes(), 0);
+        }
+        self.now += self.takes;
+        let end_ns = self.now;
+        self.say(Message::OpDone { task, step, op, begin_ns, end_ns, outcome });
+    }
+
+    /// PCR 10 as it is now.
+    pub(super) fn values(&self) -> Vec<PcrValue> {
+        let value = |digest: &Digest| PcrValue { bank: digest.bank(), digest: digest.as_bytes().to_vec() };
+        self.pcrs.iter().map(value).collect()
+    }
+
+    pub(super) fn read_pcrs(&mut self, mark: u64) {
+        let (update_counter, values) = (self.counter, self.values());
+        self.see(What::Pcrs(PcrReading { mark, update_counter, values }));
+    }
+
+    /// Measures `files` files that were never measured before.
+    pub(super) fn measure(&mut self, files: u64) -> usize {
+        for _ in 0..files {
+            self.made += 1;
+            self.log(record(&format!("/m/f-{}", self.made)));
+        }
+        let op = Op::Measure {
+            dir: "/m".to_owned(),
+            name: "f".to_owned(),
+            salt: "s".to_owned(),
+            first: self.made,
+            count: files,
+        };
+        self.step("measure", Action::Measure { files }, vec![(op, value(files as usize), Vec::new())], vec![])
+    }
+
+    /// Logs a violation.
+    pub(super) fn violate(&mut self) {
+        self.violations += 1;
+        self.log(violation("/m/violated"));
+    }
+
+    pub(super) fn stage(&mut self) -> usize {
+        self.staged = Some(std::mem::take(&mut self.current));
+        self.step("stage", Action::Stage, write("staged", b"A\n"), vec![])
+    }
+
+    pub(super) fn save(&mut self) -> usize {
+        let (ops, reads) = self.reads(&[(Form::Binary, Bank::Sha256, true)]);
+        self.step("save", Action::Save, ops, reads)
+    }
+
+    pub(super) fn delete(&mut self) -> usize {
+        self.staged = None;
+        self.step("delete", Action::Delete, write("staged", b"D\n"), vec![])
+    }
+
+    pub(super) fn stage_save_delete(&mut self) {
+        self.stage();
+        self.save();
+        self.delete();
+    }
+
+    pub(super) fn trim(&mut self, records: usize) -> usize {
+        let (mut ops, reads) = self.reads(&[(Form::Binary, Bank::Sha256, false)]);
+        self.current.drain(..records);
+        ops.extend(write("current", format!("{records}\n").as_bytes()));
+        self.step("trim", Action::Trim { records: records as u64 }, ops, reads)
+    }
+
+    /// Takes a quote.
+    pub(super) fn quote(&mut self) -> usize {
+        let mut ops = Vec::new();
+        self.mark(&mut ops, true);
+        self.step("quote", Action::Quote, ops, vec![])
+    }
+
+    /// Reads every view and counter, then waits at a mark.
+    pub(super) fn checkpoint(&mut self) -> usize {
+        self.checkpoint_with(false)
+    }
+
+    fn checkpoint_with(&mut self, quote: bool) -> usize {
+        let mut views = Vec::new();
+        for staged in [true, false] {
+            for bank in self.plan.machine.banks.clone() {
+                views.extend([(Form::Binary, bank, staged), (Form::Ascii, bank, staged)]);
+            }
+        }
+        let (mut ops, mut reads) = self.reads(&views);
+        for (of, number) in [
+            (Observed::Count, self.current.len() as u64 + self.count_off),
+            (Observed::Violations, self.violations),
+        ] {
+            reads.push(Reading { op: ops.len() as u16 + 1, of });
+            ops.extend(read("counter", format!("{number}\n").into_bytes()));
+        }
+        self.mark(&mut ops, quote);
+        self.step("checkpoint", Action::Checkpoint, ops, reads)
+    }
+
+    fn mark(&mut self, ops: &mut Vec<Done>, quote: bool) {
+        let number = self.plan.marks.len() as u64 + 1;
+        self.plan.marks.push(Mark { number, step: self.plan.steps.len() as u32, quote });
+        let op = Op::Mark { path: "/dev/tpm0".to_owned(), number };
+        ops.push((op, value(0), Vec::new()));
+    }
+
+    /// Opens, reads and closes each of the views.
+    pub(super) fn reads(&self, views: &[(Form, Bank, bool)]) -> (Vec<Done>, Vec<Reading>) {
+        let (mut ops, mut reads) = (Vec::new(), Vec::new());
+        for (form, bank, staged) in views.iter().copied() {
+            reads.push(Reading { op: ops.len() as u16 + 1, of: Observed::List { form, bank, staged } });
+            let empty = Vec::new();
+            let list = if staged { self.staged.as_ref().unwrap_or(&empty) } else { &self.current };
+            let bytes = (self.view)(form, bank, staged, show(list, form, bank));
+            ops.extend(read("list", bytes));
+        }
+        (ops, reads)
+    }
+
+    /// The records that the lists hold now, in the view of SHA-1.
+    pub(super) fn records_of(&self) -> Vec<Record> {
+        let staged = self.staged.iter().flatten();
+        staged.chain(&self.current).map(|record| record.in_view(Bank::Sha1)).collect()
+    }
+
+    /// Ends the tasks and the run: a last checkpoint, the last message, power off.
+    pub(super) fn finish(mut self) -> (Plan, Trace) {
+        for task in 0..self.plan.program.tasks.len() as u16 {
+            self.say(Message::TaskEnded { task, status: 0 });
+        }
+        self.task = self.plan.program.tasks.len() as u16;
+        self.checkpoint_with(true);
+        self.power_off()
+    }
+
+    pub(super) fn power_off(mut self) -> (Plan, Trace) {
+        let (ops, frames) = (self.attempted, self.frames);
+        self.say(Message::Done { ops, frames });
+        self.see(What::Qmp(
+            json!({"event": "SHUTDOWN", "data": {"guest": true, "reason": "guest-shutdown"}}),
+        ));
+        self.see(What::Host(Host::Exited { child: "qemu".to_owned(), status: 0 }));
+        (self.plan, self.trace)
+    }
+
+    /// Ends the run and gives the result of one check.
+    pub(super) fn verdict(self, check: &str) -> CheckResult {
+        let (plan, trace) = self.finish();
+        result(&plan, &trace, check)
+    }
+}
+
+pub(super) fn result(plan: &Plan, trace: &Trace, check: &str) -> CheckResult {
+    super::all(plan, trace).into_iter().find(|result| result.check == check).expect("a check of that name")
+}
+
+/// Fails unless the check passed.
+#[track_caller]
+pub(super) fn passed(result: &CheckResult) {
+    assert_eq!(result.verdict, Verdict::Passed, "{result:#?}");
+}
+
+/// Fails unless the check failed with a finding that has all of these words.
+#[track_caller]
+pub(super) fn failed(result: &CheckResult, words: &[&str]) {
+    assert_eq!(result.verdict, Verdict::Failed, "{result:#?}");
+    says(result, words);
+}
+
+/// Fails unless the check could not run, for a reason that has all of these words.
+#[track_caller]
+pub(super) fn could_not_run(result: &CheckResult, words: &[&str]) {
+    assert_eq!(result.verdict, Verdict::CouldNotRun, "{result:#?}");
+    says(result, words);
+}
+
+#[track_caller]
+fn says(result: &CheckResult, words: &[&str]) {
+    let told = |finding: &String| words.iter().all(|word| finding.contains(word));
+    assert!(result.findings.iter().any(told), "no finding with {words:?}: {result:#?}");
+}
+
+pub(super) fn value(number: usize) -> Outcome {
+    Outcome::Value(number as i64)
+}
+
+pub(super) fn write(path: &str, bytes: &[u8]) -> Vec<Done> {
+    let open = Op::Open { slot: 0, path: path.to_owned(), flags: 1, mode: 0 };
+    vec![
+        (open, value(0), Vec::new()),
+        (Op::Write { slot: 0, bytes: bytes.to_vec() }, value(bytes.len()), Vec::new()),
+        (Op::Close { slot: 0 }, value(0), Vec::new()),
+    ]
+}
+
+pub(super) fn read(path: &str, bytes: Vec<u8>) -> Vec<Done> {
+    let open = Op::Open { slot: 0, path: path.to_owned(), flags: 0, mode: 0 };
+    let length = value(bytes.len());
+    vec![
+        (open, value(0), Vec::new()),
+        (Op::Read { slot: 0, chunk: 4096, limit: None, send: true }, length, bytes),
+        (Op::Close { slot: 0 }, value(0), Vec::new()),
+    ]
+}
+
+/// A list as the kernel shows it.
+pub(super) fn show(list: &[Record], form: Form, bank: Bank) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    for record in list {
+        let record = record.in_view(bank);
+        match form {
+            Form::Binary => write_record(&mut bytes, &record, ByteOrder::Little).expect("memory takes it"),
+            Form::Ascii => {
+                if let Ok(line) = AsciiLine::of(&record, ByteOrder::Little) {
+                    bytes.extend_from_slice(&line.to_bytes());
+                }
+            }
+        }
+    }
+    bytes
+}

@@ -1,0 +1,24 @@
+//! `imalab accel`.
+
+use std::io;
+
+use clap::Args;
+
+use super::Failure;
+use super::machines::Surroundings;
+use crate::outcome::AcceleratorUsed;
+use crate::report::{Exit, say};
+
+#[derive(Args)]
+pub struct AccelArgs {
+    #[command(flatten)]
+    surroundings: Surroundings,
+}
+
+/// Says who will run guests' code, and why.
+pub fn accel(args: &AccelArgs) -> Result<Exit, Failure> {
+    let choice = args.surroundings.accelerator();
+    let used = AcceleratorUsed { name: choice.accel.to_string(), reason: choice.reason };
+    say::accelerator(&used, &mut io::stdout().lock()).map_err(Failure::setup)?;
+    Ok(Exit::Passed)
+}

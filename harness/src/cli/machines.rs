@@ -1,0 +1,98 @@
+//! Arguments that every command with a machine has.
+
+use std::path::PathBuf;
+
+use clap::Args;
+use miette::miette;
+
+use super::Failure;
+use crate::machine::accel::{self, Accel, Choice};
+use crate::machine::command::QEMU;
+use crate::run::{Interrupts, Kernel, Scratch};
+
+/// What machines are made from.
+#[derive(Args, Clone)]
+pub struct MachineArgs {
+    /// A kernel's name and its x86 boot image; may be given several times
+    #[arg(long = "kernel-image", value_name = "NAME=BZIMAGE", value_parser = kernel, required = true)]
+    pub kernels: Vec<Kernel>,
+    /// Archive with the agent as /init
+    #[arg(long, value_name = "FILE")]
+    pub initramfs: PathBuf,
+    #[command(flatten)]
+    pub surroundings: Surroundings,
+}
+
+/// What machines run in.
+#[derive(Args, Clone)]
+pub struct Surroundings {
+    /// Who runs the guest's code; without it, KVM where it works
+    #[arg(long, value_name = "kvm|tcg", value_parser = accelerator)]
+    pub accel: Option<Accel>,
+    /// QEMU's program
+    #[arg(long, value_name = "PROGRAM", default_value = QEMU)]
+    pub qemu: PathBuf,
+    /// swtpm's program
+    #[arg(long, value_name = "PROGRAM", default_value = "swtpm")]
+    pub swtpm: PathBuf,
+    /// Folder of what may be kept between calls
+    #[arg(long, value_name = "DIR", default_value_os_t = cache())]
+    pub cache: PathBuf,
+}
+
+fn kernel(text: &str) -> Result<Kernel, String> {
+    let (name, image) = text.split_once('=').ok_or("expected NAME=BZIMAGE")?;
+    let sound = |c: char| c.is_ascii_alphanumeric() || "._+-".contains(c);
+    if name.is_empty() || !name.chars().all(sound) {
+        return Err(format!("a kernel's name is made of letters, digits and `._+-`, not `{name}`"));
+    }
+    Ok(Kernel { name: name.to_owned(), image: image.into() })
+}
+
+fn accelerator(text: &str) -> Result<Accel, String> {
+    match text {
+        "kvm" => Ok(Accel::Kvm),
+        "tcg" => Ok(Accel::Tcg),
+        _ => Err("expected kvm or tcg".to_owned()),
+    }
+}
+
+/// `$XDG_CACHE_HOME/imalab`, by default `~/.cache/imalab` (XDG Base Directory Specification).
+fn cache() -> PathBuf {
+    let absolute = |name| std::env::var_os(name).map(PathBuf::from).filter(|path| path.is_absolute());
+    absolute("XDG_CACHE_HOME")
+        .or_else(|| absolute("HOME").map(|home| home.join(".cache")))
+        .unwrap_or_else(std::env::temp_dir)
+        .join("imalab")
+}
+
+impl Surroundings {
+    /// Who runs the guests' code, and why.
+    pub fn accelerator(&self) -> Choice {
+        accel::choose(self.accel, &self.qemu, &self.cache)
+    }
+
+    /// Folders of machines, and signals, for this process.
+    pub fn claim(&self) -> Result<(Scratch, Interrupts), Failure> {
+        let interrupts = Interrupts::install().map_err(Failure::setup)?;
+        let scratch = Scratch::new(&self.cache.join("scratch")).map_err(Failure::setup)?;
+        Ok((scratch, interrupts))
+    }
+}
+
+impl MachineArgs {
+    /// Refuses images that are not there before anything is started.
+    pub fn check(&self) -> Result<(), Failure> {
+        let images = self.kernels.iter().map(|kernel| &kernel.image);
+        for path in images.chain([&self.initramfs]) {
+            if !path.is_file() {
+                return Err(Failure::usage(miette!(
+                    help = "`cargo xtask test` builds kernel and image and passes their paths",
+                    "{} is not a file",
+                    path.display()
+                )));
+            }
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,113 @@
+//! The `imalab` command: arguments, and the calls they mean.
+
+mod accel;
+mod machines;
+mod recheck;
+mod repro;
+mod shell;
+mod test;
+mod verify;
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+use crate::report::{self, Exit};
+
+/// Proves from outside of the guest that IMA's measurement list lost, doubled and reordered nothing.
+#[derive(Parser)]
+#[command(name = "imalab", version, after_help = EXIT_CODES)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+/// DESIGN of the results: one code for what a CI must tell apart.
+const EXIT_CODES: &str = "Exit codes: 0 all passed; 100 a scenario failed or timed out; 101 a guest's kernel died; \
+96 set-up or infrastructure failed (may be retried); 4 nothing ran; 2 usage or scenario error; 130 interrupted.";
+
+#[derive(Subcommand)]
+enum Command {
+    /// Runs scenarios and proves what they claim
+    Test(test::TestArgs),
+    /// Lists scenarios
+    List(test::ListArgs),
+    /// Opens a console in a guest
+    Shell(shell::ShellArgs),
+    /// Shows a bundle's failure again
+    Repro(repro::ReproArgs),
+    /// Judges the stored trace of a run again
+    Recheck(recheck::RecheckArgs),
+    /// Verifies a measurement list offline, against PCR values or a quote
+    Verify(crate::verify::VerifyArgs),
+    /// Probes the accelerator by running guest code
+    Accel(accel::AccelArgs),
+}
+
+/// Runs the command of this process's arguments.
+pub fn main() -> ExitCode {
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(error) => {
+            let exit = if error.use_stderr() { Exit::Usage } else { Exit::Passed };
+            // Without a terminal to print on, the exit code still says it.
+            let _ = error.print();
+            return ExitCode::from(exit.code());
+        }
+    };
+    let done = match cli.command {
+        Command::Test(args) => test::test(&args),
+        Command::List(args) => test::list(&args),
+        Command::Shell(args) => shell::shell(&args),
+        Command::Repro(args) => repro::repro(&args),
+        Command::Recheck(args) => recheck::recheck(&args),
+        Command::Verify(args) => verify::verify(&args),
+        Command::Accel(args) => accel::accel(&args),
+    };
+    ExitCode::from(done.unwrap_or_else(|failure| report::fail(failure.exit, &failure.error)).code())
+}
+
+/// Why a command could not do its work.
+pub struct Failure {
+    exit: Exit,
+    error: miette::Report,
+}
+
+impl Failure {
+    /// Something the user said is wrong.
+    pub fn usage(error: impl Into<miette::Report>) -> Failure {
+        Failure { exit: Exit::Usage, error: error.into() }
+    }
+
+    /// As [`Failure::usage`], of any error.
+    pub fn usage_of<E: std::error::Error + Send + Sync + 'static>(error: E) -> Failure {
+        Failure { exit: Exit::Usage, error: plain(error) }
+    }
+
+    /// The surroundings failed.
+    pub fn setup<E: std::error::Error + Send + Sync + 'static>(error: E) -> Failure {
+        Failure { exit: Exit::Infra, error: plain(error) }
+    }
+}
+
+fn plain<E: std::error::Error + Send + Sync + 'static>(error: E) -> miette::Report {
+    miette::Report::new(Plain(error))
+}
+
+/// An error that has nothing to show but its words and its causes.
+#[derive(Debug)]
+struct Plain<E>(E);
+
+impl<E: std::fmt::Display> std::fmt::Display for Plain<E> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+impl<E: std::error::Error> std::error::Error for Plain<E> {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        self.0.source()
+    }
+}
+
+impl<E: std::error::Error> miette::Diagnostic for Plain<E> {}

@@ -1,0 +1,42 @@
+//! `imalab recheck`: a stored trace, judged by today's checks.
+
+use std::path::PathBuf;
+
+use clap::Args;
+
+use super::Failure;
+use crate::check::{self, judge};
+use crate::outcome::{RunResult, SuiteResult};
+use crate::report::run_dir::{RunDir, TRACE};
+use crate::report::{Exit, Reporter, trace};
+
+#[derive(Args)]
+pub struct RecheckArgs {
+    /// Folder of a run, or a bundle
+    #[arg(value_name = "DIR")]
+    dir: PathBuf,
+}
+
+/// Judges the trace of a run again, without a machine.
+pub fn recheck(args: &RecheckArgs) -> Result<Exit, Failure> {
+    let dir = RunDir::existing(&args.dir);
+    let plan = dir.read_plan().map_err(Failure::setup)?;
+    let trace = trace::read(&args.dir.join(TRACE)).map_err(Failure::setup)?;
+    let mut result = dir.read_result().map_err(Failure::setup)?;
+    result.checks = check::all(&plan, &trace);
+    let judgement = judge::of(&plan, &trace, &result.checks);
+    result.outcome = judgement.outcome;
+    result.reason = judgement.reason;
+    tell(result)
+}
+
+/// Tells one run's result as a suite of one.
+pub(super) fn tell(result: RunResult) -> Result<Exit, Failure> {
+    let suite = SuiteResult { schema: 1, wall_ms: result.wall_ms, runs: vec![result], interrupted: false };
+    let reporter = Reporter::on_terminal();
+    for run in &suite.runs {
+        reporter.run_finished(run);
+    }
+    reporter.suite_finished(&suite).map_err(Failure::setup)?;
+    Ok(Exit::of(&suite))
+}

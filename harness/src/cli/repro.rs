@@ -1,0 +1,76 @@
+//! `imalab repro`: the failure of a bundle, shown again.
+
+use std::path::{Path, PathBuf};
+
+use clap::Args;
+use miette::miette;
+
+use super::Failure;
+use super::machines::Surroundings;
+use super::recheck::tell;
+use crate::check::{self, judge};
+use crate::report::Exit;
+use crate::report::run_dir::{HashedFile, RunDir, hash_file};
+use crate::run::{self, Site};
+
+#[derive(Args)]
+pub struct ReproArgs {
+    /// The bundle's folder
+    #[arg(value_name = "BUNDLE")]
+    bundle: PathBuf,
+    /// Takes this image in place of the bundle's, which then need not be the same
+    #[arg(long, value_name = "BZIMAGE")]
+    image: Option<PathBuf>,
+    /// Takes this archive in place of the bundle's, which then need not be the same
+    #[arg(long, value_name = "FILE")]
+    initramfs: Option<PathBuf>,
+    #[command(flatten)]
+    surroundings: Surroundings,
+}
+
+/// Runs a bundle's plan again and tells what became of it.
+pub fn repro(args: &ReproArgs) -> Result<Exit, Failure> {
+    let dir = RunDir::existing(&args.bundle);
+    let bundle = dir.read_bundle().map_err(Failure::setup)?;
+    let plan = dir.read_plan().map_err(Failure::setup)?;
+    let mut result = dir.read_result().map_err(Failure::setup)?;
+    let kernel = the_same(args.image.as_deref(), &bundle.kernel.image, "kernel")?;
+    let initramfs = the_same(args.initramfs.as_deref(), &bundle.kernel.initramfs, "initramfs")?;
+
+    let (scratch, interrupts) = args.surroundings.claim()?;
+    let site = Site {
+        kernel,
+        initramfs,
+        accel: args.surroundings.accelerator().accel,
+        qemu: &args.surroundings.qemu,
+        swtpm: &args.surroundings.swtpm,
+        scratch: &scratch,
+        interrupts: &interrupts,
+    };
+    let ran = run::run(&plan, site).map_err(Failure::setup)?;
+    result.checks = check::all(&plan, &ran.trace);
+    let judgement = judge::of(&plan, &ran.trace, &result.checks);
+    result.outcome = judgement.outcome;
+    result.reason = judgement.reason;
+    result.console_tail = run::console_tail(&ran.trace);
+    tell(result)
+}
+
+/// The file that was asked for, or the bundle's when it still is what it was.
+fn the_same<'a>(asked: Option<&'a Path>, used: &'a HashedFile, what: &str) -> Result<&'a Path, Failure> {
+    if let Some(path) = asked {
+        return Ok(path);
+    }
+    let help = format!("--{} takes another one", if what == "kernel" { "image" } else { what });
+    match hash_file(&used.path) {
+        Ok(found) if found.sha256 == used.sha256 => Ok(&used.path),
+        Ok(found) => Err(Failure::usage(miette!(
+            help = help,
+            "the bundle's {what} {} has changed: its sha256 was {}, now it is {}",
+            used.path.display(),
+            used.sha256,
+            found.sha256
+        ))),
+        Err(error) => Err(Failure::usage(miette!(help = help, "the bundle's {what} is gone: {error}"))),
+    }
+}

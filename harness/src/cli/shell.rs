@@ -1,0 +1,96 @@
+//! `imalab shell`.
+
+use std::io::{self, IsTerminal, Read, Write};
+use std::os::fd::AsFd;
+
+use clap::Args;
+use miette::miette;
+use nix::sys::termios::{SetArg, Termios, cfmakeraw, tcgetattr, tcsetattr};
+
+use super::Failure;
+use super::machines::MachineArgs;
+use crate::ima::Bank;
+use crate::plan::Shape;
+use crate::report::{self, Exit};
+use crate::run::{self, Site};
+use crate::scenario::DEFAULT_POLICY;
+
+#[derive(Args)]
+pub struct ShellArgs {
+    #[command(flatten)]
+    machines: MachineArgs,
+    /// Virtual processors
+    #[arg(long, value_name = "N", default_value_t = 2)]
+    cpus: u8,
+    /// Memory in MiB
+    #[arg(long, value_name = "MIB", default_value_t = 256)]
+    memory_mib: u32,
+    /// Active PCR banks
+    #[arg(long, value_name = "BANK,...", value_delimiter = ',', default_value = "sha1,sha256")]
+    banks: Vec<Bank>,
+    /// A word for the kernel's command line; may be given several times
+    #[arg(long = "kernel-arg", value_name = "WORD", allow_hyphen_values = true)]
+    kernel_args: Vec<String>,
+}
+
+/// Opens a console in a guest.
+pub fn shell(args: &ShellArgs) -> Result<Exit, Failure> {
+    args.machines.check()?;
+    let [kernel] = args.machines.kernels.as_slice() else {
+        return Err(Failure::usage(miette!("`shell` takes one kernel")));
+    };
+    let (scratch, interrupts) = args.machines.surroundings.claim()?;
+    let mut banks = args.banks.clone();
+    banks.sort();
+    banks.dedup();
+    let shape = Shape { cpus: args.cpus, memory_mib: args.memory_mib, banks, kernel_args: args.kernel_args.clone() };
+    let site = Site {
+        kernel: &kernel.image,
+        initramfs: &args.machines.initramfs,
+        accel: args.machines.surroundings.accelerator().accel,
+        qemu: &args.machines.surroundings.qemu,
+        swtpm: &args.machines.surroundings.swtpm,
+        scratch: &scratch,
+        interrupts: &interrupts,
+    };
+    let ready = |port| {
+        // A terminal that is gone ends the console by itself.
+        let _ = report::say::line(&format!(
+            "TPM: TPM2TOOLS_TCTI=swtpm:host=127.0.0.1,port={port}   leave: Ctrl-] or `poweroff`"
+        ));
+    };
+    let terminal = RawTerminal::of(io::stdin()).map_err(Failure::setup)?;
+    let output: Box<dyn Write> = Box::new(io::stdout());
+    let input: Box<dyn Read + Send> = Box::new(io::stdin());
+    let done = run::shell(&shape, DEFAULT_POLICY, site, input, output, ready);
+    drop(terminal);
+    done.map_err(Failure::setup)?;
+    Ok(Exit::Passed)
+}
+
+/// A terminal that passes every key on; set back when dropped.
+struct RawTerminal<F: AsFd> {
+    terminal: F,
+    before: Termios,
+}
+
+impl<F: AsFd + IsTerminal> RawTerminal<F> {
+    /// Nothing when it is no terminal.
+    fn of(terminal: F) -> io::Result<Option<RawTerminal<F>>> {
+        if !terminal.is_terminal() {
+            return Ok(None);
+        }
+        let before = tcgetattr(&terminal)?;
+        let mut raw = before.clone();
+        cfmakeraw(&mut raw);
+        tcsetattr(&terminal, SetArg::TCSANOW, &raw)?;
+        Ok(Some(RawTerminal { terminal, before }))
+    }
+}
+
+impl<F: AsFd> Drop for RawTerminal<F> {
+    fn drop(&mut self) {
+        // Nobody is left to be told.
+        let _ = tcsetattr(&self.terminal, SetArg::TCSANOW, &self.before);
+    }
+}

@@ -1,0 +1,254 @@
+//! `imalab test` and `imalab list`.
+
+use std::io;
+use std::path::{Path, PathBuf};
+
+use clap::Args;
+use miette::miette;
+
+use super::Failure;
+use super::machines::MachineArgs;
+use crate::machine::command::{MachineSpec, script};
+use crate::outcome::SuiteResult;
+use crate::plan::{self, Planned};
+use crate::report::list::{self, ScenarioEntry};
+use crate::report::terminal::Look;
+use crate::report::{self, Exit, Reporter};
+use crate::run::{self, Request, Store};
+use crate::scenario::{self, Scenario};
+
+/// Which scenarios.
+#[derive(Args)]
+pub struct Selection {
+    /// Scenarios to take: a part of the name, or a pattern with `*`; without any, all
+    #[arg(value_name = "PATTERN")]
+    patterns: Vec<String>,
+    /// Folder of the scenarios
+    #[arg(long, value_name = "DIR", default_value = "scenarios")]
+    scenarios: PathBuf,
+}
+
+#[derive(Args)]
+pub struct ListArgs {
+    #[command(flatten)]
+    selection: Selection,
+    /// Prints JSON
+    #[arg(long)]
+    json: bool,
+}
+
+#[derive(Args)]
+pub struct TestArgs {
+    #[command(flatten)]
+    selection: Selection,
+    #[command(flatten)]
+    machines: MachineArgs,
+    /// A word for every kernel's command line; may be given several times
+    #[arg(long = "kernel-arg", value_name = "WORD", allow_hyphen_values = true)]
+    kernel_args: Vec<String>,
+    /// Machines side by side; without it, as many as the host has processors
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..))]
+    jobs: Option<u16>,
+    /// Runs each scenario so often; every repetition has a seed of its own
+    #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..))]
+    repeat: u32,
+    /// Decides whatever a scenario leaves to chance
+    #[arg(long, value_name = "N", default_value_t = 1)]
+    seed: u64,
+    /// Keeps every run's evidence in a folder of its own below DIR
+    #[arg(long, value_name = "DIR")]
+    out: Option<PathBuf>,
+    /// Writes the results as JSON
+    #[arg(long, value_name = "FILE")]
+    json: Option<PathBuf>,
+    /// Writes the results as JUnit XML
+    #[arg(long, value_name = "FILE")]
+    junit: Option<PathBuf>,
+    /// Writes the results as KTAP
+    #[arg(long, value_name = "FILE")]
+    ktap: Option<PathBuf>,
+    /// Writes the results as an HTML page
+    #[arg(long, value_name = "FILE")]
+    html: Option<PathBuf>,
+    /// Prints the commands that would start each machine, ready to paste, and runs no scenario
+    #[arg(long)]
+    dry_run: bool,
+}
+
+impl Selection {
+    fn load(&self) -> Result<Vec<Scenario>, Failure> {
+        let all = scenario::load_all(&self.scenarios).map_err(|errors| {
+            let count = errors.len();
+            let mut reports = errors.into_iter().map(miette::Report::new);
+            // All but the last are told here, so that everything can be mended at once.
+            let last = reports.next_back();
+            for report in reports {
+                report::fail(Exit::Usage, &report);
+            }
+            Failure::usage(last.unwrap_or_else(|| miette!("{count} scenarios could not be read")))
+        })?;
+        if self.patterns.is_empty() {
+            return Ok(all);
+        }
+        for pattern in &self.patterns {
+            if !all.iter().any(|scenario| matches(pattern, &scenario.id)) {
+                return Err(Failure {
+                    exit: Exit::NothingRan,
+                    error: miette!(help = "`list` shows their names", "no scenario matches `{pattern}`"),
+                });
+            }
+        }
+        let wanted = |scenario: &Scenario| self.patterns.iter().any(|pattern| matches(pattern, &scenario.id));
+        Ok(all.into_iter().filter(wanted).collect())
+    }
+}
+
+/// Whether `pattern` names `id`: a part of it, or with `*` the whole of it.
+fn matches(pattern: &str, id: &str) -> bool {
+    let mut parts = pattern.split('*');
+    let Some(first) = parts.next() else { return false };
+    if first == pattern {
+        return id.contains(pattern);
+    }
+    let Some(mut rest) = id.strip_prefix(first) else { return false };
+    let mut parts = parts.peekable();
+    while let Some(part) = parts.next() {
+        if parts.peek().is_none() {
+            return rest.ends_with(part);
+        }
+        match rest.find(part) {
+            Some(at) => rest = &rest[at + part.len()..],
+            None => return false,
+        }
+    }
+    true
+}
+
+/// Lists scenarios.
+pub fn list(args: &ListArgs) -> Result<Exit, Failure> {
+    let entries: Vec<ScenarioEntry> = args
+        .selection
+        .load()?
+        .iter()
+        .map(|scenario| {
+            let listing = scenario.listing();
+            ScenarioEntry {
+                scenario: listing.id,
+                summary: listing.summary,
+                needs: listing.needs.iter().map(ToString::to_string).collect(),
+                runs: listing.runs,
+            }
+        })
+        .collect();
+    let mut out = io::stdout().lock();
+    let told = if args.json {
+        list::json(&entries, &mut out)
+    } else {
+        list::table(&entries, Look::detect(), &mut out)
+    };
+    told.map_err(Failure::setup)?;
+    Ok(Exit::Passed)
+}
+
+/// Runs scenarios.
+pub fn test(args: &TestArgs) -> Result<Exit, Failure> {
+    let scenarios = args.selection.load()?;
+    args.machines.check()?;
+    let (scratch, interrupts) = args.machines.surroundings.claim()?;
+    let surroundings = &args.machines.surroundings;
+    let processors = std::thread::available_parallelism().map_or(1, usize::from);
+    let request = Request {
+        kernels: &args.machines.kernels,
+        initramfs: args.machines.initramfs.clone(),
+        kernel_args: args.kernel_args.clone(),
+        scenarios: &scenarios,
+        jobs: args.jobs.map_or(processors, usize::from),
+        repeat: args.repeat,
+        seed: args.seed,
+        accelerator: surroundings.accelerator(),
+        qemu: surroundings.qemu.clone(),
+        swtpm: surroundings.swtpm.clone(),
+        cache: surroundings.cache.clone(),
+        store: Store {
+            out: args.out.clone(),
+            bundles: surroundings.cache.join("bundles"),
+            scenarios: args.selection.scenarios.clone(),
+        },
+    };
+    if args.dry_run {
+        return dry_run(&request, &scratch, &interrupts);
+    }
+    let reporter = Reporter::on_terminal();
+    let suite = run::suite(&request, &scratch, &interrupts, &reporter).map_err(Failure::setup)?;
+    // Files first: a terminal that went away must not cost them.
+    args.write(&suite)?;
+    reporter.suite_finished(&suite).map_err(Failure::setup)?;
+    Ok(Exit::of(&suite))
+}
+
+impl TestArgs {
+    fn write(&self, suite: &SuiteResult) -> Result<(), Failure> {
+        let to = |path: &Option<PathBuf>, write: fn(&Path, &SuiteResult) -> Result<(), report::atomic::FileError>| {
+            path.as_deref().map_or(Ok(()), |path| write(path, suite)).map_err(Failure::setup)
+        };
+        to(&self.json, report::json::write)?;
+        to(&self.junit, report::junit::write)?;
+        to(&self.ktap, report::ktap::write)?;
+        to(&self.html, report::html::write)
+    }
+}
+
+/// Prints how each machine would be started. A kernel that was never asked what it can do is asked, since that
+/// decides what is planned.
+fn dry_run(request: &Request<'_>, scratch: &run::Scratch, interrupts: &run::Interrupts) -> Result<Exit, Failure> {
+    for kernel in request.kernels {
+        let site = request.site(kernel, scratch, interrupts);
+        let known = run::capabilities(site, &request.kernel_args, &request.cache).map_err(Failure::setup)?;
+        for scenario in request.scenarios {
+            for parameters in plan::expand(scenario) {
+                let planned = plan::plan(scenario, &parameters, &known, known.interface, request.seed)
+                    .map_err(Failure::setup)?;
+                let title = format!("# {} {parameters:?} on {}", scenario.id, kernel.name);
+                let text = match planned {
+                    Planned::Skip(skip) => format!("{title}: skipped: {}", skip.reason),
+                    Planned::Plan(plan) => {
+                        let spec = MachineSpec {
+                            cpus: plan.machine.cpus.into(),
+                            memory_mib: plan.machine.memory_mib,
+                            accel: site.accel,
+                            kernel: kernel.image.clone(),
+                            initramfs: request.initramfs.clone(),
+                            kernel_args: [plan.machine.kernel_args, request.kernel_args.clone()].concat(),
+                            program: None,
+                        };
+                        format!("{title}\n{}", script(&spec, true))
+                    }
+                };
+                report::say::line(&text).map_err(Failure::setup)?;
+            }
+        }
+    }
+    Ok(Exit::Passed)
+}
+
+#[cfg(test)]
+mod tests {
+    use rstest::rstest;
+
+    use super::matches;
+
+    #[rstest]
+    #[case("stage", "stage/once", true)]
+    #[case("once", "stage/once", true)]
+    #[case("stage/once", "stage/once", true)]
+    #[case("trim", "stage/once", false)]
+    #[case("stage/*", "stage/once", true)]
+    #[case("*/once", "stage/once", true)]
+    #[case("st*ce", "stage/once", true)]
+    #[case("stage*", "restage/once", false)]
+    #[case("*once*twice", "stage/once", false)]
+    #[case("*", "stage/once", true)]
+    fn patterns(#[case] pattern: &str, #[case] id: &str, #[case] wanted: bool) {
+        assert_eq!(matches(pattern, id), wanted);
+    }
+}

@@ -1,0 +1,105 @@
+//! What a kernel can do, as scenarios ask for it.
+
+use std::collections::BTreeSet;
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+
+use crate::plan::Interface;
+
+/// One thing that a scenario can need of a kernel.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Capability {
+    /// Has a measurement list.
+    Ima,
+    /// Drives the machine's TPM.
+    Tpm,
+    /// Takes a policy from user space and measures by it.
+    Policy,
+    /// Has a measurement file for each bank.
+    BankFiles,
+    /// Records a file that is measured again only once.
+    HashTable,
+    /// Stages the list and deletes what is staged.
+    Staging,
+    /// Removes the first records of the list.
+    Trim,
+    /// With `ima_flush_htable`, forgets what was deleted.
+    FlushHtable,
+    /// Can load another kernel.
+    Kexec,
+}
+
+impl Capability {
+    /// Every one.
+    pub const ALL: [Capability; 9] = [
+        Capability::Ima,
+        Capability::Tpm,
+        Capability::Policy,
+        Capability::BankFiles,
+        Capability::HashTable,
+        Capability::Staging,
+        Capability::Trim,
+        Capability::FlushHtable,
+        Capability::Kexec,
+    ];
+
+    /// Its name in `needs:`.
+    pub fn name(self) -> &'static str {
+        match self {
+            Capability::Ima => "ima",
+            Capability::Tpm => "tpm",
+            Capability::Policy => "policy",
+            Capability::BankFiles => "bank-files",
+            Capability::HashTable => "hash-table",
+            Capability::Staging => "staging",
+            Capability::Trim => "trim",
+            Capability::FlushHtable => "flush-htable",
+            Capability::Kexec => "kexec",
+        }
+    }
+
+    /// What would meet it; options are those of Linux 7.3's `security/integrity/ima/Kconfig` and of the drivers.
+    pub fn met_by(self) -> &'static str {
+        match self {
+            Capability::Ima => "CONFIG_IMA=y and CONFIG_SECURITYFS=y",
+            Capability::Tpm => "CONFIG_TCG_TPM=y and CONFIG_TCG_TIS=y",
+            Capability::Policy => "CONFIG_IMA=y, CONFIG_TMPFS=y, and no policy that must be signed",
+            Capability::BankFiles => "a kernel with binary_runtime_measurements_<bank> files",
+            Capability::HashTable => "CONFIG_IMA_DISABLE_HTABLE not set",
+            Capability::Staging => "CONFIG_IMA_STAGING=y, Linux 7.2 or newer",
+            Capability::Trim => "CONFIG_IMA_STAGING=y, Linux 7.2 or newer",
+            Capability::FlushHtable => {
+                "CONFIG_IMA_STAGING=y, Linux 7.2 or newer, and CONFIG_IMA_DISABLE_HTABLE not set"
+            }
+            Capability::Kexec => "CONFIG_KEXEC_FILE=y",
+        }
+    }
+}
+
+impl fmt::Display for Capability {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
+}
+
+/// What a kernel was seen to do.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Capabilities {
+    /// `uname -r`.
+    pub release: String,
+    /// How records leave its list.
+    pub interface: Interface,
+    /// What it can do.
+    pub have: BTreeSet<Capability>,
+    /// Names in its `ima` folder.
+    pub files: BTreeSet<String>,
+}
+
+impl Capabilities {
+    /// Whether it can do this.
+    pub fn has(&self, capability: Capability) -> bool {
+        self.have.contains(&capability)
+    }
+}

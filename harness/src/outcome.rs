@@ -1,0 +1,123 @@
+//! Results: what became of a check, of a run, of a suite. One model feeds every report.
+
+use std::path::PathBuf;
+
+use serde::{Deserialize, Serialize};
+
+use crate::plan::{Interface, Parameters};
+
+/// What became of a run.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+pub enum Outcome {
+    /// Every check ran and passed.
+    Passed,
+    /// A check failed, or could not run.
+    Failed,
+    /// The kernel lacks what the scenario needs.
+    Skipped,
+    /// A proven defect of this kernel showed exactly as its scenario says.
+    KnownDefect,
+    /// The guest's kernel panicked or oopsed.
+    KernelDied,
+    /// Set-up or the harness's surroundings failed: QEMU, swtpm, disk, agent.
+    Infra,
+    /// No progress within the budget.
+    Timeout,
+}
+
+/// What became of one check.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+pub enum Verdict {
+    /// It ran and found nothing wrong.
+    Passed,
+    /// It ran and found something wrong.
+    Failed,
+    /// It could not run, which fails the run.
+    CouldNotRun,
+}
+
+/// One check's result.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+pub struct CheckResult {
+    /// The invariant's name: `replay`, `exactly-once`, `views-agree`, `kernel-health`, `quote`, `steps`.
+    pub check: String,
+    /// What became of it.
+    pub verdict: Verdict,
+    /// Passed: what it rests on (`213 extends = 213 records, banks sha1 sha256`). Else: what, where, expected,
+    /// found; a finding a line.
+    pub findings: Vec<String>,
+}
+
+/// The accelerator that a machine ran with.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+pub struct AcceleratorUsed {
+    /// `kvm` or `tcg`.
+    pub name: String,
+    /// Why this one.
+    pub reason: String,
+}
+
+/// One run of one scenario with one set of parameters on one kernel.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+pub struct RunResult {
+    /// As [`crate::plan::Plan::scenario`].
+    pub scenario: String,
+    /// The matrix values.
+    pub parameters: Parameters,
+    /// Name of the kernel in this suite.
+    pub kernel: String,
+    /// `uname -r` as the guest said it, once known.
+    pub release: Option<String>,
+    /// Interface in force, once known.
+    #[cfg_attr(test, schemars(with = "Option<String>"))]
+    pub interface: Option<Interface>,
+    /// How the guest was ordered: `free`, `directed`, `deterministic`.
+    pub lane: String,
+    /// The accelerator, once chosen.
+    pub accelerator: Option<AcceleratorUsed>,
+    /// The run's seed.
+    pub seed: u64,
+    /// Which repetition, from 1.
+    pub repeat: u32,
+    /// What became of it.
+    pub outcome: Outcome,
+    /// One line that says why, empty when passed.
+    pub reason: String,
+    /// Each check with its findings.
+    pub checks: Vec<CheckResult>,
+    /// Last lines of the console when the outcome calls for them.
+    pub console_tail: Vec<String>,
+    /// Host milliseconds from spawning QEMU until the machine was gone.
+    pub wall_ms: u64,
+    /// Host milliseconds from spawning QEMU to the agent's first message, once known.
+    pub boot_ms: Option<u64>,
+    /// Guest milliseconds from the agent's first message to its last, once known.
+    pub guest_ms: Option<u64>,
+    /// The run's folder, when there is one.
+    pub dir: Option<PathBuf>,
+    /// The bundle left by a run that did not pass.
+    pub bundle: Option<PathBuf>,
+    /// Command that shows the same again.
+    pub repro: Option<String>,
+}
+
+/// All runs of one call.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+pub struct SuiteResult {
+    /// Version of this form: 1.
+    pub schema: u32,
+    /// In the order in which they were planned.
+    pub runs: Vec<RunResult>,
+    /// Host milliseconds for all of it.
+    pub wall_ms: u64,
+    /// Whether a signal ended the suite early.
+    pub interrupted: bool,
+}

@@ -1,0 +1,84 @@
+//! One run on the page.
+
+use maud::{Markup, html};
+
+use crate::outcome::{CheckResult, Outcome, RunResult, Verdict};
+use crate::report::printable::{printable, printable_lines};
+use crate::report::run_id::RunId;
+use crate::report::terminal::{interface_name, seconds, verdict, word};
+
+/// Everything known about a run, unfolded or not.
+pub(super) fn details(number: usize, run: &RunResult, open: bool) -> Markup {
+    let class = class(run.outcome);
+    html! {
+        details.run.(class) id=(format!("run-{number}")) open[open] {
+            summary {
+                span.o.(class) { (word(run.outcome)) } " " (printable(&RunId::of(run).to_string()))
+                @if run.wall_ms > 0 { span.time { (seconds(run.wall_ms)) } }
+            }
+            @if !run.reason.is_empty() { p { (printable(&run.reason)) } }
+            @for check in run.checks.iter().filter(|check| check.verdict != Verdict::Passed) { (finding(check)) }
+            @if !run.console_tail.is_empty() {
+                h3 { "Console, last lines" }
+                pre { @for line in &run.console_tail { (printable(line)) "\n" } }
+            }
+            @if let Some(repro) = &run.repro { h3 { "Again" } pre { (printable(repro)) } }
+            (facts(run))
+            @for check in run.checks.iter().filter(|check| check.verdict == Verdict::Passed) { (finding(check)) }
+        }
+    }
+}
+
+fn finding(check: &CheckResult) -> Markup {
+    let class = if check.verdict == Verdict::Passed { "passed" } else { "failed" };
+    html! {
+        h3 { "check " (printable(&check.check)) " " span.o.(class) { (verdict(check)) } }
+        @if !check.findings.is_empty() {
+            ul.findings {
+                @for line in check.findings.iter().flat_map(|finding| printable_lines(finding)) { li { (line) } }
+            }
+        }
+    }
+}
+
+fn facts(run: &RunResult) -> Markup {
+    let mut facts: Vec<(&str, String)> = Vec::new();
+    if let Some(release) = &run.release {
+        facts.push(("kernel", format!("{} (Linux {release})", run.kernel)));
+    }
+    if let Some(interface) = run.interface {
+        facts.push(("interface", interface_name(interface).to_owned()));
+    }
+    facts.push(("lane", run.lane.clone()));
+    if let Some(accelerator) = &run.accelerator {
+        facts.push(("accelerator", format!("{}: {}", accelerator.name, accelerator.reason)));
+    }
+    facts.push(("seed", run.seed.to_string()));
+    if let Some(boot) = run.boot_ms {
+        facts.push(("boot", seconds(boot)));
+    }
+    if let Some(guest) = run.guest_ms {
+        facts.push(("guest time", seconds(guest)));
+    }
+    let place =
+        run.bundle.as_ref().map(|path| ("bundle", path)).or(run.dir.as_ref().map(|path| ("folder", path)));
+    if let Some((key, path)) = place {
+        facts.push((key, path.display().to_string()));
+    }
+    html! {
+        dl { @for (key, value) in facts { dt { (key) } dd { (printable(&value)) } } }
+    }
+}
+
+/// The outcome's name as a class of the style sheet, which is its name in JSON.
+pub(super) fn class(outcome: Outcome) -> &'static str {
+    match outcome {
+        Outcome::Passed => "passed",
+        Outcome::Failed => "failed",
+        Outcome::Skipped => "skipped",
+        Outcome::KnownDefect => "known-defect",
+        Outcome::KernelDied => "kernel-died",
+        Outcome::Infra => "infra",
+        Outcome::Timeout => "timeout",
+    }
+}

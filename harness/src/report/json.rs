@@ -1,0 +1,81 @@
+//! The result model as JSON, schema 1: what `docs/results.md` describes and `docs/results.schema.json` checks.
+
+use std::io::Write;
+use std::path::{Path, PathBuf};
+
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+use super::atomic::{self, FileError};
+use crate::outcome::SuiteResult;
+
+/// Version of every JSON document that imalab writes: results, a run's result, a bundle.
+pub const SCHEMA: u32 = 1;
+
+/// Writes a suite's results.
+///
+/// # Errors
+/// When the file cannot be written whole.
+pub fn write(path: &Path, suite: &SuiteResult) -> Result<(), FileError> {
+    write_document(path, suite)
+}
+
+/// Reads a suite's results back.
+///
+/// # Errors
+/// When the file cannot be read, is of another schema, or is no such document.
+pub fn read(path: &Path) -> Result<SuiteResult, ReadError> {
+    read_document(path)
+}
+
+/// Writes any document as indented JSON with a line end.
+pub(super) fn write_document(path: &Path, document: &impl Serialize) -> Result<(), FileError> {
+    atomic::write_with(path, |file| {
+        serde_json::to_writer_pretty(&mut *file, document)?;
+        file.write_all(b"\n")
+    })
+}
+
+/// Reads any document of this schema.
+pub(super) fn read_document<T: DeserializeOwned>(path: &Path) -> Result<T, ReadError> {
+    let bytes = std::fs::read(path).map_err(|error| FileError::new("read", path, error))?;
+    let malformed = |source| ReadError::Malformed { path: path.to_owned(), source };
+    // The version first: a document of another schema is not malformed, it is another schema's.
+    let version: Version = serde_json::from_slice(&bytes).map_err(malformed)?;
+    if version.schema != SCHEMA {
+        return Err(ReadError::Schema { path: path.to_owned(), found: version.schema });
+    }
+    serde_json::from_slice(&bytes).map_err(malformed)
+}
+
+#[derive(serde::Deserialize)]
+struct Version {
+    schema: u32,
+}
+
+/// A document could not be read back.
+#[derive(Debug, thiserror::Error, miette::Diagnostic)]
+pub enum ReadError {
+    /// The file itself.
+    #[error(transparent)]
+    #[diagnostic(transparent)]
+    File(#[from] FileError),
+    /// Written by another version of imalab.
+    #[error("{} is of schema {found}, and this imalab reads schema {SCHEMA}", path.display())]
+    #[diagnostic(help("read it with the imalab that wrote it"))]
+    Schema {
+        /// The file.
+        path: PathBuf,
+        /// Its version.
+        found: u32,
+    },
+    /// Not such a document.
+    #[error("{} is not a result of imalab", path.display())]
+    Malformed {
+        /// The file.
+        path: PathBuf,
+        /// Line, column and what was expected.
+        #[source]
+        source: serde_json::Error,
+    },
+}

@@ -1,0 +1,110 @@
+//! Results as JUnit XML: a test suite for each kernel, a test case for each run.
+
+use std::io;
+use std::path::Path;
+use std::time::Duration;
+
+use quick_junit::{NonSuccessKind, Property, Report, TestCase, TestCaseStatus, TestSuite};
+
+use super::atomic::{self, FileError};
+use super::printable::{printable, printable_lines};
+use super::run_id::RunId;
+use super::terminal::{machine, verdict};
+use crate::outcome::{Outcome, RunResult, SuiteResult, Verdict};
+
+/// Writes a suite's results.
+///
+/// # Errors
+/// When the file cannot be written whole.
+pub fn write(path: &Path, suite: &SuiteResult) -> Result<(), FileError> {
+    atomic::write_with(path, |file| report(suite).serialize(file).map_err(io::Error::other))
+}
+
+/// The report. Trouble with the surroundings and time-outs are errors, everything else that did not pass is a
+/// failure; a known defect that showed as described is a success with a property `known-defect`.
+pub fn report(suite: &SuiteResult) -> Report {
+    let mut report = Report::new("imalab");
+    report.set_time(Duration::from_millis(suite.wall_ms));
+    for kernel in kernels(suite) {
+        let mut kernel_suite = TestSuite::new(&*printable(kernel));
+        let runs: Vec<&RunResult> = suite.runs.iter().filter(|run| run.kernel == kernel).collect();
+        kernel_suite.set_time(Duration::from_millis(runs.iter().map(|run| run.wall_ms).sum()));
+        kernel_suite.add_property(Property::new("kernel", &*printable(kernel)));
+        if let Some(release) = runs.iter().find_map(|run| run.release.as_ref()) {
+            kernel_suite.add_property(Property::new("release", &*printable(release)));
+        }
+        kernel_suite.add_test_cases(runs.into_iter().map(case));
+        report.add_test_suite(kernel_suite);
+    }
+    report
+}
+
+/// Kernels in the order of their first run.
+pub(super) fn kernels(suite: &SuiteResult) -> Vec<&str> {
+    let mut names: Vec<&str> = Vec::new();
+    for run in &suite.runs {
+        if !names.contains(&run.kernel.as_str()) {
+            names.push(&run.kernel);
+        }
+    }
+    names
+}
+
+fn case(run: &RunResult) -> TestCase {
+    let id = RunId::of(run);
+    let mut case = TestCase::new(&*printable(&id.case()), status(run));
+    case.set_classname(&*printable(id.theme()));
+    case.set_time(Duration::from_millis(run.wall_ms));
+    case.add_property(Property::new("kernel", &*printable(&run.kernel)));
+    case.add_property(Property::new("lane", &*printable(&run.lane)));
+    if let Some(accelerator) = &run.accelerator {
+        case.add_property(Property::new("accelerator", &*printable(&accelerator.name)));
+    }
+    case.add_property(Property::new("seed", run.seed.to_string()));
+    if run.outcome == Outcome::KnownDefect {
+        case.add_property(Property::new("known-defect", &*printable(&run.reason)));
+    }
+    if let Some(dir) = &run.dir {
+        case.add_property(Property::new("dir", dir.display().to_string()));
+    }
+    if !run.console_tail.is_empty() {
+        let tail: Vec<_> = run.console_tail.iter().map(|line| printable(line)).collect();
+        case.set_system_out(tail.join("\n"));
+    }
+    case
+}
+
+fn status(run: &RunResult) -> TestCaseStatus {
+    let (mut status, kind) = match run.outcome {
+        Outcome::Passed | Outcome::KnownDefect => return TestCaseStatus::success(),
+        Outcome::Skipped => {
+            let mut status = TestCaseStatus::skipped();
+            status.set_message(&*printable(&run.reason));
+            return status;
+        }
+        Outcome::Failed => (TestCaseStatus::non_success(NonSuccessKind::Failure), "failed"),
+        Outcome::KernelDied => (TestCaseStatus::non_success(NonSuccessKind::Failure), "kernel-died"),
+        Outcome::Infra => (TestCaseStatus::non_success(NonSuccessKind::Error), "infra"),
+        Outcome::Timeout => (TestCaseStatus::non_success(NonSuccessKind::Error), "timeout"),
+    };
+    status.set_type(kind).set_message(&*printable(&run.reason)).set_description(description(run));
+    status
+}
+
+/// What was found, and how to see it again.
+fn description(run: &RunResult) -> String {
+    let mut lines = vec![machine(run)];
+    for check in run.checks.iter().filter(|check| check.verdict != Verdict::Passed) {
+        lines.push(format!("check {} {}", printable(&check.check), verdict(check)));
+        lines.extend(
+            check.findings.iter().flat_map(|f| printable_lines(f)).map(|finding| format!("  {finding}")),
+        );
+    }
+    if let Some(bundle) = &run.bundle {
+        lines.push(format!("bundle: {}", bundle.display()));
+    }
+    if let Some(repro) = &run.repro {
+        lines.push(format!("again: {}", printable(repro)));
+    }
+    lines.join("\n")
+}

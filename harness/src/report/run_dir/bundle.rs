@@ -1,0 +1,143 @@
+//! What a run that did not pass leaves behind for `repro`.
+
+use std::collections::BTreeMap;
+use std::fs::File;
+use std::io::{self, Read};
+use std::path::{Path, PathBuf};
+
+use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
+
+use super::{BUNDLE, RunDir};
+use crate::outcome::{Outcome, RunResult};
+use crate::plan::Parameters;
+use crate::report::atomic::FileError;
+use crate::report::json::SCHEMA;
+
+/// The bundle's own document; the evidence lies beside it in the same folder.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Bundle {
+    /// Version of this form.
+    pub schema: u32,
+    /// Version of the imalab that ran it.
+    pub imalab: String,
+    /// As [`RunResult::scenario`]; its text is `scenario.yaml` beside this file.
+    pub scenario: String,
+    /// The matrix values.
+    pub parameters: Parameters,
+    /// The run's seed.
+    pub seed: u64,
+    /// How the guest was ordered.
+    pub lane: String,
+    /// The kernel.
+    pub kernel: KernelUsed,
+    /// What became of the run.
+    pub outcome: Outcome,
+    /// Why.
+    pub reason: String,
+    /// The folder's other files by path below it, with the sha256 of each.
+    pub files: BTreeMap<String, String>,
+}
+
+/// A kernel with what it was booted with.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct KernelUsed {
+    /// Its name in the suite.
+    pub name: String,
+    /// `uname -r`, once known.
+    pub release: Option<String>,
+    /// The image.
+    pub image: HashedFile,
+    /// Its configuration, where it is known.
+    pub config: Option<HashedFile>,
+    /// The initial file system.
+    pub initramfs: HashedFile,
+}
+
+/// A file outside of the bundle.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct HashedFile {
+    /// Where it was.
+    pub path: PathBuf,
+    /// Its size in bytes.
+    pub bytes: u64,
+    /// Its sha256 in hexadecimal.
+    pub sha256: String,
+}
+
+impl Bundle {
+    /// The document for a run whose evidence is in `dir` already.
+    ///
+    /// # Errors
+    /// When a file of the folder cannot be read.
+    pub fn of(run: &RunResult, kernel: KernelUsed, dir: &RunDir) -> Result<Bundle, FileError> {
+        let mut files = BTreeMap::new();
+        hash_folder(dir.path(), "", &mut files)?;
+        files.remove(BUNDLE);
+        Ok(Bundle {
+            schema: SCHEMA,
+            imalab: env!("CARGO_PKG_VERSION").to_owned(),
+            scenario: run.scenario.clone(),
+            parameters: run.parameters.clone(),
+            seed: run.seed,
+            lane: run.lane.clone(),
+            kernel,
+            outcome: run.outcome,
+            reason: run.reason.clone(),
+            files,
+        })
+    }
+
+    /// Evidence that is missing or no longer what it was, by path below the folder; empty when all of it is sound.
+    ///
+    /// # Errors
+    /// When a file that is there cannot be read.
+    pub fn altered(&self, dir: &RunDir) -> Result<Vec<String>, FileError> {
+        let mut found = BTreeMap::new();
+        hash_folder(dir.path(), "", &mut found)?;
+        Ok(self
+            .files
+            .iter()
+            .filter(|(name, sum)| found.get(*name) != Some(sum))
+            .map(|(name, _)| name.clone())
+            .collect())
+    }
+}
+
+fn hash_folder(folder: &Path, prefix: &str, files: &mut BTreeMap<String, String>) -> Result<(), FileError> {
+    let error = |error| FileError::new("read", folder, error);
+    for entry in std::fs::read_dir(folder).map_err(error)? {
+        let entry = entry.map_err(error)?;
+        let name = format!("{prefix}{}", entry.file_name().to_string_lossy());
+        let kind = entry.file_type().map_err(error)?;
+        if kind.is_dir() {
+            hash_folder(&entry.path(), &format!("{name}/"), files)?;
+        } else if kind.is_file() {
+            files.insert(name, hash_file(&entry.path())?.sha256);
+        }
+    }
+    Ok(())
+}
+
+/// Size and sha256 of a file.
+///
+/// # Errors
+/// When it cannot be read.
+pub fn hash_file(path: &Path) -> Result<HashedFile, FileError> {
+    let digest = || -> io::Result<(u64, String)> {
+        let mut file = File::open(path)?;
+        let mut digest = Sha256::new();
+        let mut buffer = vec![0; 64 * 1024];
+        let mut bytes = 0;
+        loop {
+            let read = file.read(&mut buffer)?;
+            if read == 0 {
+                return Ok((bytes, hex::encode(digest.finalize())));
+            }
+            digest.update(&buffer[..read]);
+            bytes += read as u64;
+        }
+    };
+    let (bytes, sha256) = digest().map_err(|error| FileError::new("read", path, error))?;
+    Ok(HashedFile { path: path.to_owned(), bytes, sha256 })
+}

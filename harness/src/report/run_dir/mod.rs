@@ -1,0 +1,282 @@
+//! Where runs leave their evidence: a folder for each below `--out`, readable with tools that are not ours.
+
+mod bundle;
+mod name;
+mod pcrs;
+mod quotes;
+mod tpm_text;
+
+use std::fs;
+use std::io::{self, Write};
+use std::path::{Path, PathBuf};
+
+use serde::{Deserialize, Serialize};
+
+pub use bundle::{Bundle, HashedFile, KernelUsed, hash_file};
+pub use pcrs::pcrs_text;
+pub use quotes::QUOTE_FILES;
+pub use tpm_text::tpm_text;
+
+use super::atomic::{self, FileError};
+use super::json::{self, ReadError, SCHEMA};
+use super::run_id::RunId;
+use super::trace::TraceWriter;
+use crate::event::{PcrReading, QuoteTaken, Trace};
+use crate::outcome::RunResult;
+use crate::plan::Plan;
+
+/// The run's result.
+pub const RESULT: &str = "result.json";
+/// What was to be done.
+pub const PLAN: &str = "plan.json";
+/// Everything that was observed.
+pub const TRACE: &str = "trace.jsonl";
+/// What the serial console printed, byte for byte.
+pub const CONSOLE: &str = "console.log";
+/// The complete measurement list in the kernel's binary form, sha1 view.
+pub const LOG: &str = "log.bin";
+/// The TPM's commands and answers for a reader.
+pub const TPM: &str = "tpm.txt";
+/// Command lines of the machine, ready to paste.
+pub const COMMANDS: &str = "commands.txt";
+/// The scenario as it was run.
+pub const SCENARIO: &str = "scenario.yaml";
+/// What `repro` reads.
+pub const BUNDLE: &str = "bundle.json";
+
+/// Folders of the same name that are tried before it is an error.
+const SAME_NAME_LIMIT: u32 = 10_000;
+
+/// The folder that holds the runs' folders.
+#[derive(Clone, Debug)]
+pub struct OutDir {
+    path: PathBuf,
+}
+
+impl OutDir {
+    /// Makes the folder, and those above it, when they are missing.
+    ///
+    /// # Errors
+    /// When it cannot be made, or its path is not UTF-8: results name it in JSON.
+    pub fn create(path: &Path) -> Result<OutDir, FileError> {
+        let error = |error| FileError::new("create the folder", path, error);
+        fs::create_dir_all(path).map_err(error)?;
+        let path = path.canonicalize().map_err(error)?;
+        if path.to_str().is_none() {
+            return Err(error(io::Error::new(io::ErrorKind::InvalidInput, "its path is not UTF-8")));
+        }
+        Ok(OutDir { path })
+    }
+
+    /// The folder, absolute.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Makes a new folder for a run. Its name comes from the plan alone; nothing that a guest says is part of any path.
+    /// A folder that is there already is evidence of an earlier run and is left alone: the new one gets a number.
+    ///
+    /// # Errors
+    /// When it cannot be made.
+    pub fn run(&self, id: &RunId) -> Result<RunDir, FileError> {
+        let name = name::of(id);
+        for number in 1..=SAME_NAME_LIMIT {
+            let path = self.path.join(if number == 1 { name.clone() } else { format!("{name}.{number}") });
+            match fs::create_dir(&path) {
+                Ok(()) => return Ok(RunDir { path }),
+                Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
+                Err(error) => return Err(FileError::new("create the folder", &path, error)),
+            }
+        }
+        let error = io::Error::new(io::ErrorKind::AlreadyExists, "too many runs of this name are there");
+        Err(FileError::new("create the folder", &self.path.join(name), error))
+    }
+}
+
+/// The folder of one run.
+#[derive(Clone, Debug)]
+pub struct RunDir {
+    path: PathBuf,
+}
+
+/// [`RESULT`]'s form: a run's result with the schema's version.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RunDocument {
+    /// Version of this form.
+    pub schema: u32,
+    /// The result.
+    pub run: RunResult,
+}
+
+/// [`PLAN`]'s form.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PlanDocument {
+    /// Version of this form.
+    pub schema: u32,
+    /// The plan.
+    pub plan: Plan,
+}
+
+impl RunDir {
+    /// A folder that an earlier run left.
+    pub fn existing(path: &Path) -> RunDir {
+        RunDir { path: path.to_owned() }
+    }
+
+    /// The folder.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Starts the trace.
+    ///
+    /// # Errors
+    /// When it cannot be written to.
+    pub fn trace(&self) -> Result<TraceWriter, FileError> {
+        TraceWriter::create(&self.path.join(TRACE))
+    }
+
+    /// Stores the console's bytes.
+    ///
+    /// # Errors
+    /// When it cannot be written whole.
+    pub fn write_console(&self, bytes: &[u8]) -> Result<(), FileError> {
+        atomic::write(&self.path.join(CONSOLE), bytes)
+    }
+
+    /// Stores the plan.
+    ///
+    /// # Errors
+    /// When it cannot be written whole.
+    pub fn write_plan(&self, plan: &Plan) -> Result<(), FileError> {
+        json::write_document(&self.path.join(PLAN), &PlanDocument { schema: SCHEMA, plan: plan.clone() })
+    }
+
+    /// Reads the plan back.
+    ///
+    /// # Errors
+    /// When it cannot be read or is not one of this schema.
+    pub fn read_plan(&self) -> Result<Plan, ReadError> {
+        json::read_document::<PlanDocument>(&self.path.join(PLAN)).map(|document| document.plan)
+    }
+
+    /// Stores the result.
+    ///
+    /// # Errors
+    /// When it cannot be written whole.
+    pub fn write_result(&self, run: &RunResult) -> Result<(), FileError> {
+        json::write_document(&self.path.join(RESULT), &RunDocument { schema: SCHEMA, run: run.clone() })
+    }
+
+    /// Reads the result back.
+    ///
+    /// # Errors
+    /// When it cannot be read or is not one of this schema.
+    pub fn read_result(&self) -> Result<RunResult, ReadError> {
+        json::read_document::<RunDocument>(&self.path.join(RESULT)).map(|document| document.run)
+    }
+
+    /// Stores the scenario's text as it was run.
+    ///
+    /// # Errors
+    /// When it cannot be written whole.
+    pub fn write_scenario(&self, yaml: &str) -> Result<(), FileError> {
+        atomic::write(&self.path.join(SCENARIO), yaml.as_bytes())
+    }
+
+    /// Stores the complete log: the kernel's binary form, records one after the other.
+    ///
+    /// # Errors
+    /// When it cannot be written whole.
+    pub fn write_log(&self, records: &[u8]) -> Result<(), FileError> {
+        atomic::write(&self.path.join(LOG), records)
+    }
+
+    /// Stores the final value of PCR 10, a file `pcrs-<bank>.txt` for each bank.
+    ///
+    /// # Errors
+    /// When one cannot be written whole.
+    pub fn write_pcrs(&self, reading: &PcrReading) -> Result<(), FileError> {
+        reading.values.iter().try_for_each(|value| {
+            atomic::write(&self.path.join(format!("pcrs-{}.txt", value.bank)), pcrs_text(value).as_bytes())
+        })
+    }
+
+    /// Stores the TPM's commands and answers for a reader.
+    ///
+    /// # Errors
+    /// When it cannot be written whole.
+    pub fn write_tpm(&self, trace: &Trace) -> Result<(), FileError> {
+        atomic::write_with(&self.path.join(TPM), |file| tpm_text(trace, file))
+    }
+
+    /// Stores the command lines, one a line, quoted as a shell reads them.
+    ///
+    /// # Errors
+    /// When it cannot be written whole.
+    pub fn write_commands(&self, commands: &[Vec<String>]) -> Result<(), FileError> {
+        atomic::write_with(&self.path.join(COMMANDS), |file| {
+            commands.iter().try_for_each(|words| {
+                let line: Vec<String> = words.iter().map(|word| shell_word(word)).collect();
+                writeln!(file, "{}", line.join(" "))
+            })
+        })
+    }
+
+    /// Stores a quote below `quote/`, in the forms that `tpm2_checkquote` reads.
+    ///
+    /// # Errors
+    /// When a file cannot be written whole.
+    pub fn write_quote(&self, quote: &QuoteTaken) -> Result<(), FileError> {
+        quotes::write(&self.path.join("quote").join(format!("mark-{}", quote.mark)), quote)
+    }
+
+    /// Stores what `repro` needs, which turns the folder into a bundle.
+    ///
+    /// # Errors
+    /// When it cannot be written whole.
+    pub fn write_bundle(&self, bundle: &Bundle) -> Result<(), FileError> {
+        json::write_document(&self.path.join(BUNDLE), bundle)
+    }
+
+    /// Reads back what `repro` needs.
+    ///
+    /// # Errors
+    /// When the folder is no bundle, or one of another schema.
+    pub fn read_bundle(&self) -> Result<Bundle, ReadError> {
+        json::read_document(&self.path.join(BUNDLE))
+    }
+
+    /// The command that shows the same again.
+    pub fn repro(&self) -> String {
+        format!("cargo xtask repro {}", shell_word(&self.path.to_string_lossy()))
+    }
+}
+
+/// A word as a POSIX shell reads it back.
+fn shell_word(word: &str) -> String {
+    let plain = |c: char| c.is_ascii_alphanumeric() || "/._-+=:,@%".contains(c);
+    if !word.is_empty() && word.chars().all(plain) {
+        return word.to_owned();
+    }
+    format!("'{}'", word.replace('\'', r"'\''"))
+}
+
+#[cfg(test)]
+mod tests {
+    use rstest::rstest;
+
+    use super::*;
+
+    #[rstest]
+    #[case("/tmp/out/stage-once", "/tmp/out/stage-once")]
+    #[case("/tmp/my out/a", "'/tmp/my out/a'")]
+    #[case("/tmp/it's", r"'/tmp/it'\''s'")]
+    #[case("", "''")]
+    fn a_shell_reads_the_word_back(#[case] word: &str, #[case] quoted: &str) {
+        assert_eq!(shell_word(word), quoted);
+        let out =
+            std::process::Command::new("sh").args(["-c", &format!("printf %s {quoted}")]).output().unwrap();
+        assert_eq!(String::from_utf8(out.stdout).unwrap(), word);
+    }
+}

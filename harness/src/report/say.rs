@@ -1,0 +1,55 @@
+//! Whatever a command tells beside a suite's results, and errors at the edge of the process.
+
+use std::io::{self, IsTerminal, Write};
+
+use miette::{GraphicalReportHandler, GraphicalTheme};
+
+use super::exit::Exit;
+use super::printable::printable;
+use super::terminal::Look;
+use crate::outcome::AcceleratorUsed;
+
+/// Columns of an error's text when the width of the screen is unknown.
+const ERROR_WIDTH: usize = 100;
+
+/// Prints a line on stdout: a command line of `--dry-run`, a path, a verdict of `verify`.
+///
+/// # Errors
+/// When stdout is gone.
+pub fn line(text: &str) -> io::Result<()> {
+    writeln!(io::stdout().lock(), "{text}")
+}
+
+/// Prints the accelerator and why it is that one.
+///
+/// # Errors
+/// Those of the writer.
+pub fn accelerator(used: &AcceleratorUsed, out: &mut impl Write) -> io::Result<()> {
+    writeln!(out, "accelerator {}: {}", printable(&used.name), printable(&used.reason))
+}
+
+/// Prints an error with its causes, hints and the source lines it points at on stderr; gives back `exit`, so that a
+/// command can end with `return fail(Exit::Usage, error)`. A plain error becomes a report with
+/// [`miette::IntoDiagnostic`].
+pub fn fail(exit: Exit, error: &miette::Report) -> Exit {
+    let stderr = io::stderr();
+    let width = stderr.is_terminal().then(|| usize::from(console::Term::stderr().size().1));
+    let text = render(error, Look::detect().colour_on_stderr, width.unwrap_or(ERROR_WIDTH));
+    // Nobody is left to be told when stderr itself is gone; the exit code still says it.
+    let _ = stderr.lock().write_all(text.as_bytes());
+    exit
+}
+
+/// The text that [`fail`] prints.
+pub fn render(error: &miette::Report, colour: bool, width: usize) -> String {
+    let theme = if colour { GraphicalTheme::unicode() } else { GraphicalTheme::unicode_nocolor() };
+    let mut text = String::new();
+    let handler = GraphicalReportHandler::new_themed(theme).with_width(width).with_links(false);
+    match handler.render_report(&mut text, error.as_ref()) {
+        Ok(()) => text,
+        // The handler fails when a source cannot be read; the chain of causes is then all there is.
+        Err(_) => {
+            format!("error: {}\n", error.chain().map(ToString::to_string).collect::<Vec<_>>().join(": "))
+        }
+    }
+}

@@ -1,0 +1,103 @@
+//! How many runs became what.
+
+use std::fmt;
+
+use crate::outcome::{Outcome, SuiteResult};
+
+/// Runs by outcome.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Tally {
+    passed: usize,
+    failed: usize,
+    skipped: usize,
+    known_defect: usize,
+    kernel_died: usize,
+    infra: usize,
+    timeout: usize,
+}
+
+impl Tally {
+    /// Counts a suite's runs.
+    pub fn of(suite: &SuiteResult) -> Tally {
+        let mut tally = Tally::default();
+        for run in &suite.runs {
+            tally.add(run.outcome);
+        }
+        tally
+    }
+
+    /// Counts one more run.
+    pub fn add(&mut self, outcome: Outcome) {
+        let count = match outcome {
+            Outcome::Passed => &mut self.passed,
+            Outcome::Failed => &mut self.failed,
+            Outcome::Skipped => &mut self.skipped,
+            Outcome::KnownDefect => &mut self.known_defect,
+            Outcome::KernelDied => &mut self.kernel_died,
+            Outcome::Infra => &mut self.infra,
+            Outcome::Timeout => &mut self.timeout,
+        };
+        *count += 1;
+    }
+
+    /// Runs that count as passed: a known defect that showed as described is one.
+    pub fn counted_passed(&self) -> usize {
+        self.passed + self.known_defect
+    }
+
+    /// Runs that count as failed: dead kernels, time-outs and trouble with the surroundings are.
+    pub fn counted_failed(&self) -> usize {
+        self.failed + self.kernel_died + self.infra + self.timeout
+    }
+
+    /// Runs that were skipped.
+    pub fn skipped(&self) -> usize {
+        self.skipped
+    }
+
+    /// All of them.
+    pub fn total(&self) -> usize {
+        self.counted_passed() + self.counted_failed() + self.skipped
+    }
+
+    /// What the three numbers of the summary hide, if anything: `counted as passed: 1 known defect; counted as
+    /// failed: 2 dead kernels`.
+    pub fn detail(&self) -> Option<String> {
+        let mut parts = Vec::new();
+        if self.known_defect > 0 {
+            parts.push(format!(
+                "counted as passed: {}",
+                plural(self.known_defect, "known defect", "known defects")
+            ));
+        }
+        let failed: Vec<String> = [
+            (self.kernel_died, "dead kernel", "dead kernels"),
+            (self.timeout, "time-out", "time-outs"),
+            (self.infra, "infrastructure trouble", "infrastructure troubles"),
+        ]
+        .into_iter()
+        .filter(|(count, ..)| *count > 0)
+        .map(|(count, one, many)| plural(count, one, many))
+        .collect();
+        if !failed.is_empty() {
+            parts.push(format!("counted as failed: {}", failed.join(", ")));
+        }
+        (!parts.is_empty()).then(|| parts.join("; "))
+    }
+}
+
+/// `1 run`, `2 runs`.
+pub(crate) fn plural(count: usize, one: &str, many: &str) -> String {
+    format!("{count} {}", if count == 1 { one } else { many })
+}
+
+/// The summary line that CI systems look for: `N passed, N failed`, and `, N skipped` when any was.
+impl fmt::Display for Tally {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} passed, {} failed", self.counted_passed(), self.counted_failed())?;
+        if self.skipped > 0 {
+            write!(f, ", {} skipped", self.skipped)?;
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,156 @@
+//! The text of the terminal report, as pure functions of the result model.
+
+use std::fmt::Write as _;
+
+use super::Context;
+use super::look::{Look, word};
+use crate::outcome::{CheckResult, Outcome, RunResult, SuiteResult, Verdict};
+use crate::report::printable::{printable, printable_lines};
+use crate::report::run_id::RunId;
+use crate::report::tally::{Tally, plural};
+
+/// What will run and on what.
+pub(super) fn header(total: usize, context: &Context, look: Look) -> String {
+    let mut text = String::new();
+    let mut line = |key: &str, value: &str| {
+        let key = look.heading().apply_to(format!("{key:<11}"));
+        push_line(&mut text, &format!("{key} {}", printable(value)));
+    };
+    line(if context.kernels.len() == 1 { "kernel" } else { "kernels" }, &context.kernels.join(", "));
+    line("accelerator", &format!("{}: {}", context.accelerator.name, context.accelerator.reason));
+    line("lane", &context.lane);
+    line("jobs", &format!("{}, seed {}", context.jobs, context.seed));
+    line("runs", &total.to_string());
+    text
+}
+
+/// One finished run: outcome, seconds, scenario, parameters, kernel, and why it did not pass.
+pub(super) fn run_line(run: &RunResult, look: Look) -> String {
+    let outcome = look.outcome(run.outcome).apply_to(format!("{:>12}", word(run.outcome)));
+    let seconds = look.faint().apply_to(format!("[{:>8}]", seconds(run.wall_ms)));
+    let id = RunId::of(run).to_string();
+    let mut text = format!("{outcome} {seconds} {}", printable(&id));
+    if !run.reason.is_empty() {
+        let _ = write!(text, ": {}", printable(&run.reason));
+    }
+    text.push('\n');
+    text
+}
+
+/// Everything known about a run that did not pass.
+pub(super) fn failure(run: &RunResult, look: Look) -> String {
+    let mut text = String::new();
+    let id = RunId::of(run).to_string();
+    let word = look.outcome(run.outcome).apply_to(word(run.outcome));
+    push_line(&mut text, &format!("{word} {}", look.heading().apply_to(printable(&id))));
+    push_line(&mut text, &format!("  {}", machine(run)));
+    if !run.reason.is_empty() {
+        push_line(&mut text, &format!("  reason: {}", printable(&run.reason)));
+    }
+    for check in run.checks.iter().filter(|check| check.verdict != Verdict::Passed) {
+        push_line(&mut text, &format!("  check {} {}", printable(&check.check), verdict(check)));
+        for finding in check.findings.iter().flat_map(|finding| printable_lines(finding)) {
+            push_line(&mut text, &format!("    {finding}"));
+        }
+    }
+    if !run.console_tail.is_empty() {
+        push_line(&mut text, "  console, last lines:");
+        for line in &run.console_tail {
+            push_line(&mut text, &format!("    | {}", printable(line)));
+        }
+    }
+    // A bundle is the run's folder with a `bundle.json`: naming both would name one path twice.
+    let place =
+        run.bundle.as_ref().map(|path| ("bundle", path)).or(run.dir.as_ref().map(|path| ("folder", path)));
+    if let Some((key, path)) = place {
+        push_line(&mut text, &format!("  {key}: {}", printable(&path.display().to_string())));
+    }
+    if let Some(repro) = &run.repro {
+        push_line(&mut text, &format!("  again:  {}", printable(repro)));
+    }
+    text
+}
+
+/// The machine of a run in one line: `Linux 7.3.4, interface upstream, lane free, accelerator tcg, seed 7`.
+pub(crate) fn machine(run: &RunResult) -> String {
+    let mut parts = Vec::new();
+    if let Some(release) = &run.release {
+        parts.push(format!("Linux {}", printable(release)));
+    }
+    if let Some(interface) = run.interface {
+        parts.push(format!("interface {}", interface_name(interface)));
+    }
+    parts.push(format!("lane {}", printable(&run.lane)));
+    if let Some(accelerator) = &run.accelerator {
+        parts.push(format!("accelerator {}", printable(&accelerator.name)));
+    }
+    parts.push(format!("seed {}", run.seed));
+    parts.join(", ")
+}
+
+/// An interface as it is written in results.
+pub(crate) fn interface_name(interface: crate::plan::Interface) -> &'static str {
+    match interface {
+        crate::plan::Interface::ReadOnly => "read-only",
+        crate::plan::Interface::Upstream => "upstream",
+    }
+}
+
+/// What became of a check, in words.
+pub(crate) fn verdict(check: &CheckResult) -> &'static str {
+    match check.verdict {
+        Verdict::Passed => "passed",
+        Verdict::Failed => "failed",
+        Verdict::CouldNotRun => "could not run, which is a failure",
+    }
+}
+
+/// Failures in full, known defects in brief, then the numbers; the last line is the summary alone.
+pub(super) fn footer(suite: &SuiteResult, planned: usize, look: Look) -> String {
+    let mut text = String::new();
+    let failed: Vec<&RunResult> = suite.runs.iter().filter(|run| counts_as_failed(run.outcome)).collect();
+    if !failed.is_empty() {
+        push_line(&mut text, "");
+        push_line(&mut text, &look.heading().apply_to("failures:").to_string());
+        for run in failed {
+            push_line(&mut text, "");
+            text.push_str(&failure(run, look));
+        }
+    }
+    let tally = Tally::of(suite);
+    push_line(&mut text, "");
+    push_line(&mut text, &format!("{} in {}", plural(tally.total(), "run", "runs"), seconds(suite.wall_ms)));
+    if suite.interrupted {
+        let missing = planned.saturating_sub(tally.total());
+        push_line(
+            &mut text,
+            &format!("interrupted: {} of {planned} did not run", plural(missing, "run", "runs")),
+        );
+    }
+    if let Some(detail) = tally.detail() {
+        push_line(&mut text, &detail);
+    }
+    if tally.counted_passed() + tally.counted_failed() == 0 {
+        push_line(&mut text, "nothing ran");
+    }
+    push_line(&mut text, &tally.to_string());
+    text
+}
+
+/// Whether the summary counts it as failed.
+pub(crate) fn counts_as_failed(outcome: Outcome) -> bool {
+    match outcome {
+        Outcome::Passed | Outcome::Skipped | Outcome::KnownDefect => false,
+        Outcome::Failed | Outcome::KernelDied | Outcome::Infra | Outcome::Timeout => true,
+    }
+}
+
+/// Milliseconds as seconds with three digits: `12.345 s`.
+pub(crate) fn seconds(ms: u64) -> String {
+    format!("{}.{:03} s", ms / 1000, ms % 1000)
+}
+
+fn push_line(text: &mut String, line: &str) {
+    text.push_str(line.trim_end());
+    text.push('\n');
+}

@@ -1,0 +1,192 @@
+//! One plan on one machine, from the first process to the last.
+
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+use imalab_wire::Message;
+use imalab_wire::frame::encode_program;
+
+use super::interrupt::Interrupts;
+use super::scratch::{Scratch, ScratchError};
+use super::stream::Stream;
+use super::tpm::{Tpm, TpmError};
+use crate::event::{Host, Trace, What};
+use crate::guest;
+use crate::machine::accel::Accel;
+use crate::machine::child::ChildError;
+use crate::machine::command::MachineSpec;
+use crate::machine::deadline::{self, Budget, Deadline, Slowness};
+use crate::machine::{Machine, Start, StartError};
+use crate::plan::Plan;
+
+/// What all runs of a kernel share.
+#[derive(Clone, Copy)]
+pub struct Site<'a> {
+    /// x86 boot image.
+    pub kernel: &'a Path,
+    /// Archive with the agent as `/init`.
+    pub initramfs: &'a Path,
+    /// Who runs the guest's code.
+    pub accel: Accel,
+    /// QEMU's program.
+    pub qemu: &'a Path,
+    /// swtpm's program.
+    pub swtpm: &'a Path,
+    /// Where folders that live as long as a machine are made.
+    pub scratch: &'a Scratch,
+    /// Signals to this process.
+    pub interrupts: &'a Interrupts,
+}
+
+/// What a run leaves.
+#[derive(Debug)]
+pub struct Ran {
+    /// All that was observed.
+    pub trace: Trace,
+    /// From the first process to the last.
+    pub wall: Duration,
+    /// Command lines of the machine, a word each.
+    pub commands: Vec<Vec<String>>,
+    /// The console's bytes.
+    pub console: Vec<u8>,
+}
+
+/// Why there was no run. Nothing of it is left.
+#[derive(Debug, thiserror::Error)]
+pub enum RunError {
+    /// No folder for it.
+    #[error(transparent)]
+    Scratch(#[from] ScratchError),
+    /// A file of it could not be written or read.
+    #[error("cannot use {}", path.display())]
+    File {
+        /// Which.
+        path: PathBuf,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// The program cannot be handed over.
+    #[error("the scenario's program cannot be encoded")]
+    Program(#[source] imalab_wire::frame::TooLong),
+    /// No TPM.
+    #[error(transparent)]
+    Tpm(#[from] TpmError),
+    /// No machine.
+    #[error(transparent)]
+    Start(#[from] StartError),
+    /// No thread.
+    #[error("cannot start a thread")]
+    Thread(#[source] io::Error),
+}
+
+impl RunError {
+    /// What the user may do about it.
+    pub fn hint(&self) -> Option<&'static str> {
+        match self {
+            RunError::Start(error) => error.hint(),
+            RunError::Tpm(TpmError::Child(ChildError::Missing { .. })) => {
+                Some("`cargo xtask doctor --yes` installs what is missing")
+            }
+            _ => None,
+        }
+    }
+}
+
+/// How long QEMU may take to answer at its start, on a host as loaded as they get.
+const START_PATIENCE: Duration = Duration::from_secs(60);
+
+/// How long QEMU may take to end after the agent's last message, before scaling.
+const END_PATIENCE: Duration = Duration::from_secs(10);
+
+/// Runs `plan` and returns when every process of it is gone.
+///
+/// # Errors
+/// [`RunError`] when the machine could not be started. Whatever happens after that is in the trace.
+pub fn run(plan: &Plan, site: Site<'_>) -> Result<Ran, RunError> {
+    let begin = Instant::now();
+    let folder = site.scratch.folder()?;
+    let file = |path: &Path| {
+        let path = path.to_owned();
+        move |source| RunError::File { path, source }
+    };
+    let program = folder.path().join("program");
+    let bytes = encode_program(&plan.program).map_err(RunError::Program)?;
+    fs::write(&program, bytes).map_err(file(&program))?;
+    let console = folder.path().join("console.log");
+
+    let mut stream = Stream::new(begin);
+    let events = stream.sender();
+    let tpm = Tpm::start(site.swtpm, folder.path(), &plan.machine.banks, &plan.marks, begin, &events)?;
+    let spec = MachineSpec {
+        cpus: plan.machine.cpus.into(),
+        memory_mib: plan.machine.memory_mib,
+        accel: site.accel,
+        kernel: site.kernel.to_owned(),
+        initramfs: site.initramfs.to_owned(),
+        kernel_args: plan.machine.kernel_args.clone(),
+        program: Some(program),
+    };
+    let (tpm, chardev) = tpm;
+    let start = Start {
+        spec: &spec,
+        qemu: site.qemu.to_owned(),
+        tpm: Some(chardev),
+        console_log: console.clone(),
+        patience: START_PATIENCE,
+    };
+    let (mut machine, agent) = Machine::start(start, &events)?;
+    let guest = guest::listen(agent, events.clone()).map_err(RunError::Thread)?;
+    site.interrupts.tell(&events);
+
+    follow(&mut stream, budget(plan, site.accel));
+
+    let stopped = machine.stop();
+    if let Some(text) = stopped.console_log {
+        stream.note(What::Host(Host::Trouble { text: format!("the console's log is incomplete: {text}") }));
+    }
+    // Its channel ended with QEMU; a panic of ours was already printed by its thread.
+    let _ = guest.join();
+    let commands = vec![tpm.command().to_vec(), machine.command().to_vec()];
+    tpm.stop();
+    stream.drain();
+    let console = fs::read(&console).map_err(file(&console))?;
+    Ok(Ran { trace: stream.into_trace(), wall: begin.elapsed(), commands, console })
+}
+
+fn budget(plan: &Plan, accel: Accel) -> Budget {
+    let load = fs::read_to_string("/proc/loadavg").unwrap_or_default();
+    let processors = std::thread::available_parallelism().map_or(1, usize::from);
+    let slowness = Slowness { accel, sanitizer: false, load: Slowness::host_load(&load, processors) };
+    let seconds = |s: u32| Duration::from_secs(s.into());
+    Budget { quiet: seconds(plan.budget.silence_s), cap: seconds(plan.budget.total_s) }.scaled(slowness)
+}
+
+/// Takes events until the machine has ended, or must be ended.
+fn follow(stream: &mut Stream, budget: Budget) {
+    let mut deadline = Deadline::new(budget, Instant::now());
+    loop {
+        match stream.next(deadline.left(Instant::now())) {
+            Ok(event) => match &event.what {
+                What::Host(Host::Exited { .. } | Host::Interrupted) => return,
+                // Nothing that comes after it can be trusted or is needed.
+                What::Host(Host::BadFrame { .. }) => return,
+                What::Guest(Message::Done { .. }) => {
+                    deadline = Deadline::new(
+                        Budget { quiet: END_PATIENCE.max(budget.quiet), cap: budget.cap },
+                        Instant::now(),
+                    );
+                }
+                what if deadline::is_progress(what) => deadline.progress(Instant::now()),
+                _ => {}
+            },
+            Err(_) => {
+                if let Some(expired) = deadline.expired(Instant::now()) {
+                    stream.note(What::Host(Host::Deadline { text: expired.to_string() }));
+                    return;
+                }
+            }
+        }
+    }
+}

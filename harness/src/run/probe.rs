@@ -1,0 +1,124 @@
+//! What a kernel can do: asked once by booting it, then remembered for as long as kernel and image are the same.
+
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+
+use sha2::{Digest, Sha256};
+
+use super::one::{Ran, RunError, Site, run};
+use crate::check::judge::{self, Judgement};
+use crate::event::{Trace, What};
+use crate::ima::Bank;
+use crate::interface::Capabilities;
+use crate::interface::probe::{self, Boot, ProbeError};
+use crate::outcome::Outcome;
+use crate::plan::{Budget, Interface, Parameters, Plan, Shape};
+use crate::report::atomic::{self, FileError};
+
+/// Why nothing is known about a kernel.
+#[derive(Debug, thiserror::Error)]
+pub enum AskError {
+    /// A machine could not be started.
+    #[error(transparent)]
+    Run(#[from] RunError),
+    /// The kernel did not get through the probe.
+    #[error("the kernel did not get through the probe of its capabilities: {}", judgement.reason)]
+    Guest {
+        /// What became of it.
+        judgement: Judgement,
+        /// Last lines of its console.
+        console_tail: Vec<String>,
+    },
+    /// The probe's answers say nothing.
+    #[error(transparent)]
+    Probe(#[from] ProbeError),
+    /// Kernel or image cannot be read.
+    #[error("cannot read {}", path.display())]
+    Read {
+        /// Which.
+        path: PathBuf,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// The answer cannot be remembered.
+    #[error(transparent)]
+    Remember(#[from] FileError),
+}
+
+/// Banks of the machine on which a kernel is asked; scenarios choose their own.
+const BANKS: [Bank; 2] = [Bank::Sha1, Bank::Sha256];
+
+/// Budget of one boot: it measures a few files.
+const BUDGET: Budget = Budget { silence_s: 10, total_s: 60 };
+
+/// Asks the kernel of `site` with these words on its command line, or remembers what an earlier call below `cache` was told.
+///
+/// # Errors
+/// [`AskError`].
+pub fn capabilities(site: Site<'_>, kernel_args: &[String], cache: &Path) -> Result<Capabilities, AskError> {
+    let folder = cache.join("capabilities");
+    let path = folder.join(format!("{}.json", key(site, kernel_args)?));
+    // What is there and cannot be read is asked anew: an older imalab may have written it.
+    if let Some(known) = fs::read(&path).ok().and_then(|text| serde_json::from_slice(&text).ok()) {
+        return Ok(known);
+    }
+    let mut found = probe::capabilities(&messages(&ask(site, kernel_args, probe::first())?))?;
+    if let Some(boot) = probe::second(&found) {
+        found = probe::with_second(found, &messages(&ask(site, kernel_args, boot)?))?;
+    }
+    fs::create_dir_all(&folder).map_err(|source| AskError::Read { path: folder, source })?;
+    let text = serde_json::to_vec_pretty(&found).map_err(|error| AskError::Read { path: path.clone(), source: error.into() })?;
+    atomic::write(&path, &text)?;
+    Ok(found)
+}
+
+/// Same kernel, same command line, same image, same questions: same answers.
+fn key(site: Site<'_>, kernel_args: &[String]) -> Result<String, AskError> {
+    let mut hash = Sha256::new();
+    for path in [site.kernel, site.initramfs] {
+        let bytes = fs::read(path).map_err(|source| AskError::Read { path: path.to_owned(), source })?;
+        hash.update(Sha256::digest(&bytes));
+    }
+    hash.update(format!("{:?}{:?}{:?}", probe::first(), kernel_args, env!("CARGO_PKG_VERSION")));
+    Ok(hex::encode(hash.finalize()))
+}
+
+fn ask(site: Site<'_>, kernel_args: &[String], boot: Boot) -> Result<Trace, AskError> {
+    let mut plan = plan(boot);
+    plan.machine.kernel_args.extend_from_slice(kernel_args);
+    let Ran { trace, .. } = run(&plan, site)?;
+    let judgement = judge::of(&plan, &trace, &[]);
+    if judgement.outcome == Outcome::Passed {
+        return Ok(trace);
+    }
+    let console_tail = super::console_tail(&trace);
+    Err(AskError::Guest { judgement, console_tail })
+}
+
+fn plan(boot: Boot) -> Plan {
+    Plan {
+        scenario: "probe".to_owned(),
+        summary: "What the kernel can do.".to_owned(),
+        parameters: Parameters::new(),
+        seed: 0,
+        interface: Interface::ReadOnly,
+        machine: Shape { cpus: 1, memory_mib: 256, banks: BANKS.to_vec(), kernel_args: boot.kernel_args },
+        program: boot.program,
+        steps: Vec::new(),
+        marks: Vec::new(),
+        budget: BUDGET,
+        known_defect: None,
+    }
+}
+
+fn messages(trace: &Trace) -> Vec<imalab_wire::Message> {
+    trace
+        .events
+        .iter()
+        .filter_map(|event| match &event.what {
+            What::Guest(message) => Some(message.clone()),
+            _ => None,
+        })
+        .collect()
+}

@@ -1,0 +1,99 @@
+//! Folders for what lives only as long as a machine: TPM state, programs, sockets' stand-ins.
+//!
+//! A folder is locked by its owner for as long as it lives. One whose owner was killed is no longer locked,
+//! and the next call removes it.
+
+use std::fs::{self, File, TryLockError};
+use std::io;
+use std::path::{Path, PathBuf};
+
+/// Why no scratch folder could be had.
+#[derive(Debug, thiserror::Error)]
+#[error("cannot make a scratch folder in {}", place.display())]
+pub struct ScratchError {
+    place: PathBuf,
+    source: io::Error,
+}
+
+/// The scratch folder of this process; gone when dropped.
+#[derive(Debug)]
+pub struct Scratch {
+    folder: tempfile::TempDir,
+    _lock: File,
+}
+
+const LOCK: &str = "lock";
+const PREFIX: &str = "run-";
+
+impl Scratch {
+    /// Makes one below `place`, after removing those that killed processes left there.
+    ///
+    /// # Errors
+    /// When `place` cannot be made or written.
+    pub fn new(place: &Path) -> Result<Scratch, ScratchError> {
+        let error = |source| ScratchError { place: place.to_owned(), source };
+        fs::create_dir_all(place).map_err(error)?;
+        // One sweep at a time: it keeps a folder that is made but not yet locked from being swept.
+        let sweep = File::create(place.join(LOCK)).map_err(error)?;
+        sweep.lock().map_err(error)?;
+        remove_abandoned(place).map_err(error)?;
+        let folder = tempfile::Builder::new().prefix(PREFIX).tempdir_in(place).map_err(error)?;
+        let lock = File::create(folder.path().join(LOCK)).map_err(error)?;
+        lock.lock().map_err(error)?;
+        Ok(Scratch { folder, _lock: lock })
+    }
+
+    /// A fresh folder for one run.
+    ///
+    /// # Errors
+    /// When it cannot be made.
+    pub fn folder(&self) -> Result<tempfile::TempDir, ScratchError> {
+        tempfile::Builder::new()
+            .prefix("machine-")
+            .tempdir_in(self.folder.path())
+            .map_err(|source| ScratchError { place: self.folder.path().to_owned(), source })
+    }
+}
+
+fn remove_abandoned(place: &Path) -> io::Result<()> {
+    for entry in fs::read_dir(place)? {
+        let path = entry?.path();
+        if !path.is_dir() {
+            continue;
+        }
+        let abandoned = match File::open(path.join(LOCK)) {
+            Ok(lock) => match lock.try_lock() {
+                Ok(()) => true,
+                Err(TryLockError::WouldBlock) => false,
+                Err(TryLockError::Error(error)) => return Err(error),
+            },
+            Err(error) if error.kind() == io::ErrorKind::NotFound => true,
+            Err(error) => return Err(error),
+        };
+        if abandoned {
+            fs::remove_dir_all(&path)?;
+        }
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_living_owner_keeps_its_folder_and_a_dead_one_loses_it() {
+        let place = tempfile::tempdir().unwrap();
+        let living = Scratch::new(place.path()).unwrap();
+        let abandoned = place.path().join("run-killed");
+        fs::create_dir(&abandoned).unwrap();
+        File::create(abandoned.join(LOCK)).unwrap();
+        let kept = living.folder().unwrap();
+        let second = Scratch::new(place.path()).unwrap();
+        assert!(kept.path().exists(), "the first owner still lives");
+        assert!(!abandoned.exists(), "nobody holds its lock");
+        let path = second.folder.path().to_owned();
+        drop(second);
+        assert!(!path.exists());
+    }
+}

@@ -1,0 +1,132 @@
+//! A console in a guest, with a TPM behind the tap: what `shell` opens.
+
+use std::fs;
+use std::io::{self, Read, Write};
+use std::os::fd::AsRawFd;
+use std::os::unix::net::UnixStream;
+use std::path::PathBuf;
+use std::process::Command;
+use std::sync::mpsc::channel;
+use std::time::{Duration, Instant};
+
+use imalab_wire::frame::{TooLong, encode_program};
+use imalab_wire::{End, Program, Setup};
+
+use super::one::Site;
+use super::scratch::ScratchError;
+use super::tpm::{Tpm, TpmError};
+use crate::guest;
+use crate::machine::child::{self, ChildError};
+use crate::machine::command::{Endpoint, Endpoints, MachineSpec, argv};
+use crate::plan::Shape;
+
+/// Why there is no console.
+#[derive(Debug, thiserror::Error)]
+pub enum ShellError {
+    /// No folder for it.
+    #[error(transparent)]
+    Scratch(#[from] ScratchError),
+    /// The program cannot be handed over.
+    #[error("the shell's program cannot be encoded")]
+    Program(#[from] TooLong),
+    /// No TPM.
+    #[error(transparent)]
+    Tpm(#[from] TpmError),
+    /// QEMU could not be started.
+    #[error(transparent)]
+    Child(#[from] ChildError),
+    /// A channel or a file could not be made.
+    #[error("cannot make {}", what.display())]
+    Io {
+        /// What.
+        what: PathBuf,
+        /// What the system said.
+        source: io::Error,
+    },
+}
+
+/// The byte that ends the console from outside: Ctrl-].
+pub const ESCAPE: u8 = 0x1d;
+
+/// How long a machine without a console may take to be gone.
+const END_PATIENCE: Duration = Duration::from_secs(5);
+
+/// Boots `shape`, tells `ready` the tap's port, and joins the guest's console with `input` and `output` until
+/// the guest powers off, [`ESCAPE`] is typed or `input` ends.
+///
+/// # Errors
+/// [`ShellError`]; no process is left then.
+pub fn shell(
+    shape: &Shape,
+    policy: &str,
+    site: Site<'_>,
+    mut input: impl Read + Send + 'static,
+    mut output: impl Write,
+    ready: impl FnOnce(u16),
+) -> Result<(), ShellError> {
+    let folder = site.scratch.folder()?;
+    let io = |what: &str| {
+        let what = PathBuf::from(what);
+        move |source| ShellError::Io { what, source }
+    };
+    let file = folder.path().join("program");
+    let program = Program {
+        token: 1,
+        setup: Setup { policy: policy.as_bytes().to_vec() },
+        tasks: Vec::new(),
+        finally: Vec::new(),
+        end: End::Shell,
+    };
+    fs::write(&file, encode_program(&program)?).map_err(io("the guest's program"))?;
+    // Nobody judges a shell: its events are dropped where they arrive.
+    let (events, _unheard) = channel();
+    let (tpm, chardev) = Tpm::start(site.swtpm, folder.path(), &shape.banks, &[], Instant::now(), &events)?;
+    ready(tpm.port());
+
+    let pair = || UnixStream::pair().map_err(io("a channel"));
+    let ((mut console, console_qemu), (agent, agent_qemu), (_monitor, monitor_qemu)) = (pair()?, pair()?, pair()?);
+    let endpoints = Endpoints {
+        qmp: Endpoint::Fd(monitor_qemu.as_raw_fd()),
+        agent: Endpoint::Fd(agent_qemu.as_raw_fd()),
+        console: Endpoint::Fd(console_qemu.as_raw_fd()),
+        tpm: Some(Endpoint::Fd(chardev.as_raw_fd())),
+    };
+    let spec = MachineSpec {
+        cpus: shape.cpus.into(),
+        memory_mib: shape.memory_mib,
+        accel: site.accel,
+        kernel: site.kernel.to_owned(),
+        initramfs: site.initramfs.to_owned(),
+        kernel_args: shape.kernel_args.clone(),
+        program: Some(file),
+    };
+    let mut command = Command::new(site.qemu);
+    command.args(argv(&spec, &endpoints));
+    let keep = vec![console_qemu.into(), agent_qemu.into(), monitor_qemu.into(), chardev];
+    let qemu = child::spawn(command, keep)?;
+    let guest = guest::listen(agent, events.clone()).map_err(io("a thread"))?;
+
+    let mut typed = console.try_clone().map_err(io("a channel"))?;
+    // Ends with the process: a terminal's read cannot be interrupted.
+    std::thread::spawn(move || {
+        let mut byte = [0];
+        while let Ok(1) = input.read(&mut byte) {
+            if byte[0] == ESCAPE || typed.write_all(&byte).is_err() {
+                break;
+            }
+        }
+        let _ = typed.shutdown(std::net::Shutdown::Both);
+    });
+    let mut buffer = [0; 4096];
+    while let Ok(count @ 1..) = console.read(&mut buffer) {
+        if output.write_all(&buffer[..count]).and_then(|()| output.flush()).is_err() {
+            break;
+        }
+    }
+    if qemu.wait(Duration::ZERO).is_none() && site.interrupts.seen() || qemu.wait(END_PATIENCE).is_none() {
+        qemu.kill();
+    }
+    let _ = guest.join();
+    tpm.stop();
+    Ok(())
+}

@@ -1,0 +1,146 @@
+//! A run's TPM: swtpm with the tap before it, and what the harness does at a mark.
+
+use std::fs;
+use std::io;
+use std::os::fd::OwnedFd;
+use std::path::{Path, PathBuf};
+use std::sync::mpsc::Sender;
+use std::sync::{Arc, OnceLock};
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+
+use crate::event::{Host, What};
+use crate::ima::Bank;
+use crate::machine::child::{self, Child, ChildError};
+use crate::plan::Mark;
+use crate::tpm::banks::BanksError;
+use crate::tpm::client::Client;
+use crate::tpm::link::{Link, LinkError};
+use crate::tpm::swtpm::{self, LaunchError};
+use crate::tpm::tap::{OnMark, Sink, Tap, TapError};
+
+/// Why there is no TPM. Nothing of it is left.
+#[derive(Debug, thiserror::Error)]
+pub enum TpmError {
+    /// Its state folder cannot be made.
+    #[error("cannot make {}", path.display())]
+    State {
+        /// Where.
+        path: PathBuf,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// swtpm could not be prepared.
+    #[error(transparent)]
+    Launch(#[from] LaunchError),
+    /// swtpm could not be started.
+    #[error(transparent)]
+    Child(#[from] ChildError),
+    /// swtpm does not talk.
+    #[error("swtpm does not answer")]
+    Link(#[from] LinkError),
+    /// swtpm does not have the banks.
+    #[error("the TPM's banks cannot be set")]
+    Banks(#[from] BanksError),
+    /// No tap.
+    #[error(transparent)]
+    Tap(#[from] TapError),
+    /// No thread.
+    #[error("cannot start a thread")]
+    Thread(#[source] io::Error),
+}
+
+/// How long swtpm may take for an answer at its start, on a host as loaded as they get; some 10 ms on an idle one.
+const START_PATIENCE: Duration = Duration::from_secs(60);
+
+/// swtpm with the tap before it.
+pub struct Tpm {
+    child: Child,
+    watcher: JoinHandle<()>,
+    tap: Tap,
+    command: Vec<String>,
+}
+
+impl Tpm {
+    /// Starts both below `folder` and returns with them QEMU's end of the control channel. `events` gets every
+    /// exchange, what is read at each of `marks`, and swtpm's end.
+    ///
+    /// # Errors
+    /// [`TpmError`]; swtpm is dead and reaped then.
+    pub fn start(
+        program: &Path,
+        folder: &Path,
+        banks: &[Bank],
+        marks: &[Mark],
+        epoch: Instant,
+        events: &Sender<What>,
+    ) -> Result<(Tpm, OwnedFd), TpmError> {
+        let state = folder.join("tpm");
+        fs::create_dir(&state).map_err(|source| TpmError::State { path: state.clone(), source })?;
+        let launch = swtpm::prepare(program, &state)?;
+        let command = words(&launch.command);
+        let child = child::spawn(launch.command, launch.inherit)?;
+        // Nobody listens any more only when the run has ended.
+        let _ = events.send(What::Host(Host::Spawned { child: "swtpm".into(), pid: child.pid() }));
+        let last = events.clone();
+        let watcher = child
+            .on_exit(move |exit| {
+                let _ = last.send(What::Host(Host::Exited { child: "swtpm".into(), status: exit.status() }));
+            })
+            .map_err(TpmError::Thread)?;
+        let link = Link::open(launch.control, START_PATIENCE)?;
+        link.set_banks(banks)?;
+
+        let port = Arc::new(OnceLock::new());
+        let on_mark = on_mark(marks.to_vec(), Arc::clone(&port), events.clone());
+        let sink = events.clone();
+        let sink: Sink = Arc::new(move |what| drop(sink.send(what)));
+        let (tap, chardev) = Tap::start(link, epoch, sink, on_mark)?;
+        // Set once, here, before there is a guest that could send a mark.
+        let _ = port.set(tap.port());
+        Ok((Tpm { child, watcher, tap, command }, chardev))
+    }
+
+    /// swtpm's command line, a word each.
+    pub fn command(&self) -> &[String] {
+        &self.command
+    }
+
+    /// As [`Tap::port`].
+    pub fn port(&self) -> u16 {
+        self.tap.port()
+    }
+
+    /// Ends both, and waits for the last of their events.
+    pub fn stop(self) {
+        self.tap.shutdown();
+        self.child.kill();
+        // A panic of ours was already printed by its thread.
+        let _ = self.watcher.join();
+    }
+}
+
+/// Reads PCR 10, and quotes where the plan says so, while the guest waits for the mark's answer.
+fn on_mark(marks: Vec<Mark>, port: Arc<OnceLock<u16>>, events: Sender<What>) -> OnMark {
+    let mut client = None;
+    Box::new(move |number| {
+        let mark = marks
+            .iter()
+            .find(|mark| mark.number == number)
+            .ok_or_else(|| format!("the guest sent mark {number}, which the plan does not have"))?;
+        let port = *port.get().ok_or("the tap has no port yet")?;
+        let client = client.get_or_insert_with(|| Client::new(port));
+        let _ = events.send(What::Pcrs(client.read(number)?));
+        if mark.quote {
+            let _ = events.send(What::Quote(client.quote(number)?));
+        }
+        Ok(())
+    })
+}
+
+fn words(command: &std::process::Command) -> Vec<String> {
+    std::iter::once(command.get_program())
+        .chain(command.get_args())
+        .map(|word| word.to_string_lossy().into_owned())
+        .collect()
+}

@@ -1,0 +1,149 @@
+//! Known defects: a kernel's broken promise that a scenario shows, and the exact way it shows.
+
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+
+use super::error::{ScenarioError, Source};
+use super::fields::{self, Fields};
+use super::node::Node;
+use crate::outcome::{CheckResult, Verdict};
+
+/// A defect that a scenario is there to show.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct KnownDefect {
+    /// Kernels that have it.
+    pub kernels: KernelRange,
+    /// The promise that it breaks, in the words of who made it.
+    pub breaks: String,
+    /// Where it was reported or is explained.
+    pub link: Option<String>,
+    /// The check that finds it.
+    pub check: String,
+    /// Text that every finding of that check has when the defect shows.
+    pub finding: String,
+}
+
+/// Kernels by version: from one on, before another.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct KernelRange {
+    /// First that belongs to it.
+    pub from: Option<Version>,
+    /// First that no longer does.
+    pub before: Option<Version>,
+}
+
+/// The numbers at the start of a kernel's release: major, minor, patch.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct Version(pub u32, pub u32, pub u32);
+
+/// What a scenario with a known defect has shown.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Showing {
+    /// The defect, and nothing but it.
+    AsStated,
+    /// Nothing: this kernel is mended, and the scenario can move.
+    Gone,
+    /// The kernel is not one that is said to have the defect: judge the run as any other.
+    NotConcerned,
+    /// Something else failed, or it failed in another way.
+    Otherwise(String),
+}
+
+impl KnownDefect {
+    /// Judges the checks of a run on a kernel with this release (`uname -r`).
+    ///
+    /// A release that has no version at its start is concerned: a developer's build is what defects are
+    /// looked for in.
+    pub fn judge(&self, release: &str, checks: &[CheckResult]) -> Showing {
+        if Version::of_release(release).is_some_and(|version| !self.kernels.contains(version)) {
+            return Showing::NotConcerned;
+        }
+        let failed: Vec<_> = checks.iter().filter(|check| check.verdict != Verdict::Passed).collect();
+        if failed.is_empty() {
+            return Showing::Gone;
+        }
+        for check in failed {
+            if check.verdict == Verdict::CouldNotRun {
+                return Showing::Otherwise(format!("check {} could not run", check.check));
+            }
+            if check.check != self.check {
+                return Showing::Otherwise(format!(
+                    "check {} failed, and the defect shows in check {}",
+                    check.check, self.check
+                ));
+            }
+            if let Some(other) = check.findings.iter().find(|finding| !finding.contains(&self.finding)) {
+                return Showing::Otherwise(format!(
+                    "`{other}` is not how the defect shows: `{}`",
+                    self.finding
+                ));
+            }
+        }
+        Showing::AsStated
+    }
+}
+
+impl KernelRange {
+    /// Whether a version belongs to it.
+    pub fn contains(&self, version: Version) -> bool {
+        self.from.is_none_or(|from| from <= version) && self.before.is_none_or(|before| version < before)
+    }
+}
+
+impl Version {
+    /// The version at the start of a release such as `7.3.4-imalab`; what is absent counts as 0.
+    pub fn of_release(release: &str) -> Option<Version> {
+        let end = release.find(|c: char| !c.is_ascii_digit() && c != '.').unwrap_or(release.len());
+        let mut numbers = release[..end].split('.').filter(|part| !part.is_empty());
+        let major = numbers.next()?.parse().ok()?;
+        let mut next = || numbers.next().map_or(Some(0), |part| part.parse().ok());
+        Some(Version(major, next()?, next()?))
+    }
+}
+
+impl fmt::Display for Version {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}.{}.{}", self.0, self.1, self.2)
+    }
+}
+
+/// Names of the invariants, as [`CheckResult::check`] has them.
+const CHECKS: &[&str] = &["replay", "exactly-once", "views-agree", "kernel-health", "quote", "steps"];
+
+/// Reads `known-defect:`.
+pub(super) fn read(source: &Source, node: &Node) -> Result<KnownDefect, ScenarioError> {
+    let keys = &["kernels", "breaks", "link", "shows"];
+    let fields = Fields::of(source, node, "known-defect", keys)?;
+    let kernels = fields.required("kernels", "`{from: \"7.2\"}`, `{before: \"8.0\"}` or both")?;
+    let range = Fields::of(source, kernels, "kernels", &["from", "before"])?;
+    let version = |name: &str| -> Result<Option<Version>, ScenarioError> {
+        let Some(node) = range.get(name) else { return Ok(None) };
+        let text = fields::text(source, node, name)?;
+        match Version::of_release(text) {
+            Some(version) if text.chars().all(|c| c.is_ascii_digit() || c == '.') => Ok(Some(version)),
+            _ => Err(source
+                .error(node.at, format!("`{name}`: `{text}` is not a kernel's version"))
+                .expected("up to three numbers with dots between, in quotes: \"7.2\"")),
+        }
+    };
+    let kernels = KernelRange { from: version("from")?, before: version("before")? };
+    let breaks = fields.required("breaks", "the promise, in the words of who made it")?;
+    let shows = fields.required("shows", "`{check: NAME, finding: TEXT}`")?;
+    let shows = Fields::of(source, shows, "shows", &["check", "finding"])?;
+    let check_node = shows.required("check", "the check that fails")?;
+    let check = fields::text(source, check_node, "check")?;
+    if !CHECKS.contains(&check) {
+        return Err(source
+            .error(check_node.at, format!("unknown check `{check}`"))
+            .one_of(check, CHECKS.iter().copied()));
+    }
+    let finding = shows.required("finding", "text that each of its findings has")?;
+    Ok(KnownDefect {
+        kernels,
+        breaks: fields::sentence(source, breaks, "breaks")?,
+        link: fields.get("link").map(|node| fields::sentence(source, node, "link")).transpose()?,
+        check: check.to_owned(),
+        finding: fields::text(source, finding, "finding")?.to_owned(),
+    })
+}

@@ -1,0 +1,123 @@
+//! What an operation tells while it runs.
+
+use imalab_wire::frame::HEADER;
+use imalab_wire::{Message, Piece, StepId, TaskId};
+use nix::errno::Errno;
+
+use crate::uplink::{Broken, Uplink};
+
+/// Bytes in a piece: a frame of it, with an envelope of at most 25 bytes (a tag, five numbers), is what one `write`
+/// to the port takes, 32 KiB.
+const PIECE: usize = 32 * 1024 - HEADER - 25;
+
+/// The way of one operation's data to the harness.
+#[derive(Debug)]
+pub(crate) struct Report<'a, U> {
+    task: TaskId,
+    step: StepId,
+    op: u16,
+    uplink: &'a mut U,
+    /// Not yet a whole piece.
+    pending: Vec<u8>,
+    sent: u64,
+}
+
+impl<'a, U: Uplink> Report<'a, U> {
+    pub(crate) fn new(task: TaskId, step: StepId, op: u16, uplink: &'a mut U) -> Self {
+        Self { task, step, op, uplink, pending: Vec::new(), sent: 0 }
+    }
+
+    /// Adds to the operation's data. What it got in small portions leaves in large pieces.
+    pub(crate) fn data(&mut self, mut bytes: &[u8]) -> Result<(), Broken> {
+        while self.pending.len() + bytes.len() >= PIECE {
+            let (head, rest) = bytes.split_at(PIECE - self.pending.len());
+            self.pending.extend_from_slice(head);
+            bytes = rest;
+            self.send_piece()?;
+        }
+        self.pending.extend_from_slice(bytes);
+        Ok(())
+    }
+
+    /// Sends the rest of the data.
+    pub(crate) fn finish(&mut self) -> Result<(), Broken> {
+        if self.pending.is_empty() { Ok(()) } else { self.send_piece() }
+    }
+
+    fn send_piece(&mut self) -> Result<(), Broken> {
+        let bytes = std::mem::take(&mut self.pending);
+        let len = bytes.len() as u64;
+        let piece = Piece { task: self.task, step: self.step, op: self.op, offset: self.sent, bytes };
+        self.uplink.send(&Message::Data(piece))?;
+        self.sent += len;
+        Ok(())
+    }
+
+    /// Says at once how far the operation is.
+    pub(crate) fn progress(&mut self, done: u64) -> Result<(), Broken> {
+        self.uplink.send(&Message::Progress { task: self.task, step: self.step, done })?;
+        self.uplink.flush()
+    }
+
+    /// Says that the program itself is wrong.
+    pub(crate) fn fault(&mut self, text: &str) -> Result<(), Broken> {
+        let text = format!("task {}, step {}, operation {}: {text}", self.task, self.step, self.op);
+        self.uplink.send(&Message::Fault { text })
+    }
+
+    pub(crate) fn barrier(&mut self, id: u16, parties: u16) -> Result<Result<(), Errno>, Broken> {
+        self.uplink.barrier(id, parties)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[derive(Debug, Default)]
+    struct Kept(Vec<Message>);
+
+    impl Uplink for Kept {
+        fn send(&mut self, message: &Message) -> Result<(), Broken> {
+            self.0.push(message.clone());
+            Ok(())
+        }
+        fn flush(&mut self) -> Result<(), Broken> {
+            Ok(())
+        }
+        fn barrier(&mut self, _: u16, _: u16) -> Result<Result<(), Errno>, Broken> {
+            Ok(Ok(()))
+        }
+    }
+
+    fn pieces(portions: &[usize]) -> Vec<(u64, usize)> {
+        let mut kept = Kept::default();
+        let mut report = Report::new(1, 2, 3, &mut kept);
+        for portion in portions {
+            report.data(&vec![7; *portion]).unwrap();
+        }
+        report.finish().unwrap();
+        let piece = |message| match message {
+            Message::Data(piece) => (piece.offset, piece.bytes.len()),
+            other => panic!("{other:?}"),
+        };
+        kept.0.into_iter().map(piece).collect()
+    }
+
+    #[test]
+    fn data_leaves_in_whole_pieces() {
+        assert_eq!(pieces(&[]), []);
+        assert_eq!(pieces(&[1, 2, 3]), [(0, 6)]);
+        assert_eq!(pieces(&[PIECE]), [(0, PIECE)]);
+        assert_eq!(pieces(&[PIECE - 1, 2]), [(0, PIECE), (PIECE as u64, 1)]);
+        assert_eq!(pieces(&[2 * PIECE + 5]), [(0, PIECE), (PIECE as u64, PIECE), (2 * PIECE as u64, 5)]);
+    }
+
+    #[test]
+    fn a_frame_of_a_piece_is_one_write() {
+        let piece =
+            Piece { task: u16::MAX, step: u32::MAX, op: u16::MAX, offset: u64::MAX, bytes: vec![0; PIECE] };
+        let frame = imalab_wire::frame::encode(u64::MAX, &Message::Data(piece)).unwrap();
+        assert!(frame.len() <= 32 * 1024, "{}", frame.len());
+    }
+}

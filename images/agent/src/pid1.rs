@@ -1,0 +1,127 @@
+//! PID 1: from the first mount to power-off.
+
+use std::fs;
+use std::io;
+use std::path::Path;
+
+use imalab_wire::frame::decode_program;
+use imalab_wire::{End, Message, PROGRAM_ITEM, Program, VERSION};
+use nix::sys::reboot::{RebootMode, reboot};
+use nix::sys::utsname::uname;
+
+use crate::port::{self, Port};
+use crate::{clock, console, mounts, policy, shell, supervise};
+
+/// Word on the kernel's command line that asks for the shell where there is no program.
+const SHELL_WORD: &str = "imalab.shell";
+
+/// Boots, carries the program out, and powers off. Never returns: the kernel panics when PID 1 ends.
+pub fn run() -> ! {
+    console::report_panics();
+    let at_ns = clock::now_ns();
+    match live(at_ns) {
+        Ok(End::PowerOff) => {}
+        Ok(End::Shell) => shell::serve(),
+        Err(fault) => console::line(&format!("fault: {fault}")),
+    }
+    power_off()
+}
+
+/// `uname -r`.
+pub(crate) fn release() -> String {
+    uname().map(|names| names.release().to_string_lossy().into_owned()).unwrap_or_default()
+}
+
+fn live(at_ns: u64) -> Result<End, String> {
+    mounts::early()?;
+    // Without a console, as with `console=null`, the port still works.
+    let _ = console::attach();
+    let program = match read_program() {
+        Ok(Some(program)) => Ok(program),
+        Ok(None) if wants_shell()? => {
+            mounts::late()?;
+            console::line("there is no program, so here is a shell");
+            return Ok(End::Shell);
+        }
+        Ok(None) => Err(format!(
+            "there is no program: is there `-fw_cfg name={PROGRAM_ITEM},file=...`, and CONFIG_FW_CFG_SYSFS in the \
+             kernel?"
+        )),
+        Err(fault) => Err(fault),
+    };
+    let port = port::find();
+    if let (Err(fault), Ok(Program { end: End::Shell, .. })) = (&port, &program) {
+        mounts::late()?;
+        console::line(&format!("{fault}; nothing was carried out, here is a shell"));
+        return Ok(End::Shell);
+    }
+    let mut port = match (port, &program) {
+        (Ok(device), _) => Port::new(device),
+        (Err(no_port), Err(no_program)) => return Err(format!("{no_program}; {no_port}")),
+        (Err(no_port), Ok(_)) => return Err(no_port),
+    };
+    let token = program.as_ref().map_or(0, |program| program.token);
+    let hello = Message::Hello { version: VERSION, token, release: release(), at_ns };
+    port.message(&hello).and_then(|()| port.flush()).map_err(|error| error.to_string())?;
+    let result = program.and_then(|program| carry_out(&program, &mut port));
+    if let Err(fault) = &result {
+        // Where the port is what failed, the console has the text.
+        let _ = port.message(&Message::Fault { text: fault.clone() }).and_then(|()| port.drain());
+    }
+    result
+}
+
+fn carry_out(program: &Program, port: &mut Port) -> Result<End, String> {
+    mounts::late()?;
+    // Without a policy to load, a kernel without IMA is for the steps to find out: the probe asks just that.
+    if !program.setup.policy.is_empty() {
+        let ima = Path::new(mounts::IMA);
+        if !ima.is_dir() {
+            return Err(format!("this kernel has no IMA: there is no {} (CONFIG_IMA)", mounts::IMA));
+        }
+        policy::load(ima, &program.setup.policy)?;
+    }
+    supervise::run(program, port).map_err(|error| error.to_string())?;
+    port.done().map_err(|error| error.to_string())?;
+    Ok(program.end)
+}
+
+/// The program that QEMU was given, `None` when it was given none.
+fn read_program() -> Result<Option<Program>, String> {
+    let path = Path::new("/sys/firmware/qemu_fw_cfg/by_name").join(PROGRAM_ITEM).join("raw");
+    match fs::read(&path) {
+        Ok(bytes) => decode_program(&bytes).map(Some).map_err(|error| format!("bad program: {error}")),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(format!("cannot read {}: {error}", path.display())),
+    }
+}
+
+fn wants_shell() -> Result<bool, String> {
+    mounts::proc()?;
+    let line =
+        fs::read_to_string("/proc/cmdline").map_err(|error| format!("cannot read /proc/cmdline: {error}"))?;
+    Ok(has_word(&line, SHELL_WORD))
+}
+
+fn has_word(line: &str, word: &str) -> bool {
+    line.split_ascii_whitespace().any(|found| found == word)
+}
+
+fn power_off() -> ! {
+    console::drain();
+    match reboot(RebootMode::RB_POWER_OFF) {
+        Ok(never) => match never {},
+        Err(errno) => panic!("cannot power off: {errno}"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_word_is_matched_whole() {
+        assert!(has_word("console=ttyS0 imalab.shell quiet\n", SHELL_WORD));
+        assert!(!has_word("imalab.shell=0 ximalab.shell", SHELL_WORD));
+    }
+}

@@ -1,0 +1,89 @@
+//! Calling cargo from within cargo.
+
+use std::io::{BufRead, BufReader};
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+
+use anyhow::{Context, Result};
+use nix::unistd::Pid;
+use serde::Deserialize;
+
+use crate::guard;
+use crate::interrupt;
+use crate::stop::Stop;
+
+/// The cargo that runs us, in the checkout at `root`.
+pub(crate) fn command(root: &Path) -> Command {
+    let cargo = std::env::var("CARGO").unwrap_or_else(|_| "cargo".into());
+    let mut command = guard::command(&cargo);
+    command.current_dir(root);
+    command
+}
+
+/// The messages of `cargo build --message-format=json` that we look at; the rest is passed over.
+#[derive(Debug, Deserialize)]
+struct Message {
+    reason: String,
+    target: Option<Target>,
+    executable: Option<PathBuf>,
+}
+
+#[derive(Debug, Deserialize)]
+struct Target {
+    name: String,
+}
+
+/// Runs a `cargo build` and gives the path of the program `name` that it built.
+///
+/// # Errors
+/// [`Stop::Child`] with cargo's code when it fails; it has then said why.
+pub(crate) fn build(command: &mut Command, name: &str) -> Result<PathBuf> {
+    let mut child = command
+        .args(["--quiet", "--message-format=json-render-diagnostics"])
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .spawn()
+        .context("cannot run cargo")?;
+    let under_way = interrupt::under_way(Pid::from_raw(child.id().cast_signed()));
+    let stdout = child.stdout.take().context("a child without standard output")?;
+    let mut executable = None;
+    for line in BufReader::new(stdout).lines() {
+        let line = line.context("cannot read cargo's output")?;
+        executable = executable.or(executable_of(&line, name));
+    }
+    let status = child.wait().context("cannot wait for cargo")?;
+    drop(under_way);
+    interrupt::check()?;
+    if !status.success() {
+        return Err(Stop::Child { what: format!("building {name}"), code: guard::exit_code(status) }.into());
+    }
+    executable.with_context(|| format!("cargo built no program called {name}"))
+}
+
+fn executable_of(line: &str, name: &str) -> Option<PathBuf> {
+    let message: Message = serde_json::from_str(line).ok()?;
+    let ours = message.reason == "compiler-artifact" && message.target?.name == name;
+    if ours { message.executable } else { None }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use rstest::rstest;
+
+    #[rstest]
+    #[case::program(
+        r#"{"reason":"compiler-artifact","target":{"name":"imalab"},"executable":"/t/imalab","fresh":true}"#,
+        Some("/t/imalab")
+    )]
+    #[case::library(r#"{"reason":"compiler-artifact","target":{"name":"imalab"},"executable":null}"#, None)]
+    #[case::another(
+        r#"{"reason":"compiler-artifact","target":{"name":"other"},"executable":"/t/other"}"#,
+        None
+    )]
+    #[case::another_reason(r#"{"reason":"build-finished","success":true}"#, None)]
+    #[case::noise("warning: text", None)]
+    fn the_program_is_found_among_messages(#[case] line: &str, #[case] expected: Option<&str>) {
+        assert_eq!(executable_of(line, "imalab"), expected.map(PathBuf::from));
+    }
+}

@@ -1,0 +1,66 @@
+//! `cargo xtask check`: everything that has to hold before a change is handed in.
+
+use std::path::Path;
+
+use anyhow::Result;
+
+use crate::apt::Refresh;
+use crate::cache::Cache;
+use crate::cargo;
+use crate::doctor;
+use crate::guard;
+use crate::image;
+use crate::kernel::Kernels;
+use crate::process;
+use crate::stop::Stop;
+
+/// Arguments of `cargo xtask check`.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Args {
+    /// Install what is missing on this machine, with sudo when not root
+    #[arg(long)]
+    yes: bool,
+}
+
+/// Where tests that boot a machine find the kernel's bzImage.
+const KERNEL: &str = "IMALAB_KERNEL";
+/// Where they find the initramfs.
+const INITRAMFS: &str = "IMALAB_INITRAMFS";
+
+/// Runs `cargo xtask check`; stops at the first thing that does not hold.
+pub(crate) fn run(args: &Args, root: &Path) -> Result<()> {
+    heading("tools");
+    doctor::ensure(args.yes)?;
+    println!("all there");
+    step(root, "format", &["fmt", "--all", "--check"], &[])?;
+    step(
+        root,
+        "clippy",
+        &["clippy", "--workspace", "--all-targets", "--locked", "--", "--deny", "warnings"],
+        &[],
+    )?;
+    heading("kernel and image");
+    let cache = Cache::open()?;
+    let kernel = Kernels::open(root, cache.clone())?.ensure(None, Refresh::WhenStale)?.image();
+    let initramfs = image::ensure(root, &cache)?;
+    println!("{}\n{}", kernel.display(), initramfs.display());
+    step(root, "tests", &["test", "--workspace", "--locked"], &[(KERNEL, &kernel), (INITRAMFS, &initramfs)])?;
+    println!("\neverything holds");
+    Ok(())
+}
+
+fn heading(title: &str) {
+    println!("\n== {title}");
+}
+
+fn step(root: &Path, title: &str, arguments: &[&str], environment: &[(&str, &Path)]) -> Result<()> {
+    heading(title);
+    let mut command = cargo::command(root);
+    command.args(arguments).envs(environment.iter().copied());
+    let status = process::run(&mut command)?;
+    if status.success() {
+        Ok(())
+    } else {
+        Err(Stop::Child { what: title.to_owned(), code: guard::exit_code(status) }.into())
+    }
+}

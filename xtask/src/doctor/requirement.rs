@@ -1,0 +1,207 @@
+//! What imalab needs on the host, where Debian keeps it, and how its absence shows.
+
+use std::path::{Path, PathBuf};
+
+/// How to see whether a thing is there.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Probe {
+    /// A program on `PATH`.
+    Program(&'static str),
+    /// A C header, by its path below an include folder.
+    Header(&'static str),
+    /// A library's pkg-config file.
+    PkgConfig(&'static str),
+    /// A library file below a library folder.
+    Library(&'static str),
+    /// Any one of these files.
+    File(&'static [&'static str]),
+}
+
+/// One thing that imalab needs.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Requirement {
+    /// How to see it.
+    pub(crate) probe: Probe,
+    /// The Debian package that brings it.
+    pub(crate) package: &'static str,
+    /// What it is for, in a few words.
+    pub(crate) purpose: &'static str,
+}
+
+const fn need(probe: Probe, package: &'static str, purpose: &'static str) -> Requirement {
+    Requirement { probe, package, purpose }
+}
+
+use Probe::{File, Header, Library, PkgConfig, Program};
+
+/// Everything, in the order in which a run needs it.
+pub(crate) const ALL: &[Requirement] = &[
+    need(Program("gcc"), "gcc", "compiles kernels"),
+    need(Program("ld"), "binutils", "links kernels"),
+    need(Program("make"), "make", "builds kernels"),
+    need(Program("flex"), "flex", "builds Kconfig"),
+    need(Program("bison"), "bison", "builds Kconfig"),
+    need(Program("bc"), "bc", "a kernel's time constants"),
+    need(Program("perl"), "perl", "a kernel's assembly"),
+    need(Program("lz4"), "lz4", "packs the kernel image"),
+    need(Program("xz"), "xz-utils", "unpacks kernel sources"),
+    need(Program("tar"), "tar", "unpacks kernel sources"),
+    need(Program("patch"), "patch", "patches kernel sources"),
+    need(Program("dpkg-deb"), "dpkg", "unpacks kernel sources"),
+    need(
+        File(&[
+            "/usr/share/keyrings/debian-archive-keyring.pgp",
+            "/usr/share/keyrings/debian-archive-keyring.gpg",
+        ]),
+        "debian-archive-keyring",
+        "checks where kernel sources come from",
+    ),
+    need(Header("libelf.h"), "libelf-dev", "builds objtool"),
+    need(Header("openssl/ssl.h"), "libssl-dev", "signing tools of a kernel"),
+    need(Header("linux/types.h"), "linux-libc-dev", "builds the kernel's own tools"),
+    need(Library("libc.a"), "libc6-dev", "the static agent"),
+    need(Program("pkg-config"), "pkg-config", "finds the TPM software stack"),
+    need(PkgConfig("tss2-esys"), "libtss2-dev", "talks to the TPM"),
+    need(Library("libtss2-tcti-swtpm.so"), "libtss2-dev", "talks to the TPM"),
+    need(Program("qemu-system-x86_64"), "qemu-system-x86", "the machine"),
+    need(
+        File(&["/usr/share/qemu/qboot.rom", "/usr/share/seabios/qboot.rom"]),
+        "qemu-system-data",
+        "firmware",
+    ),
+    need(Program("swtpm"), "swtpm", "the TPM"),
+    need(Program("tpm2_pcrread"), "tpm2-tools", "lets another tool check us"),
+    need(Program("evmctl"), "ima-evm-utils", "lets another tool check us"),
+    need(Program("git"), "git", "reads a developer's kernel tree"),
+];
+
+/// Where a host keeps its programs, headers and libraries.
+#[derive(Debug)]
+pub(crate) struct Places {
+    /// Folders of `PATH`.
+    pub(crate) programs: Vec<PathBuf>,
+    /// Include folders of the compiler.
+    pub(crate) headers: Vec<PathBuf>,
+    /// Library folders of the linker.
+    pub(crate) libraries: Vec<PathBuf>,
+    /// Folder before absolute paths; `/` outside of tests.
+    pub(crate) root: PathBuf,
+}
+
+impl Places {
+    /// Those of this machine (Filesystem Hierarchy Standard, Debian's multiarch).
+    pub(crate) fn of_this_machine() -> Self {
+        let triplet = format!("{}-linux-gnu", std::env::consts::ARCH);
+        let below = |base: &str| vec![PathBuf::from(base), Path::new(base).join(&triplet)];
+        let path = std::env::var_os("PATH").unwrap_or_default();
+        Self {
+            // Debian keeps some tools where only root's PATH looks.
+            programs: std::env::split_paths(&path).chain(["/usr/sbin".into(), "/sbin".into()]).collect(),
+            headers: [below("/usr/include"), below("/usr/local/include")].concat(),
+            libraries: [below("/usr/lib"), below("/usr/local/lib")].concat(),
+            root: PathBuf::from("/"),
+        }
+    }
+
+    /// Whether `probe` finds its thing.
+    pub(crate) fn have(&self, probe: Probe) -> bool {
+        let any = |folders: &[PathBuf], path: &str| folders.iter().any(|folder| folder.join(path).exists());
+        match probe {
+            Probe::Program(name) => any(&self.programs, name),
+            Probe::Header(path) => any(&self.headers, path),
+            Probe::Library(file) => any(&self.libraries, file),
+            Probe::PkgConfig(name) => {
+                any(&self.libraries, &format!("pkgconfig/{name}.pc"))
+                    || any(std::slice::from_ref(&self.root), &format!("usr/share/pkgconfig/{name}.pc"))
+            }
+            Probe::File(paths) => {
+                paths.iter().any(|path| self.root.join(path.trim_start_matches('/')).exists())
+            }
+        }
+    }
+
+    /// What of `requirements` is not there.
+    pub(crate) fn missing<'a>(&self, requirements: &'a [Requirement]) -> Vec<&'a Requirement> {
+        requirements.iter().filter(|requirement| !self.have(requirement.probe)).collect()
+    }
+}
+
+impl std::fmt::Display for Probe {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Program(name) => write!(f, "program {name}"),
+            Self::Header(path) => write!(f, "header {path}"),
+            Self::PkgConfig(name) => write!(f, "library {name}"),
+            Self::Library(file) => write!(f, "library {file}"),
+            Self::File(paths) => write!(f, "file {}", paths.first().unwrap_or(&"")),
+        }
+    }
+}
+
+/// The packages that bring `missing`, each once, in the order of first need.
+pub(crate) fn packages(missing: &[&Requirement]) -> Vec<&'static str> {
+    let mut packages = Vec::new();
+    for requirement in missing {
+        if !packages.contains(&requirement.package) {
+            packages.push(requirement.package);
+        }
+    }
+    packages
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::fs;
+
+    fn bare(root: &Path) -> Places {
+        Places {
+            programs: vec![root.join("usr/bin")],
+            headers: vec![root.join("usr/include")],
+            libraries: vec![root.join("usr/lib")],
+            root: root.to_path_buf(),
+        }
+    }
+
+    fn path_of(probe: Probe) -> PathBuf {
+        match probe {
+            Probe::Program(name) => Path::new("usr/bin").join(name),
+            Probe::Header(path) => Path::new("usr/include").join(path),
+            Probe::PkgConfig(name) => PathBuf::from(format!("usr/lib/pkgconfig/{name}.pc")),
+            Probe::Library(file) => Path::new("usr/lib").join(file),
+            Probe::File(paths) => PathBuf::from(paths[0].trim_start_matches('/')),
+        }
+    }
+
+    #[test]
+    fn a_bare_machine_misses_everything_at_once() {
+        let root = tempfile::tempdir().unwrap();
+        let places = bare(root.path());
+        let missing = places.missing(ALL);
+        assert_eq!(missing.len(), ALL.len());
+        insta::assert_snapshot!(packages(&missing).join(" "));
+    }
+
+    #[test]
+    fn each_requirement_is_seen_where_its_probe_looks() {
+        let root = tempfile::tempdir().unwrap();
+        let places = bare(root.path());
+        for requirement in ALL {
+            assert!(!places.have(requirement.probe), "{}", requirement.probe);
+            let path = root.path().join(path_of(requirement.probe));
+            fs::create_dir_all(path.parent().unwrap()).unwrap();
+            fs::write(&path, "").unwrap();
+            assert!(places.have(requirement.probe), "{}", requirement.probe);
+        }
+        assert!(places.missing(ALL).is_empty());
+    }
+
+    #[test]
+    fn any_of_several_files_will_do() {
+        let root = tempfile::tempdir().unwrap();
+        let probe = Probe::File(&["/a/new", "/a/old"]);
+        fs::create_dir(root.path().join("a")).unwrap();
+        fs::write(root.path().join("a/old"), "").unwrap();
+        assert!(bare(root.path()).have(probe));
+    }
+}

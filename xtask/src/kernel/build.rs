@@ -1,0 +1,353 @@
+//! One kernel, from source to a folder in the cache.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::time::Instant;
+
+use anyhow::{Context, Result, anyhow, bail};
+use serde::{Deserialize, Serialize};
+
+use super::fragment::{self, Wish};
+use super::make;
+use super::source::{self, Resolved, Unreachable};
+use crate::cache::{self, Cache, Unfinished};
+use crate::guard;
+use crate::process::{self, stdout_of};
+use crate::stop::Stop;
+
+/// Bytes that an unpacked tree (1.8 GB) and its objects take while a build lasts.
+const SPACE: u64 = 3 << 30;
+
+/// What a finished build folder holds besides `meta.json`, and where kbuild leaves it.
+const ARTEFACTS: &[(&str, &str)] = &[
+    ("bzImage", "arch/x86/boot/bzImage"),
+    ("config", ".config"),
+    ("System.map", "System.map"),
+    ("vmlinux", "vmlinux"),
+];
+
+/// Name of the file that describes a build; a folder without it is none.
+pub(crate) const META: &str = "meta.json";
+/// Version of that file's form.
+const SCHEMA: u32 = 1;
+
+/// What is known about a built kernel, as `meta.json` beside the image has it.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub(crate) struct Meta {
+    /// Version of this form.
+    pub(crate) schema: u32,
+    /// `uname -r` of the kernel.
+    pub(crate) release: String,
+    /// Where the source came from; absent for a developer's tree.
+    pub(crate) source: Option<Resolved>,
+    /// A developer's tree, and its `git describe`.
+    pub(crate) tree: Option<Tree>,
+    /// SHA-256 over source, patches, fragments, compiler and arguments; empty for a developer's tree.
+    pub(crate) key: String,
+    /// SHA-256 over patches, fragments and arguments alone: what was asked for, whatever the patch level.
+    pub(crate) recipe: String,
+    /// First line of the compiler's and the linker's `--version`.
+    pub(crate) compiler: String,
+    /// SHA-256 of `bzImage`.
+    pub(crate) bzimage_sha256: String,
+    /// SHA-256 of `config`.
+    pub(crate) config_sha256: String,
+    /// Files compiled.
+    pub(crate) objects: u64,
+    /// Seconds to fetch, unpack and patch the source.
+    pub(crate) unpack_seconds: f64,
+    /// Seconds in `make`.
+    pub(crate) make_seconds: f64,
+}
+
+/// A developer's tree at the time of a build.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub(crate) struct Tree {
+    /// The folder.
+    pub(crate) path: PathBuf,
+    /// `git describe --always --dirty`, when the tree is a git checkout.
+    pub(crate) describe: Option<String>,
+}
+
+/// What to build.
+#[derive(Debug)]
+pub(crate) struct Recipe {
+    /// The merged fragments.
+    pub(crate) wishes: Vec<Wish>,
+    /// The patches in order: shown name and content.
+    pub(crate) patches: Vec<(String, Vec<u8>)>,
+}
+
+impl Recipe {
+    /// SHA-256 over everything but source and compiler.
+    pub(crate) fn digest(&self) -> String {
+        let config = fragment::to_config(&self.wishes);
+        let arguments = make::ARGUMENTS.join("\n");
+        let environment = format!("{:?}", make::ENVIRONMENT);
+        let patches = self.patches.iter().map(|(_, content)| ("patch", content.as_slice()));
+        cache::sha256_of_parts(
+            [
+                ("schema", SCHEMA.to_be_bytes().as_slice()),
+                ("config", config.as_bytes()),
+                ("arguments", arguments.as_bytes()),
+                ("environment", environment.as_bytes()),
+            ]
+            .into_iter()
+            .chain(patches),
+        )
+    }
+
+    /// SHA-256 over everything that decides what comes out.
+    pub(crate) fn key(&self, source: &Resolved, compiler: &str) -> String {
+        cache::sha256_of_parts([
+            ("recipe", self.digest().as_bytes()),
+            ("source", source.sha256().as_bytes()),
+            ("compiler", compiler.as_bytes()),
+        ])
+    }
+}
+
+/// The compiler and linker that kbuild will use.
+pub(crate) fn compiler() -> Result<String> {
+    let first_line = |program: &str| -> Result<String> {
+        let text = stdout_of(Command::new(program).arg("--version").env("LC_ALL", "C"))?;
+        Ok(text.lines().next().unwrap_or_default().to_owned())
+    };
+    Ok(format!("{}; {}", first_line("gcc")?, first_line("ld")?))
+}
+
+/// The folder in which a build with this key ends up.
+pub(crate) fn folder(cache: &Cache, source: &Resolved, key: &str) -> Result<PathBuf> {
+    Ok(cache.room("kernels")?.join(format!("{}-{}", source.label(), &key[..16])))
+}
+
+/// The description of the finished build in `folder`, if there is one.
+pub(crate) fn finished(folder: &Path) -> Option<Meta> {
+    let meta: Meta = serde_json::from_slice(&fs::read(folder.join(META)).ok()?).ok()?;
+    (meta.schema == SCHEMA && folder.join("bzImage").exists()).then_some(meta)
+}
+
+/// Builds `recipe` from `source` unless the cache has it, and gives the folder with its description.
+pub(crate) fn ensure(
+    cache: &Cache,
+    name: &str,
+    recipe: &Recipe,
+    source: &Resolved,
+    jobs: usize,
+) -> Result<(PathBuf, Meta)> {
+    let compiler = compiler().context("no compiler; cargo xtask doctor says what is missing")?;
+    let key = recipe.key(source, &compiler);
+    let folder = folder(cache, source, &key)?;
+    if let Some(meta) = finished(&folder) {
+        return Ok((folder, meta));
+    }
+    let lock = cache::lock(&folder, &format!("building kernel {name}"))?;
+    // Another imalab may have built it while we waited.
+    if let Some(meta) = finished(&folder) {
+        return Ok((folder, meta));
+    }
+    let room = cache.room("kernels")?;
+    cache::sweep(&room)?;
+    cache::require_space(&room, SPACE)?;
+    let expected = expected_objects(&room);
+    let unfinished = Unfinished::start(&folder, lock)?;
+    let log = unfinished.path().join("build.log");
+    let job = Job { cache, name, recipe, source, jobs, expected, tree: unfinished.path().join("tree"), log };
+    match job.build(unfinished.path()) {
+        Ok(built) => {
+            let meta = Meta {
+                schema: SCHEMA,
+                source: Some(source.clone()),
+                tree: None,
+                key,
+                recipe: recipe.digest(),
+                compiler,
+                ..built
+            };
+            write_meta(unfinished.path(), &meta)?;
+            unfinished.finish()?;
+            Ok((folder, meta))
+        }
+        // What the caller tells apart stays as it is.
+        Err(error) if error.is::<Stop>() || error.is::<Unreachable>() => Err(error),
+        Err(error) => {
+            // The folder goes away with everything in it; the log stays, because the message names it.
+            let kept = folder.with_file_name(format!("{}.failed.log", source.label()));
+            let text = format!("{error:#}");
+            if fs::rename(&job.log, &kept).is_err() {
+                return Err(anyhow!("{text}"));
+            }
+            Err(anyhow!("{}", text.replace(&job.log.display().to_string(), &kept.display().to_string())))
+        }
+    }
+}
+
+struct Job<'a> {
+    cache: &'a Cache,
+    name: &'a str,
+    recipe: &'a Recipe,
+    source: &'a Resolved,
+    jobs: usize,
+    expected: Option<u64>,
+    tree: PathBuf,
+    log: PathBuf,
+}
+
+impl Job<'_> {
+    /// Fills `into`; what the caller knows better is left empty in the result.
+    fn build(&self, into: &Path) -> Result<Meta> {
+        let started = Instant::now();
+        source::unpack(self.cache, self.source, &self.tree, &self.log)?;
+        for (shown, content) in &self.recipe.patches {
+            self.patch(shown, content, into)?;
+        }
+        let unpack_seconds = started.elapsed().as_secs_f64();
+        let configured = configure(&self.tree, None, &self.recipe.wishes, self.name, &self.log)?;
+        let mut command = make::command(&self.tree, None);
+        command.arg(format!("-j{}", self.jobs)).arg("bzImage");
+        let title = format!("building kernel {} ({})", self.name, self.source.label());
+        let built = make::run(&mut command, &title, self.expected, &self.log)?;
+        let meta = collect(&self.tree, into, &self.recipe.wishes, &self.tree)?;
+        cache::remove(&self.tree)?;
+        Ok(Meta {
+            objects: built.objects,
+            unpack_seconds,
+            make_seconds: (configured.time + built.time).as_secs_f64(),
+            ..meta
+        })
+    }
+
+    /// Applies a patch, or finds that it is applied already.
+    fn patch(&self, shown: &str, content: &[u8], scratch: &Path) -> Result<()> {
+        let file = scratch.join("patch");
+        fs::write(&file, content).with_context(|| format!("cannot write {}", file.display()))?;
+        let run = |arguments: &[&str]| -> Result<bool> {
+            let mut command = guard::command("patch");
+            command.args(["--strip=1", "--batch", "--fuzz=0"]).args(arguments);
+            command.arg("--input").arg(&file).arg("--directory").arg(&self.tree);
+            Ok(process::run_logged(&mut command, &self.log, |_| {})?.success())
+        };
+        if !run(&["--forward", "--dry-run"])? {
+            if !run(&["--reverse", "--dry-run"])? {
+                bail!(
+                    "{shown} neither applies to {} nor is applied; see {}",
+                    self.source.label(),
+                    self.log.display()
+                );
+            }
+        } else if !run(&["--forward"])? {
+            bail!("{shown} did not apply; see {}", self.log.display());
+        }
+        cache::remove(&file)
+    }
+}
+
+/// Makes a `.config` of `wishes` alone and checks that every one stuck.
+pub(crate) fn configure(
+    tree: &Path,
+    objects: Option<&Path>,
+    wishes: &[Wish],
+    name: &str,
+    log: &Path,
+) -> Result<make::Done> {
+    let place = objects.unwrap_or(tree);
+    let wanted = place.join("imalab.config");
+    fs::write(&wanted, fragment::to_config(wishes))
+        .with_context(|| format!("cannot write {}", wanted.display()))?;
+    let mut command = make::command(tree, objects);
+    command.arg(format!("KCONFIG_ALLCONFIG={}", wanted.display())).arg("allnoconfig");
+    let done = make::run(&mut command, &format!("configuring kernel {name}"), None, log)?;
+    fragment::verify(wishes, &read(&place.join(".config"))?, tree)?;
+    Ok(done)
+}
+
+/// Copies what a build has made from `objects` to `into`; `wishes` are checked once more, against the
+/// `.config` that was really built.
+pub(crate) fn collect(objects: &Path, into: &Path, wishes: &[Wish], tree: &Path) -> Result<Meta> {
+    for (name, from) in ARTEFACTS {
+        let from = objects.join(from);
+        let to = into.join(name);
+        fs::copy(&from, &to)
+            .with_context(|| format!("cannot copy {} to {}", from.display(), to.display()))?;
+    }
+    fragment::verify(wishes, &read(&into.join("config"))?, tree)?;
+    Ok(Meta {
+        schema: SCHEMA,
+        release: read(&objects.join("include/config/kernel.release"))?.trim().to_owned(),
+        source: None,
+        tree: None,
+        key: String::new(),
+        recipe: String::new(),
+        compiler: String::new(),
+        bzimage_sha256: cache::sha256_of_file(&into.join("bzImage"))?,
+        config_sha256: cache::sha256_of_file(&into.join("config"))?,
+        objects: 0,
+        unpack_seconds: 0.0,
+        make_seconds: 0.0,
+    })
+}
+
+/// Writes the description of a build.
+pub(crate) fn write_meta(folder: &Path, meta: &Meta) -> Result<()> {
+    cache::write_atomically(&folder.join(META), &serde_json::to_vec_pretty(meta)?)
+}
+
+/// Every finished build in the room `kernels`.
+pub(crate) fn all(room: &Path) -> Vec<(PathBuf, Meta)> {
+    let Ok(entries) = fs::read_dir(room) else { return Vec::new() };
+    entries.flatten().filter_map(|entry| finished(&entry.path()).map(|meta| (entry.path(), meta))).collect()
+}
+
+/// How many files an earlier build compiled; kernels of one catalogue are much alike.
+fn expected_objects(room: &Path) -> Option<u64> {
+    all(room).into_iter().map(|(_, meta)| meta.objects).max()
+}
+
+fn read(path: &Path) -> Result<String> {
+    fs::read_to_string(path).with_context(|| format!("cannot read {}", path.display()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn recipe(fragment: &str, patch: &[u8]) -> Recipe {
+        Recipe {
+            wishes: fragment::parse("base.config", fragment).unwrap(),
+            patches: vec![("0001.patch".into(), patch.to_vec())],
+        }
+    }
+
+    fn source(digit: &str) -> Resolved {
+        Resolved::Tarball { url: "https://example.org/linux-6.6.tar.xz".into(), sha256: digit.repeat(64) }
+    }
+
+    #[test]
+    fn the_key_follows_content_and_nothing_else() {
+        let key = recipe("CONFIG_A=y", b"+1").key(&source("0"), "gcc 12");
+        // Comments, blank lines and the places of wishes do not change what is built.
+        assert_eq!(recipe("# why\n\nCONFIG_A=y\n", b"+1").key(&source("0"), "gcc 12"), key);
+        for other in [
+            recipe("CONFIG_A=n", b"+1").key(&source("0"), "gcc 12"),
+            recipe("CONFIG_A=y", b"+2").key(&source("0"), "gcc 12"),
+            recipe("CONFIG_A=y", b"+1").key(&source("1"), "gcc 12"),
+            recipe("CONFIG_A=y", b"+1").key(&source("0"), "gcc 13"),
+        ] {
+            assert_ne!(other, key);
+        }
+    }
+
+    #[test]
+    fn the_key_is_the_same_tomorrow() {
+        // A change here throws every cached kernel away; make it on purpose.
+        insta::assert_snapshot!(recipe("CONFIG_A=y", b"+1").key(&source("0"), "gcc 12"));
+    }
+
+    #[test]
+    fn a_folder_without_description_is_no_build() {
+        let folder = tempfile::tempdir().unwrap();
+        fs::write(folder.path().join("bzImage"), b"kernel").unwrap();
+        assert!(finished(folder.path()).is_none());
+    }
+}

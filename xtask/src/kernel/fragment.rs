@@ -1,0 +1,255 @@
+//! Config fragments: read, merged, and checked against the `.config` that Kconfig made of them.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result, bail};
+
+/// The comment that makes the next symbol optional.
+const OPTIONAL: &str = "# optional";
+
+/// What one line of a fragment asks for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Wish {
+    /// Symbol with its prefix, for example `CONFIG_IMA`.
+    pub(crate) symbol: String,
+    /// Value as it stands in a `.config`; `n` for a symbol that is not set.
+    pub(crate) value: String,
+    /// Whether a kernel that does not know the symbol may go without it.
+    pub(crate) optional: bool,
+    /// File name of the fragment, and the line, counted from 1.
+    pub(crate) place: (String, usize),
+}
+
+/// A symbol that did not stick.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct Missed {
+    /// What was asked for.
+    pub(crate) wish: Wish,
+    /// What the final `.config` has.
+    pub(crate) got: String,
+    /// What Kconfig says about it: dependencies, or that there is no such symbol.
+    pub(crate) hint: String,
+}
+
+impl fmt::Display for Missed {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (file, line) = &self.wish.place;
+        write!(
+            f,
+            "{file}:{line}: {} should be {}, and the final .config has {}\n    {}",
+            self.wish.symbol, self.wish.value, self.got, self.hint
+        )
+    }
+}
+
+/// Reads the text of a fragment named `file`.
+///
+/// # Errors
+/// A line that is neither `CONFIG_X=value`, `# CONFIG_X is not set` nor a comment.
+pub(crate) fn parse(file: &str, text: &str) -> Result<Vec<Wish>> {
+    let mut wishes = Vec::new();
+    let mut optional = false;
+    for (number, line) in (1..).zip(text.lines().map(str::trim)) {
+        if line == OPTIONAL {
+            optional = true;
+            continue;
+        }
+        let unset = line.strip_prefix("# ").and_then(|rest| rest.strip_suffix(" is not set"));
+        let (symbol, value) = match (unset, line.split_once('=')) {
+            (Some(symbol), _) => (symbol, "n"),
+            (None, _) if line.is_empty() || line.starts_with('#') => continue,
+            (None, Some((symbol, value))) => (symbol, value),
+            (None, None) => {
+                bail!("{file}:{number}: expected CONFIG_SYMBOL=value or a comment, found {line:?}")
+            }
+        };
+        let name = symbol.strip_prefix("CONFIG_").unwrap_or_default();
+        if name.is_empty() || !name.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_') {
+            bail!("{file}:{number}: {symbol:?} is not a symbol; they look like CONFIG_IMA");
+        }
+        if value.is_empty() {
+            bail!("{file}:{number}: {symbol} has no value; write {symbol}=n to turn it off");
+        }
+        wishes.push(Wish {
+            symbol: symbol.to_owned(),
+            value: value.to_owned(),
+            optional,
+            place: (file.to_owned(), number),
+        });
+        optional = false;
+    }
+    Ok(wishes)
+}
+
+/// Reads the fragments `names` from `folder`; where two ask for the same symbol the later one wins, as
+/// with the kernel's own `merge_config.sh`. In the order in which symbols first appear.
+pub(crate) fn load(folder: &Path, names: &[String]) -> Result<Vec<Wish>> {
+    let mut merged: Vec<Wish> = Vec::new();
+    for name in names {
+        let file = format!("{name}.config");
+        let path = folder.join(&file);
+        let text = fs::read_to_string(&path)
+            .with_context(|| format!("cannot read the fragment {}", path.display()))?;
+        for wish in parse(&file, &text)? {
+            match merged.iter_mut().find(|earlier| earlier.symbol == wish.symbol) {
+                Some(earlier) => *earlier = wish,
+                None => merged.push(wish),
+            }
+        }
+    }
+    Ok(merged)
+}
+
+/// The wishes as text that Kconfig reads (`KCONFIG_ALLCONFIG`, or the tail of a `.config`).
+pub(crate) fn to_config(wishes: &[Wish]) -> String {
+    wishes.iter().map(|wish| format!("{}={}\n", wish.symbol, wish.value)).collect()
+}
+
+/// Compares `wishes` with the final `.config`; `tree` is asked why a symbol did not stick.
+pub(crate) fn missed(wishes: &[Wish], config: &str, tree: &Path) -> Vec<Missed> {
+    let values = values(config);
+    let off: Vec<&Wish> = wishes.iter().filter(|wish| got(&values, &wish.symbol) != wish.value).collect();
+    if off.is_empty() {
+        return Vec::new();
+    }
+    let definitions = Definitions::find(tree, &off);
+    off.into_iter()
+        .filter(|wish| !(wish.optional && definitions.of(&wish.symbol).is_empty()))
+        .map(|wish| Missed {
+            wish: wish.clone(),
+            got: got(&values, &wish.symbol).to_owned(),
+            hint: definitions.hint(&wish.symbol),
+        })
+        .collect()
+}
+
+/// Fails with every symbol of `wishes` that the final `.config` does not have.
+pub(crate) fn verify(wishes: &[Wish], config: &str, tree: &Path) -> Result<()> {
+    let missed = missed(wishes, config, tree);
+    if missed.is_empty() {
+        return Ok(());
+    }
+    let list: Vec<String> = missed.iter().map(ToString::to_string).collect();
+    bail!("{} symbol(s) of the config fragments did not stick:\n  {}", missed.len(), list.join("\n  "));
+}
+
+fn values(config: &str) -> BTreeMap<&str, &str> {
+    config.lines().filter(|line| !line.starts_with('#')).filter_map(|line| line.split_once('=')).collect()
+}
+
+fn got<'a>(values: &BTreeMap<&str, &'a str>, symbol: &str) -> &'a str {
+    values.get(symbol).copied().unwrap_or("n")
+}
+
+/// One place where a Kconfig file defines a symbol.
+struct Definition {
+    symbol: String,
+    /// "file:line".
+    place: String,
+    /// Its `depends on` expressions.
+    depends: Vec<String>,
+    /// Whether it has a prompt; Kconfig alone decides one that has none.
+    prompt: bool,
+}
+
+/// Where the Kconfig files of a tree define the symbols in question.
+struct Definitions(Vec<Definition>);
+
+impl Definitions {
+    fn find(tree: &Path, wishes: &[&Wish]) -> Self {
+        let mut found = Vec::new();
+        for path in kconfig_files(tree) {
+            let Ok(text) = fs::read_to_string(&path) else { continue };
+            let shown = path.strip_prefix(tree).unwrap_or(&path).display().to_string();
+            read_definitions(&text, &shown, wishes, &mut found);
+        }
+        Self(found)
+    }
+
+    fn of(&self, symbol: &str) -> Vec<&Definition> {
+        self.0.iter().filter(|definition| definition.symbol == symbol).collect()
+    }
+
+    fn hint(&self, symbol: &str) -> String {
+        let definitions = self.of(symbol);
+        if definitions.is_empty() {
+            return format!(
+                "this kernel has no such symbol (renamed or removed?); \"{OPTIONAL}\" on the line above lets it go"
+            );
+        }
+        let lines: Vec<String> = definitions.into_iter().map(Definition::explain).collect();
+        lines.join("\n    ")
+    }
+}
+
+impl Definition {
+    fn explain(&self) -> String {
+        let why = if !self.prompt {
+            "has no prompt, so no fragment can set it".to_owned()
+        } else if self.depends.is_empty() {
+            "the menu around it, a choice, or another symbol's select decides".to_owned()
+        } else {
+            format!("depends on {}", self.depends.join(" && "))
+        };
+        format!("{}: {why}", self.place)
+    }
+}
+
+/// Finds what a Kconfig file says about `wishes` (Documentation/kbuild/kconfig-language.rst).
+fn read_definitions(text: &str, file: &str, wishes: &[&Wish], found: &mut Vec<Definition>) {
+    let mut current: Option<Definition> = None;
+    for (number, line) in (1..).zip(text.lines()) {
+        let (word, rest) = line.trim().split_once(char::is_whitespace).unwrap_or((line.trim(), ""));
+        let rest = rest.trim();
+        match (word, &mut current) {
+            // A block starts in the first column; help texts are indented.
+            ("config" | "menuconfig", _) if !line.starts_with(char::is_whitespace) => {
+                found.extend(current.take());
+                let wish = wishes.iter().find(|wish| wish.symbol.strip_prefix("CONFIG_") == Some(rest));
+                current = wish.map(|wish| Definition {
+                    symbol: wish.symbol.clone(),
+                    place: format!("{file}:{number}"),
+                    depends: Vec::new(),
+                    prompt: false,
+                });
+            }
+            ("depends", Some(definition)) => {
+                definition
+                    .depends
+                    .extend(rest.strip_prefix("on ").map(|condition| condition.trim().to_owned()));
+            }
+            ("bool" | "tristate" | "int" | "hex" | "string" | "prompt", Some(definition)) => {
+                definition.prompt |= rest.starts_with('"');
+            }
+            _ => {}
+        }
+    }
+    found.extend(current);
+}
+
+fn kconfig_files(tree: &Path) -> Vec<PathBuf> {
+    let mut files = Vec::new();
+    let mut folders = vec![tree.to_path_buf()];
+    while let Some(folder) = folders.pop() {
+        let Ok(entries) = fs::read_dir(&folder) else { continue };
+        for entry in entries.flatten() {
+            let Ok(kind) = entry.file_type() else { continue };
+            let name = entry.file_name();
+            let name = name.to_string_lossy();
+            if kind.is_dir() && !name.starts_with('.') {
+                folders.push(entry.path());
+            } else if name.starts_with("Kconfig") {
+                files.push(entry.path());
+            }
+        }
+    }
+    files.sort();
+    files
+}
+
+#[cfg(test)]
+#[path = "fragment_tests.rs"]
+mod tests;

@@ -1,0 +1,153 @@
+//! Calling kbuild, the same way every time.
+
+use std::path::Path;
+use std::process::Command;
+use std::time::{Duration, Instant};
+
+use anyhow::{Result, bail};
+use indicatif::{ProgressBar, ProgressStyle};
+
+use crate::guard;
+use crate::process;
+
+/// Arguments of every `make`; part of a build's key.
+pub(crate) const ARGUMENTS: &[&str] = &["ARCH=x86_64"];
+
+/// Variables of every `make`; part of a build's key. With them the same source gives the same bytes.
+pub(crate) const ENVIRONMENT: &[(&str, &str)] = &[
+    ("LC_ALL", "C"),
+    ("KBUILD_BUILD_USER", "imalab"),
+    ("KBUILD_BUILD_HOST", "imalab"),
+    ("KBUILD_BUILD_TIMESTAMP", "Thu Jan  1 00:00:00 UTC 1970"),
+    ("KBUILD_BUILD_VERSION", "1"),
+];
+
+/// Variables of ours that a build sees too; they do not change what comes out.
+const PASSED_ON: &[&str] = &["PATH", "HOME", "TMPDIR"];
+
+/// A `make` in the source tree `tree`, with its output in `objects` when that is another folder.
+pub(crate) fn command(tree: &Path, objects: Option<&Path>) -> Command {
+    let mut command = guard::command("make");
+    // Nothing of the caller's: a stray KCFLAGS or CROSS_COMPILE would build something else under our key.
+    command.env_clear().envs(ENVIRONMENT.iter().copied());
+    command.envs(PASSED_ON.iter().filter_map(|name| Some((name, std::env::var_os(name)?))));
+    command.arg("-C").arg(tree).args(ARGUMENTS);
+    if let Some(objects) = objects {
+        command.arg(format!("O={}", objects.display()));
+    }
+    command
+}
+
+/// What a `make` did.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Done {
+    /// Files compiled.
+    pub(crate) objects: u64,
+    /// How long it took.
+    pub(crate) time: Duration,
+}
+
+/// Runs `command` of [`command`] and shows what it is at; `expected` is how many files it may compile.
+///
+/// # Errors
+/// With the compiler's own messages when it fails.
+pub(crate) fn run(command: &mut Command, title: &str, expected: Option<u64>, log: &Path) -> Result<Done> {
+    let started = Instant::now();
+    let progress = Progress::start(title, expected);
+    let mut complaints = Vec::new();
+    let mut objects = 0;
+    let status = process::run_logged(command, log, |line| {
+        if line.starts_with("  CC ") || line.starts_with("  AS ") {
+            objects += 1;
+            progress.compiled(objects);
+        } else if is_complaint(line) {
+            complaints.push(line.to_owned());
+        }
+    })?;
+    drop(progress);
+    if !status.success() {
+        let shown = if complaints.is_empty() { last_lines(log) } else { complaints };
+        bail!("{title}: make failed\n  {}\nthe whole log is {}", shown.join("\n  "), log.display());
+    }
+    Ok(Done { objects, time: started.elapsed() })
+}
+
+/// Whether a line of a build's output says why the build failed.
+fn is_complaint(line: &str) -> bool {
+    ["error:", "Error ", "***", "undefined reference", "not found"].iter().any(|mark| line.contains(mark))
+        && !line.starts_with("  ")
+}
+
+fn last_lines(log: &Path) -> Vec<String> {
+    const SHOWN: usize = 15;
+    let text = std::fs::read_to_string(log).unwrap_or_default();
+    let lines: Vec<String> = text.lines().map(str::to_owned).collect();
+    lines[lines.len().saturating_sub(SHOWN)..].to_vec()
+}
+
+/// A moving line on a terminal; elsewhere a plain line now and then.
+struct Progress {
+    bar: ProgressBar,
+    title: String,
+    expected: Option<u64>,
+}
+
+/// Without a terminal, a line is printed every so many files.
+const PLAIN_STEP: u64 = 250;
+
+impl Progress {
+    fn start(title: &str, expected: Option<u64>) -> Self {
+        let bar = ProgressBar::new_spinner();
+        if let Ok(style) = ProgressStyle::with_template("{spinner} {msg} [{elapsed}]") {
+            bar.set_style(style);
+        }
+        bar.set_message(title.to_owned());
+        if bar.is_hidden() {
+            eprintln!("{title}");
+        } else {
+            bar.enable_steady_tick(Duration::from_millis(200));
+        }
+        Self { bar, title: title.to_owned(), expected }
+    }
+
+    fn compiled(&self, objects: u64) {
+        let of = self.expected.map(|expected| format!(" of about {expected}")).unwrap_or_default();
+        if !self.bar.is_hidden() {
+            self.bar.set_message(format!("{}: {objects}{of} files", self.title));
+        } else if objects.is_multiple_of(PLAIN_STEP) {
+            eprintln!("{}: {objects}{of} files", self.title);
+        }
+    }
+}
+
+impl Drop for Progress {
+    fn drop(&mut self) {
+        self.bar.finish_and_clear();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use rstest::rstest;
+
+    #[rstest]
+    #[case("security/integrity/ima/ima_fs.c:12:3: error: expected ';'", true)]
+    #[case("make[3]: *** [scripts/Makefile.build:289: ima_fs.o] Error 1", true)]
+    #[case("ld: ima_fs.o: undefined reference to `ima_stage'", true)]
+    #[case("/bin/sh: 1: flex: not found", true)]
+    #[case("  CC      lib/errname.o", false)]
+    #[case("  CC      lib/error: odd name.o", false)]
+    fn complaints(#[case] line: &str, #[case] expected: bool) {
+        assert_eq!(is_complaint(line), expected);
+    }
+
+    #[test]
+    fn nothing_of_the_callers_environment_reaches_a_build() {
+        let command = command(Path::new("/tree"), None);
+        let names: Vec<&str> = command.get_envs().filter_map(|(name, _)| name.to_str()).collect();
+        let known =
+            |name: &&str| PASSED_ON.contains(name) || ENVIRONMENT.iter().any(|(known, _)| known == name);
+        assert!(names.iter().all(known), "{names:?}");
+    }
+}

@@ -1,0 +1,328 @@
+//! `cargo xtask kernel`: kernels by name.
+
+mod build;
+pub(crate) mod catalogue;
+pub(crate) mod fragment;
+mod make;
+mod source;
+pub(crate) mod tree;
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result, bail};
+use serde::Serialize;
+
+use crate::apt::Refresh;
+use crate::apt::offer;
+use crate::cache::Cache;
+use crate::stop::Stop;
+use build::{Meta, Recipe};
+use catalogue::{Catalogue, Entry, Source};
+use source::{Offers, Resolved};
+
+/// Arguments of `cargo xtask kernel`.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Args {
+    #[command(subcommand)]
+    action: Action,
+}
+
+#[derive(Debug, clap::Subcommand)]
+enum Action {
+    /// Show the kernels that have a name, what they mean today, and which are built
+    List {
+        /// Write JSON instead of a table
+        #[arg(long)]
+        json: bool,
+        /// Ask Debian's suites now, even when they were asked today
+        #[arg(long)]
+        refresh: bool,
+    },
+    /// Build kernels unless the cache has them
+    Build {
+        /// Names as `kernel list` shows them; none means the default
+        names: Vec<String>,
+        #[command(flatten)]
+        tree: TreeArgs,
+        /// Ask Debian's suites now, even when they were asked today
+        #[arg(long)]
+        refresh: bool,
+    },
+    /// Print the path of a kernel's bzImage, and build it when it has to be
+    Path {
+        /// Name as `kernel list` shows it; none means the default
+        name: Option<String>,
+    },
+}
+
+/// A developer's own tree.
+#[derive(Debug, Clone, Default, clap::Args)]
+pub(crate) struct TreeArgs {
+    /// Build this kernel tree as it is, incrementally; nothing is written to it
+    #[arg(long, value_name = "DIR")]
+    pub(crate) tree: Option<PathBuf>,
+    /// Use the tree's .config as it is, without our fragments over it
+    #[arg(long, requires = "tree")]
+    pub(crate) keep_config: bool,
+}
+
+/// A kernel that is ready to boot.
+#[derive(Debug)]
+pub(crate) struct Kernel {
+    /// The name that it was asked for by.
+    pub(crate) name: String,
+    /// Folder with `bzImage`, `config`, `System.map`, `vmlinux` and `meta.json`.
+    folder: PathBuf,
+    meta: Meta,
+}
+
+impl Kernel {
+    /// The image to boot.
+    pub(crate) fn image(&self) -> PathBuf {
+        self.folder.join("bzImage")
+    }
+}
+
+/// What building kernels needs to know.
+#[derive(Debug)]
+pub(crate) struct Kernels {
+    cache: Cache,
+    folder: PathBuf,
+    catalogue: Catalogue,
+}
+
+impl Kernels {
+    /// The kernels of the checkout at `root`, built in `cache`.
+    pub(crate) fn open(root: &Path, cache: Cache) -> Result<Self> {
+        let folder = root.join("kernel-config");
+        let catalogue = Catalogue::load(&folder.join("kernels.yaml"))?;
+        Ok(Self { cache, folder, catalogue })
+    }
+
+    /// Whether `name` is in the catalogue.
+    pub(crate) fn has(&self, name: &str) -> bool {
+        self.catalogue.kernels.contains_key(name)
+    }
+
+    /// Builds the kernel `name` unless the cache has it; `None` means the default one.
+    pub(crate) fn ensure(&self, name: Option<&str>, refresh: Refresh) -> Result<Kernel> {
+        let name = name.unwrap_or(&self.catalogue.default);
+        let entry = self.catalogue.entry(name)?;
+        let recipe = self.recipe(entry)?;
+        if let Source::Tree(path) = &entry.source {
+            let path = self.folder.join("..").join(path);
+            let (folder, meta) =
+                tree::ensure(&self.cache, &path, &recipe.wishes, tree::Config::Merged, jobs())?;
+            return Ok(Kernel { name: name.to_owned(), folder, meta });
+        }
+        let offers = Offers::new(&self.cache, &self.catalogue, refresh);
+        let built = source::resolve(entry, &offers).and_then(|source| {
+            let source = source.context("a source without content")?;
+            build::ensure(&self.cache, name, &recipe, &source, jobs())
+        });
+        let (folder, meta) = match built {
+            Ok(built) => built,
+            Err(error) => self.instead(entry, &recipe, error)?,
+        };
+        Ok(Kernel { name: name.to_owned(), folder, meta })
+    }
+
+    /// A kernel built earlier by the same recipe, when the source cannot be had today.
+    fn instead(&self, entry: &Entry, recipe: &Recipe, error: anyhow::Error) -> Result<(PathBuf, Meta)> {
+        // Only the network is forgiven: a wrong name, an interrupt or a failed build is not.
+        if error.is::<Stop>() || !error.is::<source::Unreachable>() {
+            return Err(error);
+        }
+        let digest = recipe.digest();
+        let fits = |meta: &Meta| match (&entry.source, &meta.source) {
+            (Source::Debian(package), Some(Resolved::Debian(offer))) => *package == offer.package,
+            (Source::DebianNewest { from }, Some(Resolved::Debian(offer))) => {
+                offer.line().is_some_and(|line| line >= *from)
+            }
+            _ => false,
+        };
+        let built = build::all(&self.cache.room("kernels")?);
+        let newest = built
+            .into_iter()
+            .filter(|(_, meta)| meta.recipe == digest && fits(meta))
+            .filter_map(|(folder, meta)| match &meta.source {
+                Some(Resolved::Debian(offer)) => Some((offer.clone(), (folder, meta))),
+                _ => None,
+            })
+            .max_by(|(a, _), (b, _)| a.compare_version(b));
+        let Some((offer, built)) = newest else { return Err(error) };
+        eprintln!("warning: {error:#}");
+        eprintln!("warning: going on with {} {} from the cache", offer.package, offer.version);
+        Ok(built)
+    }
+
+    /// Builds a developer's tree with the fragments of the default kernel.
+    pub(crate) fn ensure_tree(&self, path: &Path, keep_config: bool) -> Result<Kernel> {
+        let recipe = self.recipe(self.catalogue.entry(&self.catalogue.default)?)?;
+        let config = if keep_config { tree::Config::Kept } else { tree::Config::Merged };
+        let (folder, meta) = tree::ensure(&self.cache, path, &recipe.wishes, config, jobs())?;
+        Ok(Kernel { name: "tree".into(), folder, meta })
+    }
+
+    fn recipe(&self, entry: &Entry) -> Result<Recipe> {
+        let wishes = fragment::load(&self.folder.join("fragments"), &entry.fragments)?;
+        let read = |name: &String| {
+            let path = self.folder.join("patches").join(name);
+            let content =
+                fs::read(&path).with_context(|| format!("cannot read the patch {}", path.display()))?;
+            Ok((name.clone(), content))
+        };
+        Ok(Recipe { wishes, patches: entry.patches.iter().map(read).collect::<Result<_>>()? })
+    }
+
+    fn list(&self, refresh: Refresh) -> Result<Listing> {
+        let offers = Offers::new(&self.cache, &self.catalogue, refresh);
+        let offered = offer::newest_of_each_line(offers.all()).into_iter().cloned().collect();
+        let compiler = build::compiler().ok();
+        let mut kernels = Vec::new();
+        for (name, entry) in &self.catalogue.kernels {
+            let resolved = source::resolve(entry, &offers);
+            let (source, problem) = match resolved {
+                Ok(source) => (source, None),
+                Err(error) => (None, Some(format!("{error:#}"))),
+            };
+            let recipe = self.recipe(entry)?;
+            let image = match (&source, &compiler) {
+                (Some(source), Some(compiler)) => {
+                    let folder = build::folder(&self.cache, source, &recipe.key(source, compiler))?;
+                    build::finished(&folder).map(|_| folder.join("bzImage"))
+                }
+                _ => None,
+            };
+            kernels.push(Listed {
+                default: *name == self.catalogue.default,
+                name: name.clone(),
+                source: source.as_ref().map(Resolved::describe),
+                problem,
+                image,
+                notes: entry.notes.clone(),
+            });
+        }
+        Ok(Listing { schema: 1, kernels, offered })
+    }
+}
+
+/// What `kernel list --json` writes.
+#[derive(Debug, Serialize)]
+struct Listing {
+    schema: u32,
+    kernels: Vec<Listed>,
+    /// The newest package of each line that any suite offers, for those who want to add an entry.
+    offered: Vec<offer::Offer>,
+}
+
+#[derive(Debug, Serialize)]
+struct Listed {
+    name: String,
+    default: bool,
+    /// What the name means today.
+    source: Option<String>,
+    /// Why it means nothing today.
+    problem: Option<String>,
+    /// The image, once built.
+    image: Option<PathBuf>,
+    notes: String,
+}
+
+fn jobs() -> usize {
+    std::thread::available_parallelism().map_or(1, std::num::NonZero::get)
+}
+
+fn refresh(now: bool) -> Refresh {
+    if now { Refresh::Now } else { Refresh::WhenStale }
+}
+
+/// Runs `cargo xtask kernel`.
+pub(crate) fn run(args: Args, root: &Path) -> Result<()> {
+    let kernels = Kernels::open(root, Cache::open()?)?;
+    match args.action {
+        Action::List { json, refresh: now } => {
+            let listing = kernels.list(refresh(now))?;
+            if json {
+                println!("{}", serde_json::to_string_pretty(&listing)?);
+            } else {
+                print(&listing);
+            }
+        }
+        Action::Build { names, tree, refresh: now } => {
+            if let Some(path) = &tree.tree {
+                if !names.is_empty() {
+                    return Err(Stop::Usage("a name and --tree do not go together".into()).into());
+                }
+                show(&kernels.ensure_tree(path, tree.keep_config)?);
+            } else if names.is_empty() {
+                show(&kernels.ensure(None, refresh(now))?);
+            }
+            for name in &names {
+                show(&kernels.ensure(Some(name), refresh(now))?);
+            }
+        }
+        Action::Path { name } => {
+            println!("{}", kernels.ensure(name.as_deref(), Refresh::WhenStale)?.image().display());
+        }
+    }
+    Ok(())
+}
+
+fn show(kernel: &Kernel) {
+    let Meta { release, objects, unpack_seconds, make_seconds, .. } = &kernel.meta;
+    println!("{}: Linux {release}", kernel.name);
+    println!("  {}", kernel.image().display());
+    println!("  {objects} files compiled in {make_seconds:.0} s, after {unpack_seconds:.0} s for the source");
+}
+
+fn print(listing: &Listing) {
+    for kernel in &listing.kernels {
+        let mark = if kernel.default { "*" } else { " " };
+        let state = if kernel.image.is_some() { "built" } else { "not built" };
+        let source =
+            kernel.source.as_deref().or(kernel.problem.as_deref()).unwrap_or("a tree on this machine");
+        println!("{mark} {:<12} {state:<10} {source}", kernel.name);
+        if !kernel.notes.is_empty() {
+            println!("               {}", kernel.notes);
+        }
+    }
+    println!("\n* is the default. Lines that Debian offers today:");
+    for offer in &listing.offered {
+        println!("  {:<20} {:<20} {}", offer.package, offer.version, offer.suite);
+    }
+}
+
+/// The kernel for `--image`: somebody's own bzImage, taken as it is.
+pub(crate) fn image(path: &Path) -> Result<PathBuf> {
+    // The x86 boot protocol: "HdrS" at offset 0x202 (Documentation/arch/x86/boot.rst).
+    const MAGIC_AT: usize = 0x202;
+    let path = path.canonicalize().with_context(|| format!("cannot find the image {}", path.display()))?;
+    let mut head = [0; MAGIC_AT + 4];
+    let mut file = fs::File::open(&path).with_context(|| format!("cannot open {}", path.display()))?;
+    let read = std::io::Read::read_exact(&mut file, &mut head);
+    if read.is_err() || !head.ends_with(b"HdrS") {
+        bail!("{} is not a bzImage", path.display());
+    }
+    Ok(path)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_image_is_known_by_its_header() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("bzImage");
+        let mut bytes = vec![0; 0x202];
+        bytes.extend(b"HdrS rest");
+        fs::write(&path, &bytes).unwrap();
+        assert_eq!(image(&path).unwrap(), path.canonicalize().unwrap());
+        for wrong in [b"".as_slice(), &bytes[..0x204], &[0; 0x300]] {
+            fs::write(&path, wrong).unwrap();
+            assert!(image(&path).unwrap_err().to_string().ends_with("is not a bzImage"));
+        }
+    }
+}

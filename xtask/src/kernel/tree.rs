@@ -1,0 +1,262 @@
+//! A developer's own tree: built as it is, incrementally, and never written to.
+//!
+//! Objects go to a folder in the cache (kbuild's `O=`). kbuild refuses that for a tree that was ever
+//! configured in place, so such a tree is built through a shadow: a folder of links to its source files
+//! alone, without its `.config` and objects.
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::io;
+use std::os::unix::ffi::OsStrExt;
+use std::os::unix::fs::symlink;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use anyhow::{Context, Result};
+
+use super::build::{self, Meta, Tree};
+use super::fragment::{self, Wish};
+use super::make;
+use crate::cache::{self, Cache, Lock};
+use crate::process::stdout_of;
+use crate::stop::Stop;
+
+/// Bytes that the objects of a first build take.
+const SPACE: u64 = 1 << 30;
+
+/// Which `.config` a tree is built with.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Config {
+    /// Theirs, if there is one, with the fragments over it.
+    Merged,
+    /// Theirs, as it is.
+    Kept,
+}
+
+/// Builds the tree at `path` and gives the folder with the result and its description.
+pub(crate) fn ensure(
+    cache: &Cache,
+    path: &Path,
+    wishes: &[Wish],
+    config: Config,
+    jobs: usize,
+) -> Result<(PathBuf, Meta)> {
+    let tree = path.canonicalize().with_context(|| format!("cannot find the tree {}", path.display()))?;
+    if !tree.join("Kbuild").is_file() || !tree.join("kernel").is_dir() {
+        return Err(Stop::Usage(format!("{} is not a kernel tree", tree.display())).into());
+    }
+    if config == Config::Kept && !tree.join(".config").is_file() {
+        let message = format!("--keep-config: {} has no .config", tree.display());
+        return Err(Stop::Usage(message).into());
+    }
+    let place = Place::open(cache, &tree)?;
+    cache::require_space(&place.folder, SPACE)?;
+    let source = if is_configured(&tree) { place.shadow(&tree)? } else { tree.clone() };
+    let wishes = if config == Config::Kept { &[] } else { wishes };
+    place.configure(&tree, &source, wishes)?;
+    let title = format!("building {}", tree.display());
+    let mut command = make::command(&source, Some(&place.objects));
+    command.arg(format!("-j{jobs}")).arg("bzImage");
+    let built = make::run(&mut command, &title, None, &place.log)?;
+    let into = place.folder.join("kernel");
+    fs::create_dir_all(&into).with_context(|| format!("cannot make {}", into.display()))?;
+    cache::remove(&into.join(build::META))?;
+    let meta = build::collect(&place.objects, &into, wishes, &source)?;
+    let meta = Meta {
+        tree: Some(Tree { describe: describe(&tree), path: tree }),
+        compiler: build::compiler()?,
+        objects: built.objects,
+        make_seconds: built.time.as_secs_f64(),
+        ..meta
+    };
+    build::write_meta(&into, &meta)?;
+    Ok((into, meta))
+}
+
+/// A tree's room in the cache.
+struct Place {
+    folder: PathBuf,
+    objects: PathBuf,
+    log: PathBuf,
+    _lock: Lock,
+}
+
+impl Place {
+    fn open(cache: &Cache, tree: &Path) -> Result<Self> {
+        let name = cache::sha256_of_parts([("tree", tree.as_os_str().as_bytes())]);
+        let folder = cache.room("trees")?.join(&name[..16]);
+        let objects = folder.join("objects");
+        fs::create_dir_all(&objects).with_context(|| format!("cannot make {}", objects.display()))?;
+        let lock = cache::lock(&folder, &format!("building {}", tree.display()))?;
+        let log = folder.join("build.log");
+        cache::remove(&log)?;
+        Ok(Self { objects, log, folder, _lock: lock })
+    }
+
+    /// Makes the `.config` among the objects. It is written only when it differs, or everything would be
+    /// built again.
+    fn configure(&self, tree: &Path, source: &Path, wishes: &[Wish]) -> Result<()> {
+        let theirs = tree.join(".config");
+        let wanted = match fs::read_to_string(&theirs) {
+            Ok(text) => without(&text, wishes) + &fragment::to_config(wishes),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => fragment::to_config(wishes),
+            Err(error) => return Err(error).with_context(|| format!("cannot read {}", theirs.display())),
+        };
+        let record = self.folder.join("wanted.config");
+        let config = self.objects.join(".config");
+        let unchanged = config.exists() && fs::read_to_string(&record).is_ok_and(|known| known == wanted);
+        if unchanged {
+            return Ok(());
+        }
+        if theirs.is_file() {
+            cache::write_atomically(&config, wanted.as_bytes())?;
+            let mut command = make::command(source, Some(&self.objects));
+            command.arg("olddefconfig");
+            make::run(&mut command, &format!("configuring {}", tree.display()), None, &self.log)?;
+            let text =
+                fs::read_to_string(&config).with_context(|| format!("cannot read {}", config.display()))?;
+            fragment::verify(wishes, &text, source)?;
+        } else {
+            build::configure(source, Some(&self.objects), wishes, &tree.display().to_string(), &self.log)?;
+        }
+        cache::write_atomically(&record, wanted.as_bytes())
+    }
+
+    /// Brings the shadow of `tree` up to date: a link for each file that git tracks or would.
+    fn shadow(&self, tree: &Path) -> Result<PathBuf> {
+        let shadow = self.folder.join("shadow");
+        let files = source_files(tree).with_context(|| {
+            format!(
+                "{} was configured in place, and kbuild builds such a tree nowhere else; \
+                 run make mrproper there (save its .config first), or use a git checkout",
+                tree.display()
+            )
+        })?;
+        let mut folders = BTreeSet::new();
+        for file in &files {
+            let link = shadow.join(file);
+            if let Some(folder) = link.parent()
+                && folders.insert(folder.to_path_buf())
+            {
+                fs::create_dir_all(folder).with_context(|| format!("cannot make {}", folder.display()))?;
+            }
+            match symlink(tree.join(file), &link) {
+                Err(error) if error.kind() != io::ErrorKind::AlreadyExists => {
+                    return Err(error).with_context(|| format!("cannot make the link {}", link.display()));
+                }
+                _ => {}
+            }
+        }
+        for folder in folders {
+            forget(&folder, &shadow, &files)?;
+        }
+        Ok(shadow)
+    }
+}
+
+/// Removes links in `folder` to files that are gone.
+fn forget(folder: &Path, shadow: &Path, files: &BTreeSet<PathBuf>) -> Result<()> {
+    for entry in fs::read_dir(folder).with_context(|| format!("cannot read {}", folder.display()))? {
+        let entry = entry.with_context(|| format!("cannot read {}", folder.display()))?;
+        let path = entry.path();
+        let is_link = entry.file_type().is_ok_and(|kind| kind.is_symlink());
+        if is_link && !path.strip_prefix(shadow).is_ok_and(|file| files.contains(file)) {
+            cache::remove(&path)?;
+        }
+    }
+    Ok(())
+}
+
+/// kbuild's own test for a tree that `O=` cannot use (the top Makefile, `outputmakefile`).
+fn is_configured(tree: &Path) -> bool {
+    [".config", "include/config", "arch/x86/include/generated"].iter().any(|path| tree.join(path).exists())
+}
+
+/// The source files of a git checkout, relative to it: tracked, or new and not ignored.
+fn source_files(tree: &Path) -> Result<BTreeSet<PathBuf>> {
+    let list = stdout_of(
+        Command::new("git")
+            .arg("-C")
+            .arg(tree)
+            // Never refreshes the index of a developer at work.
+            .args(["--no-optional-locks", "ls-files", "-z", "--cached", "--others", "--exclude-standard"]),
+    )?;
+    // A tracked file may be deleted in the work tree.
+    Ok(list
+        .split('\0')
+        .filter(|file| !file.is_empty())
+        .map(PathBuf::from)
+        .filter(|file| fs::symlink_metadata(tree.join(file)).is_ok())
+        .collect())
+}
+
+fn describe(tree: &Path) -> Option<String> {
+    let mut command = Command::new("git");
+    command.arg("-C").arg(tree).args(["--no-optional-locks", "describe", "--always", "--dirty"]);
+    stdout_of(&mut command).ok().map(|text| text.trim().to_owned())
+}
+
+/// A `.config` without the symbols that `wishes` set.
+fn without(config: &str, wishes: &[Wish]) -> String {
+    let ours = |line: &&str| {
+        let unset = line.strip_prefix("# ").and_then(|rest| rest.strip_suffix(" is not set"));
+        let symbol = unset.or_else(|| line.split_once('=').map(|(symbol, _)| symbol));
+        symbol.is_some_and(|symbol| wishes.iter().any(|wish| wish.symbol == symbol))
+    };
+    config.lines().filter(|line| !ours(line)).map(|line| format!("{line}\n")).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn our_symbols_replace_theirs() {
+        let wishes = fragment::parse("base.config", "CONFIG_A=y\nCONFIG_B=n\n").unwrap();
+        let theirs = "# Kernel\n# CONFIG_A is not set\nCONFIG_B=y\nCONFIG_AB=y\n# CONFIG_C is not set\n";
+        assert_eq!(without(theirs, &wishes), "# Kernel\nCONFIG_AB=y\n# CONFIG_C is not set\n");
+    }
+
+    fn git(tree: &Path, arguments: &[&str]) {
+        let status = Command::new("git")
+            .arg("-C")
+            .arg(tree)
+            .args(arguments)
+            .stdout(std::process::Stdio::null())
+            .status();
+        assert!(status.unwrap().success());
+    }
+
+    #[test]
+    fn a_shadow_has_sources_and_no_products() {
+        let folder = tempfile::tempdir().unwrap();
+        let tree = folder.path().join("linux");
+        fs::create_dir_all(tree.join("kernel")).unwrap();
+        git(folder.path(), &["init", "--quiet", "linux"]);
+        fs::write(tree.join(".gitignore"), "*.o\n.config\n").unwrap();
+        for file in ["kernel/fork.c", "kernel/new.c", "kernel/fork.o", ".config"] {
+            fs::write(tree.join(file), "text").unwrap();
+        }
+        git(&tree, &["add", ".gitignore", "kernel/fork.c"]);
+        let cache = Cache::at(folder.path().join("cache")).unwrap();
+        let place = Place::open(&cache, &tree).unwrap();
+        let shadow = place.shadow(&tree).unwrap();
+        assert!(shadow.join("kernel/fork.c").exists());
+        assert!(shadow.join("kernel/new.c").exists());
+        assert!(!shadow.join("kernel/fork.o").exists());
+        assert!(!shadow.join(".config").exists());
+
+        fs::remove_file(tree.join("kernel/new.c")).unwrap();
+        place.shadow(&tree).unwrap();
+        assert!(fs::symlink_metadata(shadow.join("kernel/new.c")).is_err());
+        assert!(shadow.join("kernel/fork.c").exists());
+    }
+
+    #[test]
+    fn a_folder_that_is_no_kernel_is_a_usage_error() {
+        let folder = tempfile::tempdir().unwrap();
+        let cache = Cache::at(folder.path().join("cache")).unwrap();
+        let error = ensure(&cache, folder.path(), &[], Config::Merged, 1).unwrap_err();
+        assert!(matches!(error.downcast_ref(), Some(Stop::Usage(_))), "{error}");
+    }
+}

@@ -1,0 +1,63 @@
+//! Why a task ends early, when the reason decides the exit code.
+
+use std::process::ExitCode;
+
+/// Exit code of a set-up or infrastructure failure: a retry on another machine may well succeed.
+pub(crate) const SETUP: u8 = 96;
+/// Exit code of a command line that cannot be understood.
+pub(crate) const USAGE: u8 = 2;
+/// Exit code after Ctrl-C (128 + SIGINT, as a shell reports it).
+pub(crate) const INTERRUPTED: u8 = 130;
+
+/// A failure whose exit code is not the default, [`SETUP`].
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum Stop {
+    /// The user asked for the end; whatever was under way is cleaned up.
+    #[error("interrupted")]
+    Interrupted,
+    /// The command line names something that does not exist or does not go together.
+    #[error("{0}")]
+    Usage(String),
+    /// A child has already said what is wrong; its code is passed on.
+    #[error("{what} failed with exit code {code}")]
+    Child {
+        /// What was run, in the user's words.
+        what: String,
+        /// The child's exit code.
+        code: u8,
+    },
+}
+
+/// Prints `error` with its chain of causes and gives the exit code that belongs to it.
+pub(crate) fn report(error: &anyhow::Error) -> ExitCode {
+    let code = match error.downcast_ref::<Stop>() {
+        Some(Stop::Interrupted) => INTERRUPTED,
+        Some(Stop::Usage(_)) => USAGE,
+        Some(Stop::Child { code, .. }) => *code,
+        None => SETUP,
+    };
+    eprintln!("error: {error:#}");
+    ExitCode::from(code)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use anyhow::Context;
+    use rstest::rstest;
+
+    #[rstest]
+    #[case::interrupted(Stop::Interrupted.into(), INTERRUPTED)]
+    #[case::usage(Stop::Usage("no such kernel".into()).into(), USAGE)]
+    #[case::child(Stop::Child { what: "clippy".into(), code: 101 }.into(), 101)]
+    #[case::anything_else(anyhow::anyhow!("disk full"), SETUP)]
+    fn exit_codes(#[case] error: anyhow::Error, #[case] code: u8) {
+        assert_eq!(format!("{:?}", report(&error)), format!("{:?}", ExitCode::from(code)));
+    }
+
+    #[test]
+    fn context_does_not_hide_the_code() {
+        let error = Err::<(), _>(Stop::Interrupted).context("building 7.3").unwrap_err();
+        assert_eq!(format!("{:?}", report(&error)), format!("{:?}", ExitCode::from(INTERRUPTED)));
+    }
+}
