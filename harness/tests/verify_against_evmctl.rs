@@ -2,6 +2,8 @@
 //!
 //! Needs `evmctl` (Debian: ima-evm-utils). Without it the tests fail: a check that could not run is none.
 
+#![expect(clippy::unwrap_used, clippy::expect_used, reason = "a test that cannot be set up has failed")]
+
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;

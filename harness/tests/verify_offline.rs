@@ -1,5 +1,7 @@
 //! `imalab verify` on files: verdicts, their text and JSON, and what it says of bad input.
 
+#![expect(clippy::unwrap_used, reason = "a test that cannot be set up has failed")]
+
 use std::error::Error;
 use std::fs;
 use std::path::PathBuf;

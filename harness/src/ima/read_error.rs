@@ -51,7 +51,7 @@ pub enum Problem {
         /// The template.
         template: String,
         /// What does not fit.
-        fault: DataError,
+        fault: Box<DataError>,
     },
     /// The list could not be read.
     #[error("cannot read: {0}")]

@@ -233,7 +233,7 @@ impl<R: Read> LogReader<R> {
         for field in Fields::new(&self.template, bytes, self.order) {
             field.map_err(|fault| Fault {
                 at: data.start + fault.offset,
-                problem: Problem::Data { template: self.template.clone(), fault },
+                problem: Problem::Data { template: self.template.clone(), fault: Box::new(fault) },
             })?;
         }
         Ok(())
