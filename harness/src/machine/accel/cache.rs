@@ -79,7 +79,7 @@ mod tests {
     use crate::machine::accel::Accel;
 
     fn key(boot: &str) -> Key {
-        Key { boot: boot.into(), qemu: ("/usr/bin/qemu".into(), 1, 2) }
+        Key { probe: PROBE, boot: boot.into(), qemu: ("/usr/bin/qemu".into(), 1, 2) }
     }
 
     #[test]
