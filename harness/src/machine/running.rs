@@ -14,6 +14,9 @@ use super::console;
 use super::qmp::{Qmp, QmpError};
 use crate::event::{Host, What};
 
+/// How long QEMU may take to end after it was asked to, before it is killed. On an idle host it takes some
+/// milliseconds.
+const QUIT_PATIENCE: Duration = Duration::from_secs(5);
 /// How long after QEMU's death its channels may take to be read to their ends.
 const DRAIN_PATIENCE: Duration = Duration::from_secs(5);
 
@@ -28,8 +31,7 @@ pub struct Start<'a> {
     pub tpm: Option<OwnedFd>,
     /// Where the console's bytes go.
     pub console_log: PathBuf,
-    /// How long QEMU may take to answer at its start, and to end when it is asked to. On an idle host it
-    /// takes 0.1 s for either.
+    /// How long QEMU may take to answer at its start. On an idle host it takes 0.1 s.
     pub patience: Duration,
 }
 
@@ -100,7 +102,6 @@ pub struct Machine {
     /// What came of the console's log; ends after QEMU's last event was sent.
     drained: Receiver<io::Result<()>>,
     stopped: Option<Stopped>,
-    patience: Duration,
     command: Vec<String>,
 }
 
@@ -174,8 +175,7 @@ impl Machine {
         }
         match (qmp, failure) {
             (Some(qmp), None) => {
-                let patience = start.patience;
-                let machine = Self { qmp, child, drained, stopped: None, patience, command: whole };
+                let machine = Self { qmp, child, drained, stopped: None, command: whole };
                 Ok((machine, agent_host))
             }
             (_, failure) => {
@@ -228,8 +228,8 @@ impl Machine {
             Some(exit) => exit,
             None => {
                 // Stopped or stuck, it does not answer; the kill below takes it all the same.
-                let asked = self.qmp.quit(self.patience);
-                let ended = asked.ok().and_then(|()| self.child.wait(self.patience));
+                let asked = self.qmp.quit(QUIT_PATIENCE);
+                let ended = asked.ok().and_then(|()| self.child.wait(QUIT_PATIENCE));
                 ended.unwrap_or_else(|| {
                     forced = true;
                     self.child.kill()

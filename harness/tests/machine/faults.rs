@@ -135,9 +135,7 @@ fn a_stopped_qemu_is_given_up_in_time() {
     let dir = tempfile::tempdir().unwrap();
     let spec = spec(dir.path(), "", Then::Halt);
     let (events, _seen) = channel();
-    let patience = Duration::from_secs(10);
-    let start = start_with(&spec, dir.path(), Path::new(QEMU), patience);
-    let (mut machine, _agent) = Machine::start(start, &events).unwrap();
+    let (mut machine, _agent) = start(&spec, dir.path(), &events).unwrap();
     let pid = machine.pid();
     signal(&machine, Signal::SIGSTOP);
     let begin = Instant::now();
