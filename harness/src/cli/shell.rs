@@ -43,7 +43,8 @@ pub fn shell(args: &ShellArgs) -> Result<Exit, Failure> {
     let mut banks = args.banks.clone();
     banks.sort();
     banks.dedup();
-    let shape = Shape { cpus: args.cpus, memory_mib: args.memory_mib, banks, kernel_args: args.kernel_args.clone() };
+    let shape =
+        Shape { cpus: args.cpus, memory_mib: args.memory_mib, banks, kernel_args: args.kernel_args.clone() };
     let site = Site {
         kernel: &kernel.image,
         initramfs: &args.machines.initramfs,

@@ -188,7 +188,8 @@ pub fn test(args: &TestArgs) -> Result<Exit, Failure> {
 
 impl TestArgs {
     fn write(&self, suite: &SuiteResult) -> Result<(), Failure> {
-        let to = |path: &Option<PathBuf>, write: fn(&Path, &SuiteResult) -> Result<(), report::atomic::FileError>| {
+        let to = |path: &Option<PathBuf>,
+                  write: fn(&Path, &SuiteResult) -> Result<(), report::atomic::FileError>| {
             path.as_deref().map_or(Ok(()), |path| write(path, suite)).map_err(Failure::setup)
         };
         to(&self.json, report::json::write)?;
@@ -200,7 +201,11 @@ impl TestArgs {
 
 /// Prints how each machine would be started. A kernel that was never asked what it can do is asked, since that
 /// decides what is planned.
-fn dry_run(request: &Request<'_>, scratch: &run::Scratch, interrupts: &run::Interrupts) -> Result<Exit, Failure> {
+fn dry_run(
+    request: &Request<'_>,
+    scratch: &run::Scratch,
+    interrupts: &run::Interrupts,
+) -> Result<Exit, Failure> {
     for kernel in request.kernels {
         let site = request.site(kernel, scratch, interrupts);
         let known = run::capabilities(site, &request.kernel_args, &request.cache).map_err(Failure::setup)?;

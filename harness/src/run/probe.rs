@@ -68,7 +68,8 @@ pub fn capabilities(site: Site<'_>, kernel_args: &[String], cache: &Path) -> Res
         found = probe::with_second(found, &messages(&ask(site, kernel_args, boot)?))?;
     }
     fs::create_dir_all(&folder).map_err(|source| AskError::Read { path: folder, source })?;
-    let text = serde_json::to_vec_pretty(&found).map_err(|error| AskError::Read { path: path.clone(), source: error.into() })?;
+    let text = serde_json::to_vec_pretty(&found)
+        .map_err(|error| AskError::Read { path: path.clone(), source: error.into() })?;
     atomic::write(&path, &text)?;
     Ok(found)
 }

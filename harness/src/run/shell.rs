@@ -84,7 +84,8 @@ pub fn shell(
     ready(tpm.port());
 
     let pair = || UnixStream::pair().map_err(io("a channel"));
-    let ((mut console, console_qemu), (agent, agent_qemu), (_monitor, monitor_qemu)) = (pair()?, pair()?, pair()?);
+    let ((mut console, console_qemu), (agent, agent_qemu), (_monitor, monitor_qemu)) =
+        (pair()?, pair()?, pair()?);
     let endpoints = Endpoints {
         qmp: Endpoint::Fd(monitor_qemu.as_raw_fd()),
         agent: Endpoint::Fd(agent_qemu.as_raw_fd()),
