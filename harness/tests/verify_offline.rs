@@ -8,7 +8,7 @@ use std::path::PathBuf;
 
 use clap::Parser;
 use imalab::ima::{Bank, ByteOrder, Digest, Generator, Mix, PcrValues, Record, Replay, replay, write_record};
-use imalab::verify::{Outcome, QuoteFiles, Quoted, Verdict, VerifyArgs, VerifyError, run};
+use imalab::verify::{Explanation, Outcome, QuoteFiles, Quoted, Verdict, VerifyArgs, VerifyError, run};
 use rstest::rstest;
 use tempfile::TempDir;
 
@@ -173,6 +173,35 @@ fn without_anything_to_compare_the_values_are_shown() {
              {value}\nthe list holds\n"
         )
     );
+}
+
+#[rstest]
+#[case::not_extended(&[4], Some(Explanation::NotExtended { record: 5 }))]
+#[case::last_not_extended(&[19], None)]
+#[case::two_not_extended(&[4, 9], None)]
+fn a_record_that_was_not_extended_is_named(#[case] left_out: &[usize], #[case] found: Option<Explanation>) {
+    let bench = Bench::new();
+    let records = records(20);
+    bench.log("log", &records);
+    let mut extended = records.clone();
+    left_out.iter().rev().for_each(|place| drop(extended.remove(*place)));
+    bench.pcrs(&extended, Bank::Sha256);
+    let verdict = bench.verdict("verify --log @log --pcrs sha256,@sha256");
+    assert_eq!(verdict.banks[0].explanation, found);
+}
+
+#[test]
+fn neighbours_in_the_other_order_are_named() {
+    let bench = Bench::new();
+    let mut records = two_pcrs();
+    bench.log("log", &records);
+    // The neighbour of record 10 in PCR 11 is record 6.
+    records.swap(5, 9);
+    bench.pcrs(&records, Bank::Sha1);
+    let (verdict, text) = bench.run("verify --log @log --pcrs @sha1", None);
+    let swapped = Explanation::Swapped { first: 6, second: 10 };
+    assert_eq!(verdict.unwrap().banks[0].explanation, Some(swapped));
+    assert!(text.contains("it would match if records 6 and 10 changed places"), "{text}");
 }
 
 /// Records of which some go to PCR 11, as a policy rule with `pcr=11` makes them.

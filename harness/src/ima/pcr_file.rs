@@ -136,6 +136,7 @@ mod tests {
     #[rstest]
     #[case::evmctl("PCR-10: 0102030405060708090a0b0c0d0e0f1011121314\n")]
     #[case::sysfs("PCR-10: 01 02 03 04 05 06 07 08 09 0A 0B 0C 0D 0E 0F 10 11 12 13 14 \n")]
+    #[case::comment("# taken at mark 3\n\nPCR-10: 0102030405060708090a0b0c0d0e0f1011121314\n")]
     #[case::tpm2_pcrread("  10: 0x0102030405060708090A0B0C0D0E0F1011121314")]
     #[case::tpm2_pcrread_wide(
         "  sha256:\n    10: 0xAB\n  sha1:\n    10 : 0x0102030405060708090A0B0C0D0E0F1011121314\n"

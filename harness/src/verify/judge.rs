@@ -153,7 +153,7 @@ impl JudgedBank {
                 let before = self.replay.value(pcr);
                 self.replay.extend(pcr, digest);
                 if let (Some(before), Some(now)) = (before, self.replay.value(pcr)) {
-                    target.extended(number, pcr, &before, &now);
+                    target.extended(number, pcr, digest, &before, &now);
                 }
             }
         }
@@ -165,6 +165,7 @@ impl JudgedBank {
             None => BankVerdict {
                 bank: self.replay.bank(),
                 outcome: Outcome::Unchecked,
+                explanation: None,
                 pcrs: self
                     .replay
                     .extended()

@@ -7,6 +7,7 @@ mod judge;
 mod quoted;
 pub mod speed;
 mod target;
+mod trail;
 mod verdict;
 
 use std::fs::File;
@@ -17,6 +18,7 @@ pub use args::{PcrsArg, VerifyArgs};
 pub use generate::{GenerateLogArgs, generate};
 pub use judge::Judge;
 pub use quoted::{QuoteFiles, Quoted};
+pub use trail::Explanation;
 pub use verdict::{BankVerdict, Inconsistency, Outcome, PcrVerdict, QuoteVerdict, Verdict};
 
 use bench::Bench;

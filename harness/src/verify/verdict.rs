@@ -4,6 +4,7 @@ use std::io::{self, Write};
 
 use serde::{Serialize, Serializer};
 
+use super::trail::Explanation;
 use crate::ima::{Bank, Digest};
 
 /// What became of a comparison.
@@ -67,6 +68,9 @@ pub struct BankVerdict {
     pub outcome: Outcome,
     /// Each PCR that the list extends, after the last record.
     pub pcrs: Vec<PcrVerdict>,
+    /// What a single record would have to be for a list that does not match to match; looked for in lists of up
+    /// to 2000 records.
+    pub explanation: Option<Explanation>,
 }
 
 /// One PCR after the last record.
@@ -128,6 +132,11 @@ impl Verdict {
         self.inconsistent == 0 && self.outcomes().all(|outcome| good(&outcome))
     }
 
+    fn is_unexplained(&self) -> bool {
+        self.outcomes().any(|outcome| outcome == Outcome::Mismatch)
+            && self.banks.iter().all(|bank| bank.explanation.is_none())
+    }
+
     fn outcomes(&self) -> impl Iterator<Item = Outcome> {
         self.banks.iter().map(|bank| bank.outcome).chain(self.quote.iter().map(|quote| quote.outcome))
     }
@@ -173,7 +182,7 @@ impl Verdict {
             if self.inconsistent > 1 {
                 writeln!(out, "records like it in all: {}", self.inconsistent)?;
             }
-        } else if self.outcomes().any(|outcome| outcome == Outcome::Mismatch) {
+        } else if self.is_unexplained() {
             writeln!(
                 out,
                 "every record agrees with its own digest: one was lost, added, moved or replaced whole, or the \
@@ -196,7 +205,15 @@ impl Verdict {
                 (None, _) => {}
             }
         }
-        Ok(())
+        match verdict.explanation {
+            Some(Explanation::NotExtended { record }) => {
+                writeln!(out, "        it would match if record {record} was in the list but not extended")
+            }
+            Some(Explanation::Swapped { first, second }) => {
+                writeln!(out, "        it would match if records {first} and {second} changed places")
+            }
+            None => Ok(()),
+        }
     }
 
     fn describe(&self, outcome: Outcome) -> String {
