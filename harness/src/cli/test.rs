@@ -1,7 +1,7 @@
 //! `imalab test` and `imalab list`.
 
 use std::io;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use clap::Args;
 use miette::miette;
@@ -9,17 +9,16 @@ use miette::miette;
 use super::Failure;
 use super::machines::MachineArgs;
 use crate::machine::command::{MachineSpec, script};
-use crate::outcome::SuiteResult;
 use crate::plan::{self, Planned};
 use crate::report::list::{self, ScenarioEntry};
 use crate::report::terminal::Look;
-use crate::report::{self, Exit, Reporter};
+use crate::report::{self, Exit, ReportFiles, Reporter};
 use crate::run::{self, Request, Store};
 use crate::scenario::{self, Scenario};
 
 /// Which scenarios.
 #[derive(Args)]
-pub struct Selection {
+pub(super) struct Selection {
     /// Scenarios to take: a part of the name, or a pattern with `*`; without any, all
     #[arg(value_name = "PATTERN")]
     patterns: Vec<String>,
@@ -29,7 +28,7 @@ pub struct Selection {
 }
 
 #[derive(Args)]
-pub struct ListArgs {
+pub(super) struct ListArgs {
     #[command(flatten)]
     selection: Selection,
     /// Prints JSON
@@ -38,7 +37,7 @@ pub struct ListArgs {
 }
 
 #[derive(Args)]
-pub struct TestArgs {
+pub(super) struct TestArgs {
     #[command(flatten)]
     selection: Selection,
     #[command(flatten)]
@@ -125,7 +124,7 @@ fn matches(pattern: &str, id: &str) -> bool {
 }
 
 /// Lists scenarios.
-pub fn list(args: &ListArgs) -> Result<Exit, Failure> {
+pub(super) fn list(args: &ListArgs) -> Result<Exit, Failure> {
     let entries: Vec<ScenarioEntry> = args
         .selection
         .load()?
@@ -151,7 +150,7 @@ pub fn list(args: &ListArgs) -> Result<Exit, Failure> {
 }
 
 /// Runs scenarios.
-pub fn test(args: &TestArgs) -> Result<Exit, Failure> {
+pub(super) fn test(args: &TestArgs) -> Result<Exit, Failure> {
     let scenarios = args.selection.load()?;
     args.machines.check()?;
     let (scratch, interrupts) = args.machines.surroundings.claim()?;
@@ -178,25 +177,19 @@ pub fn test(args: &TestArgs) -> Result<Exit, Failure> {
     if args.dry_run {
         return dry_run(&request, &scratch, &interrupts);
     }
+    let files = ReportFiles {
+        json: args.json.clone(),
+        junit: args.junit.clone(),
+        ktap: args.ktap.clone(),
+        html: args.html.clone(),
+    };
+    files.check().map_err(Failure::setup)?;
     let reporter = Reporter::on_terminal();
     let suite = run::suite(&request, &scratch, &interrupts, &reporter).map_err(Failure::setup)?;
     // Files first: a terminal that went away must not cost them.
-    args.write(&suite)?;
+    let exit = files.write(&suite);
     reporter.suite_finished(&suite).map_err(Failure::setup)?;
-    Ok(Exit::of(&suite))
-}
-
-impl TestArgs {
-    fn write(&self, suite: &SuiteResult) -> Result<(), Failure> {
-        let to = |path: &Option<PathBuf>,
-                  write: fn(&Path, &SuiteResult) -> Result<(), report::atomic::FileError>| {
-            path.as_deref().map_or(Ok(()), |path| write(path, suite)).map_err(Failure::setup)
-        };
-        to(&self.json, report::json::write)?;
-        to(&self.junit, report::junit::write)?;
-        to(&self.ktap, report::ktap::write)?;
-        to(&self.html, report::html::write)
-    }
+    Ok(exit)
 }
 
 /// Prints how each machine would be started. A kernel that was never asked what it can do is asked, since that

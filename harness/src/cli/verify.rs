@@ -9,7 +9,7 @@ use crate::tpm::quote;
 use crate::verify::{self, QuoteCheckError, QuoteFiles, Quoted, VerifyArgs};
 
 /// Judges lists offline.
-pub fn verify(args: &VerifyArgs) -> Result<Exit, Failure> {
+pub(super) fn verify(args: &VerifyArgs) -> Result<Exit, Failure> {
     let mut out = io::stdout().lock();
     let verdict = verify::run(args, check_quote, &mut out).map_err(Failure::usage_of)?;
     Ok(if verdict.holds { Exit::Passed } else { Exit::ScenarioFailed })
