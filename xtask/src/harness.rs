@@ -219,7 +219,10 @@ pub(crate) fn accelerator(root: &Path) -> String {
         return "not probed yet: run cargo xtask test".into();
     };
     match crate::process::stdout_of(Command::new(path).arg("accel")) {
-        Ok(text) => text.trim().replace('\n', "\n              "),
+        Ok(text) => {
+            let text = text.trim();
+            text.strip_prefix("accelerator ").unwrap_or(text).replace('\n', "\n              ")
+        }
         Err(error) => format!("cannot be probed: {error:#}"),
     }
 }
