@@ -5,6 +5,7 @@ mod machines;
 mod recheck;
 mod repro;
 mod shell;
+mod speed;
 mod test;
 mod verify;
 
@@ -40,6 +41,12 @@ enum Command {
     Recheck(recheck::RecheckArgs),
     /// Verifies a measurement list offline, against PCR values or a quote
     Verify(crate::verify::VerifyArgs),
+    /// Makes a measurement list from a seed, with the PCR values that it leads to
+    #[command(hide = true)]
+    GenerateLog(crate::verify::GenerateLogArgs),
+    /// Measures `verify` beside evmctl on made lists
+    #[command(hide = true)]
+    BenchVerify(crate::verify::speed::SpeedArgs),
     /// Probes the accelerator by running guest code
     Accel(accel::AccelArgs),
 }
@@ -62,6 +69,8 @@ pub fn main() -> ExitCode {
         Command::Repro(args) => repro::repro(&args),
         Command::Recheck(args) => recheck::recheck(&args),
         Command::Verify(args) => verify::verify(&args),
+        Command::GenerateLog(args) => speed::generate(&args),
+        Command::BenchVerify(args) => speed::bench(&args),
         Command::Accel(args) => accel::accel(&args),
     };
     ExitCode::from(done.unwrap_or_else(|failure| report::fail(failure.exit, &failure.error)).code())
