@@ -54,7 +54,7 @@ pub struct Exchange {
     pub answer: Vec<u8>,
     /// When the command had arrived, host nanoseconds since the machine was started.
     pub begin_ns: u64,
-    /// When the answer had been passed on.
+    /// Right before the answer was passed on: it is recorded first, so that what follows from it comes later.
     pub end_ns: u64,
 }
 
@@ -140,7 +140,7 @@ pub enum Host {
         /// Where and why.
         text: String,
     },
-    /// The harness's own TPM work at a mark failed.
+    /// Something went wrong at the tap, or in the harness's own TPM work at a mark.
     TpmTrouble {
         /// What and why.
         text: String,

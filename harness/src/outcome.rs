@@ -9,6 +9,7 @@ use crate::plan::{Interface, Parameters};
 /// What became of a run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub enum Outcome {
     /// Every check ran and passed.
     Passed,
@@ -29,6 +30,7 @@ pub enum Outcome {
 /// What became of one check.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub enum Verdict {
     /// It ran and found nothing wrong.
     Passed,
@@ -40,6 +42,7 @@ pub enum Verdict {
 
 /// One check's result.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct CheckResult {
     /// The invariant's name: `replay`, `exactly-once`, `views-agree`, `kernel-health`, `quote`, `steps`.
     pub check: String,
@@ -52,6 +55,7 @@ pub struct CheckResult {
 
 /// The accelerator that a machine ran with.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct AcceleratorUsed {
     /// `kvm` or `tcg`.
     pub name: String,
@@ -61,6 +65,7 @@ pub struct AcceleratorUsed {
 
 /// One run of one scenario with one set of parameters on one kernel.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct RunResult {
     /// As [`crate::plan::Plan::scenario`].
     pub scenario: String,
@@ -71,6 +76,7 @@ pub struct RunResult {
     /// `uname -r` as the guest said it, once known.
     pub release: Option<String>,
     /// Interface in force, once known.
+    #[cfg_attr(test, schemars(with = "Option<String>"))]
     pub interface: Option<Interface>,
     /// How the guest was ordered: `free`, `directed`, `deterministic`.
     pub lane: String,
@@ -104,6 +110,7 @@ pub struct RunResult {
 
 /// All runs of one call.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct SuiteResult {
     /// Version of this form: 1.
     pub schema: u32,

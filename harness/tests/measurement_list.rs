@@ -311,8 +311,7 @@ proptest! {
         view in prop::sample::select(Bank::ALL.to_vec()),
     ) {
         for order in [ByteOrder::Little, ByteOrder::Big] {
-            let mut reader = LogReader::new(&*bytes, view).byte_order(order);
-            while let Some(item) = reader.next() {
+            for item in LogReader::new(&*bytes, view).byte_order(order) {
                 match item {
                     Ok(record) => prop_assert_eq!(record.view(), Some(view)),
                     Err(error) => prop_assert!(error.offset <= bytes.len() as u64),

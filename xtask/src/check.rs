@@ -1,6 +1,7 @@
 //! `cargo xtask check`: everything that has to hold before a change is handed in.
 
 use std::path::Path;
+use std::process::Command;
 
 use anyhow::Result;
 
@@ -39,6 +40,9 @@ pub(crate) fn run(args: &Args, root: &Path) -> Result<()> {
         &["clippy", "--workspace", "--all-targets", "--locked", "--", "--deny", "warnings"],
         &[],
     )?;
+    heading("workflows");
+    let mut validate = Command::new(root.join(".ci/validate-workflows"));
+    succeed(&mut validate, "workflows")?;
     heading("kernel and image");
     let cache = Cache::open()?;
     let kernel = Kernels::open(root, cache.clone())?.ensure(None, Refresh::WhenStale)?.image();
@@ -57,7 +61,11 @@ fn step(root: &Path, title: &str, arguments: &[&str], environment: &[(&str, &Pat
     heading(title);
     let mut command = cargo::command(root);
     command.args(arguments).envs(environment.iter().copied());
-    let status = process::run(&mut command)?;
+    succeed(&mut command, title)
+}
+
+fn succeed(command: &mut Command, title: &str) -> Result<()> {
+    let status = process::run(command)?;
     if status.success() {
         Ok(())
     } else {

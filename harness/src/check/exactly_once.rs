@@ -61,7 +61,20 @@ pub(super) fn check(evidence: &Evidence<'_>, wholes: &Wholes) -> CheckResult {
         ));
     }
     banks(evidence, &extends, &mut sheet);
-    Comparison { evidence, whole, extends: &extends }.run(&mut sheet);
+    let comparison = Comparison { evidence, whole, extends: &extends };
+    if comparison.run(&mut sheet) {
+        // Only of a log that is right can it be said that a reader saw something else.
+        for misfit in &wholes.misfits {
+            let meant = whole.records.get(misfit.at);
+            sheet.finding(format!(
+                "{}: it read {} as record {}, which is {}",
+                evidence.name(misfit.step),
+                evidence.records.describe(misfit.read),
+                misfit.at + 1,
+                meant.map_or_else(|| "none of the log".to_owned(), |id| evidence.records.describe(*id))
+            ));
+        }
+    }
     let names: Vec<&str> = evidence.records.active().iter().map(|bank| bank.name()).collect();
     sheet.fact(format!(
         "{} = {}, banks {}",
@@ -126,19 +139,19 @@ struct Comparison<'c, 'a> {
 }
 
 impl Comparison<'_, '_> {
-    fn run(&self, sheet: &mut Sheet) {
+    /// Whether they are the same.
+    fn run(&self, sheet: &mut Sheet) -> bool {
         let records = &self.whole.records;
         let parts = records
             .iter()
             .zip(self.extends)
             .position(|(id, extend)| !is_extend_of(&self.evidence.records, *id, extend))
             .unwrap_or(records.len().min(self.extends.len()));
-        if parts < records.len().max(self.extends.len()) {
-            for finding in difference::tell(self, parts) {
-                sheet.finding(finding);
-            }
+        let same = parts == records.len().max(self.extends.len());
+        if !same {
+            difference::tell(self, parts).into_iter().for_each(|finding| sheet.finding(finding));
         }
-        for (at, step, lost) in self.gaps() {
+        for (at, step, lost) in self.whole.gaps() {
             let lost = lost.map_or_else(|| "records".to_owned(), |lost| count(lost as usize, "record"));
             sheet.finding(format!(
                 "{}: took out {lost} that nobody had saved, before record {}",
@@ -146,10 +159,7 @@ impl Comparison<'_, '_> {
                 at + 1
             ));
         }
-    }
-
-    fn gaps(&self) -> Vec<(usize, usize, Option<u64>)> {
-        self.whole.gaps().collect()
+        same
     }
 }
 

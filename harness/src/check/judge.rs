@@ -117,6 +117,7 @@ fn infra(event: &Event) -> Option<String> {
         What::Host(Host::Interrupted) => Some("interrupted".to_owned()),
         What::Host(Host::BadFrame { text }) => Some(format!("the agent's stream cannot be decoded: {text}")),
         What::Host(Host::TpmTrouble { text }) => Some(format!("TPM: {text}")),
+        What::Host(Host::Trouble { text }) => Some(text.clone()),
         What::Guest(Message::Fault { text }) => Some(format!("agent: {text}")),
         _ => None,
     }

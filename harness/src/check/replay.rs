@@ -33,10 +33,11 @@ pub(super) fn check(evidence: &Evidence<'_>, wholes: &Wholes) -> CheckResult {
     let (mut points, mut samples, mut violations, mut records) = (0, 0, None, 0);
     for whole in &wholes.all {
         let name = evidence.name(whole.step);
-        let Some(reading) = whole.mark.and_then(|mark| evidence.pcrs.get(&mark)) else {
-            sheet.obstacle(format!("{name}: PCR {IMA_PCR} was not read at its mark"));
+        let Some(mark) = whole.mark else {
+            sheet.obstacle(format!("{name}: it has no mark at which PCR {IMA_PCR} could be read"));
             continue;
         };
+        let Some(reading) = evidence.pcrs.get(&mark) else { continue };
         if whole.has_gap() {
             sheet.obstacle(format!(
                 "{name}: records of the log were taken out unread, so it cannot be replayed"
@@ -76,6 +77,9 @@ fn tap(evidence: &Evidence<'_>, extends: &[&Extend], sheet: &mut Sheet) {
     let banks = evidence.records.active();
     let mut values: Vec<Digest> = banks.iter().map(|bank| Digest::zero(*bank)).collect();
     let mut done = 0;
+    for mark in evidence.plan.marks.iter().filter(|mark| !evidence.pcrs.contains_key(&mark.number)) {
+        sheet.obstacle(format!("mark {}: PCR {IMA_PCR} was not read", mark.number));
+    }
     let mut readings: Vec<&AtMark<&PcrReading>> = evidence.pcrs.values().collect();
     readings.sort_unstable_by_key(|reading| reading.seq);
     for reading in readings {
@@ -88,7 +92,7 @@ fn tap(evidence: &Evidence<'_>, extends: &[&Extend], sheet: &mut Sheet) {
         while let Some(extend) = extends.get(done).filter(|extend| extend.seq < reading.seq) {
             for (value, digest) in values.iter_mut().zip(&extend.digests) {
                 if let Some(digest) = digest {
-                    *value = value.extended(digest);
+                    value.extend(digest);
                 }
             }
             done += 1;

@@ -36,7 +36,7 @@ impl<'r, 'a> Replayer<'r, 'a> {
         }
         for id in &records[self.done.len()..] {
             for (at, value) in self.values.iter_mut().enumerate() {
-                *value = value.extended(&self.evidence.records.extended(*id, at));
+                value.extend(&self.evidence.records.extended(*id, at));
             }
             self.done.push(*id);
         }
@@ -52,7 +52,7 @@ impl<'r, 'a> Replayer<'r, 'a> {
         let mut value = Digest::zero(self.evidence.records.active()[at]);
         let mut found = (value.as_bytes() == target).then_some(0);
         for (number, id) in (1..).zip(records) {
-            value = value.extended(&self.evidence.records.extended(*id, at));
+            value.extend(&self.evidence.records.extended(*id, at));
             if value.as_bytes() == target {
                 found = Some(number);
             }

@@ -1,6 +1,11 @@
+use imalab_wire::Message;
+
 use super::world::{World, passed};
 use super::{all, whole_log};
-use crate::ima::{Bank, parse_log};
+use crate::event::{Origin, Trace, What};
+use crate::ima::{Bank, parse_log, replay};
+use crate::outcome::Verdict;
+use crate::plan::Plan;
 
 #[test]
 fn every_check_is_there_once() {
@@ -41,10 +46,91 @@ fn the_whole_log_is_what_was_taken_out_and_what_is_left() {
     assert_eq!(log.len(), 8);
     assert!(log.iter().all(|record| record.is_consistent()));
     assert_eq!(log[8 - expected.len()..], expected);
+    let last = trace.events.iter().rev().find_map(|event| match &event.what {
+        What::Pcrs(reading) => Some(reading.values[0].digest.as_slice()),
+        _ => None,
+    });
+    assert_eq!(replay(&log, Bank::Sha1, 10).as_ref().map(AsRef::as_ref), last);
 }
 
 #[test]
 fn without_a_checkpoint_the_whole_log_is_empty() {
     let (plan, trace) = World::new().power_off();
     assert!(whole_log(&plan, &trace).is_empty());
+}
+
+/// A run with everything in it.
+fn rich() -> (Plan, Trace) {
+    let mut world = World::new();
+    world.measure(3);
+    world.violate();
+    world.stage();
+    world.measure(3);
+    world.checkpoint();
+    world.trim(1);
+    world.save();
+    world.delete();
+    world.quote();
+    world.measure(2);
+    world.stage();
+    world.finish()
+}
+
+/// The bytes of an event that say what was measured, extended, read or quoted.
+fn evidence(what: &mut What) -> Vec<&mut Vec<u8>> {
+    match what {
+        What::Guest(Message::Data(piece)) => vec![&mut piece.bytes],
+        What::Tpm(exchange) if exchange.origin == Origin::Guest => {
+            vec![&mut exchange.command]
+        }
+        What::Pcrs(reading) => reading.values.iter_mut().map(|value| &mut value.digest).collect(),
+        What::Quote(quote) => vec![&mut quote.nonce, &mut quote.attest, &mut quote.signature],
+        _ => Vec::new(),
+    }
+}
+
+#[test]
+fn no_bit_of_the_evidence_can_change_unseen() {
+    let (plan, trace) = rich();
+    all(&plan, &trace).iter().for_each(passed);
+    for at in 0..trace.events.len() {
+        let lengths: Vec<usize> =
+            evidence(&mut trace.events[at].what.clone()).iter().map(|bytes| bytes.len()).collect();
+        for (part, length) in lengths.into_iter().enumerate() {
+            for place in [0, length / 3, length / 2, length - 1] {
+                let mut changed = trace.clone();
+                evidence(&mut changed.events[at].what)[part][place] ^= 4;
+                let results = all(&plan, &changed);
+                assert!(
+                    results.iter().any(|result| result.verdict != Verdict::Passed),
+                    "byte {place} of part {part} of {:?}",
+                    trace.events[at]
+                );
+            }
+        }
+    }
+}
+
+#[test]
+fn no_piece_of_the_evidence_can_go_unseen() {
+    let (plan, trace) = rich();
+    for at in 0..trace.events.len() {
+        if evidence(&mut trace.events[at].what.clone()).is_empty() {
+            continue;
+        }
+        for double in [false, true] {
+            let mut changed = trace.clone();
+            if double {
+                changed.events.insert(at, trace.events[at].clone());
+            } else {
+                changed.events.remove(at);
+            }
+            let results = all(&plan, &changed);
+            assert!(
+                results.iter().any(|result| result.verdict != Verdict::Passed),
+                "double {double}: {:?}",
+                trace.events[at]
+            );
+        }
+    }
 }

@@ -26,6 +26,19 @@ pub(super) struct Whole {
 pub(super) struct Wholes {
     pub(super) all: Vec<Whole>,
     pub(super) surprises: Vec<Surprise>,
+    /// Readings of the current list that are no part of the whole log at the end.
+    pub(super) misfits: Vec<Misfit>,
+}
+
+/// A reading of the current list that does not go into the whole log.
+#[derive(Debug)]
+pub(super) struct Misfit {
+    /// The step that read.
+    pub(super) step: usize,
+    /// First record of the whole log that differs, from 0.
+    pub(super) at: usize,
+    /// What was read in its place.
+    pub(super) read: RecordId,
 }
 
 /// What a step did to the lists, or saw of them.
@@ -39,7 +52,8 @@ enum Deed<'e> {
 impl Wholes {
     pub(super) fn of(evidence: &Evidence<'_>) -> Wholes {
         let mut ledger = Ledger::default();
-        let mut snapshots: Vec<(usize, Snapshot)> = Vec::new();
+        // What any reader saw; those of checkpoints make a whole log each.
+        let mut snapshots: Vec<(usize, Snapshot, bool)> = Vec::new();
         for (_, step, deed) in deeds(evidence) {
             match deed {
                 Deed::Stage => ledger.stage(step),
@@ -52,23 +66,31 @@ impl Wholes {
                     if keeps {
                         ledger.read_current(records);
                     }
-                    if snapshot {
-                        snapshots.push((step, ledger.snapshot(step, records)));
-                    }
+                    snapshots.push((step, ledger.snapshot(step, records), snapshot));
                 }
             }
         }
-        let all = snapshots.iter().map(|(step, snapshot)| {
-            let stretches = ledger.resolve(snapshot);
-            Whole {
-                step: *step,
-                mark: evidence.steps[*step].planned.mark,
-                quiescent: evidence.quiescent(*step),
-                records: stretches.iter().flat_map(|stretch| stretch.records.iter().copied()).collect(),
-                stretches,
-            }
+        let checkpoints = snapshots.iter().filter(|(.., checkpoint)| *checkpoint);
+        let all: Vec<Whole> = checkpoints
+            .map(|(step, snapshot, _)| {
+                let stretches = ledger.resolve(snapshot);
+                Whole {
+                    step: *step,
+                    mark: evidence.steps[*step].planned.mark,
+                    quiescent: evidence.quiescent(*step),
+                    records: stretches.iter().flat_map(|stretch| stretch.records.iter().copied()).collect(),
+                    stretches,
+                }
+            })
+            .collect();
+        let last = all.last().filter(|whole| !whole.has_gap());
+        let misfits = last.into_iter().flat_map(|whole| {
+            let misfit = |(step, snapshot, _): &(usize, Snapshot, bool)| {
+                whole.misfit(&ledger.resolve(snapshot)).map(|(at, read)| Misfit { step: *step, at, read })
+            };
+            snapshots.iter().filter_map(misfit)
         });
-        Wholes { all: all.collect(), surprises: ledger.surprises().to_vec() }
+        Wholes { misfits: misfits.collect(), surprises: ledger.surprises().to_vec(), all }
     }
 
     /// The whole log at the end.
@@ -81,6 +103,15 @@ impl Whole {
     /// Whether every record of it was read by somebody.
     pub(super) fn has_gap(&self) -> bool {
         self.stretches.iter().any(|stretch| matches!(stretch.source, Source::Gap { .. }))
+    }
+
+    /// Where what somebody read is not the start of this log. Nothing is known of a reading with a gap.
+    fn misfit(&self, stretches: &[Stretch]) -> Option<(usize, RecordId)> {
+        if stretches.iter().any(|stretch| matches!(stretch.source, Source::Gap { .. })) {
+            return None;
+        }
+        let read = stretches.iter().flat_map(|stretch| stretch.records.iter().copied());
+        read.enumerate().find(|(at, id)| self.records.get(*at) != Some(id))
     }
 
     /// The stretch that holds record `at`, and the record's place in it.

@@ -4,17 +4,23 @@
 //! go wrong is one line. Everything that a sound run shows is made from them: messages, extends, PCR values.
 
 mod attest;
+mod call;
+mod verdict;
 
 use imalab_wire::{End, Message, Op, Outcome, Piece, Program, Setup, Step, Task, VERSION};
 use serde_json::json;
 
 use crate::check::evidence::IMA_PCR;
 use crate::event::{Event, Exchange, Host, Origin, PcrReading, PcrValue, Trace, What};
-use crate::ima::{AsciiLine, Bank, ByteOrder, Digest, Record, template_data, write_record};
-use crate::outcome::{CheckResult, Verdict};
+use crate::ima::{Bank, ByteOrder, Digest, Record, template_data};
+use crate::outcome::CheckResult;
 use crate::plan::{
     Action, Budget, Expect, Form, Interface, Mark, Observed, Plan, PlannedStep, Reading, Shape,
 };
+
+use call::{Done, show};
+pub(super) use call::{read, value, write};
+pub(super) use verdict::{could_not_run, failed, passed, result};
 
 /// Bytes of a piece of data; small, so that lists come in several.
 const PIECE: usize = 700;
@@ -48,9 +54,6 @@ pub(super) struct World {
     frames: u64,
     attempted: u64,
 }
-
-/// One operation with what it gives.
-type Done = (Op, Outcome, Vec<u8>);
 
 pub(super) fn record(name: &str) -> Record {
     let digest = [b"sha256:\0".as_slice(), Digest::of(Bank::Sha256, &[name.as_bytes()]).as_bytes()].concat();
@@ -164,7 +167,7 @@ impl World {
                 self.counter += 1;
                 let bank = self.plan.machine.banks.iter().position(|bank| *bank == digest.bank());
                 if let (IMA_PCR, Some(bank)) = (pcr, bank) {
-                    self.pcrs[bank] = self.pcrs[bank].extended(digest);
+                    self.pcrs[bank].extend(digest);
                 }
             }
         }
@@ -375,74 +378,4 @@ impl World {
         let (plan, trace) = self.finish();
         result(&plan, &trace, check)
     }
-}
-
-pub(super) fn result(plan: &Plan, trace: &Trace, check: &str) -> CheckResult {
-    super::all(plan, trace).into_iter().find(|result| result.check == check).expect("a check of that name")
-}
-
-/// Fails unless the check passed.
-#[track_caller]
-pub(super) fn passed(result: &CheckResult) {
-    assert_eq!(result.verdict, Verdict::Passed, "{result:#?}");
-}
-
-/// Fails unless the check failed with a finding that has all of these words.
-#[track_caller]
-pub(super) fn failed(result: &CheckResult, words: &[&str]) {
-    assert_eq!(result.verdict, Verdict::Failed, "{result:#?}");
-    says(result, words);
-}
-
-/// Fails unless the check could not run, for a reason that has all of these words.
-#[track_caller]
-pub(super) fn could_not_run(result: &CheckResult, words: &[&str]) {
-    assert_eq!(result.verdict, Verdict::CouldNotRun, "{result:#?}");
-    says(result, words);
-}
-
-#[track_caller]
-fn says(result: &CheckResult, words: &[&str]) {
-    let told = |finding: &String| words.iter().all(|word| finding.contains(word));
-    assert!(result.findings.iter().any(told), "no finding with {words:?}: {result:#?}");
-}
-
-pub(super) fn value(number: usize) -> Outcome {
-    Outcome::Value(number as i64)
-}
-
-pub(super) fn write(path: &str, bytes: &[u8]) -> Vec<Done> {
-    let open = Op::Open { slot: 0, path: path.to_owned(), flags: 1, mode: 0 };
-    vec![
-        (open, value(0), Vec::new()),
-        (Op::Write { slot: 0, bytes: bytes.to_vec() }, value(bytes.len()), Vec::new()),
-        (Op::Close { slot: 0 }, value(0), Vec::new()),
-    ]
-}
-
-pub(super) fn read(path: &str, bytes: Vec<u8>) -> Vec<Done> {
-    let open = Op::Open { slot: 0, path: path.to_owned(), flags: 0, mode: 0 };
-    let length = value(bytes.len());
-    vec![
-        (open, value(0), Vec::new()),
-        (Op::Read { slot: 0, chunk: 4096, limit: None, send: true }, length, bytes),
-        (Op::Close { slot: 0 }, value(0), Vec::new()),
-    ]
-}
-
-/// A list as the kernel shows it.
-pub(super) fn show(list: &[Record], form: Form, bank: Bank) -> Vec<u8> {
-    let mut bytes = Vec::new();
-    for record in list {
-        let record = record.in_view(bank);
-        match form {
-            Form::Binary => write_record(&mut bytes, &record, ByteOrder::Little).expect("memory takes it"),
-            Form::Ascii => {
-                if let Ok(line) = AsciiLine::of(&record, ByteOrder::Little) {
-                    bytes.extend_from_slice(&line.to_bytes());
-                }
-            }
-        }
-    }
-    bytes
 }

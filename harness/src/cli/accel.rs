@@ -10,13 +10,13 @@ use crate::outcome::AcceleratorUsed;
 use crate::report::{Exit, say};
 
 #[derive(Args)]
-pub struct AccelArgs {
+pub(super) struct AccelArgs {
     #[command(flatten)]
     surroundings: Surroundings,
 }
 
 /// Says who will run guests' code, and why.
-pub fn accel(args: &AccelArgs) -> Result<Exit, Failure> {
+pub(super) fn accel(args: &AccelArgs) -> Result<Exit, Failure> {
     let choice = args.surroundings.accelerator();
     let used = AcceleratorUsed { name: choice.accel.to_string(), reason: choice.reason };
     say::accelerator(&used, &mut io::stdout().lock()).map_err(Failure::setup)?;

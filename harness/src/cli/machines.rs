@@ -12,7 +12,7 @@ use crate::run::{Interrupts, Kernel, Scratch};
 
 /// What machines are made from.
 #[derive(Args, Clone)]
-pub struct MachineArgs {
+pub(super) struct MachineArgs {
     /// A kernel's name and its x86 boot image; may be given several times
     #[arg(long = "kernel-image", value_name = "NAME=BZIMAGE", value_parser = kernel, required = true)]
     pub kernels: Vec<Kernel>,
@@ -25,7 +25,7 @@ pub struct MachineArgs {
 
 /// What machines run in.
 #[derive(Args, Clone)]
-pub struct Surroundings {
+pub(super) struct Surroundings {
     /// Who runs the guest's code; without it, KVM where it works
     #[arg(long, value_name = "kvm|tcg", value_parser = accelerator)]
     pub accel: Option<Accel>,
@@ -68,12 +68,12 @@ fn cache() -> PathBuf {
 
 impl Surroundings {
     /// Who runs the guests' code, and why.
-    pub fn accelerator(&self) -> Choice {
+    pub(super) fn accelerator(&self) -> Choice {
         accel::choose(self.accel, &self.qemu, &self.cache)
     }
 
     /// Folders of machines, and signals, for this process.
-    pub fn claim(&self) -> Result<(Scratch, Interrupts), Failure> {
+    pub(super) fn claim(&self) -> Result<(Scratch, Interrupts), Failure> {
         let interrupts = Interrupts::install().map_err(Failure::setup)?;
         let scratch = Scratch::new(&self.cache.join("scratch")).map_err(Failure::setup)?;
         Ok((scratch, interrupts))
@@ -82,7 +82,7 @@ impl Surroundings {
 
 impl MachineArgs {
     /// Refuses images that are not there before anything is started.
-    pub fn check(&self) -> Result<(), Failure> {
+    pub(super) fn check(&self) -> Result<(), Failure> {
         let images = self.kernels.iter().map(|kernel| &kernel.image);
         for path in images.chain([&self.initramfs]) {
             if !path.is_file() {

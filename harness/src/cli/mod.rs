@@ -68,24 +68,24 @@ pub fn main() -> ExitCode {
 }
 
 /// Why a command could not do its work.
-pub struct Failure {
+struct Failure {
     exit: Exit,
     error: miette::Report,
 }
 
 impl Failure {
     /// Something the user said is wrong.
-    pub fn usage(error: impl Into<miette::Report>) -> Failure {
+    fn usage(error: impl Into<miette::Report>) -> Failure {
         Failure { exit: Exit::Usage, error: error.into() }
     }
 
     /// As [`Failure::usage`], of any error.
-    pub fn usage_of<E: std::error::Error + Send + Sync + 'static>(error: E) -> Failure {
+    fn usage_of<E: std::error::Error + Send + Sync + 'static>(error: E) -> Failure {
         Failure { exit: Exit::Usage, error: plain(error) }
     }
 
     /// The surroundings failed.
-    pub fn setup<E: std::error::Error + Send + Sync + 'static>(error: E) -> Failure {
+    fn setup<E: std::error::Error + Send + Sync + 'static>(error: E) -> Failure {
         Failure { exit: Exit::Infra, error: plain(error) }
     }
 }

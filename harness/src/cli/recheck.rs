@@ -11,14 +11,14 @@ use crate::report::run_dir::{RunDir, TRACE};
 use crate::report::{Exit, Reporter, trace};
 
 #[derive(Args)]
-pub struct RecheckArgs {
+pub(super) struct RecheckArgs {
     /// Folder of a run, or a bundle
     #[arg(value_name = "DIR")]
     dir: PathBuf,
 }
 
 /// Judges the trace of a run again, without a machine.
-pub fn recheck(args: &RecheckArgs) -> Result<Exit, Failure> {
+pub(super) fn recheck(args: &RecheckArgs) -> Result<Exit, Failure> {
     let dir = RunDir::existing(&args.dir);
     let plan = dir.read_plan().map_err(Failure::setup)?;
     let trace = trace::read(&args.dir.join(TRACE)).map_err(Failure::setup)?;

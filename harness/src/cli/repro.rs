@@ -14,7 +14,7 @@ use crate::report::run_dir::{HashedFile, RunDir, hash_file};
 use crate::run::{self, Site};
 
 #[derive(Args)]
-pub struct ReproArgs {
+pub(super) struct ReproArgs {
     /// The bundle's folder
     #[arg(value_name = "BUNDLE")]
     bundle: PathBuf,
@@ -29,7 +29,7 @@ pub struct ReproArgs {
 }
 
 /// Runs a bundle's plan again and tells what became of it.
-pub fn repro(args: &ReproArgs) -> Result<Exit, Failure> {
+pub(super) fn repro(args: &ReproArgs) -> Result<Exit, Failure> {
     let dir = RunDir::existing(&args.bundle);
     let bundle = dir.read_bundle().map_err(Failure::setup)?;
     let plan = dir.read_plan().map_err(Failure::setup)?;

@@ -16,7 +16,7 @@ use crate::run::{self, Site};
 use crate::scenario::DEFAULT_POLICY;
 
 #[derive(Args)]
-pub struct ShellArgs {
+pub(super) struct ShellArgs {
     #[command(flatten)]
     machines: MachineArgs,
     /// Virtual processors
@@ -34,7 +34,7 @@ pub struct ShellArgs {
 }
 
 /// Opens a console in a guest.
-pub fn shell(args: &ShellArgs) -> Result<Exit, Failure> {
+pub(super) fn shell(args: &ShellArgs) -> Result<Exit, Failure> {
     args.machines.check()?;
     let [kernel] = args.machines.kernels.as_slice() else {
         return Err(Failure::usage(miette!("`shell` takes one kernel")));
@@ -43,7 +43,8 @@ pub fn shell(args: &ShellArgs) -> Result<Exit, Failure> {
     let mut banks = args.banks.clone();
     banks.sort();
     banks.dedup();
-    let shape = Shape { cpus: args.cpus, memory_mib: args.memory_mib, banks, kernel_args: args.kernel_args.clone() };
+    let shape =
+        Shape { cpus: args.cpus, memory_mib: args.memory_mib, banks, kernel_args: args.kernel_args.clone() };
     let site = Site {
         kernel: &kernel.image,
         initramfs: &args.machines.initramfs,

@@ -1,7 +1,7 @@
 //! `imalab test` and `imalab list`.
 
 use std::io;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use clap::Args;
 use miette::miette;
@@ -9,17 +9,16 @@ use miette::miette;
 use super::Failure;
 use super::machines::MachineArgs;
 use crate::machine::command::{MachineSpec, script};
-use crate::outcome::SuiteResult;
 use crate::plan::{self, Planned};
 use crate::report::list::{self, ScenarioEntry};
 use crate::report::terminal::Look;
-use crate::report::{self, Exit, Reporter};
+use crate::report::{self, Exit, ReportFiles, Reporter};
 use crate::run::{self, Request, Store};
 use crate::scenario::{self, Scenario};
 
 /// Which scenarios.
 #[derive(Args)]
-pub struct Selection {
+pub(super) struct Selection {
     /// Scenarios to take: a part of the name, or a pattern with `*`; without any, all
     #[arg(value_name = "PATTERN")]
     patterns: Vec<String>,
@@ -29,7 +28,7 @@ pub struct Selection {
 }
 
 #[derive(Args)]
-pub struct ListArgs {
+pub(super) struct ListArgs {
     #[command(flatten)]
     selection: Selection,
     /// Prints JSON
@@ -38,11 +37,14 @@ pub struct ListArgs {
 }
 
 #[derive(Args)]
-pub struct TestArgs {
+pub(super) struct TestArgs {
     #[command(flatten)]
     selection: Selection,
     #[command(flatten)]
     machines: MachineArgs,
+    /// A word for every kernel's command line; may be given several times
+    #[arg(long = "kernel-arg", value_name = "WORD", allow_hyphen_values = true)]
+    kernel_args: Vec<String>,
     /// Machines side by side; without it, as many as the host has processors
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..))]
     jobs: Option<u16>,
@@ -122,7 +124,7 @@ fn matches(pattern: &str, id: &str) -> bool {
 }
 
 /// Lists scenarios.
-pub fn list(args: &ListArgs) -> Result<Exit, Failure> {
+pub(super) fn list(args: &ListArgs) -> Result<Exit, Failure> {
     let entries: Vec<ScenarioEntry> = args
         .selection
         .load()?
@@ -148,7 +150,7 @@ pub fn list(args: &ListArgs) -> Result<Exit, Failure> {
 }
 
 /// Runs scenarios.
-pub fn test(args: &TestArgs) -> Result<Exit, Failure> {
+pub(super) fn test(args: &TestArgs) -> Result<Exit, Failure> {
     let scenarios = args.selection.load()?;
     args.machines.check()?;
     let (scratch, interrupts) = args.machines.surroundings.claim()?;
@@ -157,6 +159,7 @@ pub fn test(args: &TestArgs) -> Result<Exit, Failure> {
     let request = Request {
         kernels: &args.machines.kernels,
         initramfs: args.machines.initramfs.clone(),
+        kernel_args: args.kernel_args.clone(),
         scenarios: &scenarios,
         jobs: args.jobs.map_or(processors, usize::from),
         repeat: args.repeat,
@@ -174,32 +177,31 @@ pub fn test(args: &TestArgs) -> Result<Exit, Failure> {
     if args.dry_run {
         return dry_run(&request, &scratch, &interrupts);
     }
+    let files = ReportFiles {
+        json: args.json.clone(),
+        junit: args.junit.clone(),
+        ktap: args.ktap.clone(),
+        html: args.html.clone(),
+    };
+    files.check().map_err(Failure::setup)?;
     let reporter = Reporter::on_terminal();
     let suite = run::suite(&request, &scratch, &interrupts, &reporter).map_err(Failure::setup)?;
     // Files first: a terminal that went away must not cost them.
-    args.write(&suite)?;
+    let exit = files.write(&suite);
     reporter.suite_finished(&suite).map_err(Failure::setup)?;
-    Ok(Exit::of(&suite))
-}
-
-impl TestArgs {
-    fn write(&self, suite: &SuiteResult) -> Result<(), Failure> {
-        let to = |path: &Option<PathBuf>, write: fn(&Path, &SuiteResult) -> Result<(), report::atomic::FileError>| {
-            path.as_deref().map_or(Ok(()), |path| write(path, suite)).map_err(Failure::setup)
-        };
-        to(&self.json, report::json::write)?;
-        to(&self.junit, report::junit::write)?;
-        to(&self.ktap, report::ktap::write)?;
-        to(&self.html, report::html::write)
-    }
+    Ok(exit)
 }
 
 /// Prints how each machine would be started. A kernel that was never asked what it can do is asked, since that
 /// decides what is planned.
-fn dry_run(request: &Request<'_>, scratch: &run::Scratch, interrupts: &run::Interrupts) -> Result<Exit, Failure> {
+fn dry_run(
+    request: &Request<'_>,
+    scratch: &run::Scratch,
+    interrupts: &run::Interrupts,
+) -> Result<Exit, Failure> {
     for kernel in request.kernels {
         let site = request.site(kernel, scratch, interrupts);
-        let known = run::capabilities(site, &request.cache).map_err(Failure::setup)?;
+        let known = run::capabilities(site, &request.kernel_args, &request.cache).map_err(Failure::setup)?;
         for scenario in request.scenarios {
             for parameters in plan::expand(scenario) {
                 let planned = plan::plan(scenario, &parameters, &known, known.interface, request.seed)
@@ -214,7 +216,7 @@ fn dry_run(request: &Request<'_>, scratch: &run::Scratch, interrupts: &run::Inte
                             accel: site.accel,
                             kernel: kernel.image.clone(),
                             initramfs: request.initramfs.clone(),
-                            kernel_args: plan.machine.kernel_args.clone(),
+                            kernel_args: [plan.machine.kernel_args, request.kernel_args.clone()].concat(),
                             program: None,
                         };
                         format!("{title}\n{}", script(&spec, true))

@@ -210,16 +210,10 @@ fn field_text(field: &Field<'_>, order: ByteOrder) -> Result<Vec<u8>, TextError>
         }
         FieldKind::Text => until_nul(data).to_vec(),
         FieldKind::Number(_) => {
-            let mut bytes = [0; 8];
-            let Some(place) = bytes.get_mut(..data.len()).filter(|place| [1, 2, 4, 8].contains(&place.len()))
-            else {
+            if ![1, 2, 4, 8].contains(&data.len()) {
                 return Err(wrong("a number of 1, 2, 4 or 8 bytes"));
-            };
-            place.copy_from_slice(data);
-            if order == ByteOrder::Big {
-                place.reverse();
             }
-            u64::from_le_bytes(bytes).to_string().into_bytes()
+            order.u64(data).to_string().into_bytes()
         }
     })
 }

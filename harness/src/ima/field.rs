@@ -22,6 +22,18 @@ impl ByteOrder {
         }
     }
 
+    /// The number in up to 8 bytes; further ones do not count.
+    pub(super) fn u64(self, bytes: &[u8]) -> u64 {
+        let mut place = [0; 8];
+        for (place, byte) in place.iter_mut().zip(bytes) {
+            *place = *byte;
+        }
+        if self == ByteOrder::Big {
+            place[..bytes.len().min(8)].reverse();
+        }
+        u64::from_le_bytes(place)
+    }
+
     pub(super) fn bytes(self, value: u32) -> [u8; 4] {
         match self {
             ByteOrder::Little => value.to_le_bytes(),

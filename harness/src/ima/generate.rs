@@ -85,7 +85,7 @@ impl Generator {
             "xattrnames" => b"security.selinux|security.ima\0".to_vec(),
             "xattrlengths" => self.bytes(8),
             "iuid" | "igid" => (self.below(70_000) as u32).to_le_bytes().to_vec(),
-            "imode" => (0o100_644 | self.below(2) as u16 * 0o111).to_le_bytes().to_vec(),
+            "imode" => (0o100_644 | (self.below(2) as u16 * 0o111)).to_le_bytes().to_vec(),
             // sig, buf, modsig, evmsig, xattrvalues: any bytes, and now and then none.
             _ => match self.below(4) {
                 0 => Vec::new(),

@@ -2,10 +2,14 @@
 
 mod ascii;
 mod bank;
+mod batch;
 mod digest;
+mod extend;
 mod field;
 mod generate;
+mod kexec;
 mod pcr_file;
+mod read_error;
 mod reader;
 mod record;
 mod replay;
@@ -14,11 +18,14 @@ mod writer;
 
 pub use ascii::{AsciiError, AsciiLine, AsciiProblem, AsciiReader, TextError};
 pub use bank::{Bank, UnknownBank};
+pub use batch::Batch;
 pub use digest::Digest;
 pub use field::{ByteOrder, DataError, Field, Fields};
 pub use generate::{Generator, Mix, generate_log};
+pub use kexec::{KexecError, KexecHeader};
 pub use pcr_file::{PcrFileError, PcrValues};
-pub use reader::{DATA_MAX, LogReader, NAME_MAX, PCR_LIMIT, Part, Problem, ReadError, parse_log};
+pub use read_error::{Part, Problem, ReadError};
+pub use reader::{DATA_MAX, LogReader, NAME_MAX, PCR_LIMIT, parse_log};
 pub use record::{Record, RecordRef};
 pub use replay::{Replay, matching_prefix, replay};
 pub use template::{FieldKind, field_kind, format_of};

@@ -57,7 +57,7 @@ impl PcrValues {
     ///
     /// Lines are `PCR-10: <hex>`, where the bytes may have spaces between them, as sysfs of a TPM 1.2 had
     /// them; or `10: 0x<hex>` as `tpm2_pcrread` prints it, under a line `<bank>:` when there is more than one
-    /// bank: then only those of `bank` count. Empty lines are passed over.
+    /// bank: then only those of `bank` count. Empty lines and comments from `#` on are passed over.
     ///
     /// # Errors
     ///
@@ -74,7 +74,7 @@ impl PcrValues {
                 expected: expected.to_owned(),
                 found: content.chars().take(80).collect(),
             };
-            if content.is_empty() {
+            if content.is_empty() || content.starts_with('#') {
                 continue;
             }
             let Some((key, value)) = content.split_once(':') else {
@@ -136,6 +136,7 @@ mod tests {
     #[rstest]
     #[case::evmctl("PCR-10: 0102030405060708090a0b0c0d0e0f1011121314\n")]
     #[case::sysfs("PCR-10: 01 02 03 04 05 06 07 08 09 0A 0B 0C 0D 0E 0F 10 11 12 13 14 \n")]
+    #[case::comment("# taken at mark 3\n\nPCR-10: 0102030405060708090a0b0c0d0e0f1011121314\n")]
     #[case::tpm2_pcrread("  10: 0x0102030405060708090A0B0C0D0E0F1011121314")]
     #[case::tpm2_pcrread_wide(
         "  sha256:\n    10: 0xAB\n  sha1:\n    10 : 0x0102030405060708090A0B0C0D0E0F1011121314\n"

@@ -1,9 +1,10 @@
 //! Reads the binary form of the measurement list.
 
-use std::fmt;
 use std::io::{self, Read};
 
-use super::field::{ByteOrder, DataError};
+use super::batch::{Batch, Place};
+use super::field::{ByteOrder, Fields};
+use super::read_error::{Part, Problem, ReadError};
 use super::record::{Record, RecordRef};
 use super::{Bank, template};
 
@@ -23,100 +24,8 @@ pub const DATA_MAX: usize = 16 << 20;
 /// bits of `measured_pcrs`, an unsigned long.
 pub const PCR_LIMIT: u32 = 64;
 
-/// Bytes to ask the source for at once.
+/// Bytes to ask the source for at once; few enough for a core's own cache.
 const CHUNK: usize = 256 << 10;
-
-/// A list that is not well-formed, or could not be read.
-#[derive(Debug, thiserror::Error)]
-#[error("record {record}, byte {offset}: {problem}")]
-pub struct ReadError {
-    /// Which record, from 1.
-    pub record: u64,
-    /// Where the part of the record begins that is wrong, in bytes from the start of the list.
-    pub offset: u64,
-    /// What is wrong.
-    pub problem: Problem,
-}
-
-/// What is wrong with a list at some place.
-#[derive(Debug, thiserror::Error)]
-pub enum Problem {
-    /// The list ends inside a record.
-    #[error("expected {expected} bytes of {part}, found the end of the list after {found}")]
-    Truncated {
-        /// Which part of the record.
-        part: Part,
-        /// Its size, bytes.
-        expected: usize,
-        /// How much of it there is, bytes.
-        found: usize,
-    },
-    /// A number is out of its range.
-    #[error("expected {part} of {least} to {most}, found {found} ({found:#010x})")]
-    Range {
-        /// Which part of the record.
-        part: Part,
-        /// Smallest that can be.
-        least: u32,
-        /// Largest that can be.
-        most: u32,
-        /// What the list has.
-        found: u32,
-    },
-    /// The template name has bytes that no name has.
-    #[error("expected a template name of printable ASCII, found \"{}\"", .0.escape_ascii())]
-    Name(Vec<u8>),
-    /// The template data are not the template's fields.
-    #[error("template data of `{template}`: {fault}")]
-    Data {
-        /// The template.
-        template: String,
-        /// What does not fit.
-        fault: DataError,
-    },
-    /// The list could not be read.
-    #[error("cannot read: {0}")]
-    Io(io::Error),
-}
-
-/// A part of a record in the binary list.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Part {
-    /// Index of the PCR, 4 bytes.
-    Pcr,
-    /// Template digest, of the view's digest size.
-    Digest,
-    /// Length of the template's name, 4 bytes.
-    NameLength,
-    /// Name of the template.
-    Name,
-    /// Length of the template data, 4 bytes; the template `ima` has none.
-    DataLength,
-    /// Template data.
-    Data,
-    /// File digest of the template `ima`.
-    LegacyDigest,
-    /// Length of the file name of the template `ima`, 4 bytes.
-    LegacyNameLength,
-    /// File name of the template `ima`.
-    LegacyName,
-}
-
-impl fmt::Display for Part {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Part::Pcr => "PCR index",
-            Part::Digest => "template digest",
-            Part::NameLength => "template name length",
-            Part::Name => "template name",
-            Part::DataLength => "template data length",
-            Part::Data => "template data",
-            Part::LegacyDigest => "file digest",
-            Part::LegacyNameLength => "file name length",
-            Part::LegacyName => "file name",
-        })
-    }
-}
 
 /// Reads records one after the other out of the binary form, in constant memory.
 ///
@@ -127,15 +36,25 @@ pub struct LogReader<R> {
     source: R,
     view: Bank,
     order: ByteOrder,
-    check_fields: bool,
     buffer: Vec<u8>,
     /// What is read and not yet handed out: `buffer[start..end]`.
     start: usize,
     end: usize,
+    /// Whether the buffer's content may be moved to make room for more.
+    may_read: bool,
+    /// The template of the record before, and how many fields its name tells: mostly the next one has the same.
+    template: String,
+    fields: Option<usize>,
     /// Place of `buffer[start]` in the list.
     offset: u64,
     number: u64,
     done: bool,
+}
+
+/// What stops a record from being parsed, and where, in bytes from the record's start.
+struct Fault {
+    at: usize,
+    problem: Problem,
 }
 
 impl<R: Read> LogReader<R> {
@@ -148,10 +67,12 @@ impl<R: Read> LogReader<R> {
             source,
             view,
             order: ByteOrder::Little,
-            check_fields: true,
             buffer: vec![0; CHUNK],
             start: 0,
             end: 0,
+            may_read: true,
+            template: String::new(),
+            fields: None,
             offset: 0,
             number: 0,
             done: false,
@@ -162,13 +83,6 @@ impl<R: Read> LogReader<R> {
     #[must_use]
     pub fn byte_order(mut self, order: ByteOrder) -> LogReader<R> {
         self.order = order;
-        self
-    }
-
-    /// Leaves it to the caller to look whether a record's data are the fields of its template.
-    #[must_use]
-    pub fn without_field_check(mut self) -> LogReader<R> {
-        self.check_fields = false;
         self
     }
 
@@ -191,66 +105,135 @@ impl<R: Read> LogReader<R> {
         if self.done {
             return Ok(None);
         }
+        self.may_read = true;
         match self.parse() {
-            Ok(Some(shape)) => {
-                let at = self.start;
-                self.start += shape.end;
-                self.offset += shape.end as u64;
-                self.number += 1;
-                Ok(Some(shape.record(&self.buffer[at..self.start], self.view)))
+            Ok(Some(place)) => {
+                self.pass(&place);
+                Ok(Some(place.record(&self.buffer, &self.template)))
             }
             Ok(None) => {
                 self.done = true;
                 Ok(None)
             }
-            Err(Fault { at, problem }) => {
-                self.done = true;
-                Err(ReadError { record: self.number + 1, offset: self.offset + at as u64, problem })
-            }
+            Err(fault) => Err(self.fail(fault)),
         }
     }
 
-    fn parse(&mut self) -> Result<Option<Shape>, Fault> {
+    /// Puts the records that come with one look at the source, at least one, into `batch` in place of what it
+    /// held; `false` at the end of the list. No record is copied: the batch takes the reader's buffer, and the
+    /// reader goes on in that of the batch.
+    ///
+    /// # Errors
+    ///
+    /// [`ReadError`], once, when the first record of a batch is not well-formed; the records before it have come
+    /// in a batch of their own.
+    pub fn next_batch(&mut self, batch: &mut Batch) -> Result<bool, ReadError> {
+        batch.clear();
+        if self.done {
+            return Ok(false);
+        }
+        self.may_read = true;
+        loop {
+            match self.parse() {
+                Ok(Some(place)) => {
+                    self.pass(&place);
+                    batch.push(place, &self.template);
+                    // From here on, reading would move what the batch refers to.
+                    self.may_read = false;
+                }
+                Ok(None) if batch.is_empty() => {
+                    self.done = true;
+                    return Ok(false);
+                }
+                Err(fault) if batch.is_empty() => return Err(self.fail(fault)),
+                // The next batch begins with it, and reads more, or tells what is wrong.
+                Ok(None) | Err(_) => break,
+            }
+        }
+        self.buffer = batch.swap_buffer(std::mem::take(&mut self.buffer), self.start..self.end, CHUNK);
+        (self.start, self.end) = (0, self.end - self.start);
+        Ok(true)
+    }
+
+    fn pass(&mut self, place: &Place) {
+        self.offset += (place.data.end - self.start) as u64;
+        self.start = place.data.end;
+        self.number += 1;
+    }
+
+    fn fail(&mut self, fault: Fault) -> ReadError {
+        self.done = true;
+        ReadError { record: self.number + 1, offset: self.offset + fault.at as u64, problem: fault.problem }
+    }
+
+    /// Finds the next record's parts and leaves it where it is; `None` when there is no byte of it.
+    fn parse(&mut self) -> Result<Option<Place>, Fault> {
         if self.fill(1).map_err(|error| Fault { at: 0, problem: Problem::Io(error) })? == 0 {
             return Ok(None);
         }
         let pcr = self.number(Part::Pcr, 0, 0, PCR_LIMIT as usize - 1)?;
-        let mut at = 4;
-        self.need(Part::Digest, at, self.view.digest_size())?;
-        at += self.view.digest_size();
-        let length = self.number(Part::NameLength, at, 1, NAME_MAX)? as usize;
-        at += 4;
-        let name = at..at + length;
-        self.need(Part::Name, at, length)?;
-        at += length;
-        let text = &self.buffer[self.start..][name.clone()];
-        if !text.iter().all(u8::is_ascii_graphic) {
-            return Err(Fault { at: name.start, problem: Problem::Name(text.to_vec()) });
-        }
-        let data = if text == template::LEGACY.as_bytes() {
+        let digest_end = 4 + self.view.digest_size();
+        self.need(Part::Digest, 4, self.view.digest_size())?;
+        let length = self.number(Part::NameLength, digest_end, 1, NAME_MAX)? as usize;
+        let name = digest_end + 4;
+        self.need(Part::Name, name, length)?;
+        self.know_template(name, length)?;
+        let at = name + length;
+        let data = if self.template == template::LEGACY {
             self.need(Part::LegacyDigest, at, template::LEGACY_DIGEST)?;
             let length_at = at + template::LEGACY_DIGEST;
-            let length = self.number(Part::LegacyNameLength, length_at, 0, template::LEGACY_NAME_MAX)?;
-            self.need(Part::LegacyName, length_at + 4, length as usize)?;
-            at..length_at + 4 + length as usize
+            let length =
+                self.number(Part::LegacyNameLength, length_at, 0, template::LEGACY_NAME_MAX)? as usize;
+            self.need(Part::LegacyName, length_at + 4, length)?;
+            at..length_at + 4 + length
         } else {
             let length = self.number(Part::DataLength, at, 0, DATA_MAX)? as usize;
             self.need(Part::Data, at + 4, length)?;
-            at + 4..at + 4 + length
+            let data = at + 4..at + 4 + length;
+            self.fields_fit(&data)?;
+            data
         };
-        let shape = Shape { pcr, name, end: data.end, data };
-        if self.check_fields {
-            self.fields_fit(&shape)?;
-        }
-        Ok(Some(shape))
+        let start = self.start;
+        Ok(Some(Place {
+            pcr,
+            template: 0,
+            digest: start + 4..start + digest_end,
+            data: start + data.start..start + data.end,
+            offset: self.offset,
+        }))
     }
 
-    fn fields_fit(&self, shape: &Shape) -> Result<(), Fault> {
-        let record = shape.record(&self.buffer[self.start..][..shape.end], self.view);
-        for field in record.fields(self.order) {
+    /// Makes `self.template` the name at byte `at` of the record, when it is a name.
+    fn know_template(&mut self, at: usize, length: usize) -> Result<(), Fault> {
+        let name = &self.buffer[self.start + at..][..length];
+        if name == self.template.as_bytes() {
+            return Ok(());
+        }
+        if !name.iter().all(u8::is_ascii_graphic) {
+            return Err(Fault { at, problem: Problem::Name(name.to_vec()) });
+        }
+        self.template.clear();
+        self.template.extend(name.iter().copied().map(char::from));
+        self.fields = template::format_of(&self.template).map(|format| format.split('|').count());
+        Ok(())
+    }
+
+    /// Checks that the data are the template's fields.
+    fn fields_fit(&self, data: &std::ops::Range<usize>) -> Result<(), Fault> {
+        let bytes = &self.buffer[self.start..][data.clone()];
+        let (mut rest, mut count) = (bytes, 0);
+        while let Some((length, after)) = rest.split_first_chunk() {
+            let Some(after) = after.get(self.order.u32(*length) as usize..) else { break };
+            rest = after;
+            count += 1;
+        }
+        if rest.is_empty() && self.fields.is_none_or(|fields| fields == count) {
+            return Ok(());
+        }
+        for field in Fields::new(&self.template, bytes, self.order) {
             field.map_err(|fault| Fault {
-                at: shape.data.start + fault.offset,
-                problem: Problem::Data { template: record.template.to_owned(), fault },
+                at: data.start + fault.offset,
+                problem: Problem::Data { template: self.template.clone(), fault: Box::new(fault) },
             })?;
         }
         Ok(())
@@ -269,7 +252,11 @@ impl<R: Read> LogReader<R> {
     }
 
     /// Makes sure that `length` bytes of `part` from byte `at` of the record are in the buffer.
+    #[inline]
     fn need(&mut self, part: Part, at: usize, length: usize) -> Result<(), Fault> {
+        if self.end - self.start >= at + length {
+            return Ok(());
+        }
         let have = self.fill(at + length).map_err(|error| Fault { at, problem: Problem::Io(error) })?;
         if have < at + length {
             let problem = Problem::Truncated { part, expected: length, found: have - at };
@@ -278,9 +265,10 @@ impl<R: Read> LogReader<R> {
         Ok(())
     }
 
-    /// Reads until `wanted` bytes of the record are in the buffer or the source has ended; how many there are.
+    /// Reads until `wanted` bytes of the record are in the buffer, the source has ended, or nothing may be
+    /// read; how many there are.
     fn fill(&mut self, wanted: usize) -> io::Result<usize> {
-        while self.end - self.start < wanted {
+        while self.end - self.start < wanted && self.may_read {
             if self.start > 0 && self.start + wanted > self.buffer.len() {
                 self.buffer.copy_within(self.start..self.end, 0);
                 self.end -= self.start;
@@ -317,30 +305,4 @@ impl<R: Read> Iterator for LogReader<R> {
 /// [`ReadError`] at the first record that is not well-formed.
 pub fn parse_log(list: &[u8], view: Bank) -> Result<Vec<Record>, ReadError> {
     LogReader::new(list, view).collect()
-}
-
-/// Where the parts of a record lie, in bytes from its start.
-struct Shape {
-    pcr: u32,
-    name: std::ops::Range<usize>,
-    data: std::ops::Range<usize>,
-    end: usize,
-}
-
-impl Shape {
-    fn record<'a>(&self, bytes: &'a [u8], view: Bank) -> RecordRef<'a> {
-        RecordRef {
-            pcr: self.pcr,
-            digest: &bytes[4..4 + view.digest_size()],
-            // Only printable ASCII passed, so the fallback is never taken.
-            template: std::str::from_utf8(&bytes[self.name.clone()]).unwrap_or_default(),
-            data: &bytes[self.data.clone()],
-        }
-    }
-}
-
-struct Fault {
-    /// Bytes from the start of the record.
-    at: usize,
-    problem: Problem,
 }

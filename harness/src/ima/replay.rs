@@ -54,7 +54,8 @@ impl Replay {
     /// Extends PCR `pcr` with a digest; an index of [`PCR_LIMIT`] and above, which no list has, is left alone.
     pub fn extend(&mut self, pcr: u32, digest: &Digest) {
         if let Some(pcr) = self.pcrs.get_mut(pcr as usize) {
-            *pcr = Pcr { value: pcr.value.extended(digest), extended: true };
+            pcr.value.extend(digest);
+            pcr.extended = true;
         }
     }
 

@@ -51,8 +51,8 @@ impl Slowness {
             Accel::Tcg => TCG,
         };
         let sanitizer = if self.sanitizer { SANITIZER } else { 1.0 };
-        // In this order, NaN becomes 1.
-        accel * sanitizer * self.load.max(1.0).min(MAX_LOAD)
+        let load = if self.load.is_nan() { 1.0 } else { self.load.clamp(1.0, MAX_LOAD) };
+        accel * sanitizer * load
     }
 }
 
@@ -61,7 +61,10 @@ impl Budget {
     #[must_use]
     pub fn scaled(self, slowness: Slowness) -> Self {
         let factor = slowness.factor();
-        Self { quiet: self.quiet.mul_f64(factor), cap: self.cap.mul_f64(factor) }
+        let longer = |budget: Duration| {
+            Duration::try_from_secs_f64(budget.as_secs_f64() * factor).unwrap_or(Duration::MAX)
+        };
+        Self { quiet: longer(self.quiet), cap: longer(self.cap) }
     }
 }
 
@@ -182,11 +185,21 @@ mod tests {
     #[case::all(Accel::Tcg, true, 2.0, 800)]
     #[case::idle_host_shortens_nothing(Accel::Kvm, false, 0.1, 10)]
     #[case::load_is_bounded(Accel::Kvm, false, 1000.0, 80)]
-    #[case::nonsense(Accel::Kvm, false, f64::INFINITY, 80)]
+    #[case::infinite(Accel::Kvm, false, f64::INFINITY, 80)]
+    #[case::nonsense(Accel::Kvm, false, f64::NAN, 10)]
     fn scales(#[case] accel: Accel, #[case] sanitizer: bool, #[case] load: f64, #[case] seconds: u64) {
         let scaled = BUDGET.scaled(Slowness { accel, sanitizer, load });
         assert_eq!(scaled.quiet, Duration::from_secs(seconds));
         assert_eq!(scaled.cap, Duration::from_secs(seconds).mul_f64(2.5));
+    }
+
+    #[test]
+    fn a_budget_without_end_stays_so() {
+        let endless = Budget { quiet: Duration::MAX, cap: Duration::MAX };
+        let slow = Slowness { accel: Accel::Tcg, sanitizer: true, load: 8.0 };
+        assert_eq!(endless.scaled(slow), endless);
+        let start = Instant::now();
+        assert_eq!(Deadline::new(endless, start).expired(at(start, 1_000_000)), None);
     }
 
     #[rstest]

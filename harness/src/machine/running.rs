@@ -14,7 +14,8 @@ use super::console;
 use super::qmp::{Qmp, QmpError};
 use crate::event::{Host, What};
 
-/// How long QEMU may take to end after it was asked to. It takes some milliseconds on an idle host.
+/// How long QEMU may take to end after it was asked to, before it is killed. On an idle host it takes some
+/// milliseconds.
 const QUIT_PATIENCE: Duration = Duration::from_secs(5);
 /// How long after QEMU's death its channels may take to be read to their ends.
 const DRAIN_PATIENCE: Duration = Duration::from_secs(5);
@@ -30,7 +31,7 @@ pub struct Start<'a> {
     pub tpm: Option<OwnedFd>,
     /// Where the console's bytes go.
     pub console_log: PathBuf,
-    /// How long QEMU may take to answer at its start.
+    /// How long QEMU may take to answer at its start. On an idle host it takes 0.1 s.
     pub patience: Duration,
 }
 
@@ -180,7 +181,7 @@ impl Machine {
             (_, failure) => {
                 let reason = failure.unwrap_or(QmpError::Closed);
                 // A monitor that closed is QEMU on its way out: what it has to say comes with its end.
-                let patience = if reason == QmpError::Closed { QUIT_PATIENCE } else { Duration::ZERO };
+                let patience = if reason == QmpError::Closed { start.patience } else { Duration::ZERO };
                 let ended = child.wait(patience);
                 child.kill();
                 let _ = drained.recv_timeout(DRAIN_PATIENCE);

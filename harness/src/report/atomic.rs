@@ -1,11 +1,11 @@
 //! Files that are there whole or not at all.
 
-use std::fs;
+use std::fs::File;
 use std::io::{self, BufWriter, Write};
-use std::os::unix::fs::PermissionsExt;
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
-use tempfile::NamedTempFile;
+use tempfile::TempPath;
 
 /// A result could not be stored or read.
 #[derive(Debug, thiserror::Error, miette::Diagnostic)]
@@ -27,7 +27,9 @@ fn hint(error: &io::Error) -> &'static str {
         io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => {
             "free some space or choose another place; nothing was left half-written"
         }
-        io::ErrorKind::PermissionDenied | io::ErrorKind::ReadOnlyFilesystem => "choose a place that can be written to",
+        io::ErrorKind::PermissionDenied | io::ErrorKind::ReadOnlyFilesystem => {
+            "choose a place that can be written to"
+        }
         io::ErrorKind::NotFound => "the folder above it does not exist",
         io::ErrorKind::NotADirectory => "a file stands where a folder should be",
         _ => "nothing was left half-written",
@@ -44,7 +46,8 @@ impl FileError {
 /// renamed by [`PendingFile::finish`]. Dropped before that, it vanishes.
 #[derive(Debug)]
 pub struct PendingFile {
-    file: BufWriter<NamedTempFile>,
+    file: BufWriter<File>,
+    partial: TempPath,
     path: PathBuf,
 }
 
@@ -59,14 +62,23 @@ impl PendingFile {
             _ => Path::new("."),
         };
         let name = path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
+        // The crate's own errors name the partial file, which means nothing to a reader: the system's are kept.
+        let mut refusal = None;
+        let create = |partial: &Path| {
+            // Mode 0666 as `creat(2)` would, for the umask to decide: 0600 would hide results from a CI's collector.
+            File::options().write(true).create_new(true).mode(0o666).open(partial).inspect_err(|error| {
+                refusal = error.raw_os_error();
+            })
+        };
         let file = tempfile::Builder::new()
             .prefix(&format!(".{name}."))
             .suffix(".partial")
-            // As `creat(2)` would: the umask decides. The temporary file's own 0600 would hide results from a CI's collector.
-            .permissions(fs::Permissions::from_mode(0o666))
-            .tempfile_in(folder)
-            .map_err(|error| FileError::new("write", path, error))?;
-        Ok(PendingFile { file: BufWriter::new(file), path: path.to_owned() })
+            .make_in(folder, create)
+            .map_err(|error| {
+                FileError::new("write", path, refusal.map_or(error, io::Error::from_raw_os_error))
+            })?;
+        let (file, partial) = file.into_parts();
+        Ok(PendingFile { file: BufWriter::new(file), partial, path: path.to_owned() })
     }
 
     /// Where it is going to be.
@@ -79,11 +91,11 @@ impl PendingFile {
     /// # Errors
     /// When the last bytes or the new name do not fit on the disk; then the old file, if any, is as it was.
     pub fn finish(self) -> Result<(), FileError> {
-        let PendingFile { file, path } = self;
+        let PendingFile { file, partial, path } = self;
         let file = file.into_inner().map_err(|error| FileError::new("write", &path, error.into_error()))?;
         // Delayed allocation reports a full disk here, and not at the rename.
-        file.as_file().sync_data().map_err(|error| FileError::new("write", &path, error))?;
-        file.persist(&path).map_err(|error| FileError::new("write", &path, error.error))?;
+        file.sync_data().map_err(|error| FileError::new("write", &path, error))?;
+        partial.persist(&path).map_err(|error| FileError::new("write", &path, error.error))?;
         Ok(())
     }
 }
@@ -121,6 +133,8 @@ pub fn write(path: &Path, bytes: &[u8]) -> Result<(), FileError> {
 
 #[cfg(test)]
 mod tests {
+    use std::fs;
+
     use super::*;
 
     fn names(folder: &Path) -> Vec<String> {
@@ -143,7 +157,10 @@ mod tests {
         assert_eq!(fs::read(&path).unwrap(), b"old");
         assert_eq!(names(folder.path()), ["out.json"]);
         let text = format!("{:?}", miette::Report::new(error));
-        assert!(text.contains("out.json") && text.contains("No space left") && text.contains("free some space"), "{text}");
+        assert!(
+            text.contains("out.json") && text.contains("No space left") && text.contains("free some space"),
+            "{text}"
+        );
     }
 
     #[test]

@@ -96,7 +96,9 @@ fn description(run: &RunResult) -> String {
     let mut lines = vec![machine(run)];
     for check in run.checks.iter().filter(|check| check.verdict != Verdict::Passed) {
         lines.push(format!("check {} {}", printable(&check.check), verdict(check)));
-        lines.extend(check.findings.iter().flat_map(|f| printable_lines(f)).map(|finding| format!("  {finding}")));
+        lines.extend(
+            check.findings.iter().flat_map(|f| printable_lines(f)).map(|finding| format!("  {finding}")),
+        );
     }
     if let Some(bundle) = &run.bundle {
         lines.push(format!("bundle: {}", bundle.display()));

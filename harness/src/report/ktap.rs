@@ -86,10 +86,15 @@ fn diagnostics(run: &RunResult) -> Vec<String> {
     if run.outcome == Outcome::Passed {
         return Vec::new();
     }
-    let mut lines = vec![format!("{}: {}", word(run.outcome), line(&run.reason)), format!("machine: {}", line(&machine(run)))];
+    let mut lines = vec![
+        format!("{}: {}", word(run.outcome), line(&run.reason)),
+        format!("machine: {}", line(&machine(run))),
+    ];
     for check in run.checks.iter().filter(|check| check.verdict != Verdict::Passed) {
         lines.push(format!("check: {} {}", line(&check.check), verdict(check)));
-        lines.extend(check.findings.iter().flat_map(|f| printable_lines(f)).map(|f| format!("finding: {}", line(&f))));
+        lines.extend(
+            check.findings.iter().flat_map(|f| printable_lines(f)).map(|f| format!("finding: {}", line(&f))),
+        );
     }
     lines.extend(run.console_tail.iter().map(|tail| format!("console: {}", line(tail))));
     if let Some(bundle) = &run.bundle {
@@ -137,10 +142,7 @@ fn name(raw: &str) -> String {
 fn line(raw: &str) -> String {
     let mut text = printable(raw).into_owned();
     for phrase in ["List of all partitions:", "Kernel panic - not syncing: VFS:", "reboot: System halted"] {
-        if text.contains(phrase) {
-            let (head, tail) = phrase.split_at(phrase.len() - 1);
-            text = text.replace(phrase, &format!("{head}\\{tail}"));
-        }
+        text = text.replace(phrase, &phrase.replace(':', "\\:"));
     }
     text.trim().to_owned()
 }

@@ -40,7 +40,8 @@ const NAME_LIMIT: usize = 40;
 /// # Errors
 /// Those of the writer.
 pub fn table(scenarios: &[ScenarioEntry], look: Look, out: &mut impl Write) -> io::Result<()> {
-    let longest = scenarios.iter().map(|entry| console::measure_text_width(&entry.scenario)).max().unwrap_or(0);
+    let longest =
+        scenarios.iter().map(|entry| console::measure_text_width(&entry.scenario)).max().unwrap_or(0);
     let column = longest.min(NAME_LIMIT);
     for entry in scenarios {
         let name = printable(&entry.scenario);

@@ -51,7 +51,8 @@ impl RunId {
     fn decorated(&self, name: &str) -> String {
         let mut text = name.to_owned();
         if !self.parameters.is_empty() {
-            let values: Vec<String> = self.parameters.iter().map(|(key, value)| format!("{key}={value}")).collect();
+            let values: Vec<String> =
+                self.parameters.iter().map(|(key, value)| format!("{key}={value}")).collect();
             text.push_str(&format!(" [{}]", values.join(", ")));
         }
         // No `#`: it would start a directive in KTAP.

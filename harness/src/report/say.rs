@@ -48,6 +48,8 @@ pub fn render(error: &miette::Report, colour: bool, width: usize) -> String {
     match handler.render_report(&mut text, error.as_ref()) {
         Ok(()) => text,
         // The handler fails when a source cannot be read; the chain of causes is then all there is.
-        Err(_) => format!("error: {}\n", error.chain().map(ToString::to_string).collect::<Vec<_>>().join(": ")),
+        Err(_) => {
+            format!("error: {}\n", error.chain().map(ToString::to_string).collect::<Vec<_>>().join(": "))
+        }
     }
 }

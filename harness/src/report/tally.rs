@@ -65,7 +65,10 @@ impl Tally {
     pub fn detail(&self) -> Option<String> {
         let mut parts = Vec::new();
         if self.known_defect > 0 {
-            parts.push(format!("counted as passed: {}", plural(self.known_defect, "known defect", "known defects")));
+            parts.push(format!(
+                "counted as passed: {}",
+                plural(self.known_defect, "known defect", "known defects")
+            ));
         }
         let failed: Vec<String> = [
             (self.kernel_died, "dead kernel", "dead kernels"),

@@ -52,40 +52,42 @@ const BANKS: [Bank; 2] = [Bank::Sha1, Bank::Sha256];
 /// Budget of one boot: it measures a few files.
 const BUDGET: Budget = Budget { silence_s: 10, total_s: 60 };
 
-/// Asks the kernel of `site`, or remembers what an earlier call below `cache` was told.
+/// Asks the kernel of `site` with these words on its command line, or remembers what an earlier call below `cache` was told.
 ///
 /// # Errors
 /// [`AskError`].
-pub fn capabilities(site: Site<'_>, cache: &Path) -> Result<Capabilities, AskError> {
+pub fn capabilities(site: Site<'_>, kernel_args: &[String], cache: &Path) -> Result<Capabilities, AskError> {
     let folder = cache.join("capabilities");
-    let path = folder.join(format!("{}.json", key(site)?));
+    let path = folder.join(format!("{}.json", key(site, kernel_args)?));
     // What is there and cannot be read is asked anew: an older imalab may have written it.
     if let Some(known) = fs::read(&path).ok().and_then(|text| serde_json::from_slice(&text).ok()) {
         return Ok(known);
     }
-    let mut found = probe::capabilities(&messages(&ask(site, probe::first())?))?;
+    let mut found = probe::capabilities(&messages(&ask(site, kernel_args, probe::first())?))?;
     if let Some(boot) = probe::second(&found) {
-        found = probe::with_second(found, &messages(&ask(site, boot)?))?;
+        found = probe::with_second(found, &messages(&ask(site, kernel_args, boot)?))?;
     }
     fs::create_dir_all(&folder).map_err(|source| AskError::Read { path: folder, source })?;
-    let text = serde_json::to_vec_pretty(&found).map_err(|error| AskError::Read { path: path.clone(), source: error.into() })?;
+    let text = serde_json::to_vec_pretty(&found)
+        .map_err(|error| AskError::Read { path: path.clone(), source: error.into() })?;
     atomic::write(&path, &text)?;
     Ok(found)
 }
 
-/// Same kernel, same image, same questions: same answers.
-fn key(site: Site<'_>) -> Result<String, AskError> {
+/// Same kernel, same command line, same image, same questions: same answers.
+fn key(site: Site<'_>, kernel_args: &[String]) -> Result<String, AskError> {
     let mut hash = Sha256::new();
     for path in [site.kernel, site.initramfs] {
         let bytes = fs::read(path).map_err(|source| AskError::Read { path: path.to_owned(), source })?;
         hash.update(Sha256::digest(&bytes));
     }
-    hash.update(format!("{:?}{:?}", probe::first(), env!("CARGO_PKG_VERSION")));
+    hash.update(format!("{:?}{:?}{:?}", probe::first(), kernel_args, env!("CARGO_PKG_VERSION")));
     Ok(hex::encode(hash.finalize()))
 }
 
-fn ask(site: Site<'_>, boot: Boot) -> Result<Trace, AskError> {
-    let plan = plan(boot);
+fn ask(site: Site<'_>, kernel_args: &[String], boot: Boot) -> Result<Trace, AskError> {
+    let mut plan = plan(boot);
+    plan.machine.kernel_args.extend_from_slice(kernel_args);
     let Ran { trace, .. } = run(&plan, site)?;
     let judgement = judge::of(&plan, &trace, &[]);
     if judgement.outcome == Outcome::Passed {

@@ -46,13 +46,13 @@ pub enum ShellError {
 }
 
 /// The byte that ends the console from outside: Ctrl-].
-pub const ESCAPE: u8 = 0x1d;
+const ESCAPE: u8 = 0x1d;
 
 /// How long a machine without a console may take to be gone.
 const END_PATIENCE: Duration = Duration::from_secs(5);
 
 /// Boots `shape`, tells `ready` the tap's port, and joins the guest's console with `input` and `output` until
-/// the guest powers off, [`ESCAPE`] is typed or `input` ends.
+/// the guest powers off, Ctrl-] is typed or `input` ends.
 ///
 /// # Errors
 /// [`ShellError`]; no process is left then.
@@ -84,7 +84,8 @@ pub fn shell(
     ready(tpm.port());
 
     let pair = || UnixStream::pair().map_err(io("a channel"));
-    let ((mut console, console_qemu), (agent, agent_qemu), (_monitor, monitor_qemu)) = (pair()?, pair()?, pair()?);
+    let ((mut console, console_qemu), (agent, agent_qemu), (_monitor, monitor_qemu)) =
+        (pair()?, pair()?, pair()?);
     let endpoints = Endpoints {
         qmp: Endpoint::Fd(monitor_qemu.as_raw_fd()),
         agent: Endpoint::Fd(agent_qemu.as_raw_fd()),

@@ -34,6 +34,8 @@ pub struct Request<'a> {
     pub kernels: &'a [Kernel],
     /// Archive with the agent as `/init`.
     pub initramfs: PathBuf,
+    /// Words for every kernel's command line.
+    pub kernel_args: Vec<String>,
     /// Which scenarios, in order.
     pub scenarios: &'a [Scenario],
     /// How many machines side by side, at least 1.
@@ -98,7 +100,14 @@ pub fn suite(
     let known: Vec<_> = request
         .kernels
         .iter()
-        .map(|kernel| probe::capabilities(request.site(kernel, scratch, interrupts), &request.cache).map_err(refusal))
+        .map(|kernel| {
+            probe::capabilities(
+                request.site(kernel, scratch, interrupts),
+                &request.kernel_args,
+                &request.cache,
+            )
+            .map_err(refusal)
+        })
         .collect();
     let jobs = request.jobs(&known)?;
     reporter.suite_started(jobs.len(), &request.context(&known));
@@ -119,7 +128,10 @@ pub fn suite(
                         }
                         Err(error) => {
                             queue.lock().unwrap_or_else(PoisonError::into_inner).clear();
-                            trouble.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert(error.into());
+                            trouble
+                                .lock()
+                                .unwrap_or_else(PoisonError::into_inner)
+                                .get_or_insert(error.into());
                         }
                     }
                 }
@@ -157,7 +169,12 @@ fn refusal(error: AskError) -> Refusal {
 
 impl Request<'_> {
     /// The surroundings of a run on `kernel`.
-    pub fn site<'a>(&'a self, kernel: &'a Kernel, scratch: &'a Scratch, interrupts: &'a Interrupts) -> Site<'a> {
+    pub fn site<'a>(
+        &'a self,
+        kernel: &'a Kernel,
+        scratch: &'a Scratch,
+        interrupts: &'a Interrupts,
+    ) -> Site<'a> {
         Site {
             kernel: &kernel.image,
             initramfs: &self.initramfs,
@@ -184,10 +201,7 @@ impl Request<'_> {
     }
 
     fn accelerator(&self) -> AcceleratorUsed {
-        AcceleratorUsed {
-            name: self.accelerator.accel.to_string(),
-            reason: self.accelerator.reason.clone(),
-        }
+        AcceleratorUsed { name: self.accelerator.accel.to_string(), reason: self.accelerator.reason.clone() }
     }
 
     fn jobs(&self, known: &[Result<Capabilities, Refusal>]) -> Result<Vec<Job>, SuiteError> {
@@ -200,7 +214,10 @@ impl Request<'_> {
                         let work = match known {
                             Err(refusal) => Err(refusal.clone()),
                             Ok(known) => match plan::plan(text, &parameters, known, known.interface, seed)? {
-                                Planned::Plan(plan) => Ok(plan),
+                                Planned::Plan(mut plan) => {
+                                    plan.machine.kernel_args.extend_from_slice(&self.kernel_args);
+                                    Ok(plan)
+                                }
                                 Planned::Skip(skip) => Err(Refusal {
                                     outcome: Outcome::Skipped,
                                     reason: skip.reason,

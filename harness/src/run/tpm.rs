@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use std::sync::mpsc::Sender;
 use std::sync::{Arc, OnceLock};
 use std::thread::JoinHandle;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use crate::event::{Host, What};
 use crate::ima::Bank;
@@ -50,6 +50,9 @@ pub enum TpmError {
     Thread(#[source] io::Error),
 }
 
+/// How long swtpm may take for an answer at its start, on a host as loaded as they get; some 10 ms on an idle one.
+const START_PATIENCE: Duration = Duration::from_secs(60);
+
 /// swtpm with the tap before it.
 pub struct Tpm {
     child: Child,
@@ -85,7 +88,7 @@ impl Tpm {
                 let _ = last.send(What::Host(Host::Exited { child: "swtpm".into(), status: exit.status() }));
             })
             .map_err(TpmError::Thread)?;
-        let link = Link::open(launch.control)?;
+        let link = Link::open(launch.control, START_PATIENCE)?;
         link.set_banks(banks)?;
 
         let port = Arc::new(OnceLock::new());

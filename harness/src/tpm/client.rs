@@ -147,29 +147,23 @@ impl Connection {
 
     fn quote(&mut self, mark: u64, nonce: Vec<u8>) -> Result<QuoteTaken, ClientError> {
         let (_, values) = self.read()?;
-        self.context.set_sessions((Some(AuthSession::Password), None, None));
-        let result = self.quote_with_session(&nonce);
-        self.context.clear_sessions();
-        let (key, attest, signature) = result?;
-        Ok(QuoteTaken { mark, nonce, key, attest, signature, values })
-    }
-
-    /// Public area, attestation, and signature, all marshalled.
-    fn quote_with_session(&mut self, nonce: &[u8]) -> Result<(Vec<u8>, Vec<u8>, Vec<u8>), ClientError> {
         let template = attestation_key().map_err(failed("making a key template"))?;
-        let key = self
-            .context
-            .create_primary(Hierarchy::Endorsement, template, None, None, None, None)
-            .map_err(failed("TPM2_CreatePrimary"))?;
-        let quoted = Data::try_from(nonce.to_vec()).and_then(|nonce| {
-            self.context.quote(key.key_handle, nonce, SignatureScheme::Null, self.selection.clone())
+        let made = self.context.execute_with_session(Some(AuthSession::Password), |context| {
+            context.create_primary(Hierarchy::Endorsement, template, None, None, None, None)
         });
-        // A TPM holds three transient objects at least, and no more by default: the guest's must find room.
-        let flushed =
-            self.context.execute_without_session(|context| context.flush_context(key.key_handle.into()));
+        let made = made.map_err(failed("TPM2_CreatePrimary"))?;
+        let (key, selection) = (made.key_handle, self.selection.clone());
+        let quoted = self.context.execute_with_session(Some(AuthSession::Password), |context| {
+            context.quote(key, Data::try_from(nonce.clone())?, SignatureScheme::Null, selection)
+        });
+        // Made even when there is no quote: the TPM may hold three transient objects, and the guest wants some.
+        let flushed = self.context.flush_context(key.into());
         let (attest, signature) = quoted.map_err(failed("TPM2_Quote"))?;
         flushed.map_err(failed("TPM2_FlushContext"))?;
-        let marshall = || Ok((key.out_public.marshall()?, attest.marshall()?, signature.marshall()?));
+        let marshall = || {
+            let (attest, signature) = (attest.marshall()?, signature.marshall()?);
+            Ok(QuoteTaken { mark, nonce, key: made.out_public.marshall()?, attest, signature, values })
+        };
         marshall().map_err(failed("marshalling a quote"))
     }
 }

@@ -93,6 +93,12 @@ pub enum ControlError {
         /// swtpm's result.
         result: u32,
     },
+    /// swtpm did not answer in the time it was given.
+    #[error("swtpm does not answer control request {code:#x}")]
+    Silent {
+        /// The command.
+        code: u32,
+    },
     /// The socket failed.
     #[error("control channel: {0}")]
     Io(#[from] io::Error),
@@ -151,6 +157,7 @@ pub(super) fn ask(stream: &UnixStream, request: &[u8], fd: Option<RawFd>) -> Res
             Ok(0) => return Err(ControlError::Closed),
             Ok(more) => got += more,
             Err(error) if error.kind() == ErrorKind::Interrupted => continue,
+            Err(error) if error.kind() == ErrorKind::WouldBlock => return Err(ControlError::Silent { code }),
             Err(error) => return Err(error.into()),
         }
         // An error is often the result alone, shorter than a success; swtpm writes it at once.

@@ -1,6 +1,6 @@
 //! The way to one swtpm: its control channel and its data channel, one command under way at a time.
 
-use std::io::{self, Write};
+use std::io::{self, ErrorKind, Write};
 use std::net::Shutdown;
 use std::os::fd::AsRawFd;
 use std::os::unix::net::UnixStream;
@@ -9,9 +9,6 @@ use std::time::Duration;
 
 use super::control::{self, ControlError};
 use super::frame::{self, Received};
-
-/// How long swtpm may take for one step before the machine runs. Making the state of a new TPM is the longest.
-const PREPARATION: Duration = Duration::from_secs(30);
 
 /// Why swtpm gave no answer.
 #[derive(Debug, thiserror::Error)]
@@ -28,6 +25,9 @@ pub enum LinkError {
     /// The control channel failed.
     #[error(transparent)]
     Control(#[from] ControlError),
+    /// swtpm did not answer in the time it was given.
+    #[error("swtpm does not answer")]
+    Silent,
     /// The data channel failed.
     #[error("data channel: {0}")]
     Io(#[from] io::Error),
@@ -63,12 +63,12 @@ pub(super) struct Data {
 impl Link {
     /// Opens both channels to a swtpm that was just started with the other end of `control`.
     ///
-    /// Fails when swtpm does not answer within 30 seconds, or ended: what it printed is in its
-    /// [log](super::swtpm::LOG).
-    pub fn open(control: UnixStream) -> Result<Link, LinkError> {
+    /// Until a tap is started on the link, each of its operations fails when swtpm takes longer than `patience`
+    /// for an answer; making the state of a new TPM takes longest, some 10 ms.
+    pub fn open(control: UnixStream, patience: Duration) -> Result<Link, LinkError> {
         let (stream, theirs) = UnixStream::pair()?;
         for socket in [&control, &stream] {
-            socket.set_read_timeout(Some(PREPARATION))?;
+            socket.set_read_timeout(Some(patience))?;
         }
         control::command(&control, control::SET_DATAFD, &[], Some(theirs.as_raw_fd()))?;
         let wake = [control.try_clone()?, stream.try_clone()?];
@@ -128,10 +128,12 @@ impl Exclusive<'_> {
             self.data.locality = Some(locality);
         }
         self.data.stream.write_all(command)?;
-        match frame::receive(&mut self.data.stream, None)? {
-            Received::Whole(answer) => Ok(answer),
-            Received::Bad(_, bad) => Err(LinkError::Answer(bad)),
-            Received::Closed => Err(LinkError::Closed),
+        match frame::receive(&mut self.data.stream, None) {
+            Ok(Received::Whole(answer)) => Ok(answer),
+            Ok(Received::Bad(_, bad)) => Err(LinkError::Answer(bad)),
+            Ok(Received::Closed) => Err(LinkError::Closed),
+            Err(error) if error.kind() == ErrorKind::WouldBlock => Err(LinkError::Silent),
+            Err(error) => Err(error.into()),
         }
     }
 

@@ -83,8 +83,8 @@ pub enum QuoteError {
         /// The same, in the quote.
         found: Vec<(u16, Vec<u8>)>,
     },
-    /// A value is no digest of its bank, or a bank has two.
-    #[error("PCR 10 of bank {bank}: expected one value of {expected} bytes, found {found} bytes")]
+    /// A value is no digest of its bank.
+    #[error("PCR 10 of bank {bank}: expected {expected} bytes, found {found}")]
     Value {
         /// The bank.
         bank: Bank,
@@ -93,6 +93,9 @@ pub enum QuoteError {
         /// Bytes of the value.
         found: usize,
     },
+    /// A bank has two values.
+    #[error("two values of PCR 10 of bank {0}")]
+    Twice(Bank),
     /// There is nothing to compare with.
     #[error("no PCR values")]
     NoValues,
@@ -175,8 +178,11 @@ fn digest(values: &[PcrValue]) -> Result<Vec<u8>, QuoteError> {
     let mut hash = Sha256::new();
     for (place, value) in values.iter().enumerate() {
         let (bank, expected, found) = (value.bank, value.bank.digest_size(), value.digest.len());
-        if expected != found || values[..place].iter().any(|earlier| earlier.bank == bank) {
+        if expected != found {
             return Err(QuoteError::Value { bank, expected, found });
+        }
+        if values[..place].iter().any(|earlier| earlier.bank == bank) {
+            return Err(QuoteError::Twice(bank));
         }
         hash.update(&value.digest);
     }

@@ -1,15 +1,12 @@
 //! How to start swtpm: one for each machine, in a state folder of its own, without a socket in the file system.
 
-use std::fs::{File, Permissions};
+use std::fs::Permissions;
 use std::io;
 use std::os::fd::{AsRawFd, OwnedFd};
 use std::os::unix::fs::PermissionsExt;
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
-
-/// Name of the file in the state folder that takes what swtpm prints.
-pub const LOG: &str = "swtpm.log";
+use std::process::Command;
 
 /// A swtpm that is ready to be started.
 ///
@@ -39,24 +36,20 @@ pub struct LaunchError {
 
 /// Prepares `program` to run a TPM 2.0 whose state is in `folder`, which must exist and is made private.
 ///
-/// swtpm runs *in* the folder and names it `.`, because its options are split at commas. Its messages go to
-/// [`LOG`] in the folder.
+/// swtpm runs *in* the folder and names it `.`, because its options are split at commas. What it has to say it
+/// prints on its standard streams, which are the caller's to set.
 pub fn prepare(program: &Path, folder: &Path) -> Result<Launch, LaunchError> {
     prepare_in(program, folder).map_err(|source| LaunchError { folder: folder.to_owned(), source })
 }
 
 fn prepare_in(program: &Path, folder: &Path) -> io::Result<Launch> {
     std::fs::set_permissions(folder, Permissions::from_mode(0o700))?;
-    let log = File::create(folder.join(LOG))?;
     let (control, theirs) = UnixStream::pair()?;
     let theirs = OwnedFd::from(theirs);
     let mut command = Command::new(program);
     command
         .args(["socket", "--tpm2", "--terminate", "--tpmstate", "dir=.,mode=0600", "--ctrl"])
         .arg(format!("type=unixio,clientfd={}", theirs.as_raw_fd()))
-        .current_dir(folder)
-        .stdin(Stdio::null())
-        .stdout(log.try_clone()?)
-        .stderr(log);
+        .current_dir(folder);
     Ok(Launch { command, inherit: vec![theirs], control })
 }

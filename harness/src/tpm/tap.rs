@@ -93,7 +93,7 @@ pub enum TapError {
 /// Dropping it shuts it down.
 #[derive(Debug)]
 pub struct Tap {
-    link: Arc<Link>,
+    recorder: Arc<Recorder>,
     guest: Arc<Guest>,
     port: Arc<Port>,
     threads: Vec<JoinHandle<()>>,
@@ -112,12 +112,11 @@ impl Tap {
         on_mark: OnMark,
     ) -> Result<(Tap, OwnedFd), TapError> {
         link.wait_without_limit()?;
-        let link = Arc::new(link);
-        let recorder = Arc::new(Recorder::new(Arc::clone(&link), epoch, sink));
+        let recorder = Arc::new(Recorder::new(link, epoch, sink));
         let (ours, qemus) = UnixStream::pair()?;
         let guest = Arc::new(Guest::new(ours, Arc::clone(&recorder)));
-        let port = Arc::new(Port::bind(recorder).map_err(TapError::Ports)?);
-        let mut tap = Tap { link, guest, port, threads: Vec::new() };
+        let port = Arc::new(Port::bind(Arc::clone(&recorder)).map_err(TapError::Ports)?);
+        let mut tap = Tap { recorder, guest, port, threads: Vec::new() };
         let guest = Arc::clone(&tap.guest);
         tap.spawn("tpm-control", move || guest.serve_control(on_mark))?;
         let port = Arc::clone(&tap.port);
@@ -144,13 +143,13 @@ impl Tap {
     /// Closes every socket, to swtpm (which ends) as well as to QEMU, and waits for the tap's threads.
     ///
     /// Returns at once even when swtpm is stopped; it waits for a mark handler that is running, whose connections
-    /// to the port fail.
+    /// to the port fail. What fails because of the shutdown does not come into the stream.
     pub fn shutdown(mut self) {
         self.stop();
     }
 
     fn stop(&mut self) {
-        self.link.cut();
+        self.recorder.close();
         self.guest.close();
         self.port.close();
         for thread in self.threads.drain(..) {

@@ -9,6 +9,8 @@ use super::verdict::{BankVerdict, Inconsistency, Outcome, PcrVerdict, Verdict};
 /// Judges a list record by record, in constant memory.
 pub struct Judge {
     view: Bank,
+    /// Whether each record's digest is compared with its data; of several judges one does.
+    compares: bool,
     banks: Vec<JudgedBank>,
     quote: Option<QuoteTarget>,
     records: u64,
@@ -32,7 +34,7 @@ impl Judge {
             .into_iter()
             .map(|values| JudgedBank {
                 replay: Replay::new(values.bank()),
-                target: Some(Target::new(values)),
+                target: Some(Target::new(&values)),
             })
             .collect();
         let quoted_banks = quoted.iter().flat_map(|quoted| quoted.selection.iter().map(|(bank, _)| *bank));
@@ -44,6 +46,7 @@ impl Judge {
         }
         Judge {
             view,
+            compares: true,
             banks,
             quote: quoted.map(QuoteTarget::new),
             records: 0,
@@ -51,6 +54,26 @@ impl Judge {
             inconsistent: 0,
             first_inconsistency: None,
         }
+    }
+
+    /// Judges that together do what [`Judge::new`] does: one for each bank, which need nothing of each other; a
+    /// quote is about all banks at a time, and takes one judge for all.
+    pub fn share_out(view: Bank, targets: Vec<PcrValues>, quoted: Option<Quoted>) -> Vec<Judge> {
+        if quoted.is_some() || targets.is_empty() {
+            return vec![Judge::new(view, targets, quoted)];
+        }
+        let compared = targets.iter().any(|values| values.bank() == view);
+        let mut judges: Vec<Judge> =
+            targets.into_iter().map(|values| Judge::new(view, vec![values], None)).collect();
+        for judge in &mut judges {
+            judge.compares = judge.banks.iter().any(|judged| judged.replay.bank() == view);
+        }
+        if !compared {
+            let mut judge = Judge::new(view, Vec::new(), None);
+            judge.banks.clear();
+            judges.push(judge);
+        }
+        judges
     }
 
     /// Takes the next record, which begins at byte `offset` of its file.
@@ -67,7 +90,7 @@ impl Judge {
             }
             judged.extend(self.records, record.pcr, &digest);
         }
-        if !violation {
+        if self.compares && !violation {
             let computed = in_view.unwrap_or_else(|| record.template_digest(self.view));
             if computed.as_bytes() != record.digest {
                 self.note_inconsistency(record, offset, computed);
@@ -92,26 +115,33 @@ impl Judge {
         }
     }
 
-    /// What came of it; `None` when there was no record, and so nothing to judge.
-    pub fn verdict(&self) -> Option<Verdict> {
-        if self.records == 0 {
-            return None;
-        }
-        let banks: Vec<BankVerdict> = self.banks.iter().map(|judged| judged.verdict(self.records)).collect();
-        let quote = self.quote.as_ref().map(|quote| {
-            let extended = |pcr| self.banks.iter().any(|bank| bank.replay.was_extended(pcr));
-            quote.verdict(self.records, extended)
+    /// What came of it; `None` when there was no record, and so nothing to judge. With `whole`, a match of the
+    /// list's first records alone does not do.
+    pub fn verdict(&self, whole: bool) -> Option<Verdict> {
+        Judge::joint_verdict(std::slice::from_ref(self), whole)
+    }
+
+    /// What came of it when `judges`, of [`Judge::share_out`], have all taken every record.
+    pub fn joint_verdict(judges: &[Judge], whole: bool) -> Option<Verdict> {
+        let first = judges.first().filter(|judge| judge.records > 0)?;
+        let banks = judges.iter().flat_map(|judge| &judge.banks);
+        let quote = first.quote.as_ref().map(|quote| {
+            let extended = |pcr| first.banks.iter().any(|bank| bank.replay.was_extended(pcr));
+            quote.verdict(first.records, extended)
         });
-        Some(Verdict {
+        let mut verdict = Verdict {
             schema: 1,
-            view: self.view,
-            records: self.records,
-            violations: self.violations,
-            banks,
+            holds: false,
+            view: first.view,
+            records: first.records,
+            violations: first.violations,
+            banks: banks.map(|judged| judged.verdict(first.records)).collect(),
             quote,
-            inconsistent: self.inconsistent,
-            first_inconsistency: self.first_inconsistency.clone(),
-        })
+            inconsistent: judges.iter().map(|judge| judge.inconsistent).sum(),
+            first_inconsistency: judges.iter().find_map(|judge| judge.first_inconsistency.clone()),
+        };
+        verdict.holds = verdict.holds(whole);
+        Some(verdict)
     }
 }
 
@@ -123,7 +153,7 @@ impl JudgedBank {
                 let before = self.replay.value(pcr);
                 self.replay.extend(pcr, digest);
                 if let (Some(before), Some(now)) = (before, self.replay.value(pcr)) {
-                    target.extended(number, pcr, &before, &now);
+                    target.extended(number, pcr, digest, &before, &now);
                 }
             }
         }
@@ -135,6 +165,7 @@ impl JudgedBank {
             None => BankVerdict {
                 bank: self.replay.bank(),
                 outcome: Outcome::Unchecked,
+                explanation: None,
                 pcrs: self
                     .replay
                     .extended()

@@ -1,11 +1,13 @@
 //! `imalab verify`: judges a measurement list offline, against PCR values or a quote.
 
 mod args;
+mod bench;
 mod generate;
 mod judge;
 mod quoted;
 pub mod speed;
 mod target;
+mod trail;
 mod verdict;
 
 use std::fs::File;
@@ -16,7 +18,10 @@ pub use args::{PcrsArg, VerifyArgs};
 pub use generate::{GenerateLogArgs, generate};
 pub use judge::Judge;
 pub use quoted::{QuoteFiles, Quoted};
+pub use trail::Explanation;
 pub use verdict::{BankVerdict, Inconsistency, Outcome, PcrVerdict, QuoteVerdict, Verdict};
+
+use bench::Bench;
 
 use crate::ima::{Bank, LogReader, PcrFileError, PcrValues, ReadError};
 
@@ -91,11 +96,14 @@ pub fn run(
         Some(view) => view,
         None => guess_view(args)?,
     };
-    let mut judge = Judge::new(view, targets, quoted);
-    for path in &args.log {
-        read_log(path, view, args, &mut judge)?;
-    }
-    let verdict = judge.verdict().ok_or(VerifyError::Empty)?;
+    let judges = std::thread::scope(|scope| {
+        let mut bench = Bench::seat(Judge::share_out(view, targets, quoted), scope);
+        for path in &args.log {
+            read_log(path, view, args, &mut bench)?;
+        }
+        Ok(bench.rise())
+    })?;
+    let verdict = Judge::joint_verdict(&judges, args.whole).ok_or(VerifyError::Empty)?;
     let written = if args.json { verdict.write_json(out) } else { verdict.write_text(out) };
     written.map_err(VerifyError::Write)?;
     Ok(verdict)
@@ -132,21 +140,13 @@ fn guess_view(args: &VerifyArgs) -> Result<Bank, VerifyError> {
     Ok(Bank::Sha1)
 }
 
-fn read_log(path: &Path, view: Bank, args: &VerifyArgs, judge: &mut Judge) -> Result<(), VerifyError> {
-    let mut reader = LogReader::new(open(path)?, view).byte_order(args.byte_order());
-    let mut offset = 0;
-    loop {
-        match reader.next_record() {
-            Ok(Some(record)) => judge.record(record, offset),
-            Ok(None) => return Ok(()),
-            Err(source) => {
-                let hint = match (source.record, args.view) {
-                    (1, Some(_)) => format!(", read as the file of bank {view} (see --view)"),
-                    _ => String::new(),
-                };
-                return Err(VerifyError::Log { path: path.to_owned(), hint, source });
-            }
-        }
-        offset = reader.offset();
-    }
+fn read_log(path: &Path, view: Bank, args: &VerifyArgs, bench: &mut Bench<'_>) -> Result<(), VerifyError> {
+    let reader = LogReader::new(open(path)?, view).byte_order(args.byte_order());
+    bench.hear(reader).map_err(|source| {
+        let hint = match (source.record, args.view) {
+            (1, Some(_)) => format!(", read as the file of bank {view} (see --view)"),
+            _ => String::new(),
+        };
+        VerifyError::Log { path: path.to_owned(), hint, source }
+    })
 }

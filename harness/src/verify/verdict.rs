@@ -4,6 +4,7 @@ use std::io::{self, Write};
 
 use serde::{Serialize, Serializer};
 
+use super::trail::Explanation;
 use crate::ima::{Bank, Digest};
 
 /// What became of a comparison.
@@ -38,6 +39,10 @@ impl Outcome {
 pub struct Verdict {
     /// Version of this form: 1.
     pub schema: u32,
+    /// Whether the list holds: no record is inconsistent and nothing that was compared is a mismatch; when the
+    /// whole list was asked for, a match of its first records is one. A list that was compared with nothing
+    /// holds when it is consistent.
+    pub holds: bool,
     /// Bank whose file was read.
     pub view: Bank,
     /// How many records there were.
@@ -63,6 +68,9 @@ pub struct BankVerdict {
     pub outcome: Outcome,
     /// Each PCR that the list extends, after the last record.
     pub pcrs: Vec<PcrVerdict>,
+    /// What a single record would have to be for a list that does not match to match; looked for in lists of up
+    /// to 2000 records.
+    pub explanation: Option<Explanation>,
 }
 
 /// One PCR after the last record.
@@ -115,17 +123,18 @@ fn as_hex_if_any<S: Serializer>(digest: &Option<Digest>, serializer: S) -> Resul
 }
 
 impl Verdict {
-    /// Whether the list holds: no record is inconsistent and nothing that was compared is a mismatch. With
-    /// `whole`, a match of the first records alone is not enough.
-    ///
-    /// A list that was compared with nothing holds when it is consistent.
-    pub fn holds(&self, whole: bool) -> bool {
+    pub(super) fn holds(&self, whole: bool) -> bool {
         let good = |outcome: &Outcome| match outcome {
             Outcome::Matches | Outcome::Unchecked => true,
             Outcome::MatchesPrefix { .. } => !whole,
             Outcome::Mismatch => false,
         };
         self.inconsistent == 0 && self.outcomes().all(|outcome| good(&outcome))
+    }
+
+    fn is_unexplained(&self) -> bool {
+        self.outcomes().any(|outcome| outcome == Outcome::Mismatch)
+            && self.banks.iter().all(|bank| bank.explanation.is_none())
     }
 
     fn outcomes(&self) -> impl Iterator<Item = Outcome> {
@@ -149,7 +158,7 @@ impl Verdict {
     /// Those of `out`.
     pub fn write_text(&self, out: &mut dyn Write) -> io::Result<()> {
         let (records, violations) = (self.records, self.violations);
-        writeln!(out, "{records} records of the {} view, {violations} violations", self.view)?;
+        writeln!(out, "{records} records of the {} view, violations: {violations}", self.view)?;
         for bank in &self.banks {
             self.write_bank(out, bank)?;
         }
@@ -171,16 +180,16 @@ impl Verdict {
                 first.record, first.template, first.offset, first.listed, first.computed
             )?;
             if self.inconsistent > 1 {
-                writeln!(out, "and {} more records like it", self.inconsistent - 1)?;
+                writeln!(out, "records like it in all: {}", self.inconsistent)?;
             }
-        } else if self.outcomes().any(|outcome| outcome == Outcome::Mismatch) {
+        } else if self.is_unexplained() {
             writeln!(
                 out,
                 "every record agrees with its own digest: one was lost, added, moved or replaced whole, or the \
                  list and the values are of different boots"
             )?;
         }
-        Ok(())
+        writeln!(out, "the list {}", if self.holds { "holds" } else { "does not hold" })
     }
 
     fn write_bank(&self, out: &mut dyn Write, verdict: &BankVerdict) -> io::Result<()> {
@@ -196,7 +205,15 @@ impl Verdict {
                 (None, _) => {}
             }
         }
-        Ok(())
+        match verdict.explanation {
+            Some(Explanation::NotExtended { record }) => {
+                writeln!(out, "        it would match if record {record} was in the list but not extended")
+            }
+            Some(Explanation::Swapped { first, second }) => {
+                writeln!(out, "        it would match if records {first} and {second} changed places")
+            }
+            None => Ok(()),
+        }
     }
 
     fn describe(&self, outcome: Outcome) -> String {

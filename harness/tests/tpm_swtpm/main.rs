@@ -1,6 +1,9 @@
 //! The tap, its port, the client and quotes, against a real swtpm.
 
+#![expect(clippy::unwrap_used, reason = "what the tests share is not inside of a test function")]
+
 mod client;
+mod figures;
 mod port;
 mod qemu;
 mod rig;

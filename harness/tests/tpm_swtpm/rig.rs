@@ -1,10 +1,11 @@
 //! A swtpm behind a tap, and the little of QEMU's `tpm-emulator` that the tap gets to see.
 
+use std::fs::File;
 use std::io::{IoSlice, Read, Write};
 use std::os::fd::{AsRawFd, OwnedFd};
 use std::os::unix::net::UnixStream;
 use std::path::Path;
-use std::process::{Child, Command, Output};
+use std::process::{Child, Command, Output, Stdio};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
@@ -12,7 +13,7 @@ use std::time::{Duration, Instant};
 use imalab::event::{Exchange, Host, Origin, What};
 use imalab::ima::Bank;
 use imalab::tpm::link::Link;
-use imalab::tpm::swtpm::{self, LOG};
+use imalab::tpm::swtpm;
 use imalab::tpm::tap::{OnMark, Tap};
 use nix::fcntl::{FcntlArg, FdFlag, fcntl};
 use nix::sys::socket::{ControlMessage, MsgFlags, sendmsg};
@@ -22,6 +23,9 @@ use tempfile::TempDir;
 
 /// How long anything may take before a test calls it hung, on a machine that does much else.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
+
+/// What swtpm prints, in its folder.
+const LOG: &str = "log";
 
 /// Held while a child is started, so that it inherits its own descriptors and nobody else's.
 static SPAWNING: Mutex<()> = Mutex::new(());
@@ -39,7 +43,7 @@ pub(crate) fn spawn(mut command: Command, fds: Vec<OwnedFd>) -> Child {
 pub(crate) fn tool(port: u16, name: &str, arguments: &[&str]) -> Output {
     let mut command = Command::new(name);
     command.args(arguments).env("TPM2TOOLS_TCTI", format!("swtpm:host=127.0.0.1,port={port}"));
-    command.stdout(std::process::Stdio::piped()).stderr(std::process::Stdio::piped());
+    command.stdout(Stdio::piped()).stderr(Stdio::piped());
     spawn(command, Vec::new()).wait_with_output().unwrap()
 }
 
@@ -76,7 +80,9 @@ pub(crate) struct Swtpm {
 impl Swtpm {
     pub(crate) fn start() -> Swtpm {
         let folder = TempDir::new().unwrap();
-        let launch = swtpm::prepare(Path::new("swtpm"), folder.path()).unwrap();
+        let mut launch = swtpm::prepare(Path::new("swtpm"), folder.path()).unwrap();
+        let log = File::create(folder.path().join(LOG)).unwrap();
+        launch.command.stdin(Stdio::null()).stdout(log.try_clone().unwrap()).stderr(log);
         let child = Owned(spawn(launch.command, launch.inherit));
         Swtpm { folder, child, control: launch.control }
     }
@@ -108,7 +114,7 @@ impl Rig {
     /// A machine whose QEMU is just about to start the TPM.
     pub(crate) fn attached(banks: &[Bank], on_mark: impl FnOnce(PortCell) -> OnMark) -> Rig {
         let swtpm = Swtpm::start();
-        let link = Link::open(swtpm.control).unwrap();
+        let link = Link::open(swtpm.control, PATIENCE).unwrap();
         link.set_banks(banks).unwrap();
         let (sender, events) = channel();
         let port = PortCell::default();
@@ -189,7 +195,7 @@ pub(crate) struct Qemu {
 }
 
 impl Qemu {
-    fn attach(control: OwnedFd) -> Qemu {
+    pub(crate) fn attach(control: OwnedFd) -> Qemu {
         let control = UnixStream::from(control);
         let (data, theirs) = UnixStream::pair().unwrap();
         for socket in [&control, &data] {

@@ -1,7 +1,7 @@
 //! What the guest and the stream get to see of the tap.
 
 use std::sync::mpsc::channel;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use imalab::event::{Origin, What};
 use imalab::ima::Bank;
@@ -34,7 +34,7 @@ fn exactly_the_wanted_banks_are_active(#[case] banks: &[Bank]) {
 
 #[test]
 fn no_bank_is_refused() {
-    let link = Link::open(Swtpm::start().control).unwrap();
+    let link = Link::open(Swtpm::start().control, PATIENCE).unwrap();
     assert!(matches!(link.set_banks(&[]), Err(BanksError::None)));
 }
 
@@ -44,7 +44,15 @@ fn a_swtpm_that_ends_at_once_is_an_error() {
     let mut child = swtpm.child;
     child.0.kill().unwrap();
     child.0.wait().unwrap();
-    Link::open(swtpm.control).unwrap_err();
+    Link::open(swtpm.control, PATIENCE).unwrap_err();
+}
+
+#[test]
+fn a_swtpm_that_says_nothing_is_an_error() {
+    let swtpm = Swtpm::start();
+    kill(Pid::from_raw(swtpm.child.0.id() as i32), Signal::SIGSTOP).unwrap();
+    let error = Link::open(swtpm.control, Duration::from_millis(100)).unwrap_err();
+    assert_eq!(error.to_string(), "swtpm does not answer control request 0x10");
 }
 
 #[test]
@@ -242,6 +250,10 @@ fn shutdown_returns_while_swtpm_is_stopped() {
     let before = Instant::now();
     rig.shutdown();
     assert!(before.elapsed() < PATIENCE / 2);
+    assert!(
+        !rig.events.try_iter().any(|what| matches!(what, What::Host(_))),
+        "nothing was wrong with the machine"
+    );
     assert_eq!(std::io::Read::read(&mut rig.qemu.control, &mut [0; 8]).unwrap(), 0);
 }
 

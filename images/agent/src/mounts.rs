@@ -16,8 +16,11 @@ pub(crate) fn early() -> Result<(), String> {
     pseudo("sysfs", "/sys")
 }
 
-/// `/proc` alone, which tells the kernel's command line.
+/// `/proc` alone, which tells the kernel's command line; nothing when it is there.
 pub(crate) fn proc() -> Result<(), String> {
+    if Path::new("/proc/cmdline").exists() {
+        return Ok(());
+    }
     pseudo("proc", "/proc")
 }
 

@@ -1,8 +1,9 @@
 //! The interpreter as an ordinary process on this machine: what programs do, and what they leave in the stream.
 
+#![expect(clippy::unwrap_used, reason = "a test that fails here fails with its place")]
+
 use std::fs::{self, File};
 use std::io::Read;
-use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 use std::process::{Command, Stdio};
 

@@ -1,5 +1,7 @@
 //! Frames under every way that a stream can be cut, damaged or wrong.
 
+#![expect(clippy::unwrap_used, reason = "a test that fails here fails with its place")]
+
 use imalab_wire::frame::{self, Decoder, FrameError, HEADER, MAX_PADDING, MAX_PAYLOAD, Reason};
 use imalab_wire::{End, Message, Op, Outcome, Piece, Program, Setup, Step, Task};
 use proptest::collection::vec;
@@ -211,7 +213,7 @@ fn bytes_after_a_program_are_refused() {
     let mut bytes = frame::encode_program(&program()).unwrap();
     let end = bytes.len();
     bytes.extend([0; 3]);
-    assert_eq!(frame::decode_program(&bytes).err(), at(end, Reason::AfterEnd { len: 3 }));
+    assert_eq!(frame::decode_program(&bytes).err(), at(end, Reason::AfterEnd));
 }
 
 #[test]
@@ -268,17 +270,22 @@ fn another_version_says_what_to_do() {
 }
 
 #[rstest]
-#[case::a_frame(frame::encode(1, &fault("late")).unwrap())]
-#[case::one_byte(vec![1])]
-#[case::padding_then_a_byte(vec![0, 0, 7])]
-#[case::too_much_padding(vec![0; MAX_PADDING + 1])]
-fn nothing_but_padding_follows_done(#[case] after: Vec<u8>) {
+#[case::a_frame(frame::encode(1, &fault("late")).unwrap(), 0)]
+#[case::one_byte(vec![1], 0)]
+#[case::padding_then_a_byte(vec![0, 0, 7], 2)]
+#[case::too_much_padding(vec![0; MAX_PADDING + 1], MAX_PADDING)]
+fn nothing_but_padding_follows_done(
+    #[case] after: Vec<u8>,
+    #[case] sound: usize,
+    #[values(1, 3, 1000)] portion: usize,
+) {
     let done = Message::Done { ops: 1, frames: 0 };
     let mut bytes = frame::encode(0, &done).unwrap();
+    let end = bytes.len();
     bytes.extend(after);
-    let (found, error, is_done) = decode(&bytes, &[3]);
+    let (found, error, is_done) = decode(&bytes, &[portion]);
     assert_eq!(found, [done]);
-    assert!(matches!(error, Some(FrameError { reason: Reason::AfterEnd { .. }, .. })), "{error:?}");
+    assert_eq!(error, at(end + sound, Reason::AfterEnd));
     assert!(!is_done);
 }
 
@@ -300,4 +307,25 @@ fn a_stored_trace_holds_bytes_as_hexadecimal_text() {
     let json = serde_json::to_string(&Message::Data(piece.clone())).unwrap();
     assert_eq!(json, r#"{"Data":{"task":0,"step":1,"op":2,"offset":3,"bytes":"00ff"}}"#);
     assert_eq!(serde_json::from_str::<Message>(&json).unwrap(), Message::Data(piece));
+}
+
+#[test]
+fn an_agent_that_gives_up_pads_after_its_fault_and_is_not_done() {
+    let mut bytes = frame::encode(0, &fault("a")).unwrap();
+    bytes.extend(frame::encode(1, &fault("b")).unwrap());
+    let end = bytes.len();
+    bytes.extend([0; 256]);
+    assert_eq!(decode(&bytes, &[9]), (vec![fault("a"), fault("b")], None, false));
+    bytes.extend(frame::encode(2, &fault("c")).unwrap());
+    let (found, error, _) = decode(&bytes, &[bytes.len()]);
+    assert_eq!(found.len(), 2);
+    assert_eq!(error, at(end + 256, Reason::AfterEnd));
+}
+
+#[test]
+fn padding_without_an_end_is_refused() {
+    let mut bytes = frame::encode(0, &Message::TaskStarted { task: 0, pid: 1 }).unwrap();
+    let end = bytes.len();
+    bytes.extend([0; HEADER]);
+    assert_eq!(decode(&bytes, &[9]).1, at(end, Reason::BadMagic { found: [0; 4] }));
 }

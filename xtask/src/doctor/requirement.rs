@@ -73,6 +73,19 @@ pub(crate) const ALL: &[Requirement] = &[
     need(Program("tpm2_pcrread"), "tpm2-tools", "lets another tool check us"),
     need(Program("evmctl"), "ima-evm-utils", "lets another tool check us"),
     need(Program("git"), "git", "reads a developer's kernel tree"),
+    need(Program("python3"), "python3", "checks the CI's workflows"),
+    need(
+        // What a virtual environment needs is in a package beside each Python of Debian.
+        File(&[
+            "/usr/lib/python3.13/ensurepip",
+            "/usr/lib/python3.11/ensurepip",
+            "/usr/lib/python3.12/ensurepip",
+            "/usr/lib/python3.14/ensurepip",
+            "/usr/lib/python3.15/ensurepip",
+        ]),
+        "python3-venv",
+        "checks the CI's workflows",
+    ),
 ];
 
 /// Where a host keeps its programs, headers and libraries.

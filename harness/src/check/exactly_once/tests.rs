@@ -178,6 +178,31 @@ fn a_pass_says_what_it_rests_on() {
     },
     &["the staged list differs from what step 3 `save` (line 13) read of it, from record 6 on"]
 )]
+#[case::a_reader_sees_another_record(
+    &|world: &mut World| {
+        let true_one = std::mem::replace(&mut world.current[4], record("/m/false"));
+        world.trim(2);
+        world.current[2] = true_one;
+    },
+    &["step 2 `trim` (line 12): it read /m/false", "as record 5, which is /m/f-4"]
+)]
+#[case::a_reader_sees_one_too_many(
+    &|world: &mut World| {
+        world.measure(2);
+        world.current.push(record("/m/false"));
+        world.trim(2);
+        world.current.pop();
+    },
+    &["step 3 `trim` (line 13): it read /m/false", "as record 9, which is /m/f-8"]
+)]
+#[case::a_checkpoint_sees_another_order(
+    &|world: &mut World| {
+        world.current.swap(1, 2);
+        world.checkpoint();
+        world.current.swap(1, 2);
+    },
+    &["step 2 `checkpoint` (line 12): it read /m/f-2", "as record 2, which is /m/f-1"]
+)]
 fn every_difference_is_found(#[case] sabotage: &dyn Fn(&mut World), #[case] words: &[&str]) {
     failed(&story(sabotage).verdict("exactly-once"), words);
 }

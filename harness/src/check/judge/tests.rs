@@ -56,6 +56,7 @@ fn shutdown(reason: &str) -> What {
     Outcome::Infra, "the agent's stream cannot be decoded: checksum"
 )]
 #[case::tpm(What::Host(Host::TpmTrouble { text: "gone".into() }), Outcome::Infra, "TPM: gone")]
+#[case::disk(What::Host(Host::Trouble { text: "disk full".into() }), Outcome::Infra, "disk full")]
 #[case::agent(What::Guest(Message::Fault { text: "no port".into() }), Outcome::Infra, "agent: no port")]
 #[case::interrupted(What::Host(Host::Interrupted), Outcome::Infra, "interrupted")]
 #[case::qemu(exited("qemu", 1), Outcome::Infra, "qemu ended with status 1 before the guest was done")]

@@ -178,7 +178,7 @@ fn without_a_checkpoint_it_could_not_run() {
 fn without_a_reading_at_the_mark_it_could_not_run() {
     let (plan, mut trace) = story(|_| {}).finish();
     trace.events.retain(|event| !matches!(&event.what, What::Pcrs(reading) if reading.mark == 2));
-    could_not_run(&result(&plan, &trace, "replay"), &["PCR 10 was not read at its mark"]);
+    could_not_run(&result(&plan, &trace, "replay"), &["mark 2: PCR 10 was not read"]);
 }
 
 #[test]
@@ -198,4 +198,11 @@ fn without_the_counter_of_violations_it_could_not_run() {
         step.reads.retain(|reading| reading.of != Observed::Violations);
     }
     could_not_run(&result(&plan, &trace, "replay"), &["counter of violations"]);
+}
+
+#[test]
+fn without_a_mark_it_could_not_run() {
+    let (mut plan, trace) = story(|_| {}).finish();
+    plan.steps[1].mark = None;
+    could_not_run(&result(&plan, &trace, "replay"), &["step 1 `checkpoint` (line 11): it has no mark"]);
 }

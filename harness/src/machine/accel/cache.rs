@@ -38,7 +38,11 @@ impl Key {
         let boot = fs::read_to_string("/proc/sys/kernel/random/boot_id").ok()?.trim().to_owned();
         let path = on_path(qemu)?;
         let data = fs::metadata(&path).ok()?;
-        Some(Self { probe: PROBE, boot, qemu: (path, data.len(), data.mtime() * 1_000_000_000 + data.mtime_nsec()) })
+        Some(Self {
+            probe: PROBE,
+            boot,
+            qemu: (path, data.len(), data.mtime() * 1_000_000_000 + data.mtime_nsec()),
+        })
     }
 }
 
@@ -75,7 +79,7 @@ mod tests {
     use crate::machine::accel::Accel;
 
     fn key(boot: &str) -> Key {
-        Key { boot: boot.into(), qemu: ("/usr/bin/qemu".into(), 1, 2) }
+        Key { probe: PROBE, boot: boot.into(), qemu: ("/usr/bin/qemu".into(), 1, 2) }
     }
 
     #[test]

@@ -125,7 +125,10 @@ pub fn run(qemu: &Path, accel: Accel, patience: Duration) -> Probe {
         }
         None => {
             child.kill();
-            Probe::Fails(format!("its guest did not get through 1 MiB of memory within {} s", patience.as_secs_f64()))
+            Probe::Fails(format!(
+                "its guest did not get through 1 MiB of memory within {} s",
+                patience.as_secs_f64()
+            ))
         }
     }
 }

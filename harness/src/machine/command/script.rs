@@ -24,12 +24,11 @@ pub fn script(spec: &MachineSpec, tpm: bool) -> String {
     // A compound command: the shell has read all of it before QEMU takes the terminal.
     let mut script = String::from("(\nset -eu\nscratch=$(mktemp -d)\n");
     if tpm {
+        // As a daemon it returns when its socket is there; it ends when QEMU closes the connection.
         script.push_str(
-            "trap 'kill \"$tpm\" 2>/dev/null || :; rm -rf \"$scratch\"' EXIT\n\
+            "trap 'kill \"$(cat \"$scratch/swtpm.pid\")\" 2>/dev/null || :; rm -rf \"$scratch\"' EXIT\n\
              swtpm socket --tpm2 --tpmstate dir=\"$scratch\" --ctrl type=unixio,path=\"$scratch/tpm.sock\" \\\n\
-             \x20 --flags startup-clear &\n\
-             tpm=$!\n\
-             until test -S \"$scratch/tpm.sock\"; do kill -0 \"$tpm\" && sleep 0.1; done\n",
+             \x20 --flags startup-clear --daemon --pid file=\"$scratch/swtpm.pid\"\n",
         );
     } else {
         script.push_str("trap 'rm -rf \"$scratch\"' EXIT\n");

@@ -124,7 +124,6 @@ fn is_restated(first: Kind, next: Kind, distance: usize) -> bool {
         (Kind::Refcount | Kind::ListCorruption | Kind::Lockdep, Kind::Warning)
         | (Kind::Warning, Kind::Refcount | Kind::ListCorruption | Kind::Lockdep) => distance <= 3,
         (Kind::OutOfMemory, Kind::OutOfMemory) => true,
-        (Kind::RcuStall, Kind::RcuStall) => distance <= 8,
         // "---[ end Kernel panic - not syncing: ... ]---" does not begin like one; a double fault does.
         (Kind::Panic, Kind::Oops | Kind::Panic) => true,
         _ => false,

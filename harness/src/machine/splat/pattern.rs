@@ -47,7 +47,6 @@ pub(super) const PATTERNS: &[(Kind, Words)] = {
         (Kind::WorkqueueLockup, Start("BUG: workqueue lockup")),
         // kernel/rcu/tree_stall.h, tree_exp.h, tasks.h
         (Kind::RcuStall, Both("INFO: rcu", "stall")),
-        (Kind::RcuStall, Both("rcu: rcu_", "kthread starved for ")),
         // kernel/hung_task.c
         (Kind::HungTask, Both("INFO: task ", " blocked for more than ")),
         (Kind::HungTask, Both("INFO: task ", " blocked in I/O wait for more than ")),

@@ -31,8 +31,10 @@ type Numbered<'a> = (usize, &'a RunResult);
 /// The page.
 pub fn page(suite: &SuiteResult) -> Markup {
     let runs: Vec<Numbered<'_>> = (1..).zip(&suite.runs).collect();
-    let (failed, other): (Vec<_>, Vec<_>) = runs.iter().copied().partition(|(_, r)| counts_as_failed(r.outcome));
-    let (skipped, ran): (Vec<_>, Vec<_>) = other.into_iter().partition(|(_, r)| r.outcome == Outcome::Skipped);
+    let (failed, other): (Vec<_>, Vec<_>) =
+        runs.iter().copied().partition(|(_, r)| counts_as_failed(r.outcome));
+    let (skipped, ran): (Vec<_>, Vec<_>) =
+        other.into_iter().partition(|(_, r)| r.outcome == Outcome::Skipped);
     let tally = Tally::of(suite);
     html! {
         (DOCTYPE)
@@ -131,6 +133,7 @@ fn cell(runs: Option<&Vec<Numbered<'_>>>) -> Vec<Markup> {
             }
         }
     };
-    let (failed, fine): (Vec<_>, Vec<_>) = by_outcome.iter().partition(|(outcome, _)| counts_as_failed(**outcome));
+    let (failed, fine): (Vec<_>, Vec<_>) =
+        by_outcome.iter().partition(|(outcome, _)| counts_as_failed(**outcome));
     failed.into_iter().chain(fine).map(line).collect()
 }

@@ -60,10 +60,10 @@ fn facts(run: &RunResult) -> Markup {
     if let Some(guest) = run.guest_ms {
         facts.push(("guest time", seconds(guest)));
     }
-    for (key, path) in [("folder", &run.dir), ("bundle", &run.bundle)] {
-        if let Some(path) = path {
-            facts.push((key, path.display().to_string()));
-        }
+    let place =
+        run.bundle.as_ref().map(|path| ("bundle", path)).or(run.dir.as_ref().map(|path| ("folder", path)));
+    if let Some((key, path)) = place {
+        facts.push((key, path.display().to_string()));
     }
     html! {
         dl { @for (key, value) in facts { dt { (key) } dd { (printable(&value)) } } }

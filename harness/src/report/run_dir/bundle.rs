@@ -95,7 +95,12 @@ impl Bundle {
     pub fn altered(&self, dir: &RunDir) -> Result<Vec<String>, FileError> {
         let mut found = BTreeMap::new();
         hash_folder(dir.path(), "", &mut found)?;
-        Ok(self.files.iter().filter(|(name, sum)| found.get(*name) != Some(sum)).map(|(name, _)| name.clone()).collect())
+        Ok(self
+            .files
+            .iter()
+            .filter(|(name, sum)| found.get(*name) != Some(sum))
+            .map(|(name, _)| name.clone())
+            .collect())
     }
 }
 

@@ -275,7 +275,8 @@ mod tests {
     #[case("", "''")]
     fn a_shell_reads_the_word_back(#[case] word: &str, #[case] quoted: &str) {
         assert_eq!(shell_word(word), quoted);
-        let out = std::process::Command::new("sh").args(["-c", &format!("printf %s {quoted}")]).output().unwrap();
+        let out =
+            std::process::Command::new("sh").args(["-c", &format!("printf %s {quoted}")]).output().unwrap();
         assert_eq!(String::from_utf8(out.stdout).unwrap(), word);
     }
 }

@@ -91,9 +91,8 @@ mod tests {
 
     fn any_id() -> impl Strategy<Value = RunId> {
         let part = "[a-c./+=_~-]{0,6}";
-        (part, proptest::collection::btree_map(part, part, 0..3), part, 1_u32..4).prop_map(
-            |(scenario, parameters, kernel, repeat)| RunId { scenario, parameters, kernel, repeat },
-        )
+        (part, proptest::collection::btree_map(part, part, 0..3), part, 1_u32..4)
+            .prop_map(|(scenario, parameters, kernel, repeat)| RunId { scenario, parameters, kernel, repeat })
     }
 
     proptest! {

@@ -2,8 +2,8 @@
 
 use std::fmt::Write as _;
 
-use super::look::{Look, word};
 use super::Context;
+use super::look::{Look, word};
 use crate::outcome::{CheckResult, Outcome, RunResult, SuiteResult, Verdict};
 use crate::report::printable::{printable, printable_lines};
 use crate::report::run_id::RunId;
@@ -59,10 +59,11 @@ pub(super) fn failure(run: &RunResult, look: Look) -> String {
             push_line(&mut text, &format!("    | {}", printable(line)));
         }
     }
-    for (key, path) in [("folder", &run.dir), ("bundle", &run.bundle)] {
-        if let Some(path) = path {
-            push_line(&mut text, &format!("  {key}: {}", printable(&path.display().to_string())));
-        }
+    // A bundle is the run's folder with a `bundle.json`: naming both would name one path twice.
+    let place =
+        run.bundle.as_ref().map(|path| ("bundle", path)).or(run.dir.as_ref().map(|path| ("folder", path)));
+    if let Some((key, path)) = place {
+        push_line(&mut text, &format!("  {key}: {}", printable(&path.display().to_string())));
     }
     if let Some(repro) = &run.repro {
         push_line(&mut text, &format!("  again:  {}", printable(repro)));
@@ -121,7 +122,10 @@ pub(super) fn footer(suite: &SuiteResult, planned: usize, look: Look) -> String 
     push_line(&mut text, &format!("{} in {}", plural(tally.total(), "run", "runs"), seconds(suite.wall_ms)));
     if suite.interrupted {
         let missing = planned.saturating_sub(tally.total());
-        push_line(&mut text, &format!("interrupted: {} of {planned} did not run", plural(missing, "run", "runs")));
+        push_line(
+            &mut text,
+            &format!("interrupted: {} of {planned} did not run", plural(missing, "run", "runs")),
+        );
     }
     if let Some(detail) = tally.detail() {
         push_line(&mut text, &detail);

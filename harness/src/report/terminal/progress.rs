@@ -80,7 +80,10 @@ impl Progress {
     }
 }
 
-#[expect(clippy::expect_used, reason = "the templates are constants of this file, and its test draws each of them")]
+#[expect(
+    clippy::expect_used,
+    reason = "the templates are constants of this file, and its test draws each of them"
+)]
 fn style(template: &str) -> ProgressStyle {
     ProgressStyle::with_template(template).expect("a template that parses")
 }

@@ -1,6 +1,6 @@
 //! QEMU's side of the tap: its control channel, and the channel of the guest's commands.
 
-use std::io::{self, Write};
+use std::io::{self, ErrorKind, Write};
 use std::net::Shutdown;
 use std::os::fd::OwnedFd;
 use std::os::unix::net::UnixStream;
@@ -21,9 +21,7 @@ use crate::tpm::frame::{self, REST, Received};
 #[derive(Debug)]
 pub(super) struct Guest {
     control: UnixStream,
-    /// The guest's commands, for waking whoever reads them; none before QEMU has sent its socket.
-    data: Mutex<Option<UnixStream>>,
-    closed: AtomicBool,
+    data: Mutex<Data>,
     /// What the guest's SET_LOCALITY last said.
     locality: AtomicU8,
     /// Whether QEMU has started the TPM. Its own probing comes before (`tpm_util_test_tpmdev`), and is no
@@ -32,12 +30,19 @@ pub(super) struct Guest {
     recorder: Arc<Recorder>,
 }
 
+/// The socket of the guest's commands, for waking whoever reads it.
+#[derive(Debug, Default)]
+struct Data {
+    /// None before QEMU has sent it.
+    stream: Option<UnixStream>,
+    closed: bool,
+}
+
 impl Guest {
     pub(super) fn new(control: UnixStream, recorder: Arc<Recorder>) -> Self {
         Guest {
             control,
-            data: Mutex::new(None),
-            closed: AtomicBool::new(false),
+            data: Mutex::default(),
             locality: AtomicU8::new(0),
             started: AtomicBool::new(false),
             recorder,
@@ -46,9 +51,9 @@ impl Guest {
 
     /// Closes both sockets towards QEMU and keeps them closed.
     pub(super) fn close(&self) {
-        let data = self.data.lock().unwrap_or_else(PoisonError::into_inner);
-        self.closed.store(true, Ordering::SeqCst);
-        for socket in data.iter().chain([&self.control]) {
+        let mut data = self.data.lock().unwrap_or_else(PoisonError::into_inner);
+        data.closed = true;
+        for socket in data.stream.iter().chain([&self.control]) {
             // Fails only when the peer is gone already.
             let _ = socket.shutdown(Shutdown::Both);
         }
@@ -60,28 +65,31 @@ impl Guest {
         std::thread::scope(|scope| {
             let result = self.control_loop(|stream| {
                 // The handler is there as long as no socket was taken.
-                if let Some(on_mark) = on_mark.take() {
-                    scope.spawn(move || self.serve_data(stream, on_mark));
-                }
+                let Some(on_mark) = on_mark.take() else { return Ok(()) };
+                let thread = std::thread::Builder::new().name("tpm-guest".to_owned());
+                thread.spawn_scoped(scope, move || self.serve_data(stream, on_mark)).map(drop)
             });
-            if let Err(error) = result
-                && !self.closed.load(Ordering::SeqCst)
-            {
-                self.recorder.trouble(&Trouble::Control(error));
+            match result {
+                Err(ControlError::Io(error)) if is_gone(&error) => {}
+                Err(error) => self.recorder.trouble(&Trouble::Control(error)),
+                Ok(()) => {}
             }
             // QEMU must not wait for an answer that will not come.
             let _ = self.control.shutdown(Shutdown::Both);
         });
     }
 
-    fn control_loop(&self, mut on_data: impl FnMut(UnixStream)) -> Result<(), ControlError> {
+    fn control_loop(
+        &self,
+        mut on_data: impl FnMut(UnixStream) -> io::Result<()>,
+    ) -> Result<(), ControlError> {
         let mut has_data = false;
         while let Some(request) = control::receive_request(&self.control)? {
             let answer = if request.code() == control::SET_DATAFD {
                 let result = match request.fd {
                     Some(fd) if !has_data => {
                         has_data = true;
-                        on_data(self.take_data(fd)?);
+                        on_data(self.take_data(fd)?)?;
                         control::SUCCESS
                     }
                     // As swtpm: one data channel for a lifetime.
@@ -101,10 +109,10 @@ impl Guest {
     fn take_data(&self, fd: OwnedFd) -> io::Result<UnixStream> {
         let stream = UnixStream::from(fd);
         let mut data = self.data.lock().unwrap_or_else(PoisonError::into_inner);
-        if self.closed.load(Ordering::SeqCst) {
+        if data.closed {
             stream.shutdown(Shutdown::Both)?;
         }
-        *data = Some(stream.try_clone()?);
+        data.stream = Some(stream.try_clone()?);
         Ok(stream)
     }
 
@@ -205,15 +213,17 @@ impl Guest {
     }
 
     fn data_trouble(&self, error: io::Error) {
-        if !self.closed.load(Ordering::SeqCst) {
+        if !is_gone(&error) {
             self.recorder.trouble(&Trouble::GuestData(error));
         }
         // QEMU must not wait for an answer that will not come.
-        let _ = self
-            .data
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .take()
-            .map(|data| data.shutdown(Shutdown::Both));
+        if let Some(stream) = &self.data.lock().unwrap_or_else(PoisonError::into_inner).stream {
+            let _ = stream.shutdown(Shutdown::Both);
+        }
     }
+}
+
+/// Whether QEMU has ended with something of ours unread, which is for whoever watches QEMU to tell.
+fn is_gone(error: &io::Error) -> bool {
+    matches!(error.kind(), ErrorKind::ConnectionReset | ErrorKind::BrokenPipe)
 }

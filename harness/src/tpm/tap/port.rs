@@ -89,12 +89,8 @@ impl Port {
                 let stream = match listener.accept() {
                     Ok((stream, _)) => stream,
                     Err(error) if is_passing(&error) => continue,
-                    Err(error) => {
-                        if !self.open.lock().unwrap_or_else(PoisonError::into_inner).closed {
-                            self.recorder.trouble(&Trouble::Port(error));
-                        }
-                        return;
-                    }
+                    // The port was closed, or is of no use any more.
+                    Err(error) => return self.recorder.trouble(&Trouble::Port(error)),
                 };
                 let Ok(Some(id)) = self.enter(&stream) else { continue };
                 let thread = std::thread::Builder::new().name("tpm-port-peer".to_owned());

@@ -1,6 +1,6 @@
 //! Forwards commands to the TPM and puts what happened into the stream.
 
-use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
 
 use super::{Sink, Trouble};
@@ -10,9 +10,10 @@ use crate::tpm::frame;
 use crate::tpm::link::Link;
 
 pub(super) struct Recorder {
-    link: Arc<Link>,
+    link: Link,
     epoch: Instant,
     sink: Sink,
+    closing: AtomicBool,
 }
 
 impl std::fmt::Debug for Recorder {
@@ -22,12 +23,18 @@ impl std::fmt::Debug for Recorder {
 }
 
 impl Recorder {
-    pub(super) fn new(link: Arc<Link>, epoch: Instant, sink: Sink) -> Self {
-        Recorder { link, epoch, sink }
+    pub(super) fn new(link: Link, epoch: Instant, sink: Sink) -> Self {
+        Recorder { link, epoch, sink, closing: AtomicBool::new(false) }
     }
 
     pub(super) fn link(&self) -> &Link {
         &self.link
+    }
+
+    /// Cuts the link because the machine is over. What fails from now on fails for that reason and is no event.
+    pub(super) fn close(&self) {
+        self.closing.store(true, Ordering::SeqCst);
+        self.link.cut();
     }
 
     /// Host nanoseconds since the machine was started; 584 years fit.
@@ -42,6 +49,7 @@ impl Recorder {
         let mut tpm = self.link.lock();
         let answer = match tpm.exchange(locality, &command) {
             Ok(answer) => answer,
+            Err(_) if self.closing.load(Ordering::SeqCst) => return frame::bare_answer(frame::RC_FAILURE),
             Err(source) => {
                 if !source.is_repeat() {
                     let code = command_code(&command).unwrap_or_default();
@@ -70,6 +78,8 @@ impl Recorder {
     }
 
     pub(super) fn trouble(&self, trouble: &Trouble) {
-        (self.sink)(What::Host(Host::TpmTrouble { text: trouble.to_string() }));
+        if !self.closing.load(Ordering::SeqCst) {
+            (self.sink)(What::Host(Host::TpmTrouble { text: trouble.to_string() }));
+        }
     }
 }

@@ -35,12 +35,17 @@ pub struct Decoder {
     state: State,
 }
 
-#[derive(Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 enum State {
+    /// Frames follow. After a fault, an agent that gives up sends padding instead.
     #[default]
     Frames,
-    /// The last message has been given; so many bytes of padding came after it.
-    Padding(usize),
+    AfterFault,
+    /// So many bytes of padding came after the last frame, which was the last message or a fault.
+    Padding {
+        bytes: usize,
+        done: bool,
+    },
     Failed,
 }
 
@@ -70,20 +75,22 @@ impl Decoder {
     /// The next message and its sequence number, `None` when more bytes are needed.
     #[expect(clippy::should_implement_trait, reason = "None is not the end: more bytes may come")]
     pub fn next(&mut self) -> Option<Result<(u64, Message), FrameError>> {
-        match &self.state {
+        if self.state == State::AfterFault && self.pending.first() == Some(&0) {
+            self.state = State::Padding { bytes: 0, done: false };
+        }
+        match self.state {
             State::Failed => None,
-            State::Padding(before) => {
-                let before = *before;
-                self.padding(before).err().map(|reason| Err(self.fail(reason)))
+            State::Padding { bytes, done } => {
+                self.padding(bytes, done).err().map(|reason| Err(self.fail(reason)))
             }
-            State::Frames => self.frame().map_err(|reason| self.fail(reason)).transpose(),
+            State::Frames | State::AfterFault => self.frame().map_err(|reason| self.fail(reason)).transpose(),
         }
     }
 
     /// Whether [`Message::Done`] has been given and nothing was wrong.
     #[must_use]
     pub fn is_done(&self) -> bool {
-        matches!(self.state, State::Padding(_))
+        matches!(self.state, State::Padding { done: true, .. })
     }
 
     /// Says that the stream has ended.
@@ -92,7 +99,7 @@ impl Decoder {
     /// [`Reason::Truncated`] when it ended within a frame. A stream that ended between two frames without a
     /// [`Message::Done`] is for the caller to judge: see [`is_done`](Self::is_done).
     pub fn finish(&mut self) -> Result<(), FrameError> {
-        if self.state == State::Frames && !self.pending.is_empty() {
+        if self.state != State::Failed && !self.pending.is_empty() {
             return Err(self.fail(Reason::Truncated { have: self.pending.len() }));
         }
         Ok(())
@@ -104,14 +111,14 @@ impl Decoder {
         FrameError { offset: self.offset, reason }
     }
 
-    fn padding(&mut self, before: usize) -> Result<(), Reason> {
-        let after = before + self.pending.len();
-        if after > MAX_PADDING || self.pending.iter().any(|byte| *byte != 0) {
-            return Err(Reason::AfterEnd { len: self.pending.len() });
+    fn padding(&mut self, before: usize, done: bool) -> Result<(), Reason> {
+        let zeros = self.pending.iter().take(MAX_PADDING - before).take_while(|byte| **byte == 0).count();
+        self.offset += zeros as u64;
+        if zeros < self.pending.len() {
+            return Err(Reason::AfterEnd);
         }
-        self.offset += self.pending.len() as u64;
         self.pending.clear();
-        self.state = State::Padding(after);
+        self.state = State::Padding { bytes: before + zeros, done };
         Ok(())
     }
 
@@ -128,12 +135,14 @@ impl Decoder {
             return Err(Reason::Gap { found: header.seq, expected: self.expected });
         }
         let message = from_postcard(payload)?;
-        if let Message::Done { frames, .. } = message {
-            if frames != header.seq {
+        self.state = match message {
+            Message::Done { frames, .. } if frames != header.seq => {
                 return Err(Reason::Count { stated: frames, found: header.seq });
             }
-            self.state = State::Padding(0);
-        }
+            Message::Done { .. } => State::Padding { bytes: 0, done: true },
+            Message::Fault { .. } => State::AfterFault,
+            _ => State::Frames,
+        };
         self.expected += 1;
         let used = HEADER + header.len;
         self.pending.drain(..used);

@@ -7,8 +7,8 @@ use crate::VERSION;
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("at byte {offset}: {reason}")]
 pub struct FrameError {
-    /// Where the frame at fault begins, in bytes from the stream's first; for [`Reason::AfterEnd`], where the
-    /// bytes begin that should not be there.
+    /// Where the frame at fault begins, in bytes from the stream's first; for [`Reason::AfterEnd`], the first byte
+    /// that should not be there.
     pub offset: u64,
     /// What is wrong with it.
     pub reason: Reason,
@@ -51,6 +51,6 @@ pub enum Reason {
     #[error("ended within a frame, {have} bytes into it")]
     Truncated { have: usize },
     /// Something follows what was said to be the last.
-    #[error("{len} bytes after the end that are no padding (at most {MAX_PADDING} zero bytes)")]
-    AfterEnd { len: usize },
+    #[error("something that is no padding follows the end (at most {MAX_PADDING} zero bytes may)")]
+    AfterEnd,
 }

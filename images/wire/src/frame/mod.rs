@@ -10,7 +10,7 @@
 //! | 20..24 | checksum | CRC-32 (ISO-HDLC) of bytes 0..20 and the payload |
 //!
 //! All numbers are little-endian. The payload is one postcard value and nothing else. After the frame of
-//! [`Message::Done`] only [padding](MAX_PADDING) may follow.
+//! [`Message::Done`], or of a [`Message::Fault`] that made the agent give up, only [padding](MAX_PADDING) may follow.
 
 mod decoder;
 mod error;
@@ -180,11 +180,7 @@ pub fn decode_program(bytes: &[u8]) -> Result<Program, FrameError> {
         return Err(fail(0, Reason::Gap { found: header.seq, expected: 0 }));
     }
     let program = from_postcard(payload).map_err(|reason| fail(0, reason))?;
-    if rest.is_empty() {
-        Ok(program)
-    } else {
-        Err(fail((HEADER + header.len) as u64, Reason::AfterEnd { len: rest.len() }))
-    }
+    if rest.is_empty() { Ok(program) } else { Err(fail((HEADER + header.len) as u64, Reason::AfterEnd)) }
 }
 
 fn verify(header: &Header, head: &[u8; HEADER], payload: &[u8]) -> Result<(), Reason> {

@@ -1,0 +1,37 @@
+//! What tests say of a check's result.
+
+use crate::check::all;
+use crate::event::Trace;
+use crate::outcome::{CheckResult, Verdict};
+use crate::plan::Plan;
+
+/// The result of one check.
+pub(in crate::check) fn result(plan: &Plan, trace: &Trace, check: &str) -> CheckResult {
+    all(plan, trace).into_iter().find(|result| result.check == check).expect("a check of that name")
+}
+
+/// Fails unless the check passed.
+#[track_caller]
+pub(in crate::check) fn passed(result: &CheckResult) {
+    assert_eq!(result.verdict, Verdict::Passed, "{result:#?}");
+}
+
+/// Fails unless the check failed with a finding that has all of these words.
+#[track_caller]
+pub(in crate::check) fn failed(result: &CheckResult, words: &[&str]) {
+    assert_eq!(result.verdict, Verdict::Failed, "{result:#?}");
+    says(result, words);
+}
+
+/// Fails unless the check could not run, for a reason that has all of these words.
+#[track_caller]
+pub(in crate::check) fn could_not_run(result: &CheckResult, words: &[&str]) {
+    assert_eq!(result.verdict, Verdict::CouldNotRun, "{result:#?}");
+    says(result, words);
+}
+
+#[track_caller]
+fn says(result: &CheckResult, words: &[&str]) {
+    let told = |finding: &String| words.iter().all(|word| finding.contains(word));
+    assert!(result.findings.iter().any(told), "no finding with {words:?}: {result:#?}");
+}

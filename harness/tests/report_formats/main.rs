@@ -1,0 +1,100 @@
+//! One suite with every outcome, in every form that it is reported in.
+
+#![expect(clippy::unwrap_used, reason = "a test's panic is its failure")]
+
+mod exit;
+mod suite;
+mod terminal;
+
+use std::process::Command;
+
+use imalab::outcome::SuiteResult;
+use imalab::report::{html, json, junit, ktap};
+use rstest::rstest;
+
+use crate::suite::suite;
+
+#[test]
+fn json_round_trips() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("results.json");
+    json::write(&path, &suite()).unwrap();
+    assert_eq!(json::read(&path).unwrap(), suite());
+    insta::assert_snapshot!("json_of_one_run", serde_json::to_string_pretty(&suite().runs[2]).unwrap());
+}
+
+#[rstest]
+#[case::other_schema(r#"{"schema": 2, "anything": true}"#, "is of schema 2, and this imalab reads schema 1")]
+#[case::no_schema(r#"{"runs": []}"#, "is not a result of imalab")]
+#[case::cut_off(r#"{"schema": 1, "runs": [{"#, "is not a result of imalab")]
+#[case::no_json("hello", "is not a result of imalab")]
+#[case::empty("", "is not a result of imalab")]
+fn json_that_is_not_ours_is_refused(#[case] text: &str, #[case] expected: &str) {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("results.json");
+    std::fs::write(&path, text).unwrap();
+    let error = json::read(&path).unwrap_err().to_string();
+    assert!(error.contains(expected) && error.contains("results.json"), "{error}");
+}
+
+#[test]
+fn junit_reads_back_with_what_went_wrong() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("junit.xml");
+    junit::write(&path, &suite()).unwrap();
+    let xml = std::fs::read_to_string(&path).unwrap();
+    let report = quick_junit::Report::deserialize_from_str(&xml).unwrap();
+    assert_eq!((report.tests, report.failures, report.errors, report.skipped), (9, 2, 2, 2));
+    insta::assert_snapshot!("junit", xml);
+}
+
+#[test]
+fn ktap_golden() {
+    insta::assert_snapshot!("ktap", ktap::document(&suite()));
+}
+
+#[test]
+fn ktap_of_nothing_is_an_empty_plan() {
+    assert_eq!(ktap::document(&SuiteResult { runs: vec![], ..suite() }), "KTAP version 1\n1..0\n");
+}
+
+/// The kernel's own parser; it insists on lying in a tree, as `tools/testing/kunit/kunit.py`.
+#[test]
+#[ignore = "needs IMALAB_KUNIT, the path of a kernel's tools/testing/kunit/kunit.py"]
+fn kunit_reads_the_ktap() {
+    let kunit = std::env::var_os("IMALAB_KUNIT").unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("results.ktap");
+    ktap::write(&path, &suite()).unwrap();
+    let output = Command::new("python3").arg(kunit).arg("parse").arg(&path).output().unwrap();
+    let text = String::from_utf8_lossy(&output.stdout);
+    assert!(text.contains("Ran 9 tests: passed: 3, failed: 4, skipped: 2\n"), "{text}{output:?}");
+    assert!(!text.contains("[ERROR]") && !text.contains("[CRASHED]"), "{text}");
+    assert!(
+        text.contains("(needs staging; CONFIG_IMA_STAGING=y on Linux 7.2 or newer would meet it)"),
+        "{text}"
+    );
+    assert!(text.contains("first difference at record 18"), "{text}");
+}
+
+#[test]
+fn html_shows_every_run_and_trusts_no_guest() {
+    let page = html::page(&suite()).into_string();
+    assert!(
+        !page.contains("<b>") && !page.contains('\u{1b}') && !page.contains("<script"),
+        "guest text is text"
+    );
+    assert_eq!(page.matches("<details class=\"run ").count(), suite().runs.len());
+    assert_eq!(page.matches(" open>").count(), 4, "failures, and they alone, are unfolded");
+    for number in 1..=suite().runs.len() {
+        assert!(page.contains(&format!("id=\"run-{number}\"")), "run {number}");
+    }
+    let body = &page[page.find("<body>").unwrap()..];
+    insta::assert_snapshot!("html_body", body.replace("><", ">\n<"));
+}
+
+#[test]
+fn html_of_nothing_is_a_page() {
+    let page = html::page(&SuiteResult { runs: vec![], ..suite() }).into_string();
+    assert!(page.contains("0 passed") && page.ends_with("</html>"), "{page}");
+}

@@ -1,0 +1,190 @@
+//! What a person or a CI log sees.
+
+use std::io::{self, Write};
+use std::sync::{Arc, Mutex};
+
+use imalab::outcome::{Outcome, RunResult, SuiteResult};
+use imalab::report::terminal::Look;
+use imalab::report::{Reporter, RunId};
+use indicatif::{InMemoryTerm, ProgressDrawTarget, TermLike};
+use rstest::rstest;
+
+use crate::suite::{context, parameters, run, suite};
+
+/// A writer that a test can read.
+#[derive(Clone, Default)]
+struct Captured(Arc<Mutex<Vec<u8>>>);
+
+impl Write for Captured {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.0.lock().unwrap().write(bytes)
+    }
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+impl Captured {
+    fn text(&self) -> String {
+        String::from_utf8(self.0.lock().unwrap().clone()).unwrap()
+    }
+}
+
+fn told(reporter: &Reporter, suite: &SuiteResult) -> io::Result<()> {
+    reporter.suite_started(suite.runs.len(), &context());
+    for run in &suite.runs {
+        reporter.run_started(&RunId::of(run));
+        reporter.run_finished(run);
+    }
+    reporter.suite_finished(suite)
+}
+
+#[test]
+fn without_a_terminal_a_run_is_a_line_and_the_summary_is_the_last() {
+    let out = Captured::default();
+    told(&Reporter::plain(Box::new(out.clone())), &suite()).unwrap();
+    let text = out.text();
+    assert!(!text.contains('\u{1b}'), "no colour, and no escape of the guest's either");
+    assert_eq!(text.lines().last(), Some("3 passed, 4 failed, 2 skipped"));
+    insta::assert_snapshot!("plain", text);
+}
+
+#[test]
+fn an_interrupted_suite_says_what_did_not_run() {
+    let out = Captured::default();
+    let reporter = Reporter::plain(Box::new(out.clone()));
+    reporter.suite_started(20, &context());
+    let suite =
+        SuiteResult { runs: vec![run("stage/once", "7.3", Outcome::Passed)], interrupted: true, ..suite() };
+    reporter.suite_finished(&suite).unwrap();
+    assert!(
+        out.text().ends_with("interrupted: 19 runs of 20 did not run\n1 passed, 0 failed\n"),
+        "{}",
+        out.text()
+    );
+}
+
+#[test]
+fn nothing_ran_is_said() {
+    let out = Captured::default();
+    let reporter = Reporter::plain(Box::new(out.clone()));
+    reporter.suite_started(0, &context());
+    reporter.suite_finished(&SuiteResult { runs: vec![], ..suite() }).unwrap();
+    assert!(out.text().ends_with("nothing ran\n0 passed, 0 failed\n"), "{}", out.text());
+}
+
+#[test]
+fn a_closed_stdout_is_an_error_at_the_end_and_no_panic() {
+    struct Closed;
+    impl Write for Closed {
+        fn write(&mut self, _: &[u8]) -> io::Result<usize> {
+            Err(io::ErrorKind::BrokenPipe.into())
+        }
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+    let error = told(&Reporter::plain(Box::new(Closed)), &suite()).unwrap_err();
+    assert_eq!(error.kind(), io::ErrorKind::BrokenPipe);
+}
+
+/// Writes to the same screen that the progress is drawn on, as a real terminal does.
+struct Screen(InMemoryTerm);
+
+impl Write for Screen {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.0.write_str(&String::from_utf8_lossy(bytes).replace('\n', "\r\n"))?;
+        Ok(bytes.len())
+    }
+    fn flush(&mut self) -> io::Result<()> {
+        self.0.flush()
+    }
+}
+
+fn on_screen(width: u16) -> (InMemoryTerm, Reporter) {
+    let screen = InMemoryTerm::new(60, width);
+    let look = Look { colour: true, progress: true, ..Look::PLAIN };
+    let target = ProgressDrawTarget::term_like(Box::new(screen.clone()));
+    (screen.clone(), Reporter::on(Box::new(Screen(screen)), look, target))
+}
+
+fn long_name() -> RunResult {
+    let mut run = run(&format!("race/{}", "a-very-long-name-".repeat(8)), "7.3", Outcome::Passed);
+    run.parameters = parameters(&[("banks", "sha1+sha256+sha384+sha512"), ("list", "10000")]);
+    run
+}
+
+#[rstest]
+#[case::wide(100)]
+#[case::narrow(30)]
+fn progress_stays_below_the_lines_and_leaves_nothing_behind(#[case] width: u16) {
+    let (screen, reporter) = on_screen(width);
+    let (first, second) = (long_name(), run("stage/once", "7.3", Outcome::Passed));
+    reporter.suite_started(2, &context());
+    reporter.run_started(&RunId::of(&first));
+    reporter.run_started(&RunId::of(&second));
+    let both = screen.contents();
+    let live: Vec<&str> = both.lines().rev().take(3).collect();
+    assert!(live[0].contains("0/2"), "the suite's bar is the lowest line:\n{both}");
+    assert!(live[1].contains("stage/once") && live[2].contains("race/a-very"), "one line each:\n{both}");
+
+    reporter.run_finished(&first);
+    let one = screen.contents();
+    let live: Vec<&str> = one.lines().rev().take(2).collect();
+    assert!(live[0].contains("1/2") && live[1].contains("stage/once"), "{one}");
+    let whole: String = one.lines().collect();
+    assert!(whole.contains(&first.scenario), "the finished run's line is whole:\n{one}");
+
+    reporter.run_finished(&second);
+    let suite = SuiteResult { runs: vec![first, second], ..suite() };
+    reporter.suite_finished(&suite).unwrap();
+    let end = screen.contents();
+    assert_eq!(end.lines().last(), Some("2 passed, 0 failed"), "{end}");
+    assert!(!end.contains("/2"), "no bar is left:\n{end}");
+}
+
+#[test]
+fn many_machines_at_once_never_garble_a_line() {
+    let (screen, reporter) = on_screen(70);
+    reporter.suite_started(24, &context());
+    std::thread::scope(|scope| {
+        for machine in 0..4 {
+            let reporter = &reporter;
+            scope.spawn(move || {
+                for number in 0..6 {
+                    let run = run(&format!("m{machine}/s{number}"), "7.3", Outcome::Passed);
+                    reporter.run_started(&RunId::of(&run));
+                    reporter.run_finished(&run);
+                }
+            });
+        }
+    });
+    let text = screen.contents();
+    for machine in 0..4 {
+        for number in 0..6 {
+            let line = format!("      passed [ 3.204 s] m{machine}/s{number} on 7.3");
+            assert_eq!(text.lines().filter(|shown| *shown == line).count(), 1, "{line} in\n{text}");
+        }
+    }
+}
+
+#[rstest]
+#[case::terminal(true, true, &[("TERM", "xterm")], true, true)]
+#[case::no_color(true, true, &[("TERM", "xterm"), ("NO_COLOR", "1")], false, true)]
+#[case::empty_no_color_means_nothing(true, true, &[("TERM", "xterm"), ("NO_COLOR", "")], true, true)]
+#[case::dumb(true, true, &[("TERM", "dumb")], false, false)]
+#[case::no_term(true, true, &[], false, false)]
+#[case::redirected_stdout(false, true, &[("TERM", "xterm")], false, true)]
+#[case::ci(false, false, &[("TERM", "xterm")], false, false)]
+fn colour_and_progress_need_a_terminal(
+    #[case] stdout: bool,
+    #[case] stderr: bool,
+    #[case] environment: &[(&str, &str)],
+    #[case] colour: bool,
+    #[case] progress: bool,
+) {
+    let variable =
+        |name: &str| environment.iter().find(|(key, _)| *key == name).map(|(_, value)| (*value).to_owned());
+    let look = Look::choose(stdout, stderr, Some(80), variable);
+    assert_eq!((look.colour, look.progress), (colour, progress));
+}

@@ -1,0 +1,336 @@
+//! `imalab verify` on files: verdicts, their text and JSON, and what it says of bad input.
+
+#![expect(clippy::unwrap_used, reason = "a test that cannot be set up has failed")]
+
+use std::error::Error;
+use std::fs;
+use std::path::PathBuf;
+
+use clap::Parser;
+use imalab::ima::{Bank, ByteOrder, Digest, Generator, Mix, PcrValues, Record, Replay, replay, write_record};
+use imalab::verify::{Explanation, Outcome, QuoteFiles, Quoted, Verdict, VerifyArgs, VerifyError, run};
+use rstest::rstest;
+use tempfile::TempDir;
+
+/// A folder with files to verify.
+struct Bench {
+    dir: TempDir,
+}
+
+#[derive(Debug, clap::Parser)]
+struct CommandLine {
+    #[command(flatten)]
+    verify: VerifyArgs,
+}
+
+impl Bench {
+    fn new() -> Bench {
+        Bench { dir: tempfile::tempdir().unwrap() }
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        self.dir.path().join(name)
+    }
+
+    fn log(&self, name: &str, records: &[Record]) {
+        let mut list = Vec::new();
+        for record in records {
+            write_record(&mut list, record, ByteOrder::Little).unwrap();
+        }
+        fs::write(self.path(name), list).unwrap();
+    }
+
+    fn pcrs(&self, records: &[Record], bank: Bank) {
+        let mut replay = Replay::new(bank);
+        records.iter().for_each(|record| replay.record(record));
+        let mut values = PcrValues::new(bank);
+        for (index, value) in replay.extended() {
+            values.set(index, value);
+        }
+        let mut text = Vec::new();
+        values.write(&mut text).unwrap();
+        fs::write(self.path(bank.name()), text).unwrap();
+    }
+
+    /// Runs with a command line in which `@name` is a file of the folder.
+    fn run(&self, line: &str, quoted: Option<Quoted>) -> (Result<Verdict, VerifyError>, String) {
+        let folder = format!("{}/", self.dir.path().display());
+        let line = line.replace('@', &folder);
+        let args = CommandLine::try_parse_from(line.split(' ')).unwrap().verify;
+        let mut out = Vec::new();
+        let check = |files: &QuoteFiles| {
+            assert_eq!((&*files.message, &*files.nonce), (b"message".as_slice(), [0xca, 0xfe].as_slice()));
+            quoted.ok_or_else(|| "signature does not verify".into())
+        };
+        let verdict = run(&args, check, &mut out);
+        (verdict, String::from_utf8(out).unwrap().replace(&folder, "@"))
+    }
+
+    fn verdict(&self, line: &str) -> Verdict {
+        self.run(line, None).0.unwrap()
+    }
+
+    fn error(&self, line: &str) -> String {
+        let error = self.run(line, None).0.unwrap_err();
+        let mut text = error.to_string();
+        let mut source = error.source();
+        while let Some(cause) = source {
+            text = format!("{text}: {cause}");
+            source = cause.source();
+        }
+        text.replace(&format!("{}/", self.dir.path().display()), "@")
+    }
+}
+
+fn records(count: usize) -> Vec<Record> {
+    Generator::new(9, Mix::Templates).take(count).collect()
+}
+
+#[test]
+fn chunks_are_one_list() {
+    let bench = Bench::new();
+    let records = records(30);
+    bench.log("1", &records[..10]);
+    bench.log("2", &[]);
+    bench.log("3", &records[10..]);
+    bench.pcrs(&records, Bank::Sha384);
+    let verdict = bench.verdict("verify --log @1 @2 --log @3 --pcrs sha384,@sha384");
+    assert!(verdict.holds);
+    assert_eq!((verdict.records, verdict.banks[0].outcome), (30, Outcome::Matches));
+    let swapped = bench.verdict("verify --log @3 @1 --pcrs sha384,@sha384");
+    assert!(!swapped.holds);
+}
+
+#[rstest]
+#[case(Bank::Sha1)]
+#[case(Bank::Sha256)]
+#[case(Bank::Sha384)]
+#[case(Bank::Sha512)]
+fn the_view_is_told_from_the_first_record(#[case] view: Bank) {
+    let bench = Bench::new();
+    let records: Vec<Record> = records(20).iter().map(|record| record.in_view(view)).collect();
+    bench.log("log", &records);
+    bench.pcrs(&records, Bank::Sha1);
+    bench.pcrs(&records, Bank::Sha512);
+    let verdict = bench.verdict("verify --log @log --pcrs @sha1 --pcrs sha512,@sha512");
+    assert_eq!(verdict.view, view);
+    assert!(verdict.holds, "{verdict:#?}");
+}
+
+#[test]
+fn one_bank_that_does_not_match_is_enough() {
+    let bench = Bench::new();
+    bench.log("log", &records(20));
+    bench.pcrs(&records(20), Bank::Sha1);
+    bench.pcrs(&records(20)[1..], Bank::Sha256);
+    let (verdict, text) = bench.run("verify --log @log --pcrs @sha1 --pcrs sha256,@sha256", None);
+    assert!(!verdict.unwrap().holds);
+    insta::assert_snapshot!(text);
+}
+
+#[test]
+fn a_changed_record_is_named() {
+    let bench = Bench::new();
+    let mut records = records(20);
+    bench.pcrs(&records, Bank::Sha256);
+    *records[16].data.last_mut().unwrap() ^= 1;
+    records[18].digest[3] ^= 1;
+    bench.log("log", &records);
+    let (verdict, text) = bench.run("verify --log @log --pcrs sha256,@sha256", None);
+    assert!(!verdict.unwrap().holds);
+    insta::assert_snapshot!(text);
+    let (_, json) = bench.run("verify --json --log @log --pcrs sha256,@sha256", None);
+    insta::assert_snapshot!(json);
+}
+
+#[test]
+fn a_prefix_says_how_far_it_goes() {
+    let bench = Bench::new();
+    bench.log("log", &records(20));
+    bench.pcrs(&records(15), Bank::Sha1);
+    let (verdict, text) = bench.run("verify --log @log --pcrs @sha1", None);
+    assert!(verdict.unwrap().holds);
+    insta::assert_snapshot!(text, @r"
+    20 records of the sha1 view, violations: 1
+    sha1    matches after 15 of 20 records, the last 5 are not in it
+    the list holds
+    ");
+    let whole = bench.verdict("verify --whole --log @log --pcrs @sha1");
+    assert!(!whole.holds, "the whole list was asked for");
+}
+
+#[test]
+fn without_anything_to_compare_the_values_are_shown() {
+    let bench = Bench::new();
+    bench.log("log", &records(3));
+    let (verdict, text) = bench.run("verify --log @log --view sha1", None);
+    assert!(verdict.unwrap().holds);
+    let value = replay(&records(3), Bank::Sha1, 10).unwrap();
+    assert_eq!(
+        text,
+        format!(
+            "3 records of the sha1 view, violations: 0\nsha1    not compared\n        PCR 10 replayed \
+             {value}\nthe list holds\n"
+        )
+    );
+}
+
+#[rstest]
+#[case::not_extended(&[4], Some(Explanation::NotExtended { record: 5 }))]
+#[case::last_not_extended(&[19], None)]
+#[case::two_not_extended(&[4, 9], None)]
+fn a_record_that_was_not_extended_is_named(#[case] left_out: &[usize], #[case] found: Option<Explanation>) {
+    let bench = Bench::new();
+    let records = records(20);
+    bench.log("log", &records);
+    let mut extended = records.clone();
+    left_out.iter().rev().for_each(|place| drop(extended.remove(*place)));
+    bench.pcrs(&extended, Bank::Sha256);
+    let verdict = bench.verdict("verify --log @log --pcrs sha256,@sha256");
+    assert_eq!(verdict.banks[0].explanation, found);
+}
+
+#[test]
+fn neighbours_in_the_other_order_are_named() {
+    let bench = Bench::new();
+    let mut records = two_pcrs();
+    bench.log("log", &records);
+    // The neighbour of record 10 in PCR 11 is record 6.
+    records.swap(5, 9);
+    bench.pcrs(&records, Bank::Sha1);
+    let (verdict, text) = bench.run("verify --log @log --pcrs @sha1", None);
+    let swapped = Explanation::Swapped { first: 6, second: 10 };
+    assert_eq!(verdict.unwrap().banks[0].explanation, Some(swapped));
+    assert!(text.contains("it would match if records 6 and 10 changed places"), "{text}");
+}
+
+/// Records of which some go to PCR 11, as a policy rule with `pcr=11` makes them.
+fn two_pcrs() -> Vec<Record> {
+    let mut records = records(12);
+    records[5].pcr = 11;
+    records[9].pcr = 11;
+    records
+}
+
+#[test]
+fn every_pcr_of_the_list_has_to_match() {
+    let bench = Bench::new();
+    let records = two_pcrs();
+    bench.log("log", &records);
+    for (taken, matched) in [(12, Some(12)), (5, Some(5)), (6, Some(6)), (11, Some(11))] {
+        bench.pcrs(&records[..taken], Bank::Sha1);
+        let verdict = bench.verdict("verify --log @log --pcrs @sha1");
+        let outcome = match matched {
+            Some(12) => Outcome::Matches,
+            Some(records) => Outcome::MatchesPrefix { records },
+            None => Outcome::Mismatch,
+        };
+        assert_eq!(verdict.banks[0].outcome, outcome, "values after {taken} records");
+    }
+    // PCR 10 as after five records, PCR 11 as after all: at no time were both so.
+    let value = |count: usize, pcr| replay(&records[..count], Bank::Sha1, pcr).unwrap();
+    fs::write(bench.path("sha1"), format!("PCR-10: {}\nPCR-11: {}\n", value(5, 10), value(12, 11))).unwrap();
+    let verdict = bench.verdict("verify --log @log --pcrs @sha1");
+    assert_eq!(verdict.banks[0].outcome, Outcome::Mismatch);
+    // A PCR that the list extends and the file does not have cannot be compared.
+    fs::write(bench.path("sha1"), format!("PCR-10: {}\n", value(12, 10))).unwrap();
+    let (verdict, text) = bench.run("verify --log @log --pcrs @sha1", None);
+    assert!(!verdict.unwrap().holds);
+    assert!(text.contains("PCR 11 has no value to compare with"), "{text}");
+}
+
+const QUOTE: &str = "--quote-message @message --quote-signature @message --quote-key @message --nonce cafe";
+
+fn quoted(records: &[Record], others: &[Digest]) -> Quoted {
+    let mut parts = others.to_vec();
+    parts.push(replay(records, Bank::Sha1, 10).unwrap());
+    parts.push(replay(records, Bank::Sha256, 10).unwrap());
+    let parts: Vec<&[u8]> = parts.iter().map(Digest::as_bytes).collect();
+    let mut first: Vec<u32> = (0..others.len() as u32).collect();
+    first.push(10);
+    Quoted {
+        selection: vec![(Bank::Sha1, first), (Bank::Sha256, vec![10])],
+        hash: Bank::Sha256,
+        digest: Digest::of(Bank::Sha256, &parts).as_bytes().to_vec(),
+    }
+}
+
+#[rstest]
+#[case::all(20, Outcome::Matches)]
+#[case::prefix(13, Outcome::MatchesPrefix { records: 13 })]
+fn a_quote_over_two_banks_is_found(#[case] count: usize, #[case] outcome: Outcome) {
+    let bench = Bench::new();
+    fs::write(bench.path("message"), "message").unwrap();
+    bench.log("log", &records(20));
+    let line = format!("verify --log @log {QUOTE}");
+    let (verdict, text) = bench.run(&line, Some(quoted(&records(count), &[])));
+    let verdict = verdict.unwrap();
+    assert_eq!(verdict.quote.as_ref().unwrap().outcome, outcome);
+    assert!(verdict.holds);
+    assert!(text.contains(" over sha1:10+sha256:10\n"), "{text}");
+}
+
+#[test]
+fn a_quote_over_more_pcrs_takes_them_from_the_values() {
+    let bench = Bench::new();
+    fs::write(bench.path("message"), "message").unwrap();
+    let records = records(20);
+    bench.log("log", &records);
+    let boot = Digest::ones(Bank::Sha1);
+    let quoted = quoted(&records, &[boot]);
+    let (verdict, _) = bench.run(&format!("verify --log @log {QUOTE}"), Some(quoted.clone()));
+    assert!(!verdict.unwrap().holds, "PCR 0 is not known");
+    let last = replay(&records, Bank::Sha1, 10).unwrap();
+    fs::write(bench.path("sha1"), format!("PCR-00: {boot}\nPCR-10: {last}\n")).unwrap();
+    let (verdict, _) = bench.run(&format!("verify --log @log --pcrs @sha1 {QUOTE}"), Some(quoted));
+    assert!(verdict.unwrap().holds);
+}
+
+#[test]
+fn a_quote_that_covers_no_pcr_of_the_list_proves_nothing() {
+    let bench = Bench::new();
+    fs::write(bench.path("message"), "message").unwrap();
+    bench.log("log", &records(20));
+    let digest = Digest::of(Bank::Sha256, &[Digest::zero(Bank::Sha256).as_bytes()]).as_bytes().to_vec();
+    let quoted = Quoted { selection: vec![(Bank::Sha256, vec![16])], hash: Bank::Sha256, digest };
+    let (verdict, _) = bench.run(&format!("verify --log @log {QUOTE}"), Some(quoted));
+    assert!(!verdict.unwrap().holds);
+}
+
+#[test]
+fn bad_input_is_an_error_that_says_where() {
+    let bench = Bench::new();
+    fs::write(bench.path("message"), "message").unwrap();
+    fs::write(bench.path("empty"), "").unwrap();
+    fs::write(bench.path("text"), "hello\n").unwrap();
+    bench.log("log", &records(20));
+    bench.pcrs(&records(20), Bank::Sha1);
+    let mut cut = fs::read(bench.path("log")).unwrap();
+    cut.truncate(cut.len() - 1);
+    fs::write(bench.path("cut"), cut).unwrap();
+    let lines = [
+        "verify --log @missing".to_owned(),
+        "verify --log @empty".to_owned(),
+        "verify --log @text".to_owned(),
+        "verify --log @log @cut".to_owned(),
+        "verify --log @log --view sha256".to_owned(),
+        "verify --log @log --big-endian --view sha1".to_owned(),
+        "verify --log @log --pcrs @text".to_owned(),
+        "verify --log @log --pcrs sha256,@sha1".to_owned(),
+        "verify --log @log --pcrs @sha1 --pcrs sha1,@sha1".to_owned(),
+        format!("verify --log @log {QUOTE}"),
+        format!("verify --log @log {QUOTE}").replace("cafe", "coffee"),
+    ];
+    let said: Vec<String> = lines.iter().map(|line| format!("{line}\n  {}\n", bench.error(line))).collect();
+    insta::assert_snapshot!(said.concat());
+}
+
+#[rstest]
+#[case("verify")]
+#[case("verify --log a --pcrs md5,b")]
+#[case("verify --log a --view sha3")]
+#[case("verify --log a --quote-message b")]
+#[case("verify --log a --nonce 00")]
+fn command_lines_that_are_refused(#[case] line: &str) {
+    CommandLine::try_parse_from(line.split(' ')).unwrap_err();
+}
