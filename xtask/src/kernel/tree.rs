@@ -12,7 +12,7 @@ use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, bail};
 
 use super::build::{self, Meta, Tree};
 use super::fragment::{self, Wish};
@@ -181,6 +181,10 @@ fn source_files(tree: &Path) -> Result<BTreeSet<PathBuf>> {
             // Never refreshes the index of a developer at work.
             .args(["--no-optional-locks", "ls-files", "-z", "--cached", "--others", "--exclude-standard"]),
     )?;
+    // In a folder of some other repository git lists nothing of the kernel's.
+    if !list.split('\0').any(|file| file == "Kbuild") {
+        bail!("git does not track this tree");
+    }
     // A tracked file may be deleted in the work tree.
     Ok(list
         .split('\0')
@@ -234,10 +238,10 @@ mod tests {
         fs::create_dir_all(tree.join("kernel")).unwrap();
         git(folder.path(), &["init", "--quiet", "linux"]);
         fs::write(tree.join(".gitignore"), "*.o\n.config\n").unwrap();
-        for file in ["kernel/fork.c", "kernel/new.c", "kernel/fork.o", ".config"] {
+        for file in ["Kbuild", "kernel/fork.c", "kernel/new.c", "kernel/fork.o", ".config"] {
             fs::write(tree.join(file), "text").unwrap();
         }
-        git(&tree, &["add", ".gitignore", "kernel/fork.c"]);
+        git(&tree, &["add", ".gitignore", "Kbuild", "kernel/fork.c"]);
         let cache = Cache::at(folder.path().join("cache")).unwrap();
         let place = Place::open(&cache, &tree).unwrap();
         let shadow = place.shadow(&tree).unwrap();

@@ -11,17 +11,22 @@ use tempfile::TempDir;
 
 /// Stands in for kbuild. `bzImage` notes that it ran, and waits at a gate while there is one.
 const MAKEFILE: &str = "\
+O ?= .
 allnoconfig:
-\tgrep -v DROPPED $(KCONFIG_ALLCONFIG) > .config
-\tmkdir -p include/config
-\techo 7.9.9 > include/config/kernel.release
+\tgrep -v DROPPED $(KCONFIG_ALLCONFIG) > $(O)/.config
+\tmkdir -p $(O)/include/config
+\techo 7.9.9 > $(O)/include/config/kernel.release
+olddefconfig:
+\techo configured >> $(HOME)/configured
+\tmkdir -p $(O)/include/config
+\techo 7.9.9 > $(O)/include/config/kernel.release
 bzImage:
 \techo built >> $(HOME)/builds
 \tif test -p $(HOME)/gate; then cat $(HOME)/gate; fi
 \tif test -f $(HOME)/broken; then echo 'ima.c:1: error: broken' >&2; exit 1; fi
-\tmkdir -p arch/x86/boot
-\techo kernel > arch/x86/boot/bzImage
-\ttouch vmlinux System.map
+\tmkdir -p $(O)/arch/x86/boot
+\tcat kernel/fork.c > $(O)/arch/x86/boot/bzImage
+\ttouch $(O)/vmlinux $(O)/System.map
 ";
 
 /// See the module.
@@ -34,8 +39,10 @@ impl Lab {
     pub(crate) fn new(fragment: &str) -> Self {
         let lab = Self { folder: tempfile::tempdir().unwrap() };
         let tree = lab.path("linux-7.9");
-        fs::create_dir_all(&tree).unwrap();
+        fs::create_dir_all(tree.join("kernel")).unwrap();
         fs::write(tree.join("Makefile"), MAKEFILE).unwrap();
+        fs::write(tree.join("Kbuild"), "").unwrap();
+        fs::write(tree.join("kernel/fork.c"), "kernel\n").unwrap();
         fs::write(tree.join("Kconfig"), "config DROPPED\n\tbool \"d\"\n\tdepends on NOTHING\n").unwrap();
         let tarball = lab.path("linux-7.9.tar");
         let status = Command::new("tar")
@@ -92,6 +99,11 @@ impl Lab {
         fs::write(self.path("checkout/kernel-config/kernels.yaml"), catalogue).unwrap();
     }
 
+    /// The kernel's tree, as a developer has it.
+    pub(crate) fn tree(&self) -> PathBuf {
+        self.path("linux-7.9")
+    }
+
     fn path(&self, name: &str) -> PathBuf {
         self.folder.path().join(name)
     }
@@ -121,7 +133,16 @@ impl Lab {
 
     /// How often the kernel was built.
     pub(crate) fn builds(&self) -> usize {
-        fs::read_to_string(self.home("builds")).map_or(0, |text| text.lines().count())
+        self.count("builds")
+    }
+
+    /// How often a tree's own `.config` was taken over.
+    pub(crate) fn configured(&self) -> usize {
+        self.count("configured")
+    }
+
+    fn count(&self, name: &str) -> usize {
+        fs::read_to_string(self.home(name)).map_or(0, |text| text.lines().count())
     }
 
     /// What lies among the cached kernels, but for locks.
