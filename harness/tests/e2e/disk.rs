@@ -1,0 +1,46 @@
+//! A full disk.
+
+use std::fs;
+use std::path::Path;
+use std::process::Command;
+
+use crate::lab::{Lab, files};
+
+/// Runs `"$@"` with a tiny disk at `$DIR`, in a mount namespace that ends with it; then lists what is on it.
+const ON_TINY_DISK: &str = "mount -t tmpfs -o size=64k tiny \"$DIR\" || exit 3
+\"$@\"; code=$?
+find \"$DIR\" -type f > \"$LIST\"
+exit $code";
+
+/// Where no disk can be mounted: no file may become longer. Ignored, the signal gives way to the error.
+const WITH_SHORT_FILES: &str = "trap '' XFSZ; ulimit -f 64
+\"$@\"; code=$?
+find \"$DIR\" -type f > \"$LIST\"
+exit $code";
+
+fn can_mount(at: &Path) -> bool {
+    let mut command = Command::new("unshare");
+    command.args(["--mount", "--map-root-user", "mount", "-t", "tmpfs", "tiny"]).arg(at);
+    command.output().is_ok_and(|output| output.status.success())
+}
+
+#[test]
+fn a_full_disk_is_told_and_no_file_is_half_written() {
+    let lab = Lab::new();
+    let (out, list) = (lab.path("out"), lab.path("list"));
+    fs::create_dir(&out).unwrap();
+    let mut command = lab.around(if can_mount(&out) {
+        ["unshare", "--mount", "--map-root-user", "sh", "-c", ON_TINY_DISK, "sh"].to_vec()
+    } else {
+        ["sh", "-c", WITH_SHORT_FILES, "sh"].to_vec()
+    });
+    command.env("DIR", &out).env("LIST", &list);
+    command.arg(env!("CARGO_BIN_EXE_imalab"));
+    command.args(lab.test().arg("--out").arg(&out).args(["--accel", "tcg", "stage/once"]).get_args());
+    let ended = lab.run(&mut command);
+    ended.exits(96).says(&["cannot write", out.to_str().unwrap(), "half-written"]);
+    let left = fs::read_to_string(list).unwrap();
+    assert!(left.lines().any(|file| file.ends_with("plan.json")), "the run got so far: {left}");
+    assert!(!left.contains(".partial") && !left.contains("trace.jsonl"), "{left}");
+    assert!(files(&out).iter().all(|file| !file.ends_with("trace.jsonl")));
+}

@@ -1,0 +1,64 @@
+//! Kernels and images that cannot do what is asked of them.
+
+use std::fs;
+
+use imalab::outcome::Outcome;
+use rstest::rstest;
+
+use crate::lab::{Lab, SHORT, initramfs, kernel};
+
+#[test]
+fn a_kernel_that_panics_early_died() {
+    let lab = Lab::new();
+    let ended = lab.run(lab.test().args(["--kernel-arg", "rdinit=/nope", SHORT]));
+    ended.exits(101).says(&["KERNEL DIED", "Kernel panic - not syncing", "console, last lines"]);
+    let result = lab.result();
+    assert_eq!(result.outcome, Outcome::KernelDied);
+    assert!(result.reason.contains("Kernel panic - not syncing"), "{}", result.reason);
+    assert!(result.console_tail.iter().any(|line| line.contains("panic")), "{:#?}", result.console_tail);
+}
+
+#[rstest]
+#[case::ima("initcall_blacklist=security_initcall_late", "CONFIG_IMA=y")]
+#[case::tpm("initcall_blacklist=init_tis", "CONFIG_TCG_TIS=y")]
+fn what_a_kernel_lacks_skips_the_scenario(#[case] word: &str, #[case] option: &str) {
+    let lab = Lab::new();
+    let ended = lab.run(lab.test().args(["--kernel-arg", word, SHORT]));
+    ended.exits(4).says(&["skipped", "lacks", option, "nothing ran"]);
+    let result = lab.result();
+    assert_eq!(result.outcome, Outcome::Skipped);
+    assert!(result.reason.contains(option), "{}", result.reason);
+}
+
+#[test]
+fn what_is_no_kernel_is_refused_by_qemu() {
+    let lab = Lab::new();
+    let garbage = lab.path("garbage");
+    fs::write(&garbage, [0x5a; 100_000]).unwrap();
+    lab.run(lab.test_of(&garbage, &initramfs()).arg(SHORT)).exits(96).says(&["INFRA", "kernel", "--dry-run"]);
+    let result = lab.result();
+    assert_eq!(result.outcome, Outcome::Infra);
+    assert!(result.reason.contains("QEMU ended at its start"), "{}", result.reason);
+    assert!(!result.reason.contains('\n'), "a reason is one line: {}", result.reason);
+    // The same for a person at a console.
+    let ended = lab.run(&mut lab.with("shell", &garbage, &initramfs()));
+    ended.exits(96).says(&["QEMU ended at its start", "kernel"]);
+}
+
+#[test]
+fn half_a_kernel_dies() {
+    let lab = Lab::new();
+    let half = lab.path("half");
+    fs::write(&half, &fs::read(kernel()).unwrap()[..1_000_000]).unwrap();
+    lab.run(lab.test_of(&half, &initramfs()).arg(SHORT)).exits(101).says(&["KERNEL DIED"]);
+    assert_eq!(lab.result().outcome, Outcome::KernelDied);
+}
+
+#[test]
+fn a_kernel_without_its_agent_has_no_init() {
+    let lab = Lab::new();
+    let garbage = lab.path("garbage");
+    fs::write(&garbage, [0x5a; 100_000]).unwrap();
+    lab.run(lab.test_of(&kernel(), &garbage).arg(SHORT)).exits(101).says(&["KERNEL DIED", "init"]);
+    assert_eq!(lab.result().outcome, Outcome::KernelDied);
+}
