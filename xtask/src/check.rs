@@ -41,7 +41,7 @@ pub(crate) fn run(args: &Args, root: &Path) -> Result<()> {
         &[],
     )?;
     heading("workflows");
-    let mut validate = Command::new(root.join(".ci/validate-workflows"));
+    let mut validate = guard::command(root.join(".ci/validate-workflows"));
     succeed(&mut validate, "workflows")?;
     heading("kernel and image");
     let cache = Cache::open()?;

@@ -3,7 +3,7 @@
 //! A parent-death signal reaches only the direct child, and `make` has grandchildren. So the direct
 //! child is this guard, the leader of a process group of its own, and it takes the group with it.
 
-use std::ffi::OsString;
+use std::ffi::{OsStr, OsString};
 use std::os::unix::process::{CommandExt, ExitStatusExt};
 use std::process::{Command, ExitCode};
 
@@ -28,7 +28,7 @@ pub(crate) struct Args {
 }
 
 /// A command that runs `program` in a process group of its own and ends with this process.
-pub(crate) fn command(program: &str) -> Command {
+pub(crate) fn command(program: impl AsRef<OsStr>) -> Command {
     // Not the path: cargo may replace the file of a running xtask.
     let mut command = Command::new("/proc/self/exe");
     command.arg0("xtask").arg(NAME).arg(std::process::id().to_string()).arg("--").arg(program);

@@ -34,6 +34,7 @@ pub(crate) fn listen() -> Result<()> {
                 match state.group {
                     Some(group) if !state.asked => {
                         state.asked = true;
+                        eprintln!("stopping and clearing up; once more to stop at once");
                         // The group may have ended by itself a moment ago, and then there is nothing to stop.
                         let _ = killpg(group, Signal::SIGTERM);
                     }
