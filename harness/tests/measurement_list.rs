@@ -1,8 +1,8 @@
 //! The measurement list's two forms: what the kernel wrote is understood, what it cannot have written is refused.
 
 use imalab::ima::{
-    AsciiLine, AsciiReader, Bank, ByteOrder, DATA_MAX, Digest, Generator, LogReader, Mix, Record, Replay,
-    field_kind, matching_prefix, parse_log, replay, template_data, write_record,
+    AsciiLine, AsciiReader, Bank, Batch, ByteOrder, DATA_MAX, Digest, Generator, LogReader, Mix, Record,
+    Replay, field_kind, matching_prefix, parse_log, replay, template_data, write_record,
 };
 use proptest::prelude::*;
 use rstest::rstest;
@@ -336,6 +336,59 @@ proptest! {
             prop_assert_ne!(changed, records);
         }
     }
+}
+
+/// Everything that batches hand out, and the error that ends them.
+fn in_batches(source: impl std::io::Read) -> (Vec<(Record, u64)>, Option<String>) {
+    let mut reader = LogReader::new(source, Bank::Sha1);
+    let (mut batch, mut records) = (Batch::new(), Vec::new());
+    loop {
+        match reader.next_batch(&mut batch) {
+            Ok(true) => records.extend(batch.records().map(|(record, offset)| (record.to_owned(), offset))),
+            Ok(false) => return (records, None),
+            Err(error) => {
+                assert!(!reader.next_batch(&mut batch).unwrap(), "after an error the list is at its end");
+                return (records, Some(error.to_string()));
+            }
+        }
+    }
+}
+
+fn one_by_one(source: impl std::io::Read) -> (Vec<(Record, u64)>, Option<String>) {
+    let mut reader = LogReader::new(source, Bank::Sha1);
+    let mut records = Vec::new();
+    loop {
+        let offset = reader.offset();
+        match reader.next_record() {
+            Ok(Some(record)) => records.push((record.to_owned(), offset)),
+            Ok(None) => return (records, None),
+            Err(error) => return (records, Some(error.to_string())),
+        }
+    }
+}
+
+#[rstest]
+fn batches_hold_what_single_reads_give(
+    #[values(7, 4096, usize::MAX)] step: usize,
+    #[values(None, Some(300_000), Some(700_001))] cut: Option<usize>,
+    #[values(None, Some(500_000))] changed: Option<usize>,
+) {
+    let mut list = Vec::new();
+    // Several buffers full, and in the middle a record that is larger than one.
+    let large = template_data(&[b"a:\0", b"n\0", &[0x33; 300_000]], ByteOrder::Little);
+    let large = Record::new(Bank::Sha1, 10, "ima-buf", large);
+    let before = Generator::new(6, Mix::Templates).take(1000);
+    for record in before.chain([large]).chain(Generator::new(7, Mix::Legacy).take(3000)) {
+        write_record(&mut list, &record, ByteOrder::Little).unwrap();
+    }
+    assert!(list.len() > 700_001);
+    list.truncate(cut.unwrap_or(list.len()));
+    if let Some(byte) = changed.and_then(|at| list.get_mut(at)) {
+        *byte ^= 0xff;
+    }
+    let batches = in_batches(Trickle(&list, step));
+    assert_eq!(batches, one_by_one(&*list));
+    assert_eq!(batches.1.is_some(), cut.is_some());
 }
 
 #[test]

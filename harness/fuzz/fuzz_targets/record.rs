@@ -5,7 +5,7 @@
 
 #![no_main]
 
-use imalab::ima::{AsciiLine, AsciiReader, Bank, ByteOrder, LogReader, write_record};
+use imalab::ima::{AsciiLine, AsciiReader, Bank, Batch, ByteOrder, LogReader, write_record};
 use libfuzzer_sys::fuzz_target;
 
 fuzz_target!(|input: &[u8]| {
@@ -40,6 +40,15 @@ fuzz_target!(|input: &[u8]| {
         }
     }
     assert_eq!(&list[..written.len()], written, "read and written again");
+
+    let mut batched = Vec::new();
+    let (mut batches, mut batch) = (LogReader::new(list, view).byte_order(order), Batch::new());
+    while let Ok(true) = batches.next_batch(&mut batch) {
+        for (record, _) in batch.records() {
+            write_record(&mut batched, record, order).expect("a Vec takes everything");
+        }
+    }
+    assert_eq!(batched, written, "batches hold the same records");
 
     for line in AsciiReader::new(list, view).map_while(Result::ok) {
         let _ = line.to_record(order);
