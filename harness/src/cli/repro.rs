@@ -48,6 +48,7 @@ pub(super) fn repro(args: &ReproArgs) -> Result<Exit, Failure> {
         interrupts: &interrupts,
     };
     let ran = run::run(&plan, site).map_err(Failure::setup)?;
+    run::times(&ran, &mut result);
     result.checks = check::all(&plan, &ran.trace);
     let judgement = judge::of(&plan, &ran.trace, &result.checks);
     result.outcome = judgement.outcome;

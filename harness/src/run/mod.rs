@@ -17,7 +17,7 @@ pub use scratch::{Scratch, ScratchError};
 pub use shell::{ShellError, shell};
 pub use store::{Store, StoreError};
 pub use stream::{Quiet, Stream};
-pub use suite::{Kernel, LANE, Request, SuiteError, suite};
+pub use suite::{Kernel, LANE, Request, SuiteError, suite, times};
 pub use tpm::{Tpm, TpmError};
 
 use crate::event::{Trace, What};

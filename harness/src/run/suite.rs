@@ -5,13 +5,13 @@ use std::path::PathBuf;
 use std::sync::{Mutex, PoisonError};
 use std::time::Instant;
 
-use super::one::{RunError, Site, run};
+use super::one::{Ran, RunError, Site, run};
 use super::probe::{self, AskError};
 use super::store::{Store, StoreError};
 use super::{Interrupts, Scratch, console_tail};
 use crate::check;
 use crate::check::judge;
-use crate::event::{Host, Trace, What};
+use crate::event::{Host, What};
 use crate::interface::Capabilities;
 use crate::machine::accel::Choice;
 use crate::outcome::{AcceleratorUsed, Outcome, RunResult, SuiteResult};
@@ -283,8 +283,7 @@ impl Request<'_> {
                 Ok(result)
             }
             Ok(ran) => {
-                result.wall_ms = millis(ran.wall);
-                times(&ran.trace, &mut result);
+                times(&ran, &mut result);
                 result.checks = check::all(plan, &ran.trace);
                 let judgement = judge::of(plan, &ran.trace, &result.checks);
                 result.outcome = judgement.outcome;
@@ -304,8 +303,11 @@ fn with_hint(error: &RunError) -> String {
     error.hint().map_or(reason.clone(), |hint| format!("{reason} ({hint})"))
 }
 
-fn times(trace: &Trace, result: &mut RunResult) {
+/// Notes how long a run took, and the parts of it.
+pub fn times(ran: &Ran, result: &mut RunResult) {
     use imalab_wire::Message;
+    let trace = &ran.trace;
+    result.wall_ms = millis(ran.wall);
     let at = |wanted: fn(&What) -> bool| {
         trace.events.iter().find(|event| wanted(&event.what)).map(|event| event.at_ns / 1_000_000)
     };
