@@ -46,7 +46,7 @@ fn a_stopped_program_does_not_keep_it_from_ending(#[case] name: &str) {
 }
 
 #[rstest]
-#[case::test(&[])]
+#[case::run(&[])]
 #[case::dry_run(&["--dry-run"])]
 fn a_signal_while_the_kernel_is_asked_ends_it(#[case] options: &[&str]) {
     let lab = Lab::new();
