@@ -93,6 +93,11 @@ impl Failure {
         Failure { exit: Exit::Usage, error: plain(error) }
     }
 
+    /// The surroundings failed, and the error knows what may be done about it.
+    fn told(error: impl Into<miette::Report>) -> Failure {
+        Failure { exit: Exit::Infra, error: error.into() }
+    }
+
     /// The surroundings failed.
     fn setup<E: std::error::Error + Send + Sync + 'static>(error: E) -> Failure {
         Failure { exit: Exit::Infra, error: plain(error) }

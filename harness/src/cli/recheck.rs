@@ -27,12 +27,12 @@ pub(super) fn recheck(args: &RecheckArgs) -> Result<Exit, Failure> {
     let judgement = judge::of(&plan, &trace, &result.checks);
     result.outcome = judgement.outcome;
     result.reason = judgement.reason;
-    tell(result)
+    tell(result, false)
 }
 
-/// Tells one run's result as a suite of one.
-pub(super) fn tell(result: RunResult) -> Result<Exit, Failure> {
-    let suite = SuiteResult { schema: 1, wall_ms: result.wall_ms, runs: vec![result], interrupted: false };
+/// Tells one run's result as a suite of one, which a signal may have `interrupted`.
+pub(super) fn tell(result: RunResult, interrupted: bool) -> Result<Exit, Failure> {
+    let suite = SuiteResult { schema: 1, wall_ms: result.wall_ms, runs: vec![result], interrupted };
     let reporter = Reporter::on_terminal();
     for run in &suite.runs {
         reporter.run_finished(run);

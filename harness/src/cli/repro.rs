@@ -54,7 +54,7 @@ pub(super) fn repro(args: &ReproArgs) -> Result<Exit, Failure> {
     result.outcome = judgement.outcome;
     result.reason = judgement.reason;
     result.console_tail = run::console_tail(&ran.trace);
-    tell(result)
+    tell(result, interrupts.seen())
 }
 
 /// The file that was asked for, or the bundle's when it still is what it was.

@@ -66,7 +66,7 @@ pub(super) fn shell(args: &ShellArgs) -> Result<Exit, Failure> {
     let done = run::shell(&shape, DEFAULT_POLICY, site, input, output, ready);
     drop(terminal);
     done.map_err(Failure::setup)?;
-    Ok(Exit::Passed)
+    Ok(if interrupts.seen() { Exit::Interrupted } else { Exit::Passed })
 }
 
 /// A terminal that passes every key on; set back when dropped.

@@ -183,9 +183,9 @@ pub(super) fn test(args: &TestArgs) -> Result<Exit, Failure> {
         ktap: args.ktap.clone(),
         html: args.html.clone(),
     };
-    files.check().map_err(Failure::setup)?;
+    files.check().map_err(Failure::told)?;
     let reporter = Reporter::on_terminal();
-    let suite = run::suite(&request, &scratch, &interrupts, &reporter).map_err(Failure::setup)?;
+    let suite = run::suite(&request, &scratch, &interrupts, &reporter).map_err(Failure::told)?;
     // Files first: a terminal that went away must not cost them.
     let exit = files.write(&suite);
     reporter.suite_finished(&suite).map_err(Failure::setup)?;
@@ -201,7 +201,10 @@ fn dry_run(
 ) -> Result<Exit, Failure> {
     for kernel in request.kernels {
         let site = request.site(kernel, scratch, interrupts);
-        let known = run::capabilities(site, &request.kernel_args, &request.cache).map_err(Failure::setup)?;
+        let known = match run::capabilities(site, &request.kernel_args, &request.cache) {
+            Err(_) if interrupts.seen() => return Ok(Exit::Interrupted),
+            known => known.map_err(Failure::setup)?,
+        };
         for scenario in request.scenarios {
             for parameters in plan::expand(scenario) {
                 let planned = plan::plan(scenario, &parameters, &known, known.interface, request.seed)

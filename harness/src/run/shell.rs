@@ -2,10 +2,13 @@
 
 use std::fs;
 use std::io::{self, Read, Write};
+use std::net::Shutdown;
 use std::os::fd::AsRawFd;
 use std::os::unix::net::UnixStream;
 use std::path::PathBuf;
 use std::process::Command;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::channel;
 use std::time::{Duration, Instant};
 
@@ -15,8 +18,9 @@ use imalab_wire::{End, Program, Setup};
 use super::one::Site;
 use super::scratch::ScratchError;
 use super::tpm::{Tpm, TpmError};
+use crate::event::{Host, What};
 use crate::guest;
-use crate::machine::child::{self, ChildError};
+use crate::machine::child::{self, ChildError, Exit};
 use crate::machine::command::{Endpoint, Endpoints, MachineSpec, argv};
 use crate::plan::Shape;
 
@@ -35,6 +39,14 @@ pub enum ShellError {
     /// QEMU could not be started.
     #[error(transparent)]
     Child(#[from] ChildError),
+    /// QEMU did not end as a guest that powers off ends it.
+    #[error("QEMU ended ({exit}): {}", output.trim())]
+    Ended {
+        /// How.
+        exit: Exit,
+        /// The last that it said.
+        output: String,
+    },
     /// A channel or a file could not be made.
     #[error("cannot make {}", what.display())]
     Io {
@@ -48,11 +60,11 @@ pub enum ShellError {
 /// The byte that ends the console from outside: Ctrl-].
 const ESCAPE: u8 = 0x1d;
 
-/// How long a machine without a console may take to be gone.
+/// How long a machine whose console has ended may take to be gone.
 const END_PATIENCE: Duration = Duration::from_secs(5);
 
 /// Boots `shape`, tells `ready` the tap's port, and joins the guest's console with `input` and `output` until
-/// the guest powers off, Ctrl-] is typed or `input` ends.
+/// the guest powers off, Ctrl-] is typed, `input` ends or a signal comes.
 ///
 /// # Errors
 /// [`ShellError`]; no process is left then.
@@ -78,8 +90,7 @@ pub fn shell(
         end: End::Shell,
     };
     fs::write(&file, encode_program(&program)?).map_err(io("the guest's program"))?;
-    // Nobody judges a shell: its events are dropped where they arrive.
-    let (events, _unheard) = channel();
+    let (events, heard) = channel();
     let (tpm, chardev) = Tpm::start(site.swtpm, folder.path(), &shape.banks, &[], Instant::now(), &events)?;
     ready(tpm.port());
 
@@ -108,6 +119,23 @@ pub fn shell(
     let guest = guest::listen(agent, events.clone()).map_err(io("a thread"))?;
 
     let mut typed = console.try_clone().map_err(io("a channel"))?;
+    let left = Arc::new(AtomicBool::new(false));
+    let leave = {
+        let (left, console) = (Arc::clone(&left), Arc::new(console.try_clone().map_err(io("a channel"))?));
+        move || {
+            left.store(true, Ordering::SeqCst);
+            // Closed already is what was wanted.
+            let _ = console.shutdown(Shutdown::Both);
+        }
+    };
+    let interrupted = leave.clone();
+    // Nobody judges a shell: of its events, a signal alone matters.
+    std::thread::spawn(move || {
+        if heard.into_iter().any(|what| matches!(what, What::Host(Host::Interrupted))) {
+            interrupted();
+        }
+    });
+    site.interrupts.tell(&events);
     // Ends with the process: a terminal's read cannot be interrupted.
     std::thread::spawn(move || {
         let mut byte = [0];
@@ -116,7 +144,7 @@ pub fn shell(
                 break;
             }
         }
-        let _ = typed.shutdown(std::net::Shutdown::Both);
+        leave();
     });
     let mut buffer = [0; 4096];
     while let Ok(count @ 1..) = console.read(&mut buffer) {
@@ -124,10 +152,15 @@ pub fn shell(
             break;
         }
     }
-    if qemu.wait(Duration::ZERO).is_none() && site.interrupts.seen() || qemu.wait(END_PATIENCE).is_none() {
+    let patience = if left.load(Ordering::SeqCst) { Duration::ZERO } else { END_PATIENCE };
+    let ended = qemu.wait(patience);
+    if ended.is_none() {
         qemu.kill();
     }
     let _ = guest.join();
     tpm.stop();
-    Ok(())
+    match ended {
+        Some(exit) if exit != Exit::Code(0) => Err(ShellError::Ended { exit, output: qemu.output() }),
+        _ => Ok(()),
+    }
 }

@@ -14,8 +14,9 @@ use crate::report::run_dir::{Bundle, KernelUsed, OutDir, RunDir, hash_file};
 use crate::report::trace;
 
 /// Evidence could not be written.
-#[derive(Debug, thiserror::Error)]
+#[derive(Debug, thiserror::Error, miette::Diagnostic)]
 #[error("a run's evidence could not be kept")]
+#[diagnostic(transparent)]
 pub struct StoreError(#[from] FileError);
 
 /// Where runs leave their evidence.

@@ -60,13 +60,14 @@ pub struct Request<'a> {
 pub const LANE: &str = "free";
 
 /// Why a suite could not be run to its end.
-#[derive(Debug, thiserror::Error)]
+#[derive(Debug, thiserror::Error, miette::Diagnostic)]
 pub enum SuiteError {
     /// A scenario cannot be planned.
     #[error(transparent)]
     Plan(#[from] PlanError),
     /// Evidence could not be written.
     #[error(transparent)]
+    #[diagnostic(transparent)]
     Store(#[from] StoreError),
 }
 
@@ -162,6 +163,9 @@ fn refusal(error: AskError) -> Refusal {
     match error {
         AskError::Guest { judgement, console_tail } => {
             Refusal { outcome: judgement.outcome, reason, console_tail }
+        }
+        AskError::Run(error) => {
+            Refusal { outcome: Outcome::Infra, reason: with_hint(&error), console_tail: Vec::new() }
         }
         _ => Refusal { outcome: Outcome::Infra, reason, console_tail: Vec::new() },
     }
@@ -299,7 +303,9 @@ impl Request<'_> {
 }
 
 fn with_hint(error: &RunError) -> String {
-    let reason = crate::report::chain(error);
+    // A reason is one line, and QEMU may have said several.
+    let lines = crate::report::chain(error);
+    let reason = lines.lines().map(str::trim).collect::<Vec<_>>().join(" ");
     error.hint().map_or(reason.clone(), |hint| format!("{reason} ({hint})"))
 }
 

@@ -1,10 +1,13 @@
 //! A scenario that fails, and the bundle that shows it again.
 
 use std::fs;
+use std::process::Stdio;
 
 use imalab::outcome::Outcome;
+use nix::sys::signal::Signal;
 
 use crate::lab::{Lab, initramfs, kernel};
+use crate::machinery::{BOOTING, Told, send};
 
 const WRONG: &str = "summary: Expects what does not happen.
 promise: none, it is wrong
@@ -43,6 +46,15 @@ fn a_failure_is_shown_again_by_its_bundle() {
     // The scenario may be gone or another one by now: the bundle has its own.
     fs::remove_dir_all(&folder).unwrap();
     lab.run(&mut repro()).exits(100).says(&["FAILED", &result.reason]);
+
+    // A signal is a signal, not a failure of the surroundings.
+    let told = Told::new(&lab);
+    let mut command = repro();
+    command.args(["--accel", "tcg", "--swtpm"]).arg(&told.program);
+    let child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    told.wait_for_commands(BOOTING);
+    send(child.id(), Signal::SIGINT);
+    lab.ended(child).exits(130);
 
     // Another kernel under the same path is not taken for the one that failed.
     let mut bytes = fs::read(&image).unwrap();

@@ -9,7 +9,7 @@ use crate::lab::{Lab, SHORT, initramfs, kernel, scenarios};
 #[rstest]
 #[case::verb("steps:\n  - measure: 1\n  - stgae\n", &["3:5", "stgae", "  - stgae", "stage"])]
 #[case::capability("needs: [teleport]\nsteps:\n  - stage\n", &["1:9", "teleport"])]
-#[case::not_yaml("steps: [\n", &["2:1"])]
+#[case::not_yaml("steps: [\n", &["1:8", "not YAML"])]
 fn a_scenario_with_an_error_is_shown_with_its_place(#[case] text: &str, #[case] words: &[&str]) {
     let lab = Lab::new();
     let folder = lab.path("wrong");
@@ -40,7 +40,7 @@ fn a_huge_scenario_is_refused() {
     let steps = "  - stage\n".repeat(100_000);
     fs::write(folder.join("huge.yaml"), format!("summary: Huge.\npromise: none\nsteps:\n{steps}")).unwrap();
     let ended = lab.run(lab.bare(["list", "--scenarios"]).arg(&folder));
-    ended.exits(2).says(&["huge.yaml", "256 KiB"]);
+    ended.exits(2).says(&["huge.yaml", "at most 262144 bytes"]);
 }
 
 #[test]

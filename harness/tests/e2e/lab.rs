@@ -73,6 +73,8 @@ pub(crate) struct Lab {
 
 impl Lab {
     pub(crate) fn new() -> Lab {
+        // What is missing is told by each test.
+        let _ = (kernel(), initramfs());
         LazyLock::force(&ASKED);
         let dir = tempfile::tempdir().unwrap();
         let mark = dir.path().to_str().unwrap().to_owned();

@@ -21,8 +21,9 @@ pub(crate) const MARK: &str = "IMALAB_TEST_MARK";
 /// How long after a call's end its children may take to be gone: the kernel kills them, but they have memory to free.
 const DEATH: Duration = Duration::from_secs(20);
 
-/// Commands that swtpm has got when the kernel's driver has begun: more than the harness's own, which set the banks.
-pub(crate) const BOOTING: usize = 6;
+/// Commands that swtpm has got when the kernel's driver has begun: more than the harness's own eight, which set the
+/// banks, and fewer than the twenty that come before the first record.
+pub(crate) const BOOTING: usize = 12;
 /// Commands that swtpm has got when records are measured.
 pub(crate) const BUSY: usize = 150;
 

@@ -1,6 +1,6 @@
 //! `imalab shell`, driven as a person at a terminal drives it, while tpm2-tools look at the TPM.
 
-use std::process::Command;
+use std::process::{Command, Stdio};
 
 use rexpect::process::{Signal, WaitStatus};
 use rexpect::session::{PtySession, spawn_command};
@@ -13,7 +13,9 @@ const SHA256_LIST: &str = "/sys/kernel/security/integrity/ima/ascii_runtime_meas
 
 /// A shell at its first prompt, and the TPM's port.
 fn open(lab: &Lab) -> (PtySession, u16) {
-    let command = lab.with("shell", &kernel(), &initramfs());
+    let mut command = lab.with("shell", &kernel(), &initramfs());
+    // Which rexpect makes a terminal.
+    command.stdin(Stdio::inherit());
     let patience = u64::try_from(PATIENCE.as_millis()).unwrap();
     let mut session = spawn_command(command, Some(patience)).unwrap();
     session.exp_string("port=").unwrap();
@@ -49,7 +51,9 @@ fn read(port: u16) -> String {
     let output = Command::new("tpm2_pcrread")
         .args(["-T", &format!("swtpm:host=127.0.0.1,port={port}"), "sha256:10"])
         .output()
-        .expect("tpm2_pcrread has to be there for this check (Debian: tpm2-tools)");
+        .unwrap_or_else(|error| {
+            panic!("tpm2_pcrread: {error}; it has to be there for this check (Debian: tpm2-tools)")
+        });
     let text = said(&output);
     assert!(output.status.success(), "{text}");
     text.split("0x").nth(1).unwrap().trim().to_owned()

@@ -6,7 +6,7 @@ use nix::sys::signal::Signal;
 use rstest::rstest;
 
 use crate::lab::{LONG, Lab, SHORT};
-use crate::machinery::{BUSY, Told, send};
+use crate::machinery::{BOOTING, BUSY, Told, send};
 
 /// A call in the middle of its run.
 fn busy(lab: &Lab) -> (Child, Told) {
@@ -31,6 +31,34 @@ fn the_first_signal_ends_it_cleanly(#[case] signal: Signal) {
     let suite = lab.results();
     assert!(suite.interrupted);
     assert!(suite.runs.len() <= 1, "nothing was begun after the signal: {suite:#?}");
+}
+
+#[rstest]
+#[case::qemu("qemu")]
+#[case::swtpm("swtpm")]
+fn a_stopped_program_does_not_keep_it_from_ending(#[case] name: &str) {
+    let lab = Lab::new();
+    let (child, _told) = busy(&lab);
+    send(lab.child(name), Signal::SIGSTOP);
+    send(child.id(), Signal::SIGINT);
+    lab.ended(child).exits(130);
+    assert!(lab.results().interrupted);
+}
+
+#[rstest]
+#[case::run(&[])]
+#[case::dry_run(&["--dry-run"])]
+fn a_signal_while_the_kernel_is_asked_ends_it(#[case] options: &[&str]) {
+    let lab = Lab::new();
+    let told = Told::new(&lab);
+    let mut command = lab.test();
+    // No call has asked the kernel with this word.
+    command.args(["--kernel-arg", "imalab.unasked", "--accel", "tcg", "--swtpm"]).arg(&told.program);
+    let child = command.args(options).arg(SHORT).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn();
+    let child = child.unwrap();
+    told.wait_for_commands(BOOTING);
+    send(child.id(), Signal::SIGINT);
+    lab.ended(child).exits(130);
 }
 
 #[test]
