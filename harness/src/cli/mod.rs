@@ -1,6 +1,7 @@
 //! The `imalab` command: arguments, and the calls they mean.
 
 mod accel;
+mod bench;
 mod machines;
 mod recheck;
 mod repro;
@@ -40,6 +41,11 @@ enum Command {
     Recheck(recheck::RecheckArgs),
     /// Verifies a measurement list offline, against PCR values or a quote
     Verify(crate::verify::VerifyArgs),
+    /// Measures imalab beside what it is compared with
+    Bench(bench::BenchArgs),
+    /// Makes a measurement list and the PCR values it leads to
+    #[command(hide = true)]
+    GenerateLog(crate::verify::GenerateLogArgs),
     /// Probes the accelerator by running guest code
     Accel(accel::AccelArgs),
 }
@@ -62,6 +68,8 @@ pub fn main() -> ExitCode {
         Command::Repro(args) => repro::repro(&args),
         Command::Recheck(args) => recheck::recheck(&args),
         Command::Verify(args) => verify::verify(&args),
+        Command::Bench(args) => bench::bench(&args),
+        Command::GenerateLog(args) => bench::generate_log(&args),
         Command::Accel(args) => accel::accel(&args),
     };
     ExitCode::from(done.unwrap_or_else(|failure| report::fail(failure.exit, &failure.error)).code())
