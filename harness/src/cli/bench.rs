@@ -21,7 +21,7 @@ use crate::verify::{GenerateLogArgs, generate};
 /// What is the same for all benchmarks stands before or behind the benchmark's name: `cargo xtask bench` passes all of
 /// it, whichever is asked for.
 #[derive(Args)]
-pub struct BenchArgs {
+pub(super) struct BenchArgs {
     /// A kernel's name and its x86 boot image; `boot` takes one, `suite` one or more
     #[arg(long = "kernel-image", value_name = "NAME=BZIMAGE", value_parser = kernel, global = true)]
     kernels: Vec<Kernel>,
@@ -71,7 +71,7 @@ struct SuiteArgs {
 }
 
 /// Measures.
-pub fn bench(args: &BenchArgs) -> Result<Exit, Failure> {
+pub(super) fn bench(args: &BenchArgs) -> Result<Exit, Failure> {
     say(&bench::host())?;
     match &args.what {
         What::Boot(boot) => args.boot(boot),
@@ -87,7 +87,7 @@ pub fn bench(args: &BenchArgs) -> Result<Exit, Failure> {
 }
 
 /// Makes a list.
-pub fn generate_log(args: &GenerateLogArgs) -> Result<Exit, Failure> {
+pub(super) fn generate_log(args: &GenerateLogArgs) -> Result<Exit, Failure> {
     generate(args).map_err(Failure::setup)?;
     Ok(Exit::Passed)
 }
