@@ -3,6 +3,7 @@
 //! One direction of data: `scenario` is parsed, `plan` is pure, `run` drives a `machine` and collects one
 //! ordered `event` stream, `check` is pure, `report` prints.
 
+pub mod bench;
 pub mod check;
 pub mod cli;
 pub mod event;

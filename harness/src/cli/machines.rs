@@ -40,7 +40,8 @@ pub(super) struct Surroundings {
     pub cache: PathBuf,
 }
 
-fn kernel(text: &str) -> Result<Kernel, String> {
+/// Takes `NAME=BZIMAGE`.
+pub(super) fn kernel(text: &str) -> Result<Kernel, String> {
     let (name, image) = text.split_once('=').ok_or("expected NAME=BZIMAGE")?;
     let sound = |c: char| c.is_ascii_alphanumeric() || "._+-".contains(c);
     if name.is_empty() || !name.chars().all(sound) {

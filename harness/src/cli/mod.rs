@@ -1,11 +1,11 @@
 //! The `imalab` command: arguments, and the calls they mean.
 
 mod accel;
+mod bench;
 mod machines;
 mod recheck;
 mod repro;
 mod shell;
-mod speed;
 mod test;
 mod verify;
 
@@ -41,12 +41,11 @@ enum Command {
     Recheck(recheck::RecheckArgs),
     /// Verifies a measurement list offline, against PCR values or a quote
     Verify(crate::verify::VerifyArgs),
-    /// Makes a measurement list from a seed, with the PCR values that it leads to
+    /// Measures imalab beside what it is compared with
+    Bench(bench::BenchArgs),
+    /// Makes a measurement list and the PCR values it leads to
     #[command(hide = true)]
     GenerateLog(crate::verify::GenerateLogArgs),
-    /// Measures `verify` beside evmctl on made lists
-    #[command(hide = true)]
-    BenchVerify(crate::verify::speed::SpeedArgs),
     /// Probes the accelerator by running guest code
     Accel(accel::AccelArgs),
 }
@@ -69,8 +68,8 @@ pub fn main() -> ExitCode {
         Command::Repro(args) => repro::repro(&args),
         Command::Recheck(args) => recheck::recheck(&args),
         Command::Verify(args) => verify::verify(&args),
-        Command::GenerateLog(args) => speed::generate(&args),
-        Command::BenchVerify(args) => speed::bench(&args),
+        Command::Bench(args) => bench::bench(&args),
+        Command::GenerateLog(args) => bench::generate_log(&args),
         Command::Accel(args) => accel::accel(&args),
     };
     ExitCode::from(done.unwrap_or_else(|failure| report::fail(failure.exit, &failure.error)).code())

@@ -123,10 +123,16 @@ impl Machine {
     ///
     /// Returns the machine and the host's end of the agent's channel. `events` gets `Host::Spawned` first,
     /// then console lines and QMP events as they come, then `Host::Exited` as the last, however QEMU ends.
+    /// `spawned` is called once `Host::Spawned` has been sent, before the monitor is waited for: the time to
+    /// take that event at, since what comes after is part of the boot.
     ///
     /// # Errors
     /// [`StartError`]; QEMU is dead and reaped then.
-    pub fn start(start: Start<'_>, events: &Sender<What>) -> Result<(Self, UnixStream), StartError> {
+    pub fn start(
+        start: Start<'_>,
+        events: &Sender<What>,
+        spawned: impl FnOnce(),
+    ) -> Result<(Self, UnixStream), StartError> {
         let failed =
             |what: &'static str| move |source: io::Error| StartError::Channel { what: what.into(), source };
         let (qmp_host, qmp) = UnixStream::pair().map_err(failed("monitor's channel"))?;
@@ -151,6 +157,7 @@ impl Machine {
             .map_err(failed("console log"))?;
         let child = child::spawn(command, keep)?;
         drop(events.send(What::Host(Host::Spawned { child: "qemu".into(), pid: child.pid() })));
+        spawned();
 
         let connected = Qmp::connect(qmp_host, events.clone(), start.patience);
         let (mut qmp, failure) = match connected {

@@ -136,7 +136,7 @@ pub fn run(plan: &Plan, site: Site<'_>) -> Result<Ran, RunError> {
         console_log: console.clone(),
         patience: START_PATIENCE,
     };
-    let (mut machine, agent) = Machine::start(start, &events)?;
+    let (mut machine, agent) = Machine::start(start, &events, || stream.drain())?;
     let guest = guest::listen(agent, events.clone()).map_err(RunError::Thread)?;
     site.interrupts.tell(&events);
 

@@ -31,7 +31,7 @@ pub(crate) fn start(
     dir: &Path,
     events: &Sender<What>,
 ) -> Result<(Machine, UnixStream), StartError> {
-    Machine::start(start_with(spec, dir, Path::new(QEMU), LONG), events)
+    Machine::start(start_with(spec, dir, Path::new(QEMU), LONG), events, || ())
 }
 
 /// A script in QEMU's place; bash's, since dash knows descriptors of one digit alone.
@@ -151,7 +151,7 @@ fn a_missing_qemu_is_named_with_its_remedy() {
     let dir = tempfile::tempdir().unwrap();
     let spec = spec(dir.path(), "", Then::Halt);
     let start = start_with(&spec, dir.path(), Path::new("no-such-qemu"), LONG);
-    let error = Machine::start(start, &channel().0).err().unwrap();
+    let error = Machine::start(start, &channel().0, || ()).err().unwrap();
     assert!(matches!(error, StartError::Child(ChildError::Missing { .. })), "{error}");
     assert!(error.to_string().contains("`no-such-qemu` was not found"), "{error}");
     assert!(error.hint().unwrap().contains("doctor"));
@@ -183,7 +183,8 @@ fn what_is_no_qemu_is_an_error(#[case] script: &str, #[case] expected: &str) {
     let qemu = fake_qemu(dir.path(), script);
     let spec = spec(dir.path(), "", Then::Halt);
     let patience = if expected.starts_with("QEMU ended") || expected.ends_with('0') { LONG } else { SHORT };
-    let error = Machine::start(start_with(&spec, dir.path(), &qemu, patience), &channel().0).err().unwrap();
+    let error =
+        Machine::start(start_with(&spec, dir.path(), &qemu, patience), &channel().0, || ()).err().unwrap();
     assert!(error.to_string().ends_with(expected), "{error}");
 }
 
@@ -194,7 +195,7 @@ fn a_full_disk_is_told_and_stops_nothing() {
     let (events, seen) = channel();
     let mut full = start_with(&spec, dir.path(), Path::new(QEMU), LONG);
     full.console_log = "/dev/full".into();
-    let (mut machine, _agent) = Machine::start(full, &events).unwrap();
+    let (mut machine, _agent) = Machine::start(full, &events, || ()).unwrap();
     assert_eq!(next_line(&seen), "hello");
     let stopped = machine.stop();
     assert_eq!(stopped.exit, Exit::Code(0));

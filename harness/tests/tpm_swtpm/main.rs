@@ -3,7 +3,6 @@
 #![expect(clippy::unwrap_used, reason = "what the tests share is not inside of a test function")]
 
 mod client;
-mod figures;
 mod port;
 mod qemu;
 mod rig;

@@ -5,7 +5,7 @@ use std::io;
 use std::path::Path;
 
 use imalab_wire::frame::decode_program;
-use imalab_wire::{End, Message, PROGRAM_ITEM, Program, VERSION};
+use imalab_wire::{End, Message, POWER_OFF_ARGUMENT, PROGRAM_ITEM, Program, VERSION};
 use nix::sys::reboot::{RebootMode, reboot};
 use nix::sys::utsname::uname;
 
@@ -17,6 +17,9 @@ const SHELL_WORD: &str = "imalab.shell";
 
 /// Boots, carries the program out, and powers off. Never returns: the kernel panics when PID 1 ends.
 pub fn run() -> ! {
+    if std::env::args_os().skip(1).any(|argument| argument == POWER_OFF_ARGUMENT) {
+        power_off();
+    }
     console::report_panics();
     let at_ns = clock::now_ns();
     match live(at_ns) {
@@ -24,6 +27,7 @@ pub fn run() -> ! {
         Ok(End::Shell) => shell::serve(),
         Err(fault) => console::line(&format!("fault: {fault}")),
     }
+    console::drain();
     power_off()
 }
 
@@ -108,7 +112,6 @@ fn has_word(line: &str, word: &str) -> bool {
 }
 
 fn power_off() -> ! {
-    console::drain();
     match reboot(RebootMode::RB_POWER_OFF) {
         Ok(never) => match never {},
         Err(errno) => panic!("cannot power off: {errno}"),

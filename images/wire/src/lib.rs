@@ -21,6 +21,11 @@ pub const PROGRAM_ITEM: &str = "opt/imalab/program";
 /// Name of the virtio-serial port on which the agent sends.
 pub const PORT: &str = "imalab.0";
 
+/// Argument with which the agent, as PID 1, does nothing but power off: what a boot costs without the agent.
+/// The kernel hands PID 1 all that its command line has after `--` (`init/main.c`, `start_kernel` and
+/// `set_init_arg`), so that this is known before anything is mounted.
+pub const POWER_OFF_ARGUMENT: &str = "power-off";
+
 /// Command code of the *mark*: a vendor command (bit 29 set, TPM 2.0 Library Part 2, 8.9) that no TPM
 /// implements and that the tap answers itself, after the harness has done its own commands. While it does,
 /// the kernel waits for the TPM, so nothing is extended in between: a mark is a point in TPM order.

@@ -1,0 +1,212 @@
+//! `imalab bench` and the hidden `imalab generate-log`.
+
+use std::ffi::OsString;
+use std::io;
+use std::path::{Path, PathBuf};
+
+use clap::{Args, Parser, Subcommand};
+use miette::miette;
+use serde::Serialize;
+
+use super::machines::{MachineArgs, Surroundings, kernel};
+use super::{Cli, Failure, test};
+use crate::bench::{self, BootError};
+use crate::outcome::SuiteResult;
+use crate::report::atomic;
+use crate::report::{self, Exit, say};
+use crate::run::{Kernel, Site};
+use crate::verify::speed::{self, SpeedArgs};
+use crate::verify::{GenerateLogArgs, generate};
+
+/// What is the same for all benchmarks stands before or behind the benchmark's name: `cargo xtask bench` passes all of
+/// it, whichever is asked for.
+#[derive(Args)]
+pub(super) struct BenchArgs {
+    /// A kernel's name and its x86 boot image; `boot` takes one, `suite` one or more
+    #[arg(long = "kernel-image", value_name = "NAME=BZIMAGE", value_parser = kernel, global = true)]
+    kernels: Vec<Kernel>,
+    /// Archive with the agent as /init
+    #[arg(long, value_name = "FILE", global = true)]
+    initramfs: Option<PathBuf>,
+    /// Folder of the scenarios
+    #[arg(long, value_name = "DIR", default_value = "scenarios", global = true)]
+    scenarios: PathBuf,
+    /// Writes the figures as JSON
+    #[arg(long, value_name = "FILE", global = true)]
+    json: Option<PathBuf>,
+    #[command(subcommand)]
+    what: What,
+}
+
+#[derive(Subcommand)]
+enum What {
+    /// A machine's way to the agent's first message, beside bare QEMU with an init that powers off at once
+    Boot(BootArgs),
+    /// `imalab verify` beside `evmctl ima_measurement`
+    Verify(SpeedArgs),
+    /// Where a suite's time goes
+    Suite(SuiteArgs),
+}
+
+#[derive(Args)]
+struct BootArgs {
+    /// How often each machine is booted, by turns
+    #[arg(long, value_name = "N", default_value_t = 10, value_parser = clap::value_parser!(u32).range(1..))]
+    rounds: u32,
+    #[command(flatten)]
+    surroundings: Surroundings,
+}
+
+#[derive(Args)]
+struct SuiteArgs {
+    /// Machines side by side
+    #[arg(long, value_name = "N", default_value_t = 2, value_parser = clap::value_parser!(u16).range(1..))]
+    jobs: u16,
+    /// Takes the results of an earlier `imalab test --json FILE`, which ran with so many jobs, and runs nothing
+    #[arg(long, value_name = "FILE", conflicts_with = "test")]
+    results: Option<PathBuf>,
+    /// Further arguments of `imalab test`: patterns, and behind `--` its flags
+    #[arg(value_name = "ARGUMENT")]
+    test: Vec<OsString>,
+}
+
+/// Measures.
+pub(super) fn bench(args: &BenchArgs) -> Result<Exit, Failure> {
+    say(&bench::host())?;
+    match &args.what {
+        What::Boot(boot) => args.boot(boot),
+        What::Verify(speed) => {
+            let program = program()?;
+            let figures =
+                speed::measure(speed, &program, &mut io::stdout().lock()).map_err(Failure::setup)?;
+            args.keep(&figures)?;
+            Ok(Exit::Passed)
+        }
+        What::Suite(suite) => args.suite(suite),
+    }
+}
+
+/// Makes a list.
+pub(super) fn generate_log(args: &GenerateLogArgs) -> Result<Exit, Failure> {
+    generate(args).map_err(Failure::setup)?;
+    Ok(Exit::Passed)
+}
+
+fn say(text: &str) -> Result<(), Failure> {
+    say::line(text).map_err(Failure::setup)
+}
+
+fn program() -> Result<PathBuf, Failure> {
+    std::env::current_exe().map_err(Failure::setup)
+}
+
+impl BenchArgs {
+    fn boot(&self, args: &BootArgs) -> Result<Exit, Failure> {
+        let machines = self.machines(&args.surroundings)?;
+        let [kernel] = machines.kernels.as_slice() else {
+            return Err(Failure::usage(miette!("`bench boot` takes one kernel")));
+        };
+        let (scratch, interrupts) = args.surroundings.claim()?;
+        let choice = args.surroundings.accelerator();
+        say(&format!("kernel {}; accelerator {}: {}", kernel.name, choice.accel, choice.reason))?;
+        let site = Site {
+            kernel: &kernel.image,
+            initramfs: &machines.initramfs,
+            accel: choice.accel,
+            qemu: &args.surroundings.qemu,
+            swtpm: &args.surroundings.swtpm,
+            scratch: &scratch,
+            interrupts: &interrupts,
+        };
+        let told = |number: usize, round: &bench::BootRound| {
+            // The figures are kept; a reader of the lines that went away does not spoil them.
+            let _ = say::line(&format!(
+                "round {number}: imalab {:.0} ms, bare {:.0} ms ({:.2}), without a TPM {:.0} ms ({:.2})",
+                round.imalab,
+                round.bare,
+                round.imalab / round.bare,
+                round.bare_without_tpm,
+                round.imalab / round.bare_without_tpm
+            ));
+        };
+        let rounds = usize::try_from(args.rounds).unwrap_or(usize::MAX);
+        let boot = match bench::boot(site, rounds, told) {
+            Ok(boot) => boot,
+            Err(error @ BootError::Interrupted) => {
+                return Err(Failure { exit: Exit::Interrupted, error: miette!("{error}") });
+            }
+            Err(error) => return Err(Failure::setup(error)),
+        };
+        boot.lines().iter().try_for_each(|line| say(line))?;
+        self.keep(&boot)?;
+        Ok(Exit::Passed)
+    }
+
+    fn suite(&self, args: &SuiteArgs) -> Result<Exit, Failure> {
+        let (exit, results) = match &args.results {
+            Some(path) => (Exit::Passed, report::json::read(path).map_err(Failure::usage)?),
+            None => self.run(args)?,
+        };
+        let figures = bench::suite(&results, args.jobs.into());
+        figures.lines().iter().try_for_each(|line| say(line))?;
+        self.keep(&figures)?;
+        Ok(exit)
+    }
+
+    /// Runs `imalab test` within this process, so that signals find one process alone.
+    fn run(&self, args: &SuiteArgs) -> Result<(Exit, SuiteResult), Failure> {
+        let folder = tempfile::tempdir().map_err(Failure::setup)?;
+        let json = folder.path().join("results.json");
+        let mut words: Vec<OsString> = vec!["imalab".into(), "test".into()];
+        words.extend(args.test.iter().cloned());
+        words.extend(["--jobs".into(), args.jobs.to_string().into()]);
+        words.extend(["--scenarios".into(), self.scenarios.clone().into()]);
+        for kernel in &self.kernels {
+            let mut pair = OsString::from(format!("{}=", kernel.name));
+            pair.push(&kernel.image);
+            words.extend(["--kernel-image".into(), pair]);
+        }
+        words.extend(self.initramfs.iter().flat_map(|path| ["--initramfs".into(), path.clone().into()]));
+        words.extend(["--json".into(), json.clone().into()]);
+        let cli = Cli::try_parse_from(words).map_err(|error| Failure::usage(miette!("{error}")))?;
+        let super::Command::Test(test) = cli.command else {
+            return Err(Failure::usage(miette!("`bench suite` takes the arguments of `test`")));
+        };
+        let exit = test::test(&test)?;
+        // A call that had nothing to run, such as `--dry-run`, leaves none.
+        if !json.exists() {
+            return Err(Failure {
+                exit,
+                error: miette!("`test` left no results, so there is nothing to measure"),
+            });
+        }
+        Ok((
+            exit,
+            report::json::read(&json).map_err(|error| Failure { exit: Exit::Infra, error: error.into() })?,
+        ))
+    }
+
+    fn machines(&self, surroundings: &Surroundings) -> Result<MachineArgs, Failure> {
+        let help = "`cargo xtask bench` builds kernel and image and passes their paths";
+        let Some(initramfs) = self.initramfs.clone() else {
+            return Err(Failure::usage(miette!(help = help, "`--initramfs` is needed")));
+        };
+        if self.kernels.is_empty() {
+            return Err(Failure::usage(miette!(help = help, "`--kernel-image` is needed")));
+        }
+        let machines =
+            MachineArgs { kernels: self.kernels.clone(), initramfs, surroundings: surroundings.clone() };
+        machines.check()?;
+        Ok(machines)
+    }
+
+    fn keep(&self, figures: &impl Serialize) -> Result<(), Failure> {
+        self.json.as_deref().map_or(Ok(()), |path| write(path, figures))
+    }
+}
+
+fn write(path: &Path, figures: &impl Serialize) -> Result<(), Failure> {
+    let mut text = serde_json::to_vec_pretty(figures).map_err(Failure::setup)?;
+    text.push(b'\n');
+    atomic::write(path, &text).map_err(Failure::setup)
+}
