@@ -329,33 +329,6 @@ fn evmctl_agrees_with_the_pcr_file_and_only_with_the_true_one(#[case] bank: Bank
     }
 }
 
-/// The child of the test below: writes more than it may.
-#[test]
-#[ignore = "run by `a_full_disk_leaves_no_half_file` under a limit"]
-fn writes_into_the_folder_of_the_environment() {
-    let folder = std::env::var_os("IMALAB_TEST_FOLDER").expect("the parent's folder");
-    let error = atomic::write(&Path::new(&folder).join("log.bin"), &[b'x'; 1 << 20]).unwrap_err();
-    print!("{error}: {}", error.source);
-}
-
-/// A limit on the size of files stands for the full disk: `write(2)` fails half-way in both.
-#[test]
-fn a_full_disk_leaves_no_half_file() {
-    let out = tempfile::tempdir().unwrap();
-    fs::write(out.path().join("log.bin"), "old").unwrap();
-    let output = Command::new("prlimit")
-        .args(["--fsize=65536", "env", "--ignore-signal=XFSZ"])
-        .arg(std::env::current_exe().unwrap())
-        .args(["--exact", "writes_into_the_folder_of_the_environment", "--ignored", "--nocapture"])
-        .env("IMALAB_TEST_FOLDER", out.path())
-        .output()
-        .unwrap();
-    let said = String::from_utf8_lossy(&output.stdout);
-    assert!(output.status.success() && said.contains("log.bin: File too large"), "{said} {output:?}");
-    assert_eq!(names(out.path()), ["log.bin"]);
-    assert_eq!(fs::read(out.path().join("log.bin")).unwrap(), b"old");
-}
-
 fn scenarios() -> Vec<list::ScenarioEntry> {
     let entry = |name: &str, summary: &str, needs: &[&str], runs| list::ScenarioEntry {
         scenario: name.to_owned(),

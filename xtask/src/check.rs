@@ -11,7 +11,7 @@ use crate::cargo;
 use crate::doctor;
 use crate::guard;
 use crate::image;
-use crate::kernel::Kernels;
+use crate::kernel::{Kernels, build};
 use crate::process;
 use crate::stop::Stop;
 
@@ -25,6 +25,8 @@ pub(crate) struct Args {
 
 /// Where tests that boot a machine find the kernel's bzImage.
 const KERNEL: &str = "IMALAB_KERNEL";
+/// Where the test of our KTAP finds the kernel's own reader of it.
+const KUNIT: &str = "IMALAB_KUNIT";
 /// Where they find the initramfs.
 const INITRAMFS: &str = "IMALAB_INITRAMFS";
 
@@ -48,7 +50,9 @@ pub(crate) fn run(args: &Args, root: &Path) -> Result<()> {
     let kernel = Kernels::open(root, cache.clone())?.ensure(None, Refresh::WhenStale)?.image();
     let initramfs = image::ensure(root, &cache)?;
     println!("{}\n{}", kernel.display(), initramfs.display());
-    step(root, "tests", &["test", "--workspace", "--locked"], &[(KERNEL, &kernel), (INITRAMFS, &initramfs)])?;
+    let kunit = kernel.with_file_name(build::KUNIT).join("kunit.py");
+    let places = [(KERNEL, kernel.as_path()), (INITRAMFS, &initramfs), (KUNIT, &kunit)];
+    step(root, "tests", &["test", "--workspace", "--locked"], &places)?;
     println!("\neverything holds");
     Ok(())
 }

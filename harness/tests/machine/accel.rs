@@ -25,7 +25,7 @@ fn a_qemu_that_hangs_is_given_up() {
     let Probe::Fails(reason) = probe(&qemu, Accel::Kvm, Duration::from_millis(200)) else {
         panic!("it cannot run");
     };
-    assert_eq!(reason, "its guest executed nothing within 0.2 s");
+    assert_eq!(reason, "its guest did not get through 1 MiB of memory within 0.2 s");
 }
 
 #[test]

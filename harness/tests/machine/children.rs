@@ -1,15 +1,12 @@
-use std::io::{BufRead, BufReader, Read, Write};
+use std::io::{BufRead, BufReader, Read};
 use std::os::fd::AsRawFd;
 use std::os::unix::net::UnixStream;
-use std::os::unix::process::ExitStatusExt;
-use std::process::{Command, Stdio};
+use std::process::Command;
 use std::sync::mpsc::channel;
 use std::thread;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use imalab::machine::child::{Child, ChildError, Exit, spawn};
-use nix::sys::signal::{Signal, kill};
-use nix::unistd::Pid;
 use rstest::rstest;
 
 const LONG: Duration = Duration::from_secs(60);
@@ -135,47 +132,5 @@ fn many_threads_may_start_children() {
     let starters: Vec<_> = (0..8).map(|code| thread::spawn(move || shell(&format!("exit {code}")))).collect();
     for (code, starter) in (0..).zip(starters) {
         assert_eq!(starter.join().unwrap().wait(LONG), Some(Exit::Code(code)));
-    }
-}
-
-/// What the next test runs in a process of its own: starts a child and a QEMU, tells their processes, waits.
-#[test]
-#[ignore = "started by nothing_outlives_a_sigkill"]
-fn helper_that_is_killed() {
-    let dir = tempfile::tempdir().unwrap();
-    let spec = crate::guest::spec(dir.path(), "", crate::guest::Then::Halt);
-    let (events, _seen) = channel();
-    let (machine, _agent) = crate::faults::start(&spec, dir.path(), &events).unwrap();
-    let child = shell("sleep 1000");
-    println!("\nchildren {} {}", machine.pid(), child.pid());
-    std::io::stdout().flush().unwrap();
-    let _ = std::fs::remove_dir_all(dir.path());
-    loop {
-        thread::park();
-    }
-}
-
-#[test]
-fn nothing_outlives_a_sigkill() {
-    let mut helper = Command::new(std::env::current_exe().unwrap())
-        .args(["--ignored", "--exact", "children::helper_that_is_killed", "--nocapture"])
-        .stdout(Stdio::piped())
-        .spawn()
-        .unwrap();
-    let told = BufReader::new(helper.stdout.take().unwrap())
-        .lines()
-        .map(Result::unwrap)
-        .find_map(|line| line.strip_prefix("children ").map(str::to_owned))
-        .expect("the helper could not start its children");
-    let children: Vec<u32> = told.split(' ').map(|pid| pid.parse().unwrap()).collect();
-    assert!(children.iter().all(|&pid| lives(pid)), "{told}");
-
-    kill(Pid::from_raw(i32::try_from(helper.id()).unwrap()), Signal::SIGKILL).unwrap();
-    assert_eq!(helper.wait().unwrap().signal(), Some(9));
-    // They are not ours, so there is nothing to wait on but the clock.
-    let until = Instant::now() + LONG;
-    while children.iter().any(|&pid| lives(pid)) {
-        assert!(Instant::now() < until, "{told} outlived the helper");
-        thread::yield_now();
     }
 }

@@ -27,10 +27,13 @@ const ARTEFACTS: &[(&str, &str)] = &[
     ("vmlinux", "vmlinux"),
 ];
 
+/// The kernel's own reader of KTAP, kept at the place in a tree that it insists on; our tests run it.
+pub(crate) const KUNIT: &str = "tools/testing/kunit";
+
 /// Name of the file that describes a build; a folder without it is none.
 pub(crate) const META: &str = "meta.json";
 /// Version of that file's form.
-const SCHEMA: u32 = 1;
+const SCHEMA: u32 = 2;
 
 /// What is known about a built kernel, as `meta.json` beside the image has it.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -209,6 +212,10 @@ impl Job<'_> {
         let title = format!("building kernel {} ({})", self.name, self.source.label());
         let built = make::run(&mut command, &title, self.expected, &self.log)?;
         let meta = collect(&self.tree, into, &self.recipe.wishes, &self.tree)?;
+        let kunit = into.join(KUNIT);
+        fs::create_dir_all(kunit.parent().unwrap_or(into))
+            .and_then(|()| fs::rename(self.tree.join(KUNIT), &kunit))
+            .with_context(|| format!("cannot keep {}", kunit.display()))?;
         cache::remove(&self.tree)?;
         Ok(Meta {
             objects: built.objects,

@@ -1,6 +1,6 @@
 //! `cargo xtask kernel`: kernels by name.
 
-mod build;
+pub(crate) mod build;
 pub(crate) mod catalogue;
 pub(crate) mod fragment;
 mod make;

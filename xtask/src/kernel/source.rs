@@ -202,7 +202,7 @@ const LEFT_PACKED: &[&str] = &[
     "rust/*/*.rs",
     "sound/*.[chS]",
     "tools/perf/*",
-    "tools/testing/*",
+    "tools/testing/[!k]*",
 ];
 
 /// Unpacks the source into the folder `tree`, which is made; output goes to `log`.
