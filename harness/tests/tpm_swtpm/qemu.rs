@@ -89,8 +89,9 @@ fn the_firmware_is_seen_to_start_the_tpm() {
 /// Linux, which needs no root file system for its `boot_aggregate`.
 #[test]
 fn a_kernel_extends_pcr_10_of_every_bank() {
-    let kernel = std::env::var("IMALAB_KERNEL")
-        .expect("IMALAB_KERNEL must name a bzImage with IMA: run `cargo xtask check`, which builds one and sets it");
+    let kernel = std::env::var("IMALAB_KERNEL").expect(
+        "IMALAB_KERNEL must name a bzImage with IMA: run `cargo xtask check`, which builds one and sets it",
+    );
     let append = "console=ttyS0 ima_policy=tcb panic=-1";
     let (tap, qemu, qmp, events, _swtpm) =
         boot(&Bank::ALL, &["-kernel", &kernel, "-append", append, "-no-reboot"]);
