@@ -8,8 +8,11 @@ use crate::outcome::SuiteResult;
 /// and its banks before, power-off and the last bytes of the channels after.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct SuiteFigures {
-    /// Runs that had a machine: so many boots, probes of capabilities not counted.
+    /// Runs that came from boot to the agent's last message: so many boots, probes of capabilities not counted. All
+    /// sums are of these.
     pub boots: usize,
+    /// Runs whose machine did not get so far: nobody can tell what its time went to.
+    pub unfinished: usize,
     /// Runs without one: skipped, or never started.
     pub without_machine: usize,
     /// Machines side by side.
@@ -33,8 +36,9 @@ pub struct SuiteFigures {
 
 /// Adds up what `suite` says of itself, which ran with so many `jobs`.
 pub fn suite(suite: &SuiteResult, jobs: usize) -> SuiteFigures {
-    // A run that never came to its last message has no share to tell; its time is all rest.
-    let machines: Vec<_> = suite.runs.iter().filter(|run| run.wall_ms > 0).collect();
+    let (machines, others): (Vec<_>, Vec<_>) =
+        suite.runs.iter().partition(|run| run.boot_ms.is_some() && run.guest_ms.is_some());
+    let unfinished = others.iter().filter(|run| run.wall_ms > 0).count();
     let sum = |value: fn(&crate::outcome::RunResult) -> u64| machines.iter().map(|run| value(run)).sum();
     let machines_ms: u64 = sum(|run| run.wall_ms);
     let boot_ms: u64 = sum(|run| run.boot_ms.unwrap_or(0));
@@ -45,7 +49,8 @@ pub fn suite(suite: &SuiteResult, jobs: usize) -> SuiteFigures {
     let rest_ms = machines_ms.saturating_sub(busy);
     SuiteFigures {
         boots: machines.len(),
-        without_machine: suite.runs.len() - machines.len(),
+        unfinished,
+        without_machine: others.len() - unfinished,
         jobs,
         wall_ms: suite.wall_ms,
         machines_ms,
@@ -63,10 +68,11 @@ impl SuiteFigures {
         let seconds = |ms: u64| ms as f64 / 1000.0;
         vec![
             format!(
-                "suite: {:.1} s with {} jobs, {} boots, {} runs without a machine",
+                "suite: {:.1} s with {} jobs, {} boots, {} unfinished, {} runs without a machine",
                 seconds(self.wall_ms),
                 self.jobs,
                 self.boots,
+                self.unfinished,
                 self.without_machine
             ),
             format!("machines, added up  {:>9.1} s", seconds(self.machines_ms)),
@@ -102,7 +108,7 @@ mod tests {
     #[rstest]
     #[case::two_at_once(of(1000, vec![run(1000, Some(600), Some(300)), run(1000, Some(700), Some(200))]), 2, 200, 0.1, 0.1)]
     #[case::one_after_the_other(of(1000, vec![run(500, Some(400), Some(50))]), 1, 50, 0.1, 0.55)]
-    #[case::no_last_message(of(100, vec![run(100, Some(20), None)]), 1, 80, 0.8, 0.8)]
+    #[case::no_last_message(of(100, vec![run(100, Some(20), None)]), 1, 0, 0.0, 1.0)]
     #[case::no_machine(of(100, vec![run(0, None, None)]), 1, 0, 0.0, 1.0)]
     #[case::nothing(of(0, vec![]), 1, 0, 0.0, 0.0)]
     fn shares(
@@ -116,6 +122,6 @@ mod tests {
         assert_eq!(figures.rest_ms, rest_ms);
         assert!((figures.rest_share - rest_share).abs() < 1e-9, "{figures:?}");
         assert!((figures.overhead_share - overhead_share).abs() < 1e-9, "{figures:?}");
-        assert_eq!(figures.boots + figures.without_machine, results.runs.len());
+        assert_eq!(figures.boots + figures.unfinished + figures.without_machine, results.runs.len());
     }
 }
