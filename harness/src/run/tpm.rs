@@ -40,7 +40,7 @@ pub enum TpmError {
     #[error("swtpm does not answer")]
     Link(#[from] LinkError),
     /// swtpm does not have the banks.
-    #[error("the TPM's banks cannot be set")]
+    #[error("swtpm does not set the TPM's banks")]
     Banks(#[from] BanksError),
     /// No tap.
     #[error(transparent)]
