@@ -35,7 +35,7 @@ pub fn of(plan: &Plan, trace: &Trace, checks: &[CheckResult]) -> Judgement {
     let seen = kernel_died(trace)
         .map(|reason| (Outcome::KernelDied, reason))
         .or_else(|| first(trace, timeout).map(|reason| (Outcome::Timeout, reason)))
-        .or_else(|| first(trace, infra).or_else(|| lost(plan, trace)).map(|reason| (Outcome::Infra, reason)));
+        .or_else(|| infrastructure(plan, trace).map(|reason| (Outcome::Infra, reason)));
     if let Some((outcome, reason)) = seen {
         return Judgement::new(outcome, reason);
     }
@@ -112,11 +112,31 @@ fn timeout(event: &Event) -> Option<String> {
     }
 }
 
+fn infrastructure(plan: &Plan, trace: &Trace) -> Option<String> {
+    let exited = |name: &str| {
+        let is =
+            |event: &Event| matches!(&event.what, What::Host(Host::Exited { child, .. }) if child == name);
+        trace.events.iter().position(is)
+    };
+    let reason = first(trace, infra);
+    // swtpm is ended by us only after QEMU; that it went before says why the TPM no longer answered.
+    let orphaned = exited("swtpm").is_some_and(|at| exited("qemu").is_none_or(|qemu| at < qemu));
+    match (reason, lost(plan, trace)) {
+        (Some(reason), Some(lost)) if orphaned && reason.starts_with(TPM) => {
+            Some(format!("{lost}; {reason}"))
+        }
+        (reason, lost) => reason.or(lost),
+    }
+}
+
+/// How the reason of TPM trouble begins.
+const TPM: &str = "TPM: ";
+
 fn infra(event: &Event) -> Option<String> {
     match &event.what {
         What::Host(Host::Interrupted) => Some("interrupted".to_owned()),
         What::Host(Host::BadFrame { text }) => Some(format!("the agent's stream cannot be decoded: {text}")),
-        What::Host(Host::TpmTrouble { text }) => Some(format!("TPM: {text}")),
+        What::Host(Host::TpmTrouble { text }) => Some(format!("{TPM}{text}")),
         What::Host(Host::Trouble { text }) => Some(text.clone()),
         What::Guest(Message::Fault { text }) => Some(format!("agent: {text}")),
         _ => None,

@@ -15,7 +15,7 @@ use super::tpm::{Tpm, TpmError};
 use crate::event::{Host, Trace, What};
 use crate::guest;
 use crate::machine::accel::Accel;
-use crate::machine::child::ChildError;
+use crate::machine::child::{ChildError, Exit};
 use crate::machine::command::MachineSpec;
 use crate::machine::deadline::{self, Budget, Deadline, Slowness};
 use crate::machine::{Machine, Start, StartError};
@@ -73,6 +73,14 @@ pub enum RunError {
     /// No TPM.
     #[error(transparent)]
     Tpm(#[from] TpmError),
+    /// No machine, since its TPM went away.
+    #[error("swtpm ended ({exit}) while QEMU started")]
+    TpmGone {
+        /// How.
+        exit: Exit,
+        /// What QEMU made of it.
+        source: StartError,
+    },
     /// No machine.
     #[error(transparent)]
     Start(#[from] StartError),
@@ -136,7 +144,12 @@ pub fn run(plan: &Plan, site: Site<'_>) -> Result<Ran, RunError> {
         console_log: console.clone(),
         patience: START_PATIENCE,
     };
-    let (mut machine, agent) = Machine::start(start, &events, || stream.drain())?;
+    let (mut machine, agent) =
+        Machine::start(start, &events, || stream.drain()).map_err(|source| match tpm.ended() {
+            // That it ends by itself, with 0, is because QEMU has ended.
+            Some(exit) if exit != Exit::Code(0) => RunError::TpmGone { exit, source },
+            _ => RunError::Start(source),
+        })?;
     let guest = guest::listen(agent, events.clone()).map_err(RunError::Thread)?;
     site.interrupts.tell(&events);
 

@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 
 use crate::event::{Host, What};
 use crate::ima::Bank;
-use crate::machine::child::{self, Child, ChildError};
+use crate::machine::child::{self, Child, ChildError, Exit};
 use crate::plan::Mark;
 use crate::tpm::banks::BanksError;
 use crate::tpm::client::Client;
@@ -40,7 +40,7 @@ pub enum TpmError {
     #[error("swtpm does not answer")]
     Link(#[from] LinkError),
     /// swtpm does not have the banks.
-    #[error("the TPM's banks cannot be set")]
+    #[error("swtpm does not set the TPM's banks")]
     Banks(#[from] BanksError),
     /// No tap.
     #[error(transparent)]
@@ -104,6 +104,11 @@ impl Tpm {
     /// swtpm's command line, a word each.
     pub fn command(&self) -> &[String] {
         &self.command
+    }
+
+    /// How swtpm ended, if it has.
+    pub fn ended(&self) -> Option<Exit> {
+        self.child.ended()
     }
 
     /// As [`Tap::port`].

@@ -206,6 +206,15 @@ impl Lab {
     }
 }
 
+impl Drop for Lab {
+    /// A test that failed leaves no machine behind.
+    fn drop(&mut self) {
+        for process in machinery::processes(&self.mark) {
+            machinery::kill(process.pid);
+        }
+    }
+}
+
 /// How a call ended.
 pub(crate) struct Ended {
     /// None when a signal killed it.

@@ -83,6 +83,16 @@ fn what_explains_the_rest_comes_first(#[case] seen: &[What], #[case] outcome: Ou
     assert_eq!(judged(world).outcome, outcome);
 }
 
+#[rstest]
+#[case::it_died_first(&["swtpm", "qemu"], "swtpm ended with status 137 before the guest was done; TPM: gone")]
+#[case::we_ended_it(&["qemu", "swtpm"], "TPM: gone")]
+fn a_tpm_that_died_is_why_it_no_longer_answers(#[case] ended: &[&str], #[case] reason: &str) {
+    let mut world = sound();
+    world.see(What::Host(Host::TpmTrouble { text: "gone".to_owned() }));
+    ended.iter().for_each(|child| world.see(exited(child, 137)));
+    assert_eq!(judged(world), Judgement { outcome: Outcome::Infra, reason: reason.to_owned() });
+}
+
 /// A run that ended when the first event of these was about to be seen.
 fn cut(world: World, before: fn(&What) -> bool) -> Judgement {
     let (plan, trace) = world.finish();

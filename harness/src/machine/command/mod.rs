@@ -37,8 +37,12 @@ pub struct MachineSpec {
 /// * `loglevel=5`: warnings and worse reach the console. What is below would cost boot time: every byte is a
 ///   trap into the emulated UART.
 /// * `random.trust_cpu=on`, with `-cpu max`'s RDRAND: no wait for entropy in a guest without any devices.
+/// * `tsc=nowatchdog`: while 7.3 switches its first clock (`timekeeping_notify`, all processors in `stop_machine`), the
+///   clocksource watchdog may wait on one of them for another that is stopped (`watchdog_wait_seq`,
+///   `kernel/time/clocksource.c`), with interrupts off and a time limit by the very clock that then stands still. The boot
+///   hangs for good; one of some 200 did on a host with more to do than processors.
 pub const KERNEL_ARGS: &[&str] =
-    &["console=ttyS0", "panic=-1", "oops=panic", "loglevel=5", "random.trust_cpu=on"];
+    &["console=ttyS0", "panic=-1", "oops=panic", "loglevel=5", "random.trust_cpu=on", "tsc=nowatchdog"];
 
 /// What a channel is attached to on QEMU's side.
 #[derive(Clone, Debug, PartialEq, Eq)]
