@@ -198,7 +198,6 @@ const LEFT_PACKED: &[&str] = &[
     "drivers/soc/*.[chS]",
     "drivers/staging/*.[chS]",
     "drivers/usb/*.[chS]",
-    "include/dt-bindings/*",
     "rust/*/*.rs",
     "sound/*.[chS]",
     "tools/perf/*",
