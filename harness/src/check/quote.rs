@@ -17,7 +17,7 @@ use crate::tpm::quote;
 
 pub(super) fn check(evidence: &Evidence<'_>, wholes: &Wholes) -> CheckResult {
     let mut sheet = Sheet::new("quote");
-    for mark in evidence.plan.marks.iter().filter(|mark| mark.quote) {
+    for mark in evidence.plan.marks.iter().filter(|mark| mark.does == crate::plan::MarkDeed::Quote) {
         if !evidence.quotes.contains_key(&mark.number) {
             sheet.obstacle(format!("mark {}: no quote was taken", mark.number));
         }

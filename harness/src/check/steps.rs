@@ -100,7 +100,7 @@ fn judge(evidence: &Evidence<'_>, at: usize, step: &StepSeen<'_>) -> Option<Stri
         (expect, None) => values(step).or_else(|| match expect {
             Expect::NewRecords(expected) => growth(evidence, at, expected),
             Expect::Records(expected) => holds(evidence, at, expected),
-            Expect::Ok | Expect::Any | Expect::Errno(_) => None,
+            Expect::Ok | Expect::Any | Expect::Blocked | Expect::Errno(_) => None,
         }),
     }
 }
@@ -170,5 +170,6 @@ fn describe(op: &Op) -> String {
         Op::Barrier { id, .. } => format!("barrier {id}"),
         Op::Mark { number, .. } => format!("mark {number}"),
         Op::Mount { target, .. } => format!("mount {target}"),
+        other => format!("{other:?}"),
     }
 }

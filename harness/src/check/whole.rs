@@ -174,6 +174,10 @@ fn written(step: &StepSeen<'_>) -> Option<(Moment, Deed<'static>)> {
         | Action::Checkpoint
         | Action::Quote
         | Action::Barrier
+        | Action::TrimFound
+        | Action::Violate { .. }
+        | Action::KexecLoad
+        | Action::KexecExecute
         | Action::SystemCall => return None,
     };
     let ended = step.write()?.ended?;

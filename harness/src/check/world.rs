@@ -74,7 +74,12 @@ impl World {
     }
 
     pub(super) fn with_banks(banks: &[Bank]) -> World {
-        let task = |name: &str| Task { name: name.to_owned(), steps: Vec::new() };
+        let task = |name: &str| Task {
+            name: name.to_owned(),
+            boot: 0,
+            start: imalab_wire::Start::Boot,
+            steps: Vec::new(),
+        };
         let plan = Plan {
             scenario: "made/up".to_owned(),
             summary: "Made up.".to_owned(),
@@ -123,7 +128,7 @@ impl World {
         let (version, release) = (VERSION, "7.3.4".to_owned());
         self.frames = 0;
         self.attempted = 0;
-        self.say(Message::Hello { version, token: TOKEN, release, at_ns: self.now });
+        self.say(Message::Hello { version, token: TOKEN, boot: 0, release, at_ns: self.now });
     }
 
     pub(super) fn see(&mut self, what: What) {
@@ -186,7 +191,7 @@ impl World {
     /// Plans a step and runs it. A failed operation ends the attempts.
     pub(super) fn step(&mut self, text: &str, action: Action, ops: Vec<Done>, reads: Vec<Reading>) -> usize {
         let (id, task) = (self.plan.steps.len() as u32, self.task);
-        let step = Step { id, ops: ops.iter().map(|(op, ..)| op.clone()).collect() };
+        let step = Step { id, clock: None, ops: ops.iter().map(|(op, ..)| op.clone()).collect() };
         match self.plan.program.tasks.get_mut(usize::from(task)) {
             Some(task) => task.steps.push(step),
             None => self.plan.program.finally.push(step),
@@ -224,7 +229,12 @@ impl World {
         }
         if let Op::Mark { number, .. } = what {
             self.read_pcrs(*number);
-            if self.plan.marks.iter().any(|mark| mark.number == *number && mark.quote) {
+            if self
+                .plan
+                .marks
+                .iter()
+                .any(|mark| mark.number == *number && mark.does == crate::plan::MarkDeed::Quote)
+            {
                 let quote = attest::quote(*number, &number.to_be_bytes(), self.values(), self.resets);
                 self.see(What::Quote(quote));
             }
@@ -329,7 +339,11 @@ impl World {
 
     fn mark(&mut self, ops: &mut Vec<Done>, quote: bool) {
         let number = self.plan.marks.len() as u64 + 1;
-        self.plan.marks.push(Mark { number, step: self.plan.steps.len() as u32, quote });
+        self.plan.marks.push(Mark {
+            number,
+            step: self.plan.steps.len() as u32,
+            does: if quote { crate::plan::MarkDeed::Quote } else { crate::plan::MarkDeed::Read },
+        });
         let op = Op::Mark { path: "/dev/tpm0".to_owned(), number };
         ops.push((op, value(0), Vec::new()));
     }

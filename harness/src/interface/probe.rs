@@ -5,7 +5,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use imalab_wire::{End, Message, Op, Outcome, Program, Setup, Step, StepId, Task};
+use imalab_wire::{End, Message, Op, Outcome, Program, Setup, Start, Step, StepId, Task};
 use nix::fcntl::OFlag;
 
 use super::{Adapter, Capabilities, Capability, Deed, IMA, MEASURED, TPM, request, upstream::Upstream};
@@ -98,7 +98,7 @@ pub fn second(found: &Capabilities) -> Option<Boot> {
 }
 
 fn boot(kernel_args: &[&str], asks: &[Ask]) -> Boot {
-    let steps = asks.iter().map(|ask| Step { id: *ask as StepId, ops: ops(*ask) }).collect();
+    let steps = asks.iter().map(|ask| Step { id: *ask as StepId, clock: None, ops: ops(*ask) }).collect();
     Boot {
         kernel_args: kernel_args.iter().map(|word| (*word).to_owned()).collect(),
         program: Program {
@@ -106,7 +106,7 @@ fn boot(kernel_args: &[&str], asks: &[Ask]) -> Boot {
             token: u64::from_be_bytes(*b"imaprobe"),
             // A policy in `Setup` that the kernel refuses would end the probe; as a step it is an answer.
             setup: Setup::default(),
-            tasks: vec![Task { name: "probe".to_owned(), steps }],
+            tasks: vec![Task { name: "probe".to_owned(), boot: 0, start: Start::Boot, steps }],
             finally: Vec::new(),
             end: End::PowerOff,
         },
@@ -233,6 +233,7 @@ impl Answers {
                 Message::TaskStarted { .. }
                 | Message::OpStarted { .. }
                 | Message::Progress { .. }
+                | Message::ReleaseHold { .. }
                 | Message::TaskEnded { .. } => {}
             }
         }

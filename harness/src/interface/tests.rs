@@ -28,7 +28,13 @@ const UPSTREAM: Kernel = Kernel {
 
 /// Plays a program: what the agent would send on such a kernel.
 fn play(kernel: &Kernel, steps: &[Step]) -> Vec<Message> {
-    let mut sent = vec![Message::Hello { version: 1, token: 1, release: "7.3.4".to_owned(), at_ns: 0 }];
+    let mut sent = vec![Message::Hello {
+        version: imalab_wire::VERSION,
+        token: 1,
+        boot: 0,
+        release: "7.3.4".to_owned(),
+        at_ns: 0,
+    }];
     let (mut current, mut staged, mut seen, mut policy) = (1_u64, 0_u64, false, false);
     for step in steps {
         let mut failed = false;

@@ -2,12 +2,12 @@
 
 use std::collections::BTreeMap;
 
-use imalab_wire::{End, Op, Program, Setup, Step as ProgramStep, Task, TaskId};
+use imalab_wire::{End, Op, Program, Setup, Start, Step as ProgramStep, Task, TaskId};
 use sha2::{Digest, Sha256};
 
 use super::calls::{Descriptors, OWN};
 use super::count::Count;
-use super::types::{Action, Budget, Expect, Interface, Mark, Plan, PlannedStep};
+use super::types::{Action, Budget, Expect, Interface, Mark, MarkDeed, Plan, PlannedStep};
 use super::{PlanError, calls, checkpoint};
 use crate::interface::{Adapter, Capabilities, Capability, Deed, MEASURED, TPM, adapter, probe};
 use crate::scenario::{Expectation, Records, Scenario, Step, Variant, Verb};
@@ -49,7 +49,12 @@ pub(super) fn compile(
         for step in &task.steps {
             compiler.step(step)?;
         }
-        tasks.push(Task { name: task.name.clone(), steps: std::mem::take(&mut compiler.program) });
+        tasks.push(Task {
+            name: task.name.clone(),
+            boot: 0,
+            start: Start::Boot,
+            steps: std::mem::take(&mut compiler.program),
+        });
     }
     compiler.task = TaskId::try_from(tasks.len()).unwrap_or(TaskId::MAX);
     compiler.checkpoint(0, true, true);
@@ -245,8 +250,9 @@ impl Compiler<'_> {
 
     fn mark(&mut self, line: u32, text: &str, deed: Deed, action: Action, quote: bool) {
         let number = self.marks.len() as u64 + 1;
+        let does = if quote { MarkDeed::Quote } else { MarkDeed::Read };
         let mark = Deed { ops: vec![Op::Mark { path: TPM.to_owned(), number }], reads: Vec::new() };
-        self.marks.push(Mark { number, step: self.next(), quote });
+        self.marks.push(Mark { number, step: self.next(), does });
         let built = Built { text: text.to_owned(), deed: deed.then(mark), action, expect: Expect::Ok };
         self.add(line, built, Some(number));
     }
@@ -257,7 +263,7 @@ impl Compiler<'_> {
 
     fn add(&mut self, line: u32, built: Built, mark: Option<u64>) {
         let id = self.next();
-        self.program.push(ProgramStep { id, ops: built.deed.ops });
+        self.program.push(ProgramStep { id, clock: None, ops: built.deed.ops });
         self.steps.push(PlannedStep {
             id,
             task: self.task,

@@ -10,7 +10,8 @@ use std::collections::BTreeSet;
 
 pub use count::BOOT_RECORDS;
 pub use types::{
-    Action, Budget, Expect, Form, Interface, Mark, Observed, Parameters, Plan, PlannedStep, Reading, Shape,
+    Action, Budget, Expect, Fault, Form, How, Interface, Mark, MarkDeed, Observed, Parameters, Plan,
+    PlannedStep, Reading, Shape,
 };
 
 use crate::interface::{Capabilities, Capability, probe};

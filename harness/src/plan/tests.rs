@@ -43,7 +43,11 @@ fn every_scenario_of_the_repository_plans_for_mainline() {
             assert!(ids.iter().copied().eq(0..u32::try_from(plan.steps.len()).unwrap()), "{}", scenario.id);
             assert!(plan.steps.iter().zip(&ids).all(|(step, id)| step.id == *id));
             let last = plan.marks.last().unwrap();
-            assert!(last.quote && last.step == *ids.last().unwrap(), "{}: ends without a quote", scenario.id);
+            assert!(
+                last.does == MarkDeed::Quote && last.step == *ids.last().unwrap(),
+                "{}: ends without a quote",
+                scenario.id
+            );
             assert!(plan.program.token != 0);
             runs += 1;
         }
@@ -79,7 +83,7 @@ fn outline(plan: &Plan) -> String {
             "mark {} at step {}{}\n",
             mark.number,
             mark.step,
-            if mark.quote { ", quote" } else { "" }
+            if mark.does == MarkDeed::Quote { ", quote" } else { "" }
         );
     }
     out

@@ -77,8 +77,59 @@ pub struct Mark {
     pub number: u64,
     /// Step that sends it.
     pub step: StepId,
-    /// Whether a quote is taken besides the PCR values.
-    pub quote: bool,
+    /// What is done there.
+    pub does: MarkDeed,
+}
+
+/// What the harness does while the guest waits at a mark.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum MarkDeed {
+    /// Reads PCR 10 of every bank.
+    Read,
+    /// Reads them and takes a quote.
+    Quote,
+    /// Nothing, until the guest says [`imalab_wire::Message::Release`]: the kernel's next user of the TPM waits for the
+    /// device, and where that is IMA it keeps the mutex of the list (`ima_extend_list_mutex`) meanwhile.
+    Hold,
+    /// Prepares something to happen to later commands, at once.
+    Arm(Fault),
+}
+
+/// What the tap does to TPM commands of the guest.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Fault {
+    /// Command code that it waits for.
+    pub command: u32,
+    /// Such commands that pass first.
+    pub skip: u32,
+    /// Such commands that it then happens to.
+    pub times: u32,
+    /// What happens.
+    pub how: How,
+}
+
+/// What happens to a TPM command.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum How {
+    /// The TPM never sees it, and the guest gets this response code.
+    Answer {
+        /// As TPM 2.0 Library Part 2, 6.6 has it.
+        code: u32,
+    },
+    /// The guest gets no answer before it cancels or sends something else.
+    Lost {
+        /// Whether the TPM carries it out.
+        carried_out: bool,
+    },
+    /// The guest gets the answer so much later.
+    Late {
+        /// Milliseconds of host time.
+        ms: u32,
+        /// Whether the TPM carries it out before the wait instead of after it.
+        carried_out: bool,
+    },
 }
 
 /// A step with its meaning.
@@ -123,6 +174,18 @@ pub enum Action {
         /// Records asked for.
         records: u64,
     },
+    /// Reads the current list and removes as many of its first records as the TPM's PCR accounts for
+    /// ([`imalab_wire::Op::WriteFound`] says how many).
+    TrimFound,
+    /// Makes so many violations.
+    Violate {
+        /// Files.
+        files: u64,
+    },
+    /// Loads another kernel, with a segment for the list.
+    KexecLoad,
+    /// Goes on in the loaded kernel.
+    KexecExecute,
     /// Reads lists and counters, then waits at a mark: a quiescent point.
     Checkpoint,
     /// Waits at a mark at which a quote is taken.
@@ -149,6 +212,9 @@ pub enum Expect {
     Records(u64),
     /// Anything: the outcome is evidence for the invariants alone.
     Any,
+    /// Another task has seen it wait within a system call ([`imalab_wire::Op::AwaitBlocked`]); it may still be waiting at
+    /// the end, and how it ends is evidence alone.
+    Blocked,
 }
 
 /// An operation whose data mean something.

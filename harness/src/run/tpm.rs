@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 use crate::event::{Host, What};
 use crate::ima::Bank;
 use crate::machine::child::{self, Child, ChildError, Exit};
-use crate::plan::Mark;
+use crate::plan::{Mark, MarkDeed};
 use crate::tpm::banks::BanksError;
 use crate::tpm::client::Client;
 use crate::tpm::link::{Link, LinkError};
@@ -136,7 +136,7 @@ fn on_mark(marks: Vec<Mark>, port: Arc<OnceLock<u16>>, events: Sender<What>) -> 
         let port = *port.get().ok_or("the tap has no port yet")?;
         let client = client.get_or_insert_with(|| Client::new(port));
         let _ = events.send(What::Pcrs(client.read(number)?));
-        if mark.quote {
+        if mark.does == MarkDeed::Quote {
             let _ = events.send(What::Quote(client.quote(number)?));
         }
         Ok(())

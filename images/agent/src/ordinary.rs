@@ -61,7 +61,8 @@ fn run(program: &PathBuf, port: &PathBuf) -> Result<(), String> {
     set_child_subreaper(true).map_err(|errno| format!("cannot adopt orphans: {errno}"))?;
     let mut port = Port::new(device.into());
     let release = crate::pid1::release();
-    let hello = Message::Hello { version: VERSION, token: program.token, release, at_ns: clock::now_ns() };
+    let hello =
+        Message::Hello { version: VERSION, token: program.token, boot: 0, release, at_ns: clock::now_ns() };
     port.message(&hello).map_err(|error| error.to_string())?;
     supervise::run(&program, &mut port).map_err(|error| error.to_string())?;
     port.done().map_err(|error| error.to_string())

@@ -65,7 +65,7 @@ fn live(at_ns: u64) -> Result<End, String> {
         (Err(no_port), Ok(_)) => return Err(no_port),
     };
     let token = program.as_ref().map_or(0, |program| program.token);
-    let hello = Message::Hello { version: VERSION, token, release: release(), at_ns };
+    let hello = Message::Hello { version: VERSION, token, boot: 0, release: release(), at_ns };
     port.message(&hello).and_then(|()| port.flush()).map_err(|error| error.to_string())?;
     let result = program.and_then(|program| carry_out(&program, &mut port));
     if let Err(fault) = &result {

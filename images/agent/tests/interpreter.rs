@@ -8,7 +8,7 @@ use std::path::Path;
 use std::process::{Command, Stdio};
 
 use imalab_wire::frame::{self, Decoder};
-use imalab_wire::{End, Message, Op, Outcome, Program, Setup, Slot, Step, StepId, Task, TaskId};
+use imalab_wire::{End, Message, Op, Outcome, Program, Setup, Slot, Start, Step, StepId, Task, TaskId};
 use nix::errno::Errno;
 use nix::libc::{O_CREAT, O_NONBLOCK, O_RDONLY, O_RDWR, O_WRONLY};
 use nix::sys::signal::{Signal, kill};
@@ -18,12 +18,15 @@ use rstest::rstest;
 use tempfile::TempDir;
 
 fn program(tasks: Vec<Vec<Step>>, finally: Vec<Step>) -> Program {
-    let tasks = tasks.into_iter().map(|steps| Task { name: "t".into(), steps }).collect();
+    let tasks = tasks
+        .into_iter()
+        .map(|steps| Task { name: "t".into(), boot: 0, start: Start::Boot, steps })
+        .collect();
     Program { token: 99, setup: Setup::default(), tasks, finally, end: End::PowerOff }
 }
 
 fn step(id: StepId, ops: Vec<Op>) -> Step {
-    Step { id, ops }
+    Step { id, clock: None, ops }
 }
 
 fn open(slot: Slot, path: &Path, flags: i32) -> Op {

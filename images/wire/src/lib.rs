@@ -10,16 +10,22 @@ mod message;
 mod program;
 
 pub use message::{Message, Outcome, Piece};
-pub use program::{End, Op, Program, Setup, Slot, Step, StepId, Task, TaskId};
+pub use program::{End, Op, Program, Setup, Slot, Start, Step, StepId, Task, TaskId, Violation};
 
 /// Version of the program and of every frame; both sides refuse any other.
-pub const VERSION: u16 = 1;
+pub const VERSION: u16 = 2;
 
 /// fw_cfg item that holds the program, postcard-encoded behind a [`frame`] header of its own.
 pub const PROGRAM_ITEM: &str = "opt/imalab/program";
 
 /// Name of the virtio-serial port on which the agent sends.
 pub const PORT: &str = "imalab.0";
+
+/// Word of the kernel's command line that says which boot of the program this is: `imalab.boot=1`. Without it, it is 0.
+pub const BOOT_WORD: &str = "imalab.boot";
+
+/// Folder of the guest's root file system with the kernels that [`Op::KexecLoad`] names.
+pub const KERNELS: &str = "/kernels";
 
 /// Argument with which the agent, as PID 1, does nothing but power off: what a boot costs without the agent.
 /// The kernel hands PID 1 all that its command line has after `--` (`init/main.c`, `start_kernel` and

@@ -13,6 +13,8 @@ pub enum Message {
         version: u16,
         /// [`crate::Program::token`], or 0 when no program could be read.
         token: u64,
+        /// Which boot of the program this is, from 0.
+        boot: u16,
         /// `uname -r`.
         release: String,
         /// When the agent started.
@@ -62,7 +64,14 @@ pub enum Message {
         /// Parts done.
         done: u64,
     },
-    /// A task's process has ended.
+    /// The harness is to let go of what mark `hold` holds.
+    ReleaseHold {
+        /// Task that says so.
+        task: TaskId,
+        /// Number of the mark.
+        hold: u64,
+    },
+    /// A task's process or thread has ended.
     TaskEnded {
         /// Which.
         task: TaskId,

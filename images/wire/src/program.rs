@@ -14,12 +14,12 @@ pub type Slot = u16;
 pub struct Program {
     /// Chosen by the harness for one run and echoed in [`crate::Message::Hello`].
     pub token: u64,
-    /// Done by PID 1 before any task starts.
+    /// Done by PID 1 before any task starts, in every boot.
     pub setup: Setup,
-    /// Run side by side, a process each.
+    /// Those of one boot run side by side.
     pub tasks: Vec<Task>,
-    /// Steps that PID 1 itself runs when every task has ended; the task number in their messages is the
-    /// number of tasks.
+    /// Steps that PID 1 itself runs when every task of the last boot has ended; the task number in their messages
+    /// is the number of tasks.
     pub finally: Vec<Step>,
     /// What happens after [`crate::Message::Done`].
     pub end: End,
@@ -33,13 +33,27 @@ pub struct Setup {
     pub policy: Vec<u8>,
 }
 
-/// One process of the guest.
+/// One process or thread of the guest.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Task {
     /// The scenario's name for it, for messages alone.
     pub name: String,
+    /// Boot in which it runs, from 0: a kexec goes on to the next.
+    pub boot: u16,
+    /// When it starts.
+    pub start: Start,
     /// Carried out in order. A step that fails does not end the task: the harness judges results.
     pub steps: Vec<Step>,
+}
+
+/// When a task starts.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Start {
+    /// With its boot, as a process of its own.
+    #[default]
+    Boot,
+    /// When [`Op::Fork`] or [`Op::Thread`] of another task names it. It may never be.
+    Spawned,
 }
 
 /// Operations that the scenario knows as one step.
@@ -50,6 +64,8 @@ pub struct Task {
 pub struct Step {
     /// Number by which messages refer to it.
     pub id: StepId,
+    /// Clock of the task ([`Op::Clock`]) that must not have run out: else no operation of the step is attempted.
+    pub clock: Option<u16>,
     /// In order.
     pub ops: Vec<Op>,
 }
@@ -73,6 +89,93 @@ pub enum Op {
     Seek { slot: Slot, offset: i64, whence: i32 },
     /// `close(2)`; value 0.
     Close { slot: Slot },
+    /// One `pread(2)` of `bytes` bytes at `offset`; value: bytes read, which go out as data when `send` is set.
+    ReadAt { slot: Slot, offset: i64, bytes: u32, send: bool },
+    /// One `pwrite(2)` of all the bytes at `offset`; value: bytes written.
+    WriteAt {
+        slot: Slot,
+        offset: i64,
+        #[serde(with = "crate::bytes")]
+        bytes: Vec<u8>,
+    },
+    /// One `read(2)` of `bytes` bytes to an address at which nothing is mapped; value: bytes read.
+    ReadBadPointer { slot: Slot, bytes: u32 },
+    /// One `write(2)` of `bytes` bytes from an address at which nothing is mapped; value: bytes written.
+    WriteBadPointer { slot: Slot, bytes: u32 },
+    /// `dup(2)`; value 0.
+    Duplicate { slot: Slot, to: Slot },
+    /// `mmap(2)` of `bytes` bytes from the start, readable, and writable too when `write` is set (`MAP_SHARED`), and
+    /// `munmap(2)`; value 0.
+    Map { slot: Slot, bytes: u32, write: bool },
+    /// `splice(2)` of up to `bytes` bytes into a pipe; value: bytes moved, which go out as data.
+    SpliceOut { slot: Slot, bytes: u32 },
+    /// `splice(2)` of the bytes out of a pipe; value: bytes moved.
+    SpliceIn {
+        slot: Slot,
+        #[serde(with = "crate::bytes")]
+        bytes: Vec<u8>,
+    },
+    /// `poll(2)` without waiting; value: `revents`. `events` are Linux's `POLL*` bits.
+    Poll { slot: Slot, events: i16 },
+    /// `ftruncate(2)`; value 0.
+    Truncate { slot: Slot, length: i64 },
+    /// Starts `task` as a child of `fork(2)`: it inherits the descriptors, under the same slots; value: its process.
+    Fork { task: TaskId },
+    /// Starts `task` as a thread of this process: it shares the descriptors; value: its thread.
+    Thread { task: TaskId },
+    /// Sends a descriptor to the inbox of `task` (`SCM_RIGHTS`); value 0.
+    SendDescriptor { slot: Slot, to: TaskId },
+    /// Waits for a descriptor in the task's inbox; value 0.
+    ReceiveDescriptor { slot: Slot },
+    /// `exit_group(2)`: the task's process ends, whatever is open. There is no `OpDone`.
+    Exit { status: i32 },
+    /// `kill(2)` of a task's process, and waits until it is gone; value 0.
+    Kill { task: TaskId, signal: i32 },
+    /// Waits until a task sleeps within a system call of the operation that it is in; value: the system call's
+    /// number. `ESRCH` when the task has ended.
+    AwaitBlocked { task: TaskId },
+    /// Takes a capability (Linux's number) out of the process's effective and permitted sets; value 0.
+    DropCapability { capability: u8 },
+    /// `setresuid(2)` to the user; value 0.
+    SetUser { uid: u32 },
+    /// `unshare(2)` with `CLONE_NEWUSER`; value 0.
+    NewUserNamespace,
+    /// `setrlimit(2)`, both limits; value 0. `resource` is Linux's number.
+    SetLimit { resource: u8, limit: u64 },
+    /// Starts a clock of the task that runs out after `ms` milliseconds; value 0.
+    Clock { clock: u16, ms: u32 },
+    /// Creates or replaces a file with this content; value: bytes written.
+    Create {
+        path: String,
+        #[serde(with = "crate::bytes")]
+        bytes: Vec<u8>,
+    },
+    /// As [`Op::Measure`], but each file is executed (a minimal ELF program that ends with 0, and the content after it).
+    Execute { dir: String, name: String, salt: String, first: u64, count: u64 },
+    /// As [`Op::Measure`], but each file is mapped for execution.
+    MapExecute { dir: String, name: String, salt: String, first: u64, count: u64 },
+    /// As [`Op::Measure`], but each file is opened so that IMA sees a violation.
+    Violate { dir: String, name: String, salt: String, first: u64, count: u64, kind: Violation },
+    /// `finit_module(2)` of a file with the content of [`Op::Measure`]'s first, which is no module; value 0.
+    LoadModule { dir: String, name: String, salt: String },
+    /// Reads PCR 10 of SHA-256 by a command of its own to the TPM device at `tpm`, then the binary list in `slot` from its
+    /// start, and finds the number of its first records that lead from the PCR value which the task has accounted for (zeros
+    /// at first) to the one read; value: that number. `ENODATA` when there is none. With `account`, the task has then
+    /// accounted for them.
+    FindQuoted { tpm: String, slot: Slot, chunk: u32, send: bool, account: bool },
+    /// Writes the number of the task's last [`Op::FindQuoted`] and a newline in one `write(2)`; value: that number.
+    /// Nothing is written when it is 0.
+    WriteFound { slot: Slot },
+    /// Tells the harness to let go of what mark `hold` holds; value 0.
+    ReleaseHold { hold: u64 },
+    /// `kexec_file_load(2)` of a kernel of the image, with the agent's own archive and the running kernel's command line
+    /// (less what belongs to a boot) followed by `args`; value 0. `flags` are Linux's `KEXEC_FILE_*` bits.
+    KexecLoad { kernel: String, args: String, flags: u64 },
+    /// `kexec_file_load(2)` with `KEXEC_FILE_UNLOAD`; value 0.
+    KexecUnload,
+    /// Waits until all that was sent has left the guest, then `reboot(2)` with `LINUX_REBOOT_CMD_KEXEC`. There is no
+    /// `OpDone` when it succeeds: the next boot says hello.
+    KexecExecute,
     /// Makes IMA measure `count` files `{dir}/{name}-{n}` for n from `first` on: each is created afresh with
     /// content `"{name}-{n} {salt}\n"`, opened for reading, closed and unlinked; value: files done. A file of the same
     /// name and salt is a new inode with the same path and digest.
@@ -88,6 +191,16 @@ pub enum Op {
     Mark { path: String, number: u64 },
     /// `mount(2)` of a pseudo file system without options; value 0.
     Mount { fstype: String, target: String },
+}
+
+/// How a violation comes about.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Violation {
+    /// Measured while it is open for writing.
+    OpenWriters,
+    /// Opened for writing while it is open for reading and measured: time of measure, time of use.
+    TimeOfUse,
 }
 
 /// How the guest ends.

@@ -19,8 +19,9 @@ fn outcome() -> impl Strategy<Value = Outcome> {
 /// Any message but the last.
 fn message() -> impl Strategy<Value = Message> {
     prop_oneof![
-        (any::<u16>(), any::<u64>(), ".{0,40}", any::<u64>())
-            .prop_map(|(version, token, release, at_ns)| Message::Hello { version, token, release, at_ns }),
+        (any::<u16>(), any::<u64>(), ".{0,40}", any::<u64>()).prop_map(|(version, token, release, at_ns)| {
+            Message::Hello { version, token, boot: 0, release, at_ns }
+        }),
         (any::<u16>(), any::<i32>()).prop_map(|(task, pid)| Message::TaskStarted { task, pid }),
         (any::<u16>(), any::<u32>(), any::<u16>(), any::<u64>())
             .prop_map(|(task, step, op, at_ns)| Message::OpStarted { task, step, op, at_ns }),
@@ -163,8 +164,13 @@ fn program() -> Program {
     Program {
         token: 7,
         setup: Setup { policy: b"measure func=FILE_CHECK\n".to_vec() },
-        tasks: vec![Task { name: "a".into(), steps: vec![Step { id: 3, ops }] }],
-        finally: vec![Step { id: 4, ops: vec![Op::Release] }],
+        tasks: vec![Task {
+            name: "a".into(),
+            boot: 0,
+            start: Default::default(),
+            steps: vec![Step { id: 3, clock: None, ops }],
+        }],
+        finally: vec![Step { id: 4, clock: None, ops: vec![Op::Release] }],
         end: End::PowerOff,
     }
 }

@@ -100,7 +100,10 @@ impl<'a, 'o> Digester<'a, 'o> {
                 self.tasks_ended.insert(*task, *status);
             }
             Message::Done { ops, frames } => self.finished(seq, *ops, *frames),
-            Message::Hello { .. } | Message::Progress { .. } | Message::Fault { .. } => {}
+            Message::Hello { .. }
+            | Message::Progress { .. }
+            | Message::ReleaseHold { .. }
+            | Message::Fault { .. } => {}
         }
         self.frames += 1;
     }

@@ -35,11 +35,11 @@ fn data(step: u32, op: u16, offset: u64) -> Message {
 #[case::data_of_a_write(data(1, 1, 0), "data of operation 1 of step 1, which sends none or has ended")]
 #[case::data_too_late(data(2, 1, 0), "data of operation 1 of step 2, which sends none or has ended")]
 #[case::version(
-    Message::Hello { version: 9, token: 7, release: String::new(), at_ns: 0 },
-    "the agent speaks version 9, expected 1"
+    Message::Hello { version: 9, token: 7, boot: 0, release: String::new(), at_ns: 0 },
+    "the agent speaks version 9, expected 2"
 )]
 #[case::token(
-    Message::Hello { version: 1, token: 8, release: String::new(), at_ns: 0 },
+    Message::Hello { version: imalab_wire::VERSION, token: 8, boot: 0, release: String::new(), at_ns: 0 },
     "the agent runs the program 0x8, expected 0x7"
 )]
 #[case::done_early(Message::Done { ops: 0, frames: 0 }, "a message after the last one")]

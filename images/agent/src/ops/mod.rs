@@ -62,5 +62,6 @@ pub(crate) fn run<U: Uplink>(op: &Op, slots: &mut Slots, report: &mut Report<'_,
         }
         Op::Mark { path, number } => mark::run(path, *number),
         Op::Mount { fstype, target } => mount::run(fstype, target),
+        _ => Err(Errno::ENOSYS.into()),
     }
 }
