@@ -153,7 +153,7 @@ pub fn run(plan: &Plan, site: Site<'_>) -> Result<Ran, RunError> {
     let guest = guest::listen(agent, events.clone()).map_err(RunError::Thread)?;
     site.interrupts.tell(&events);
 
-    follow(&mut stream, budget(plan, site.accel));
+    follow(&mut stream, budget(plan, site.accel), &tpm);
 
     let stopped = machine.stop();
     if let Some(text) = stopped.console_log {
@@ -177,7 +177,7 @@ fn budget(plan: &Plan, accel: Accel) -> Budget {
 }
 
 /// Takes events until the machine has ended, or must be ended.
-fn follow(stream: &mut Stream, budget: Budget) {
+fn follow(stream: &mut Stream, budget: Budget, tpm: &Tpm) {
     let mut deadline = Deadline::new(budget, Instant::now());
     loop {
         match stream.next(deadline.left(Instant::now())) {
@@ -190,6 +190,10 @@ fn follow(stream: &mut Stream, budget: Budget) {
                         Budget { quiet: END_PATIENCE.max(budget.quiet), cap: budget.cap },
                         Instant::now(),
                     );
+                }
+                What::Guest(Message::ReleaseHold { hold, .. }) => {
+                    tpm.release(*hold);
+                    deadline.progress(Instant::now());
                 }
                 what if deadline::is_progress(what) => deadline.progress(Instant::now()),
                 _ => {}
