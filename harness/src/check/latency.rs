@@ -108,7 +108,10 @@ mod tests {
         let (plan, trace) = world.finish();
         let times = latency(&plan, &trace);
         let of = |held, by| times.iter().find(|latency| latency.held == held && latency.by == by);
-        assert_eq!(of(Held::Append, By::Stage).map(|latency| (latency.count, latency.max_us)), Some((1, 500)));
+        assert_eq!(
+            of(Held::Append, By::Stage).map(|latency| (latency.count, latency.max_us)),
+            Some((1, 500))
+        );
         assert_eq!(of(Held::Append, By::Nothing).map(|latency| latency.count), Some(1));
         assert_eq!(of(Held::Writer, By::Stage).map(|latency| latency.max_us), Some(100));
         assert_eq!(of(Held::Writer, By::Delete).map(|latency| latency.count), Some(1));
