@@ -10,6 +10,17 @@ use crate::outcome::{Outcome, SuiteResult};
 /// The matrix parameter that says how long the lists are.
 pub(super) const PARAMETER: &str = "records";
 
+/// The scenario that is run, as the suite has it.
+const SCENARIO: &str = include_str!("../../../scenarios/scale/held-up.yaml");
+/// Its list sizes.
+const SIZES: &str = "records: [100, 1000]";
+
+/// The scenario with these list sizes.
+pub fn held_up(sizes: &[u64]) -> String {
+    let sizes: Vec<String> = sizes.iter().map(u64::to_string).collect();
+    SCENARIO.replace(SIZES, &format!("records: [{}]", sizes.join(", ")))
+}
+
 /// One kind of time over all list sizes.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Grown {
@@ -96,6 +107,12 @@ impl Growth {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_sizes_become_the_scenarios_own() {
+        let text = held_up(&[7, 70_000]);
+        assert!(SCENARIO.contains(SIZES) && text.contains("records: [7, 70000]\n"), "{text}");
+    }
 
     fn suite() -> SuiteResult {
         let run = |records: u64, outcome: &str| {
