@@ -264,6 +264,7 @@ impl Request<'_> {
             reason: String::new(),
             checks: Vec::new(),
             latency: Vec::new(),
+            freed: Vec::new(),
             console_tail: Vec::new(),
             wall_ms: 0,
             boot_ms: None,
@@ -291,6 +292,7 @@ impl Request<'_> {
                 times(&ran, &mut result);
                 result.checks = check::all(plan, &ran.trace);
                 result.latency = check::latency(plan, &ran.trace);
+                result.freed = check::freed(plan, &ran.trace);
                 let judgement = judge::of(plan, &ran.trace, &result.checks);
                 result.outcome = judgement.outcome;
                 result.reason = judgement.reason;
