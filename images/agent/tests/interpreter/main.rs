@@ -2,6 +2,11 @@
 
 #![expect(clippy::unwrap_used, reason = "a test that fails here fails with its place")]
 
+mod files;
+mod measured;
+mod processes;
+mod rights;
+
 use std::fs::{self, File};
 use std::io::Read;
 use std::path::Path;
