@@ -2,6 +2,7 @@
 
 mod interrupt;
 mod one;
+mod partition;
 mod probe;
 mod scratch;
 mod shell;
@@ -12,6 +13,7 @@ mod tpm;
 
 pub use interrupt::{EXIT_INTERRUPTED, Interrupts};
 pub use one::{Ran, RunError, Site, run};
+pub use partition::{NoPartition, Partition};
 pub use probe::{AskError, capabilities};
 pub use scratch::{Scratch, ScratchError};
 pub use shell::{ShellError, shell};

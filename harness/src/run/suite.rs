@@ -6,6 +6,7 @@ use std::sync::{Mutex, PoisonError};
 use std::time::Instant;
 
 use super::one::{Ran, RunError, Site, run};
+use super::partition::Partition;
 use super::probe::{self, AskError};
 use super::store::{Store, StoreError};
 use super::{Interrupts, Scratch, console_tail};
@@ -42,6 +43,8 @@ pub struct Request<'a> {
     pub jobs: usize,
     /// How often each, at least 1.
     pub repeat: u32,
+    /// The part of it that is run; `None`: the whole.
+    pub partition: Option<Partition>,
     /// Seed of the first repetition; each further one adds 1.
     pub seed: u64,
     /// Who runs the guests' code, and why.
@@ -74,6 +77,7 @@ pub enum SuiteError {
 /// A run that is planned, or why it will not be.
 struct Job {
     id: RunId,
+    place: u64,
     seed: u64,
     kernel: usize,
     work: Result<Box<Plan>, Refusal>,
@@ -110,7 +114,11 @@ pub fn suite(
             .map_err(refusal)
         })
         .collect();
-    let jobs = request.jobs(&known)?;
+    let mut jobs = request.jobs(&known)?;
+    let shard = request.partition.map(|part| part.shard(jobs.iter().map(|job| &job.id), request.seed));
+    if let Some(part) = request.partition {
+        jobs.retain(|job| part.takes(job.place, &job.id));
+    }
     reporter.suite_started(jobs.len(), &request.context(&known));
 
     let results: Mutex<Vec<Option<RunResult>>> = Mutex::new(vec![None; jobs.len()]);
@@ -144,6 +152,7 @@ pub fn suite(
         runs: results.into_inner().unwrap_or_else(PoisonError::into_inner).into_iter().flatten().collect(),
         wall_ms: millis(begin.elapsed()),
         interrupted: interrupts.seen(),
+        shard,
     };
     match trouble.into_inner().unwrap_or_else(PoisonError::into_inner) {
         Some(error) => Err(error),
@@ -235,7 +244,7 @@ impl Request<'_> {
                             kernel: self.kernels[kernel].name.clone(),
                             repeat,
                         };
-                        jobs.push(Job { id, seed, kernel, work });
+                        jobs.push(Job { id, place: jobs.len() as u64, seed, kernel, work });
                     }
                 }
             }
@@ -260,6 +269,7 @@ impl Request<'_> {
             accelerator: Some(self.accelerator()),
             seed: job.seed,
             repeat: job.id.repeat,
+            place: job.place,
             outcome: Outcome::Infra,
             reason: String::new(),
             checks: Vec::new(),
