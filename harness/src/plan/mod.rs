@@ -1,5 +1,6 @@
 //! Pure: a scenario and a kernel's capabilities become a plan.
 
+mod boots;
 mod calls;
 mod checkpoint;
 mod compile;
