@@ -1,5 +1,6 @@
 //! Pure: a plan and its trace become verdicts, one file per invariant.
 
+mod deeds;
 mod ending;
 mod evidence;
 mod exactly_once;
