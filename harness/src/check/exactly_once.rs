@@ -42,8 +42,9 @@ pub(super) fn check(evidence: &Evidence<'_>, wholes: &Wholes) -> CheckResult {
     pcrs.insert(IMA_PCR);
     let (extends, late): (Vec<&Extend>, Vec<&Extend>) = evidence
         .tap
-        .extends
-        .iter()
+        .attempts()
+        .into_iter()
+        .map(|(extend, _)| extend)
         .filter(|extend| pcrs.contains(&extend.pcr))
         .partition(|extend| extend.seq < mark.seq);
     if extends.is_empty() {
@@ -78,6 +79,9 @@ pub(super) fn check(evidence: &Evidence<'_>, wholes: &Wholes) -> CheckResult {
     let twice: usize = wholes.saved_again.iter().map(|again| again.records).sum();
     if twice > 0 {
         sheet.fact(format!("{} saved before a kexec came again and count once", count(twice, "record")));
+    }
+    if !evidence.tap.kept.is_empty() {
+        sheet.fact(format!("{} kept from the TPM as planned", count(evidence.tap.kept.len(), "extend")));
     }
     let names: Vec<&str> = evidence.records.active().iter().map(|bank| bank.name()).collect();
     sheet.fact(format!(

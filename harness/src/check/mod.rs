@@ -6,6 +6,7 @@ mod evidence;
 mod exactly_once;
 pub mod judge;
 mod kernel_health;
+mod latency;
 mod ledger;
 mod quote;
 mod replay;
@@ -20,6 +21,8 @@ mod whole;
 mod world;
 
 use chrono::{DateTime, NaiveDate};
+
+pub use latency::latency;
 
 use crate::event::Trace;
 use crate::outcome::CheckResult;

@@ -9,7 +9,7 @@ use nix::errno::Errno;
 use super::evidence::{Evidence, StepSeen};
 use super::sheet::{Sheet, count};
 use crate::outcome::CheckResult;
-use crate::plan::{Expect, Observed};
+use crate::plan::{Expect, MarkDeed, Observed};
 
 /// Longest part of written bytes that a finding shows.
 const BYTES_SHOWN: usize = 32;
@@ -36,11 +36,28 @@ pub(super) fn check(evidence: &Evidence<'_>) -> CheckResult {
         }
     }
     unfinished(evidence, &mut sheet);
+    faults(evidence, &mut sheet);
     if !evidence.steps.is_empty() {
         let refused = if refusals == 0 { String::new() } else { format!(" ({refusals} refused)") };
         sheet.fact(format!("{} as expected{refused}", count(evidence.steps.len(), "step")));
     }
     sheet.result()
+}
+
+/// What was to happen to TPM commands happened, or the run shows less than its scenario says.
+fn faults(evidence: &Evidence<'_>, sheet: &mut Sheet) {
+    let armed = evidence.plan.marks.iter().filter_map(|mark| match mark.does {
+        MarkDeed::Arm(fault) => Some(u64::from(fault.times)),
+        MarkDeed::Read | MarkDeed::Quote | MarkDeed::Hold => None,
+    });
+    let armed: u64 = armed.sum();
+    if armed != evidence.faults {
+        sheet.finding(format!(
+            "something was to happen to {} of the guest, it happened to {}",
+            count(usize::try_from(armed).unwrap_or(usize::MAX), "TPM command"),
+            evidence.faults
+        ));
+    }
 }
 
 /// The first operation of which no result came.

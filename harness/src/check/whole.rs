@@ -1,7 +1,9 @@
 //! The whole log at each checkpoint: drives the [`Ledger`] with what the guest did, in the guest's own order.
 
+use std::collections::BTreeSet;
+
 use super::deeds::{Deed, deeds, next_list};
-use super::evidence::{Evidence, RecordId};
+use super::evidence::{Evidence, IMA_PCR, RecordId};
 use super::ledger::{Ledger, SavedAgain, Snapshot, Source, Stretch, Surprise};
 
 /// The whole log at one checkpoint.
@@ -24,6 +26,8 @@ pub(super) struct Whole {
 pub(super) struct Wholes {
     pub(super) all: Vec<Whole>,
     pub(super) surprises: Vec<Surprise>,
+    /// Places in the log of records whose extend was kept from the TPM, as planned.
+    kept: BTreeSet<usize>,
     /// Readings of the current list that are no part of the whole log at the end.
     pub(super) misfits: Vec<Misfit>,
     /// What user space had saved and a kexec carried all the same.
@@ -91,18 +95,40 @@ impl Wholes {
             };
             snapshots.iter().filter_map(misfit)
         });
+        let misfits = misfits.collect();
+        let kept = all.last().map(|whole| kept(evidence, whole)).unwrap_or_default();
         Wholes {
-            misfits: misfits.collect(),
+            misfits,
             surprises: ledger.surprises().to_vec(),
+            kept,
             saved_again: ledger.saved_again().to_vec(),
             all,
         }
+    }
+
+    /// The records of `whole` that were extended into this PCR.
+    pub(super) fn extended(&self, evidence: &Evidence<'_>, whole: &Whole, pcr: u32) -> Vec<RecordId> {
+        let records = whole.records.iter().enumerate().filter(|(at, _)| !self.kept.contains(at));
+        records.map(|(_, id)| *id).filter(|id| evidence.records.get(*id).pcr == pcr).collect()
     }
 
     /// The whole log at the end.
     pub(super) fn last(&self) -> Option<&Whole> {
         self.all.last()
     }
+}
+
+/// Which of the records the tap kept from the TPM. The guest appends and extends in one order, so the n-th record is the
+/// n-th that it tried to extend; where it is not, `exactly-once` fails.
+fn kept(evidence: &Evidence<'_>, whole: &Whole) -> BTreeSet<usize> {
+    if evidence.tap.kept.is_empty() {
+        return BTreeSet::new();
+    }
+    let mut pcrs: BTreeSet<u32> = whole.records.iter().map(|id| evidence.records.get(*id).pcr).collect();
+    pcrs.insert(IMA_PCR);
+    let attempts = evidence.tap.attempts();
+    let attempts = attempts.iter().filter(|(extend, _)| pcrs.contains(&extend.pcr)).enumerate();
+    attempts.filter(|(_, (_, reached))| !reached).map(|(at, _)| at).collect()
 }
 
 impl Whole {

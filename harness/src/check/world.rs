@@ -15,8 +15,11 @@ use crate::event::{Event, Exchange, Host, Origin, PcrReading, PcrValue, Trace, W
 use crate::ima::{Bank, ByteOrder, Digest, Record, template_data};
 use crate::outcome::CheckResult;
 use crate::plan::{
-    Action, Budget, Expect, Form, Interface, Mark, Observed, Plan, PlannedStep, Reading, Shape,
+    Action, Budget, Expect, Fault, Form, How, Interface, Mark, MarkDeed, Observed, Plan, PlannedStep,
+    Reading, Shape,
 };
+
+use crate::tpm::command;
 
 use call::{Done, show};
 pub(super) use call::{read, value, write};
@@ -151,6 +154,32 @@ impl World {
         self.current.push(record);
     }
 
+    /// Appends; what the kernel then sends to extend gets `code` from the tap and never reaches the TPM.
+    pub(super) fn log_kept(&mut self, record: Record, code: u32) {
+        self.arm(code);
+        let before = self.trace.events.len();
+        self.extend_with(
+            record.pcr,
+            self.plan.machine.banks.iter().map(|bank| record.extend_digest(*bank)).collect(),
+            code,
+        );
+        for event in &mut self.trace.events[before..] {
+            if let What::Tpm(exchange) = &mut event.what {
+                exchange.origin = Origin::Kept;
+            }
+        }
+        self.current.push(record);
+    }
+
+    /// Plans that the tap answers the next extend itself, and lets it.
+    fn arm(&mut self, code: u32) {
+        let (number, how) = (self.plan.marks.len() as u64 + 1, How::Answer { code });
+        let fault = Fault { command: command::PCR_EXTEND, skip: 0, times: 1, how };
+        let step = self.plan.steps.len() as u32;
+        self.plan.marks.push(Mark { number, step, does: MarkDeed::Arm(fault) });
+        self.see(What::Host(Host::Fault { command: command::PCR_EXTEND, how }));
+    }
+
     /// Extends without appending.
     pub(super) fn extend(&mut self, record: &Record) {
         let digests = self.plan.machine.banks.iter().map(|bank| record.extend_digest(*bank)).collect();
@@ -229,12 +258,7 @@ impl World {
         }
         if let Op::Mark { number, .. } = what {
             self.read_pcrs(*number);
-            if self
-                .plan
-                .marks
-                .iter()
-                .any(|mark| mark.number == *number && mark.does == crate::plan::MarkDeed::Quote)
-            {
+            if self.plan.marks.iter().any(|mark| mark.number == *number && mark.does == MarkDeed::Quote) {
                 let quote = attest::quote(*number, &number.to_be_bytes(), self.values(), self.resets);
                 self.see(What::Quote(quote));
             }
@@ -342,7 +366,7 @@ impl World {
         self.plan.marks.push(Mark {
             number,
             step: self.plan.steps.len() as u32,
-            does: if quote { crate::plan::MarkDeed::Quote } else { crate::plan::MarkDeed::Read },
+            does: if quote { MarkDeed::Quote } else { MarkDeed::Read },
         });
         let op = Op::Mark { path: "/dev/tpm0".to_owned(), number };
         ops.push((op, value(0), Vec::new()));

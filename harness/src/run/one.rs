@@ -161,7 +161,7 @@ pub fn run(plan: &Plan, site: Site<'_>) -> Result<Ran, RunError> {
     let guest = guest::listen(agent, plan.kexecs(), events.clone()).map_err(RunError::Thread)?;
     site.interrupts.tell(&events);
 
-    follow(&mut stream, plan.boots(), budget(plan, site.accel));
+    follow(&mut stream, plan.boots(), budget(plan, site.accel), &tpm);
 
     let stopped = machine.stop();
     if let Some(text) = stopped.console_log {
@@ -187,7 +187,7 @@ fn budget(plan: &Plan, accel: Accel) -> Budget {
 }
 
 /// Takes events until the machine has ended, or must be ended.
-fn follow(stream: &mut Stream, mut boots: u16, budget: Budget) {
+fn follow(stream: &mut Stream, mut boots: u16, budget: Budget, tpm: &Tpm) {
     let mut deadline = Deadline::new(budget, Instant::now());
     loop {
         match stream.next(deadline.left(Instant::now())) {
@@ -206,6 +206,10 @@ fn follow(stream: &mut Stream, mut boots: u16, budget: Budget) {
                         Budget { quiet: END_PATIENCE.max(budget.quiet), cap: budget.cap },
                         Instant::now(),
                     );
+                }
+                What::Guest(Message::ReleaseHold { hold, .. }) => {
+                    tpm.release(*hold);
+                    deadline.progress(Instant::now());
                 }
                 what if deadline::is_progress(what) => deadline.progress(Instant::now()),
                 _ => {}

@@ -15,7 +15,7 @@ use std::collections::BTreeMap;
 
 use imalab_wire::{Op, Outcome, StepId, TaskId};
 
-use crate::event::{PcrReading, QuoteTaken, Trace, What};
+use crate::event::{Host, PcrReading, QuoteTaken, Trace, What};
 use crate::plan::{Plan, PlannedStep};
 
 pub(super) use lists::{CounterSeen, ListSeen, Pieces};
@@ -124,6 +124,8 @@ pub(super) struct Evidence<'a> {
     pub(super) quotes: BTreeMap<u64, AtMark<&'a QuoteTaken>>,
     /// Console lines with their sequence numbers.
     pub(super) console: Vec<(u64, &'a str)>,
+    /// Commands to which the tap did something.
+    pub(super) faults: u64,
     /// What does not fit.
     pub(super) oddities: Vec<Oddity>,
     /// When each task was in an operation that may measure, in order of time.
@@ -151,6 +153,7 @@ impl<'a> Evidence<'a> {
             pcrs: BTreeMap::new(),
             quotes: BTreeMap::new(),
             console: Vec::new(),
+            faults: 0,
             oddities,
         };
         evidence.marks_and_console(trace);
@@ -170,6 +173,10 @@ impl<'a> Evidence<'a> {
                 }
                 What::Console(line) => {
                     self.console.push((event.seq, line));
+                    continue;
+                }
+                What::Host(Host::Fault { .. }) => {
+                    self.faults += 1;
                     continue;
                 }
                 What::Guest(_) | What::Tpm(_) | What::Qmp(_) | What::Host(_) => continue,

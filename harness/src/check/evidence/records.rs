@@ -120,11 +120,6 @@ impl Records {
         &self.records[id.0 as usize]
     }
 
-    /// Those of `records` that were to be extended into this PCR.
-    pub(crate) fn for_pcr(&self, records: &[RecordId], pcr: u32) -> Vec<RecordId> {
-        records.iter().copied().filter(|id| self.get(*id).pcr == pcr).collect()
-    }
-
     /// What the file of `bank` must show as template digest: zeros for a violation.
     pub(crate) fn shown(&self, id: RecordId, bank: Bank) -> Digest {
         let record = self.get(id);

@@ -1,8 +1,8 @@
 use imalab_wire::{Message, Op, Outcome};
 use rstest::rstest;
 
-use crate::check::world::{World, failed, passed, read, result, value, write};
-use crate::event::What;
+use crate::check::world::{World, failed, passed, read, record, result, value, write};
+use crate::event::{Host, What};
 use crate::ima::Bank;
 use crate::plan::{Action, Expect, Form, Observed, Reading};
 
@@ -135,4 +135,12 @@ fn a_guest_that_stops_in_an_operation_is_found_there() {
     failed(&result, &["step 1 `stage` (line 11)", "the guest was in operation 1, write \"A\\n\" to slot 0"]);
     failed(&result, &["nor of 1 step after it"]);
     failed(&result, &["step 3 `checkpoint`", "operation 0, open list, was not reached"]);
+}
+
+#[test]
+fn a_fault_that_never_happened_is_a_finding() {
+    let mut world = World::new();
+    world.log_kept(record("/m/kept"), 0x101);
+    world.trace.events.retain(|event| !matches!(event.what, What::Host(Host::Fault { .. })));
+    failed(&world.verdict("steps"), &["happen to 1 TPM command", "it happened to 0"]);
 }
