@@ -111,7 +111,9 @@ fn is_between_kernels(plan: &Plan, trace: &Trace) -> bool {
     let mut left = None;
     for event in &trace.events {
         match &event.what {
-            What::Guest(Message::OpStarted { step, op, .. }) if is_kexec(*step, *op) => left = Some((*step, *op)),
+            What::Guest(Message::OpStarted { step, op, .. }) if is_kexec(*step, *op) => {
+                left = Some((*step, *op))
+            }
             What::Guest(Message::OpDone { step, op, .. }) if left == Some((*step, *op)) => left = None,
             What::Guest(Message::Hello { .. }) => left = None,
             _ => {}

@@ -241,26 +241,25 @@ impl Ledger {
     }
 
     /// Takes a side in a doubt, before the kexec: `next` is the list that the new kernel began with.
-    pub(super) fn settle(&mut self, doubt: Doubt, next: &[RecordId]) {
+    /// Whether it was carried out.
+    pub(super) fn settle(&mut self, doubt: Doubt, next: &[RecordId]) -> bool {
         let staged = match self.staged.map(|generation| &self.stagings[generation]) {
             Some(Staging { read: Some((_, records)), .. }) => Some(Rc::clone(records)),
-            Some(_) => return,
+            Some(_) => return false,
             None => None,
         };
         match (doubt, staged) {
-            (Doubt::Delete(step), Some(staged)) => {
-                if !next.starts_with(&staged) {
-                    self.take_out(step);
-                }
-            }
-            (Doubt::Delete(_), None) => {}
+            (Doubt::Delete(step), Some(staged)) => !next.starts_with(&staged) && self.take_out(step),
+            (Doubt::Delete(_), None) => false,
             (Doubt::Trim(step, count), staged) => {
                 let current = next.get(staged.map_or(0, |staged| staged.len())..).unwrap_or_default();
                 let head = self.head.as_deref().unwrap_or_default();
                 let asked = head.get(..usize::try_from(count).unwrap_or(usize::MAX));
-                if asked.is_some_and(|asked| !current.starts_with(asked)) {
+                let done = asked.is_some_and(|asked| !current.starts_with(asked));
+                if done {
                     self.trim(step, count);
                 }
+                done
             }
         }
     }

@@ -4,7 +4,8 @@ use std::collections::BTreeSet;
 
 use super::deeds::{Deed, deeds, next_list};
 use super::evidence::{Evidence, IMA_PCR, RecordId};
-use super::ledger::{Ledger, SavedAgain, Snapshot, Source, Stretch, Surprise};
+use super::history::{Move, Moved, Moves};
+use super::ledger::{Doubt, Ledger, SavedAgain, Snapshot, Source, Stretch, Surprise};
 
 /// The whole log at one checkpoint.
 #[derive(Debug)]
@@ -32,6 +33,8 @@ pub(super) struct Wholes {
     pub(super) misfits: Vec<Misfit>,
     /// What user space had saved and a kexec carried all the same.
     pub(super) saved_again: Vec<SavedAgain>,
+    /// What became of the lists.
+    pub(super) moves: Vec<Moved>,
 }
 
 /// A reading of the current list that does not go into the whole log.
@@ -50,22 +53,43 @@ impl Wholes {
         let mut ledger = Ledger::default();
         // What any reader saw; those of checkpoints make a whole log each.
         let mut snapshots: Vec<(usize, Snapshot, bool)> = Vec::new();
+        let mut moves = Moves::default();
         let deeds = deeds(evidence);
         for (number, done) in deeds.iter().enumerate() {
             let step = done.step;
             match &done.deed {
-                Deed::Stage => ledger.stage(step),
-                Deed::Delete => ledger.delete(step),
-                Deed::Trim(count) => ledger.trim(step, *count),
+                Deed::Stage => {
+                    ledger.stage(step);
+                    moves.push(done.at, step, Move::Staged { records: None });
+                }
+                Deed::Delete => {
+                    ledger.delete(step);
+                    moves.push(done.at, step, Move::Deleted { saved: None });
+                }
+                Deed::Trim(count) => {
+                    ledger.trim(step, *count);
+                    moves.push(done.at, step, Move::Trimmed { records: *count });
+                }
                 Deed::Kexec { doubts } => {
                     let next = next_list(&deeds[number + 1..]);
                     for doubt in doubts {
-                        next.into_iter().for_each(|next| ledger.settle(*doubt, next));
+                        if next.is_some_and(|next| ledger.settle(*doubt, next)) {
+                            match *doubt {
+                                Doubt::Delete(step) => {
+                                    moves.push(done.at, step, Move::Deleted { saved: None })
+                                }
+                                Doubt::Trim(step, records) => {
+                                    moves.push(done.at, step, Move::Trimmed { records });
+                                }
+                            }
+                        }
                     }
                     ledger.kexec();
+                    moves.push(done.at, step, Move::Carried);
                 }
                 Deed::Read { list, records, keeps, .. } if list.staged => {
                     ledger.read_staged(step, records, *keeps);
+                    moves.read_staged(step, records.len(), *keeps);
                 }
                 Deed::Read { records, keeps, snapshot, .. } => {
                     if *keeps {
@@ -102,6 +126,7 @@ impl Wholes {
             surprises: ledger.surprises().to_vec(),
             kept,
             saved_again: ledger.saved_again().to_vec(),
+            moves: moves.done(),
             all,
         }
     }

@@ -2,8 +2,8 @@
 
 use std::path::PathBuf;
 
-use super::one::Ran;
 use super::kernels;
+use super::one::Ran;
 use super::suite::{Kernel, Request};
 use crate::check;
 use crate::event::What;

@@ -20,7 +20,7 @@ use crate::plan::{Plan, PlannedStep};
 
 pub(super) use lists::{CounterSeen, ListSeen, Pieces};
 pub(super) use oddity::Oddity;
-pub(super) use records::{RecordId, Records};
+pub(super) use records::{KnownRecord, RecordId, Records};
 pub(super) use tap::{Extend, IMA_PCR, Tap};
 
 /// A moment of the guest: the boot, counted from 1, and its `CLOCK_BOOTTIME` in nanoseconds.

@@ -20,7 +20,8 @@ impl Inset {
 
     /// Those that belong among the first `records` records, and those of the list that is left without them.
     pub(super) fn split(insets: Vec<Inset>, records: usize) -> (Vec<Inset>, Vec<Inset>) {
-        let (before, after): (Vec<Inset>, Vec<Inset>) = insets.into_iter().partition(|inset| inset.at < records);
+        let (before, after): (Vec<Inset>, Vec<Inset>) =
+            insets.into_iter().partition(|inset| inset.at < records);
         let after = after.into_iter().map(|inset| Inset { at: inset.at - records, ..inset }).collect();
         (before, after)
     }
