@@ -43,6 +43,8 @@ fn result(dir: &RunDir) -> RunResult {
         reason: "1 record lost".to_owned(),
         checks: vec![],
         latency: vec![],
+        place: 0,
+        freed: vec![],
         console_tail: vec![],
         wall_ms: 1,
         boot_ms: None,

@@ -8,6 +8,6 @@ mod suite;
 
 pub use boot::{Boot, BootError, BootRound, boot};
 pub use figures::{Figures, host};
-pub use latency::{Grown, Growth, growth};
+pub use latency::{Grown, Growth, growth, held_up};
 pub use plot::{PlotError, histograms, lines as growth_plot};
 pub use suite::{SuiteFigures, suite};

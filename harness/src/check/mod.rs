@@ -26,7 +26,7 @@ mod world;
 
 use chrono::{DateTime, NaiveDate};
 
-pub use latency::latency;
+pub use latency::{freed, latency};
 
 use crate::event::Trace;
 use crate::outcome::CheckResult;

@@ -3,6 +3,7 @@
 mod interrupt;
 mod kernels;
 mod one;
+mod partition;
 mod probe;
 mod scratch;
 mod shell;
@@ -14,6 +15,7 @@ mod tpm;
 pub use interrupt::{EXIT_INTERRUPTED, Interrupts};
 pub use kernels::KernelsError;
 pub use one::{Ran, RunError, Site, run};
+pub use partition::{NoPartition, Partition};
 pub use probe::{AskError, capabilities};
 pub use scratch::{Scratch, ScratchError};
 pub use shell::{ShellError, shell};
