@@ -1,5 +1,6 @@
 //! Invariant `steps`: every step gave what the scenario expects, and the trace fits the plan.
 
+mod cut_off;
 mod endings;
 #[cfg(test)]
 mod tests;
@@ -12,6 +13,7 @@ use super::evidence::{Evidence, StepSeen};
 use super::sheet::{Sheet, count};
 use crate::outcome::CheckResult;
 use crate::plan::{Expect, MarkDeed, Observed};
+use cut_off::{CutOff, cut_off};
 use endings::Endings;
 
 /// Longest part of written bytes that a finding shows.
@@ -28,7 +30,7 @@ pub(super) fn check(evidence: &Evidence<'_>) -> CheckResult {
         let name = evidence.plan.program.tasks.get(usize::from(*task)).map_or("?", |task| &task.name);
         sheet.finding(format!("task `{name}` ended with status {status}, expected {expected}"));
     }
-    let mut refusals = 0;
+    let (mut refusals, mut lost) = (0, 0);
     for (at, step) in evidence.steps.iter().enumerate() {
         if endings.excuse(step) {
             continue;
@@ -40,7 +42,16 @@ pub(super) fn check(evidence: &Evidence<'_>) -> CheckResult {
             continue;
         }
         let finding = match missing(step) {
-            Some(_) => continue,
+            Some(_) => match cut_off(evidence, at) {
+                CutOff::No | CutOff::Left => continue,
+                CutOff::Allowed => {
+                    lost += 1;
+                    continue;
+                }
+                CutOff::Owes => {
+                    Some("the guest went on in another kernel before it gave its result".to_owned())
+                }
+            },
             None => judge(evidence, at, step),
         };
         match finding {
@@ -53,7 +64,11 @@ pub(super) fn check(evidence: &Evidence<'_>) -> CheckResult {
     faults(evidence, &mut sheet);
     if !evidence.steps.is_empty() {
         let refused = if refusals == 0 { String::new() } else { format!(" ({refusals} refused)") };
-        sheet.fact(format!("{} as expected{refused}", count(evidence.steps.len(), "step")));
+        let steps = evidence.steps.len().saturating_sub(lost);
+        sheet.fact(format!("{} as expected{refused}", count(steps, "step")));
+        if lost > 0 {
+            sheet.fact(format!("{} cut off by a kexec", count(lost, "step")));
+        }
     }
     sheet.result()
 }
@@ -88,7 +103,8 @@ fn unfinished(evidence: &Evidence<'_>, endings: &Endings, sheet: &mut Sheet) {
     for task in 0..=last {
         let mut stuck = (0..evidence.steps.len())
             .filter(|at| usize::from(evidence.steps[*at].planned.task) == task && owes(&evidence.steps[*at]))
-            .filter_map(|at| missing(&evidence.steps[at]).map(|op| (at, op)));
+            .filter_map(|at| missing(&evidence.steps[at]).map(|op| (at, op)))
+            .filter(|(at, _)| matches!(cut_off(evidence, *at), CutOff::No));
         let Some((at, op)) = stuck.next() else { continue };
         let step = &evidence.steps[at];
         let place = match step.seen[op].started {

@@ -1,6 +1,7 @@
 //! Drives plans on machines and collects their traces.
 
 mod interrupt;
+mod kernels;
 mod one;
 mod partition;
 mod probe;
@@ -12,6 +13,7 @@ mod suite;
 mod tpm;
 
 pub use interrupt::{EXIT_INTERRUPTED, Interrupts};
+pub use kernels::KernelsError;
 pub use one::{Ran, RunError, Site, run};
 pub use partition::{NoPartition, Partition};
 pub use probe::{AskError, capabilities};

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use std::sync::{Mutex, PoisonError};
 use std::time::Instant;
 
+use super::kernels;
 use super::one::{Ran, RunError, Site, run};
 use super::partition::Partition;
 use super::probe::{self, AskError};
@@ -191,6 +192,7 @@ impl Request<'_> {
         Site {
             kernel: &kernel.image,
             initramfs: &self.initramfs,
+            kernels: self.kernels,
             accel: self.accelerator.accel,
             qemu: &self.qemu,
             swtpm: &self.swtpm,
@@ -229,7 +231,14 @@ impl Request<'_> {
                             Ok(known) => match plan::plan(text, &parameters, known, known.interface, seed)? {
                                 Planned::Plan(mut plan) => {
                                     plan.machine.kernel_args.extend_from_slice(&self.kernel_args);
-                                    Ok(plan)
+                                    match kernels::others(&plan, self.kernels) {
+                                        Ok(_) => Ok(plan),
+                                        Err(missing) => Err(Refusal {
+                                            outcome: Outcome::Skipped,
+                                            reason: format!("{missing} (--kernel-image NAME=BZIMAGE)"),
+                                            console_tail: Vec::new(),
+                                        }),
+                                    }
                                 }
                                 Planned::Skip(skip) => Err(Refusal {
                                     outcome: Outcome::Skipped,
@@ -309,7 +318,7 @@ impl Request<'_> {
                 if !matches!(result.outcome, Outcome::Passed | Outcome::Skipped) {
                     result.console_tail = console_tail(&ran.trace);
                 }
-                self.store.keep(&mut result, plan, &ran, kernel, &self.initramfs)?;
+                self.store.keep(&mut result, plan, &ran, kernel, self)?;
                 Ok(result)
             }
         }
