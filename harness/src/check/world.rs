@@ -87,6 +87,7 @@ impl World {
             seed: 1,
             interface: Interface::Upstream,
             machine: Shape { cpus: 1, memory_mib: 256, banks: banks.to_vec(), kernel_args: Vec::new() },
+            hash_table: true,
             program: Program {
                 token: TOKEN,
                 setup: Setup::default(),
