@@ -78,8 +78,7 @@ impl<'e> WholeLog<'e> {
 
     /// The record in a finding's words.
     pub(super) fn describe(&self, place: usize) -> String {
-        self.id(place)
-            .map_or_else(|| "a record that nobody read".to_owned(), |id| self.records.describe(id))
+        self.id(place).map_or_else(|| "a record that nobody read".to_owned(), |id| self.records.describe(id))
     }
 
     /// Places of the records that measuring a file of this name makes, in order. With its content, only those of the
@@ -88,7 +87,8 @@ impl<'e> WholeLog<'e> {
         let ids = self.names.get(name.as_bytes()).into_iter().flatten();
         let fits = |id: &&RecordId| {
             let record = self.records.get(**id);
-            record.violation == violation && content.is_none_or(|content| record.is_of(content) != Some(false))
+            record.violation == violation
+                && content.is_none_or(|content| record.is_of(content) != Some(false))
         };
         let mut places: Vec<usize> = ids.filter(fits).flat_map(|id| &self.places[id]).copied().collect();
         places.sort_unstable();
@@ -138,7 +138,8 @@ impl View {
         if self.unknown.get(first).is_some_and(|unknown| *unknown < places.end) {
             return None;
         }
-        let end = |place: usize| place.checked_sub(1).map_or(Some(0), |before| self.ends.get(before).copied());
+        let end =
+            |place: usize| place.checked_sub(1).map_or(Some(0), |before| self.ends.get(before).copied());
         self.bytes.get(end(places.start)?..end(places.end)?)
     }
 }

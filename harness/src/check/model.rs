@@ -36,8 +36,7 @@ pub(super) fn check(evidence: &Evidence<'_>, wholes: &Wholes, rules: Rules) -> C
     };
     let events = Events::of(evidence, &log);
     let setups = setups(evidence.plan);
-    let search = Search { events: &events, log: &log, setups: &setups };
-    let searched = search.run(Kernel::new(setups[0], rules));
+    let searched = Search::new(&events, &log, &setups).run(Kernel::new(setups[0], rules));
     if let Some(stuck) = &searched.stuck {
         sheet.finding(tell::finding(evidence, &events, &log, stuck));
     }

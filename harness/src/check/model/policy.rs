@@ -42,14 +42,15 @@ impl Policy {
         for rule in text.lines().map(str::trim).filter(|rule| !rule.is_empty() && !rule.starts_with('#')) {
             let mut words = rule.split_ascii_whitespace();
             let action = words.next();
-            let conditions: Vec<(&str, &str)> = words.map(|word| word.split_once('=').unwrap_or((word, ""))).collect();
+            let conditions: Vec<(&str, &str)> =
+                words.map(|word| word.split_once('=').unwrap_or((word, ""))).collect();
             let of = |key: &str| conditions.iter().find(|(name, _)| *name == key).map(|(_, value)| *value);
             let only = |keys: &[&str]| conditions.iter().all(|(name, _)| keys.contains(name));
             match (action, of("func")) {
                 (Some("measure"), Some(func)) if ASKED_FOR.contains(&func) => {}
                 (Some("measure"), Some("FILE_CHECK")) if of("fsname") == Some("tmpfs") => {
-                    policy.measures |=
-                        only(&["func", "fsname", "mask", "pcr", "template"]) && of("mask") == Some("MAY_READ");
+                    policy.measures |= only(&["func", "fsname", "mask", "pcr", "template"])
+                        && of("mask") == Some("MAY_READ");
                 }
                 _ => return Policy { measures: false, quiet: false },
             }
@@ -68,11 +69,23 @@ mod tests {
 
     #[rstest]
     #[case::ours(DEFAULT_POLICY, true, true)]
-    #[case::with_a_template("measure func=FILE_CHECK mask=MAY_READ fsname=tmpfs template=ima-sig", true, true)]
-    #[case::and_programs("measure func=BPRM_CHECK\nmeasure func=FILE_CHECK mask=MAY_READ fsname=tmpfs pcr=11", true, true)]
+    #[case::with_a_template(
+        "measure func=FILE_CHECK mask=MAY_READ fsname=tmpfs template=ima-sig",
+        true,
+        true
+    )]
+    #[case::and_programs(
+        "measure func=BPRM_CHECK\nmeasure func=FILE_CHECK mask=MAY_READ fsname=tmpfs pcr=11",
+        true,
+        true
+    )]
     #[case::of_some_users("measure func=FILE_CHECK mask=MAY_READ fsname=tmpfs uid=7", false, true)]
     #[case::of_all_files("measure func=FILE_CHECK mask=MAY_READ", false, false)]
-    #[case::but_not("dont_measure fsname=tmpfs\nmeasure func=FILE_CHECK mask=MAY_READ fsname=tmpfs", false, false)]
+    #[case::but_not(
+        "dont_measure fsname=tmpfs\nmeasure func=FILE_CHECK mask=MAY_READ fsname=tmpfs",
+        false,
+        false
+    )]
     #[case::none("", false, false)]
     fn a_policy_says_what_is_measured(#[case] text: &str, #[case] measures: bool, #[case] quiet: bool) {
         assert_eq!(Policy::of_text(text), Policy { measures, quiet });

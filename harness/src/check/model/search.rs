@@ -79,13 +79,24 @@ struct State {
 }
 
 pub(super) struct Search<'s, 'e> {
-    pub(super) events: &'s Events<'e>,
-    pub(super) log: &'s WholeLog<'s>,
+    events: &'s Events<'e>,
+    log: &'s WholeLog<'s>,
     /// The kernel of each boot.
-    pub(super) setups: &'s [Setup],
+    setups: &'s [Setup],
+    /// Records of the whole log that an operation names.
+    named: HashSet<usize>,
 }
 
-impl Search<'_, '_> {
+impl<'s, 'e> Search<'s, 'e> {
+    pub(super) fn new(events: &'s Events<'e>, log: &'s WholeLog<'s>, setups: &'s [Setup]) -> Search<'s, 'e> {
+        let all = events.sequences.iter().flat_map(|sequence| &sequence.events);
+        let named = all.flat_map(|event| match &event.does {
+            Does::File(file) => file.same.iter().copied(),
+            _ => [].iter().copied(),
+        });
+        Search { events, log, setups, named: named.collect() }
+    }
+
     pub(super) fn run(&self, kernel: Kernel) -> Searched {
         let begun = self.events.sequences.iter().map(|sequence| !sequence.spawned).collect();
         let next = vec![0; self.events.sequences.len()];
@@ -126,7 +137,8 @@ impl Search<'_, '_> {
 
     fn is_done(&self, state: &State) -> bool {
         let all = self.events.sequences.iter().zip(&state.next);
-        state.kernel.total() >= self.log.len() && all.into_iter().all(|(sequence, next)| *next >= sequence.events.len())
+        state.kernel.total() >= self.log.len()
+            && all.into_iter().all(|(sequence, next)| *next >= sequence.events.len())
     }
 
     /// The next event of a sequence that is running.
@@ -149,7 +161,7 @@ impl Search<'_, '_> {
             return self.ways_without_events(state);
         };
         let mut ways: Vec<((u8, Moment), Way)> = Vec::new();
-        let mut measures = !self.events.policy.quiet || self.is_fresh(state);
+        let mut measures = !self.events.policy.quiet;
         for (at, event) in self.running(state).filter(|(_, event)| event.begin <= first_end) {
             measures |= event.measures;
             if self.judge(state, at, event).is_ok() {
@@ -159,9 +171,10 @@ impl Search<'_, '_> {
                 ways.push(((5, event.begin), Way::Nothing(at)));
             }
         }
-        if measures && self.may_record(state) {
-            let begin = Moment { boot: 0, ns: 0 };
-            ways.push(((if self.is_fresh(state) { 0 } else { 2 }, begin), Way::Record));
+        // What some operation names is most likely its own.
+        let named = self.named.contains(&state.kernel.total());
+        if (measures || (!named && self.is_fresh(state))) && self.may_record(state) {
+            ways.push(((if named { 6 } else { 0 }, first_end), Way::Record));
         }
         ways.sort_by_key(|(rank, _)| *rank);
         ways.into_iter().map(|(_, way)| way).collect()
@@ -169,12 +182,15 @@ impl Search<'_, '_> {
 
     fn ways_without_events(&self, state: &State) -> Vec<Way> {
         let later = self.events.sequences.iter().zip(&state.next);
-        let later = later.into_iter().any(|(sequence, next)| sequence.boot > state.boot && *next < sequence.events.len());
+        let later = later
+            .into_iter()
+            .any(|(sequence, next)| sequence.boot > state.boot && *next < sequence.events.len());
         let mut ways = Vec::new();
         if later && usize::from(state.boot) + 1 < self.setups.len() {
             ways.push(Way::Kexec);
         }
-        if (!self.events.policy.quiet || self.is_fresh(state)) && self.may_record(state) {
+        let named = self.named.contains(&state.kernel.total());
+        if (!self.events.policy.quiet || (!named && self.is_fresh(state))) && self.may_record(state) {
             ways.push(Way::Record);
         }
         ways
@@ -204,11 +220,12 @@ impl Search<'_, '_> {
 
     fn judge<'a>(&'a self, state: &State, at: usize, event: &'a Event<'_>) -> Result<Effect<'a>, Why> {
         let task = self.events.sequences[at].task;
-        let judge = |call: Call<'a>| {
-            state.kernel.judge(self.log, task, call, event.found).map_err(Why::Broken)
-        };
+        let judge =
+            |call: Call<'a>| state.kernel.judge(self.log, task, call, event.found).map_err(Why::Broken);
         match event.does {
-            Does::Call(Call::Receive { .. }) if matches!(event.found, Found::Value(_)) && !state.kernel.has_mail(task) => {
+            Does::Call(Call::Receive { .. })
+                if matches!(event.found, Found::Value(_)) && !state.kernel.has_mail(task) =>
+            {
                 Err(Why::NotStarted)
             }
             Does::Call(call) => judge(call),
@@ -245,7 +262,8 @@ impl Search<'_, '_> {
     /// Records that were appended by operations which reach into the reading of a counter, and violations still to be
     /// appended by such: neither is atomic with its counter.
     fn in_the_making(&self, state: &State, reader: usize, event: &Event<'_>) -> (u64, u64) {
-        let others = (0..state.next.len()).filter(|at| *at != reader && self.events.sequences[*at].boot == state.boot);
+        let others =
+            (0..state.next.len()).filter(|at| *at != reader && self.events.sequences[*at].boot == state.boot);
         let (mut uncounted, mut early) = (0, 0);
         for at in others {
             let sequence = &self.events.sequences[at];
@@ -286,7 +304,9 @@ impl Search<'_, '_> {
                             let _ = state.kernel.record(self.log);
                         }
                     }
-                    Does::Call(Call::Fork { child } | Call::Thread { child }) if matches!(event.found, Found::Value(_)) => {
+                    Does::Call(Call::Fork { child } | Call::Thread { child })
+                        if matches!(event.found, Found::Value(_)) =>
+                    {
                         if let Some(begun) = state.begun.get_mut(usize::from(*child)) {
                             *begun = true;
                         }
@@ -323,7 +343,9 @@ impl Search<'_, '_> {
             Some((at, event)) => {
                 let why = match self.judge(state, at, event) {
                     // A record too many is behind what a reader finds, whatever that is.
-                    Err(Why::Content { .. } | Why::Broken(_)) if again.is_some() => Why::Unexplained { again },
+                    Err(Why::Content { .. } | Why::Broken(_)) if again.is_some() => {
+                        Why::Unexplained { again }
+                    }
                     Err(why) => why,
                     Ok(_) => Why::Unexplained { again },
                 };

@@ -11,11 +11,18 @@ use crate::check::sheet::count;
 use crate::ima::model::{Found, Rule};
 
 /// Longest part of the whole log's record that a finding shows is the record's own business ([`WholeLog::describe`]).
-pub(super) fn finding(evidence: &Evidence<'_>, events: &Events<'_>, log: &WholeLog<'_>, stuck: &Stuck) -> String {
+pub(super) fn finding(
+    evidence: &Evidence<'_>,
+    events: &Events<'_>,
+    log: &WholeLog<'_>,
+    stuck: &Stuck,
+) -> String {
     let event = stuck.event.map(|(at, number)| &events.sequences[at].events[number]);
     let place = event.map_or_else(|| "at the end".to_owned(), |event| place(evidence, event));
     let (what, rule) = what(evidence, log, stuck, event);
-    let rule = rule.map_or_else(String::new, |rule| format!("; the promise: \"{}\" ({})", rule.promise(), rule.source()));
+    let rule = rule.map_or_else(String::new, |rule| {
+        format!("; the promise: \"{}\" ({})", rule.promise(), rule.source())
+    });
     let doubt = if stuck.certain {
         String::new()
     } else {
@@ -30,7 +37,12 @@ fn place(evidence: &Evidence<'_>, event: &Event<'_>) -> String {
     format!("{}: operation {}{op}", evidence.name(event.step), event.op)
 }
 
-fn what(evidence: &Evidence<'_>, log: &WholeLog<'_>, stuck: &Stuck, event: Option<&Event<'_>>) -> (String, Option<Rule>) {
+fn what(
+    evidence: &Evidence<'_>,
+    log: &WholeLog<'_>,
+    stuck: &Stuck,
+    event: Option<&Event<'_>>,
+) -> (String, Option<Rule>) {
     match &stuck.why {
         Why::Broken(broken) => {
             let found = event.map_or_else(String::new, found);
@@ -42,7 +54,8 @@ fn what(evidence: &Evidence<'_>, log: &WholeLog<'_>, stuck: &Stuck, event: Optio
                 _ => &[],
             };
             let expected = expected.map_or_else(|| "nothing".to_owned(), |place| log.describe(place));
-            let found = records.get(*at).map_or_else(|| "nothing".to_owned(), |id| evidence.records.describe(*id));
+            let found =
+                records.get(*at).map_or_else(|| "nothing".to_owned(), |id| evidence.records.describe(*id));
             let lengths = format!("{} expected, {} found", count(*length, "record"), records.len());
             (format!("record {} should be {expected}, found {found} ({lengths})", at + 1), Some(*rule))
         }
@@ -57,11 +70,20 @@ fn what(evidence: &Evidence<'_>, log: &WholeLog<'_>, stuck: &Stuck, event: Optio
         Why::Unexplained { again: Some(rule) } => {
             (format!("{} was recorded again", log.describe(stuck.total)), Some(*rule))
         }
-        Why::Unexplained { again: None } if stuck.total < log.len() => {
-            (format!("nothing explains record {} of the whole log, {}", stuck.total + 1, log.describe(stuck.total)), None)
+        Why::Unexplained { again: None } if stuck.total < log.len() => (
+            format!(
+                "nothing explains record {} of the whole log, {}",
+                stuck.total + 1,
+                log.describe(stuck.total)
+            ),
+            None,
+        ),
+        Why::Unexplained { again: None } => {
+            ("no order of what happened at once explains it".to_owned(), None)
         }
-        Why::Unexplained { again: None } => ("no order of what happened at once explains it".to_owned(), None),
-        Why::NotStarted => ("it comes from nowhere: nobody started the task, or sent the descriptor".to_owned(), None),
+        Why::NotStarted => {
+            ("it comes from nowhere: nobody started the task, or sent the descriptor".to_owned(), None)
+        }
     }
 }
 

@@ -100,11 +100,14 @@ impl Descriptors {
         let inbox = self.inboxes.get(&task).is_some_and(|inbox| !inbox.is_empty());
         alone
             && (inbox
-                || open.any(|file| matches!(self.files.get(file), Some(Description { file: File::List(_), .. }))))
+                || open.any(|file| {
+                    matches!(self.files.get(file), Some(Description { file: File::List(_), .. }))
+                }))
     }
 
     pub(super) fn open(&mut self, task: Task, slot: Slot, file: File, access: Access) {
-        let free = (0..OpenFile::MAX).find(|number| !self.files.contains_key(number)).unwrap_or(OpenFile::MAX);
+        let free =
+            (0..OpenFile::MAX).find(|number| !self.files.contains_key(number)).unwrap_or(OpenFile::MAX);
         let description =
             Description { file, access, opener: task, offset: Some(0), descriptors: 1, excludes: true };
         self.files.insert(free, description);
@@ -143,7 +146,8 @@ impl Descriptors {
     pub(super) fn close(&mut self, task: Task, slot: Slot) {
         let Some(file) = self.table(task).remove(&slot) else { return };
         self.release(file);
-        if let (false, Some(left)) = (self.rules.holds(Rule::DuplicatesShareFile), self.files.get_mut(&file)) {
+        if let (false, Some(left)) = (self.rules.holds(Rule::DuplicatesShareFile), self.files.get_mut(&file))
+        {
             left.excludes = false;
         }
     }
@@ -208,7 +212,9 @@ impl Descriptors {
     pub(super) fn busy(&self, task: Task, file: File, access: Access) -> Option<Rule> {
         let rule = |open: &Description| match (access.write, open.access.write) {
             (true, true) if open.opener != task => Some(Rule::OneWriter),
-            (true, true) => (!self.rules.holds(Rule::SameWriterManyFiles)).then_some(Rule::SameWriterManyFiles),
+            (true, true) => {
+                (!self.rules.holds(Rule::SameWriterManyFiles)).then_some(Rule::SameWriterManyFiles)
+            }
             (true, false) => Some(Rule::ReadersExcludeWriter),
             (false, true) => Some(Rule::WriterExcludesReaders),
             (false, false) => (!self.rules.holds(Rule::ReadersTogether)).then_some(Rule::ReadersTogether),

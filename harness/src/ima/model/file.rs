@@ -76,7 +76,10 @@ mod tests {
     #[rstest]
     #[case("/sys/kernel/security/integrity/ima/binary_runtime_measurements", list(false, Bank::Sha1, false))]
     #[case("/sys/kernel/security/ima/ascii_runtime_measurements_staged", list(true, Bank::Sha1, true))]
-    #[case("/sys/kernel/security/ima/binary_runtime_measurements_sha384_staged", list(false, Bank::Sha384, true))]
+    #[case(
+        "/sys/kernel/security/ima/binary_runtime_measurements_sha384_staged",
+        list(false, Bank::Sha384, true)
+    )]
     #[case("/sys/kernel/security/ima/runtime_measurements_count", File::Count)]
     #[case("/sys/kernel/security/ima/violations", File::Violations)]
     #[case("/sys/kernel/security/ima/policy", File::Policy)]

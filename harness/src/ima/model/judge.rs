@@ -5,7 +5,8 @@ use nix::errno::Errno;
 use super::descriptors::Description;
 use super::kernel::Kernel;
 use super::{
-    Access, Broken, Call, Effect, File, Found, HashTable, ListFile, Log, Refusals, Request, Rule, Slot, Task, Written, request,
+    Access, Broken, Call, Effect, File, Found, HashTable, ListFile, Log, Refusals, Request, Rule, Slot, Task,
+    Written, request,
 };
 
 /// Errors for want of descriptors or memory, which a limit brings about.
@@ -138,7 +139,11 @@ impl Kernel {
         if let Some(request) = request {
             let well_formed = refusals.first().is_none();
             self.lists.refuse(request, &mut refusals);
-            if well_formed && request == Request::Delete && flush && found == Found::Errno(Errno::ENOMEM as i32) {
+            if well_formed
+                && request == Request::Delete
+                && flush
+                && found == Found::Errno(Errno::ENOMEM as i32)
+            {
                 // A new hash table could not be had.
                 return Ok(Effect::None);
             }
@@ -217,7 +222,9 @@ impl Kernel {
         bytes: u64,
         found: Found,
     ) -> Result<Effect<'a>, Broken> {
-        let (File::List(list), Ok(offset)) = (open.file, u64::try_from(offset)) else { return Ok(Effect::None) };
+        let (File::List(list), Ok(offset)) = (open.file, u64::try_from(offset)) else {
+            return Ok(Effect::None);
+        };
         if bytes == 0 {
             return Ok(Effect::None);
         }
@@ -273,7 +280,9 @@ impl Kernel {
         let to = match (whence, known, found) {
             (_, known, Found::Errno(_)) if known == Some(0) => Some(0),
             (0, _, Found::Value(value)) if value == offset => u64::try_from(value).ok(),
-            (1, Some(known), Found::Value(value)) if known.checked_add_signed(offset) == u64::try_from(value).ok() => {
+            (1, Some(known), Found::Value(value))
+                if known.checked_add_signed(offset) == u64::try_from(value).ok() =>
+            {
                 u64::try_from(value).ok()
             }
             _ => None,

@@ -65,7 +65,11 @@ impl Lists {
                 (false, Errno::UnknownErrno, Rule::DeleteNothing),
             ],
             Request::Trim(records) => [
-                (usize::try_from(records).map_or(true, |n| n > self.current.len()), Errno::ENOENT, Rule::TrimTooMany),
+                (
+                    usize::try_from(records).map_or(true, |n| n > self.current.len()),
+                    Errno::ENOENT,
+                    Rule::TrimTooMany,
+                ),
                 (self.suspended, Errno::ESTALE, Rule::SuspendedTrim),
                 (false, Errno::UnknownErrno, Rule::TrimTooMany),
             ],
@@ -122,7 +126,10 @@ impl Lists {
     /// Whether the hash table knows this record of the whole log: a measurement that would make the same is then
     /// suppressed.
     pub(super) fn remembers(&self, record: usize) -> bool {
-        if self.table == HashTable::None || record >= self.total || !self.rules.holds(Rule::DuplicateSuppressed) {
+        if self.table == HashTable::None
+            || record >= self.total
+            || !self.rules.holds(Rule::DuplicateSuppressed)
+        {
             return false;
         }
         if record < self.carried {
@@ -163,8 +170,11 @@ impl Lists {
         let mut next = Lists::new(self.rules, table);
         (next.total, next.carried) = (self.total, self.total);
         if self.rules.holds(Rule::CarriedOver) {
-            let (first, then) =
-                if self.rules.holds(Rule::StagedCarriedFirst) { (staged, current) } else { (current, staged) };
+            let (first, then) = if self.rules.holds(Rule::StagedCarriedFirst) {
+                (staged, current)
+            } else {
+                (current, staged)
+            };
             if self.rules.holds(Rule::CarriedAreCurrent) {
                 next.current = first;
             } else {

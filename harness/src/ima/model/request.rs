@@ -45,7 +45,8 @@ pub(super) fn upstream(
         refusals.add(Errno::EINVAL, Rule::RequestLength);
     }
     let Written::Bytes(bytes) = written else {
-        refusals.add(if rules.holds(Rule::BadPointer) { Errno::EFAULT } else { Errno::EINVAL }, Rule::BadPointer);
+        refusals
+            .add(if rules.holds(Rule::BadPointer) { Errno::EFAULT } else { Errno::EINVAL }, Rule::BadPointer);
         return None;
     };
     if !bytes.ends_with(b"\n") && rules.holds(Rule::RequestEndsInNewline) {
@@ -96,9 +97,9 @@ fn number(rules: Rules, text: &[u8], refusals: &mut Refusals) -> u64 {
     if (digits.is_empty() || !matches!(rest, [] | b"\n")) && rules.holds(Rule::NumberIsDecimal) {
         refusals.add(Errno::EINVAL, Rule::NumberIsDecimal);
     }
-    let value = digits.iter().try_fold(0_u64, |value, digit| {
-        value.checked_mul(10)?.checked_add(u64::from(digit - b'0'))
-    });
+    let value = digits
+        .iter()
+        .try_fold(0_u64, |value, digit| value.checked_mul(10)?.checked_add(u64::from(digit - b'0')));
     match value {
         None if rules.holds(Rule::NumberRange) => {
             refusals.add(Errno::ERANGE, Rule::NumberRange);
