@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
+use crate::latency::{Freed, Latency};
 use crate::plan::{Interface, Parameters};
 
 /// What became of a run.
@@ -92,6 +93,12 @@ pub struct RunResult {
     pub reason: String,
     /// Each check with its findings.
     pub checks: Vec<CheckResult>,
+    /// How long operations took, by what was changed meanwhile.
+    #[serde(default)]
+    pub latency: Vec<Latency>,
+    /// What deletes and trims freed of the kernel's memory, where the scenario reads it.
+    #[serde(default)]
+    pub freed: Vec<Freed>,
     /// Last lines of the console when the outcome calls for them.
     pub console_tail: Vec<String>,
     /// Host milliseconds from spawning QEMU until the machine was gone.

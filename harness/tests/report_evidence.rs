@@ -42,6 +42,8 @@ fn result(dir: &RunDir) -> RunResult {
         outcome: Outcome::Failed,
         reason: "1 record lost".to_owned(),
         checks: vec![],
+        latency: vec![],
+        freed: vec![],
         console_tail: vec![],
         wall_ms: 1,
         boot_ms: None,

@@ -5,6 +5,7 @@ mod evidence;
 mod exactly_once;
 pub mod judge;
 mod kernel_health;
+mod latency;
 mod ledger;
 mod quote;
 mod replay;
@@ -19,6 +20,8 @@ mod whole;
 mod world;
 
 use chrono::{DateTime, NaiveDate};
+
+pub use latency::{freed, latency};
 
 use crate::event::Trace;
 use crate::outcome::CheckResult;

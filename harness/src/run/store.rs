@@ -6,6 +6,7 @@ use super::one::Ran;
 use super::suite::Kernel;
 use crate::check;
 use crate::event::What;
+use crate::ima::{AsciiLine, Bank, ByteOrder, LogReader};
 use crate::outcome::{Outcome, RunResult};
 use crate::plan::Plan;
 use crate::report::RunId;
@@ -83,7 +84,9 @@ impl Store {
         dir.write_console(&ran.console)?;
         dir.write_tpm(&ran.trace)?;
         dir.write_commands(&ran.commands)?;
-        dir.write_log(&check::whole_log(plan, &ran.trace))?;
+        let log = check::whole_log(plan, &ran.trace);
+        dir.write_log(&log)?;
+        dir.write_lines(&lines(&log))?;
         let last = ran.trace.events.iter().rev().find_map(|event| match &event.what {
             What::Pcrs(reading) => Some(reading),
             _ => None,
@@ -101,4 +104,15 @@ impl Store {
         }
         dir.write_result(result)
     }
+}
+
+/// A list in the view of SHA-1 as lines; up to the first record whose fields have no text.
+fn lines(log: &[u8]) -> Vec<u8> {
+    let mut lines = Vec::new();
+    let mut reader = LogReader::new(log, Bank::Sha1);
+    while let Ok(Some(record)) = reader.next_record() {
+        let Ok(line) = AsciiLine::of(record, ByteOrder::Little) else { break };
+        lines.extend_from_slice(&line.to_bytes());
+    }
+    lines
 }

@@ -263,6 +263,8 @@ impl Request<'_> {
             outcome: Outcome::Infra,
             reason: String::new(),
             checks: Vec::new(),
+            latency: Vec::new(),
+            freed: Vec::new(),
             console_tail: Vec::new(),
             wall_ms: 0,
             boot_ms: None,
@@ -289,6 +291,8 @@ impl Request<'_> {
             Ok(ran) => {
                 times(&ran, &mut result);
                 result.checks = check::all(plan, &ran.trace);
+                result.latency = check::latency(plan, &ran.trace);
+                result.freed = check::freed(plan, &ran.trace);
                 let judgement = judge::of(plan, &ran.trace, &result.checks);
                 result.outcome = judgement.outcome;
                 result.reason = judgement.reason;

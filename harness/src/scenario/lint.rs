@@ -88,6 +88,8 @@ fn custody(source: &Source, task: &Draft) -> Result<(), ScenarioError> {
     let mut lists: BTreeMap<&str, bool> = BTreeMap::new();
     let mut read: BTreeSet<&str> = BTreeSet::new();
     let mut saved = false;
+    // The current list was read whole, by whichever descriptor, and nothing of it was staged since.
+    let mut seen = false;
     for (at, step) in &task.steps {
         let removes = match &step.verb {
             Verb::Call(Call::Open { slot, file, .. }) => {
@@ -107,16 +109,17 @@ fn custody(source: &Source, task: &Draft) -> Result<(), ScenarioError> {
                         .expected("the first read of a measurement list's descriptor, without `limit`"));
                 }
                 saved |= whole && list == Some(true);
+                seen |= whole && list == Some(false);
                 false
             }
             Verb::Call(Call::Write { slot, text }) => match lists.get(slot.as_str()) {
-                Some(false) if may_succeed(step) && text.trim_end().parse::<u64>().is_ok() => {
+                Some(false) if !seen && may_succeed(step) && text.trim_end().parse::<u64>().is_ok() => {
                     return Err(source
                         .error(*at, "a written number may trim records that nobody has read")
-                        .expected("`trim`, which reads the list first, or an errno in `expect:`"));
+                        .expected("`trim`, which reads the list first, a `read` of the whole list, or an errno in `expect:`"));
                 }
                 Some(true) if text == "A\n" && may_succeed(step) => {
-                    saved = false;
+                    (saved, seen) = (false, false);
                     false
                 }
                 Some(true) => text == "D\n",
@@ -124,7 +127,7 @@ fn custody(source: &Source, task: &Draft) -> Result<(), ScenarioError> {
             },
             // A staged list that was read stays what it is until its delete; the next one is another.
             Verb::Stage if may_succeed(step) => {
-                saved = false;
+                (saved, seen) = (false, false);
                 false
             }
             Verb::Save | Verb::View { file: File::List { staged: true, .. } } if may_succeed(step) => {

@@ -23,6 +23,8 @@ pub(crate) fn run(scenario: &str, kernel: &str, outcome: Outcome) -> RunResult {
         outcome,
         reason: String::new(),
         checks: vec![check("replay", Verdict::Passed, &["213 records replay to PCR 10 of sha1, sha256"])],
+        latency: Vec::new(),
+        freed: Vec::new(),
         console_tail: Vec::new(),
         wall_ms: 3_204,
         boot_ms: Some(1_950),
