@@ -1,10 +1,15 @@
 //! Pure: a plan and its trace become verdicts, one file per invariant.
 
+mod boots;
+mod deeds;
 mod ending;
 mod evidence;
 mod exactly_once;
+mod extended;
+mod history;
 pub mod judge;
 mod kernel_health;
+mod kexec;
 mod latency;
 mod ledger;
 mod quote;
@@ -48,6 +53,7 @@ pub fn all_on(plan: &Plan, trace: &Trace, today: NaiveDate) -> Vec<CheckResult> 
         views_agree::check(&evidence),
         quote::check(&evidence, &wholes),
         kernel_health::check(&evidence, trace, today),
+        kexec::check(&evidence, &wholes, trace),
     ]
 }
 

@@ -11,7 +11,7 @@ use crate::plan::Plan;
 fn every_check_is_there_once() {
     let (plan, trace) = World::new().finish();
     let names: Vec<String> = all(&plan, &trace).into_iter().map(|result| result.check).collect();
-    assert_eq!(names, ["steps", "exactly-once", "replay", "views-agree", "quote", "kernel-health"]);
+    assert_eq!(names, ["steps", "exactly-once", "replay", "views-agree", "quote", "kernel-health", "kexec"]);
 }
 
 #[test]

@@ -177,6 +177,8 @@ pub enum Expect {
     Records(u64),
     /// Anything: the outcome is evidence for the invariants alone.
     Any,
+    /// Every operation succeeds, and the only one has this value.
+    Value(i64),
     /// Another task has seen it wait within a system call ([`imalab_wire::Op::AwaitBlocked`]); it may still be waiting at
     /// the end, and how it ends is evidence alone.
     Blocked,

@@ -37,6 +37,17 @@ impl KnownRecord {
         RecordRef { pcr: self.pcr, digest: &[], template: &self.template, data: &self.data }
     }
 
+    /// The field with this identifier, when its template has it and its data are sound up to there.
+    pub(crate) fn field(&self, id: &str) -> Option<&[u8]> {
+        let mut fields = self.borrowed().fields(ByteOrder::Little).filter_map(Result::ok);
+        fields.find(|field| field.id == Some(id)).map(|field| field.data)
+    }
+
+    /// Bytes that it takes in the list of the SHA-1 view, which is the form in which a kexec carries it.
+    pub(crate) fn size(&self) -> u64 {
+        self.borrowed().binary_size(Bank::Sha1)
+    }
+
     /// File name, or what the template has in its place; a finding's words for the record.
     pub(crate) fn name(&self) -> String {
         let name = self
@@ -113,6 +124,11 @@ impl Records {
         });
         self.by_hash.insert(hash, id);
         id
+    }
+
+    /// All of them.
+    pub(crate) fn all(&self) -> impl Iterator<Item = (RecordId, &KnownRecord)> {
+        (0..).map(RecordId).zip(&self.records)
     }
 
     /// A record.
