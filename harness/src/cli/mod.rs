@@ -2,6 +2,7 @@
 
 mod accel;
 mod bench;
+mod language;
 mod machines;
 mod recheck;
 mod repro;
@@ -33,6 +34,8 @@ enum Command {
     Test(test::TestArgs),
     /// Lists scenarios
     List(test::ListArgs),
+    /// Writes the reference of the scenario language, or its schema for editors
+    Language(language::LanguageArgs),
     /// Opens a console in a guest
     Shell(shell::ShellArgs),
     /// Shows a bundle's failure again
@@ -64,6 +67,7 @@ pub fn main() -> ExitCode {
     let done = match cli.command {
         Command::Test(args) => test::test(&args),
         Command::List(args) => test::list(&args),
+        Command::Language(args) => language::language(&args),
         Command::Shell(args) => shell::shell(&args),
         Command::Repro(args) => repro::repro(&args),
         Command::Recheck(args) => recheck::recheck(&args),
