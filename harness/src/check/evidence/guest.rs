@@ -175,7 +175,14 @@ impl<'a, 'o> Digester<'a, 'o> {
         let sends = self.places.get(&step).is_some_and(|at| {
             matches!(
                 self.steps[*at].ops.get(usize::from(op)),
-                Some(Op::Read { send: true, .. } | Op::List { .. } | Op::Release)
+                Some(
+                    Op::Read { send: true, .. }
+                        | Op::ReadAt { send: true, .. }
+                        | Op::FindQuoted { send: true, .. }
+                        | Op::SpliceOut { .. }
+                        | Op::List { .. }
+                        | Op::Release
+                )
             )
         });
         let Some(seen) = self.op(seq, task, step, op) else { return };
