@@ -1,10 +1,16 @@
 //! Pure: a plan and its trace become verdicts, one file per invariant.
 
+mod boots;
+mod deeds;
 mod ending;
 mod evidence;
 mod exactly_once;
+mod extended;
+mod history;
 pub mod judge;
 mod kernel_health;
+mod kexec;
+mod latency;
 mod ledger;
 mod log;
 mod model;
@@ -22,6 +28,8 @@ mod whole;
 mod world;
 
 use chrono::{DateTime, NaiveDate};
+
+pub use latency::{freed, latency};
 
 use crate::event::Trace;
 use crate::ima::model::{Rule, Rules};
@@ -50,6 +58,7 @@ pub fn all_on(plan: &Plan, trace: &Trace, today: NaiveDate) -> Vec<CheckResult> 
         views_agree::check(&evidence),
         quote::check(&evidence, &wholes),
         kernel_health::check(&evidence, trace, today),
+        kexec::check(&evidence, &wholes, trace),
     ]
 }
 

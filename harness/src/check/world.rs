@@ -5,6 +5,7 @@
 
 mod attest;
 mod call;
+mod kexec;
 mod verdict;
 
 use imalab_wire::{End, Message, Op, Outcome, Piece, Program, Setup, Step, Task, VERSION, Violation};
@@ -15,10 +16,12 @@ use crate::event::{Event, Exchange, Host, Origin, PcrReading, PcrValue, Trace, W
 use crate::ima::{Bank, ByteOrder, Digest, Record, template_data};
 use crate::outcome::CheckResult;
 use crate::plan::{
-    Action, Budget, Expect, Form, Interface, Mark, Observed, Plan, PlannedStep, Reading, Shape,
+    Action, Budget, Expect, Fault, Form, How, Interface, Mark, MarkDeed, Observed, Plan, PlannedStep,
+    Reading, Shape,
 };
 
 use crate::scenario::DEFAULT_POLICY;
+use crate::tpm::command;
 
 pub(super) use call::{Done, list, read, show, value, write};
 pub(super) use verdict::{could_not_run, failed, passed, result};
@@ -47,6 +50,12 @@ pub(super) struct World {
     pub(super) takes: u64,
     /// Guest time.
     pub(super) now: u64,
+    /// What the kernel counts.
+    counts: kexec::Counts,
+    /// Changes what a record of kexec says.
+    pub(super) tell: fn(String) -> String,
+    /// Boots before this one.
+    pub(super) boot: u16,
     /// Resets of the TPM, as its quotes tell.
     pub(super) resets: u32,
     pcrs: Vec<Digest>,
@@ -115,6 +124,9 @@ impl World {
             task: 0,
             takes: 10,
             now: 1_000,
+            counts: kexec::Counts::default(),
+            tell: |text| text,
+            boot: 0,
             pcrs: banks.iter().map(|bank| Digest::zero(*bank)).collect(),
             resets: 3,
             counter: 0,
@@ -133,7 +145,7 @@ impl World {
         let (version, release) = (VERSION, "7.3.4".to_owned());
         self.frames = 0;
         self.attempted = 0;
-        self.say(Message::Hello { version, token: TOKEN, boot: 0, release, at_ns: self.now });
+        self.say(Message::Hello { version, token: TOKEN, boot: self.boot, release, at_ns: self.now });
     }
 
     pub(super) fn see(&mut self, what: What) {
@@ -153,7 +165,34 @@ impl World {
     /// Appends and extends, as the kernel does.
     pub(super) fn log(&mut self, record: Record) {
         self.extend(&record);
+        self.count_in(&record);
         self.current.push(record);
+    }
+
+    /// Appends; what the kernel then sends to extend gets `code` from the tap and never reaches the TPM.
+    pub(super) fn log_kept(&mut self, record: Record, code: u32) {
+        self.arm(code);
+        let before = self.trace.events.len();
+        self.extend_with(
+            record.pcr,
+            self.plan.machine.banks.iter().map(|bank| record.extend_digest(*bank)).collect(),
+            code,
+        );
+        for event in &mut self.trace.events[before..] {
+            if let What::Tpm(exchange) = &mut event.what {
+                exchange.origin = Origin::Kept;
+            }
+        }
+        self.current.push(record);
+    }
+
+    /// Plans that the tap answers the next extend itself, and lets it.
+    fn arm(&mut self, code: u32) {
+        let (number, how) = (self.plan.marks.len() as u64 + 1, How::Answer { code });
+        let fault = Fault { command: command::PCR_EXTEND, skip: 0, times: 1, how };
+        let step = self.plan.steps.len() as u32;
+        self.plan.marks.push(Mark { number, step, does: MarkDeed::Arm(fault) });
+        self.see(What::Host(Host::Fault { command: command::PCR_EXTEND, how }));
     }
 
     /// Extends without appending.
@@ -234,12 +273,7 @@ impl World {
         }
         if let Op::Mark { number, .. } = what {
             self.read_pcrs(*number);
-            if self
-                .plan
-                .marks
-                .iter()
-                .any(|mark| mark.number == *number && mark.does == crate::plan::MarkDeed::Quote)
-            {
+            if self.plan.marks.iter().any(|mark| mark.number == *number && mark.does == MarkDeed::Quote) {
                 let quote = attest::quote(*number, &number.to_be_bytes(), self.values(), self.resets);
                 self.see(What::Quote(quote));
             }
@@ -248,6 +282,16 @@ impl World {
         self.now += self.takes;
         let end_ns = self.now;
         self.say(Message::OpDone { task, step, op, begin_ns, end_ns, outcome });
+    }
+
+    /// Turns the end of the operation that was told last into its begin.
+    fn begin_last(&mut self) {
+        if let Some(Event { what: What::Guest(message), .. }) = self.trace.events.last_mut()
+            && let Message::OpDone { task, step, op, begin_ns, .. } = *message
+        {
+            *message = Message::OpStarted { task, step, op, at_ns: begin_ns };
+            self.attempted += 1;
+        }
     }
 
     /// PCR 10 as it is now.
@@ -357,7 +401,7 @@ impl World {
         self.plan.marks.push(Mark {
             number,
             step: self.plan.steps.len() as u32,
-            does: if quote { crate::plan::MarkDeed::Quote } else { crate::plan::MarkDeed::Read },
+            does: if quote { MarkDeed::Quote } else { MarkDeed::Read },
         });
         let op = Op::Mark { path: "/dev/tpm0".to_owned(), number };
         ops.push((op, value(0), Vec::new()));
@@ -384,7 +428,8 @@ impl World {
 
     /// Ends the tasks and the run: a last checkpoint, the last message, power off.
     pub(super) fn finish(mut self) -> (Plan, Trace) {
-        for task in 0..self.plan.program.tasks.len() as u16 {
+        let tasks = (0..).zip(&self.plan.program.tasks).filter(|(_, task)| task.boot == self.boot);
+        for task in tasks.map(|(task, _)| task).collect::<Vec<_>>() {
             self.say(Message::TaskEnded { task, status: 0 });
         }
         self.task = self.plan.program.tasks.len() as u16;

@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::ima::Bank;
 use crate::scenario::KnownDefect;
+pub use crate::tpm::fault::{Fault, How};
 
 /// Values of the scenario's `matrix` that this run has, by name.
 pub type Parameters = BTreeMap<String, String>;
@@ -103,42 +104,6 @@ pub enum MarkDeed {
     Arm(Fault),
 }
 
-/// What the tap does to TPM commands of the guest.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Fault {
-    /// Command code that it waits for.
-    pub command: u32,
-    /// Such commands that pass first.
-    pub skip: u32,
-    /// Such commands that it then happens to.
-    pub times: u32,
-    /// What happens.
-    pub how: How,
-}
-
-/// What happens to a TPM command.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum How {
-    /// The TPM never sees it, and the guest gets this response code.
-    Answer {
-        /// As TPM 2.0 Library Part 2, 6.6 has it.
-        code: u32,
-    },
-    /// The guest gets no answer before it cancels or sends something else.
-    Lost {
-        /// Whether the TPM carries it out.
-        carried_out: bool,
-    },
-    /// The guest gets the answer so much later.
-    Late {
-        /// Milliseconds of host time.
-        ms: u32,
-        /// Whether the TPM carries it out before the wait instead of after it.
-        carried_out: bool,
-    },
-}
-
 /// A step with its meaning.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct PlannedStep {
@@ -219,6 +184,8 @@ pub enum Expect {
     Records(u64),
     /// Anything: the outcome is evidence for the invariants alone.
     Any,
+    /// Every operation succeeds, and the only one has this value.
+    Value(i64),
     /// Another task has seen it wait within a system call ([`imalab_wire::Op::AwaitBlocked`]); it may still be waiting at
     /// the end, and how it ends is evidence alone.
     Blocked,

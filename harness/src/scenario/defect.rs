@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use super::error::{ScenarioError, Source};
 use super::fields::{self, Fields};
+use super::grammar;
 use super::node::{Kind, Node};
 use crate::outcome::{CheckResult, Verdict};
 
@@ -128,16 +129,10 @@ impl fmt::Display for Version {
     }
 }
 
-/// Names of the invariants, as [`CheckResult::check`] has them.
-const CHECKS: &[&str] =
-    &["replay", "exactly-once", "model", "views-agree", "readers", "kernel-health", "quote", "steps"];
-
 /// Reads `known-defect:`.
 pub(super) fn read(source: &Source, node: &Node) -> Result<KnownDefect, ScenarioError> {
-    let keys = &["kernels", "breaks", "link", "shows"];
-    let fields = Fields::of(source, node, "known-defect", keys)?;
-    let kernels = fields.required("kernels", "`{from: \"7.2\"}`, `{before: \"8.0\"}` or both")?;
-    let range = Fields::of(source, kernels, "kernels", &["from", "before"])?;
+    let fields = Fields::of(source, node, "known-defect", grammar::DEFECT)?;
+    let range = Fields::of(source, fields.required("kernels")?, "kernels", grammar::KERNELS)?;
     let version = |name: &str| -> Result<Option<Version>, ScenarioError> {
         let Some(node) = range.get(name) else { return Ok(None) };
         let text = fields::text(source, node, name)?;
@@ -149,8 +144,8 @@ pub(super) fn read(source: &Source, node: &Node) -> Result<KnownDefect, Scenario
         }
     };
     let kernels = KernelRange { from: version("from")?, before: version("before")? };
-    let breaks = fields.required("breaks", "the promise, in the words of who made it")?;
-    let shows = fields.required("shows", "`{check: NAME, finding: TEXT}`, or a list of them")?;
+    let breaks = fields.required("breaks")?;
+    let shows = fields.required("shows")?;
     let shows = match &shows.kind {
         Kind::List(items) => items.iter().map(|item| sign(source, item)).collect::<Result<Vec<_>, _>>()?,
         _ => vec![sign(source, shows)?],
@@ -167,14 +162,8 @@ pub(super) fn read(source: &Source, node: &Node) -> Result<KnownDefect, Scenario
 }
 
 fn sign(source: &Source, node: &Node) -> Result<Sign, ScenarioError> {
-    let sign = Fields::of(source, node, "shows", &["check", "finding"])?;
-    let name = sign.required("check", "the check that fails")?;
-    let check = fields::text(source, name, "check")?;
-    if !CHECKS.contains(&check) {
-        return Err(source
-            .error(name.at, format!("unknown check `{check}`"))
-            .one_of(check, CHECKS.iter().copied()));
-    }
-    let finding = sign.required("finding", "text that each of its findings has")?;
-    Ok(Sign { check: check.to_owned(), finding: fields::text(source, finding, "finding")?.to_owned() })
+    let sign = Fields::of(source, node, "shows", grammar::SHOWS)?;
+    let check = sign.word("check")?.unwrap_or_default();
+    let finding = fields::text(source, sign.required("finding")?, "finding")?;
+    Ok(Sign { check: check.to_owned(), finding: finding.to_owned() })
 }

@@ -202,7 +202,10 @@ fn the_matrix_multiplies_and_keeps_the_types_of_its_values() {
         ("20", "ima_flush_htable name=a20b ${files}"),
     ];
     assert_eq!(seen, expected.map(|(files, args)| (files, args.to_owned())));
-    assert!(matches!(scenario.variants[3].tasks[0].steps[0].verb, Verb::Measure { files: 20, .. }));
+    assert!(matches!(
+        scenario.variants[3].tasks[0].steps[0].verb,
+        Verb::Measure { files: Files { count: 20, .. }, .. }
+    ));
 }
 
 #[rstest]
