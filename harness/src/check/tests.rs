@@ -11,10 +11,9 @@ use crate::plan::Plan;
 fn every_check_is_there_once() {
     let (plan, trace) = World::new().finish();
     let names: Vec<String> = all(&plan, &trace).into_iter().map(|result| result.check).collect();
-    assert_eq!(
-        names,
-        ["steps", "model", "exactly-once", "replay", "views-agree", "quote", "kernel-health", "kexec"]
-    );
+    let expected =
+        ["steps", "model", "exactly-once", "replay", "views-agree", "quote", "kernel-health", "kexec"];
+    assert_eq!(names, expected);
 }
 
 #[test]

@@ -131,6 +131,8 @@ impl Kernel {
                 Call::Open { slot, file, access, .. } => self.open.open(task, slot, file, access),
                 Call::Close { slot } => self.open.close(task, slot),
                 Call::Duplicate { slot, to } => self.open.duplicate(task, slot, to),
+                Call::Pin { slot } => self.open.pin(task, slot),
+                Call::Unpin => self.open.unpin(task),
                 Call::Fork { child } => self.open.fork(task, child),
                 Call::Thread { child } => self.open.thread(task, child),
                 Call::Send { slot, to } => self.open.send(task, slot, to),

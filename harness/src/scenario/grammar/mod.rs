@@ -97,6 +97,8 @@ pub(super) enum Shape {
     Tasks,
     /// A map with these keys.
     Map(&'static [Field]),
+    /// A map with these keys, or a list of such maps.
+    Maps(&'static [Field]),
 }
 
 /// A heading of the reference, and its verbs.

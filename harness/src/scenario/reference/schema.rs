@@ -156,6 +156,10 @@ fn value(shape: Shape, parameters: Parameters) -> Value {
         Shape::Matrix => return matrix(),
         Shape::Tasks => return tasks(),
         Shape::Map(fields) => return map(fields, parameters),
+        Shape::Maps(fields) => {
+            let item = map(fields, parameters);
+            return json!({"anyOf": [item, {"type": "array", "minItems": 1, "items": item}]});
+        }
     };
     scalar(plain, parameters)
 }
