@@ -116,6 +116,19 @@ impl Latency {
     }
 }
 
+/// What a change of a list did to the kernel's memory, by the guest's own account (`SUnreclaim` of `/proc/meminfo`: slabs
+/// that cannot be reclaimed, where records live). Whatever else the kernel did meanwhile is in it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+pub struct Freed {
+    /// A delete or a trim.
+    pub by: By,
+    /// Records that it removed.
+    pub records: u64,
+    /// Kibibytes fewer after it than before it.
+    pub kib: i64,
+}
+
 /// Exponent `b` of the power `y = a * x^b` that fits the points best (least squares of the logarithms); none of fewer than
 /// two different sizes, or where a value is not positive.
 pub fn exponent(points: &[(f64, f64)]) -> Option<f64> {

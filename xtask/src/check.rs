@@ -58,7 +58,7 @@ pub(crate) fn run(args: &Args, root: &Path) -> Result<()> {
     succeed(&mut validate, "workflows")?;
     heading("kernel and image");
     let cache = Cache::open()?;
-    let kernel = Kernels::open(root, cache.clone())?.ensure(None, Refresh::WhenStale)?.image();
+    let kernel = Kernels::open(root, cache.clone())?.ensure(None, None, Refresh::WhenStale)?.image();
     let initramfs = image::ensure(root, &cache)?;
     println!("{}\n{}", kernel.display(), initramfs.display());
     let kunit = kernel.with_file_name(build::KUNIT).join("kunit.py");

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::Serialize;
 
-use crate::latency::{By, Held, Latency, exponent};
+use crate::latency::{By, Freed, Held, Latency, exponent};
 use crate::outcome::{Outcome, SuiteResult};
 
 /// The matrix parameter that says how long the lists are.
@@ -43,17 +43,20 @@ pub struct Growth {
     pub runs: usize,
     /// By who was held up and by what.
     pub times: Vec<Grown>,
+    /// Memory that was freed, a delete or a trim each.
+    pub freed: Vec<Freed>,
 }
 
 /// Sums up the runs that passed and have the parameter `records`.
 pub fn growth(suite: &SuiteResult) -> Growth {
     let mut times: BTreeMap<(Held, By), BTreeMap<u64, Latency>> = BTreeMap::new();
-    let mut runs = 0;
+    let (mut runs, mut freed) = (0, Vec::new());
     for run in suite.runs.iter().filter(|run| run.outcome == Outcome::Passed) {
         let Some(records) = run.parameters.get(PARAMETER).and_then(|text| text.parse().ok()) else {
             continue;
         };
         runs += 1;
+        freed.extend(&run.freed);
         for latency in &run.latency {
             let sizes = times.entry((latency.held, latency.by)).or_default();
             let sum = match sizes.remove(&records) {
@@ -64,7 +67,7 @@ pub fn growth(suite: &SuiteResult) -> Growth {
         }
     }
     let times = times.into_iter().map(|((held, by), sizes)| grown(held, by, sizes)).collect();
-    Growth { runs, times }
+    Growth { runs, times, freed }
 }
 
 fn grown(held: Held, by: By, sizes: BTreeMap<u64, Latency>) -> Grown {
@@ -99,6 +102,15 @@ impl Growth {
                 lines
                     .push(format!("{:<16} grows with exponent {median:>5.2} (median), {max:>5.2} (max)", ""));
             }
+        }
+        for freed in &self.freed {
+            let each = freed.kib as f64 * 1024.0 / freed.records.max(1) as f64;
+            lines.push(format!(
+                "a {} of {:>8} records freed {:>8} KiB, {each:.0} bytes a record",
+                freed.by.name(),
+                freed.records,
+                freed.kib
+            ));
         }
         lines
     }

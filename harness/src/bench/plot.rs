@@ -179,7 +179,7 @@ mod tests {
             max_exponent: None,
         };
         let times = vec![grown(Held::Append, By::Delete, 3), grown(Held::Writer, By::Stage, 1)];
-        let growth = Growth { runs: 3, times };
+        let growth = Growth { runs: 3, times, freed: Vec::new() };
         let (lines, histograms) = (lines(&growth).unwrap(), histograms(&growth).unwrap());
         for text in ["stage: longest times", "append during delete", "the stage itself", "10k"] {
             assert!(lines.contains(text), "{text}");

@@ -76,6 +76,10 @@ pub(super) fn check(evidence: &Evidence<'_>, wholes: &Wholes) -> CheckResult {
             ));
         }
     }
+    let twice: usize = wholes.saved_again.iter().map(|again| again.records).sum();
+    if twice > 0 {
+        sheet.fact(format!("{} saved before a kexec came again and count once", count(twice, "record")));
+    }
     if !evidence.tap.kept.is_empty() {
         sheet.fact(format!("{} kept from the TPM as planned", count(evidence.tap.kept.len(), "extend")));
     }
@@ -107,6 +111,11 @@ fn tell(evidence: &Evidence<'_>, surprise: &Surprise) -> String {
             evidence.name(then),
             evidence.name(first),
             at + 1
+        ),
+        Surprise::CarriedUnread { step } => format!(
+            "{}: records were trimmed while the list that it staged was carried over a kexec, and nobody had read that \
+             list: where they belong is not known",
+            evidence.name(step)
         ),
     }
 }

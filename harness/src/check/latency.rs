@@ -8,7 +8,7 @@ use imalab_wire::{Op, Outcome, TaskId};
 
 use super::evidence::{Evidence, Moment};
 use crate::event::Trace;
-use crate::latency::{By, Held, Latency};
+use crate::latency::{By, Freed, Held, Latency};
 use crate::plan::{Action, Plan};
 
 /// What part of the name of every measurement list is.
@@ -19,6 +19,46 @@ struct Change {
     task: TaskId,
     by: By,
     span: (Moment, Moment),
+}
+
+/// The file whose readings tell the kernel's memory, and its line.
+const MEMORY: (&str, &str) = ("/proc/meminfo", "SUnreclaim:");
+
+/// What each delete and trim freed, where the same task read `/proc/meminfo` before and after it.
+pub fn freed(plan: &Plan, trace: &Trace) -> Vec<Freed> {
+    let evidence = Evidence::of(plan, trace);
+    let readings: Vec<(TaskId, Moment, i64)> = evidence
+        .steps
+        .iter()
+        .filter(|step| step.ops.iter().any(|op| matches!(op, Op::Open { path, .. } if path == MEMORY.0)))
+        .flat_map(|step| step.seen.iter().map(move |seen| (step.planned.task, seen)))
+        .filter_map(|(task, seen)| Some((task, seen.ended?.end, kib(&seen.pieces.concat())?)))
+        .collect();
+    let mut staged = 0;
+    let mut all = Vec::new();
+    for (at, step) in evidence.steps.iter().enumerate() {
+        let seen = evidence.lists_of(at).iter().filter(|list| list.staged).map(|list| list.count as u64);
+        staged = seen.max().unwrap_or(staged);
+        let (by, records) = match step.planned.action {
+            Action::Delete => (By::Delete, staged),
+            Action::Trim { records } => (By::Trim, records),
+            _ => continue,
+        };
+        let Some(ended) = step.write().and_then(|write| write.ended) else { continue };
+        let of_task = || readings.iter().filter(|(task, ..)| *task == step.planned.task);
+        let before = of_task().rfind(|(_, moment, _)| *moment <= ended.begin);
+        let after = of_task().find(|(_, moment, _)| *moment >= ended.end);
+        if let (Some((.., before)), Some((.., after)), Outcome::Value(_)) = (before, after, ended.outcome) {
+            all.push(Freed { by, records, kib: before - after });
+        }
+    }
+    all
+}
+
+/// The line's kibibytes.
+fn kib(text: &[u8]) -> Option<i64> {
+    let text = std::str::from_utf8(text).ok()?;
+    text.lines().find_map(|line| line.strip_prefix(MEMORY.1)?.split_whitespace().next()?.parse().ok())
 }
 
 /// The times of a run by who was held up and what overlapped it.
@@ -90,7 +130,24 @@ fn held(op: &Op) -> Option<Held> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::check::world::World;
+    use crate::check::world::{World, read};
+
+    #[test]
+    fn what_a_delete_freed_is_the_difference_of_the_readings_around_it() {
+        let mut world = World::new();
+        world.measure(4);
+        world.stage();
+        world.save();
+        let memory = |world: &mut World, kib: u64| {
+            let text = format!("MemTotal:  999 kB\nSUnreclaim:     {kib} kB\n");
+            world.step("view", Action::SystemCall, read("/proc/meminfo", text.into_bytes()), vec![]);
+        };
+        memory(&mut world, 1000);
+        world.delete();
+        memory(&mut world, 900);
+        let (plan, trace) = world.finish();
+        assert_eq!(freed(&plan, &trace), [Freed { by: By::Delete, records: 5, kib: 100 }]);
+    }
 
     #[test]
     fn what_overlaps_a_change_is_held_up_by_it() {

@@ -9,7 +9,8 @@ mod tests;
 
 use std::collections::BTreeSet;
 
-use super::evidence::{AtMark, Evidence, Extend, IMA_PCR};
+use super::boots;
+use super::evidence::{AtMark, Evidence, Extend, IMA_PCR, StepSeen};
 use super::exactly_once::is_extend_of;
 use super::replayer::Replayer;
 use super::sheet::{Sheet, count};
@@ -185,9 +186,12 @@ fn sampled(
     }
 }
 
-/// Violations in the log against the kernel's counter of them, which a boot starts at 0. How many there are.
+/// Violations in the log against the kernel's counter of them, which a boot starts at 0: carried ones do not count
+/// (`ima_restore_measurement_list`, `security/integrity/ima/ima_template.c`). How many there are.
 fn counter(evidence: &Evidence<'_>, whole: &Whole, sheet: &mut Sheet) -> Option<usize> {
-    let found = whole.records.iter().filter(|id| evidence.records.get(**id).violation).count();
+    let boot = evidence.steps.get(whole.step).and_then(StepSeen::span).map_or(1, |(begin, _)| begin.boot);
+    let own = &whole.records[boots::start(evidence, &whole.records, boot)..];
+    let found = own.iter().filter(|id| evidence.records.get(**id).violation).count();
     let mut compared = None;
     for counter in
         evidence.counters_of(whole.step).iter().filter(|counter| counter.of == Observed::Violations)
@@ -195,9 +199,10 @@ fn counter(evidence: &Evidence<'_>, whole: &Whole, sheet: &mut Sheet) -> Option<
         compared = Some(found);
         if counter.value != found as u64 {
             sheet.finding(format!(
-                "{}: the kernel counts {} violations, the log holds {found}",
+                "{}: the kernel counts {} violations, the log holds {found}{}",
                 evidence.name(whole.step),
-                counter.value
+                counter.value,
+                if boot > 1 { " of this kernel's own" } else { "" }
             ));
         }
     }

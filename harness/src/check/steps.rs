@@ -1,21 +1,20 @@
 //! Invariant `steps`: every step gave what the scenario expects, and the trace fits the plan.
 
+mod cut_off;
 mod endings;
 #[cfg(test)]
 mod tests;
 mod waiting;
 
 use imalab_wire::{Op, Outcome};
-use nix::errno::Errno;
 
 use super::evidence::{Evidence, StepSeen};
+use super::op_text::{describe, errno_name};
 use super::sheet::{Sheet, count};
 use crate::outcome::CheckResult;
 use crate::plan::{Expect, MarkDeed, Observed};
+use cut_off::{CutOff, cut_off};
 use endings::Endings;
-
-/// Longest part of written bytes that a finding shows.
-const BYTES_SHOWN: usize = 32;
 
 pub(super) fn check(evidence: &Evidence<'_>) -> CheckResult {
     let mut sheet = Sheet::new("steps");
@@ -28,7 +27,7 @@ pub(super) fn check(evidence: &Evidence<'_>) -> CheckResult {
         let name = evidence.plan.program.tasks.get(usize::from(*task)).map_or("?", |task| &task.name);
         sheet.finding(format!("task `{name}` ended with status {status}, expected {expected}"));
     }
-    let mut refusals = 0;
+    let (mut refusals, mut lost) = (0, 0);
     for (at, step) in evidence.steps.iter().enumerate() {
         if endings.excuse(step) {
             continue;
@@ -40,7 +39,16 @@ pub(super) fn check(evidence: &Evidence<'_>) -> CheckResult {
             continue;
         }
         let finding = match missing(step) {
-            Some(_) => continue,
+            Some(_) => match cut_off(evidence, at) {
+                CutOff::No | CutOff::Left => continue,
+                CutOff::Allowed => {
+                    lost += 1;
+                    continue;
+                }
+                CutOff::Owes => {
+                    Some("the guest went on in another kernel before it gave its result".to_owned())
+                }
+            },
             None => judge(evidence, at, step),
         };
         match finding {
@@ -53,7 +61,11 @@ pub(super) fn check(evidence: &Evidence<'_>) -> CheckResult {
     faults(evidence, &mut sheet);
     if !evidence.steps.is_empty() {
         let refused = if refusals == 0 { String::new() } else { format!(" ({refusals} refused)") };
-        sheet.fact(format!("{} as expected{refused}", count(evidence.steps.len(), "step")));
+        let steps = evidence.steps.len().saturating_sub(lost);
+        sheet.fact(format!("{} as expected{refused}", count(steps, "step")));
+        if lost > 0 {
+            sheet.fact(format!("{} cut off by a kexec", count(lost, "step")));
+        }
     }
     sheet.result()
 }
@@ -88,7 +100,8 @@ fn unfinished(evidence: &Evidence<'_>, endings: &Endings, sheet: &mut Sheet) {
     for task in 0..=last {
         let mut stuck = (0..evidence.steps.len())
             .filter(|at| usize::from(evidence.steps[*at].planned.task) == task && owes(&evidence.steps[*at]))
-            .filter_map(|at| missing(&evidence.steps[at]).map(|op| (at, op)));
+            .filter_map(|at| missing(&evidence.steps[at]).map(|op| (at, op)))
+            .filter(|(at, _)| matches!(cut_off(evidence, *at), CutOff::No));
         let Some((at, op)) = stuck.next() else { continue };
         let step = &evidence.steps[at];
         let place = match step.seen[op].started {
@@ -188,33 +201,4 @@ fn holds(evidence: &Evidence<'_>, at: usize, expected: u64) -> Option<String> {
             list.broken.as_ref().map_or_else(String::new, |why| format!(" up to where it is broken: {why}"));
         format!("expected {expected} records in the {}, found {}{broken}", list.name(), list.count)
     })
-}
-
-/// `EEXIST`.
-fn errno_name(errno: i32) -> String {
-    match Errno::from_raw(errno) {
-        Errno::UnknownErrno => format!("errno {errno}"),
-        known => format!("{known:?}"),
-    }
-}
-
-/// An operation in a finding's words.
-fn describe(op: &Op) -> String {
-    match op {
-        Op::Open { path, .. } => format!("open {path}"),
-        Op::Read { slot, .. } => format!("read slot {slot}"),
-        Op::Write { slot, bytes } => {
-            let shown = bytes.get(..BYTES_SHOWN).unwrap_or(bytes).escape_ascii();
-            format!("write \"{shown}\" to slot {slot}")
-        }
-        Op::Seek { slot, .. } => format!("seek slot {slot}"),
-        Op::Close { slot } => format!("close slot {slot}"),
-        Op::Measure { dir, name, count, .. } => format!("measure {count} files {dir}/{name}-*"),
-        Op::List { path } => format!("list {path}"),
-        Op::Release => "uname".to_owned(),
-        Op::Barrier { id, .. } => format!("barrier {id}"),
-        Op::Mark { number, .. } => format!("mark {number}"),
-        Op::Mount { target, .. } => format!("mount {target}"),
-        other => format!("{other:?}"),
-    }
 }

@@ -5,9 +5,10 @@
 
 mod attest;
 mod call;
+mod kexec;
 mod verdict;
 
-use imalab_wire::{End, Message, Op, Outcome, Piece, Program, Setup, Step, Task, VERSION};
+use imalab_wire::{End, Message, Op, Outcome, Piece, Program, Setup, Step, Task, VERSION, Violation};
 use serde_json::json;
 
 use crate::check::evidence::IMA_PCR;
@@ -19,10 +20,10 @@ use crate::plan::{
     Reading, Shape,
 };
 
+use crate::scenario::DEFAULT_POLICY;
 use crate::tpm::command;
 
-use call::{Done, show};
-pub(super) use call::{read, value, write};
+pub(super) use call::{Done, list, read, show, value, write};
 pub(super) use verdict::{could_not_run, failed, passed, result};
 
 /// Bytes of a piece of data; small, so that lists come in several.
@@ -49,6 +50,12 @@ pub(super) struct World {
     pub(super) takes: u64,
     /// Guest time.
     pub(super) now: u64,
+    /// What the kernel counts.
+    counts: kexec::Counts,
+    /// Changes what a record of kexec says.
+    pub(super) tell: fn(String) -> String,
+    /// Boots before this one.
+    pub(super) boot: u16,
     /// Resets of the TPM, as its quotes tell.
     pub(super) resets: u32,
     pcrs: Vec<Digest>,
@@ -58,8 +65,11 @@ pub(super) struct World {
     attempted: u64,
 }
 
+/// The record of a file with the content that the agent writes to one of this name.
 pub(super) fn record(name: &str) -> Record {
-    let digest = [b"sha256:\0".as_slice(), Digest::of(Bank::Sha256, &[name.as_bytes()]).as_bytes()].concat();
+    let file = name.strip_prefix("/m/").unwrap_or(name);
+    let content = Digest::of(Bank::Sha256, &[format!("{file} s\n").as_bytes()]);
+    let digest = [b"sha256:\0".as_slice(), content.as_bytes()].concat();
     let data = template_data(&[&digest, &[name.as_bytes(), b"\0"].concat()], ByteOrder::Little);
     Record::new(Bank::Sha256, IMA_PCR, "ima-ng", data)
 }
@@ -90,9 +100,10 @@ impl World {
             seed: 1,
             interface: Interface::Upstream,
             machine: Shape { cpus: 1, memory_mib: 256, banks: banks.to_vec(), kernel_args: Vec::new() },
+            hash_table: true,
             program: Program {
                 token: TOKEN,
-                setup: Setup::default(),
+                setup: Setup { policy: DEFAULT_POLICY.as_bytes().to_vec() },
                 tasks: vec![task("agent"), task("other")],
                 finally: Vec::new(),
                 end: End::PowerOff,
@@ -113,6 +124,9 @@ impl World {
             task: 0,
             takes: 10,
             now: 1_000,
+            counts: kexec::Counts::default(),
+            tell: |text| text,
+            boot: 0,
             pcrs: banks.iter().map(|bank| Digest::zero(*bank)).collect(),
             resets: 3,
             counter: 0,
@@ -131,7 +145,7 @@ impl World {
         let (version, release) = (VERSION, "7.3.4".to_owned());
         self.frames = 0;
         self.attempted = 0;
-        self.say(Message::Hello { version, token: TOKEN, boot: 0, release, at_ns: self.now });
+        self.say(Message::Hello { version, token: TOKEN, boot: self.boot, release, at_ns: self.now });
     }
 
     pub(super) fn see(&mut self, what: What) {
@@ -151,6 +165,7 @@ impl World {
     /// Appends and extends, as the kernel does.
     pub(super) fn log(&mut self, record: Record) {
         self.extend(&record);
+        self.count_in(&record);
         self.current.push(record);
     }
 
@@ -269,6 +284,16 @@ impl World {
         self.say(Message::OpDone { task, step, op, begin_ns, end_ns, outcome });
     }
 
+    /// Turns the end of the operation that was told last into its begin.
+    fn begin_last(&mut self) {
+        if let Some(Event { what: What::Guest(message), .. }) = self.trace.events.last_mut()
+            && let Message::OpDone { task, step, op, begin_ns, .. } = *message
+        {
+            *message = Message::OpStarted { task, step, op, at_ns: begin_ns };
+            self.attempted += 1;
+        }
+    }
+
     /// PCR 10 as it is now.
     pub(super) fn values(&self) -> Vec<PcrValue> {
         let value = |digest: &Digest| PcrValue { bank: digest.bank(), digest: digest.as_bytes().to_vec() };
@@ -290,16 +315,26 @@ impl World {
             dir: "/m".to_owned(),
             name: "f".to_owned(),
             salt: "s".to_owned(),
-            first: self.made,
+            first: self.made + 1 - files,
             count: files,
         };
         self.step("measure", Action::Measure { files }, vec![(op, value(files as usize), Vec::new())], vec![])
     }
 
-    /// Logs a violation.
+    /// Makes and logs a violation.
     pub(super) fn violate(&mut self) {
         self.violations += 1;
-        self.log(violation("/m/violated"));
+        let number = self.violations;
+        self.log(violation(&format!("/m/violated-{number}")));
+        let op = Op::Violate {
+            dir: "/m".to_owned(),
+            name: "violated".to_owned(),
+            salt: "s".to_owned(),
+            first: number,
+            count: 1,
+            kind: Violation::OpenWriters,
+        };
+        self.step("violate", Action::Violate { files: 1 }, vec![(op, value(1), Vec::new())], vec![]);
     }
 
     pub(super) fn stage(&mut self) -> usize {
@@ -350,12 +385,12 @@ impl World {
             }
         }
         let (mut ops, mut reads) = self.reads(&views);
-        for (of, number) in [
-            (Observed::Count, self.current.len() as u64 + self.count_off),
-            (Observed::Violations, self.violations),
+        for (of, name, number) in [
+            (Observed::Count, "count", self.current.len() as u64 + self.count_off),
+            (Observed::Violations, "violations", self.violations),
         ] {
             reads.push(Reading { op: ops.len() as u16 + 1, of });
-            ops.extend(read("counter", format!("{number}\n").into_bytes()));
+            ops.extend(read(name, format!("{number}\n").into_bytes()));
         }
         self.mark(&mut ops, quote);
         self.step("checkpoint", Action::Checkpoint, ops, reads)
@@ -378,9 +413,9 @@ impl World {
         for (form, bank, staged) in views.iter().copied() {
             reads.push(Reading { op: ops.len() as u16 + 1, of: Observed::List { form, bank, staged } });
             let empty = Vec::new();
-            let list = if staged { self.staged.as_ref().unwrap_or(&empty) } else { &self.current };
-            let bytes = (self.view)(form, bank, staged, show(list, form, bank));
-            ops.extend(read("list", bytes));
+            let records = if staged { self.staged.as_ref().unwrap_or(&empty) } else { &self.current };
+            let bytes = (self.view)(form, bank, staged, show(records, form, bank));
+            ops.extend(read(&list(form, bank, staged), bytes));
         }
         (ops, reads)
     }
@@ -393,7 +428,8 @@ impl World {
 
     /// Ends the tasks and the run: a last checkpoint, the last message, power off.
     pub(super) fn finish(mut self) -> (Plan, Trace) {
-        for task in 0..self.plan.program.tasks.len() as u16 {
+        let tasks = (0..).zip(&self.plan.program.tasks).filter(|(_, task)| task.boot == self.boot);
+        for task in tasks.map(|(task, _)| task).collect::<Vec<_>>() {
             self.say(Message::TaskEnded { task, status: 0 });
         }
         self.task = self.plan.program.tasks.len() as u16;

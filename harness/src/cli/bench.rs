@@ -131,6 +131,7 @@ impl BenchArgs {
         let site = Site {
             kernel: &kernel.image,
             initramfs: &machines.initramfs,
+            kernels: &[],
             accel: choice.accel,
             qemu: &args.surroundings.qemu,
             swtpm: &args.surroundings.swtpm,

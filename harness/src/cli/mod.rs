@@ -4,6 +4,7 @@ mod accel;
 mod bench;
 mod language;
 mod machines;
+mod merge;
 mod recheck;
 mod repro;
 mod shell;
@@ -40,6 +41,8 @@ enum Command {
     Shell(shell::ShellArgs),
     /// Shows a bundle's failure again
     Repro(repro::ReproArgs),
+    /// Puts the results of the parts of a suite together
+    Merge(merge::MergeArgs),
     /// Judges the stored trace of a run again
     Recheck(recheck::RecheckArgs),
     /// Verifies a measurement list offline, against PCR values or a quote
@@ -70,6 +73,7 @@ pub fn main() -> ExitCode {
         Command::Language(args) => language::language(&args),
         Command::Shell(args) => shell::shell(&args),
         Command::Repro(args) => repro::repro(&args),
+        Command::Merge(args) => merge::merge(&args),
         Command::Recheck(args) => recheck::recheck(&args),
         Command::Verify(args) => verify::verify(&args),
         Command::Bench(args) => bench::bench(&args),

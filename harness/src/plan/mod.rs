@@ -1,6 +1,7 @@
 //! Pure: a scenario and a kernel's capabilities become a plan.
 
 mod attest;
+mod boots;
 mod budget;
 mod built;
 mod calls;

@@ -1,9 +1,10 @@
 //! What a run leaves on disk: everything below `--out`, or a bundle for a run that did not pass.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
+use super::kernels;
 use super::one::Ran;
-use super::suite::Kernel;
+use super::suite::{Kernel, Request};
 use crate::check;
 use crate::event::What;
 use crate::ima::{AsciiLine, Bank, ByteOrder, LogReader};
@@ -42,7 +43,7 @@ impl Store {
         plan: &Plan,
         ran: &Ran,
         kernel: &Kernel,
-        initramfs: &Path,
+        request: &Request<'_>,
     ) -> Result<(), StoreError> {
         let passed = matches!(result.outcome, Outcome::Passed | Outcome::KnownDefect);
         let place = match &self.out {
@@ -71,7 +72,12 @@ impl Store {
                     .filter(|config| config.exists())
                     .map(|config| hash_file(&config))
                     .transpose()?,
-                initramfs: hash_file(initramfs)?,
+                initramfs: hash_file(&request.initramfs)?,
+                others: kernels::others(plan, request.kernels)
+                    .unwrap_or_default()
+                    .into_iter()
+                    .map(|other| Ok((other.name.clone(), hash_file(&other.image)?)))
+                    .collect::<Result<_, FileError>>()?,
             };
             dir.write_bundle(&Bundle::of(result, used, &dir)?)?;
         }

@@ -543,8 +543,10 @@ mod known_defect {
             kernels: KernelRange { from: Some(Version(7, 2, 0)), before: Some(Version(7, 5, 0)) },
             breaks: "a promise".to_owned(),
             link: None,
-            check: "steps".to_owned(),
-            finding: "expected 0 new records, found 3".to_owned(),
+            shows: vec![
+                Sign { check: "steps".to_owned(), finding: "expected 0 new records, found 3".to_owned() },
+                Sign { check: "model".to_owned(), finding: "was recorded again".to_owned() },
+            ],
         }
     }
 
@@ -553,13 +555,18 @@ mod known_defect {
         CheckResult { check: check.to_owned(), verdict, findings }
     }
 
+    fn model() -> CheckResult {
+        result("model", Verdict::Failed, &["step 5: /m/f-1 was recorded again"])
+    }
+
     const SHOWS: &str = "step 5: expected 0 new records, found 3";
 
     #[test]
     fn shows_as_stated_only_when_nothing_else_does() {
         let replay = result("replay", Verdict::Passed, &["all"]);
         let steps = result("steps", Verdict::Failed, &[SHOWS]);
-        assert_eq!(defect().judge("7.3.4", &[replay.clone(), steps]), Showing::AsStated);
+        assert_eq!(defect().judge("7.3.4", &[replay.clone(), steps.clone(), model()]), Showing::AsStated);
+        assert!(matches!(defect().judge("7.3.4", &[replay.clone(), steps]), Showing::Otherwise(_)));
         assert_eq!(defect().judge("7.3.4", std::slice::from_ref(&replay)), Showing::Gone);
     }
 
@@ -570,7 +577,7 @@ mod known_defect {
     #[case::did_not_run(result("steps", Verdict::CouldNotRun, &[SHOWS]))]
     fn anything_else_is_otherwise(#[case] failed: CheckResult) {
         let also = result("steps", Verdict::Failed, &[SHOWS]);
-        assert!(matches!(defect().judge("7.3.4", &[also, failed]), Showing::Otherwise(_)));
+        assert!(matches!(defect().judge("7.3.4", &[also, model(), failed]), Showing::Otherwise(_)));
     }
 
     #[rstest]
@@ -583,7 +590,7 @@ mod known_defect {
     fn concerns_its_kernels_alone(#[case] release: &str, #[case] concerned: bool) {
         let steps = result("steps", Verdict::Failed, &[SHOWS]);
         let expected = if concerned { Showing::AsStated } else { Showing::NotConcerned };
-        assert_eq!(defect().judge(release, &[steps]), expected);
+        assert_eq!(defect().judge(release, &[steps, model()]), expected);
     }
 }
 

@@ -9,10 +9,10 @@ use imalab::outcome::Outcome;
 use crate::lab::{Lab, said};
 
 fn python() -> PathBuf {
-    let python = std::env::var_os("IMALAB_KEYLIME");
-    python
-        .expect("IMALAB_KEYLIME is not set: run `cargo xtask check`, which installs Keylime and sets it")
-        .into()
+    let python = std::env::var_os("IMALAB_KEYLIME").unwrap_or_else(|| {
+        panic!("IMALAB_KEYLIME is not set: run `cargo xtask check`, which installs Keylime and sets it")
+    });
+    python.into()
 }
 
 /// The value in a `pcrs-<bank>.txt`.

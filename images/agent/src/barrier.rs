@@ -52,15 +52,6 @@ impl Barriers {
         }
         self.open.retain(|_, waiting| !waiting.tasks.is_empty());
     }
-
-    /// Lets everybody go when all of the `live` tasks wait, since then nobody is left who could complete a
-    /// barrier; nobody otherwise.
-    pub(crate) fn give_up(&mut self, live: usize) -> Vec<TaskId> {
-        if self.open.values().map(|waiting| waiting.tasks.len()).sum::<usize>() < live {
-            return Vec::new();
-        }
-        std::mem::take(&mut self.open).into_values().flat_map(|waiting| waiting.tasks).collect()
-    }
 }
 
 #[cfg(test)]
@@ -94,14 +85,11 @@ mod tests {
     }
 
     #[test]
-    fn nobody_waits_for_ever() {
+    fn who_has_left_is_not_counted() {
         let mut barriers = Barriers::default();
-        barriers.arrive(0, 1, 3);
-        barriers.arrive(1, 2, 3);
-        assert_eq!(barriers.give_up(3), [], "task 2 may still come");
-        barriers.leave(1);
-        assert_eq!(barriers.give_up(2), []);
-        assert_eq!(barriers.give_up(1), [0]);
-        assert_eq!(barriers.give_up(0), []);
+        assert_eq!(barriers.arrive(0, 1, 2), Arrival::Wait);
+        barriers.leave(0);
+        assert_eq!(barriers.arrive(1, 1, 2), Arrival::Wait);
+        assert_eq!(barriers.arrive(0, 1, 2), Arrival::Release(vec![1, 0]));
     }
 }

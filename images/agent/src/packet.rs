@@ -1,14 +1,38 @@
-//! What a task sends to PID 1, a packet of its socket each: encoded messages, or that it came to a barrier.
+//! What a task and PID 1 send each other, a packet of the task's socket each.
+//!
+//! A task sends encoded messages, which PID 1 passes on without a look; notices; and requests, each of which PID 1
+//! answers, at once or when there is something to answer.
 
+use imalab_wire::TaskId;
 use imalab_wire::frame::MAX_PAYLOAD;
+use nix::errno::Errno;
+use serde::{Deserialize, Serialize};
 
 /// Largest packet: a whole message, and room for small ones beside it.
 pub(crate) const MAX: usize = MAX_PAYLOAD + 4096;
 
 const MESSAGES: u8 = 0;
-const ARRIVED: u8 = 1;
-/// The kind and the number of operations.
-const HEAD: usize = 5;
+const OTHER: u8 = 1;
+/// The kind, the number of operations and what sleeping means.
+const HEAD: usize = 6;
+
+/// What it means when a task sleeps in a system call after it has sent this.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) enum Sleep {
+    /// Nothing: it is between two operations.
+    #[default]
+    Outside,
+    /// The call is one of its operation's.
+    Operation,
+    /// Nothing: the operation's calls do not wait for anybody but the agent itself.
+    Agent,
+}
+
+impl Sleep {
+    fn from_byte(byte: u8) -> Option<Self> {
+        [Self::Outside, Self::Operation, Self::Agent].into_iter().find(|sleep| *sleep as u8 == byte)
+    }
+}
 
 /// Messages on their way into one packet.
 #[derive(Debug)]
@@ -40,8 +64,9 @@ impl Batch {
     }
 
     /// The packet.
-    pub(crate) fn bytes(&mut self) -> &[u8] {
-        self.bytes[1..HEAD].copy_from_slice(&self.started.to_le_bytes());
+    pub(crate) fn bytes(&mut self, sleep: Sleep) -> &[u8] {
+        self.bytes[1..5].copy_from_slice(&self.started.to_le_bytes());
+        self.bytes[5] = sleep as u8;
         &self.bytes
     }
 
@@ -51,39 +76,111 @@ impl Batch {
     }
 }
 
-/// The packet of an arrival at a barrier.
-pub(crate) fn arrived(id: u16, parties: u16) -> [u8; 5] {
-    let ([a, b], [c, d]) = (id.to_le_bytes(), parties.to_le_bytes());
-    [ARRIVED, a, b, c, d]
+/// What a task tells PID 1 without a message to the harness.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) enum Notice {
+    /// First packet of a task that another one has started: who it is.
+    Born {
+        /// Its process.
+        pid: i32,
+        /// Its thread.
+        tid: i32,
+        /// It is not the first thread of its process.
+        thread: bool,
+    },
+    /// In its present operation another process makes the calls that may sleep.
+    Child(i32),
+    /// It has no more steps.
+    Finished,
+}
+
+/// What a task asks of PID 1. The value of the answer is that of [`imalab_wire::Op`] unless something else is said.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) enum Request {
+    /// To wait at a barrier.
+    Barrier { id: u16, parties: u16 },
+    /// To start a task; the answer is its socket.
+    Spawn { task: TaskId },
+    /// To put the descriptor that comes with the packet into the task's inbox.
+    Send { to: TaskId },
+    /// To take a descriptor out of the own inbox.
+    Receive,
+    /// To kill a task's process.
+    Kill { task: TaskId, signal: i32 },
+    /// To wait until a task sleeps.
+    AwaitBlocked { task: TaskId },
+    /// To wait until the host has taken all that was sent.
+    Drain,
+}
+
+/// Packet of a notice or a request.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) enum Word {
+    Notice(Notice),
+    Request(Request),
+}
+
+impl Word {
+    pub(crate) fn packet(&self) -> Vec<u8> {
+        // Postcard into a Vec fails for sequences of unknown length alone; an empty packet is refused.
+        postcard::to_extend(self, vec![OTHER]).unwrap_or_default()
+    }
 }
 
 /// A packet as PID 1 sees it.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Packet<'a> {
-    /// Encoded messages, and how many operations they say are about to be attempted.
-    Messages { payloads: Vec<&'a [u8]>, started: u32 },
-    /// The sender waits at a barrier.
-    Arrived { id: u16, parties: u16 },
+    /// Encoded messages, how many operations they say are about to be attempted, and what sleeping means then.
+    Messages {
+        payloads: Vec<&'a [u8]>,
+        started: u32,
+        sleep: Sleep,
+    },
+    Notice(Notice),
+    Request(Request),
 }
 
 /// `None` for what no task sends.
 pub(crate) fn parse(bytes: &[u8]) -> Option<Packet<'_>> {
-    match bytes.split_first_chunk::<HEAD>()? {
-        ([ARRIVED, a, b, c, d], []) => {
-            Some(Packet::Arrived { id: u16::from_le_bytes([*a, *b]), parties: u16::from_le_bytes([*c, *d]) })
-        }
-        ([MESSAGES, started @ ..], mut rest) => {
-            let mut payloads = Vec::new();
-            while let Some((len, after)) = rest.split_first_chunk::<4>() {
-                let (payload, after) =
-                    after.split_at_checked(usize::try_from(u32::from_le_bytes(*len)).ok()?)?;
-                payloads.push(payload);
-                rest = after;
-            }
-            rest.is_empty().then_some(Packet::Messages { payloads, started: u32::from_le_bytes(*started) })
-        }
-        _ => None,
+    if let (OTHER, rest) = bytes.split_first().map(|(kind, rest)| (*kind, rest))? {
+        return match postcard::take_from_bytes(rest).ok()? {
+            (Word::Notice(notice), []) => Some(Packet::Notice(notice)),
+            (Word::Request(request), []) => Some(Packet::Request(request)),
+            _ => None,
+        };
     }
+    let ([MESSAGES, started @ .., sleep], mut rest) = bytes.split_first_chunk::<HEAD>()? else {
+        return None;
+    };
+    let mut payloads = Vec::new();
+    while let Some((len, after)) = rest.split_first_chunk::<4>() {
+        let (payload, after) = after.split_at_checked(usize::try_from(u32::from_le_bytes(*len)).ok()?)?;
+        payloads.push(payload);
+        rest = after;
+    }
+    let (started, sleep) = (u32::from_le_bytes(*started), Sleep::from_byte(*sleep)?);
+    rest.is_empty().then_some(Packet::Messages { payloads, started, sleep })
+}
+
+/// PID 1's answer to a request: a value, or the errno with which the operation fails.
+pub(crate) fn answer(result: Result<i64, Errno>) -> [u8; 12] {
+    let (errno, value) = match result {
+        Ok(value) => (0, value),
+        Err(errno) => (errno as i32, 0),
+    };
+    let mut bytes = [0; 12];
+    bytes[..4].copy_from_slice(&errno.to_le_bytes());
+    bytes[4..].copy_from_slice(&value.to_le_bytes());
+    bytes
+}
+
+/// Reads back what [`answer`] made.
+pub(crate) fn parse_answer(bytes: &[u8]) -> Option<Result<i64, Errno>> {
+    let (errno, value) = bytes.split_first_chunk()?;
+    Some(match i32::from_le_bytes(*errno) {
+        0 => Ok(i64::from_le_bytes(value.try_into().ok()?)),
+        errno => Err(Errno::from_raw(errno)),
+    })
 }
 
 #[cfg(test)]
@@ -97,10 +194,13 @@ mod tests {
         batch.push(b"one", true);
         batch.push(b"", false);
         batch.push(b"three", true);
-        let expected = Packet::Messages { payloads: vec![b"one", b"", b"three"], started: 2 };
-        assert_eq!(parse(batch.bytes()), Some(expected));
+        for sleep in [Sleep::Operation, Sleep::Agent, Sleep::Outside] {
+            let expected = Packet::Messages { payloads: vec![b"one", b"", b"three"], started: 2, sleep };
+            assert_eq!(parse(batch.bytes(sleep)), Some(expected));
+        }
         batch.clear();
-        assert_eq!(parse(batch.bytes()), Some(Packet::Messages { payloads: vec![], started: 0 }));
+        let nothing = Packet::Messages { payloads: vec![], started: 0, sleep: Sleep::Outside };
+        assert_eq!(parse(batch.bytes(Sleep::Outside)), Some(nothing));
     }
 
     #[test]
@@ -110,20 +210,35 @@ mod tests {
         batch.push(&vec![0; MAX_PAYLOAD], false);
         assert!(batch.fits(100));
         assert!(!batch.fits(MAX_PAYLOAD));
-        assert!(batch.bytes().len() <= MAX);
+        assert!(batch.bytes(Sleep::Operation).len() <= MAX);
     }
 
     #[test]
-    fn an_arrival_comes_back() {
-        assert_eq!(parse(&arrived(258, 3)), Some(Packet::Arrived { id: 258, parties: 3 }));
+    fn notices_requests_and_answers_come_back() {
+        let born = Notice::Born { pid: 70_000, tid: 70_001, thread: true };
+        assert_eq!(parse(&Word::Notice(born).packet()), Some(Packet::Notice(born)));
+        let barrier = Request::Barrier { id: 258, parties: 3 };
+        assert_eq!(parse(&Word::Request(barrier).packet()), Some(Packet::Request(barrier)));
+        for result in [Ok(i64::MIN), Ok(7), Err(Errno::EDEADLK)] {
+            assert_eq!(parse_answer(&answer(result)), Some(result));
+        }
     }
 
     #[test]
     fn what_no_task_sends_is_refused() {
-        for bytes in
-            [&b""[..], &[0, 0, 0, 0], &[2, 0, 0, 0, 0], &[1, 0, 0, 0, 0, 0], &[0, 0, 0, 0, 0, 1, 0, 0, 0]]
-        {
+        let too_long = [Word::Notice(Notice::Finished).packet(), vec![0]].concat();
+        for bytes in [
+            &b""[..],
+            &[0, 0, 0, 0, 0],
+            &[0, 0, 0, 0, 0, 3],
+            &[2, 0, 0, 0, 0, 0],
+            &[1, 9],
+            &[0, 0, 0, 0, 0, 0, 1, 0, 0, 0],
+            &too_long,
+        ] {
             assert_eq!(parse(bytes), None, "{bytes:?}");
         }
+        assert_eq!(parse_answer(&[0; 11]), None);
+        assert_eq!(parse_answer(&[0; 13]), None);
     }
 }

@@ -10,7 +10,7 @@ use nix::sys::reboot::{RebootMode, reboot};
 use nix::sys::utsname::uname;
 
 use crate::port::{self, Port};
-use crate::{clock, console, mounts, policy, shell, supervise};
+use crate::{clock, console, kexec, mounts, policy, shell, supervise};
 
 /// Word on the kernel's command line that asks for the shell where there is no program.
 const SHELL_WORD: &str = "imalab.shell";
@@ -65,9 +65,12 @@ fn live(at_ns: u64) -> Result<End, String> {
         (Err(no_port), Ok(_)) => return Err(no_port),
     };
     let token = program.as_ref().map_or(0, |program| program.token);
-    let hello = Message::Hello { version: VERSION, token, boot: 0, release: release(), at_ns };
+    // Where the boot cannot be told, this is the first, and what is wrong is a fault of it.
+    let which = boot();
+    let boot = which.as_ref().map_or(0, |boot| *boot);
+    let hello = Message::Hello { version: VERSION, token, boot, release: release(), at_ns };
     port.message(&hello).and_then(|()| port.flush()).map_err(|error| error.to_string())?;
-    let result = program.and_then(|program| carry_out(&program, &mut port));
+    let result = which.and(program).and_then(|program| carry_out(program, boot, &mut port));
     if let Err(fault) = &result {
         // Where the port is what failed, the console has the text.
         let _ = port.message(&Message::Fault { text: fault.clone() }).and_then(|()| port.drain());
@@ -75,7 +78,7 @@ fn live(at_ns: u64) -> Result<End, String> {
     result
 }
 
-fn carry_out(program: &Program, port: &mut Port) -> Result<End, String> {
+fn carry_out(program: Program, boot: u16, port: &mut Port) -> Result<End, String> {
     mounts::late()?;
     // Without a policy to load, a kernel without IMA is for the steps to find out: the probe asks just that.
     if !program.setup.policy.is_empty() {
@@ -85,9 +88,10 @@ fn carry_out(program: &Program, port: &mut Port) -> Result<End, String> {
         }
         policy::load(ima, &program.setup.policy)?;
     }
-    supervise::run(program, port).map_err(|error| error.to_string())?;
+    let end = program.end;
+    supervise::run(program, boot, port).map_err(|error| error.to_string())?;
     port.done().map_err(|error| error.to_string())?;
-    Ok(program.end)
+    Ok(end)
 }
 
 /// The program that QEMU was given, `None` when it was given none.
@@ -101,10 +105,17 @@ fn read_program() -> Result<Option<Program>, String> {
 }
 
 fn wants_shell() -> Result<bool, String> {
+    Ok(has_word(&command_line()?, SHELL_WORD))
+}
+
+/// Which boot of the program this is.
+fn boot() -> Result<u16, String> {
+    kexec::boot_of(&command_line()?)
+}
+
+fn command_line() -> Result<String, String> {
     mounts::proc()?;
-    let line =
-        fs::read_to_string("/proc/cmdline").map_err(|error| format!("cannot read /proc/cmdline: {error}"))?;
-    Ok(has_word(&line, SHELL_WORD))
+    fs::read_to_string("/proc/cmdline").map_err(|error| format!("cannot read /proc/cmdline: {error}"))
 }
 
 fn has_word(line: &str, word: &str) -> bool {

@@ -1,13 +1,13 @@
-//! Where the one who runs steps sends messages: a task to PID 1, and PID 1 to the port.
+//! Where the one who runs steps sends messages and requests: a task to PID 1, and PID 1 to the port and itself.
 
-use std::os::fd::OwnedFd;
+use std::os::fd::{BorrowedFd, OwnedFd};
 
 use imalab_wire::{Message, frame};
 use nix::errno::Errno;
 
-use crate::packet::{self, Batch};
+use crate::packet::{self, Batch, Notice, Request, Sleep, Word};
 use crate::port::{Port, PortError};
-use crate::sockets;
+use crate::sockets::{self, Taken};
 
 /// The way of messages to the harness.
 pub(crate) trait Uplink {
@@ -15,8 +15,32 @@ pub(crate) trait Uplink {
     fn send(&mut self, message: &Message) -> Result<(), Broken>;
     /// Lets what was sent leave before something is attempted that may not come back.
     fn flush(&mut self) -> Result<(), Broken>;
-    /// Waits until `parties` have come to the barrier. The inner error is the operation's.
-    fn barrier(&mut self, id: u16, parties: u16) -> Result<Result<(), Errno>, Broken>;
+    /// Says what it means from here on when the sender sleeps.
+    fn sleeps(&mut self, sleep: Sleep);
+    /// Tells PID 1 something.
+    fn notify(&mut self, notice: Notice) -> Result<(), Broken>;
+    /// Asks PID 1 for something, with a descriptor for it where the request has one, and waits for the answer. The
+    /// inner error is the operation's.
+    fn ask(
+        &mut self,
+        request: Request,
+        descriptor: Option<BorrowedFd<'_>>,
+    ) -> Result<Result<Answer, Errno>, Broken>;
+}
+
+/// What a request led to.
+#[derive(Debug)]
+pub(crate) struct Answer {
+    /// The number.
+    pub(crate) value: i64,
+    /// The descriptor, of requests that are answered with one.
+    pub(crate) descriptor: Option<OwnedFd>,
+}
+
+impl From<i64> for Answer {
+    fn from(value: i64) -> Self {
+        Self { value, descriptor: None }
+    }
 }
 
 /// Nobody takes messages any more; the sender has no reason to go on.
@@ -33,11 +57,19 @@ pub(crate) enum Broken {
 pub(crate) struct ToFirst {
     socket: OwnedFd,
     batch: Batch,
+    sleep: Sleep,
 }
 
 impl ToFirst {
     pub(crate) fn new(socket: OwnedFd) -> Self {
-        Self { socket, batch: Batch::new() }
+        Self { socket, batch: Batch::new(), sleep: Sleep::Outside }
+    }
+
+    fn receive(&self, buffer: &mut [u8]) -> Result<(usize, Option<OwnedFd>, bool), Broken> {
+        match sockets::receive(&self.socket, buffer).map_err(Broken::Socket)? {
+            Taken::Packet { len, descriptor, cut } => Ok((len, descriptor, cut)),
+            Taken::Nothing | Taken::Gone => Err(Broken::Socket(Errno::EPIPE)),
+        }
     }
 }
 
@@ -53,23 +85,45 @@ impl Uplink for ToFirst {
 
     fn flush(&mut self) -> Result<(), Broken> {
         if !self.batch.is_empty() {
-            sockets::send_packet(&self.socket, self.batch.bytes()).map_err(Broken::Socket)?;
+            sockets::send_packet(&self.socket, self.batch.bytes(self.sleep)).map_err(Broken::Socket)?;
             self.batch.clear();
         }
         Ok(())
     }
 
-    fn barrier(&mut self, id: u16, parties: u16) -> Result<Result<(), Errno>, Broken> {
+    fn sleeps(&mut self, sleep: Sleep) {
+        self.sleep = sleep;
+    }
+
+    fn notify(&mut self, notice: Notice) -> Result<(), Broken> {
         self.flush()?;
-        sockets::send_packet(&self.socket, &packet::arrived(id, parties)).map_err(Broken::Socket)?;
-        let mut answer = [0; 4];
-        match sockets::receive(&self.socket, &mut answer).map_err(Broken::Socket)? {
-            4 => Ok(match i32::from_le_bytes(answer) {
-                0 => Ok(()),
-                errno => Err(Errno::from_raw(errno)),
-            }),
-            _ => Err(Broken::Socket(Errno::EPIPE)),
+        sockets::send_packet(&self.socket, &Word::Notice(notice).packet()).map_err(Broken::Socket)
+    }
+
+    fn ask(
+        &mut self,
+        request: Request,
+        descriptor: Option<BorrowedFd<'_>>,
+    ) -> Result<Result<Answer, Errno>, Broken> {
+        self.flush()?;
+        let packet = Word::Request(request).packet();
+        match sockets::send_with(&self.socket, &packet, descriptor) {
+            Ok(()) => {}
+            // Too many descriptors of this user are on their way (`RLIMIT_NOFILE`, unix(7)).
+            Err(errno @ Errno::ETOOMANYREFS) => return Ok(Err(errno)),
+            Err(errno) => return Err(Broken::Socket(errno)),
         }
+        let mut buffer = [0; 16];
+        let (len, descriptor, cut) = self.receive(&mut buffer)?;
+        let result = packet::parse_answer(&buffer[..len]).ok_or(Broken::Socket(Errno::EPROTO))?;
+        if descriptor.is_some() || cut {
+            // PID 1 has closed its own copy when it sends this.
+            self.receive(&mut buffer)?;
+        }
+        if cut {
+            return Ok(Err(Errno::EMFILE));
+        }
+        Ok(result.map(|value| Answer { value, descriptor }))
     }
 }
 
@@ -87,12 +141,23 @@ impl Uplink for ToPort<'_> {
         Ok(self.0.flush()?)
     }
 
-    /// Every task has ended, so nobody else will come.
-    fn barrier(&mut self, _: u16, parties: u16) -> Result<Result<(), Errno>, Broken> {
-        Ok(match parties {
-            0 => Err(Errno::EINVAL),
-            1 => Ok(()),
-            _ => Err(Errno::EDEADLK),
+    fn sleeps(&mut self, _: Sleep) {}
+
+    fn notify(&mut self, _: Notice) -> Result<(), Broken> {
+        Ok(())
+    }
+
+    /// Every task has ended, so nobody else will come, and there is nobody to send anything to.
+    fn ask(&mut self, request: Request, _: Option<BorrowedFd<'_>>) -> Result<Result<Answer, Errno>, Broken> {
+        Ok(match request {
+            Request::Barrier { parties: 0, .. } | Request::Spawn { .. } => Err(Errno::EINVAL),
+            Request::Barrier { parties: 1, .. } => Ok(0.into()),
+            Request::Barrier { .. } | Request::Receive => Err(Errno::EDEADLK),
+            Request::Send { .. } | Request::Kill { .. } | Request::AwaitBlocked { .. } => Err(Errno::ESRCH),
+            Request::Drain => {
+                self.0.drain()?;
+                Ok(0.into())
+            }
         })
     }
 }

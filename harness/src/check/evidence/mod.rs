@@ -20,7 +20,7 @@ use crate::plan::{Plan, PlannedStep};
 
 pub(super) use lists::{CounterSeen, ListSeen, Pieces};
 pub(super) use oddity::Oddity;
-pub(super) use records::{RecordId, Records};
+pub(super) use records::{KnownRecord, RecordId, Records};
 pub(super) use tap::{Extend, IMA_PCR, Tap};
 
 /// A moment of the guest: the boot, counted from 1, and its `CLOCK_BOOTTIME` in nanoseconds.
@@ -80,7 +80,7 @@ pub(super) struct StepSeen<'a> {
 impl StepSeen<'_> {
     /// The one write that carries out the step's action: a verb opens, reads and closes around it.
     pub(super) fn write(&self) -> Option<&OpSeen<'_>> {
-        let at = self.ops.iter().rposition(|op| matches!(op, Op::Write { .. }))?;
+        let at = self.ops.iter().rposition(|op| matches!(op, Op::Write { .. } | Op::WriteFound { .. }))?;
         self.seen.get(at)
     }
 
@@ -193,6 +193,15 @@ impl<'a> Evidence<'a> {
     /// A step as a report names it.
     pub(super) fn name(&self, step: usize) -> String {
         self.steps.get(step).map_or_else(|| format!("step #{step}"), |step| name(step.planned))
+    }
+
+    /// The step by which the guest left a boot, from 1, for another kernel: an execution that never came back.
+    pub(super) fn left_by(&self, boot: u32) -> Option<usize> {
+        self.steps.iter().position(|step| {
+            let ops = step.ops.iter().zip(&step.seen);
+            ops.filter(|(op, _)| matches!(op, Op::KexecExecute))
+                .any(|(_, seen)| seen.ended.is_none() && seen.started.is_some_and(|at| at.boot == boot))
+        })
     }
 
     /// The lists that a step read.

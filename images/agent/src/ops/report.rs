@@ -1,10 +1,14 @@
 //! What an operation tells while it runs.
 
+use std::os::fd::BorrowedFd;
+
 use imalab_wire::frame::HEADER;
 use imalab_wire::{Message, Piece, StepId, TaskId};
 use nix::errno::Errno;
 
-use crate::uplink::{Broken, Uplink};
+use super::Failure;
+use crate::packet::{Notice, Request};
+use crate::uplink::{Answer, Broken, Uplink};
 
 /// Bytes in a piece: a frame of it, with an envelope of at most 25 bytes (a tag, five numbers), is what one `write`
 /// to the port takes, 32 KiB.
@@ -65,14 +69,36 @@ impl<'a, U: Uplink> Report<'a, U> {
         self.uplink.send(&Message::Fault { text })
     }
 
-    pub(crate) fn barrier(&mut self, id: u16, parties: u16) -> Result<Result<(), Errno>, Broken> {
-        self.uplink.barrier(id, parties)
+    /// Tells the harness to let go of what a mark holds.
+    pub(super) fn release_hold(&mut self, hold: u64) -> Result<i64, Failure> {
+        self.uplink.send(&Message::ReleaseHold { task: self.task, hold })?;
+        self.uplink.flush()?;
+        Ok(0)
+    }
+
+    pub(super) fn notify(&mut self, notice: Notice) -> Result<(), Broken> {
+        self.uplink.notify(notice)
+    }
+
+    /// See [`Uplink::ask`].
+    pub(super) fn ask(
+        &mut self,
+        request: Request,
+        descriptor: Option<BorrowedFd<'_>>,
+    ) -> Result<Result<Answer, Errno>, Broken> {
+        self.uplink.ask(request, descriptor)
+    }
+
+    /// Asks PID 1 for what is answered with the operation's value.
+    pub(super) fn request(&mut self, request: Request) -> Result<i64, Failure> {
+        Ok(self.ask(request, None)??.value)
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::packet::Sleep;
 
     #[derive(Debug, Default)]
     struct Kept(Vec<Message>);
@@ -85,8 +111,12 @@ mod tests {
         fn flush(&mut self) -> Result<(), Broken> {
             Ok(())
         }
-        fn barrier(&mut self, _: u16, _: u16) -> Result<Result<(), Errno>, Broken> {
-            Ok(Ok(()))
+        fn sleeps(&mut self, _: Sleep) {}
+        fn notify(&mut self, _: Notice) -> Result<(), Broken> {
+            Ok(())
+        }
+        fn ask(&mut self, _: Request, _: Option<BorrowedFd<'_>>) -> Result<Result<Answer, Errno>, Broken> {
+            Ok(Ok(0.into()))
         }
     }
 

@@ -69,7 +69,7 @@ impl Shell {
             return Err(Trouble::Command("a name, not a path".to_owned()));
         }
         let dir = directory(&self.files.to_string_lossy()).map_err(|errno| told(errno.into()))?;
-        measure_one(dir, name, format!("{name} {}\n", now_ns()).as_bytes())
+        measure_one(&dir, name, format!("{name} {}\n", now_ns()).as_bytes())
             .map_err(|errno| told(errno.into()))
     }
 }

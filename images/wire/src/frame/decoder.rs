@@ -32,6 +32,10 @@ pub struct Decoder {
     offset: u64,
     /// Sequence number that the next frame must have.
     expected: u64,
+    /// Bytes of padding since the last frame, where frames may follow it.
+    between: usize,
+    /// Whether the guest may go on in another kernel.
+    kexecs: bool,
     state: State,
 }
 
@@ -59,6 +63,14 @@ impl Decoder {
         Self::default()
     }
 
+    /// A decoder for a program that executes a kexec: padding may come between two frames, since the agent empties
+    /// its port before each attempt, and after any frame the stream may start over at number 0 with a
+    /// [`Message::Hello`]. How many boots there should be is for the caller to judge.
+    #[must_use]
+    pub fn across_kexecs() -> Self {
+        Self { kexecs: true, ..Self::default() }
+    }
+
     /// Takes bytes from the front of `bytes` and returns how many: as many as fit. That is at least one when
     /// [`next`](Self::next) has returned `None` since the last call and `bytes` is not empty. After an error all are
     /// taken and ignored.
@@ -83,8 +95,24 @@ impl Decoder {
             State::Padding { bytes, done } => {
                 self.padding(bytes, done).err().map(|reason| Err(self.fail(reason)))
             }
-            State::Frames | State::AfterFault => self.frame().map_err(|reason| self.fail(reason)).transpose(),
+            State::Frames | State::AfterFault => {
+                self.skip_padding();
+                self.frame().map_err(|reason| self.fail(reason)).transpose()
+            }
         }
+    }
+
+    /// Takes the padding before a frame, where there may be some. More than the most that there may be is left, and is
+    /// no frame.
+    fn skip_padding(&mut self) {
+        if !self.kexecs {
+            return;
+        }
+        let zeros =
+            self.pending.iter().take(MAX_PADDING - self.between).take_while(|byte| **byte == 0).count();
+        self.pending.drain(..zeros);
+        self.between += zeros;
+        self.offset += zeros as u64;
     }
 
     /// Whether [`Message::Done`] has been given and nothing was wrong.
@@ -131,10 +159,14 @@ impl Decoder {
             return Ok(None);
         };
         verify(&header, head, payload)?;
-        if header.seq != self.expected {
+        let next_boot = self.kexecs && header.seq == 0;
+        if header.seq != self.expected && !next_boot {
             return Err(Reason::Gap { found: header.seq, expected: self.expected });
         }
         let message = from_postcard(payload)?;
+        if header.seq != self.expected && !matches!(message, Message::Hello { .. }) {
+            return Err(Reason::Gap { found: header.seq, expected: self.expected });
+        }
         self.state = match message {
             Message::Done { frames, .. } if frames != header.seq => {
                 return Err(Reason::Count { stated: frames, found: header.seq });
@@ -143,7 +175,8 @@ impl Decoder {
             Message::Fault { .. } => State::AfterFault,
             _ => State::Frames,
         };
-        self.expected += 1;
+        self.expected = header.seq + 1;
+        self.between = 0;
         let used = HEADER + header.len;
         self.pending.drain(..used);
         self.offset += used as u64;

@@ -11,6 +11,9 @@
 //!
 //! All numbers are little-endian. The payload is one postcard value and nothing else. After the frame of
 //! [`Message::Done`], or of a [`Message::Fault`] that made the agent give up, only [padding](MAX_PADDING) may follow.
+//!
+//! A kexec starts the stream over: padding, then a [`Message::Hello`] with sequence number 0. A kexec that fails leaves the
+//! padding between two frames ([`Decoder::across_kexecs`]).
 
 mod decoder;
 mod error;
@@ -35,7 +38,7 @@ pub const MAX_PAYLOAD: usize = 48 * 1024;
 /// so a program of this size is allowed and slow.
 pub const MAX_PROGRAM: usize = 1024 * 1024;
 
-/// Most zero bytes that may follow the last frame. The agent sends them one a write to push the frames before
+/// Most zero bytes that may follow the last frame of a boot, or stand before an attempt to leave it. The agent sends them one a write to push the frames before
 /// them out of the port's ring: the ring is in order, so that a slot for byte n is free only when everything
 /// that lies a whole ring before it has been taken by the host.
 pub const MAX_PADDING: usize = 1024;

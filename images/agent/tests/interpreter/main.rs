@@ -2,6 +2,11 @@
 
 #![expect(clippy::unwrap_used, reason = "a test that fails here fails with its place")]
 
+mod files;
+mod measured;
+mod processes;
+mod rights;
+
 use std::fs::{self, File};
 use std::io::Read;
 use std::path::Path;
@@ -38,7 +43,10 @@ fn read(slot: Slot, chunk: u32) -> Op {
 }
 
 fn decode(bytes: &[u8]) -> Vec<Message> {
-    let mut decoder = Decoder::new();
+    decode_with(Decoder::new(), bytes)
+}
+
+fn decode_with(mut decoder: Decoder, bytes: &[u8]) -> Vec<Message> {
     let mut messages = Vec::new();
     let mut rest = bytes;
     while !rest.is_empty() {

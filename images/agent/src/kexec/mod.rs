@@ -1,0 +1,58 @@
+//! Goes on in another kernel.
+
+mod archive;
+mod command_line;
+
+use std::ffi::CString;
+use std::fs::File;
+use std::os::fd::{AsFd, AsRawFd, OwnedFd};
+use std::path::Path;
+
+use imalab_wire::KERNELS;
+use nix::errno::Errno;
+use nix::fcntl::{OFlag, open};
+use nix::sys::memfd::{MFdFlags, memfd_create};
+use nix::sys::reboot::{RebootMode, reboot};
+use nix::sys::stat::Mode;
+
+pub(crate) use self::command_line::boot_of;
+use crate::ops::Failure;
+use crate::raw;
+
+/// `include/uapi/linux/kexec.h`.
+const KEXEC_FILE_UNLOAD: u64 = 1;
+const KEXEC_FILE_NO_INITRAMFS: u64 = 4;
+
+/// Loads a kernel of the image for boot `boot` + 1.
+pub(crate) fn load(kernel: &str, args: &str, flags: u64, boot: u16) -> Result<i64, Failure> {
+    let running = std::fs::read_to_string("/proc/cmdline")?;
+    let line = command_line::next(&running, boot.checked_add(1).ok_or(Errno::EOVERFLOW)?, args);
+    let line = CString::new(line).map_err(|_| Errno::EINVAL)?;
+    let kernel = open(&Path::new(KERNELS).join(kernel), OFlag::O_RDONLY | OFlag::O_CLOEXEC, Mode::empty())?;
+    let initrd = if flags & KEXEC_FILE_NO_INITRAMFS == 0 { Some(initrd()?) } else { None };
+    raw::kexec_file_load(Some(kernel.as_fd()), initrd.as_ref().map(AsFd::as_fd), &line, flags)?;
+    Ok(0)
+}
+
+/// The archive of the next boot: this program, and the kernels of this image, so that it can do the same.
+fn initrd() -> Result<OwnedFd, Failure> {
+    let memory = memfd_create("initrd", MFdFlags::MFD_CLOEXEC)?;
+    let mut memory = File::from(memory);
+    archive::write(&mut memory, Path::new("/proc/self/exe"), Path::new(KERNELS))?;
+    // The kernel reads no file that is open for writing (`kernel_read_file`, fs/kernel_read_file.c).
+    let path = format!("/proc/self/fd/{}", memory.as_raw_fd());
+    Ok(open(path.as_str(), OFlag::O_RDONLY | OFlag::O_CLOEXEC, Mode::empty())?)
+}
+
+pub(crate) fn unload() -> Result<i64, Failure> {
+    raw::kexec_file_load(None, None, c"", KEXEC_FILE_UNLOAD)?;
+    Ok(0)
+}
+
+/// Leaves for the loaded kernel; returns only when there is none.
+pub(crate) fn execute() -> Result<i64, Failure> {
+    match reboot(RebootMode::RB_KEXEC) {
+        Ok(never) => match never {},
+        Err(errno) => Err(errno.into()),
+    }
+}

@@ -1,0 +1,112 @@
+//! Whether a task sleeps in a system call of its present operation.
+//!
+//! What the kernel shows of a thread is a moment's truth, and says nothing about why. It is told from the task's
+//! own packets: an operation is announced before its first call and nothing but the agent's own calls come between
+//! two operations. So a look counts when the task has announced an operation before it, sent nothing until after
+//! it, and the call is none of those by which the agent itself sends and waits.
+
+use imalab_wire::TaskId;
+use nix::libc;
+use nix::unistd::Pid;
+
+use super::requests::WAITS_IN;
+use super::roster::{Member, Wait};
+use super::{Supervisor, Trouble};
+use crate::packet::Sleep;
+
+/// Calls that operations do not consist of: the agent's own, for sending, memory, locks and its end.
+const AGENTS: &[i64] = &[
+    libc::SYS_sendmsg,
+    libc::SYS_recvmsg,
+    libc::SYS_futex,
+    libc::SYS_brk,
+    libc::SYS_mremap,
+    libc::SYS_mprotect,
+    libc::SYS_madvise,
+    libc::SYS_wait4,
+    libc::SYS_exit,
+    libc::SYS_exit_group,
+];
+
+impl Supervisor<'_> {
+    /// Answers those who wait for a task that sleeps.
+    pub(super) fn look(&mut self) -> Result<(), Trouble> {
+        let watched = |member: &Member| match member.wait {
+            Some(Wait::Blocked(other)) => Some((member.task, other)),
+            _ => None,
+        };
+        let watched: Vec<_> = self.roster.members().iter().filter_map(watched).collect();
+        for (watcher, other) in watched {
+            if let Some(call) = self.sleeps_in(other)? {
+                self.answer(watcher, Ok(call))?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Number of the system call that a task sleeps in.
+    fn sleeps_in(&mut self, task: TaskId) -> Result<Option<i64>, Trouble> {
+        let Some(member) = self.roster.get(task) else { return Ok(None) };
+        if member.wait.is_some() {
+            // In an answer's absence it can do nothing else.
+            return Ok(Some(WAITS_IN));
+        }
+        let (Some(pid), Some(tid)) = (member.pid, member.tid) else { return Ok(None) };
+        let (pid, tid) = match (member.sleep, member.child) {
+            (Sleep::Operation, _) => (pid, tid),
+            (Sleep::Agent, Some(child)) => (child, child),
+            _ => return Ok(None),
+        };
+        let packets = member.packets;
+        let Some(call) = blocked_in(pid, tid) else { return Ok(None) };
+        self.take_packets(task)?;
+        let same = self.roster.get(task).is_some_and(|member| member.packets == packets);
+        Ok(same.then_some(call))
+    }
+}
+
+/// The call in which a thread sleeps at this moment and is not the agent's.
+fn blocked_in(pid: Pid, tid: Pid) -> Option<i64> {
+    let read = |file: &str| std::fs::read_to_string(format!("/proc/{pid}/task/{tid}/{file}")).ok();
+    let before = read("syscall")?;
+    let sleeps = is_asleep(&read("stat")?);
+    // The kernel shows a call only when the thread did not run while it looked (`task_current_syscall`,
+    // lib/syscall.c); the same before and after means that the state in between was the call's.
+    let call = call_of(&before)?;
+    (sleeps && read("syscall")? == before && !AGENTS.contains(&call)).then_some(call)
+}
+
+/// The number at the start of `/proc/PID/syscall`; `None` when it says `running`, or -1 outside of a call.
+fn call_of(shown: &str) -> Option<i64> {
+    let number = shown.split_ascii_whitespace().next()?.parse().ok()?;
+    (number >= 0).then_some(number)
+}
+
+/// Whether `/proc/PID/stat` shows a thread that sleeps, so that signals wake it or not; not one that was stopped or
+/// has ended. The state stands after the name, which may hold anything.
+fn is_asleep(stat: &str) -> bool {
+    stat.rsplit_once(')').is_some_and(|(_, rest)| matches!(rest.trim_start().as_bytes(), [b'S' | b'D', ..]))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_call_is_told_from_what_is_shown() {
+        assert_eq!(call_of("0 0x3 0x7ffd 0x1 0x0 0x0 0x0 0x7ffd 0x7f\n"), Some(0));
+        assert_eq!(call_of("257 0x3\n"), Some(257));
+        for other in ["running\n", "-1 0x7ffd 0x7f\n", ""] {
+            assert_eq!(call_of(other), None, "{other:?}");
+        }
+    }
+
+    #[test]
+    fn a_state_is_told_behind_any_name() {
+        assert!(is_asleep("7 (imalab) S 1 7"));
+        assert!(is_asleep("7 (a) R b) D 1 7"));
+        for other in ["7 (S) R 1", "7 (a) S) T 1 7", "7 (a) Z 1", "7"] {
+            assert!(!is_asleep(other), "{other:?}");
+        }
+    }
+}
