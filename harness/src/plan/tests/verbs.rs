@@ -170,6 +170,7 @@ fn readings(plan: &Plan) -> Vec<&str> {
 #[case::after_a_seek("  - seek: {of: a, to: 0}\n  - read: a\n", &[])]
 #[case::before_a_seek("  - read: a\n  - seek: {of: a, to: 0}\n", &["read a"])]
 #[case::after_half("  - read: {from: a, limit: 3}\n  - read: a\n", &[])]
+#[case::after_a_failure("  - read: {from: a, bad-pointer: 5, expect: EFAULT}\n  - read: a\n", &["read a"])]
 #[case::after_a_pread("  - read: {from: a, at: 5}\n  - read: a\n", &["read a"])]
 #[case::by_another_name("  - duplicate: {from: a, as: b}\n  - read: b\n  - read: a\n", &["read b"])]
 #[case::after_a_splice("  - splice: {of: a, bytes: 3}\n  - read: a\n", &[])]

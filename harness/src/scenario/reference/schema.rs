@@ -162,6 +162,10 @@ fn value(shape: Shape, parameters: Parameters) -> Value {
         Shape::Matrix => return matrix(),
         Shape::Tasks => return tasks(),
         Shape::Map(fields) => return map(fields, parameters),
+        Shape::Maps(fields) => {
+            let one = map(fields, parameters);
+            return json!({"anyOf": [one, {"type": "array", "minItems": 1, "items": one}]});
+        }
     };
     scalar(plain, parameters)
 }
