@@ -54,8 +54,8 @@ pub(in crate::scenario) const DEFECT: &[Field] = &[
     field("breaks", Text, "the promise that it breaks, in the words of who made it")
         .needed("the promise, in the words of who made it"),
     field("link", Text, "where it was reported or is explained"),
-    field("shows", Maps(SHOWS), "how it shows; in each of several checks when it is a list")
-        .needed("`{check: NAME, finding: TEXT}`, or a list of them"),
+    field("shows", Maps(SHOWS), "how it shows: in each of these checks")
+        .needed("`{check: NAME, finding: TEXT}`"),
 ];
 
 /// `kernels:` of a known defect.

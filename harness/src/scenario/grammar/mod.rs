@@ -11,10 +11,10 @@ mod names;
 mod tasks;
 
 pub(super) use file::{DEFECT, KERNELS, KEYS, MACHINE, SHOWS, TASK};
-pub(crate) use names::poll_event;
 pub(super) use names::{
-    CAPABILITIES, CHECKS, COMMANDS, ERRNOS, EVENTS, LIMITS, RESPONSES, SIGNALS, SPECIAL_FILES, number,
+    CAPABILITIES, COMMANDS, ERRNOS, EVENTS, LIMITS, RESPONSES, SIGNALS, SPECIAL_FILES, number,
 };
+pub(crate) use names::{CHECKS, poll_event};
 
 /// A verb.
 #[derive(Debug)]
