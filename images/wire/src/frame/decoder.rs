@@ -108,7 +108,8 @@ impl Decoder {
         if !self.kexecs {
             return;
         }
-        let zeros = self.pending.iter().take(MAX_PADDING - self.between).take_while(|byte| **byte == 0).count();
+        let zeros =
+            self.pending.iter().take(MAX_PADDING - self.between).take_while(|byte| **byte == 0).count();
         self.pending.drain(..zeros);
         self.between += zeros;
         self.offset += zeros as u64;
