@@ -7,6 +7,7 @@ use imalab_wire::Message;
 use serde::{Deserialize, Serialize};
 
 use crate::ima::Bank;
+use crate::tpm::fault::How;
 
 /// One observation.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -68,6 +69,8 @@ pub enum Origin {
     Harness,
     /// The guest, but the tap answered and the TPM never saw it: a mark.
     Mark,
+    /// The guest, but the tap kept it from the TPM, as the plan says.
+    Kept,
 }
 
 /// PCR 10 of every active bank at a mark.
@@ -144,6 +147,13 @@ pub enum Host {
     TpmTrouble {
         /// What and why.
         text: String,
+    },
+    /// The tap does to the command that follows what the plan says.
+    Fault {
+        /// Its command code.
+        command: u32,
+        /// What is done.
+        how: How,
     },
     /// The harness could not keep what it saw (a full disk).
     Trouble {

@@ -10,6 +10,7 @@ pub mod event;
 pub mod guest;
 pub mod ima;
 pub mod interface;
+pub mod latency;
 pub mod machine;
 pub mod outcome;
 pub mod plan;

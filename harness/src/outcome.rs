@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
+use crate::latency::{Freed, Latency};
 use crate::plan::{Interface, Parameters};
 
 /// What became of a run.
@@ -86,12 +87,21 @@ pub struct RunResult {
     pub seed: u64,
     /// Which repetition, from 1.
     pub repeat: u32,
+    /// Place of the run in its whole suite, from 0.
+    #[serde(default)]
+    pub place: u64,
     /// What became of it.
     pub outcome: Outcome,
     /// One line that says why, empty when passed.
     pub reason: String,
     /// Each check with its findings.
     pub checks: Vec<CheckResult>,
+    /// How long operations took, by what was changed meanwhile.
+    #[serde(default)]
+    pub latency: Vec<Latency>,
+    /// What deletes and trims freed of the kernel's memory, where the scenario reads it.
+    #[serde(default)]
+    pub freed: Vec<Freed>,
     /// Last lines of the console when the outcome calls for them.
     pub console_tail: Vec<String>,
     /// Host milliseconds from spawning QEMU until the machine was gone.
@@ -120,4 +130,34 @@ pub struct SuiteResult {
     pub wall_ms: u64,
     /// Whether a signal ended the suite early.
     pub interrupted: bool,
+    /// Which part of a suite it was; null for a whole one.
+    #[serde(default)]
+    pub shard: Option<Shard>,
+}
+
+/// A part of a suite.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+pub struct Shard {
+    /// By what runs were told apart.
+    pub by: PartitionBy,
+    /// Which part, from 1.
+    pub index: u32,
+    /// Parts in all.
+    pub of: u32,
+    /// Runs of the whole suite.
+    pub planned: u64,
+    /// The same for all parts of one suite and no other: SHA-256 of its runs' names and its seed.
+    pub suite: String,
+}
+
+/// By what runs are put into parts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+pub enum PartitionBy {
+    /// Every n-th run of the suite.
+    Slice,
+    /// A hash of the run's name.
+    Hash,
 }

@@ -302,6 +302,8 @@ proptest! {
         }
         let again: Vec<Record> =
             LogReader::new(Trickle(&list, step), Bank::Sha1).collect::<Result<_, _>>().unwrap();
+        let sizes = again.iter().map(|record| record.borrowed().binary_size(Bank::Sha1));
+        prop_assert_eq!(sizes.sum::<u64>(), list.len() as u64);
         prop_assert_eq!(again, records);
     }
 

@@ -42,6 +42,9 @@ fn result(dir: &RunDir) -> RunResult {
         outcome: Outcome::Failed,
         reason: "1 record lost".to_owned(),
         checks: vec![],
+        latency: vec![],
+        place: 0,
+        freed: vec![],
         console_tail: vec![],
         wall_ms: 1,
         boot_ms: None,
@@ -145,6 +148,7 @@ fn a_run_leaves_its_evidence_and_a_bundle_that_knows_when_it_was_altered() {
         image: image.clone(),
         config: None,
         initramfs: image,
+        others: Default::default(),
     };
     let bundle = Bundle::of(&run, kernel, &dir).unwrap();
     dir.write_bundle(&bundle).unwrap();

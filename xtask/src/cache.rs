@@ -73,6 +73,19 @@ pub(crate) fn lock(path: &Path, what: &str) -> Result<Lock> {
     Ok(Lock { _file: file })
 }
 
+/// Takes the lock beside `path` unless another imalab has it.
+pub(crate) fn lock_if_free(path: &Path) -> Result<Option<Lock>> {
+    let lock_path = with_extension(path, LOCK);
+    let file = open_lock(&lock_path)?;
+    match file.try_lock() {
+        Ok(()) => Ok(Some(Lock { _file: file })),
+        Err(fs::TryLockError::WouldBlock) => Ok(None),
+        Err(fs::TryLockError::Error(error)) => {
+            Err(error).with_context(|| format!("cannot lock {}", lock_path.display()))
+        }
+    }
+}
+
 fn open_lock(path: &Path) -> Result<File> {
     // Never truncated or removed: another process may hold it at this moment.
     File::options()
@@ -186,6 +199,22 @@ pub(crate) fn write_atomically(path: &Path, bytes: &[u8]) -> Result<()> {
         Ok(())
     };
     write().with_context(|| format!("cannot write {}", path.display()))
+}
+
+/// Copies the folder `from` with all it holds to `to`, which is made.
+pub(crate) fn copy_folder(from: &Path, to: &Path) -> Result<()> {
+    fs::create_dir_all(to).with_context(|| format!("cannot make {}", to.display()))?;
+    for entry in fs::read_dir(from).with_context(|| format!("cannot read {}", from.display()))? {
+        let entry = entry.with_context(|| format!("cannot read {}", from.display()))?;
+        let (path, target) = (entry.path(), to.join(entry.file_name()));
+        if entry.file_type().is_ok_and(|kind| kind.is_dir()) {
+            copy_folder(&path, &target)?;
+        } else {
+            fs::copy(&path, &target)
+                .with_context(|| format!("cannot copy {} to {}", path.display(), target.display()))?;
+        }
+    }
+    Ok(())
 }
 
 /// SHA-256 of a file, in lower-case hexadecimal digits.

@@ -1,6 +1,6 @@
 //! `cargo xtask check`: everything that has to hold before a change is handed in.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use anyhow::Result;
@@ -27,6 +27,17 @@ pub(crate) struct Args {
 const KERNEL: &str = "IMALAB_KERNEL";
 /// Where the test of our KTAP finds the kernel's own reader of it.
 const KUNIT: &str = "IMALAB_KUNIT";
+/// Where the test that asks Keylime finds a Python that has it.
+const KEYLIME: &str = "IMALAB_KEYLIME";
+/// What Keylime's IMA module imports; the package itself names none of it.
+const KEYLIME_PACKAGES: &[&str] = &[
+    "keylime==7.14.3",
+    "cryptography==50.0.2",
+    "jsonschema==4.26.0",
+    "lark==1.3.1",
+    "packaging==26.3",
+    "pyyaml==6.0.3",
+];
 /// Where they find the initramfs.
 const INITRAMFS: &str = "IMALAB_INITRAMFS";
 
@@ -47,14 +58,25 @@ pub(crate) fn run(args: &Args, root: &Path) -> Result<()> {
     succeed(&mut validate, "workflows")?;
     heading("kernel and image");
     let cache = Cache::open()?;
-    let kernel = Kernels::open(root, cache.clone())?.ensure(None, Refresh::WhenStale)?.image();
+    let kernel = Kernels::open(root, cache.clone())?.ensure(None, None, Refresh::WhenStale)?.image();
     let initramfs = image::ensure(root, &cache)?;
     println!("{}\n{}", kernel.display(), initramfs.display());
     let kunit = kernel.with_file_name(build::KUNIT).join("kunit.py");
-    let places = [(KERNEL, kernel.as_path()), (INITRAMFS, &initramfs), (KUNIT, &kunit)];
+    let keylime = keylime(root)?;
+    let places = [(KERNEL, kernel.as_path()), (INITRAMFS, &initramfs), (KUNIT, &kunit), (KEYLIME, &keylime)];
     step(root, "tests", &["test", "--workspace", "--locked"], &places)?;
     println!("\neverything holds");
     Ok(())
+}
+
+/// A Python with Keylime in an environment of its own.
+fn keylime(root: &Path) -> Result<PathBuf> {
+    heading("keylime");
+    let mut command = guard::command(root.join(".ci/venv"));
+    let output = process::stdout_of(command.arg("keylime").args(KEYLIME_PACKAGES))?;
+    let python = Path::new(output.trim_end()).join("bin/python");
+    println!("{}", python.display());
+    Ok(python)
 }
 
 fn heading(title: &str) {

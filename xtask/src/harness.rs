@@ -26,6 +26,10 @@ pub(crate) struct Split {
     keep_config: bool,
     /// Somebody's own bzImage.
     image: Option<PathBuf>,
+    /// Patches to apply first.
+    series: Option<PathBuf>,
+    /// Every kernel of the catalogue.
+    all_kernels: bool,
     /// Install what is missing.
     yes: bool,
     /// All the rest, unchanged and in order.
@@ -34,7 +38,7 @@ pub(crate) struct Split {
 
 impl Split {
     fn names_a_kernel(&self) -> bool {
-        !self.kernels.is_empty() || self.tree.is_some() || self.image.is_some()
+        !self.kernels.is_empty() || self.tree.is_some() || self.image.is_some() || self.all_kernels
     }
 }
 
@@ -42,8 +46,10 @@ impl Split {
 pub(crate) const OUR_FLAGS: &str = "\
 Flags of the front door, taken out before the harness sees the rest:
   --kernel NAME...    Kernels by name, as `cargo xtask kernel list` shows them; may be given again
+  --all-kernels       Every kernel of that list, those that mean the same today once
   --tree DIR          Build this kernel tree as it is, incrementally; nothing is written to it
   --keep-config       Use the tree's .config as it is, without our fragments over it
+  --series FILE|DIR   Apply these patches first, as git am does, to a copy of the kernel's source or the tree
   --image BZIMAGE     Boot this image as it is
   --yes               Install what is missing on this machine, with sudo when not root
 
@@ -82,18 +88,23 @@ pub(crate) fn split(arguments: Vec<OsString>, is_kernel: impl Fn(&str) -> bool) 
                     split.kernels.push(next.to_string_lossy().into_owned());
                 }
             }
+            "--all-kernels" => split.all_kernels = true,
             "--tree" => split.tree = Some(value()?.into()),
+            "--series" => split.series = Some(value()?.into()),
             "--image" => split.image = Some(value()?.into()),
             "--keep-config" => split.keep_config = true,
             "--yes" => split.yes = true,
             _ => split.rest.push(argument),
         }
     }
-    let ways = [!split.kernels.is_empty(), split.tree.is_some(), split.image.is_some()];
+    let ways = [!split.kernels.is_empty(), split.all_kernels, split.tree.is_some(), split.image.is_some()];
     if ways.into_iter().filter(|given| *given).count() > 1 {
         return Err(Stop::Usage(
-            "--kernel, --tree and --image are three ways to say the same; give one".into(),
+            "--kernel, --all-kernels, --tree and --image are ways to say the same; give one".into(),
         ));
+    }
+    if split.series.is_some() && (split.image.is_some() || split.all_kernels) {
+        return Err(Stop::Usage("--series goes with --kernel, --tree or the default kernel".into()));
     }
     if split.keep_config && split.tree.is_none() {
         return Err(Stop::Usage("--keep-config goes with --tree".into()));
@@ -184,22 +195,39 @@ fn inputs(
 }
 
 fn images(kernels: &Kernels, split: &Split) -> Result<Vec<(String, PathBuf)>> {
+    let series = split.series.as_deref();
+    if split.all_kernels {
+        return all_images(kernels);
+    }
     if let Some(tree) = &split.tree {
-        let kernel = kernels.ensure_tree(tree, split.keep_config)?;
+        let kernel = kernels.ensure_tree(tree, split.keep_config, series)?;
         return Ok(vec![(kernel.name.clone(), kernel.image())]);
     }
     if let Some(path) = &split.image {
         return Ok(vec![("image".into(), kernel::image(path)?)]);
     }
     if split.kernels.is_empty() {
-        let kernel = kernels.ensure(None, Refresh::WhenStale)?;
+        let kernel = kernels.ensure(None, series, Refresh::WhenStale)?;
         return Ok(vec![(kernel.name.clone(), kernel.image())]);
     }
     let ensure = |name: &String| {
-        let kernel = kernels.ensure(Some(name), Refresh::WhenStale)?;
+        let kernel = kernels.ensure(Some(name), series, Refresh::WhenStale)?;
         Ok((kernel.name.clone(), kernel.image()))
     };
     split.kernels.iter().map(ensure).collect()
+}
+
+/// Every kernel of the catalogue; of those that are the same build today, the first alone.
+fn all_images(kernels: &Kernels) -> Result<Vec<(String, PathBuf)>> {
+    let mut images: Vec<(String, PathBuf)> = Vec::new();
+    for name in kernels.names() {
+        let image = kernels.ensure(Some(name), None, Refresh::WhenStale)?.image();
+        match images.iter().find(|(_, known)| *known == image) {
+            Some((known, _)) => eprintln!("{name} is the same kernel as {known} today"),
+            None => images.push((name.to_owned(), image)),
+        }
+    }
+    Ok(images)
 }
 
 /// Builds the harness and gives the path of its command.
@@ -253,6 +281,14 @@ mod tests {
     }
 
     #[test]
+    fn a_series_of_ones_own() {
+        let split = split_words("--kernel 7.3 --series v3.mbox stage").unwrap();
+        assert_eq!(split.series, Some(PathBuf::from("v3.mbox")));
+        assert_eq!(split.kernels, ["7.3"]);
+        assert_eq!(split.rest, ["stage"]);
+    }
+
+    #[test]
     fn a_tree_of_ones_own() {
         let split = split_words("--tree ../linux --keep-config --yes race").unwrap();
         let tree = Some(PathBuf::from("../linux"));
@@ -264,7 +300,15 @@ mod tests {
     #[case("--kernel", "--kernel needs a value")]
     #[case("--tree --yes", "--tree needs a value")]
     #[case("--keep-config", "--keep-config goes with --tree")]
-    #[case("--tree a --image b", "--kernel, --tree and --image are three ways to say the same; give one")]
+    #[case(
+        "--tree a --image b",
+        "--kernel, --all-kernels, --tree and --image are ways to say the same; give one"
+    )]
+    #[case(
+        "--all-kernels --kernel 7.3",
+        "--kernel, --all-kernels, --tree and --image are ways to say the same; give one"
+    )]
+    #[case("--image a --series b", "--series goes with --kernel, --tree or the default kernel")]
     fn what_does_not_go(#[case] line: &str, #[case] message: &str) {
         assert_eq!(split_words(line).unwrap_err().to_string(), message);
     }

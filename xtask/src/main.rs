@@ -49,6 +49,8 @@ enum Task {
     Repro(Passed),
     /// Judge the stored trace of a run again
     Recheck(Passed),
+    /// Put the results of the parts of a suite together
+    Merge(Passed),
     /// Measure speed
     Bench(Passed),
     /// Find out which accelerator runs guests here, and why
@@ -97,6 +99,7 @@ fn run(task: Task) -> Result<()> {
         Task::Shell(passed) => become_harness("shell", passed, Needs::Machine, Profile::Dev)?,
         Task::Repro(passed) => become_harness("repro", passed, Needs::Bundle, Profile::Dev)?,
         Task::Recheck(passed) => become_harness("recheck", passed, Needs::Nothing, Profile::Dev)?,
+        Task::Merge(passed) => become_harness("merge", passed, Needs::Nothing, Profile::Dev)?,
         Task::Bench(passed) => become_harness("bench", passed, Needs::Suite, Profile::Release)?,
         Task::List(passed) => become_harness("list", passed, Needs::Scenarios, Profile::Dev)?,
         Task::Accel(passed) => become_harness("accel", passed, Needs::Nothing, Profile::Dev)?,

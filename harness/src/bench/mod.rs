@@ -2,8 +2,12 @@
 
 mod boot;
 mod figures;
+mod latency;
+mod plot;
 mod suite;
 
 pub use boot::{Boot, BootError, BootRound, boot};
 pub use figures::{Figures, host};
+pub use latency::{Grown, Growth, growth, held_up};
+pub use plot::{PlotError, histograms, lines as growth_plot};
 pub use suite::{SuiteFigures, suite};

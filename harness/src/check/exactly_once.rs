@@ -42,8 +42,9 @@ pub(super) fn check(evidence: &Evidence<'_>, wholes: &Wholes) -> CheckResult {
     pcrs.insert(IMA_PCR);
     let (extends, late): (Vec<&Extend>, Vec<&Extend>) = evidence
         .tap
-        .extends
-        .iter()
+        .attempts()
+        .into_iter()
+        .map(|(extend, _)| extend)
         .filter(|extend| pcrs.contains(&extend.pcr))
         .partition(|extend| extend.seq < mark.seq);
     if extends.is_empty() {
@@ -75,6 +76,13 @@ pub(super) fn check(evidence: &Evidence<'_>, wholes: &Wholes) -> CheckResult {
             ));
         }
     }
+    let twice: usize = wholes.saved_again.iter().map(|again| again.records).sum();
+    if twice > 0 {
+        sheet.fact(format!("{} saved before a kexec came again and count once", count(twice, "record")));
+    }
+    if !evidence.tap.kept.is_empty() {
+        sheet.fact(format!("{} kept from the TPM as planned", count(evidence.tap.kept.len(), "extend")));
+    }
     let names: Vec<&str> = evidence.records.active().iter().map(|bank| bank.name()).collect();
     sheet.fact(format!(
         "{} = {}, banks {}",
@@ -103,6 +111,11 @@ fn tell(evidence: &Evidence<'_>, surprise: &Surprise) -> String {
             evidence.name(then),
             evidence.name(first),
             at + 1
+        ),
+        Surprise::CarriedUnread { step } => format!(
+            "{}: records were trimmed while the list that it staged was carried over a kexec, and nobody had read that \
+             list: where they belong is not known",
+            evidence.name(step)
         ),
     }
 }

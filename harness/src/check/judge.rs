@@ -6,7 +6,7 @@
 #[cfg(test)]
 mod tests;
 
-use imalab_wire::{End, Message};
+use imalab_wire::{End, Message, Op, StepId};
 
 use super::ending::{self, GUEST_PANIC, GUEST_RESET, GUEST_SHUTDOWN};
 use crate::event::{Event, Host, Trace, What};
@@ -37,7 +37,8 @@ pub fn of(plan: &Plan, trace: &Trace, checks: &[CheckResult]) -> Judgement {
         .or_else(|| first(trace, timeout).map(|reason| (Outcome::Timeout, reason)))
         .or_else(|| infrastructure(plan, trace).map(|reason| (Outcome::Infra, reason)));
     if let Some((outcome, reason)) = seen {
-        return Judgement::new(outcome, reason);
+        let place = if is_between_kernels(plan, trace) { BETWEEN } else { "" };
+        return Judgement::new(outcome, format!("{reason}{place}"));
     }
     let Some(known) = &plan.known_defect else { return by_checks(checks) };
     match known.judge(release(trace).unwrap_or_default(), checks) {
@@ -94,6 +95,31 @@ fn kernel_died(trace: &Trace) -> Option<String> {
         Some((_, GUEST_RESET)) => Some("the guest reset itself without a word".to_owned()),
         _ => None,
     })
+}
+
+/// How the reason of a run ends whose guest left a kernel and never said hello from the next.
+const BETWEEN: &str = ", between two kernels";
+
+/// Whether the guest was last heard of when it was about to go on in another kernel.
+fn is_between_kernels(plan: &Plan, trace: &Trace) -> bool {
+    let is_kexec = |id: StepId, op: u16| {
+        let tasks = plan.program.tasks.iter().map(|task| &task.steps);
+        let mut steps = tasks.chain([&plan.program.finally]).flatten();
+        let ops = steps.find(|step| step.id == id).map_or(&[][..], |step| &step.ops);
+        matches!(ops.get(usize::from(op)), Some(Op::KexecExecute))
+    };
+    let mut left = None;
+    for event in &trace.events {
+        match &event.what {
+            What::Guest(Message::OpStarted { step, op, .. }) if is_kexec(*step, *op) => {
+                left = Some((*step, *op))
+            }
+            What::Guest(Message::OpDone { step, op, .. }) if left == Some((*step, *op)) => left = None,
+            What::Guest(Message::Hello { .. }) => left = None,
+            _ => {}
+        }
+    }
+    left.is_some()
 }
 
 fn is_death(splat: &Splat) -> bool {

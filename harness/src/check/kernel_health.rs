@@ -1,4 +1,4 @@
-//! Invariant `kernel-health`: a console without complaints, one boot, and an end as planned.
+//! Invariant `kernel-health`: a console without complaints, as many boots as were asked for, and an end as planned.
 //!
 //! What counts as a complaint is [`splat`]'s; what may be passed over is in `allow.yaml`, each entry with reason,
 //! link and the day on which it ends.
@@ -21,9 +21,6 @@ use allow::{Allowed, List};
 /// The allow list of this checkout.
 const LIST: &str = include_str!("allow.yaml");
 
-/// Boots that a run has; none asks for more yet.
-const BOOTS: u32 = 1;
-
 pub(super) fn check(evidence: &Evidence<'_>, trace: &Trace, today: NaiveDate) -> CheckResult {
     with_list(evidence, trace, today, LIST)
 }
@@ -34,8 +31,9 @@ fn with_list(evidence: &Evidence<'_>, trace: &Trace, today: NaiveDate, list: &st
         Ok(list) => console(evidence, &list, today, &mut sheet),
         Err(why) => sheet.obstacle(format!("the allow list cannot be read: {why}")),
     }
-    if evidence.boots != BOOTS {
-        sheet.finding(format!("the agent said hello {} times, expected {BOOTS}", evidence.boots));
+    let boots = u32::from(evidence.plan.boots());
+    if evidence.boots != boots {
+        sheet.finding(format!("the agent said hello {} times, expected {boots}", evidence.boots));
     }
     end(evidence, trace, &mut sheet);
     sheet.fact(count(evidence.boots as usize, "boot"));

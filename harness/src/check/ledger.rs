@@ -1,13 +1,17 @@
-//! The one whole log, put together from what was saved, staged and current.
+//! The one whole log, put together from what was saved, staged and current, over any number of kernels.
 //!
 //! Order is that of `Documentation/security/IMA-export-delete.rst`: staging moves the whole current list to the
 //! staged list; a trim takes records off the head of the current list, which are *younger* than those that are
 //! staged meanwhile. So the whole log is what was taken out, then the staged list, then what was trimmed while
-//! it was staged, then the current list.
+//! it was staged, then the current list. A kexec puts the staged list before the current one, and the new kernel has
+//! both as its current list: what was trimmed meanwhile then belongs *between* two records of that list.
+
+mod weave;
 
 use std::rc::Rc;
 
 use super::evidence::RecordId;
+use weave::{Inset, weave};
 
 /// Which staging, counted from 0.
 pub(super) type Generation = usize;
@@ -70,6 +74,31 @@ pub(super) enum Surprise {
         /// First record that differs, from 0.
         at: usize,
     },
+    /// A kexec carried a staged list that nobody had read, and records were trimmed meanwhile: nobody knows where they
+    /// belong.
+    CarriedUnread {
+        /// The step that staged.
+        step: usize,
+    },
+}
+
+/// A staged list that user space had saved and not deleted when a kexec carried it: its records come a second time.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct SavedAgain {
+    /// The step that saved it.
+    pub(super) saved: usize,
+    /// How many records.
+    pub(super) records: usize,
+}
+
+/// A delete or a trim of which nobody knows whether it was carried out: the guest went on in another kernel before it
+/// could tell.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Doubt {
+    /// By the step at this place.
+    Delete(usize),
+    /// Of so many records, by the step at this place.
+    Trim(usize, u64),
 }
 
 #[derive(Clone, Debug)]
@@ -87,6 +116,8 @@ struct Staging {
     read: Option<(usize, Rc<[RecordId]>)>,
     /// The step by which user space read it, which makes it saved.
     saved: Option<usize>,
+    /// What belongs between its records.
+    insets: Vec<Inset>,
 }
 
 /// What is where; driven by what steps did, in the order in which the guest did it.
@@ -97,10 +128,13 @@ pub(super) struct Ledger {
     staged: Option<Generation>,
     stagings: Vec<Staging>,
     /// Trimmed since the staging that is in force.
-    trimmed_meanwhile: Vec<Chunk>,
+    trimmed_meanwhile: Vec<Stretch>,
+    /// What belongs between the records of the current list.
+    insets: Vec<Inset>,
     /// What user space last read off the current list, while its head has not moved.
     head: Option<Vec<RecordId>>,
     surprises: Vec<Surprise>,
+    again: Vec<SavedAgain>,
 }
 
 /// The whole log as it was at some moment; resolved once all is known.
@@ -117,7 +151,8 @@ impl Ledger {
             self.take_out(step);
         }
         self.staged = Some(self.stagings.len());
-        self.stagings.push(Staging { by: step, read: None, saved: None });
+        let insets = std::mem::take(&mut self.insets);
+        self.stagings.push(Staging { by: step, read: None, saved: None, insets });
         self.head = None;
     }
 
@@ -158,7 +193,7 @@ impl Ledger {
     fn take_out(&mut self, by: usize) -> bool {
         let Some(generation) = self.staged.take() else { return false };
         self.out.push(Chunk::Deleted(generation, by));
-        self.out.append(&mut self.trimmed_meanwhile);
+        self.out.extend(self.trimmed_meanwhile.drain(..).map(Chunk::Known));
         true
     }
 
@@ -166,15 +201,66 @@ impl Ledger {
     pub(super) fn trim(&mut self, step: usize, count: u64) {
         let mut read = self.head.take().unwrap_or_default();
         let wanted = usize::try_from(count).unwrap_or(usize::MAX);
-        let missing = wanted.saturating_sub(read.len());
         let left = read.split_off(read.len().min(wanted));
-        let to = if self.staged.is_some() { &mut self.trimmed_meanwhile } else { &mut self.out };
-        to.push(Chunk::Known(Stretch { source: Source::Trimmed(step), records: read.into() }));
-        if missing > 0 {
-            to.push(Chunk::Known(Stretch::gap(step, Some(missing as u64))));
+        let (before, after) = Inset::split(std::mem::take(&mut self.insets), wanted);
+        self.insets = after;
+        let trimmed = weave(wanted, &before, |range| {
+            let read = read.get(range.start..range.end.min(read.len())).unwrap_or_default();
+            let missing = range.len() - read.len();
+            let known = Stretch { source: Source::Trimmed(step), records: read.into() };
+            [known, Stretch::gap(step, Some(missing as u64))]
+        });
+        if self.staged.is_some() {
+            self.trimmed_meanwhile.extend(trimmed);
         } else {
-            // What follows the trimmed records is now the head, as far as it was read.
-            self.head = Some(left);
+            self.out.extend(trimmed.into_iter().map(Chunk::Known));
+        }
+        // What follows the trimmed records is now the head, as far as it was read.
+        self.head = (read.len() == wanted).then_some(left);
+    }
+
+    /// Another kernel took over: its current list begins with what was staged, and goes on with what was current.
+    pub(super) fn kexec(&mut self) {
+        self.head = None;
+        let Some(generation) = self.staged.take() else { return };
+        let staging = &mut self.stagings[generation];
+        let mut insets = std::mem::take(&mut staging.insets);
+        let trimmed = std::mem::take(&mut self.trimmed_meanwhile);
+        let current = std::mem::take(&mut self.insets);
+        if let Some((_, records)) = &staging.read {
+            let before = records.len();
+            insets.extend(trimmed.into_iter().map(|stretch| Inset { at: before, stretch }));
+            insets.extend(current.into_iter().map(|inset| inset.behind(before)));
+            self.again.extend(staging.saved.map(|saved| SavedAgain { saved, records: before }));
+        } else if !(insets.is_empty() && trimmed.is_empty() && current.is_empty()) {
+            self.surprises.push(Surprise::CarriedUnread { step: staging.by });
+            insets.extend(trimmed.into_iter().map(|stretch| Inset { at: 0, stretch }));
+            insets.extend(current);
+        }
+        self.insets = insets;
+    }
+
+    /// Takes a side in a doubt, before the kexec: `next` is the list that the new kernel began with.
+    /// Whether it was carried out.
+    pub(super) fn settle(&mut self, doubt: Doubt, next: &[RecordId]) -> bool {
+        let staged = match self.staged.map(|generation| &self.stagings[generation]) {
+            Some(Staging { read: Some((_, records)), .. }) => Some(Rc::clone(records)),
+            Some(_) => return false,
+            None => None,
+        };
+        match (doubt, staged) {
+            (Doubt::Delete(step), Some(staged)) => !next.starts_with(&staged) && self.take_out(step),
+            (Doubt::Delete(_), None) => false,
+            (Doubt::Trim(step, count), staged) => {
+                let current = next.get(staged.map_or(0, |staged| staged.len())..).unwrap_or_default();
+                let head = self.head.as_deref().unwrap_or_default();
+                let asked = head.get(..usize::try_from(count).unwrap_or(usize::MAX));
+                let done = asked.is_some_and(|asked| !current.starts_with(asked));
+                if done {
+                    self.trim(step, count);
+                }
+                done
+            }
         }
     }
 
@@ -182,9 +268,12 @@ impl Ledger {
     pub(super) fn snapshot(&self, step: usize, current: &[RecordId]) -> Snapshot {
         let mut chunks = self.out.clone();
         chunks.extend(self.staged.map(Chunk::Staged));
-        chunks.extend(self.trimmed_meanwhile.iter().cloned());
+        chunks.extend(self.trimmed_meanwhile.iter().cloned().map(Chunk::Known));
         let source = Source::Current(step);
-        chunks.push(Chunk::Known(Stretch { source, records: current.into() }));
+        let current = weave(current.len(), &self.insets, |range| {
+            [Stretch { source, records: current.get(range).unwrap_or_default().into() }]
+        });
+        chunks.extend(current.into_iter().map(Chunk::Known));
         Snapshot { chunks }
     }
 
@@ -193,27 +282,49 @@ impl Ledger {
         &self.surprises
     }
 
+    /// What user space has twice.
+    pub(super) fn saved_again(&self) -> &[SavedAgain] {
+        &self.again
+    }
+
     /// The stretches of a snapshot in order. To be asked when everything has happened: a list that was staged at
     /// the time may have been read only later.
     pub(super) fn resolve(&self, snapshot: &Snapshot) -> Vec<Stretch> {
-        let stretch = |chunk: &Chunk| match *chunk {
-            Chunk::Known(ref stretch) => stretch.clone(),
+        let stretches = |chunk: &Chunk| match *chunk {
+            Chunk::Known(ref stretch) => vec![stretch.clone()],
             Chunk::Staged(generation) => match &self.stagings[generation] {
-                Staging { read: Some((by, records)), .. } => {
-                    Stretch { source: Source::Staged(*by), records: records.clone() }
-                }
-                staging => Stretch::gap(staging.by, None),
+                staging @ Staging { read: Some((by, _)), .. } => staging.stretches(Source::Staged(*by)),
+                staging => staging.unread(staging.by),
             },
             Chunk::Deleted(generation, deleter) => match &self.stagings[generation] {
-                Staging { read: Some((_, records)), saved: Some(by), .. } => {
-                    Stretch { source: Source::Saved(*by), records: records.clone() }
+                staging @ Staging { read: Some(_), saved: Some(by), .. } => {
+                    staging.stretches(Source::Saved(*by))
                 }
-                Staging { read, .. } => {
-                    Stretch::gap(deleter, read.as_ref().map(|(_, records)| records.len() as u64))
+                Staging { read: Some((_, records)), insets, .. } => {
+                    let gap =
+                        |range: std::ops::Range<usize>| [Stretch::gap(deleter, Some(range.len() as u64))];
+                    weave(records.len(), insets, gap)
                 }
+                staging => staging.unread(deleter),
             },
         };
-        snapshot.chunks.iter().map(stretch).filter(|stretch| !stretch.is_empty()).collect()
+        snapshot.chunks.iter().flat_map(stretches).filter(|stretch| !stretch.is_empty()).collect()
+    }
+}
+
+impl Staging {
+    /// Its records as far as they were read, with what belongs between them.
+    fn stretches(&self, source: Source) -> Vec<Stretch> {
+        let records = self.read.as_ref().map_or(&[][..], |(_, records)| records);
+        weave(records.len(), &self.insets, |range| {
+            [Stretch { source, records: records.get(range).unwrap_or_default().into() }]
+        })
+    }
+
+    /// Records that nobody read.
+    fn unread(&self, by: usize) -> Vec<Stretch> {
+        let insets = self.insets.iter().map(|inset| inset.stretch.clone());
+        [Stretch::gap(by, None)].into_iter().chain(insets).collect()
     }
 }
 
@@ -228,120 +339,4 @@ impl Stretch {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use rstest::rstest;
-
-    /// Records from `from` up to and without `to`.
-    fn ids(from: u32, to: u32) -> Vec<RecordId> {
-        (from..to).map(RecordId).collect()
-    }
-
-    fn whole(ledger: &Ledger, current: &[RecordId]) -> Vec<u32> {
-        let snapshot = ledger.snapshot(99, current);
-        let stretches = ledger.resolve(&snapshot);
-        stretches.iter().flat_map(|stretch| stretch.records.iter().map(|id| id.0)).collect()
-    }
-
-    fn gaps(ledger: &Ledger) -> Vec<Source> {
-        let stretches = ledger.resolve(&ledger.snapshot(99, &[]));
-        stretches
-            .iter()
-            .map(|stretch| stretch.source)
-            .filter(|source| matches!(source, Source::Gap { .. }))
-            .collect()
-    }
-
-    #[test]
-    fn saved_and_deleted_records_come_before_current_ones() {
-        let mut ledger = Ledger::default();
-        ledger.stage(1);
-        ledger.read_staged(2, &ids(0, 5), true);
-        ledger.delete(3);
-        assert_eq!(whole(&ledger, &ids(5, 8)), (0..8).collect::<Vec<_>>());
-        assert_eq!(gaps(&ledger), []);
-    }
-
-    #[test]
-    fn staged_records_come_before_those_trimmed_meanwhile() {
-        let mut ledger = Ledger::default();
-        ledger.stage(1);
-        ledger.read_current(&ids(5, 9));
-        ledger.trim(2, 3);
-        ledger.read_staged(3, &ids(0, 5), true);
-        assert_eq!(whole(&ledger, &ids(8, 10)), (0..10).collect::<Vec<_>>());
-        ledger.delete(4);
-        assert_eq!(whole(&ledger, &ids(8, 10)), (0..10).collect::<Vec<_>>());
-    }
-
-    #[test]
-    fn a_second_trim_goes_on_in_what_was_read_for_the_first() {
-        let mut ledger = Ledger::default();
-        ledger.read_current(&ids(0, 6));
-        ledger.trim(1, 2);
-        ledger.trim(2, 3);
-        assert_eq!(whole(&ledger, &ids(5, 7)), (0..7).collect::<Vec<_>>());
-        assert_eq!(gaps(&ledger), []);
-    }
-
-    #[test]
-    fn a_staged_list_may_be_read_after_the_snapshot() {
-        let mut ledger = Ledger::default();
-        ledger.stage(1);
-        let early = ledger.snapshot(2, &ids(4, 6));
-        ledger.read_staged(3, &ids(0, 4), true);
-        ledger.delete(4);
-        let sources: Vec<Source> = ledger.resolve(&early).iter().map(|stretch| stretch.source).collect();
-        assert_eq!(sources, [Source::Staged(3), Source::Current(2)]);
-    }
-
-    #[rstest]
-    #[case::never_read(&|ledger: &mut Ledger| {
-        ledger.stage(1);
-        ledger.delete(2);
-    }, Source::Gap { by: 2, records: None })]
-    #[case::read_by_a_checkpoint_alone(&|ledger: &mut Ledger| {
-        ledger.stage(1);
-        ledger.read_staged(5, &ids(0, 4), false);
-        ledger.delete(2);
-    }, Source::Gap { by: 2, records: Some(4) })]
-    #[case::trimmed_unread(&|ledger: &mut Ledger| ledger.trim(3, 7), Source::Gap { by: 3, records: Some(7) })]
-    #[case::trimmed_more_than_was_read(&|ledger: &mut Ledger| {
-        ledger.read_current(&ids(0, 4));
-        ledger.trim(3, 7);
-    }, Source::Gap { by: 3, records: Some(3) })]
-    #[case::read_before_it_moved(&|ledger: &mut Ledger| {
-        ledger.read_current(&ids(0, 4));
-        ledger.stage(1);
-        ledger.trim(3, 2);
-    }, Source::Gap { by: 3, records: Some(2) })]
-    fn what_nobody_saved_is_a_gap(#[case] story: &dyn Fn(&mut Ledger), #[case] gap: Source) {
-        let mut ledger = Ledger::default();
-        story(&mut ledger);
-        assert!(gaps(&ledger).contains(&gap), "{:?}", gaps(&ledger));
-    }
-
-    #[rstest]
-    #[case(&|ledger: &mut Ledger| {
-        ledger.stage(1);
-        ledger.stage(2);
-    }, Surprise::StagedOver { step: 2 })]
-    #[case(&|ledger: &mut Ledger| ledger.delete(1), Surprise::DeletedNothing { step: 1 })]
-    #[case(
-        &|ledger: &mut Ledger| ledger.read_staged(1, &ids(0, 3), true),
-        Surprise::StagedFromNowhere { step: 1, records: 3 }
-    )]
-    #[case(&|ledger: &mut Ledger| {
-        ledger.stage(1);
-        ledger.read_staged(2, &ids(0, 3), false);
-        ledger.read_staged(3, &ids(0, 2), true);
-    }, Surprise::StagedChanged { first: 2, then: 3, at: 2 })]
-    fn what_the_interface_rules_out_is_a_surprise(
-        #[case] story: &dyn Fn(&mut Ledger),
-        #[case] surprise: Surprise,
-    ) {
-        let mut ledger = Ledger::default();
-        story(&mut ledger);
-        assert_eq!(ledger.surprises(), [surprise]);
-    }
-}
+mod tests;

@@ -13,11 +13,12 @@ use super::whole::Wholes;
 use crate::event::QuoteTaken;
 use crate::ima::Bank;
 use crate::outcome::CheckResult;
+use crate::plan::MarkDeed;
 use crate::tpm::quote;
 
 pub(super) fn check(evidence: &Evidence<'_>, wholes: &Wholes) -> CheckResult {
     let mut sheet = Sheet::new("quote");
-    for mark in evidence.plan.marks.iter().filter(|mark| mark.does == crate::plan::MarkDeed::Quote) {
+    for mark in evidence.plan.marks.iter().filter(|mark| mark.does == MarkDeed::Quote) {
         if !evidence.quotes.contains_key(&mark.number) {
             sheet.obstacle(format!("mark {}: no quote was taken", mark.number));
         }
@@ -79,7 +80,7 @@ fn log(evidence: &Evidence<'_>, wholes: &Wholes, quotes: &[&AtMark<&QuoteTaken>]
         sheet.obstacle("no checkpoint shows a whole log that the quotes could be compared with");
         return;
     };
-    let records = evidence.records.for_pcr(&whole.records, IMA_PCR);
+    let records = wholes.extended(evidence, whole, IMA_PCR);
     let mut replayer = Replayer::new(evidence);
     let mut extends = evidence.tap.extends.iter().filter(|extend| extend.pcr == IMA_PCR).peekable();
     let mut extended = 0;

@@ -9,7 +9,8 @@ mod tests;
 
 use std::collections::BTreeSet;
 
-use super::evidence::{AtMark, Evidence, Extend, IMA_PCR};
+use super::boots;
+use super::evidence::{AtMark, Evidence, Extend, IMA_PCR, StepSeen};
 use super::exactly_once::is_extend_of;
 use super::replayer::Replayer;
 use super::sheet::{Sheet, count};
@@ -17,7 +18,7 @@ use super::whole::{Whole, Wholes};
 use crate::event::PcrReading;
 use crate::ima::{Bank, Digest};
 use crate::outcome::CheckResult;
-use crate::plan::Observed;
+use crate::plan::{MarkDeed, Observed};
 
 /// Records that may be appended and not yet extended: one, since both happen under one mutex.
 const IN_FLIGHT: usize = 1;
@@ -47,11 +48,11 @@ pub(super) fn check(evidence: &Evidence<'_>, wholes: &Wholes) -> CheckResult {
         if whole.quiescent {
             points += 1;
             records = records.max(whole.records.len());
-            equal(&mut replayer, whole, reading, &extends, &mut sheet);
+            equal(&mut replayer, wholes, whole, reading, &extends, &mut sheet);
             violations = counter(evidence, whole, &mut sheet).or(violations);
         } else {
             samples += 1;
-            sampled(evidence, whole, reading, &extends, &mut sheet);
+            sampled(evidence, wholes, whole, reading, &extends, &mut sheet);
         }
     }
     if points == 0 {
@@ -77,7 +78,9 @@ fn tap(evidence: &Evidence<'_>, extends: &[&Extend], sheet: &mut Sheet) {
     let banks = evidence.records.active();
     let mut values: Vec<Digest> = banks.iter().map(|bank| Digest::zero(*bank)).collect();
     let mut done = 0;
-    for mark in evidence.plan.marks.iter().filter(|mark| !evidence.pcrs.contains_key(&mark.number)) {
+    let reads =
+        evidence.plan.marks.iter().filter(|mark| matches!(mark.does, MarkDeed::Read | MarkDeed::Quote));
+    for mark in reads.filter(|mark| !evidence.pcrs.contains_key(&mark.number)) {
         sheet.obstacle(format!("mark {}: PCR {IMA_PCR} was not read", mark.number));
     }
     let mut readings: Vec<&AtMark<&PcrReading>> = evidence.pcrs.values().collect();
@@ -120,13 +123,14 @@ fn before<'e>(extends: &'e [&'e Extend], seq: u64) -> &'e [&'e Extend] {
 /// The whole log of a quiescent checkpoint, replayed, is PCR 10 at its mark.
 fn equal(
     replayer: &mut Replayer<'_, '_>,
+    wholes: &Wholes,
     whole: &Whole,
     reading: &AtMark<&PcrReading>,
     extends: &[&Extend],
     sheet: &mut Sheet,
 ) {
     let evidence = replayer.evidence();
-    let records = evidence.records.for_pcr(&whole.records, IMA_PCR);
+    let records = wholes.extended(evidence, whole, IMA_PCR);
     replayer.go_to(&records);
     let extended = before(extends, reading.seq).len();
     for (at, bank) in evidence.records.active().iter().enumerate() {
@@ -151,12 +155,13 @@ fn equal(
 /// leads it by what was in flight.
 fn sampled(
     evidence: &Evidence<'_>,
+    wholes: &Wholes,
     whole: &Whole,
     reading: &AtMark<&PcrReading>,
     extends: &[&Extend],
     sheet: &mut Sheet,
 ) {
-    let records = evidence.records.for_pcr(&whole.records, IMA_PCR);
+    let records = wholes.extended(evidence, whole, IMA_PCR);
     let extends = before(extends, reading.seq);
     let same = records
         .iter()
@@ -181,9 +186,12 @@ fn sampled(
     }
 }
 
-/// Violations in the log against the kernel's counter of them, which a boot starts at 0. How many there are.
+/// Violations in the log against the kernel's counter of them, which a boot starts at 0: carried ones do not count
+/// (`ima_restore_measurement_list`, `security/integrity/ima/ima_template.c`). How many there are.
 fn counter(evidence: &Evidence<'_>, whole: &Whole, sheet: &mut Sheet) -> Option<usize> {
-    let found = whole.records.iter().filter(|id| evidence.records.get(**id).violation).count();
+    let boot = evidence.steps.get(whole.step).and_then(StepSeen::span).map_or(1, |(begin, _)| begin.boot);
+    let own = &whole.records[boots::start(evidence, &whole.records, boot)..];
+    let found = own.iter().filter(|id| evidence.records.get(**id).violation).count();
     let mut compared = None;
     for counter in
         evidence.counters_of(whole.step).iter().filter(|counter| counter.of == Observed::Violations)
@@ -191,9 +199,10 @@ fn counter(evidence: &Evidence<'_>, whole: &Whole, sheet: &mut Sheet) -> Option<
         compared = Some(found);
         if counter.value != found as u64 {
             sheet.finding(format!(
-                "{}: the kernel counts {} violations, the log holds {found}",
+                "{}: the kernel counts {} violations, the log holds {found}{}",
                 evidence.name(whole.step),
-                counter.value
+                counter.value,
+                if boot > 1 { " of this kernel's own" } else { "" }
             ));
         }
     }

@@ -1,32 +1,54 @@
 //! Invariant `steps`: every step gave what the scenario expects, and the trace fits the plan.
 
+mod cut_off;
+mod endings;
 #[cfg(test)]
 mod tests;
+mod waiting;
 
 use imalab_wire::{Op, Outcome};
-use nix::errno::Errno;
 
 use super::evidence::{Evidence, StepSeen};
+use super::op_text::{describe, errno_name};
 use super::sheet::{Sheet, count};
 use crate::outcome::CheckResult;
-use crate::plan::{Expect, Observed};
-
-/// Longest part of written bytes that a finding shows.
-const BYTES_SHOWN: usize = 32;
+use crate::plan::{Expect, MarkDeed, Observed};
+use cut_off::{CutOff, cut_off};
+use endings::Endings;
 
 pub(super) fn check(evidence: &Evidence<'_>) -> CheckResult {
     let mut sheet = Sheet::new("steps");
     for oddity in &evidence.oddities {
         sheet.finding(oddity.to_string());
     }
-    for (task, status) in evidence.tasks_ended.iter().filter(|(_, status)| **status != 0) {
+    let endings = Endings::of(evidence);
+    for (task, status) in &evidence.tasks_ended {
+        let Some(expected) = endings.expected(*task, *status) else { continue };
         let name = evidence.plan.program.tasks.get(usize::from(*task)).map_or("?", |task| &task.name);
-        sheet.finding(format!("task `{name}` ended with status {status}, expected 0"));
+        sheet.finding(format!("task `{name}` ended with status {status}, expected {expected}"));
     }
-    let mut refusals = 0;
+    let (mut refusals, mut lost) = (0, 0);
     for (at, step) in evidence.steps.iter().enumerate() {
+        if endings.excuse(step) {
+            continue;
+        }
+        if step.planned.expect == Expect::Blocked {
+            if !waiting::seen(evidence, step) {
+                sheet.finding(format!("{}: nobody saw it wait within a system call", evidence.name(at)));
+            }
+            continue;
+        }
         let finding = match missing(step) {
-            Some(_) => continue,
+            Some(_) => match cut_off(evidence, at) {
+                CutOff::No | CutOff::Left => continue,
+                CutOff::Allowed => {
+                    lost += 1;
+                    continue;
+                }
+                CutOff::Owes => {
+                    Some("the guest went on in another kernel before it gave its result".to_owned())
+                }
+            },
             None => judge(evidence, at, step),
         };
         match finding {
@@ -35,12 +57,33 @@ pub(super) fn check(evidence: &Evidence<'_>) -> CheckResult {
             None => {}
         }
     }
-    unfinished(evidence, &mut sheet);
+    unfinished(evidence, &endings, &mut sheet);
+    faults(evidence, &mut sheet);
     if !evidence.steps.is_empty() {
         let refused = if refusals == 0 { String::new() } else { format!(" ({refusals} refused)") };
-        sheet.fact(format!("{} as expected{refused}", count(evidence.steps.len(), "step")));
+        let steps = evidence.steps.len().saturating_sub(lost);
+        sheet.fact(format!("{} as expected{refused}", count(steps, "step")));
+        if lost > 0 {
+            sheet.fact(format!("{} cut off by a kexec", count(lost, "step")));
+        }
     }
     sheet.result()
+}
+
+/// What was to happen to TPM commands happened, or the run shows less than its scenario says.
+fn faults(evidence: &Evidence<'_>, sheet: &mut Sheet) {
+    let armed = evidence.plan.marks.iter().filter_map(|mark| match mark.does {
+        MarkDeed::Arm(fault) => Some(u64::from(fault.times)),
+        MarkDeed::Read | MarkDeed::Quote | MarkDeed::Hold => None,
+    });
+    let armed: u64 = armed.sum();
+    if armed != evidence.faults {
+        sheet.finding(format!(
+            "something was to happen to {} of the guest, it happened to {}",
+            count(usize::try_from(armed).unwrap_or(usize::MAX), "TPM command"),
+            evidence.faults
+        ));
+    }
 }
 
 /// The first operation of which no result came.
@@ -49,12 +92,16 @@ fn missing(step: &StepSeen<'_>) -> Option<usize> {
 }
 
 /// For each task the first step that has no result, and where the guest was.
-fn unfinished(evidence: &Evidence<'_>, sheet: &mut Sheet) {
+fn unfinished(evidence: &Evidence<'_>, endings: &Endings, sheet: &mut Sheet) {
+    // A step that had to wait may still do so.
+    let owes = |step: &StepSeen<'_>| !endings.excuse(step) && step.planned.expect != Expect::Blocked;
+
     let last = evidence.plan.program.tasks.len();
     for task in 0..=last {
         let mut stuck = (0..evidence.steps.len())
-            .filter(|at| usize::from(evidence.steps[*at].planned.task) == task)
-            .filter_map(|at| missing(&evidence.steps[at]).map(|op| (at, op)));
+            .filter(|at| usize::from(evidence.steps[*at].planned.task) == task && owes(&evidence.steps[*at]))
+            .filter_map(|at| missing(&evidence.steps[at]).map(|op| (at, op)))
+            .filter(|(at, _)| matches!(cut_off(evidence, *at), CutOff::No));
         let Some((at, op)) = stuck.next() else { continue };
         let step = &evidence.steps[at];
         let place = match step.seen[op].started {
@@ -100,7 +147,7 @@ fn judge(evidence: &Evidence<'_>, at: usize, step: &StepSeen<'_>) -> Option<Stri
         (expect, None) => values(step).or_else(|| match expect {
             Expect::NewRecords(expected) => growth(evidence, at, expected),
             Expect::Records(expected) => holds(evidence, at, expected),
-            Expect::Ok | Expect::Any | Expect::Blocked | Expect::Errno(_) => None,
+            Expect::Ok | Expect::Any | Expect::Blocked | Expect::Value(_) | Expect::Errno(_) => None,
         }),
     }
 }
@@ -111,16 +158,27 @@ fn values(step: &StepSeen<'_>) -> Option<String> {
         let Some(Outcome::Value(found)) = seen.outcome() else {
             return Some(format!("operation {number}, {}, was not attempted", describe(op)));
         };
-        let (expected, what) = match op {
-            Op::Write { bytes, .. } => (bytes.len() as u64, "bytes written"),
-            Op::Measure { count, .. } => (*count, "files measured"),
-            Op::Mark { .. } => (0, "as TPM response code"),
+        let (expected, what) = match (step.planned.expect, op) {
+            (Expect::Value(expected), _) => (expected, "as its value"),
+            (_, Op::Write { bytes, .. } | Op::WriteAt { bytes, .. } | Op::Create { bytes, .. }) => {
+                (whole(bytes.len() as u64), "bytes written")
+            }
+            (_, Op::Measure { count, .. } | Op::Execute { count, .. } | Op::MapExecute { count, .. }) => {
+                (whole(*count), "files measured")
+            }
+            (_, Op::Violate { count, .. }) => (whole(*count), "files violated"),
+            (_, Op::Mark { .. }) => (0, "as TPM response code"),
             _ => return None,
         };
-        (u64::try_from(found) != Ok(expected)).then(|| {
+        (found != expected).then(|| {
             format!("operation {number}, {}: expected {expected} {what}, found {found}", describe(op))
         })
     })
+}
+
+/// What the kernel gives for a number of bytes or files.
+fn whole(number: u64) -> i64 {
+    i64::try_from(number).unwrap_or(i64::MAX)
 }
 
 fn growth(evidence: &Evidence<'_>, at: usize, expected: u64) -> Option<String> {
@@ -143,33 +201,4 @@ fn holds(evidence: &Evidence<'_>, at: usize, expected: u64) -> Option<String> {
             list.broken.as_ref().map_or_else(String::new, |why| format!(" up to where it is broken: {why}"));
         format!("expected {expected} records in the {}, found {}{broken}", list.name(), list.count)
     })
-}
-
-/// `EEXIST`.
-fn errno_name(errno: i32) -> String {
-    match Errno::from_raw(errno) {
-        Errno::UnknownErrno => format!("errno {errno}"),
-        known => format!("{known:?}"),
-    }
-}
-
-/// An operation in a finding's words.
-fn describe(op: &Op) -> String {
-    match op {
-        Op::Open { path, .. } => format!("open {path}"),
-        Op::Read { slot, .. } => format!("read slot {slot}"),
-        Op::Write { slot, bytes } => {
-            let shown = bytes.get(..BYTES_SHOWN).unwrap_or(bytes).escape_ascii();
-            format!("write \"{shown}\" to slot {slot}")
-        }
-        Op::Seek { slot, .. } => format!("seek slot {slot}"),
-        Op::Close { slot } => format!("close slot {slot}"),
-        Op::Measure { dir, name, count, .. } => format!("measure {count} files {dir}/{name}-*"),
-        Op::List { path } => format!("list {path}"),
-        Op::Release => "uname".to_owned(),
-        Op::Barrier { id, .. } => format!("barrier {id}"),
-        Op::Mark { number, .. } => format!("mark {number}"),
-        Op::Mount { target, .. } => format!("mount {target}"),
-        other => format!("{other:?}"),
-    }
 }

@@ -1,10 +1,11 @@
 //! The whole log at each checkpoint: drives the [`Ledger`] with what the guest did, in the guest's own order.
 
-use imalab_wire::Outcome;
+use std::collections::BTreeSet;
 
-use super::evidence::{Evidence, ListSeen, Moment, RecordId, StepSeen};
-use super::ledger::{Ledger, Snapshot, Source, Stretch, Surprise};
-use crate::plan::Action;
+use super::deeds::{Deed, deeds, next_list};
+use super::evidence::{Evidence, IMA_PCR, RecordId};
+use super::history::{Move, Moved, Moves};
+use super::ledger::{Doubt, Ledger, SavedAgain, Snapshot, Source, Stretch, Surprise};
 
 /// The whole log at one checkpoint.
 #[derive(Debug)]
@@ -26,8 +27,14 @@ pub(super) struct Whole {
 pub(super) struct Wholes {
     pub(super) all: Vec<Whole>,
     pub(super) surprises: Vec<Surprise>,
+    /// Places in the log of records whose extend was kept from the TPM, as planned.
+    kept: BTreeSet<usize>,
     /// Readings of the current list that are no part of the whole log at the end.
     pub(super) misfits: Vec<Misfit>,
+    /// What user space had saved and a kexec carried all the same.
+    pub(super) saved_again: Vec<SavedAgain>,
+    /// What became of the lists.
+    pub(super) moves: Vec<Moved>,
 }
 
 /// A reading of the current list that does not go into the whole log.
@@ -41,32 +48,54 @@ pub(super) struct Misfit {
     pub(super) read: RecordId,
 }
 
-/// What a step did to the lists, or saw of them.
-enum Deed<'e> {
-    Stage,
-    Delete,
-    Trim(u64),
-    Read { list: &'e ListSeen, records: &'e [RecordId], keeps: bool, snapshot: bool },
-}
-
 impl Wholes {
     pub(super) fn of(evidence: &Evidence<'_>) -> Wholes {
         let mut ledger = Ledger::default();
         // What any reader saw; those of checkpoints make a whole log each.
         let mut snapshots: Vec<(usize, Snapshot, bool)> = Vec::new();
-        for (_, step, deed) in deeds(evidence) {
-            match deed {
-                Deed::Stage => ledger.stage(step),
-                Deed::Delete => ledger.delete(step),
-                Deed::Trim(count) => ledger.trim(step, count),
+        let mut moves = Moves::default();
+        let deeds = deeds(evidence);
+        for (number, done) in deeds.iter().enumerate() {
+            let step = done.step;
+            match &done.deed {
+                Deed::Stage => {
+                    ledger.stage(step);
+                    moves.push(done.at, step, Move::Staged { records: None });
+                }
+                Deed::Delete => {
+                    ledger.delete(step);
+                    moves.push(done.at, step, Move::Deleted { saved: None });
+                }
+                Deed::Trim(count) => {
+                    ledger.trim(step, *count);
+                    moves.push(done.at, step, Move::Trimmed { records: *count });
+                }
+                Deed::Kexec { doubts } => {
+                    let next = next_list(&deeds[number + 1..]);
+                    for doubt in doubts {
+                        if next.is_some_and(|next| ledger.settle(*doubt, next)) {
+                            match *doubt {
+                                Doubt::Delete(step) => {
+                                    moves.push(done.at, step, Move::Deleted { saved: None })
+                                }
+                                Doubt::Trim(step, records) => {
+                                    moves.push(done.at, step, Move::Trimmed { records });
+                                }
+                            }
+                        }
+                    }
+                    ledger.kexec();
+                    moves.push(done.at, step, Move::Carried);
+                }
                 Deed::Read { list, records, keeps, .. } if list.staged => {
-                    ledger.read_staged(step, records, keeps);
+                    ledger.read_staged(step, records, *keeps);
+                    moves.read_staged(step, records.len(), *keeps);
                 }
                 Deed::Read { records, keeps, snapshot, .. } => {
-                    if keeps {
+                    if *keeps {
                         ledger.read_current(records);
                     }
-                    snapshots.push((step, ledger.snapshot(step, records), snapshot));
+                    snapshots.push((step, ledger.snapshot(step, records), *snapshot));
                 }
             }
         }
@@ -90,13 +119,41 @@ impl Wholes {
             };
             snapshots.iter().filter_map(misfit)
         });
-        Wholes { misfits: misfits.collect(), surprises: ledger.surprises().to_vec(), all }
+        let misfits = misfits.collect();
+        let kept = all.last().map(|whole| kept(evidence, whole)).unwrap_or_default();
+        Wholes {
+            misfits,
+            surprises: ledger.surprises().to_vec(),
+            kept,
+            saved_again: ledger.saved_again().to_vec(),
+            moves: moves.done(),
+            all,
+        }
+    }
+
+    /// The records of `whole` that were extended into this PCR.
+    pub(super) fn extended(&self, evidence: &Evidence<'_>, whole: &Whole, pcr: u32) -> Vec<RecordId> {
+        let records = whole.records.iter().enumerate().filter(|(at, _)| !self.kept.contains(at));
+        records.map(|(_, id)| *id).filter(|id| evidence.records.get(*id).pcr == pcr).collect()
     }
 
     /// The whole log at the end.
     pub(super) fn last(&self) -> Option<&Whole> {
         self.all.last()
     }
+}
+
+/// Which of the records the tap kept from the TPM. The guest appends and extends in one order, so the n-th record is the
+/// n-th that it tried to extend; where it is not, `exactly-once` fails.
+fn kept(evidence: &Evidence<'_>, whole: &Whole) -> BTreeSet<usize> {
+    if evidence.tap.kept.is_empty() {
+        return BTreeSet::new();
+    }
+    let mut pcrs: BTreeSet<u32> = whole.records.iter().map(|id| evidence.records.get(*id).pcr).collect();
+    pcrs.insert(IMA_PCR);
+    let attempts = evidence.tap.attempts();
+    let attempts = attempts.iter().filter(|(extend, _)| pcrs.contains(&extend.pcr)).enumerate();
+    attempts.filter(|(_, (_, reached))| !reached).map(|(at, _)| at).collect()
 }
 
 impl Whole {
@@ -137,49 +194,4 @@ impl Whole {
             }
         })
     }
-}
-
-/// All deeds in the order in which the guest did them. A writer has the lists to itself, or readers share
-/// them, so the begin of the system call orders deeds of different tasks.
-fn deeds<'e>(evidence: &'e Evidence<'_>) -> Vec<(Moment, usize, Deed<'e>)> {
-    let mut deeds = Vec::new();
-    for (at, step) in evidence.steps.iter().enumerate() {
-        let checkpoint = step.planned.action == Action::Checkpoint;
-        let known: Vec<(&ListSeen, &[RecordId])> = evidence
-            .lists_of(at)
-            .iter()
-            .filter(|list| list.broken.is_none())
-            .filter_map(|list| Some((list, list.records.as_deref()?)))
-            .collect();
-        let last = known.iter().rfind(|(list, _)| !list.staged).map(|(list, _)| list.op);
-        for (list, records) in known {
-            let snapshot = checkpoint && last == Some(list.op);
-            deeds.push((list.begin, at, Deed::Read { list, records, keeps: !checkpoint, snapshot }));
-        }
-        deeds.extend(written(step).map(|(begin, deed)| (begin, at, deed)));
-    }
-    // Stable: within a step the order of its operations stays.
-    deeds.sort_by_key(|(begin, ..)| *begin);
-    deeds
-}
-
-/// What the step's write did, if it succeeded.
-fn written(step: &StepSeen<'_>) -> Option<(Moment, Deed<'static>)> {
-    let deed = match step.planned.action {
-        Action::Stage => Deed::Stage,
-        Action::Delete => Deed::Delete,
-        Action::Trim { records } => Deed::Trim(records),
-        Action::Measure { .. }
-        | Action::Save
-        | Action::Checkpoint
-        | Action::Quote
-        | Action::Barrier
-        | Action::TrimFound
-        | Action::Violate { .. }
-        | Action::KexecLoad
-        | Action::KexecExecute
-        | Action::SystemCall => return None,
-    };
-    let ended = step.write()?.ended?;
-    matches!(ended.outcome, Outcome::Value(_)).then_some((ended.begin, deed))
 }

@@ -5,9 +5,10 @@
 
 mod attest;
 mod call;
+mod kexec;
 mod verdict;
 
-use imalab_wire::{End, Message, Op, Outcome, Piece, Program, Setup, Step, Task, VERSION};
+use imalab_wire::{End, Message, Op, Outcome, Piece, Program, Setup, Step, Task, VERSION, Violation};
 use serde_json::json;
 
 use crate::check::evidence::IMA_PCR;
@@ -15,11 +16,14 @@ use crate::event::{Event, Exchange, Host, Origin, PcrReading, PcrValue, Trace, W
 use crate::ima::{Bank, ByteOrder, Digest, Record, template_data};
 use crate::outcome::CheckResult;
 use crate::plan::{
-    Action, Budget, Expect, Form, Interface, Mark, Observed, Plan, PlannedStep, Reading, Shape,
+    Action, Budget, Expect, Fault, Form, How, Interface, Mark, MarkDeed, Observed, Plan, PlannedStep,
+    Reading, Shape,
 };
 
-use call::{Done, show};
-pub(super) use call::{read, value, write};
+use crate::scenario::DEFAULT_POLICY;
+use crate::tpm::command;
+
+pub(super) use call::{Done, list, read, show, value, write};
 pub(super) use verdict::{could_not_run, failed, passed, result};
 
 /// Bytes of a piece of data; small, so that lists come in several.
@@ -46,6 +50,12 @@ pub(super) struct World {
     pub(super) takes: u64,
     /// Guest time.
     pub(super) now: u64,
+    /// What the kernel counts.
+    counts: kexec::Counts,
+    /// Changes what a record of kexec says.
+    pub(super) tell: fn(String) -> String,
+    /// Boots before this one.
+    pub(super) boot: u16,
     /// Resets of the TPM, as its quotes tell.
     pub(super) resets: u32,
     pcrs: Vec<Digest>,
@@ -55,8 +65,11 @@ pub(super) struct World {
     attempted: u64,
 }
 
+/// The record of a file with the content that the agent writes to one of this name.
 pub(super) fn record(name: &str) -> Record {
-    let digest = [b"sha256:\0".as_slice(), Digest::of(Bank::Sha256, &[name.as_bytes()]).as_bytes()].concat();
+    let file = name.strip_prefix("/m/").unwrap_or(name);
+    let content = Digest::of(Bank::Sha256, &[format!("{file} s\n").as_bytes()]);
+    let digest = [b"sha256:\0".as_slice(), content.as_bytes()].concat();
     let data = template_data(&[&digest, &[name.as_bytes(), b"\0"].concat()], ByteOrder::Little);
     Record::new(Bank::Sha256, IMA_PCR, "ima-ng", data)
 }
@@ -87,9 +100,10 @@ impl World {
             seed: 1,
             interface: Interface::Upstream,
             machine: Shape { cpus: 1, memory_mib: 256, banks: banks.to_vec(), kernel_args: Vec::new() },
+            hash_table: true,
             program: Program {
                 token: TOKEN,
-                setup: Setup::default(),
+                setup: Setup { policy: DEFAULT_POLICY.as_bytes().to_vec() },
                 tasks: vec![task("agent"), task("other")],
                 finally: Vec::new(),
                 end: End::PowerOff,
@@ -110,6 +124,9 @@ impl World {
             task: 0,
             takes: 10,
             now: 1_000,
+            counts: kexec::Counts::default(),
+            tell: |text| text,
+            boot: 0,
             pcrs: banks.iter().map(|bank| Digest::zero(*bank)).collect(),
             resets: 3,
             counter: 0,
@@ -128,7 +145,7 @@ impl World {
         let (version, release) = (VERSION, "7.3.4".to_owned());
         self.frames = 0;
         self.attempted = 0;
-        self.say(Message::Hello { version, token: TOKEN, boot: 0, release, at_ns: self.now });
+        self.say(Message::Hello { version, token: TOKEN, boot: self.boot, release, at_ns: self.now });
     }
 
     pub(super) fn see(&mut self, what: What) {
@@ -148,7 +165,34 @@ impl World {
     /// Appends and extends, as the kernel does.
     pub(super) fn log(&mut self, record: Record) {
         self.extend(&record);
+        self.count_in(&record);
         self.current.push(record);
+    }
+
+    /// Appends; what the kernel then sends to extend gets `code` from the tap and never reaches the TPM.
+    pub(super) fn log_kept(&mut self, record: Record, code: u32) {
+        self.arm(code);
+        let before = self.trace.events.len();
+        self.extend_with(
+            record.pcr,
+            self.plan.machine.banks.iter().map(|bank| record.extend_digest(*bank)).collect(),
+            code,
+        );
+        for event in &mut self.trace.events[before..] {
+            if let What::Tpm(exchange) = &mut event.what {
+                exchange.origin = Origin::Kept;
+            }
+        }
+        self.current.push(record);
+    }
+
+    /// Plans that the tap answers the next extend itself, and lets it.
+    fn arm(&mut self, code: u32) {
+        let (number, how) = (self.plan.marks.len() as u64 + 1, How::Answer { code });
+        let fault = Fault { command: command::PCR_EXTEND, skip: 0, times: 1, how };
+        let step = self.plan.steps.len() as u32;
+        self.plan.marks.push(Mark { number, step, does: MarkDeed::Arm(fault) });
+        self.see(What::Host(Host::Fault { command: command::PCR_EXTEND, how }));
     }
 
     /// Extends without appending.
@@ -229,12 +273,7 @@ impl World {
         }
         if let Op::Mark { number, .. } = what {
             self.read_pcrs(*number);
-            if self
-                .plan
-                .marks
-                .iter()
-                .any(|mark| mark.number == *number && mark.does == crate::plan::MarkDeed::Quote)
-            {
+            if self.plan.marks.iter().any(|mark| mark.number == *number && mark.does == MarkDeed::Quote) {
                 let quote = attest::quote(*number, &number.to_be_bytes(), self.values(), self.resets);
                 self.see(What::Quote(quote));
             }
@@ -243,6 +282,16 @@ impl World {
         self.now += self.takes;
         let end_ns = self.now;
         self.say(Message::OpDone { task, step, op, begin_ns, end_ns, outcome });
+    }
+
+    /// Turns the end of the operation that was told last into its begin.
+    fn begin_last(&mut self) {
+        if let Some(Event { what: What::Guest(message), .. }) = self.trace.events.last_mut()
+            && let Message::OpDone { task, step, op, begin_ns, .. } = *message
+        {
+            *message = Message::OpStarted { task, step, op, at_ns: begin_ns };
+            self.attempted += 1;
+        }
     }
 
     /// PCR 10 as it is now.
@@ -266,16 +315,26 @@ impl World {
             dir: "/m".to_owned(),
             name: "f".to_owned(),
             salt: "s".to_owned(),
-            first: self.made,
+            first: self.made + 1 - files,
             count: files,
         };
         self.step("measure", Action::Measure { files }, vec![(op, value(files as usize), Vec::new())], vec![])
     }
 
-    /// Logs a violation.
+    /// Makes and logs a violation.
     pub(super) fn violate(&mut self) {
         self.violations += 1;
-        self.log(violation("/m/violated"));
+        let number = self.violations;
+        self.log(violation(&format!("/m/violated-{number}")));
+        let op = Op::Violate {
+            dir: "/m".to_owned(),
+            name: "violated".to_owned(),
+            salt: "s".to_owned(),
+            first: number,
+            count: 1,
+            kind: Violation::OpenWriters,
+        };
+        self.step("violate", Action::Violate { files: 1 }, vec![(op, value(1), Vec::new())], vec![]);
     }
 
     pub(super) fn stage(&mut self) -> usize {
@@ -326,12 +385,12 @@ impl World {
             }
         }
         let (mut ops, mut reads) = self.reads(&views);
-        for (of, number) in [
-            (Observed::Count, self.current.len() as u64 + self.count_off),
-            (Observed::Violations, self.violations),
+        for (of, name, number) in [
+            (Observed::Count, "count", self.current.len() as u64 + self.count_off),
+            (Observed::Violations, "violations", self.violations),
         ] {
             reads.push(Reading { op: ops.len() as u16 + 1, of });
-            ops.extend(read("counter", format!("{number}\n").into_bytes()));
+            ops.extend(read(name, format!("{number}\n").into_bytes()));
         }
         self.mark(&mut ops, quote);
         self.step("checkpoint", Action::Checkpoint, ops, reads)
@@ -342,7 +401,7 @@ impl World {
         self.plan.marks.push(Mark {
             number,
             step: self.plan.steps.len() as u32,
-            does: if quote { crate::plan::MarkDeed::Quote } else { crate::plan::MarkDeed::Read },
+            does: if quote { MarkDeed::Quote } else { MarkDeed::Read },
         });
         let op = Op::Mark { path: "/dev/tpm0".to_owned(), number };
         ops.push((op, value(0), Vec::new()));
@@ -354,9 +413,9 @@ impl World {
         for (form, bank, staged) in views.iter().copied() {
             reads.push(Reading { op: ops.len() as u16 + 1, of: Observed::List { form, bank, staged } });
             let empty = Vec::new();
-            let list = if staged { self.staged.as_ref().unwrap_or(&empty) } else { &self.current };
-            let bytes = (self.view)(form, bank, staged, show(list, form, bank));
-            ops.extend(read("list", bytes));
+            let records = if staged { self.staged.as_ref().unwrap_or(&empty) } else { &self.current };
+            let bytes = (self.view)(form, bank, staged, show(records, form, bank));
+            ops.extend(read(&list(form, bank, staged), bytes));
         }
         (ops, reads)
     }
@@ -369,7 +428,8 @@ impl World {
 
     /// Ends the tasks and the run: a last checkpoint, the last message, power off.
     pub(super) fn finish(mut self) -> (Plan, Trace) {
-        for task in 0..self.plan.program.tasks.len() as u16 {
+        let tasks = (0..).zip(&self.plan.program.tasks).filter(|(_, task)| task.boot == self.boot);
+        for task in tasks.map(|(task, _)| task).collect::<Vec<_>>() {
             self.say(Message::TaskEnded { task, status: 0 });
         }
         self.task = self.plan.program.tasks.len() as u16;

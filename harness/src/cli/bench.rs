@@ -46,6 +46,8 @@ enum What {
     Verify(SpeedArgs),
     /// Where a suite's time goes
     Suite(SuiteArgs),
+    /// How long a staging, a delete and a trim hold others up, and how that grows with the list
+    Latency(LatencyArgs),
 }
 
 #[derive(Args)]
@@ -70,6 +72,22 @@ struct SuiteArgs {
     test: Vec<OsString>,
 }
 
+#[derive(Args)]
+struct LatencyArgs {
+    /// Records in the list, each a machine of its own
+    #[arg(long, value_name = "N,N", value_delimiter = ',', default_values_t = [100, 1_000, 10_000])]
+    sizes: Vec<u64>,
+    /// How often each
+    #[arg(long, value_name = "N", default_value_t = 3, value_parser = clap::value_parser!(u32).range(1..))]
+    rounds: u32,
+    /// Takes the results of an earlier `imalab test --json FILE`, and runs nothing
+    #[arg(long, value_name = "FILE")]
+    results: Option<PathBuf>,
+    /// Draws the figures below DIR: `latency-growth.svg` and `latency-histograms.svg`
+    #[arg(long, value_name = "DIR")]
+    svg: Option<PathBuf>,
+}
+
 /// Measures.
 pub(super) fn bench(args: &BenchArgs) -> Result<Exit, Failure> {
     say(&bench::host())?;
@@ -83,6 +101,7 @@ pub(super) fn bench(args: &BenchArgs) -> Result<Exit, Failure> {
             Ok(Exit::Passed)
         }
         What::Suite(suite) => args.suite(suite),
+        What::Latency(latency) => args.latency(latency),
     }
 }
 
@@ -112,6 +131,7 @@ impl BenchArgs {
         let site = Site {
             kernel: &kernel.image,
             initramfs: &machines.initramfs,
+            kernels: &[],
             accel: choice.accel,
             qemu: &args.surroundings.qemu,
             swtpm: &args.surroundings.swtpm,
@@ -145,7 +165,7 @@ impl BenchArgs {
     fn suite(&self, args: &SuiteArgs) -> Result<Exit, Failure> {
         let (exit, results) = match &args.results {
             Some(path) => (Exit::Passed, report::json::read(path).map_err(Failure::usage)?),
-            None => self.run(args)?,
+            None => self.run(&self.scenarios, &args.test, args.jobs)?,
         };
         let figures = bench::suite(&results, args.jobs.into());
         figures.lines().iter().try_for_each(|line| say(line))?;
@@ -153,14 +173,42 @@ impl BenchArgs {
         Ok(exit)
     }
 
+    fn latency(&self, args: &LatencyArgs) -> Result<Exit, Failure> {
+        let (exit, results) = match &args.results {
+            Some(path) => (Exit::Passed, report::json::read(path).map_err(Failure::usage)?),
+            None => {
+                let folder = tempfile::tempdir().map_err(Failure::setup)?;
+                let file = folder.path().join("held-up.yaml");
+                std::fs::write(file, bench::held_up(&args.sizes)).map_err(Failure::setup)?;
+                // Machines one after the other: side by side they would hold each other up.
+                let rounds = ["--repeat".into(), args.rounds.to_string().into()];
+                self.run(folder.path(), &rounds, 1)?
+            }
+        };
+        let growth = bench::growth(&results);
+        growth.lines().iter().try_for_each(|line| say(line))?;
+        if let Some(folder) = &args.svg {
+            std::fs::create_dir_all(folder).map_err(Failure::setup)?;
+            for (name, picture) in [
+                ("latency-growth.svg", bench::growth_plot(&growth)),
+                ("latency-histograms.svg", bench::histograms(&growth)),
+            ] {
+                let picture = picture.map_err(Failure::setup)?;
+                atomic::write(&folder.join(name), picture.as_bytes()).map_err(Failure::setup)?;
+            }
+        }
+        self.keep(&growth)?;
+        Ok(exit)
+    }
+
     /// Runs `imalab test` within this process, so that signals find one process alone.
-    fn run(&self, args: &SuiteArgs) -> Result<(Exit, SuiteResult), Failure> {
+    fn run(&self, scenarios: &Path, test: &[OsString], jobs: u16) -> Result<(Exit, SuiteResult), Failure> {
         let folder = tempfile::tempdir().map_err(Failure::setup)?;
         let json = folder.path().join("results.json");
         let mut words: Vec<OsString> = vec!["imalab".into(), "test".into()];
-        words.extend(args.test.iter().cloned());
-        words.extend(["--jobs".into(), args.jobs.to_string().into()]);
-        words.extend(["--scenarios".into(), self.scenarios.clone().into()]);
+        words.extend(test.iter().cloned());
+        words.extend(["--jobs".into(), jobs.to_string().into()]);
+        words.extend(["--scenarios".into(), scenarios.into()]);
         for kernel in &self.kernels {
             let mut pair = OsString::from(format!("{}=", kernel.name));
             pair.push(&kernel.image);

@@ -2,7 +2,9 @@
 
 mod accel;
 mod bench;
+mod language;
 mod machines;
+mod merge;
 mod recheck;
 mod repro;
 mod shell;
@@ -33,10 +35,14 @@ enum Command {
     Test(test::TestArgs),
     /// Lists scenarios
     List(test::ListArgs),
+    /// Writes the reference of the scenario language, or its schema for editors
+    Language(language::LanguageArgs),
     /// Opens a console in a guest
     Shell(shell::ShellArgs),
     /// Shows a bundle's failure again
     Repro(repro::ReproArgs),
+    /// Puts the results of the parts of a suite together
+    Merge(merge::MergeArgs),
     /// Judges the stored trace of a run again
     Recheck(recheck::RecheckArgs),
     /// Verifies a measurement list offline, against PCR values or a quote
@@ -64,8 +70,10 @@ pub fn main() -> ExitCode {
     let done = match cli.command {
         Command::Test(args) => test::test(&args),
         Command::List(args) => test::list(&args),
+        Command::Language(args) => language::language(&args),
         Command::Shell(args) => shell::shell(&args),
         Command::Repro(args) => repro::repro(&args),
+        Command::Merge(args) => merge::merge(&args),
         Command::Recheck(args) => recheck::recheck(&args),
         Command::Verify(args) => verify::verify(&args),
         Command::Bench(args) => bench::bench(&args),

@@ -32,7 +32,8 @@ pub(super) fn recheck(args: &RecheckArgs) -> Result<Exit, Failure> {
 
 /// Tells one run's result as a suite of one, which a signal may have `interrupted`.
 pub(super) fn tell(result: RunResult, interrupted: bool) -> Result<Exit, Failure> {
-    let suite = SuiteResult { schema: 1, wall_ms: result.wall_ms, runs: vec![result], interrupted };
+    let suite =
+        SuiteResult { schema: 1, wall_ms: result.wall_ms, runs: vec![result], interrupted, shard: None };
     let reporter = Reporter::on_terminal();
     for run in &suite.runs {
         reporter.run_finished(run);

@@ -11,7 +11,7 @@ use super::recheck::tell;
 use crate::check::{self, judge};
 use crate::report::Exit;
 use crate::report::run_dir::{HashedFile, RunDir, hash_file};
-use crate::run::{self, Site};
+use crate::run::{self, Kernel, Site};
 
 #[derive(Args)]
 pub(super) struct ReproArgs {
@@ -37,10 +37,21 @@ pub(super) fn repro(args: &ReproArgs) -> Result<Exit, Failure> {
     let kernel = the_same(args.image.as_deref(), &bundle.kernel.image, "kernel")?;
     let initramfs = the_same(args.initramfs.as_deref(), &bundle.kernel.initramfs, "initramfs")?;
 
+    let others = bundle
+        .kernel
+        .others
+        .iter()
+        .map(|(name, used)| {
+            let image = the_same(None, used, "other kernel")?.to_owned();
+            Ok(Kernel { name: name.clone(), image })
+        })
+        .collect::<Result<Vec<_>, Failure>>()?;
+
     let (scratch, interrupts) = args.surroundings.claim()?;
     let site = Site {
         kernel,
         initramfs,
+        kernels: &others,
         accel: args.surroundings.accelerator().accel,
         qemu: &args.surroundings.qemu,
         swtpm: &args.surroundings.swtpm,
@@ -62,7 +73,11 @@ fn the_same<'a>(asked: Option<&'a Path>, used: &'a HashedFile, what: &str) -> Re
     if let Some(path) = asked {
         return Ok(path);
     }
-    let help = format!("--{} takes another one", if what == "kernel" { "image" } else { what });
+    let help = match what {
+        "kernel" => "--image takes another one",
+        "initramfs" => "--initramfs takes another one",
+        _ => "build it again as it was",
+    };
     match hash_file(&used.path) {
         Ok(found) if found.sha256 == used.sha256 => Ok(&used.path),
         Ok(found) => Err(Failure::usage(miette!(

@@ -48,6 +48,7 @@ pub(super) fn shell(args: &ShellArgs) -> Result<Exit, Failure> {
     let site = Site {
         kernel: &kernel.image,
         initramfs: &args.machines.initramfs,
+        kernels: &[],
         accel: args.machines.surroundings.accelerator().accel,
         qemu: &args.machines.surroundings.qemu,
         swtpm: &args.machines.surroundings.swtpm,

@@ -13,7 +13,7 @@ use crate::plan::{self, Planned};
 use crate::report::list::{self, ScenarioEntry};
 use crate::report::terminal::Look;
 use crate::report::{self, Exit, ReportFiles, Reporter};
-use crate::run::{self, Request, Store};
+use crate::run::{self, Partition, Request, Store};
 use crate::scenario::{self, Scenario};
 
 /// Which scenarios.
@@ -51,10 +51,13 @@ pub(super) struct TestArgs {
     /// Runs each scenario so often; every repetition has a seed of its own
     #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..))]
     repeat: u32,
+    /// Runs a part of the suite, as `slice:1/3` or `hash:1/3`; `merge` puts the results together
+    #[arg(long, value_name = "PART")]
+    partition: Option<Partition>,
     /// Decides whatever a scenario leaves to chance
     #[arg(long, value_name = "N", default_value_t = 1)]
     seed: u64,
-    /// Keeps every run's evidence in a folder of its own below DIR
+    /// Keeps every run's evidence in a folder of its own below DIR, and the results beside them
     #[arg(long, value_name = "DIR")]
     out: Option<PathBuf>,
     /// Writes the results as JSON
@@ -163,6 +166,7 @@ pub(super) fn test(args: &TestArgs) -> Result<Exit, Failure> {
         scenarios: &scenarios,
         jobs: args.jobs.map_or(processors, usize::from),
         repeat: args.repeat,
+        partition: args.partition,
         seed: args.seed,
         accelerator: surroundings.accelerator(),
         qemu: surroundings.qemu.clone(),
@@ -187,7 +191,11 @@ pub(super) fn test(args: &TestArgs) -> Result<Exit, Failure> {
     let reporter = Reporter::on_terminal();
     let suite = run::suite(&request, &scratch, &interrupts, &reporter).map_err(Failure::told)?;
     // Files first: a terminal that went away must not cost them.
-    let exit = files.write(&suite);
+    let mut exit = files.write(&suite);
+    if let Some(out) = &args.out {
+        let results = ReportFiles { json: Some(out.join(report::merge::RESULTS)), ..ReportFiles::default() };
+        exit = exit.and(results.write(&suite));
+    }
     reporter.suite_finished(&suite).map_err(Failure::setup)?;
     Ok(exit)
 }

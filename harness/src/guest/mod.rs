@@ -20,20 +20,20 @@ pub const BUDGET: u64 = 2 * 1024 * 1024 * 1024;
 const PORTION: usize = 64 * 1024;
 
 /// Starts a thread that turns what arrives at the host's end of the agent's channel into events, until that is
-/// closed on the other side.
+/// closed on the other side. `kexecs`: the guest may go on in another kernel, whose agent sends on the same channel.
 ///
 /// # Errors
 /// When no thread can be started.
-pub fn listen(channel: UnixStream, events: Sender<What>) -> io::Result<JoinHandle<()>> {
+pub fn listen(channel: UnixStream, kexecs: bool, events: Sender<What>) -> io::Result<JoinHandle<()>> {
+    let decoder = if kexecs { Decoder::across_kexecs() } else { Decoder::new() };
     std::thread::Builder::new()
         .name("guest".to_owned())
-        .spawn(move || follow(channel, BUDGET, |what| drop(events.send(what))))
+        .spawn(move || follow(channel, decoder, BUDGET, |what| drop(events.send(what))))
 }
 
 /// Reads the stream to its end. After the first thing that is wrong it is read on, so that QEMU never blocks,
 /// and ignored.
-fn follow(mut channel: impl Read, budget: u64, mut tell: impl FnMut(What)) {
-    let mut decoder = Decoder::new();
+fn follow(mut channel: impl Read, mut decoder: Decoder, budget: u64, mut tell: impl FnMut(What)) {
     let mut read = 0u64;
     let mut sound = true;
     let mut buffer = vec![0; PORTION];
@@ -106,7 +106,7 @@ mod tests {
 
     fn seen(bytes: &[u8], budget: u64) -> Vec<What> {
         let mut seen = Vec::new();
-        follow(bytes, budget, |what| seen.push(what));
+        follow(bytes, Decoder::new(), budget, |what| seen.push(what));
         seen
     }
 
@@ -114,7 +114,7 @@ mod tests {
     fn messages_become_events_until_the_channel_is_closed() {
         let (mut guest, host) = UnixStream::pair().unwrap();
         let (events, received) = channel();
-        let thread = listen(host, events).unwrap();
+        let thread = listen(host, false, events).unwrap();
         for byte in stream() {
             guest.write_all(&[byte]).unwrap();
         }
@@ -125,11 +125,41 @@ mod tests {
     }
 
     #[test]
+    fn a_guest_goes_on_in_another_kernel_only_where_that_was_asked_for() {
+        let hello = |boot| Message::Hello {
+            version: imalab_wire::VERSION,
+            token: 1,
+            boot,
+            release: String::new(),
+            at_ns: 0,
+        };
+        for kexecs in [true, false] {
+            let (mut guest, host) = UnixStream::pair().unwrap();
+            let (events, received) = channel();
+            let thread = listen(host, kexecs, events).unwrap();
+            for boot in 0..2 {
+                guest.write_all(&frame::encode(0, &hello(boot)).unwrap()).unwrap();
+            }
+            drop(guest);
+            thread.join().unwrap();
+            let seen: Vec<What> = received.iter().collect();
+            assert_eq!(seen[0], What::Guest(hello(0)));
+            match (kexecs, &seen[1..]) {
+                (true, [What::Guest(second)]) => assert_eq!(*second, hello(1)),
+                (false, [What::Host(Host::BadFrame { text })]) => {
+                    assert!(text.contains("frame number 0, expected 1"), "{text}");
+                }
+                other => panic!("{other:?}"),
+            }
+        }
+    }
+
+    #[test]
     fn a_run_that_listens_no_more_does_not_block_the_guest() {
         let (mut guest, host) = UnixStream::pair().unwrap();
         let (events, received) = channel();
         drop(received);
-        let thread = listen(host, events).unwrap();
+        let thread = listen(host, false, events).unwrap();
         guest.write_all(&stream()).unwrap();
         guest.write_all(&[7; 4 * 1024 * 1024]).unwrap();
         drop(guest);
@@ -179,7 +209,7 @@ mod tests {
             }
         }
         let mut seen = Vec::new();
-        follow(Failing, BUDGET, |what| seen.push(what));
+        follow(Failing, Decoder::new(), BUDGET, |what| seen.push(what));
         assert_eq!(seen, [bad("at byte 0: the agent's channel cannot be read: connection reset".to_owned())]);
     }
 }

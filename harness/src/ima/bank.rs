@@ -27,7 +27,7 @@ impl Bank {
     pub const ALL: [Bank; 4] = [Bank::Sha1, Bank::Sha256, Bank::Sha384, Bank::Sha512];
 
     /// The kernel's name for the algorithm, which is also the suffix of its measurement files.
-    pub fn name(self) -> &'static str {
+    pub const fn name(self) -> &'static str {
         match self {
             Bank::Sha1 => "sha1",
             Bank::Sha256 => "sha256",

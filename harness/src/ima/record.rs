@@ -55,6 +55,13 @@ impl<'a> RecordRef<'a> {
         self.digest.iter().all(|byte| *byte == 0)
     }
 
+    /// Bytes that the record takes in the binary list of `view` (`ima_measurements_show`, `security/integrity/ima/ima_fs.c`):
+    /// PCR, digest, name and data, the latter two with their lengths; the data of template `ima` without.
+    pub fn binary_size(&self, view: Bank) -> u64 {
+        let length = if self.template == template::LEGACY { 0 } else { 4 };
+        (4 + view.digest_size() + 4 + self.template.len() + length + self.data.len()) as u64
+    }
+
     /// The fields of the data, of a list written in byte order `order`.
     pub fn fields(&self, order: ByteOrder) -> Fields<'a> {
         Fields::new(self.template, self.data, order)

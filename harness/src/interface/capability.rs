@@ -46,7 +46,7 @@ impl Capability {
     ];
 
     /// Its name in `needs:`.
-    pub fn name(self) -> &'static str {
+    pub const fn name(self) -> &'static str {
         match self {
             Capability::Ima => "ima",
             Capability::Tpm => "tpm",

@@ -96,6 +96,17 @@ impl Deed {
         self
     }
 
+    /// This, with another slot for a descriptor of its own.
+    pub(crate) fn at(mut self, own: Slot) -> Deed {
+        for op in &mut self.ops {
+            match op {
+                Op::Open { slot, .. } | Op::Read { slot, .. } | Op::Close { slot } => *slot = own,
+                _ => {}
+            }
+        }
+        self
+    }
+
     /// Nothing yet.
     pub(crate) fn nothing() -> Deed {
         Deed { ops: Vec::new(), reads: Vec::new() }

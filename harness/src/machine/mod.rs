@@ -5,6 +5,7 @@ pub mod child;
 pub mod command;
 pub mod console;
 pub mod deadline;
+pub mod initramfs;
 pub mod qmp;
 mod running;
 pub mod splat;

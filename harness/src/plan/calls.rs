@@ -2,138 +2,236 @@
 
 use std::collections::BTreeMap;
 
-use imalab_wire::{Op, Slot};
+use imalab_wire::{Op, TaskId};
 use nix::fcntl::OFlag;
+use nix::libc;
 
-use super::compile::Built;
+use super::built::Built;
+use super::files::{observed, path, reading};
+use super::slots::Slots;
 use super::types::{Action, Expect, Observed, Reading};
-use crate::ima::Bank;
-use crate::interface::{Adapter, Deed, IMA, read_whole};
-use crate::scenario::{Access, Call, File};
+use crate::interface::{Adapter, Deed};
+use crate::scenario::{
+    Bytes, Call, File, Flag, Flags, Moved, Origin, Task, Transfer, Verb, Whence, WriteOf, origin, task_named,
+};
 
-/// Slot of the verbs' own descriptors; those that a scenario names come after it.
-pub(super) const OWN: Slot = 0;
+/// Permissions of a file that `open` creates.
+const MODE: u32 = 0o600;
 
-/// The descriptors that a task has open, by the scenario's names for them.
-#[derive(Default)]
-pub(super) struct Descriptors {
-    open: BTreeMap<String, Descriptor>,
+/// A step among the tasks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Place {
+    /// Index of the task.
+    pub(super) task: usize,
+    /// Index of the step in it.
+    pub(super) step: usize,
 }
 
-struct Descriptor {
-    slot: Slot,
-    file: File,
-    /// Whether it has been read from; a request written to a list leaves the offset as it is.
-    read: bool,
+/// Who moves the offset of each open file, in the order of the tasks and their steps.
+pub(super) struct Movers(BTreeMap<Origin, Vec<Place>>);
+
+impl Movers {
+    pub(super) fn of(tasks: &[Task]) -> Movers {
+        let mut movers: BTreeMap<Origin, Vec<Place>> = BTreeMap::new();
+        for (task, steps) in tasks.iter().map(|task| &task.steps).enumerate() {
+            for (step, planned) in steps.iter().enumerate() {
+                // What fails reads nothing and moves nothing.
+                if let Verb::Call(call) = &planned.verb
+                    && call.moves_offset()
+                    && planned.expect.may_succeed()
+                    && let Some(from) = call.uses().and_then(|slot| origin(tasks, task, step, slot))
+                {
+                    movers.entry(from).or_default().push(Place { task, step });
+                }
+            }
+        }
+        Movers(movers)
+    }
+
+    /// Whether the offset is at the start when this step reads: nobody else moves it, and no step before does.
+    fn first(&self, of: Origin, place: Place) -> bool {
+        let movers = self.0.get(&of).map_or(&[][..], Vec::as_slice);
+        movers.iter().all(|mover| mover.task == place.task && mover.step >= place.step)
+    }
 }
 
-impl Descriptors {
-    pub(super) fn is_empty(&self) -> bool {
-        self.open.is_empty()
+/// Where a call is translated.
+pub(super) struct Calls<'c> {
+    pub(super) adapter: &'c dyn Adapter,
+    pub(super) tasks: &'c [Task],
+    pub(super) movers: &'c Movers,
+    pub(super) place: Place,
+}
+
+impl Calls<'_> {
+    /// The file behind a descriptor.
+    fn file(&self, slot: &str) -> Option<(Origin, &File)> {
+        let origin = origin(self.tasks, self.place.task, self.place.step, slot)?;
+        Some((origin, origin.file(self.tasks)?))
+    }
+
+    /// What reading a descriptor could show at all.
+    fn shows(&self, slot: &str) -> Option<Observed> {
+        self.file(slot).and_then(|(_, file)| observed(file))
+    }
+
+    /// What these bytes do to the list when the kernel takes them.
+    fn meaning(&self, slot: &str, bytes: &[u8]) -> Action {
+        let meaning = || match self.file(slot)?.1 {
+            File::List { staged, .. } => self.adapter.meaning(*staged, std::str::from_utf8(bytes).ok()?),
+            _ => None,
+        };
+        meaning().unwrap_or(Action::SystemCall)
     }
 
     /// Translates a call.
-    pub(super) fn call(&mut self, adapter: &dyn Adapter, call: &Call, expect: Expect) -> Built {
+    pub(super) fn call(&self, slots: &mut Slots, call: &Call, expect: Expect) -> Built {
+        let fails = matches!(expect, Expect::Errno(_));
         let mut action = Action::SystemCall;
         let mut reads = Vec::new();
         let (text, op) = match call {
-            Call::Open { slot, file, access } => {
-                let (name, path) = path(adapter, file);
-                let (flags, how) = match access {
-                    Access::Read => (OFlag::O_RDONLY, "read"),
-                    Access::Write => (OFlag::O_WRONLY, "write"),
-                    Access::ReadWrite => (OFlag::O_RDWR, "read-write"),
-                    Access::Create => (OFlag::O_WRONLY | OFlag::O_CREAT | OFlag::O_TRUNC, "create"),
-                };
-                let number = self.take(slot, file, expect);
-                let op = Op::Open { slot: number, path, flags: flags.bits(), mode: 0o600 };
-                (format!("open {slot} {name} {how}"), op)
+            Call::Open { slot, file, flags } => {
+                let (name, path) = path(self.adapter, file);
+                let text = format!("open {slot} {name} {}", words(flags));
+                (text, Op::Open { slot: slots.take(slot, fails), path, flags: bits(flags), mode: MODE })
             }
-            Call::Read { slot, limit, chunk } => {
-                let (number, of) = self.read(slot, *limit);
+            Call::Read { slot, what } => {
+                let of = self.whole(slot, *what);
                 reads.extend(of.map(|of| Reading { op: 0, of }));
                 action = reading(of);
-                let op = Op::Read { slot: number, chunk: *chunk, limit: *limit, send: of.is_some() };
-                (format!("read {slot}"), op)
+                self.read(slots, slot, *what)
             }
-            Call::Write { slot, text } => {
-                let mut number = OWN;
-                if let Some(descriptor) = self.open.get(slot) {
-                    number = descriptor.slot;
-                    if let File::List { staged, .. } = descriptor.file {
-                        action = adapter.meaning(staged, text).unwrap_or(Action::SystemCall);
-                    }
+            Call::Write { slot, what, at } => {
+                if let Some(bytes) = call.hands_over() {
+                    action = self.meaning(slot, bytes);
                 }
+                write(slots, slot, what, *at)
+            }
+            Call::Seek { slot, to, from } => {
+                let (whence, name) = match from {
+                    Whence::Start => (libc::SEEK_SET, "start"),
+                    Whence::Current => (libc::SEEK_CUR, "current"),
+                    Whence::End => (libc::SEEK_END, "end"),
+                };
                 (
-                    format!("write {slot} {text:?}"),
-                    Op::Write { slot: number, bytes: text.clone().into_bytes() },
+                    format!("seek {slot} {to} from {name}"),
+                    Op::Seek { slot: slots.get(slot), offset: *to, whence },
                 )
             }
-            Call::Close { slot } => {
-                let number = self.open.remove(slot).map_or(OWN, |descriptor| descriptor.slot);
-                (format!("close {slot}"), Op::Close { slot: number })
+            Call::Close { slot } => (format!("close {slot}"), Op::Close { slot: slots.close(slot) }),
+            Call::Duplicate { slot, to } => {
+                let from = slots.get(slot);
+                (format!("duplicate {slot} as {to}"), Op::Duplicate { slot: from, to: slots.take(to, fails) })
+            }
+            Call::Map { slot, bytes, write } => {
+                let how = if *write { " to write" } else { "" };
+                let op = Op::Map { slot: slots.get(slot), bytes: *bytes, write: *write };
+                (format!("map {slot} {bytes} bytes{how}"), op)
+            }
+            Call::Splice { slot, what } => match what {
+                Moved::Out { bytes } => (
+                    format!("splice {bytes} bytes out of {slot}"),
+                    Op::SpliceOut { slot: slots.get(slot), bytes: *bytes },
+                ),
+                Moved::In(Bytes(bytes)) => {
+                    action = self.meaning(slot, bytes);
+                    let op = Op::SpliceIn { slot: slots.get(slot), bytes: bytes.clone() };
+                    (format!("splice \"{}\" into {slot}", bytes.escape_ascii()), op)
+                }
+            },
+            Call::Poll { slot, events } => {
+                let mask = events.iter().filter_map(|event| crate::scenario::poll_event(event));
+                let mask = mask.fold(0, |mask, bit| mask | bit);
+                let names: Vec<_> = events.iter().copied().collect();
+                (format!("poll {slot} {}", names.join("+")), Op::Poll { slot: slots.get(slot), events: mask })
+            }
+            Call::Truncate { slot, length } => {
+                (format!("truncate {slot} {length}"), Op::Truncate { slot: slots.get(slot), length: *length })
+            }
+            Call::Send { slot, to } => {
+                let boot = self.tasks[self.place.task].boot;
+                let task = task_id(task_named(self.tasks, boot, to));
+                (format!("send {slot} to {to}"), Op::SendDescriptor { slot: slots.get(slot), to: task })
+            }
+            Call::Receive { slot } => {
+                (format!("receive {slot}"), Op::ReceiveDescriptor { slot: slots.take(slot, fails) })
             }
         };
         Built { text, deed: Deed { ops: vec![op], reads }, action, expect }
     }
 
-    /// The lowest free slot becomes the descriptor's, unless its open is to fail.
-    fn take(&mut self, name: &str, file: &File, expect: Expect) -> Slot {
-        let free = (OWN + 1..).find(|slot| self.open.values().all(|open| open.slot != *slot));
-        let slot = free.unwrap_or(Slot::MAX);
-        if !matches!(expect, Expect::Errno(_)) {
-            self.open.insert(name.to_owned(), Descriptor { slot, file: file.clone(), read: false });
+    fn read(&self, slots: &Slots, name: &str, what: Transfer) -> (String, Op) {
+        let slot = slots.get(name);
+        // Of a descriptor whose file is not known before the run, everything could be a list.
+        let send = self.file(name).is_none() || self.shows(name).is_some();
+        match what {
+            Transfer::Stream { limit, chunk } => {
+                let text = match limit {
+                    Some(limit) => format!("read {name} {limit} bytes"),
+                    None => format!("read {name}"),
+                };
+                (text, Op::Read { slot, chunk, limit, send })
+            }
+            Transfer::At { offset, bytes } => {
+                (format!("read {name} {bytes} bytes at {offset}"), Op::ReadAt { slot, offset, bytes, send })
+            }
+            Transfer::BadPointer { bytes } => {
+                (format!("read {name} {bytes} bytes to nowhere"), Op::ReadBadPointer { slot, bytes })
+            }
         }
-        slot
     }
 
-    /// The descriptor's slot, and what reading it shows: only a file read from its start to its end shows what it
-    /// holds.
-    fn read(&mut self, name: &str, limit: Option<u64>) -> (Slot, Option<Observed>) {
-        let Some(descriptor) = self.open.get_mut(name) else { return (OWN, None) };
-        let fresh = !std::mem::replace(&mut descriptor.read, true) && limit.is_none();
-        (descriptor.slot, observed(&descriptor.file).filter(|_| fresh))
+    /// What a read shows when it reads the file from its start to its end.
+    fn whole(&self, name: &str, what: Transfer) -> Option<Observed> {
+        let Transfer::Stream { limit: None, .. } = what else { return None };
+        let (origin, file) = self.file(name)?;
+        observed(file).filter(|_| self.movers.first(origin, self.place))
     }
 }
 
-/// Opens a file, reads it whole and closes it, in one step.
-pub(super) fn view(adapter: &dyn Adapter, file: &File, expect: Expect) -> Built {
-    let (name, path) = path(adapter, file);
-    let of = observed(file);
-    Built { text: format!("view {name}"), deed: read_whole(OWN, path, of), action: reading(of), expect }
-}
-
-/// Reading the staged list whole is what saving is.
-fn reading(of: Option<Observed>) -> Action {
-    match of {
-        Some(Observed::List { staged: true, .. }) => Action::Save,
-        _ => Action::SystemCall,
-    }
-}
-
-/// A file's short name and its path.
-fn path(adapter: &dyn Adapter, file: &File) -> (String, String) {
-    let in_ima = |name: &str| (name.to_owned(), format!("{IMA}/{name}"));
-    match file {
-        File::List { form, bank, staged } => {
-            let path = adapter.list(*form, *bank, *staged).unwrap_or_default();
-            (path.rsplit('/').next().unwrap_or_default().to_owned(), path)
+fn write(slots: &Slots, name: &str, what: &WriteOf, at: Option<i64>) -> (String, Op) {
+    let slot = slots.get(name);
+    match (what, at) {
+        (WriteOf::Bytes(Bytes(bytes)), None) => {
+            (format!("write {name} \"{}\"", bytes.escape_ascii()), Op::Write { slot, bytes: bytes.clone() })
         }
-        File::Count => in_ima("runtime_measurements_count"),
-        File::Violations => in_ima("violations"),
-        File::Path(path) => (path.clone(), path.clone()),
+        (WriteOf::Bytes(Bytes(bytes)), Some(offset)) => (
+            format!("write {name} \"{}\" at {offset}", bytes.escape_ascii()),
+            Op::WriteAt { slot, offset, bytes: bytes.clone() },
+        ),
+        (WriteOf::BadPointer { bytes }, _) => {
+            (format!("write {name} {bytes} bytes from nowhere"), Op::WriteBadPointer { slot, bytes: *bytes })
+        }
     }
 }
 
-/// What reading a file whole shows.
-fn observed(file: &File) -> Option<Observed> {
-    match file {
-        File::List { form, bank, staged } => {
-            // Files without a bank in their name are links to the sha1 files (`ima_fs_init`).
-            Some(Observed::List { form: *form, bank: bank.unwrap_or(Bank::Sha1), staged: *staged })
-        }
-        File::Count => Some(Observed::Count),
-        File::Violations => Some(Observed::Violations),
-        File::Path(_) => None,
+/// The number of a task in the program; the scenario has made sure that there is one.
+pub(super) fn task_id(index: Option<usize>) -> TaskId {
+    index.and_then(|index| TaskId::try_from(index).ok()).unwrap_or(TaskId::MAX)
+}
+
+/// `create` all alone implies the others.
+fn words(Flags(flags): &Flags) -> String {
+    if *flags == [Flag::Create, Flag::Truncate, Flag::Write].into() {
+        return Flag::Create.name().to_owned();
     }
+    flags.iter().map(|flag| flag.name()).collect::<Vec<_>>().join("+")
+}
+
+fn bits(Flags(flags): &Flags) -> i32 {
+    let each = flags.iter().map(|flag| match flag {
+        Flag::Read => OFlag::O_RDONLY,
+        Flag::Write => OFlag::O_WRONLY,
+        Flag::ReadWrite => OFlag::O_RDWR,
+        Flag::Create => OFlag::O_CREAT,
+        Flag::Append => OFlag::O_APPEND,
+        Flag::Nonblock => OFlag::O_NONBLOCK,
+        Flag::Truncate => OFlag::O_TRUNC,
+        Flag::Exclusive => OFlag::O_EXCL,
+        Flag::Directory => OFlag::O_DIRECTORY,
+        Flag::Path => OFlag::O_PATH,
+        Flag::Direct => OFlag::O_DIRECT,
+        Flag::Sync => OFlag::O_SYNC,
+    });
+    each.fold(OFlag::empty(), |all, flag| all | flag).bits()
 }

@@ -2,11 +2,18 @@
 
 use std::collections::BTreeMap;
 
-use crate::scenario::{Call, Expectation, File, Records, Step, Verb};
+use crate::scenario::{
+    Attestation, Call, DEFAULT_POLICY, Expectation, File, Files, Records, Step, Verb, Way,
+};
 
 /// Records that a kernel puts in the list before anything is measured: the boot aggregate, which is always the
 /// first entry (`ima_init` in `security/integrity/ima/ima_init.c`).
 pub const BOOT_RECORDS: u64 = 1;
+
+/// Hooks that never see a file which is only opened for reading (`ima_match_rules` in
+/// `security/integrity/ima/ima_policy.c`).
+const OTHER_HOOKS: &[&str] =
+    &["func=BPRM_CHECK", "func=MMAP_CHECK", "func=MODULE_CHECK", "func=POLICY_CHECK"];
 
 /// The lists' lengths while a single task runs; `None` once they can no longer be known.
 #[derive(Clone, Debug)]
@@ -17,11 +24,19 @@ pub(super) struct Count {
     measured: BTreeMap<(String, String), u64>,
     /// Whether a file measured before is recorded no second time.
     suppresses: bool,
+    /// Whether the policy is known to record each file of `measure` once, and nothing else.
+    plain: bool,
 }
 
 impl Count {
-    pub(super) fn new(suppresses: bool) -> Count {
-        Count { current: Some(BOOT_RECORDS), staged: Some(0), measured: BTreeMap::new(), suppresses }
+    pub(super) fn new(suppresses: bool, policy: &str) -> Count {
+        let current = Some(BOOT_RECORDS);
+        Count { current, staged: Some(0), measured: BTreeMap::new(), suppresses, plain: is_plain(policy) }
+    }
+
+    /// As at the start of a boot after one of which nothing is known.
+    pub(super) fn unknown(suppresses: bool, policy: &str) -> Count {
+        Count { current: None, staged: None, ..Count::new(suppresses, policy) }
     }
 
     /// Records in the current list.
@@ -35,31 +50,37 @@ impl Count {
     }
 
     /// Records that measuring these files will add.
-    pub(super) fn new_records(&self, files: u64, name: &str, salt: &str) -> Option<u64> {
-        match self.measured.get(&(name.to_owned(), salt.to_owned())) {
-            None => Some(files),
-            Some(before) if self.suppresses => Some(files.saturating_sub(*before)),
+    pub(super) fn new_records(&self, files: &Files, by: Way) -> Option<u64> {
+        if !self.plain || by != Way::Open {
+            return None;
+        }
+        match self.measured.get(&(files.name.clone(), files.salt.clone())) {
+            None => Some(files.count),
+            Some(before) if self.suppresses => Some(files.count.saturating_sub(*before)),
             Some(_) => None,
         }
     }
 
     /// Takes a step in.
     pub(super) fn step(&mut self, step: &Step) {
-        let certain = match step.expect {
-            Expectation::Errno(_) => return self.failed(&step.verb),
-            Expectation::Any => false,
-            _ => true,
-        };
+        if !step.expect.may_succeed() {
+            return self.failed(&step.verb);
+        }
         match &step.verb {
-            Verb::Measure { files, name, salt } => {
+            Verb::Measure { files, by } => {
                 let new = match step.expect {
                     Expectation::NewRecords(records) => Some(records),
-                    _ => self.new_records(*files, name, salt),
+                    _ => self.new_records(files, *by),
                 };
-                let before = self.measured.entry((name.clone(), salt.clone())).or_default();
-                *before = (*before).max(*files);
-                self.current = self.current.zip(new).map(|(current, new)| current + new);
+                let before = self.measured.entry((files.name.clone(), files.salt.clone())).or_default();
+                *before = (*before).max(files.count);
+                self.grow(new);
             }
+            // A violation is recorded beside the file it is about, and twice where both kinds are seen.
+            Verb::Violate { .. } | Verb::LoadModule { .. } => self.grow(match step.expect {
+                Expectation::NewRecords(records) => Some(records),
+                _ => None,
+            }),
             Verb::Stage => {
                 self.staged = self.current;
                 self.current = Some(0);
@@ -73,19 +94,45 @@ impl Count {
                     Records::All => Some(0),
                 }
             }
+            Verb::Attest(Attestation::Trim) => self.current = None,
+            Verb::Attest(Attestation::Stage) => {
+                self.current = Some(0);
+                self.staged = Some(0);
+            }
+            Verb::LoadPolicy(_) => {
+                self.plain = false;
+                self.lose();
+            }
+            Verb::KexecLoad { .. } if !self.plain => self.lose(),
+            Verb::KexecExecute => self.next_boot(),
             // What is written may be any command, and what is opened may be measured.
-            Verb::Call(Call::Write { .. } | Call::Open { file: File::Path(_), .. })
-            | Verb::View { file: File::Path(_) } => self.lose(),
+            Verb::Call(call) if call.hands_over().is_some() => self.lose(),
+            Verb::Call(Call::Open { file: File::Path(_), .. }) | Verb::View { file: File::Path(_) } => {
+                self.lose()
+            }
             _ => {}
         }
-        if !certain && !matches!(step.verb, Verb::Save | Verb::View { .. } | Verb::Call(_)) {
+        if !step.expect.succeeds() && !harmless(&step.verb) {
             self.lose();
         }
     }
 
+    /// What was staged and what was current is carried over, before the next boot's aggregate; it is not in the hash
+    /// table there (`ima_restore_measurement_entry` in `security/integrity/ima/ima_queue.c`).
+    fn next_boot(&mut self) {
+        let carried = self.staged.zip(self.current).map(|(staged, current)| staged + current);
+        self.current = carried.filter(|_| self.plain).map(|carried| carried + BOOT_RECORDS);
+        self.staged = Some(0);
+        self.measured.clear();
+    }
+
+    fn grow(&mut self, new: Option<u64>) {
+        self.current = self.current.zip(new).map(|(current, new)| current + new);
+    }
+
     /// A verb that fails leaves the lists as they are, but for a measuring that stopped half-way.
     fn failed(&mut self, verb: &Verb) {
-        if matches!(verb, Verb::Measure { .. }) {
+        if matches!(verb, Verb::Measure { .. } | Verb::Violate { .. } | Verb::LoadModule { .. }) {
             self.lose();
         }
     }
@@ -94,4 +141,27 @@ impl Count {
         self.current = None;
         self.staged = None;
     }
+}
+
+/// Whether a step changes no list, however it ends.
+fn harmless(verb: &Verb) -> bool {
+    !matches!(
+        verb,
+        Verb::Measure { .. }
+            | Verb::Violate { .. }
+            | Verb::LoadModule { .. }
+            | Verb::Stage
+            | Verb::Delete
+            | Verb::Trim { .. }
+            | Verb::Attest(_)
+    )
+}
+
+/// Whether a policy records each file that is opened for reading, and nothing that a scenario does not measure.
+fn is_plain(policy: &str) -> bool {
+    let mut rules = policy.lines().map(str::trim).filter(|rule| !rule.is_empty() && !rule.starts_with('#'));
+    let measures = policy.lines().any(|rule| rule.trim() == DEFAULT_POLICY.trim());
+    let harmless =
+        |rule: &str| OTHER_HOOKS.iter().any(|hook| rule.split_whitespace().any(|word| word == *hook));
+    measures && rules.all(|rule| rule == DEFAULT_POLICY.trim() || harmless(rule))
 }

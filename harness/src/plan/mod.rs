@@ -1,10 +1,18 @@
 //! Pure: a scenario and a kernel's capabilities become a plan.
 
+mod attest;
+mod boots;
+mod budget;
+mod built;
 mod calls;
 mod checkpoint;
 mod compile;
 mod count;
+mod files;
+mod slots;
+mod stress;
 mod types;
+mod verbs;
 
 use std::collections::BTreeSet;
 
@@ -15,7 +23,7 @@ pub use types::{
 };
 
 use crate::interface::{Capabilities, Capability, probe};
-use crate::scenario::{Call, File, Scenario, Variant, Verb};
+use crate::scenario::{Attestation, Call, File, Scenario, Task, Variant, Verb};
 
 /// What a scenario becomes for a kernel.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -112,13 +120,19 @@ pub fn needs(scenario: &Scenario, variant: &Variant) -> BTreeSet<Capability> {
     if variant.machine.kernel_args.iter().any(|word| word == probe::FLUSH) {
         needs.insert(Capability::FlushHtable);
     }
-    for step in variant.tasks.iter().flat_map(|task| &task.steps) {
+    for step in variant.tasks.iter().flat_map(Task::every_step) {
         match &step.verb {
             Verb::Stage | Verb::Save | Verb::Delete => {
                 needs.insert(Capability::Staging);
             }
-            Verb::Trim { .. } => {
+            Verb::Attest(Attestation::Stage) => {
+                needs.insert(Capability::Staging);
+            }
+            Verb::Trim { .. } | Verb::Attest(Attestation::Trim) => {
                 needs.insert(Capability::Trim);
+            }
+            Verb::KexecLoad { .. } | Verb::KexecUnload | Verb::KexecExecute => {
+                needs.insert(Capability::Kexec);
             }
             Verb::Call(Call::Open { file: File::List { bank, staged, .. }, .. })
             | Verb::View { file: File::List { bank, staged, .. } } => {

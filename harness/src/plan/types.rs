@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::ima::Bank;
 use crate::scenario::KnownDefect;
+pub use crate::tpm::fault::{Fault, How};
 
 /// Values of the scenario's `matrix` that this run has, by name.
 pub type Parameters = BTreeMap<String, String>;
@@ -26,6 +27,9 @@ pub struct Plan {
     pub interface: Interface,
     /// The machine it needs.
     pub machine: Shape,
+    /// Whether the kernel has a hash table, which suppresses duplicates (`CONFIG_IMA_DISABLE_HTABLE` not set).
+    #[serde(default = "yes")]
+    pub hash_table: bool,
     /// What the guest does.
     pub program: Program,
     /// Meaning of every step of the program, those of `finally` included, by [`StepId`] in order.
@@ -36,6 +40,10 @@ pub struct Plan {
     pub budget: Budget,
     /// Defect that the scenario shows, by which its outcome is judged.
     pub known_defect: Option<KnownDefect>,
+}
+
+fn yes() -> bool {
+    true
 }
 
 /// The machine as far as a scenario sees it.
@@ -89,47 +97,11 @@ pub enum MarkDeed {
     Read,
     /// Reads them and takes a quote.
     Quote,
-    /// Nothing, until the guest says [`imalab_wire::Message::Release`]: the kernel's next user of the TPM waits for the
+    /// Nothing, until the guest says [`imalab_wire::Message::ReleaseHold`]: the kernel's next user of the TPM waits for the
     /// device, and where that is IMA it keeps the mutex of the list (`ima_extend_list_mutex`) meanwhile.
     Hold,
     /// Prepares something to happen to later commands, at once.
     Arm(Fault),
-}
-
-/// What the tap does to TPM commands of the guest.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Fault {
-    /// Command code that it waits for.
-    pub command: u32,
-    /// Such commands that pass first.
-    pub skip: u32,
-    /// Such commands that it then happens to.
-    pub times: u32,
-    /// What happens.
-    pub how: How,
-}
-
-/// What happens to a TPM command.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum How {
-    /// The TPM never sees it, and the guest gets this response code.
-    Answer {
-        /// As TPM 2.0 Library Part 2, 6.6 has it.
-        code: u32,
-    },
-    /// The guest gets no answer before it cancels or sends something else.
-    Lost {
-        /// Whether the TPM carries it out.
-        carried_out: bool,
-    },
-    /// The guest gets the answer so much later.
-    Late {
-        /// Milliseconds of host time.
-        ms: u32,
-        /// Whether the TPM carries it out before the wait instead of after it.
-        carried_out: bool,
-    },
 }
 
 /// A step with its meaning.
@@ -212,6 +184,8 @@ pub enum Expect {
     Records(u64),
     /// Anything: the outcome is evidence for the invariants alone.
     Any,
+    /// Every operation succeeds, and the only one has this value.
+    Value(i64),
     /// Another task has seen it wait within a system call ([`imalab_wire::Op::AwaitBlocked`]); it may still be waiting at
     /// the end, and how it ends is evidence alone.
     Blocked,

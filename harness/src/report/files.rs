@@ -60,7 +60,7 @@ mod tests {
     use super::*;
 
     fn suite() -> SuiteResult {
-        SuiteResult { schema: json::SCHEMA, runs: vec![], wall_ms: 0, interrupted: false }
+        SuiteResult { schema: json::SCHEMA, runs: vec![], wall_ms: 0, interrupted: false, shard: None }
     }
 
     #[test]

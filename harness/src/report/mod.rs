@@ -12,6 +12,7 @@ mod json_schema;
 pub mod junit;
 pub mod ktap;
 pub mod list;
+pub mod merge;
 mod printable;
 pub mod run_dir;
 mod run_id;

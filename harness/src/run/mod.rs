@@ -1,7 +1,9 @@
 //! Drives plans on machines and collects their traces.
 
 mod interrupt;
+mod kernels;
 mod one;
+mod partition;
 mod probe;
 mod scratch;
 mod shell;
@@ -11,7 +13,9 @@ mod suite;
 mod tpm;
 
 pub use interrupt::{EXIT_INTERRUPTED, Interrupts};
+pub use kernels::KernelsError;
 pub use one::{Ran, RunError, Site, run};
+pub use partition::{NoPartition, Partition};
 pub use probe::{AskError, capabilities};
 pub use scratch::{Scratch, ScratchError};
 pub use shell::{ShellError, shell};

@@ -9,8 +9,10 @@ use imalab_wire::Message;
 use imalab_wire::frame::encode_program;
 
 use super::interrupt::Interrupts;
+use super::kernels::{self, KernelsError};
 use super::scratch::{Scratch, ScratchError};
 use super::stream::Stream;
+use super::suite::Kernel;
 use super::tpm::{Tpm, TpmError};
 use crate::event::{Host, Trace, What};
 use crate::guest;
@@ -28,6 +30,8 @@ pub struct Site<'a> {
     pub kernel: &'a Path,
     /// Archive with the agent as `/init`.
     pub initramfs: &'a Path,
+    /// Kernels that a guest may go on in, by the names that scenarios have for them.
+    pub kernels: &'a [Kernel],
     /// Who runs the guest's code.
     pub accel: Accel,
     /// QEMU's program.
@@ -67,6 +71,9 @@ pub enum RunError {
         /// What the system said.
         source: io::Error,
     },
+    /// No kernels to go on in.
+    #[error(transparent)]
+    Kernels(#[from] KernelsError),
     /// The program cannot be handed over.
     #[error("the scenario's program cannot be encoded")]
     Program(#[source] imalab_wire::frame::TooLong),
@@ -123,6 +130,7 @@ pub fn run(plan: &Plan, site: Site<'_>) -> Result<Ran, RunError> {
     let bytes = encode_program(&plan.program).map_err(RunError::Program)?;
     fs::write(&program, bytes).map_err(file(&program))?;
     let console = folder.path().join("console.log");
+    let initramfs = kernels::initramfs(plan, site)?;
 
     let mut stream = Stream::new(begin);
     let events = stream.sender();
@@ -132,7 +140,7 @@ pub fn run(plan: &Plan, site: Site<'_>) -> Result<Ran, RunError> {
         memory_mib: plan.machine.memory_mib,
         accel: site.accel,
         kernel: site.kernel.to_owned(),
-        initramfs: site.initramfs.to_owned(),
+        initramfs,
         kernel_args: plan.machine.kernel_args.clone(),
         program: Some(program),
     };
@@ -150,10 +158,10 @@ pub fn run(plan: &Plan, site: Site<'_>) -> Result<Ran, RunError> {
             Some(exit) if exit != Exit::Code(0) => RunError::TpmGone { exit, source },
             _ => RunError::Start(source),
         })?;
-    let guest = guest::listen(agent, events.clone()).map_err(RunError::Thread)?;
+    let guest = guest::listen(agent, plan.kexecs(), events.clone()).map_err(RunError::Thread)?;
     site.interrupts.tell(&events);
 
-    follow(&mut stream, budget(plan, site.accel));
+    follow(&mut stream, plan.boots(), budget(plan, site.accel), &tpm);
 
     let stopped = machine.stop();
     if let Some(text) = stopped.console_log {
@@ -173,11 +181,13 @@ fn budget(plan: &Plan, accel: Accel) -> Budget {
     let processors = std::thread::available_parallelism().map_or(1, usize::from);
     let slowness = Slowness { accel, sanitizer: false, load: Slowness::host_load(&load, processors) };
     let seconds = |s: u32| Duration::from_secs(s.into());
-    Budget { quiet: seconds(plan.budget.silence_s), cap: seconds(plan.budget.total_s) }.scaled(slowness)
+    // Each boot takes as long as the first; between two, the console or the TPM breaks every silence.
+    let cap = seconds(plan.budget.total_s).saturating_mul(plan.boots().into());
+    Budget { quiet: seconds(plan.budget.silence_s), cap }.scaled(slowness)
 }
 
 /// Takes events until the machine has ended, or must be ended.
-fn follow(stream: &mut Stream, budget: Budget) {
+fn follow(stream: &mut Stream, mut boots: u16, budget: Budget, tpm: &Tpm) {
     let mut deadline = Deadline::new(budget, Instant::now());
     loop {
         match stream.next(deadline.left(Instant::now())) {
@@ -185,11 +195,21 @@ fn follow(stream: &mut Stream, budget: Budget) {
                 What::Host(Host::Exited { .. } | Host::Interrupted) => return,
                 // Nothing that comes after it can be trusted or is needed.
                 What::Host(Host::BadFrame { .. }) => return,
+                // A boot that nobody asked for has no end of its own.
+                What::Guest(Message::Hello { .. }) if boots == 0 => return,
+                What::Guest(Message::Hello { .. }) => {
+                    boots -= 1;
+                    deadline.progress(Instant::now());
+                }
                 What::Guest(Message::Done { .. }) => {
                     deadline = Deadline::new(
                         Budget { quiet: END_PATIENCE.max(budget.quiet), cap: budget.cap },
                         Instant::now(),
                     );
+                }
+                What::Guest(Message::ReleaseHold { hold, .. }) => {
+                    tpm.release(*hold);
+                    deadline.progress(Instant::now());
                 }
                 what if deadline::is_progress(what) => deadline.progress(Instant::now()),
                 _ => {}

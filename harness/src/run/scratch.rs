@@ -43,6 +43,11 @@ impl Scratch {
         Ok(Scratch { folder, _lock: lock })
     }
 
+    /// Where it is.
+    pub fn path(&self) -> &Path {
+        self.folder.path()
+    }
+
     /// A fresh folder for one run.
     ///
     /// # Errors

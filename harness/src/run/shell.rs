@@ -116,7 +116,7 @@ pub fn shell(
     command.args(argv(&spec, &endpoints));
     let keep = vec![console_qemu.into(), agent_qemu.into(), monitor_qemu.into(), chardev];
     let qemu = child::spawn(command, keep)?;
-    let guest = guest::listen(agent, events.clone()).map_err(io("a thread"))?;
+    let guest = guest::listen(agent, false, events.clone()).map_err(io("a thread"))?;
 
     let mut typed = console.try_clone().map_err(io("a channel"))?;
     let left = Arc::new(AtomicBool::new(false));

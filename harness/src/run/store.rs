@@ -1,11 +1,13 @@
 //! What a run leaves on disk: everything below `--out`, or a bundle for a run that did not pass.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
+use super::kernels;
 use super::one::Ran;
-use super::suite::Kernel;
+use super::suite::{Kernel, Request};
 use crate::check;
 use crate::event::What;
+use crate::ima::{AsciiLine, Bank, ByteOrder, LogReader};
 use crate::outcome::{Outcome, RunResult};
 use crate::plan::Plan;
 use crate::report::RunId;
@@ -41,7 +43,7 @@ impl Store {
         plan: &Plan,
         ran: &Ran,
         kernel: &Kernel,
-        initramfs: &Path,
+        request: &Request<'_>,
     ) -> Result<(), StoreError> {
         let passed = matches!(result.outcome, Outcome::Passed | Outcome::KnownDefect);
         let place = match &self.out {
@@ -70,7 +72,12 @@ impl Store {
                     .filter(|config| config.exists())
                     .map(|config| hash_file(&config))
                     .transpose()?,
-                initramfs: hash_file(initramfs)?,
+                initramfs: hash_file(&request.initramfs)?,
+                others: kernels::others(plan, request.kernels)
+                    .unwrap_or_default()
+                    .into_iter()
+                    .map(|other| Ok((other.name.clone(), hash_file(&other.image)?)))
+                    .collect::<Result<_, FileError>>()?,
             };
             dir.write_bundle(&Bundle::of(result, used, &dir)?)?;
         }
@@ -83,7 +90,9 @@ impl Store {
         dir.write_console(&ran.console)?;
         dir.write_tpm(&ran.trace)?;
         dir.write_commands(&ran.commands)?;
-        dir.write_log(&check::whole_log(plan, &ran.trace))?;
+        let log = check::whole_log(plan, &ran.trace);
+        dir.write_log(&log)?;
+        dir.write_lines(&lines(&log))?;
         let last = ran.trace.events.iter().rev().find_map(|event| match &event.what {
             What::Pcrs(reading) => Some(reading),
             _ => None,
@@ -101,4 +110,15 @@ impl Store {
         }
         dir.write_result(result)
     }
+}
+
+/// A list in the view of SHA-1 as lines; up to the first record whose fields have no text.
+fn lines(log: &[u8]) -> Vec<u8> {
+    let mut lines = Vec::new();
+    let mut reader = LogReader::new(log, Bank::Sha1);
+    while let Ok(Some(record)) = reader.next_record() {
+        let Ok(line) = AsciiLine::of(record, ByteOrder::Little) else { break };
+        lines.extend_from_slice(&line.to_bytes());
+    }
+    lines
 }

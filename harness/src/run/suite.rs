@@ -5,7 +5,9 @@ use std::path::PathBuf;
 use std::sync::{Mutex, PoisonError};
 use std::time::Instant;
 
+use super::kernels;
 use super::one::{Ran, RunError, Site, run};
+use super::partition::Partition;
 use super::probe::{self, AskError};
 use super::store::{Store, StoreError};
 use super::{Interrupts, Scratch, console_tail};
@@ -42,6 +44,8 @@ pub struct Request<'a> {
     pub jobs: usize,
     /// How often each, at least 1.
     pub repeat: u32,
+    /// The part of it that is run; `None`: the whole.
+    pub partition: Option<Partition>,
     /// Seed of the first repetition; each further one adds 1.
     pub seed: u64,
     /// Who runs the guests' code, and why.
@@ -74,6 +78,7 @@ pub enum SuiteError {
 /// A run that is planned, or why it will not be.
 struct Job {
     id: RunId,
+    place: u64,
     seed: u64,
     kernel: usize,
     work: Result<Box<Plan>, Refusal>,
@@ -110,7 +115,11 @@ pub fn suite(
             .map_err(refusal)
         })
         .collect();
-    let jobs = request.jobs(&known)?;
+    let mut jobs = request.jobs(&known)?;
+    let shard = request.partition.map(|part| part.shard(jobs.iter().map(|job| &job.id), request.seed));
+    if let Some(part) = request.partition {
+        jobs.retain(|job| part.takes(job.place, &job.id));
+    }
     reporter.suite_started(jobs.len(), &request.context(&known));
 
     let results: Mutex<Vec<Option<RunResult>>> = Mutex::new(vec![None; jobs.len()]);
@@ -144,6 +153,7 @@ pub fn suite(
         runs: results.into_inner().unwrap_or_else(PoisonError::into_inner).into_iter().flatten().collect(),
         wall_ms: millis(begin.elapsed()),
         interrupted: interrupts.seen(),
+        shard,
     };
     match trouble.into_inner().unwrap_or_else(PoisonError::into_inner) {
         Some(error) => Err(error),
@@ -182,6 +192,7 @@ impl Request<'_> {
         Site {
             kernel: &kernel.image,
             initramfs: &self.initramfs,
+            kernels: self.kernels,
             accel: self.accelerator.accel,
             qemu: &self.qemu,
             swtpm: &self.swtpm,
@@ -220,7 +231,14 @@ impl Request<'_> {
                             Ok(known) => match plan::plan(text, &parameters, known, known.interface, seed)? {
                                 Planned::Plan(mut plan) => {
                                     plan.machine.kernel_args.extend_from_slice(&self.kernel_args);
-                                    Ok(plan)
+                                    match kernels::others(&plan, self.kernels) {
+                                        Ok(_) => Ok(plan),
+                                        Err(missing) => Err(Refusal {
+                                            outcome: Outcome::Skipped,
+                                            reason: format!("{missing} (--kernel-image NAME=BZIMAGE)"),
+                                            console_tail: Vec::new(),
+                                        }),
+                                    }
                                 }
                                 Planned::Skip(skip) => Err(Refusal {
                                     outcome: Outcome::Skipped,
@@ -235,7 +253,7 @@ impl Request<'_> {
                             kernel: self.kernels[kernel].name.clone(),
                             repeat,
                         };
-                        jobs.push(Job { id, seed, kernel, work });
+                        jobs.push(Job { id, place: jobs.len() as u64, seed, kernel, work });
                     }
                 }
             }
@@ -260,9 +278,12 @@ impl Request<'_> {
             accelerator: Some(self.accelerator()),
             seed: job.seed,
             repeat: job.id.repeat,
+            place: job.place,
             outcome: Outcome::Infra,
             reason: String::new(),
             checks: Vec::new(),
+            latency: Vec::new(),
+            freed: Vec::new(),
             console_tail: Vec::new(),
             wall_ms: 0,
             boot_ms: None,
@@ -289,13 +310,15 @@ impl Request<'_> {
             Ok(ran) => {
                 times(&ran, &mut result);
                 result.checks = check::all(plan, &ran.trace);
+                result.latency = check::latency(plan, &ran.trace);
+                result.freed = check::freed(plan, &ran.trace);
                 let judgement = judge::of(plan, &ran.trace, &result.checks);
                 result.outcome = judgement.outcome;
                 result.reason = judgement.reason;
                 if !matches!(result.outcome, Outcome::Passed | Outcome::Skipped) {
                     result.console_tail = console_tail(&ran.trace);
                 }
-                self.store.keep(&mut result, plan, &ran, kernel, &self.initramfs)?;
+                self.store.keep(&mut result, plan, &ran, kernel, self)?;
                 Ok(result)
             }
         }

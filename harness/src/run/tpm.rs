@@ -17,7 +17,7 @@ use crate::tpm::banks::BanksError;
 use crate::tpm::client::Client;
 use crate::tpm::link::{Link, LinkError};
 use crate::tpm::swtpm::{self, LaunchError};
-use crate::tpm::tap::{OnMark, Sink, Tap, TapError};
+use crate::tpm::tap::{AfterMark, OnMark, Sink, Tap, TapError};
 
 /// Why there is no TPM. Nothing of it is left.
 #[derive(Debug, thiserror::Error)]
@@ -116,6 +116,11 @@ impl Tpm {
         self.tap.port()
     }
 
+    /// Lets go of a mark that holds the TPM.
+    pub fn release(&self, mark: u64) {
+        self.tap.release(mark);
+    }
+
     /// Ends both, and waits for the last of their events.
     pub fn stop(self) {
         self.tap.shutdown();
@@ -125,7 +130,7 @@ impl Tpm {
     }
 }
 
-/// Reads PCR 10, and quotes where the plan says so, while the guest waits for the mark's answer.
+/// Does what the plan says while the guest waits for the mark's answer.
 fn on_mark(marks: Vec<Mark>, port: Arc<OnceLock<u16>>, events: Sender<What>) -> OnMark {
     let mut client = None;
     Box::new(move |number| {
@@ -135,11 +140,16 @@ fn on_mark(marks: Vec<Mark>, port: Arc<OnceLock<u16>>, events: Sender<What>) -> 
             .ok_or_else(|| format!("the guest sent mark {number}, which the plan does not have"))?;
         let port = *port.get().ok_or("the tap has no port yet")?;
         let client = client.get_or_insert_with(|| Client::new(port));
+        match mark.does {
+            MarkDeed::Hold => return Ok(AfterMark::Hold),
+            MarkDeed::Arm(fault) => return Ok(AfterMark::Arm(fault)),
+            MarkDeed::Read | MarkDeed::Quote => {}
+        }
         let _ = events.send(What::Pcrs(client.read(number)?));
         if mark.does == MarkDeed::Quote {
             let _ = events.send(What::Quote(client.quote(number)?));
         }
-        Ok(())
+        Ok(AfterMark::Answer)
     })
 }
 

@@ -1,30 +1,21 @@
-//! The whole file: its head, its matrix, its machine and its tasks.
+//! The whole file: its head, its matrix and its machine.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::defect;
-use super::error::{Place, ScenarioError, Source};
+use super::error::{ScenarioError, Source};
 use super::fields::{self, Fields};
+use super::grammar;
 use super::lint;
-use super::model::{Scenario, Task, Variant};
+use super::model::{Scenario, Variant};
 use super::node::{self, Kind, Node};
-use super::steps;
+use super::tasks;
 use crate::ima::Bank;
 use crate::interface::Capability;
 use crate::plan::Shape;
 
-/// Keys of a scenario.
-const KEYS: &[&str] =
-    &["summary", "promise", "needs", "matrix", "machine", "policy", "steps", "tasks", "known-defect"];
-
-/// Keys of `machine:`.
-const MACHINE: &[&str] = &["cpus", "memory-mib", "banks", "kernel-args"];
-
 /// Most combinations of a matrix: each is a run.
 pub const MAX_COMBINATIONS: usize = 1024;
-
-/// Most tasks: each is a process of a small guest.
-const MAX_TASKS: usize = 32;
 
 /// Measures exactly the files that `Op::Measure` opens for reading below `/m`, a tmpfs.
 ///
@@ -43,13 +34,11 @@ pub const DEFAULT_POLICY: &str = "measure func=FILE_CHECK mask=MAY_READ fsname=t
 pub fn parse(id: &str, file: &str, text: &str) -> Result<Scenario, ScenarioError> {
     let source = Source::new(file, text);
     let root = node::parse(&source)?;
-    let head = Fields::of(&source, &root, "scenario", KEYS)?;
-    let summary =
-        fields::sentence(&source, head.required("summary", "a sentence that says what it does")?, "summary")?;
-    let promise = head.required("promise", "the promise it tests, and who made it")?;
-    let promise = fields::sentence(&source, promise, "promise")?;
+    let head = Fields::of(&source, &root, "scenario", grammar::KEYS)?;
+    let summary = fields::sentence(&source, head.required("summary")?, "summary")?;
+    let promise = fields::sentence(&source, head.required("promise")?, "promise")?;
     let known_defect = head.get("known-defect").map(|node| defect::read(&source, node)).transpose()?;
-    let needs = needs(&source, &head)?;
+    let needs = needs(&head)?;
     let variants = combinations(&source, head.get("matrix"))?
         .into_iter()
         .map(|parameters| variant(&source, &root, &parameters))
@@ -57,19 +46,10 @@ pub fn parse(id: &str, file: &str, text: &str) -> Result<Scenario, ScenarioError
     Ok(Scenario { id: id.to_owned(), summary, promise, needs, known_defect, variants })
 }
 
-fn needs(source: &Source, head: &Fields<'_>) -> Result<BTreeSet<Capability>, ScenarioError> {
-    let Some(node) = head.get("needs") else { return Ok(BTreeSet::new()) };
-    fields::list(source, node, "needs")?
-        .iter()
-        .map(|item| {
-            let name = fields::text(source, item, "needs")?;
-            Capability::ALL.into_iter().find(|capability| capability.name() == name).ok_or_else(|| {
-                source
-                    .error(item.at, format!("unknown capability `{name}`"))
-                    .one_of(name, Capability::ALL.into_iter().map(Capability::name))
-            })
-        })
-        .collect()
+fn needs(head: &Fields<'_>) -> Result<BTreeSet<Capability>, ScenarioError> {
+    let names = head.words("needs")?;
+    let named = |name: &str| Capability::ALL.into_iter().find(|capability| capability.name() == name);
+    Ok(names.into_iter().filter_map(|(_, name)| named(name)).collect())
 }
 
 /// Every combination of the matrix, the first parameter varying slowest, in the order of the file.
@@ -135,37 +115,34 @@ fn values_of<'n>(source: &Source, name: &str, node: &'n Node) -> Result<Vec<&'n 
 
 fn variant(source: &Source, root: &Node, values: &BTreeMap<String, Node>) -> Result<Variant, ScenarioError> {
     let root = node::substitute(source, root, values)?;
-    let body = Fields::of(source, &root, "scenario", KEYS)?;
+    let body = Fields::of(source, &root, "scenario", grammar::KEYS)?;
     let machine = machine(source, body.get("machine"))?;
     let policy = match body.get("policy") {
         Some(node) => format!("{}\n", fields::text(source, node, "policy")?.trim_end()),
         None => DEFAULT_POLICY.to_owned(),
     };
-    let tasks = tasks(source, &body)?;
-    lint::check(source, &tasks)?;
+    let tasks = tasks::read(source, &body)?;
+    lint::check(source, &machine, body.get("policy").is_some(), &tasks)?;
     let parameters =
         values.iter().map(|(name, value)| (name.clone(), value.scalar().unwrap_or_default())).collect();
-    Ok(Variant { parameters, machine, policy, tasks: tasks.into_iter().map(|task| task.finish()).collect() })
+    Ok(Variant { parameters, machine, policy, tasks })
 }
 
 fn machine(source: &Source, node: Option<&Node>) -> Result<Shape, ScenarioError> {
     let mut shape =
         Shape { cpus: 2, memory_mib: 256, banks: vec![Bank::Sha1, Bank::Sha256], kernel_args: Vec::new() };
     let Some(node) = node else { return Ok(shape) };
-    let fields = Fields::of(source, node, "machine", MACHINE)?;
-    if let Some(cpus) = fields.get("cpus") {
-        shape.cpus = u8::try_from(fields::number(source, cpus, "cpus", 1..=64)?).unwrap_or(1);
+    let fields = Fields::of(source, node, "machine", grammar::MACHINE)?;
+    if let Some(cpus) = fields.number("cpus")? {
+        shape.cpus = u8::try_from(cpus).unwrap_or(1);
     }
-    if let Some(memory) = fields.get("memory-mib") {
-        let range = 64..=65_536;
-        shape.memory_mib = u32::try_from(fields::number(source, memory, "memory-mib", range)?).unwrap_or(256);
+    if let Some(memory) = fields.number32("memory-mib")? {
+        shape.memory_mib = memory;
     }
     if let Some(banks) = fields.get("banks") {
         shape.banks = self::banks(source, banks)?;
     }
-    if let Some(args) = fields.get("kernel-args") {
-        shape.kernel_args = kernel_args(source, args)?;
-    }
+    shape.kernel_args = fields.command_line("kernel-args")?;
     Ok(shape)
 }
 
@@ -188,73 +165,4 @@ fn banks(source: &Source, node: &Node) -> Result<Vec<Bank>, ScenarioError> {
         return Err(source.error(node.at, "`banks`: the list is empty").expected("at least one bank"));
     }
     Ok(banks.into_iter().collect())
-}
-
-/// Words of the kernel's command line; empty ones, as a parameter may give them, are left out.
-fn kernel_args(source: &Source, node: &Node) -> Result<Vec<String>, ScenarioError> {
-    let mut words = Vec::new();
-    for item in fields::list(source, node, "kernel-args")? {
-        let Kind::Text(word) = &item.kind else {
-            return Err(source
-                .error(item.at, format!("`kernel-args`: expected text, found {}", item.found()))
-                .expected("text that YAML takes for a number or a boolean needs quotes"));
-        };
-        if word.chars().any(|c| c.is_whitespace() || c.is_control() || c == '"') {
-            return Err(source
-                .error(item.at, "`kernel-args`: a word has a space, a quote or a control character")
-                .expected("one word of the command line for each item of the list"));
-        }
-        if !word.is_empty() {
-            words.push(word.clone());
-        }
-    }
-    Ok(words)
-}
-
-/// A task with the places of its steps, which [`lint`] needs.
-pub(super) struct Draft {
-    pub(super) name: String,
-    pub(super) steps: Vec<(Place, super::model::Step)>,
-}
-
-impl Draft {
-    fn finish(self) -> Task {
-        Task { name: self.name, steps: self.steps.into_iter().map(|(_, step)| step).collect() }
-    }
-}
-
-fn tasks(source: &Source, body: &Fields<'_>) -> Result<Vec<Draft>, ScenarioError> {
-    let mut drafts = Vec::new();
-    if let Some(node) = body.get("steps") {
-        drafts.push(Draft { name: "main".to_owned(), steps: steps::read(source, node, "main")? });
-    }
-    if let Some(node) = body.get("tasks") {
-        let Kind::Map(entries) = &node.kind else {
-            return Err(source
-                .error(node.at, format!("`tasks`: expected a map, found {}", node.found()))
-                .expected("a task's name and its list of steps"));
-        };
-        for (key, value) in entries {
-            if !fields::is_name(&key.name) {
-                return Err(source
-                    .error(key.at, format!("`{}` cannot name a task", key.name))
-                    .expected(fields::NAME_RULE));
-            }
-            if drafts.iter().any(|draft| draft.name == key.name) {
-                return Err(source
-                    .error(key.at, format!("there are two tasks `{}`", key.name))
-                    .expected("`steps:` are the task `main`"));
-            }
-            drafts.push(Draft { name: key.name.clone(), steps: steps::read(source, value, &key.name)? });
-        }
-        if drafts.len() > MAX_TASKS {
-            return Err(source.error(node.at, format!("more than {MAX_TASKS} tasks")));
-        }
-    }
-    if drafts.is_empty() {
-        return Err(source
-            .error(Place::START, "the scenario does nothing")
-            .expected("`steps:`, a list, or `tasks:`, a map of such lists"));
-    }
-    Ok(drafts)
 }

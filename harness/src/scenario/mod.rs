@@ -6,19 +6,31 @@
 mod defect;
 mod document;
 mod error;
+mod expectation;
 mod fields;
 mod files;
+mod grammar;
 mod lint;
 mod model;
 mod node;
+mod open_files;
+pub mod reference;
 mod steps;
+mod tasks;
+mod verbs;
 
-pub use defect::{KernelRange, KnownDefect, Showing, Version};
+pub use defect::{KernelRange, KnownDefect, Showing, Sign, Version};
 pub use document::{DEFAULT_POLICY, MAX_COMBINATIONS, parse};
 pub use error::ScenarioError;
 pub use files::{LoadError, load, load_all};
-pub use model::{Access, Call, Expectation, File, Listing, Records, Scenario, Step, Task, Variant, Verb};
+pub(crate) use grammar::poll_event;
+pub use model::{
+    Attestation, Bytes, Call, Expectation, File, Files, Flag, Flags, Limit, Listing, Moved, Policy, Records,
+    Scenario, Signal, Spawn, Start, Step, Task, Transfer, Variant, Verb, Way, Whence, WriteOf,
+};
+pub(crate) use model::{process_of, task_named};
 pub use node::MAX_BYTES;
+pub(crate) use open_files::{Origin, origin};
 pub use steps::MAX_STEPS;
 
 #[cfg(test)]

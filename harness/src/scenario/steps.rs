@@ -2,75 +2,56 @@
 
 use std::collections::BTreeMap;
 
-use nix::errno::Errno;
-
 use super::error::{Place, ScenarioError, Source};
-use super::fields::{self, Fields};
-use super::model::{Access, Call, Expectation, File, Records, Step, Verb};
-use super::node::{Kind, Node};
-use crate::ima::Bank;
-use crate::plan::Form;
+use super::expectation;
+use super::fields::Fields;
+use super::grammar::{self, Form};
+use super::model::{Expectation, Step, Verb};
+use super::node::{Key, Kind, Node};
+use super::tasks::Draft;
+use super::verbs;
 
 /// Most steps of a task once `repeat` is written out.
 pub const MAX_STEPS: usize = 4096;
-/// Most files of a step: ten million records are beyond what a guest's memory holds.
-const MAX_FILES: u64 = 10_000_000;
-/// Bytes that a read asks for unless the scenario says otherwise.
-const CHUNK: u32 = 64 * 1024;
 
-/// A verb: its fields, and which of them `- verb: value` gives.
-struct Grammar {
-    name: &'static str,
-    fields: &'static [&'static str],
-    short: Option<&'static str>,
-}
-
-const VERBS: &[Grammar] = &[
-    Grammar { name: "measure", fields: &["files", "name", "salt", "expect"], short: Some("files") },
-    Grammar { name: "stage", fields: &["expect"], short: None },
-    Grammar { name: "save", fields: &["expect"], short: None },
-    Grammar { name: "delete", fields: &["expect"], short: None },
-    Grammar { name: "trim", fields: &["records", "expect"], short: Some("records") },
-    Grammar { name: "quote", fields: &[], short: None },
-    Grammar { name: "checkpoint", fields: &[], short: None },
-    Grammar { name: "barrier", fields: &["name"], short: Some("name") },
-    Grammar { name: "repeat", fields: &["times", "steps"], short: None },
-    Grammar { name: "view", fields: &["file", "bank", "expect"], short: Some("file") },
-    Grammar { name: "open", fields: &["as", "file", "bank", "flags", "expect"], short: None },
-    Grammar { name: "read", fields: &["from", "limit", "chunk", "expect"], short: Some("from") },
-    Grammar { name: "write", fields: &["to", "text", "expect"], short: None },
-    Grammar { name: "close", fields: &["as"], short: Some("as") },
-];
-
-/// Names of files that `open` knows.
-const FILES: &[&str] = &["binary", "ascii", "staged-binary", "staged-ascii", "count", "violations"];
-
-/// Reads a task's steps.
-pub(super) fn read(source: &Source, node: &Node, task: &str) -> Result<Vec<(Place, Step)>, ScenarioError> {
-    let mut reader = Reader { source, task, steps: Vec::new(), rounds: BTreeMap::new() };
+/// Reads a task's steps; tasks that are written within them go to `drafts`.
+pub(super) fn read(
+    source: &Source,
+    node: &Node,
+    task: &str,
+    drafts: &mut Vec<Draft>,
+) -> Result<Vec<Step>, ScenarioError> {
+    let mut reader = Reader {
+        source,
+        task: task.to_owned(),
+        chosen: false,
+        steps: Vec::new(),
+        rounds: BTreeMap::new(),
+        drafts,
+    };
     reader.list(node, "steps", false)?;
     Ok(reader.steps)
 }
 
-struct Reader<'s> {
-    source: &'s Source,
-    task: &'s str,
-    steps: Vec<(Place, Step)>,
-    /// How often this task has come to each barrier.
-    rounds: BTreeMap<String, u16>,
+/// Most steps that a `stress` becomes.
+const MAX_CHOSEN: usize = 20_000;
+
+/// Takes in the steps of a task one by one.
+pub(super) struct Reader<'s> {
+    pub(super) source: &'s Source,
+    /// The task's name, and within `stress` the step's too: files of a step's own are named by it.
+    pub(super) task: String,
+    /// Whether `stress` chooses the steps.
+    chosen: bool,
+    pub(super) steps: Vec<Step>,
+    /// How often this task has come to each barrier, hold and release of its boot.
+    rounds: BTreeMap<(&'static str, String), u16>,
+    drafts: &'s mut Vec<Draft>,
 }
 
 impl Reader<'_> {
     fn list(&mut self, node: &Node, name: &str, repeated: bool) -> Result<(), ScenarioError> {
-        let Kind::List(items) = &node.kind else {
-            return Err(self
-                .source
-                .error(node.at, format!("`{name}`: expected a list of steps, found {}", node.found())));
-        };
-        if items.is_empty() {
-            return Err(self.source.error(node.at, format!("`{name}`: the list is empty")));
-        }
-        for item in items {
+        for item in items(self.source, node, name)? {
             self.step(item, repeated)?;
             if self.steps.len() > MAX_STEPS {
                 return Err(self
@@ -82,241 +63,156 @@ impl Reader<'_> {
     }
 
     fn step(&mut self, node: &Node, repeated: bool) -> Result<(), ScenarioError> {
-        let names = || VERBS.iter().map(|verb| verb.name);
+        let source = self.source;
         let nothing = Node { at: node.at, kind: Kind::Null };
-        let (at, name, value) = match &node.kind {
-            Kind::Text(name) => (node.at, name, &nothing),
-            Kind::Map(entries) => match entries.as_slice() {
-                [(key, value)] => (key.at, &key.name, value),
-                _ => {
-                    return Err(self
-                        .source
-                        .error(node.at, format!("a step has one verb, found {} keys", entries.len()))
-                        .expected("the verb's fields are indented below it, or written in braces"));
-                }
-            },
-            _ => {
-                return Err(self
-                    .source
-                    .error(node.at, format!("expected a step, found {}", node.found()))
-                    .expected("`- verb`, `- verb: value` or `- verb: {field: value}`"));
-            }
-        };
-        let Some(verb) = VERBS.iter().find(|verb| verb.name == name) else {
-            return Err(self.source.error(at, format!("unknown verb `{name}`")).one_of(name, names()));
-        };
+        let (at, form, value) = verb_of(source, node, &nothing)?;
         // `- trim: 5` is `- trim: {records: 5}`.
         let long;
-        let value = match (&value.kind, verb.short) {
+        let value = match (&value.kind, form.short) {
             (Kind::Map(_) | Kind::Null, _) | (_, None) => value,
             (_, Some(field)) => {
-                let key = super::node::Key { at: value.at, name: field.to_owned() };
+                let key = Key { at: value.at, name: field.to_owned() };
                 long = Node { at: value.at, kind: Kind::Map(vec![(key, value.clone())]) };
                 &long
             }
         };
-        let fields = Fields::of(self.source, value, &format!("step `{name}`"), verb.fields)?;
-        if verb.name == "repeat" {
-            return self.repeat(node, &fields, repeated);
+        let fields = Fields::of_verb(source, value, form)?;
+        if self.chosen && grammar::NEVER_CHOSEN.contains(&form.name) {
+            return Err(source
+                .error(at, format!("`{}` cannot be left to chance", form.name))
+                .expected("steps that neither order nor start nor end tasks"));
         }
-        let step = Step {
-            line: at.line,
-            verb: self.verb(verb.name, &fields)?,
-            expect: self.expectation(verb.name, fields.get("expect"))?,
-        };
-        self.steps.push((at, step));
-        Ok(())
+        let mut expect = expectation::read(source, form, fields.get("expect"))?;
+        if self.chosen && expect == Expectation::Default {
+            expect = Expectation::Any;
+        }
+        match form.name {
+            "repeat" => self.repeat(at, &fields, repeated),
+            "background" => self.background(at, &fields, expect),
+            "stress" => self.stress(at, &fields),
+            "kexec" => {
+                let load = verbs::kexec_load(&fields)?;
+                self.push(at, load, expect);
+                self.push(at, Verb::KexecExecute, expect);
+                Ok(())
+            }
+            _ => {
+                let verb = verbs::read(self, form, &fields)?;
+                self.push(at, verb, expect);
+                Ok(())
+            }
+        }
     }
 
-    fn repeat(&mut self, node: &Node, fields: &Fields<'_>, repeated: bool) -> Result<(), ScenarioError> {
-        if repeated {
-            return Err(self.source.error(node.at, "`repeat` within `repeat`"));
+    fn push(&mut self, at: Place, verb: Verb, expect: Expectation) {
+        if verb == Verb::KexecExecute && expect.may_succeed() {
+            // The next boot counts anew.
+            self.rounds.clear();
         }
-        let times = fields.required("times", "how often")?;
-        let times = fields::number(self.source, times, "times", 1..=1000)?;
-        let steps = fields.required("steps", "a list of steps")?;
+        self.steps.push(Step::new(at, verb, expect));
+    }
+
+    /// How often the task has come to this before, in this boot.
+    pub(super) fn round(&mut self, verb: &'static str, name: &str) -> u16 {
+        let round = self.rounds.entry((verb, name.to_owned())).or_default();
+        *round += 1;
+        *round - 1
+    }
+
+    fn repeat(&mut self, at: Place, fields: &Fields<'_>, repeated: bool) -> Result<(), ScenarioError> {
+        if repeated {
+            return Err(self.source.error(at, "`repeat` within `repeat`"));
+        }
+        let times = fields.number("times")?.unwrap_or(1);
+        let steps = fields.required("steps")?;
         (0..times).try_for_each(|_| self.list(steps, "steps", true))
     }
 
-    fn verb(&mut self, name: &str, fields: &Fields<'_>) -> Result<Verb, ScenarioError> {
-        let source = self.source;
-        let slot = |field: &str| -> Result<String, ScenarioError> {
-            let node = fields.required(field, "the descriptor's name")?;
-            Ok(fields::name(source, node, field)?.to_owned())
-        };
-        Ok(match name {
-            "measure" => self.measure(fields)?,
-            "stage" => Verb::Stage,
-            "save" => Verb::Save,
-            "delete" => Verb::Delete,
-            "trim" => Verb::Trim { records: self.records(fields)? },
-            "quote" => Verb::Quote,
-            "checkpoint" => Verb::Checkpoint,
-            "barrier" => {
-                let node = fields.required("name", "the barrier's name")?;
-                let name = fields::name(source, node, "name")?.to_owned();
-                let round = self.rounds.entry(name.clone()).or_default();
-                *round += 1;
-                Verb::Barrier { name, round: *round - 1 }
-            }
-            "view" => Verb::View { file: self.file(fields)? },
-            "open" => Verb::Call(Call::Open {
-                slot: slot("as")?,
-                file: self.file(fields)?,
-                access: self.access(fields)?,
-            }),
-            "read" => Verb::Call(Call::Read {
-                slot: slot("from")?,
-                limit: fields
-                    .get("limit")
-                    .map(|node| fields::number(source, node, "limit", 0..=u64::from(u32::MAX)))
-                    .transpose()?,
-                chunk: match fields.get("chunk") {
-                    // More than a mebibyte per call only costs the guest memory.
-                    Some(node) => {
-                        u32::try_from(fields::number(source, node, "chunk", 1..=1 << 20)?).unwrap_or(CHUNK)
-                    }
-                    None => CHUNK,
-                },
-            }),
-            "write" => {
-                let node = fields.required("text", "what to write, in double quotes: \"A\\n\"")?;
-                let Kind::Text(text) = &node.kind else {
-                    return Err(source
-                        .error(node.at, format!("`text`: expected text, found {}", node.found()))
-                        .expected("text that YAML takes for a number or a boolean needs quotes"));
-                };
-                Verb::Call(Call::Write { slot: slot("to")?, text: text.clone() })
-            }
-            // The table of verbs and this match name the same verbs; `repeat` has been dealt with.
-            _ => Verb::Call(Call::Close { slot: slot("as")? }),
-        })
+    fn background(
+        &mut self,
+        at: Place,
+        fields: &Fields<'_>,
+        expect: Expectation,
+    ) -> Result<(), ScenarioError> {
+        let name = fields.needed_name("as")?;
+        let steps = read(self.source, fields.required("steps")?, &name, self.drafts)?;
+        self.drafts.push(Draft { name: name.clone(), at, boot: None, within: true, steps });
+        self.push(at, Verb::Spawn { task: name, thread: false }, expect);
+        Ok(())
     }
 
-    fn measure(&self, fields: &Fields<'_>) -> Result<Verb, ScenarioError> {
-        let files = match fields.get("files") {
-            Some(node) => fields::number(self.source, node, "files", 1..=MAX_FILES)?,
-            None => 1,
-        };
-        let name = match fields.get("name") {
-            Some(node) => fields::name(self.source, node, "name")?.to_owned(),
-            // Files of its own for every step that does not name them.
-            None => format!("{}-{}", self.task, self.steps.len() + 1),
-        };
-        let salt = match fields.get("salt") {
-            Some(node) => fields::text(self.source, node, "salt")?.to_owned(),
-            None => String::new(),
-        };
-        Ok(Verb::Measure { files, name, salt })
-    }
-
-    fn records(&self, fields: &Fields<'_>) -> Result<Records, ScenarioError> {
-        let node = fields.required("records", "how many, or `all`")?;
-        match &node.kind {
-            Kind::Text(text) if text == "all" => Ok(Records::All),
-            Kind::Text(_) => Err(self
+    fn stress(&mut self, at: Place, fields: &Fields<'_>) -> Result<(), ScenarioError> {
+        let ms = fields.number32("ms")?.unwrap_or(1);
+        let times = fields.number32("times")?.unwrap_or(DEFAULT_TIMES);
+        let stem = format!("{}-{}", self.task, self.steps.len() + 1);
+        let mut choose = Vec::new();
+        for (number, item) in items(self.source, fields.required("choose")?, "choose")?.iter().enumerate() {
+            let mut reader = Reader {
+                source: self.source,
+                task: format!("{stem}-{}", number + 1),
+                chosen: true,
+                steps: Vec::new(),
+                rounds: BTreeMap::new(),
+                drafts: self.drafts,
+            };
+            match &item.kind {
+                Kind::List(_) => reader.list(item, "choose", false)?,
+                _ => reader.step(item, false)?,
+            }
+            choose.push(reader.steps);
+        }
+        let longest = choose.iter().map(Vec::len).max().unwrap_or(0);
+        if times as usize * longest > MAX_CHOSEN {
+            return Err(self
                 .source
-                .error(node.at, format!("`records`: expected a number, found {}", node.found()))
-                .expected("a whole number or `all`")),
-            // Beyond what any list holds, and within what 21 bytes of request can say.
-            _ => fields::number(self.source, node, "records", 0..=i64::MAX as u64).map(Records::Exactly),
+                .error(at, format!("{times} times {longest} steps are more than {MAX_CHOSEN}"))
+                .expected("a smaller `times:`"));
         }
-    }
-
-    fn file(&self, fields: &Fields<'_>) -> Result<File, ScenarioError> {
-        let node = fields.required("file", "what to open")?;
-        let name = fields::text(self.source, node, "file")?;
-        let bank = match fields.get("bank") {
-            Some(node) => {
-                let name = fields::text(self.source, node, "bank")?;
-                Some(name.parse::<Bank>().map_err(|_| {
-                    self.source
-                        .error(node.at, format!("unknown bank `{name}`"))
-                        .one_of(name, Bank::ALL.into_iter().map(Bank::name))
-                })?)
-            }
-            None => None,
-        };
-        let list = |form, staged| File::List { form, bank, staged };
-        let file = match name {
-            "binary" => list(Form::Binary, false),
-            "ascii" => list(Form::Ascii, false),
-            "staged-binary" => list(Form::Binary, true),
-            "staged-ascii" => list(Form::Ascii, true),
-            "count" => File::Count,
-            "violations" => File::Violations,
-            path if path.starts_with('/') && !path.contains('\0') => File::Path(path.to_owned()),
-            _ => {
-                let error = self.source.error(node.at, format!("unknown file `{name}`"));
-                return Err(error.one_of(name, FILES.iter().copied().chain(["an absolute path"])));
-            }
-        };
-        match (&file, fields.get("bank")) {
-            (File::Count | File::Violations | File::Path(_), Some(node)) => {
-                Err(self.source.error(node.at, format!("`{name}` has no bank")))
-            }
-            _ => Ok(file),
-        }
-    }
-
-    fn access(&self, fields: &Fields<'_>) -> Result<Access, ScenarioError> {
-        let Some(node) = fields.get("flags") else { return Ok(Access::Read) };
-        match fields::text(self.source, node, "flags")? {
-            "read" => Ok(Access::Read),
-            "write" => Ok(Access::Write),
-            "read-write" => Ok(Access::ReadWrite),
-            "create" => Ok(Access::Create),
-            other => Err(self
-                .source
-                .error(node.at, format!("unknown flags `{other}`"))
-                .one_of(other, ["read", "write", "read-write", "create"])),
-        }
-    }
-
-    fn expectation(&self, verb: &str, node: Option<&Node>) -> Result<Expectation, ScenarioError> {
-        let Some(node) = node else { return Ok(Expectation::Default) };
-        let counted = match verb {
-            "measure" => &["new-records"][..],
-            "save" | "read" | "view" => &["records"][..],
-            _ => &[],
-        };
-        match &node.kind {
-            Kind::Text(text) if text == "ok" => Ok(Expectation::Ok),
-            Kind::Text(text) if text == "any" => Ok(Expectation::Any),
-            Kind::Text(text) => errno(text).map(Expectation::Errno).ok_or_else(|| {
-                let known = ["ok", "any"].into_iter().chain(ERRNOS.iter().copied());
-                self.source.error(node.at, format!("unknown errno `{text}`")).one_of(text, known)
-            }),
-            Kind::Map(_) if !counted.is_empty() => {
-                let fields = Fields::of(self.source, node, "`expect`", counted)?;
-                let field = counted[0];
-                let value = fields.required(field, "a number of records")?;
-                let value = fields::number(self.source, value, field, 0..=MAX_FILES)?;
-                Ok(if field == "records" {
-                    Expectation::Records(value)
-                } else {
-                    Expectation::NewRecords(value)
-                })
-            }
-            _ => {
-                let counts =
-                    counted.first().map(|field| format!(", or `{{{field}: N}}`")).unwrap_or_default();
-                Err(self
-                    .source
-                    .error(node.at, format!("`expect`: step `{verb}` cannot expect {}", node.found()))
-                    .expected(format!("`ok`, `any`, the name of an errno{counts}")))
-            }
-        }
+        self.push(at, Verb::Stress { ms, times, choose }, Expectation::Ok);
+        Ok(())
     }
 }
 
-/// Errnos that the measurement files can give, for the hint; any name of Linux is taken.
-const ERRNOS: &[&str] = &[
-    "EACCES", "EBADF", "EBUSY", "EEXIST", "EINVAL", "ENFILE", "ENOENT", "ENOMEM", "EPERM", "ERANGE", "ESTALE",
-];
+/// How many steps `stress` chooses unless the scenario says otherwise.
+const DEFAULT_TIMES: u32 = 100;
 
-/// The number behind an errno's name; `Errno` knows them all but has no parser.
-fn errno(name: &str) -> Option<i32> {
-    // The highest errno of Linux is EHWPOISON, 133 (`include/uapi/asm-generic/errno.h`).
-    (1..=133).find(|number| format!("{:?}", Errno::from_raw(*number)) == name && name != "UnknownErrno")
+fn items<'n>(source: &Source, node: &'n Node, name: &str) -> Result<&'n [Node], ScenarioError> {
+    let Kind::List(items) = &node.kind else {
+        return Err(
+            source.error(node.at, format!("`{name}`: expected a list of steps, found {}", node.found()))
+        );
+    };
+    if items.is_empty() {
+        return Err(source.error(node.at, format!("`{name}`: the list is empty")));
+    }
+    Ok(items)
+}
+
+/// A step's verb, with what stands below it.
+fn verb_of<'n>(
+    source: &Source,
+    node: &'n Node,
+    nothing: &'n Node,
+) -> Result<(Place, &'static Form, &'n Node), ScenarioError> {
+    let (at, name, value) = match &node.kind {
+        Kind::Text(name) => (node.at, name, nothing),
+        Kind::Map(entries) => match entries.as_slice() {
+            [(key, value)] => (key.at, &key.name, value),
+            _ => {
+                return Err(source
+                    .error(node.at, format!("a step has one verb, found {} keys", entries.len()))
+                    .expected("the verb's fields are indented below it, or written in braces"));
+            }
+        },
+        _ => {
+            return Err(source
+                .error(node.at, format!("expected a step, found {}", node.found()))
+                .expected("`- verb`, `- verb: value` or `- verb: {field: value}`"));
+        }
+    };
+    let form = grammar::form(name).ok_or_else(|| {
+        let names = grammar::forms().map(|form| form.name);
+        source.error(at, format!("unknown verb `{name}`")).one_of(name, names)
+    })?;
+    Ok((at, form, value))
 }

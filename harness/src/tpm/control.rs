@@ -18,6 +18,7 @@ pub(super) const INIT: u32 = 0x02;
 pub(super) const GET_TPMESTABLISHED: u32 = 0x04;
 pub(super) const SET_LOCALITY: u32 = 0x05;
 pub(super) const HASH_DATA: u32 = 0x07;
+pub(super) const CANCEL_TPM_CMD: u32 = 0x09;
 pub(super) const RESET_TPMESTABLISHED: u32 = 0x0b;
 pub(super) const GET_STATEBLOB: u32 = 0x0c;
 pub(super) const SET_STATEBLOB: u32 = 0x0d;

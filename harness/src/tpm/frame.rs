@@ -21,6 +21,8 @@ pub(super) const REST: Duration = Duration::from_millis(500);
 
 /// `TPM_RC_COMMAND_SIZE` (TPM 2.0 Library Part 2, 6.6.3).
 pub(super) const RC_COMMAND_SIZE: u32 = 0x142;
+/// `TPM_RC_CANCELED`.
+pub(super) const RC_CANCELED: u32 = 0x909;
 /// `TPM_RC_FAILURE`.
 pub(super) const RC_FAILURE: u32 = 0x101;
 /// `TPM_RC_SUCCESS`.

@@ -13,5 +13,6 @@ pub mod swtpm;
 pub mod tap;
 
 mod control;
+pub mod fault;
 mod frame;
 mod unmarshal;

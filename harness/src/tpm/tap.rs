@@ -13,6 +13,7 @@
 mod guest;
 mod port;
 mod record;
+mod waits;
 
 use std::io;
 use std::os::fd::OwnedFd;
@@ -22,6 +23,7 @@ use std::thread::JoinHandle;
 use std::time::Instant;
 
 use super::control::ControlError;
+use super::fault::Fault;
 use super::frame::BadFrame;
 use super::link::{Link, LinkError};
 use crate::event::What;
@@ -38,7 +40,18 @@ pub type Sink = Arc<dyn Fn(What) + Send + Sync>;
 ///
 /// It may use the tap's own port. When it fails, the guest's mark command fails with `TPM_RC_FAILURE` and the
 /// reason goes into the stream.
-pub type OnMark = Box<dyn FnMut(u64) -> Result<(), Box<dyn std::error::Error + Send + Sync>> + Send>;
+pub type OnMark = Box<dyn FnMut(u64) -> Result<AfterMark, Box<dyn std::error::Error + Send + Sync>> + Send>;
+
+/// What the tap does once the harness is done at a mark.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum AfterMark {
+    /// Answers it.
+    Answer,
+    /// Answers it when it is [released](Tap::release).
+    Hold,
+    /// Answers it, and does this to later commands.
+    Arm(Fault),
+}
 
 /// What goes wrong at the tap while the machine runs. Each becomes a
 /// [`Host::TpmTrouble`](crate::event::Host::TpmTrouble) in the stream.
@@ -138,6 +151,11 @@ impl Tap {
     /// worth no secret. Nothing there can reset or stop the TPM: that is for the guest alone.
     pub fn port(&self) -> u16 {
         self.port.number()
+    }
+
+    /// Lets go of the mark that was held, or that will be.
+    pub fn release(&self, mark: u64) {
+        self.guest.release(mark);
     }
 
     /// Closes every socket, to swtpm (which ends) as well as to QEMU, and waits for the tap's threads.

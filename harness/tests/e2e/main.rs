@@ -11,6 +11,7 @@ mod evidence;
 mod faults;
 mod inputs;
 mod kernels;
+mod keylime;
 mod lab;
 mod machinery;
 mod shell;

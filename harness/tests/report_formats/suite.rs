@@ -23,6 +23,9 @@ pub(crate) fn run(scenario: &str, kernel: &str, outcome: Outcome) -> RunResult {
         outcome,
         reason: String::new(),
         checks: vec![check("replay", Verdict::Passed, &["213 records replay to PCR 10 of sha1, sha256"])],
+        latency: Vec::new(),
+        place: 0,
+        freed: Vec::new(),
         console_tail: Vec::new(),
         wall_ms: 3_204,
         boot_ms: Some(1_950),
@@ -126,6 +129,7 @@ pub(crate) fn suite() -> SuiteResult {
         ],
         wall_ms: 83_250,
         interrupted: false,
+        shard: None,
     }
 }
 

@@ -3,6 +3,7 @@
 #![expect(clippy::unwrap_used, reason = "what the tests share is not inside of a test function")]
 
 mod client;
+mod faults;
 mod port;
 mod qemu;
 mod rig;

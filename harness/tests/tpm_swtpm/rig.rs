@@ -14,7 +14,7 @@ use imalab::event::{Exchange, Host, Origin, What};
 use imalab::ima::Bank;
 use imalab::tpm::link::Link;
 use imalab::tpm::swtpm;
-use imalab::tpm::tap::{OnMark, Tap};
+use imalab::tpm::tap::{AfterMark, OnMark, Tap};
 use nix::fcntl::{FcntlArg, FdFlag, fcntl};
 use nix::sys::socket::{ControlMessage, MsgFlags, sendmsg};
 use nix::sys::wait::{Id, WaitPidFlag, waitid};
@@ -100,7 +100,7 @@ pub(crate) struct Rig {
 impl Rig {
     /// A machine whose firmware has started the TPM.
     pub(crate) fn started(banks: &[Bank]) -> Rig {
-        Rig::with_marks(banks, |_| Box::new(|_| Ok(())))
+        Rig::with_marks(banks, |_| Box::new(|_| Ok(AfterMark::Answer)))
     }
 
     /// The same, with a mark handler that gets the tap's port.

@@ -9,6 +9,7 @@ use imalab::tpm::banks::BanksError;
 use imalab::tpm::client::Client;
 use imalab::tpm::command::{Command, parse};
 use imalab::tpm::link::Link;
+use imalab::tpm::tap::AfterMark;
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use rstest::rstest;
@@ -71,7 +72,7 @@ fn an_exchange_is_in_the_stream_before_its_answer_is_out() {
 
 #[test]
 fn qemus_probe_of_a_stopped_tpm_is_no_event() {
-    let mut rig = Rig::attached(&[Bank::Sha256], |_| Box::new(|_| Ok(())));
+    let mut rig = Rig::attached(&[Bank::Sha256], |_| Box::new(|_| Ok(AfterMark::Answer)));
     assert_eq!(code(&rig.qemu.command(&random(8))), FAILURE);
     rig.qemu.init();
     rig.qemu.command(&startup());
@@ -124,7 +125,7 @@ fn state_blobs_pass_through() {
         blobs.push((kind, blob));
     }
     // As a fork does: a new swtpm, another tap, QEMU writes head and body apart.
-    let mut fork = Rig::attached(&[Bank::Sha1], |_| Box::new(|_| Ok(())));
+    let mut fork = Rig::attached(&[Bank::Sha1], |_| Box::new(|_| Ok(AfterMark::Answer)));
     assert_eq!(fork.qemu.control(0x0e, &[], 4), [0; 4]);
     for (kind, blob) in blobs.iter().filter(|(_, blob)| !blob.is_empty()) {
         let head = [0x0d, 0, *kind, blob.len() as u32].map(u32::to_be_bytes).concat();
@@ -176,7 +177,7 @@ fn a_mark_runs_the_handler_while_the_guest_waits() {
     let mut rig = Rig::with_marks(&Bank::ALL, |port| {
         Box::new(move |number| {
             sender.send((number, Client::new(port.get()).read(number)?))?;
-            Ok(())
+            Ok(AfterMark::Answer)
         })
     });
     rig.qemu.command(&extend(&Bank::ALL, 7));
@@ -241,7 +242,7 @@ fn shutdown_returns_while_swtpm_is_stopped() {
         Box::new(move |number| {
             entered.send(())?;
             Client::new(port.get()).read(number)?;
-            Ok(())
+            Ok(AfterMark::Answer)
         })
     });
     kill(Pid::from_raw(rig.child.0.id() as i32), Signal::SIGSTOP).unwrap();

@@ -5,15 +5,16 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Instant;
 
-use anyhow::{Context, Result, anyhow, bail};
+use anyhow::{Context, Result, anyhow};
 use serde::{Deserialize, Serialize};
 
 use super::fragment::{self, Wish};
 use super::make;
-use super::source::{self, Resolved, Unreachable};
+use super::series::Series;
+use super::source::{Resolved, Unreachable};
+use super::workplace::Workplace;
 use crate::cache::{self, Cache, Unfinished};
-use crate::guard;
-use crate::process::{self, stdout_of};
+use crate::process::stdout_of;
 use crate::stop::Stop;
 
 /// Bytes that an unpacked tree (1.8 GB) and its objects take while a build lasts.
@@ -78,8 +79,10 @@ pub(crate) struct Tree {
 pub(crate) struct Recipe {
     /// The merged fragments.
     pub(crate) wishes: Vec<Wish>,
-    /// The patches in order: shown name and content.
-    pub(crate) patches: Vec<(String, Vec<u8>)>,
+    /// The series of patches in order.
+    pub(crate) patches: Vec<Series>,
+    /// Whether the tree stays in the cache, for other kernels of the same source.
+    pub(crate) shares: bool,
 }
 
 impl Recipe {
@@ -88,7 +91,8 @@ impl Recipe {
         let config = fragment::to_config(&self.wishes);
         let arguments = make::ARGUMENTS.join("\n");
         let environment = format!("{:?}", make::ENVIRONMENT);
-        let patches = self.patches.iter().map(|(_, content)| ("patch", content.as_slice()));
+        let mails = self.patches.iter().flat_map(|series| &series.mails);
+        let patches = mails.map(|mail| ("patch", mail.content.as_slice()));
         cache::sha256_of_parts(
             [
                 ("schema", SCHEMA.to_be_bytes().as_slice()),
@@ -156,7 +160,7 @@ pub(crate) fn ensure(
     let expected = expected_objects(&room);
     let unfinished = Unfinished::start(&folder, lock)?;
     let log = unfinished.path().join("build.log");
-    let job = Job { cache, name, recipe, source, jobs, expected, tree: unfinished.path().join("tree"), log };
+    let job = Job { cache, name, recipe, source, compiler: &compiler, jobs, expected, log };
     match job.build(unfinished.path()) {
         Ok(built) => {
             let meta = Meta {
@@ -191,9 +195,9 @@ struct Job<'a> {
     name: &'a str,
     recipe: &'a Recipe,
     source: &'a Resolved,
+    compiler: &'a str,
     jobs: usize,
     expected: Option<u64>,
-    tree: PathBuf,
     log: PathBuf,
 }
 
@@ -201,55 +205,43 @@ impl Job<'_> {
     /// Fills `into`; what the caller knows better is left empty in the result.
     fn build(&self, into: &Path) -> Result<Meta> {
         let started = Instant::now();
-        source::unpack(self.cache, self.source, &self.tree, &self.log)?;
-        for (shown, content) in &self.recipe.patches {
-            self.patch(shown, content, into)?;
+        let place = if self.recipe.shares {
+            Workplace::shared(self.cache, self.source, self.compiler, &self.log)?
+        } else {
+            Workplace::own(self.cache, self.source, into, &self.log)?
+        };
+        let built = self.build_in(&place, into, started);
+        // What is interrupted may have stopped anywhere; a tree in which something does not compile is as good as new.
+        if !matches!(&built, Err(error) if error.is::<Stop>()) {
+            place.done()?;
+        }
+        built
+    }
+
+    fn build_in(&self, place: &Workplace, into: &Path, started: Instant) -> Result<Meta> {
+        let applied = place.patch(self.cache, self.source, &self.recipe.patches, &self.log)?;
+        for (series, applied) in self.recipe.patches.iter().zip(applied) {
+            for patch in applied.before {
+                eprintln!("{}/{patch} is in {} already", series.name, self.source.label());
+            }
         }
         let unpack_seconds = started.elapsed().as_secs_f64();
-        let configured = configure(&self.tree, None, &self.recipe.wishes, self.name, &self.log)?;
-        let mut command = make::command(&self.tree, None);
+        let configured = configure(&place.tree, None, &self.recipe.wishes, self.name, &self.log)?;
+        let mut command = make::command(&place.tree, None);
         command.arg(format!("-j{}", self.jobs)).arg("bzImage");
         let title = format!("building kernel {} ({})", self.name, self.source.label());
         let built = make::run(&mut command, &title, self.expected, &self.log)?;
-        let meta = collect(&self.tree, into, &self.recipe.wishes, &self.tree)?;
-        let kunit = into.join(KUNIT);
+        let meta = collect(&place.tree, into, &self.recipe.wishes, &place.tree)?;
         // A kernel before 5.5 has none; the test that wants it then says so.
-        if self.tree.join(KUNIT).exists() {
-            fs::create_dir_all(kunit.parent().unwrap_or(into))
-                .and_then(|()| fs::rename(self.tree.join(KUNIT), &kunit))
-                .with_context(|| format!("cannot keep {}", kunit.display()))?;
+        if place.tree.join(KUNIT).exists() {
+            cache::copy_folder(&place.tree.join(KUNIT), &into.join(KUNIT))?;
         }
-        cache::remove(&self.tree)?;
         Ok(Meta {
             objects: built.objects,
             unpack_seconds,
             make_seconds: (configured.time + built.time).as_secs_f64(),
             ..meta
         })
-    }
-
-    /// Applies a patch, or finds that it is applied already.
-    fn patch(&self, shown: &str, content: &[u8], scratch: &Path) -> Result<()> {
-        let file = scratch.join("patch");
-        fs::write(&file, content).with_context(|| format!("cannot write {}", file.display()))?;
-        let run = |arguments: &[&str]| -> Result<bool> {
-            let mut command = guard::command("patch");
-            command.args(["--strip=1", "--batch", "--fuzz=0"]).args(arguments);
-            command.arg("--input").arg(&file).arg("--directory").arg(&self.tree);
-            Ok(process::run_logged(&mut command, &self.log, |_| {})?.success())
-        };
-        if !run(&["--forward", "--dry-run"])? {
-            if !run(&["--reverse", "--dry-run"])? {
-                bail!(
-                    "{shown} neither applies to {} nor is applied; see {}",
-                    self.source.label(),
-                    self.log.display()
-                );
-            }
-        } else if !run(&["--forward"])? {
-            bail!("{shown} did not apply; see {}", self.log.display());
-        }
-        cache::remove(&file)
     }
 }
 
@@ -321,11 +313,17 @@ fn read(path: &Path) -> Result<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::kernel::series::{Mail, Range};
 
     fn recipe(fragment: &str, patch: &[u8]) -> Recipe {
         Recipe {
             wishes: fragment::parse("base.config", fragment).unwrap(),
-            patches: vec![("0001.patch".into(), patch.to_vec())],
+            patches: vec![Series {
+                name: "rfc-v2".into(),
+                kernels: Range::default(),
+                mails: vec![Mail { name: "0001.patch".into(), content: patch.to_vec() }],
+            }],
+            shares: false,
         }
     }
 

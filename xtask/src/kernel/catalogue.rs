@@ -29,7 +29,7 @@ pub(crate) struct Entry {
     pub(crate) source: Source,
     /// Fragments under `kernel-config/fragments`, later ones win.
     pub(crate) fragments: Vec<String>,
-    /// Patch files under `kernel-config/patches`, applied in this order.
+    /// Series under `kernel-config/patches`, applied in this order.
     #[serde(default)]
     pub(crate) patches: Vec<String>,
     /// What a reader should know about it; not read by any program.
@@ -116,9 +116,9 @@ impl Catalogue {
         self.entry(&self.default).context("default")?;
         for (name, entry) in &self.kernels {
             // Names become file names, and NAME=PATH on the harness's command line.
-            let fits = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'-' | b'_');
+            let fits = |byte: u8| byte.is_ascii_alphanumeric() || b".-_+".contains(&byte);
             if name.is_empty() || name.starts_with(['.', '-']) || !name.bytes().all(fits) {
-                return Err(anyhow!("{name:?} is no name for a kernel: letters, digits, '.', '-', '_'"));
+                return Err(anyhow!("{name:?} is no name for a kernel: letters, digits, '.', '-', '_', '+'"));
             }
             match &entry.source {
                 Source::Debian(package) if package_line(package).is_none() => {
@@ -134,6 +134,11 @@ impl Catalogue {
             }
         }
         Ok(())
+    }
+
+    /// Whether another kernel has the same source as `entry`, so that they can share a tree.
+    pub(crate) fn shares_source(&self, entry: &Entry) -> bool {
+        self.kernels.values().filter(|other| other.source == entry.source).count() > 1
     }
 
     /// The kernel `name`.
@@ -178,7 +183,7 @@ kernels:
         url: "https://example.org/linux-6.6.tar.xz"
         sha256: "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"
     fragments: [base]
-    patches: [rfc-v2/0001.patch]
+    patches: [rfc-v2]
   mine:
     source:
       tree: ../linux
@@ -193,7 +198,7 @@ kernels:
         assert_eq!(source("7.3"), Source::Debian("linux-source-7.3".into()));
         assert!(matches!(source("6.6"), Source::Tarball { .. }));
         assert_eq!(source("mine"), Source::Tree("../linux".into()));
-        assert_eq!(catalogue.entry("6.6").unwrap().patches, ["rfc-v2/0001.patch"]);
+        assert_eq!(catalogue.entry("6.6").unwrap().patches, ["rfc-v2"]);
     }
 
     #[rstest]
@@ -224,8 +229,8 @@ kernels:
         let catalogue = Catalogue::load(&folder.join("kernels.yaml")).unwrap();
         for entry in catalogue.kernels.values() {
             crate::kernel::fragment::load(&folder.join("fragments"), &entry.fragments).unwrap();
-            for patch in &entry.patches {
-                assert!(folder.join("patches").join(patch).is_file(), "{patch}");
+            for series in &entry.patches {
+                crate::kernel::series::load(&folder.join("patches"), series).unwrap();
             }
         }
     }

@@ -3,9 +3,12 @@
 pub(crate) mod build;
 pub(crate) mod catalogue;
 pub(crate) mod fragment;
+mod mailbox;
 mod make;
+pub(crate) mod series;
 mod source;
 pub(crate) mod tree;
+mod workplace;
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -19,6 +22,7 @@ use crate::cache::Cache;
 use crate::stop::Stop;
 use build::{Meta, Recipe};
 use catalogue::{Catalogue, Entry, Source};
+use series::Series;
 use source::{Offers, Resolved};
 
 /// Arguments of `cargo xtask kernel`.
@@ -65,6 +69,9 @@ pub(crate) struct TreeArgs {
     /// Use the tree's .config as it is, without our fragments over it
     #[arg(long, requires = "tree")]
     pub(crate) keep_config: bool,
+    /// Apply these patches to a copy of the source first, as git am does: a mailbox, or a folder of patches
+    #[arg(long, value_name = "FILE|DIR")]
+    pub(crate) series: Option<PathBuf>,
 }
 
 /// A kernel that is ready to boot.
@@ -105,27 +112,55 @@ impl Kernels {
         self.catalogue.kernels.contains_key(name)
     }
 
-    /// Builds the kernel `name` unless the cache has it; `None` means the default one.
-    pub(crate) fn ensure(&self, name: Option<&str>, refresh: Refresh) -> Result<Kernel> {
+    /// Every name in the catalogue.
+    pub(crate) fn names(&self) -> impl Iterator<Item = &str> {
+        self.catalogue.kernels.keys().map(String::as_str)
+    }
+
+    /// Builds the kernel `name` unless the cache has it; `None` means the default one. With `series`, a mailbox or a
+    /// folder of patches, they are applied last.
+    pub(crate) fn ensure(
+        &self,
+        name: Option<&str>,
+        series: Option<&Path>,
+        refresh: Refresh,
+    ) -> Result<Kernel> {
         let name = name.unwrap_or(&self.catalogue.default);
         let entry = self.catalogue.entry(name)?;
-        let recipe = self.recipe(entry)?;
+        let mut recipe = self.recipe(entry)?;
+        let mut name = name.to_owned();
+        if let Some(path) = series {
+            let series = self.read_series(path)?;
+            name = patched_name(&name, &series);
+            recipe.patches.push(series);
+            // Whoever brings a series brings its next version too.
+            recipe.shares = true;
+        }
         if let Source::Tree(path) = &entry.source {
             let path = self.folder.join("..").join(path);
+            let config = tree::Config::Merged;
             let (folder, meta) =
-                tree::ensure(&self.cache, &path, &recipe.wishes, tree::Config::Merged, jobs())?;
-            return Ok(Kernel { name: name.to_owned(), folder, meta });
+                tree::ensure(&self.cache, &path, &recipe.wishes, config, recipe.patches.last(), jobs())?;
+            return Ok(Kernel { name, folder, meta });
         }
         let offers = Offers::new(&self.cache, &self.catalogue, refresh);
         let built = source::resolve(entry, &offers).and_then(|source| {
             let source = source.context("a source without content")?;
-            build::ensure(&self.cache, name, &recipe, &source, jobs())
+            build::ensure(&self.cache, &name, &recipe, &source, jobs())
         });
         let (folder, meta) = match built {
             Ok(built) => built,
             Err(error) => self.instead(entry, &recipe, error)?,
         };
-        Ok(Kernel { name: name.to_owned(), folder, meta })
+        Ok(Kernel { name, folder, meta })
+    }
+
+    fn read_series(&self, path: &Path) -> Result<Series> {
+        let path = path
+            .canonicalize()
+            .map_err(|error| Stop::Usage(format!("--series: cannot find {}: {error}", path.display())))?;
+        let scratch = tempfile::tempdir_in(self.cache.root()).context("cannot make a folder for a series")?;
+        mailbox::read_series(&path, scratch.path(), &scratch.path().join("log"))
     }
 
     /// A kernel built earlier by the same recipe, when the source cannot be had today.
@@ -158,22 +193,26 @@ impl Kernels {
     }
 
     /// Builds a developer's tree with the fragments of the default kernel.
-    pub(crate) fn ensure_tree(&self, path: &Path, keep_config: bool) -> Result<Kernel> {
+    pub(crate) fn ensure_tree(
+        &self,
+        path: &Path,
+        keep_config: bool,
+        series: Option<&Path>,
+    ) -> Result<Kernel> {
         let recipe = self.recipe(self.catalogue.entry(&self.catalogue.default)?)?;
         let config = if keep_config { tree::Config::Kept } else { tree::Config::Merged };
-        let (folder, meta) = tree::ensure(&self.cache, path, &recipe.wishes, config, jobs())?;
-        Ok(Kernel { name: "tree".into(), folder, meta })
+        let series = series.map(|path| self.read_series(path)).transpose()?;
+        let (folder, meta) =
+            tree::ensure(&self.cache, path, &recipe.wishes, config, series.as_ref(), jobs())?;
+        let name = series.map_or_else(|| "tree".to_owned(), |series| patched_name("tree", &series));
+        Ok(Kernel { name, folder, meta })
     }
 
     fn recipe(&self, entry: &Entry) -> Result<Recipe> {
         let wishes = fragment::load(&self.folder.join("fragments"), &entry.fragments)?;
-        let read = |name: &String| {
-            let path = self.folder.join("patches").join(name);
-            let content =
-                fs::read(&path).with_context(|| format!("cannot read the patch {}", path.display()))?;
-            Ok((name.clone(), content))
-        };
-        Ok(Recipe { wishes, patches: entry.patches.iter().map(read).collect::<Result<_>>()? })
+        let folder = self.folder.join("patches");
+        let patches = entry.patches.iter().map(|name| series::load(&folder, name)).collect::<Result<_>>()?;
+        Ok(Recipe { wishes, patches, shares: self.catalogue.shares_source(entry) })
     }
 
     fn list(&self, refresh: Refresh) -> Result<Listing> {
@@ -206,6 +245,13 @@ impl Kernels {
         }
         Ok(Listing { schema: 1, kernels, offered })
     }
+}
+
+/// The name of a kernel with a series of the user's, in letters that fit in one.
+fn patched_name(kernel: &str, series: &Series) -> String {
+    let fits = |letter: char| letter.is_ascii_alphanumeric() || ".-_".contains(letter);
+    let name = series.name.chars().map(|letter| if fits(letter) { letter } else { '_' });
+    format!("{kernel}+{}", name.collect::<String>())
 }
 
 /// What `kernel list --json` writes.
@@ -251,20 +297,21 @@ pub(crate) fn run(args: Args, root: &Path) -> Result<()> {
             }
         }
         Action::Build { names, tree, refresh: now } => {
+            let series = tree.series.as_deref();
             if let Some(path) = &tree.tree {
                 if !names.is_empty() {
                     return Err(Stop::Usage("a name and --tree do not go together".into()).into());
                 }
-                show(&kernels.ensure_tree(path, tree.keep_config)?);
+                show(&kernels.ensure_tree(path, tree.keep_config, series)?);
             } else if names.is_empty() {
-                show(&kernels.ensure(None, refresh(now))?);
+                show(&kernels.ensure(None, series, refresh(now))?);
             }
             for name in &names {
-                show(&kernels.ensure(Some(name), refresh(now))?);
+                show(&kernels.ensure(Some(name), series, refresh(now))?);
             }
         }
         Action::Path { name } => {
-            println!("{}", kernels.ensure(name.as_deref(), Refresh::WhenStale)?.image().display());
+            println!("{}", kernels.ensure(name.as_deref(), None, Refresh::WhenStale)?.image().display());
         }
     }
     Ok(())

@@ -1,8 +1,10 @@
 //! From a catalogue entry to a source tree on disk.
 
 use std::cell::OnceCell;
+use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::process::Command;
 
 use anyhow::{Context, Result, bail};
 use serde::{Deserialize, Serialize};
@@ -151,25 +153,26 @@ pub(crate) fn fetch(cache: &Cache, source: &Resolved) -> Result<PathBuf> {
             cache::require_space(&room, offer.size * 2)?;
             let file = Apt::new(cache)?.download(offer, &room).map_err(unreachable)?;
             fs::rename(&file, &path).with_context(|| format!("cannot move {} in place", file.display()))?;
-            forget_others(&room, &path, offer)?;
+            for other in others(&room, &path, offer)? {
+                cache::remove(&other)?;
+            }
         }
         Resolved::Tarball { url, sha256 } => apt::fetch(url, sha256, &path).map_err(unreachable)?,
     }
     Ok(path)
 }
 
-/// Removes older patch levels of the same line: 160 MB each, and nothing asks for them again.
-fn forget_others(room: &Path, keep: &Path, offer: &Offer) -> Result<()> {
-    let Some(line) = offer.line() else { return Ok(()) };
+/// Entries of other patch levels of the same line: big ones, and nothing asks for them again.
+pub(crate) fn others(room: &Path, keep: &Path, offer: &Offer) -> Result<Vec<PathBuf>> {
+    let Some(line) = offer.line() else { return Ok(Vec::new()) };
     let prefixes = [format!("{line}."), format!("{line}_"), format!("{line}-")];
-    for entry in fs::read_dir(room).with_context(|| format!("cannot read {}", room.display()))?.flatten() {
-        let name = entry.file_name().to_string_lossy().into_owned();
+    let entries = fs::read_dir(room).with_context(|| format!("cannot read {}", room.display()))?;
+    let other = |path: &PathBuf| {
+        let name = path.file_name().unwrap_or_default().to_string_lossy();
         let same_line = prefixes.iter().any(|prefix| name.starts_with(prefix));
-        if same_line && entry.path() != keep && !name.ends_with(".lock") {
-            cache::remove(&entry.path())?;
-        }
-    }
-    Ok(())
+        same_line && path != keep && !name.ends_with(".lock")
+    };
+    Ok(entries.flatten().map(|entry| entry.path()).filter(other).collect())
 }
 
 /// What stays in the tarball: two thirds of the files of a tree, for other machines, for hardware that no
@@ -206,31 +209,68 @@ const LEFT_PACKED: &[&str] = &[
 
 /// Unpacks the source into the folder `tree`, which is made; output goes to `log`.
 pub(crate) fn unpack(cache: &Cache, source: &Resolved, tree: &Path, log: &Path) -> Result<()> {
-    let file = fetch(cache, source)?;
     fs::create_dir(tree).with_context(|| format!("cannot make {}", tree.display()))?;
     let scratch = tree.with_file_name("package");
-    let tarball = match source {
-        Resolved::Debian(offer) => {
-            let mut extract = guard::command("dpkg-deb");
-            extract.arg("--extract").arg(&file).arg(&scratch);
-            succeed(&mut extract, log, "dpkg-deb")?;
-            scratch.join(format!("usr/src/{}.tar.xz", offer.package))
-        }
-        Resolved::Tarball { .. } => file,
-    };
-    let mut tar = guard::command("tar");
-    tar.args(["--extract", "--strip-components=1", "--no-same-owner", "--file"]).arg(&tarball);
-    tar.arg("--directory").arg(tree);
+    let mut tar = tar(cache, source, tree, &scratch, log)?;
     if let Resolved::Debian(offer) = source {
-        // Debian's tarball is made of many xz blocks, so every core can help.
-        tar.args(["--use-compress-program=xz -T0", "--anchored", "--wildcards-match-slash"]);
+        tar.args(["--anchored", "--wildcards-match-slash"]);
         tar.args(LEFT_PACKED.iter().map(|pattern| format!("--exclude={}/{pattern}", offer.package)));
     }
     succeed(&mut tar, log, "tar")?;
     cache::remove(&scratch)
 }
 
-fn succeed(command: &mut std::process::Command, log: &Path, what: &str) -> Result<()> {
+/// Unpacks those of `files` that the source has into `tree`.
+pub(crate) fn unpack_files(
+    cache: &Cache,
+    source: &Resolved,
+    tree: &Path,
+    files: &BTreeSet<&Path>,
+    log: &Path,
+) -> Result<()> {
+    // Only of Debian's packages something is left packed.
+    let Resolved::Debian(offer) = source else { return Ok(()) };
+    let scratch = tree.with_file_name("package");
+    let mut tar = tar(cache, source, tree, &scratch, log)?;
+    tar.arg("--").args(files.iter().map(|file| Path::new(&offer.package).join(file)));
+    // GNU tar says so of each member that is missing, unpacks the others, and fails at last.
+    let mut complaints = Vec::new();
+    let status = process::run_logged(&mut tar, log, |line| {
+        let missing = line.ends_with(": Not found in archive");
+        if !missing && line != "tar: Exiting with failure status due to previous errors" {
+            complaints.push(line.to_owned());
+        }
+    })?;
+    if !status.success() && !complaints.is_empty() {
+        bail!("tar failed: {}", complaints.join("; "));
+    }
+    cache::remove(&scratch)
+}
+
+/// A `tar` that unpacks the source into `tree`; the folder `scratch` is for what is within a package.
+fn tar(cache: &Cache, source: &Resolved, tree: &Path, scratch: &Path, log: &Path) -> Result<Command> {
+    let file = fetch(cache, source)?;
+    let mut tar = guard::command("tar");
+    // Its messages are read.
+    tar.env("LC_ALL", "C");
+    tar.args(["--extract", "--strip-components=1", "--no-same-owner", "--directory"]).arg(tree);
+    match source {
+        Resolved::Debian(offer) => {
+            let mut extract = guard::command("dpkg-deb");
+            extract.arg("--extract").arg(&file).arg(scratch);
+            succeed(&mut extract, log, "dpkg-deb")?;
+            tar.arg("--file").arg(scratch.join(format!("usr/src/{}.tar.xz", offer.package)));
+            // Debian's tarball is made of many xz blocks, so every core can help.
+            tar.arg("--use-compress-program=xz -T0");
+        }
+        Resolved::Tarball { .. } => {
+            tar.arg("--file").arg(file);
+        }
+    }
+    Ok(tar)
+}
+
+fn succeed(command: &mut Command, log: &Path, what: &str) -> Result<()> {
     let mut last = String::new();
     let status = process::run_logged(command, log, |line| line.clone_into(&mut last))?;
     if !status.success() {

@@ -16,7 +16,9 @@ use anyhow::{Context, Result, bail};
 
 use super::build::{self, Meta, Tree};
 use super::fragment::{self, Wish};
+use super::mailbox::{self, Contents, Trial};
 use super::make;
+use super::series::{self, Series};
 use crate::cache::{self, Cache, Lock};
 use crate::process::stdout_of;
 use crate::stop::Stop;
@@ -34,11 +36,14 @@ pub(crate) enum Config {
 }
 
 /// Builds the tree at `path` and gives the folder with the result and its description.
+///
+/// With `series` it is a copy of links that is built, in which the files that the series touches are replaced.
 pub(crate) fn ensure(
     cache: &Cache,
     path: &Path,
     wishes: &[Wish],
     config: Config,
+    series: Option<&Series>,
     jobs: usize,
 ) -> Result<(PathBuf, Meta)> {
     let tree = path.canonicalize().with_context(|| format!("cannot find the tree {}", path.display()))?;
@@ -49,9 +54,18 @@ pub(crate) fn ensure(
         let message = format!("--keep-config: {} has no .config", tree.display());
         return Err(Stop::Usage(message).into());
     }
-    let place = Place::open(cache, &tree)?;
+    // kbuild would build everything again for another path of the source.
+    let place = Place::open(cache, &tree, if series.is_some() { "patched tree" } else { "tree" })?;
     cache::require_space(&place.folder, SPACE)?;
-    let source = if is_configured(&tree) { place.shadow(&tree)? } else { tree.clone() };
+    let source = match series {
+        Some(series) => {
+            let shadow = place.shadow(&tree)?;
+            place.patch(&tree, &shadow, series)?;
+            shadow
+        }
+        None if is_configured(&tree) => place.shadow(&tree)?,
+        None => tree.clone(),
+    };
     let wishes = if config == Config::Kept { &[] } else { wishes };
     place.configure(&tree, &source, wishes)?;
     let title = format!("building {}", tree.display());
@@ -82,8 +96,8 @@ struct Place {
 }
 
 impl Place {
-    fn open(cache: &Cache, tree: &Path) -> Result<Self> {
-        let name = cache::sha256_of_parts([("tree", tree.as_os_str().as_bytes())]);
+    fn open(cache: &Cache, tree: &Path, kind: &str) -> Result<Self> {
+        let name = cache::sha256_of_parts([(kind, tree.as_os_str().as_bytes())]);
         let folder = cache.room("trees")?.join(&name[..16]);
         let objects = folder.join("objects");
         fs::create_dir_all(&objects).with_context(|| format!("cannot make {}", objects.display()))?;
@@ -127,8 +141,8 @@ impl Place {
         let shadow = self.folder.join("shadow");
         let files = source_files(tree).with_context(|| {
             format!(
-                "{} was configured in place, and kbuild builds such a tree nowhere else; \
-                 run make mrproper there (save its .config first), or use a git checkout",
+                "{} can only be built through a copy, for a series, or since it was configured in place; \
+                 that needs a git checkout (without a series, make mrproper will do: save its .config first)",
                 tree.display()
             )
         })?;
@@ -151,6 +165,60 @@ impl Place {
             forget(&folder, &shadow, &files)?;
         }
         Ok(shadow)
+    }
+
+    /// Replaces the links to files that `series` touches by what it makes of them; those of an earlier one are links
+    /// again.
+    fn patch(&self, tree: &Path, shadow: &Path, series: &Series) -> Result<()> {
+        let record = self.folder.join("patched.json");
+        let before: BTreeSet<PathBuf> = match mailbox::read(&record)? {
+            Some(text) => serde_json::from_slice(&text).context("cannot read what was patched")?,
+            None => BTreeSet::new(),
+        };
+        let touched: BTreeSet<PathBuf> = series::touched(&series.mails).all().cloned().collect();
+        let pristine: Contents = touched
+            .iter()
+            .map(|path| Ok((path.clone(), mailbox::read(&tree.join(path))?)))
+            .collect::<Result<_>>()?;
+        let scratch = self.folder.join("trial");
+        cache::remove(&scratch)?;
+        let trial = Trial::start(&scratch, &pristine, &self.log)?;
+        for patch in trial.apply(series)?.before {
+            eprintln!("{}/{patch} is in {} already", series.name, tree.display());
+        }
+        let wanted = trial.contents(touched)?;
+        cache::remove(&scratch)?;
+        // Named before they are there: what a killed build leaves is put right by the next one.
+        let all: BTreeSet<&PathBuf> = before.iter().chain(wanted.keys()).collect();
+        cache::write_atomically(&record, &serde_json::to_vec(&all)?)?;
+        for path in all {
+            let (ours, theirs) = (shadow.join(path), tree.join(path));
+            let content = wanted.get(path).filter(|content| Some(*content) != pristine.get(path));
+            match content {
+                Some(Some(content)) => replace(&ours, content)?,
+                Some(None) => cache::remove(&ours)?,
+                None if fs::symlink_metadata(&theirs).is_err() => cache::remove(&ours)?,
+                None if ours.is_symlink() => {}
+                None => {
+                    cache::remove(&ours)?;
+                    symlink(&theirs, &ours)
+                        .with_context(|| format!("cannot make the link {}", ours.display()))?;
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Makes `path` a file with this content, unless it is one already.
+fn replace(path: &Path, content: &[u8]) -> Result<()> {
+    if path.is_symlink() {
+        cache::remove(path)?;
+    }
+    if mailbox::read(path)?.is_some_and(|there| there == content) {
+        Ok(())
+    } else {
+        mailbox::write(path, content)
     }
 }
 
@@ -243,7 +311,7 @@ mod tests {
         }
         git(&tree, &["add", ".gitignore", "Kbuild", "kernel/fork.c"]);
         let cache = Cache::at(folder.path().join("cache")).unwrap();
-        let place = Place::open(&cache, &tree).unwrap();
+        let place = Place::open(&cache, &tree, "tree").unwrap();
         let shadow = place.shadow(&tree).unwrap();
         assert!(shadow.join("kernel/fork.c").exists());
         assert!(shadow.join("kernel/new.c").exists());
@@ -260,7 +328,7 @@ mod tests {
     fn a_folder_that_is_no_kernel_is_a_usage_error() {
         let folder = tempfile::tempdir().unwrap();
         let cache = Cache::at(folder.path().join("cache")).unwrap();
-        let error = ensure(&cache, folder.path(), &[], Config::Merged, 1).unwrap_err();
+        let error = ensure(&cache, folder.path(), &[], Config::Merged, None, 1).unwrap_err();
         assert!(matches!(error.downcast_ref(), Some(Stop::Usage(_))), "{error}");
     }
 }

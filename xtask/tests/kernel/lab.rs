@@ -11,6 +11,8 @@ use tempfile::TempDir;
 
 /// Stands in for kbuild. `bzImage` notes that it ran, and waits at a gate while there is one.
 const MAKEFILE: &str = "\
+VERSION = 7
+PATCHLEVEL = 9
 O ?= .
 allnoconfig:
 \tgrep -v DROPPED $(KCONFIG_ALLCONFIG) > $(O)/.config
@@ -99,6 +101,28 @@ impl Lab {
         fs::write(self.path("checkout/kernel-config/kernels.yaml"), catalogue).unwrap();
     }
 
+    /// Adds a kernel of the same source with the series `patches`.
+    pub(crate) fn add_kernel(&self, name: &str, patches: &[&str]) {
+        let path = self.path("checkout/kernel-config/kernels.yaml");
+        let mut catalogue = fs::read_to_string(&path).unwrap();
+        let tiny = catalogue.split_once("  tiny:\n").unwrap().1;
+        let entry = tiny.split_once("    fragments").unwrap().0;
+        let entry = format!("  {name}:\n{entry}    fragments: [base]\n    patches: {patches:?}\n");
+        catalogue.push_str(&entry);
+        fs::write(path, catalogue).unwrap();
+    }
+
+    /// Adds a series for kernels of `range`, with a mail for each change of a file from one line to another.
+    pub(crate) fn add_series(&self, name: &str, range: &str, changes: &[(&str, &str, &str)]) {
+        let folder = self.path("checkout/kernel-config/patches").join(name);
+        fs::create_dir_all(&folder).unwrap();
+        fs::write(folder.join("series.yaml"), format!("kernels: {range}\nnotes: a test\n")).unwrap();
+        for (number, (file, old, new)) in (1..).zip(changes) {
+            fs::write(folder.join(format!("{number:04}-change.patch")), mail(number, file, old, new))
+                .unwrap();
+        }
+    }
+
     /// The kernel's tree, as a developer has it.
     pub(crate) fn tree(&self) -> PathBuf {
         self.path("linux-7.9")
@@ -161,6 +185,20 @@ impl Lab {
         nix::unistd::mkfifo(&gate, nix::sys::stat::Mode::S_IRWXU).unwrap();
         gate
     }
+}
+
+/// A mail that changes the one line `old` of a file to `new`; an empty `old` makes the file.
+pub(crate) fn mail(number: usize, file: &str, old: &str, new: &str) -> String {
+    let (from, hunk) = match old {
+        "" => ("/dev/null".to_owned(), format!("@@ -0,0 +1 @@\n+{new}\n")),
+        old => (format!("a/{file}"), format!("@@ -1 +1 @@\n-{old}\n+{new}\n")),
+    };
+    let mode = if old.is_empty() { "new file mode 100644\n" } else { "" };
+    format!(
+        "From 0000000000000000000000000000000000000000 Mon Sep 17 00:00:00 2001\nFrom: A <a@example.org>\n\
+         Date: Thu, 1 Jan 2026 00:00:00 +0000\nSubject: [PATCH {number}] ima: Change {file}\n\nWhy.\n---\n\
+         diff --git a/{file} b/{file}\n{mode}--- {from}\n+++ b/{file}\n{hunk}-- \n2.39.5\n\n"
+    )
 }
 
 /// Waits until a build stands at the gate. Opening it for writing is what waits.

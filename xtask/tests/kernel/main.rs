@@ -1,6 +1,7 @@
 //! `cargo xtask kernel`, with a kernel so small that it builds in an instant.
 
 mod lab;
+mod patches;
 mod tree;
 
 use std::fs;

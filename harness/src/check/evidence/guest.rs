@@ -75,7 +75,10 @@ impl<'a, 'o> Digester<'a, 'o> {
         if self.done.is_some() {
             self.oddities.push(Oddity::AfterDone { seq });
         }
-        if let Message::Hello { version, token, .. } = message {
+        if let Message::Hello { version, token, boot, .. } = message {
+            if u32::from(*boot) != self.boots {
+                self.oddities.push(Oddity::Boot { seq, expected: self.boots, found: *boot });
+            }
             self.boots += 1;
             (self.frames, self.attempted) = (0, 0);
             self.hello(seq, *version, *token);

@@ -15,12 +15,12 @@ use std::collections::BTreeMap;
 
 use imalab_wire::{Op, Outcome, StepId, TaskId};
 
-use crate::event::{PcrReading, QuoteTaken, Trace, What};
+use crate::event::{Host, PcrReading, QuoteTaken, Trace, What};
 use crate::plan::{Plan, PlannedStep};
 
 pub(super) use lists::{CounterSeen, ListSeen, Pieces};
 pub(super) use oddity::Oddity;
-pub(super) use records::{RecordId, Records};
+pub(super) use records::{KnownRecord, RecordId, Records};
 pub(super) use tap::{Extend, IMA_PCR, Tap};
 
 /// A moment of the guest: the boot, counted from 1, and its `CLOCK_BOOTTIME` in nanoseconds.
@@ -80,7 +80,7 @@ pub(super) struct StepSeen<'a> {
 impl StepSeen<'_> {
     /// The one write that carries out the step's action: a verb opens, reads and closes around it.
     pub(super) fn write(&self) -> Option<&OpSeen<'_>> {
-        let at = self.ops.iter().rposition(|op| matches!(op, Op::Write { .. }))?;
+        let at = self.ops.iter().rposition(|op| matches!(op, Op::Write { .. } | Op::WriteFound { .. }))?;
         self.seen.get(at)
     }
 
@@ -124,6 +124,8 @@ pub(super) struct Evidence<'a> {
     pub(super) quotes: BTreeMap<u64, AtMark<&'a QuoteTaken>>,
     /// Console lines with their sequence numbers.
     pub(super) console: Vec<(u64, &'a str)>,
+    /// Commands to which the tap did something.
+    pub(super) faults: u64,
     /// What does not fit.
     pub(super) oddities: Vec<Oddity>,
     /// When each task was in an operation that may measure, in order of time.
@@ -151,6 +153,7 @@ impl<'a> Evidence<'a> {
             pcrs: BTreeMap::new(),
             quotes: BTreeMap::new(),
             console: Vec::new(),
+            faults: 0,
             oddities,
         };
         evidence.marks_and_console(trace);
@@ -172,6 +175,10 @@ impl<'a> Evidence<'a> {
                     self.console.push((event.seq, line));
                     continue;
                 }
+                What::Host(Host::Fault { .. }) => {
+                    self.faults += 1;
+                    continue;
+                }
                 What::Guest(_) | What::Tpm(_) | What::Qmp(_) | What::Host(_) => continue,
             };
             if twice {
@@ -186,6 +193,15 @@ impl<'a> Evidence<'a> {
     /// A step as a report names it.
     pub(super) fn name(&self, step: usize) -> String {
         self.steps.get(step).map_or_else(|| format!("step #{step}"), |step| name(step.planned))
+    }
+
+    /// The step by which the guest left a boot, from 1, for another kernel: an execution that never came back.
+    pub(super) fn left_by(&self, boot: u32) -> Option<usize> {
+        self.steps.iter().position(|step| {
+            let ops = step.ops.iter().zip(&step.seen);
+            ops.filter(|(op, _)| matches!(op, Op::KexecExecute))
+                .any(|(_, seen)| seen.ended.is_none() && seen.started.is_some_and(|at| at.boot == boot))
+        })
     }
 
     /// The lists that a step read.

@@ -47,6 +47,9 @@ pub(crate) enum Oddity {
     /// Another program than was handed over.
     #[error("event {seq}: the agent runs the program {found:#x}, expected {expected:#x}")]
     Token { seq: u64, expected: u64, found: u64 },
+    /// The agent counts other boots than there were.
+    #[error("event {seq}: the agent is in boot {found}, counted from 0, expected {expected}")]
+    Boot { seq: u64, expected: u32, found: u16 },
     /// A message after the last.
     #[error("event {seq}: a message after the last one")]
     AfterDone { seq: u64 },

@@ -33,25 +33,54 @@ pub(crate) struct KnownRecord {
 }
 
 impl KnownRecord {
-    fn borrowed(&self) -> RecordRef<'_> {
+    /// As a record without a digest.
+    pub(crate) fn borrowed(&self) -> RecordRef<'_> {
         RecordRef { pcr: self.pcr, digest: &[], template: &self.template, data: &self.data }
     }
 
-    /// File name, or what the template has in its place; a finding's words for the record.
+    /// The field with this identifier, when its template has it and its data are sound up to there.
+    pub(crate) fn field(&self, id: &str) -> Option<&[u8]> {
+        let mut fields = self.borrowed().fields(ByteOrder::Little).filter_map(Result::ok);
+        fields.find(|field| field.id == Some(id)).map(|field| field.data)
+    }
+
+    /// Bytes that it takes in the list of the SHA-1 view, which is the form in which a kexec carries it.
+    pub(crate) fn size(&self) -> u64 {
+        self.borrowed().binary_size(Bank::Sha1)
+    }
+
+    /// File name, or what the template has in its place; empty when it has none.
+    pub(crate) fn file_name(&self) -> &[u8] {
+        let name = self.field("n").or_else(|| self.field("n-ng")).unwrap_or_default();
+        name.strip_suffix(&[0]).unwrap_or(name)
+    }
+
+    /// Whether it is of a file with this content; `None` when that cannot be said.
+    pub(crate) fn is_of(&self, content: &[u8]) -> Option<bool> {
+        is_digest_of(self.field("d-ng").or_else(|| self.field("d-ngv2"))?, content)
+    }
+
+    /// The file name in a finding's words.
     pub(crate) fn name(&self) -> String {
-        let name = self
-            .borrowed()
-            .fields(ByteOrder::Little)
-            .filter_map(Result::ok)
-            .find(|field| matches!(field.id, Some("n" | "n-ng")));
-        let Some(name) = name else { return "?".to_owned() };
-        let name = name.data.strip_suffix(&[0]).unwrap_or(name.data);
-        let name = String::from_utf8_lossy(name).escape_debug().to_string();
+        if self.field("n").or_else(|| self.field("n-ng")).is_none() {
+            return "?".to_owned();
+        }
+        let name = String::from_utf8_lossy(self.file_name()).escape_debug().to_string();
         match name.char_indices().nth(NAME_SHOWN) {
             Some((at, _)) => format!("{}...", &name[..at]),
             None => name,
         }
     }
+}
+
+/// Whether a record's file digest is that of this content: the algorithm, a colon and a zero byte come before it, and
+/// `verity:` or `ima:` before that in later templates (`ima_eventdigest_init_common`,
+/// `security/integrity/ima/ima_template_lib.c`). `None` when its algorithm is none of ours.
+fn is_digest_of(field: &[u8], content: &[u8]) -> Option<bool> {
+    let split = field.iter().position(|byte| *byte == 0)?;
+    let name = std::str::from_utf8(&field[..split]).ok()?.strip_suffix(':')?;
+    let bank: Bank = name.rsplit(':').next()?.parse().ok()?;
+    Some(Digest::of(bank, &[content]).as_bytes() == &field[split + 1..])
 }
 
 /// The records and the banks in which their digests are known.
@@ -115,14 +144,14 @@ impl Records {
         id
     }
 
+    /// All of them.
+    pub(crate) fn all(&self) -> impl Iterator<Item = (RecordId, &KnownRecord)> {
+        (0..).map(RecordId).zip(&self.records)
+    }
+
     /// A record.
     pub(crate) fn get(&self, id: RecordId) -> &KnownRecord {
         &self.records[id.0 as usize]
-    }
-
-    /// Those of `records` that were to be extended into this PCR.
-    pub(crate) fn for_pcr(&self, records: &[RecordId], pcr: u32) -> Vec<RecordId> {
-        records.iter().copied().filter(|id| self.get(*id).pcr == pcr).collect()
     }
 
     /// What the file of `bank` must show as template digest: zeros for a violation.

@@ -8,6 +8,10 @@ use crate::tpm::command::{self, Command};
 /// The PCR that IMA extends unless a rule of its policy names another (`CONFIG_IMA_MEASURE_PCR_IDX`).
 pub(crate) const IMA_PCR: u32 = 10;
 
+/// `TPM_RC_RETRY` (TPM 2.0 Library Part 2, 6.6.3): the kernel sends the command again after a pause that doubles
+/// (`tpm_transmit`, `drivers/char/tpm/tpm-interface.c`).
+const RC_RETRY: u32 = 0x922;
+
 /// `TPM_SU_CLEAR` (TPM 2.0 Library Part 2, 6.10).
 const STARTUP_CLEAR: u16 = 0;
 
@@ -38,6 +42,10 @@ pub(crate) struct FailedExtend {
 pub(crate) struct Tap {
     /// Extends of any PCR that succeeded, the firmware's among them.
     pub(crate) extends: Vec<Extend>,
+    /// Extends that the tap kept from the TPM, as the plan says, and that the guest did not send again: their records
+    /// are in the list and not in the PCR. The kernel appends before it extends and takes nothing back
+    /// (`ima_add_template_entry`, `security/integrity/ima/ima_queue.c`).
+    pub(crate) kept: Vec<Extend>,
     /// Extends that did not.
     pub(crate) failed: Vec<FailedExtend>,
     /// TPM commands of the guest, marks not counted.
@@ -47,9 +55,11 @@ pub(crate) struct Tap {
 /// Picks the guest's extends out of the trace.
 pub(super) fn digest(banks: &[Bank], trace: &Trace, oddities: &mut Vec<Oddity>) -> Tap {
     let mut tap = Tap::default();
+    // Digests of the extend before, when the kernel was asked to send it again.
+    let mut retried: Option<Box<[Option<Digest>]>> = None;
     for event in &trace.events {
         let What::Tpm(exchange) = &event.what else { continue };
-        if exchange.origin != Origin::Guest {
+        if !matches!(exchange.origin, Origin::Guest | Origin::Kept) {
             continue;
         }
         tap.commands += 1;
@@ -66,6 +76,14 @@ pub(super) fn digest(banks: &[Bank], trace: &Trace, oddities: &mut Vec<Oddity>) 
         };
         if let Command::PcrExtend { pcr, digests } = command {
             let extend = sort(event.seq, pcr, &digests, banks);
+            if retried.take().is_some_and(|digests| digests == extend.digests) {
+                tap.kept.pop();
+            }
+            if exchange.origin == Origin::Kept {
+                retried = (code == Some(RC_RETRY)).then(|| extend.digests.clone());
+                tap.kept.push(extend);
+                continue;
+            }
             match code {
                 Some(0) => tap.extends.push(extend),
                 _ => tap.failed.push(FailedExtend { extend, code: code.unwrap_or_default() }),
@@ -92,6 +110,14 @@ fn sort(seq: u64, pcr: u32, digests: &[(u16, Vec<u8>)], banks: &[Bank]) -> Exten
 }
 
 impl Tap {
+    /// What the guest extended, and whether it reached the TPM, in order.
+    pub(crate) fn attempts(&self) -> Vec<(&Extend, bool)> {
+        let mut attempts: Vec<(&Extend, bool)> = self.extends.iter().map(|extend| (extend, true)).collect();
+        attempts.extend(self.kept.iter().map(|extend| (extend, false)));
+        attempts.sort_by_key(|(extend, _)| extend.seq);
+        attempts
+    }
+
     /// Commands that change PCR 10 and that IMA never sends: the records cannot explain the PCR after them.
     fn meddling(&self, seq: u64, command: &Command, oddities: &mut Vec<Oddity>) {
         let extended = self.extends.iter().any(|extend| extend.pcr == IMA_PCR);

@@ -206,3 +206,39 @@ fn without_a_mark_it_could_not_run() {
     plan.steps[1].mark = None;
     could_not_run(&result(&plan, &trace, "replay"), &["step 1 `checkpoint` (line 11): it has no mark"]);
 }
+
+#[test]
+fn a_record_whose_extend_the_tap_kept_is_in_the_log_and_not_in_the_pcr() {
+    let mut world = World::new();
+    world.measure(2);
+    world.log_kept(record("/m/kept"), 0x101);
+    world.measure(2);
+    world.quote();
+    world.stage_save_delete();
+    let (plan, trace) = world.finish();
+    for name in ["steps", "exactly-once", "replay", "quote"] {
+        passed(&result(&plan, &trace, name));
+    }
+}
+
+#[test]
+fn an_extend_that_the_kernel_sent_again_counts_once() {
+    let mut world = World::new();
+    world.log_kept(record("/m/again"), 0x922);
+    world.extend(&record("/m/again"));
+    world.measure(1);
+    let (plan, trace) = world.finish();
+    for name in ["steps", "exactly-once", "replay", "quote"] {
+        passed(&result(&plan, &trace, name));
+    }
+}
+
+#[test]
+fn a_kernel_that_takes_back_what_it_could_not_extend_is_found_out() {
+    let mut world = World::new();
+    world.log_kept(record("/m/kept"), 0x101);
+    world.current.pop();
+    world.measure(1);
+    let (plan, trace) = world.finish();
+    failed(&result(&plan, &trace, "exactly-once"), &["extended and not recorded"]);
+}

@@ -1,8 +1,8 @@
 use imalab_wire::{Message, Op, Outcome};
 use rstest::rstest;
 
-use crate::check::world::{World, failed, passed, read, result, value, write};
-use crate::event::What;
+use crate::check::world::{World, failed, passed, read, record, result, value, write};
+use crate::event::{Host, What};
 use crate::ima::Bank;
 use crate::plan::{Action, Expect, Form, Observed, Reading};
 
@@ -134,5 +134,154 @@ fn a_guest_that_stops_in_an_operation_is_found_there() {
     let result = result(&plan, &trace, "steps");
     failed(&result, &["step 1 `stage` (line 11)", "the guest was in operation 1, write \"A\\n\" to slot 0"]);
     failed(&result, &["nor of 1 step after it"]);
-    failed(&result, &["step 3 `checkpoint`", "operation 0, open list, was not reached"]);
+    failed(&result, &["step 3 `checkpoint`", "operation 0, open /sys/kernel/security", "was not reached"]);
+}
+
+#[test]
+fn a_fault_that_never_happened_is_a_finding() {
+    let mut world = World::new();
+    world.log_kept(record("/m/kept"), 0x101);
+    world.trace.events.retain(|event| !matches!(event.what, What::Host(Host::Fault { .. })));
+    failed(&world.verdict("steps"), &["happen to 1 TPM command", "it happened to 0"]);
+}
+
+/// A world with a task that `ends` while it is at its one step, and one that does `op` to it.
+fn ended(op: Op, outcome: Outcome, status: i32) -> World {
+    let mut world = World::new();
+    world.task = 1;
+    world.step("wait", Action::SystemCall, read("list", Vec::new()), vec![]);
+    let done = |event: &crate::event::Event| {
+        matches!(event.what, What::Guest(Message::OpDone { step: 0, op: 1.., .. }))
+    };
+    world.trace.events.retain(|event| !done(event));
+    world.task = 0;
+    world.step("end it", Action::SystemCall, vec![(op, outcome, Vec::new())], vec![]);
+    world.say(Message::TaskEnded { task: 1, status });
+    world
+}
+
+/// The verdict, without the made-up message that the other task ends well.
+fn verdict(world: World) -> crate::outcome::CheckResult {
+    let (plan, mut trace) = world.finish();
+    let well = |what: &What| matches!(what, What::Guest(Message::TaskEnded { task: 1, status: 0 }));
+    let at = trace.events.iter().rposition(|event| well(&event.what)).unwrap();
+    trace.events.remove(at);
+    let mut verdict = result(&plan, &trace, "steps");
+    // What is left out here is missing in the count of messages too.
+    verdict.findings.retain(|finding| !finding.contains("frames before its last"));
+    verdict
+}
+
+#[rstest]
+#[case::killed(Op::Kill { task: 1, signal: 9 }, value(0), 137, &[])]
+#[case::otherwise(Op::Kill { task: 1, signal: 9 }, value(0), 139, &["ended with status 139, expected 137"])]
+#[case::in_vain(Op::Kill { task: 1, signal: 9 }, Outcome::Errno(EPERM), 0, &["step 0 `wait`", "no result"])]
+#[case::never_started(Op::Fork { task: 1 }, Outcome::Errno(11), 0, &[])]
+#[case::started(Op::Fork { task: 1 }, value(7), 0, &["step 0 `wait`", "no result"])]
+fn a_task_that_the_scenario_ends_owes_nothing_more(
+    #[case] op: Op,
+    #[case] outcome: Outcome,
+    #[case] status: i32,
+    #[case] findings: &[&str],
+) {
+    let mut world = ended(op, outcome, status);
+    // That the one operation is not as expected is another matter.
+    world.plan.steps[1].expect = Expect::Any;
+    let found = verdict(world).findings.join("\n");
+    for finding in findings {
+        assert!(found.contains(finding), "{found}");
+    }
+    assert_eq!(found.contains("no result"), findings.contains(&"no result"), "{found}");
+    assert_eq!(
+        found.contains("ended with"),
+        findings.iter().any(|finding| finding.contains("ended with")),
+        "{found}"
+    );
+}
+
+#[rstest]
+#[case::as_said(3, None)]
+#[case::otherwise(0, Some("task `other` ended with status 0, expected 3"))]
+fn a_task_that_exits_has_its_status(#[case] status: i32, #[case] finding: Option<&str>) {
+    let mut world = World::new();
+    world.task = 1;
+    world.step("exit 3", Action::SystemCall, vec![(Op::Exit { status: 3 }, value(0), Vec::new())], vec![]);
+    world.trace.events.pop();
+    world.task = 0;
+    world.say(Message::TaskEnded { task: 1, status });
+    let found = verdict(world).findings.join("\n");
+    assert!(!found.contains("no result"), "{found}");
+    assert_eq!(found.contains("ended with"), finding.is_some(), "{found}");
+    assert!(found.contains(finding.unwrap_or_default()), "{found}");
+}
+
+#[rstest]
+#[case::seen(1, true, true)]
+#[case::not_found_waiting(1, false, false)]
+#[case::another_task(0, true, false)]
+fn a_step_that_must_wait_has_to_be_seen(#[case] looked_at: u16, #[case] found: bool, #[case] passes: bool) {
+    let mut world = World::new();
+    world.task = 1;
+    let step = world.step("measure", Action::SystemCall, write("list", b"x"), vec![]);
+    world.plan.steps[step].expect = Expect::Blocked;
+    // It is in its second operation to the end.
+    let done = |event: &crate::event::Event| {
+        matches!(event.what, What::Guest(Message::OpDone { step: 0, op: 1.., .. }))
+    };
+    let later = |event: &crate::event::Event| {
+        matches!(event.what, What::Guest(Message::OpStarted { step: 0, op: 2, .. }))
+    };
+    world.trace.events.retain(|event| !done(event) && !later(event));
+    world.task = 0;
+    let outcome = if found { value(0) } else { Outcome::Errno(3) };
+    let look = world.step(
+        "look",
+        Action::SystemCall,
+        vec![(Op::AwaitBlocked { task: looked_at }, outcome, Vec::new())],
+        vec![],
+    );
+    world.plan.steps[look].expect = Expect::Any;
+    let (plan, trace) = world.finish();
+    let found = result(&plan, &trace, "steps").findings.join("\n");
+    assert_eq!(found.contains("nobody saw it wait"), !passes, "{found}");
+    assert!(!found.contains("no result"), "{found}");
+}
+
+#[rstest]
+#[case::as_said(Op::Poll { slot: 1, events: 1 }, 5, 5, None)]
+#[case::otherwise(Op::Poll { slot: 1, events: 1 }, 5, 1, Some("expected 5 as its value, found 1"))]
+#[case::negative(Op::Seek { slot: 1, offset: 0, whence: 1 }, -3, 0, Some("expected -3 as its value, found 0"))]
+#[case::short_write_that_is_expected(Op::Write { slot: 1, bytes: vec![0; 9] }, 4, 4, None)]
+fn a_value_is_as_expected(
+    #[case] op: Op,
+    #[case] expected: i64,
+    #[case] found: i64,
+    #[case] finding: Option<&str>,
+) {
+    let mut world = World::new();
+    let step = world.step("call", Action::SystemCall, vec![(op, Outcome::Value(found), Vec::new())], vec![]);
+    world.plan.steps[step].expect = Expect::Value(expected);
+    match finding {
+        None => passed(&world.verdict("steps")),
+        Some(finding) => failed(&world.verdict("steps"), &[finding]),
+    }
+}
+
+#[rstest]
+#[case::by_a_clock(Some(0), true)]
+#[case::without(None, false)]
+fn steps_whose_clock_ran_out_are_not_attempted(#[case] clock: Option<u16>, #[case] passes: bool) {
+    let mut world = World::new();
+    let mut ops = write("staged", b"A\n");
+    for op in &mut ops {
+        op.1 = Outcome::NotAttempted;
+    }
+    world.step("late", Action::Stage, ops, vec![]);
+    world.plan.program.tasks[0].steps[0].clock = clock;
+    let result = world.verdict("steps");
+    if passes {
+        passed(&result);
+    } else {
+        failed(&result, &["was not attempted"]);
+    }
 }

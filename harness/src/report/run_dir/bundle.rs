@@ -52,6 +52,9 @@ pub struct KernelUsed {
     pub config: Option<HashedFile>,
     /// The initial file system.
     pub initramfs: HashedFile,
+    /// Images of the kernels that the guest goes on in beside it, by name.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub others: BTreeMap<String, HashedFile>,
 }
 
 /// A file outside of the bundle.

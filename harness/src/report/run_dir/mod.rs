@@ -35,6 +35,8 @@ pub const TRACE: &str = "trace.jsonl";
 pub const CONSOLE: &str = "console.log";
 /// The complete measurement list in the kernel's binary form, sha1 view.
 pub const LOG: &str = "log.bin";
+/// The same as lines.
+pub const LINES: &str = "log.txt";
 /// The TPM's commands and answers for a reader.
 pub const TPM: &str = "tpm.txt";
 /// Command lines of the machine, ready to paste.
@@ -190,6 +192,14 @@ impl RunDir {
     /// When it cannot be written whole.
     pub fn write_log(&self, records: &[u8]) -> Result<(), FileError> {
         atomic::write(&self.path.join(LOG), records)
+    }
+
+    /// Writes the same list as lines, as `ascii_runtime_measurements` shows it.
+    ///
+    /// # Errors
+    /// When the file cannot be written whole.
+    pub fn write_lines(&self, lines: &[u8]) -> Result<(), FileError> {
+        atomic::write(&self.path.join(LINES), lines)
     }
 
     /// Stores the final value of PCR 10, a file `pcrs-<bank>.txt` for each bank.

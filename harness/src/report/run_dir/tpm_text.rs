@@ -26,6 +26,7 @@ fn line(seq: u64, exchange: &Exchange, out: &mut impl Write) -> io::Result<()> {
         Origin::Guest => "guest",
         Origin::Harness => "harness",
         Origin::Mark => "mark",
+        Origin::Kept => "kept",
     };
     let command = match command_code(&exchange.command) {
         None => "no command".to_owned(),

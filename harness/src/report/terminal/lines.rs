@@ -117,6 +117,7 @@ pub(super) fn footer(suite: &SuiteResult, planned: usize, look: Look) -> String 
             text.push_str(&failure(run, look));
         }
     }
+    text.push_str(&super::table::table(suite, look));
     let tally = Tally::of(suite);
     push_line(&mut text, "");
     push_line(&mut text, &format!("{} in {}", plural(tally.total(), "run", "runs"), seconds(suite.wall_ms)));

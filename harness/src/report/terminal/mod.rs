@@ -3,6 +3,7 @@
 mod lines;
 mod look;
 mod progress;
+mod table;
 
 use std::io::{self, Write};
 use std::sync::{Mutex, MutexGuard, PoisonError};

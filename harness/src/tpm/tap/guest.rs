@@ -11,10 +11,12 @@ use std::sync::{Arc, Mutex, PoisonError};
 use imalab_wire::MARK_COMMAND;
 
 use super::record::Recorder;
-use super::{OnMark, Trouble};
-use crate::event::Origin;
+use super::waits::{Ended, Waits};
+use super::{AfterMark, OnMark, Trouble};
+use crate::event::{Host, Origin, What};
 use crate::tpm::command::{Command, command_code, parse};
 use crate::tpm::control::{self, ControlError, Request, be32};
+use crate::tpm::fault::{Faults, How};
 use crate::tpm::frame::{self, REST, Received};
 
 /// Everything between QEMU and the recorder.
@@ -27,6 +29,9 @@ pub(super) struct Guest {
     /// Whether QEMU has started the TPM. Its own probing comes before (`tpm_util_test_tpmdev`), and is no
     /// guest's.
     started: AtomicBool,
+    /// What is to happen to later commands.
+    faults: Mutex<Faults>,
+    waits: Waits,
     recorder: Arc<Recorder>,
 }
 
@@ -45,18 +50,26 @@ impl Guest {
             data: Mutex::default(),
             locality: AtomicU8::new(0),
             started: AtomicBool::new(false),
+            faults: Mutex::default(),
+            waits: Waits::default(),
             recorder,
         }
     }
 
     /// Closes both sockets towards QEMU and keeps them closed.
     pub(super) fn close(&self) {
+        self.waits.close();
         let mut data = self.data.lock().unwrap_or_else(PoisonError::into_inner);
         data.closed = true;
         for socket in data.stream.iter().chain([&self.control]) {
             // Fails only when the peer is gone already.
             let _ = socket.shutdown(Shutdown::Both);
         }
+    }
+
+    /// Lets go of a mark.
+    pub(super) fn release(&self, mark: u64) {
+        self.waits.release(mark);
     }
 
     /// Serves QEMU's control channel until QEMU or the tap closes it, and the guest's commands beside it.
@@ -139,6 +152,11 @@ impl Guest {
             control::STOP | control::SET_BUFFERSIZE | control::SET_STATEBLOB | control::GET_STATEBLOB => {
                 link.lock().control(bytes)
             }
+            control::CANCEL_TPM_CMD => {
+                let answer = link.control(bytes);
+                self.waits.cancel();
+                answer
+            }
             _ => link.control(bytes),
         }
     }
@@ -172,8 +190,14 @@ impl Guest {
         if !self.started.load(Ordering::SeqCst) {
             return self.probe(locality, &command);
         }
-        if command_code(&command) != Some(MARK_COMMAND) {
-            return self.recorder.forward(Origin::Guest, locality, begin_ns, command);
+        let code = command_code(&command);
+        if code != Some(MARK_COMMAND) {
+            let fault =
+                code.and_then(|code| self.faults.lock().unwrap_or_else(PoisonError::into_inner).next(code));
+            return match fault {
+                Some(how) => self.fault(how, locality, begin_ns, command),
+                None => self.recorder.forward(Origin::Guest, locality, begin_ns, command),
+            };
         }
         let code = match parse(&command) {
             Ok(Command::Mark { number }) => self.mark(number, on_mark),
@@ -188,12 +212,51 @@ impl Guest {
 
     fn mark(&self, number: u64, on_mark: &mut OnMark) -> u32 {
         let text = match catch_unwind(AssertUnwindSafe(|| on_mark(number))) {
-            Ok(Ok(())) => return frame::RC_SUCCESS,
+            Ok(Ok(AfterMark::Answer)) => return frame::RC_SUCCESS,
+            Ok(Ok(AfterMark::Hold)) => {
+                self.waits.released(number);
+                return frame::RC_SUCCESS;
+            }
+            Ok(Ok(AfterMark::Arm(fault))) => {
+                self.faults.lock().unwrap_or_else(PoisonError::into_inner).arm(fault);
+                return frame::RC_SUCCESS;
+            }
             Ok(Err(error)) => error.to_string(),
             Err(_) => "the handler panicked".to_owned(),
         };
         self.recorder.trouble(&Trouble::Mark { number, text });
         frame::RC_FAILURE
+    }
+
+    /// Does to a command what the plan says. Nobody else's command waits for that.
+    fn fault(&self, how: How, locality: u8, begin_ns: u64, command: Vec<u8>) -> Vec<u8> {
+        let code = command_code(&command).unwrap_or_default();
+        self.recorder.note(What::Host(Host::Fault { command: code, how }));
+        let cancels = self.waits.cancels();
+        let carry_out = |command| self.recorder.forward(Origin::Guest, locality, begin_ns, command);
+        match how {
+            How::Answer { code } => self.answer_ourselves(Origin::Kept, begin_ns, command, code),
+            How::Lost { carried_out: true } => {
+                let answer = carry_out(command);
+                self.waits.cancelled(cancels);
+                answer
+            }
+            How::Lost { carried_out: false } => {
+                self.waits.cancelled(cancels);
+                self.answer_ourselves(Origin::Kept, begin_ns, command, frame::RC_CANCELED)
+            }
+            How::Late { ms, carried_out: true } => {
+                let answer = carry_out(command);
+                self.waits.for_ms(ms, cancels);
+                answer
+            }
+            How::Late { ms, carried_out: false } => match self.waits.for_ms(ms, cancels) {
+                Ended::Come => carry_out(command),
+                Ended::Cancelled | Ended::Closed => {
+                    self.answer_ourselves(Origin::Kept, begin_ns, command, frame::RC_CANCELED)
+                }
+            },
+        }
     }
 
     /// A command that the TPM does not see.

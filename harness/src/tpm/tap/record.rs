@@ -77,6 +77,11 @@ impl Recorder {
         (self.sink)(What::Tpm(Exchange { origin, locality, command, answer, begin_ns, end_ns }));
     }
 
+    /// Puts something else that the tap did into the stream.
+    pub(super) fn note(&self, what: What) {
+        (self.sink)(what);
+    }
+
     pub(super) fn trouble(&self, trouble: &Trouble) {
         if !self.closing.load(Ordering::SeqCst) {
             (self.sink)(What::Host(Host::TpmTrouble { text: trouble.to_string() }));

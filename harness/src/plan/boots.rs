@@ -1,0 +1,34 @@
+//! How often a plan's guest boots, and which kernels it goes on in.
+
+use std::collections::BTreeSet;
+
+use imalab_wire::{Op, Step};
+
+use super::Plan;
+
+impl Plan {
+    /// Boots that the program has: one more than it has kexecs that must succeed.
+    pub fn boots(&self) -> u16 {
+        let last = self.program.tasks.iter().map(|task| task.boot).max().unwrap_or(0);
+        last.saturating_add(1)
+    }
+
+    /// Whether the guest attempts to go on in another kernel, be it in vain.
+    pub fn kexecs(&self) -> bool {
+        self.ops().any(|op| matches!(op, Op::KexecExecute))
+    }
+
+    /// Names of the kernels that the guest loads.
+    pub fn kernels(&self) -> BTreeSet<&str> {
+        let name = |op| match op {
+            &Op::KexecLoad { ref kernel, .. } => Some(kernel.as_str()),
+            _ => None,
+        };
+        self.ops().filter_map(name).collect()
+    }
+
+    fn ops(&self) -> impl Iterator<Item = &Op> {
+        let steps = self.program.tasks.iter().flat_map(|task| &task.steps);
+        steps.chain(&self.program.finally).flat_map(|step: &Step| &step.ops)
+    }
+}

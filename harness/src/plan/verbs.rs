@@ -1,0 +1,271 @@
+//! Each verb's steps.
+
+use imalab_wire::{Op, Violation};
+
+use super::built::Built;
+use super::calls::{Calls, Place, task_id};
+use super::compile::Compiler;
+use super::count::Count;
+use super::files::{observed, path, reading};
+use super::types::{Action, Expect, MarkDeed};
+use super::{PlanError, checkpoint};
+use crate::interface::{Deed, IMA, MEASURED, read_whole, request};
+use crate::scenario::{Expectation, File, Files, Policy, Records, Step, Verb, Way, task_named};
+
+impl Compiler<'_> {
+    pub(super) fn verb(&mut self, place: usize, step: &Step) -> Result<(), PlanError> {
+        let own = self.slots.own;
+        let expect = self.expect(step);
+        let nothing = |text: &str, action| Built {
+            text: text.to_owned(),
+            deed: Deed::nothing(),
+            action,
+            expect: Expect::Ok,
+        };
+        match &step.verb {
+            Verb::Checkpoint => self.checkpoint(step.line, true, false),
+            Verb::Quote => self.mark(step.line, nothing("quote", Action::Quote), MarkDeed::Quote, None),
+            Verb::Stage => self.listed(step, "stage", self.adapter.stage(own), Action::Stage, expect)?,
+            Verb::Save => self.listed(step, "save", self.adapter.save(own), Action::Save, expect)?,
+            Verb::Delete => self.listed(step, "delete", self.adapter.delete(own), Action::Delete, expect)?,
+            Verb::Trim { records } => {
+                let records = self.records(step, *records)?;
+                let deed = self.adapter.trim(own, records);
+                self.listed(step, &format!("trim {records}"), deed, Action::Trim { records }, expect)?;
+            }
+            Verb::Attest(how) => self.attest(step, *how, expect)?,
+            Verb::Measure { files, by } => self.measure(step, files, *by),
+            Verb::Violate { files, kind } => self.violate(step, files, *kind),
+            Verb::View { file } => {
+                let built = self.view(file, expect);
+                self.add(step.line, built);
+            }
+            Verb::Call(call) => {
+                let place = Place { task: self.task, step: place };
+                let calls = Calls { adapter: self.adapter, tasks: self.tasks, movers: &self.movers, place };
+                let built = calls.call(&mut self.slots, call, expect);
+                self.add(step.line, built);
+            }
+            Verb::Hold { name, round } => {
+                let number = self.holds.get(&self.meeting(name, *round)).copied();
+                let built = nothing(&format!("hold {name}"), Action::SystemCall);
+                self.mark(step.line, built, MarkDeed::Hold, number);
+            }
+            Verb::TpmFault(fault) => {
+                let built = nothing("tpm-fault", Action::SystemCall);
+                self.mark(step.line, built, MarkDeed::Arm(*fault), None);
+            }
+            other => {
+                let built = self.simple(other, expect);
+                self.add(step.line, built);
+            }
+        }
+        Ok(())
+    }
+
+    /// What tells a barrier or a hold from others.
+    fn meeting(&self, name: &str, round: u16) -> (u16, String, u16) {
+        (self.boot(), name.to_owned(), round)
+    }
+
+    fn boot(&self) -> u16 {
+        self.tasks.get(self.task).map_or(0, |task| task.boot)
+    }
+
+    /// Adds a verb that the interface translates.
+    pub(super) fn listed(
+        &mut self,
+        step: &Step,
+        text: &str,
+        deed: Option<Deed>,
+        action: Action,
+        expect: Expect,
+    ) -> Result<(), PlanError> {
+        let Some(deed) = deed else {
+            return Err(PlanError::NoSuchVerb {
+                scenario: self.scenario.id.clone(),
+                line: step.line,
+                verb: text.to_owned(),
+                interface: self.interface,
+            });
+        };
+        self.add(step.line, Built { text: text.to_owned(), deed, action, expect });
+        Ok(())
+    }
+
+    fn records(&self, step: &Step, records: Records) -> Result<u64, PlanError> {
+        match records {
+            Records::Exactly(records) => Ok(records),
+            Records::All => self.count.as_ref().and_then(Count::current).ok_or_else(|| {
+                PlanError::UnknownCount { scenario: self.scenario.id.clone(), line: step.line }
+            }),
+        }
+    }
+
+    /// Opens a file, reads it whole and closes it, in one step.
+    fn view(&self, file: &File, expect: Expect) -> Built {
+        let (name, path) = path(self.adapter, file);
+        let of = observed(file);
+        let deed = read_whole(self.slots.own, path, of);
+        Built { text: format!("view {name}"), deed, action: reading(of), expect }
+    }
+
+    fn measure(&mut self, step: &Step, files: &Files, by: Way) {
+        let expect = match self.expect(step) {
+            Expect::Ok if step.expect == Expectation::Default => self
+                .count
+                .as_ref()
+                .and_then(|count| count.new_records(files, by))
+                .map_or(Expect::Ok, Expect::NewRecords),
+            expect => expect,
+        };
+        let (dir, name, salt) = (MEASURED.to_owned(), files.name.clone(), files.salt.clone());
+        let (first, count) = (0, files.count);
+        let (op, how) = match by {
+            Way::Open => (Op::Measure { dir, name, salt, first, count }, ""),
+            Way::Execute => (Op::Execute { dir, name, salt, first, count }, " by exec"),
+            Way::Map => (Op::MapExecute { dir, name, salt, first, count }, " by mmap"),
+        };
+        let text = format!("measure {}{how}", named(files));
+        self.counted(step, text, op, Action::Measure { files: count }, expect);
+    }
+
+    fn violate(&mut self, step: &Step, files: &Files, kind: Violation) {
+        let op = Op::Violate {
+            dir: MEASURED.to_owned(),
+            name: files.name.clone(),
+            salt: files.salt.clone(),
+            first: 0,
+            count: files.count,
+            kind,
+        };
+        let how = match kind {
+            Violation::OpenWriters => "open-writers",
+            Violation::TimeOfUse => "time-of-use",
+        };
+        let text = format!("violate {} {how}", named(files));
+        let expect = self.expect(step);
+        self.counted(step, text, op, Action::Violate { files: files.count }, expect);
+    }
+
+    /// Adds an operation on files, between two looks at the counter where it must grow by so much.
+    fn counted(&mut self, step: &Step, text: String, op: Op, action: Action, expect: Expect) {
+        let files = match action {
+            Action::Measure { files } | Action::Violate { files } => files,
+            _ => 0,
+        };
+        self.files = self.files.saturating_add(files);
+        let deed = Deed { ops: vec![op], reads: Vec::new() };
+        let deed = match expect {
+            Expect::NewRecords(_) => {
+                let count = || checkpoint::count().at(self.slots.own);
+                count().then(deed).then(count())
+            }
+            _ => deed,
+        };
+        self.add(step.line, Built { text, deed, action, expect });
+    }
+
+    /// A verb that is a single operation, or none that anything hangs on.
+    fn simple(&mut self, verb: &Verb, expect: Expect) -> Built {
+        let call = |text: String, op| Built::call(text, op, expect);
+        match verb {
+            Verb::Barrier { name, round } => {
+                let (id, parties) =
+                    self.barriers.get(&self.meeting(name, *round)).copied().unwrap_or_default();
+                let built = call(format!("barrier {name}"), Op::Barrier { id, parties });
+                Built { action: Action::Barrier, ..built }
+            }
+            Verb::Spawn { task, thread } => {
+                let id = task_id(task_named(self.tasks, self.boot(), task));
+                match thread {
+                    true => call(format!("thread {task}"), Op::Thread { task: id }),
+                    false => call(format!("fork {task}"), Op::Fork { task: id }),
+                }
+            }
+            Verb::Kill { task, signal } => {
+                let id = task_id(task_named(self.tasks, self.boot(), task));
+                call(format!("kill {task} {}", signal.name), Op::Kill { task: id, signal: signal.number })
+            }
+            Verb::AwaitBlocked { task } => {
+                let id = task_id(task_named(self.tasks, self.boot(), task));
+                call(format!("await-blocked {task}"), Op::AwaitBlocked { task: id })
+            }
+            Verb::Exit { status } => call(format!("exit {status}"), Op::Exit { status: *status }),
+            Verb::DropCapability { name, number } => {
+                call(format!("drop-capability {name}"), Op::DropCapability { capability: *number })
+            }
+            Verb::SetUser { uid } => call(format!("set-user {uid}"), Op::SetUser { uid: *uid }),
+            Verb::NewUserNamespace => call("user-namespace".to_owned(), Op::NewUserNamespace),
+            Verb::SetLimit { resource, value } => {
+                let op = Op::SetLimit { resource: resource.number, limit: *value };
+                call(format!("limit {} {value}", resource.name), op)
+            }
+            Verb::Clock { clock, ms } => {
+                let text = match *ms {
+                    u32::MAX => "stress: steps together".to_owned(),
+                    0 => "stress: apart".to_owned(),
+                    ms => format!("stress {ms} ms"),
+                };
+                call(text, Op::Clock { clock: *clock, ms: *ms })
+            }
+            Verb::Release { name, round } => {
+                let hold = self.holds.get(&self.meeting(name, *round)).copied().unwrap_or(0);
+                call(format!("release {name}"), Op::ReleaseHold { hold })
+            }
+            Verb::Create { path, text } => {
+                let op = Op::Create { path: path.clone(), bytes: text.clone().into_bytes() };
+                call(format!("create {path}"), op)
+            }
+            Verb::LoadModule { files } => {
+                self.files = self.files.saturating_add(1);
+                let op = Op::LoadModule {
+                    dir: MEASURED.to_owned(),
+                    name: files.name.clone(),
+                    salt: files.salt.clone(),
+                };
+                Built {
+                    action: Action::Measure { files: 1 },
+                    ..call(format!("load-module {}", files.name), op)
+                }
+            }
+            Verb::LoadPolicy(policy) => {
+                let deed = policy_deed(self.slots.own, policy);
+                Built { text: "load-policy".to_owned(), deed, action: Action::SystemCall, expect }
+            }
+            Verb::KexecLoad { kernel, args } => {
+                let op = Op::KexecLoad { kernel: kernel.clone(), args: args.join(" "), flags: 0 };
+                Built { action: Action::KexecLoad, ..call(format!("kexec-load {kernel}"), op) }
+            }
+            Verb::KexecUnload => call("kexec-unload".to_owned(), Op::KexecUnload),
+            Verb::KexecExecute => {
+                Built { action: Action::KexecExecute, ..call("kexec-execute".to_owned(), Op::KexecExecute) }
+            }
+            // Every other verb has been dealt with by the caller.
+            _ => Built {
+                text: "nothing".to_owned(),
+                deed: Deed::nothing(),
+                action: Action::SystemCall,
+                expect,
+            },
+        }
+    }
+}
+
+fn named(files: &Files) -> String {
+    let salted = if files.salt.is_empty() { String::new() } else { format!(" salt {}", files.salt) };
+    format!("{} {}{salted}", files.count, files.name)
+}
+
+/// The kernel takes one rule by one write, or the path of a file (`ima_write_policy` in
+/// `security/integrity/ima/ima_fs.c`).
+fn policy_deed(slot: imalab_wire::Slot, policy: &Policy) -> Deed {
+    let lines: Vec<&str> = match policy {
+        Policy::Rules(rules) => rules.lines().map(str::trim).filter(|rule| !rule.is_empty()).collect(),
+        Policy::Path(path) => vec![path],
+    };
+    let Deed { mut ops, reads } = request(slot, format!("{IMA}/policy"), "");
+    let writes = lines.into_iter().map(|line| Op::Write { slot, bytes: format!("{line}\n").into_bytes() });
+    ops.splice(1..2, writes);
+    Deed { ops, reads }
+}

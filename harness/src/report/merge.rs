@@ -1,0 +1,174 @@
+//! Puts the results of a suite's parts together.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::{Path, PathBuf};
+
+use super::json::{self, ReadError};
+use crate::outcome::{RunResult, Shard, SuiteResult};
+
+/// Name of the results in a folder of `--out`.
+pub const RESULTS: &str = "results.json";
+
+/// Why parts are no whole.
+#[derive(Debug, thiserror::Error, miette::Diagnostic)]
+pub enum MergeError {
+    /// One cannot be read.
+    #[error(transparent)]
+    #[diagnostic(transparent)]
+    Read(#[from] ReadError),
+    /// One ran a whole suite.
+    #[error("{} is no part of a suite: its call had no `--partition`", .0.display())]
+    Whole(PathBuf),
+    /// Parts of different suites.
+    #[error("{} and {} are parts of different suites", one.display(), other.display())]
+    #[diagnostic(help("all parts need the same scenarios, kernels, repetitions, seed and way to partition"))]
+    Different {
+        /// One of them.
+        one: PathBuf,
+        /// The other.
+        other: PathBuf,
+    },
+    /// A part is there twice.
+    #[error("part {index} of {of} is there twice: {} and {}", one.display(), other.display())]
+    Twice {
+        /// Which, from 1.
+        index: u32,
+        /// Parts.
+        of: u32,
+        /// One of them.
+        one: PathBuf,
+        /// The other.
+        other: PathBuf,
+    },
+    /// Parts are missing.
+    #[error("of {of} parts these are missing: {}", list(missing))]
+    Missing {
+        /// Which, from 1.
+        missing: Vec<u32>,
+        /// Parts.
+        of: u32,
+    },
+    /// A run is missing or there twice though every part is there.
+    #[error("the parts hold {found} different runs, {} of them twice; the suite has {planned}", doubled)]
+    #[diagnostic(help("a part that was interrupted has to be run again"))]
+    Runs {
+        /// Runs of the whole suite.
+        planned: u64,
+        /// Different places of the suite that the parts hold.
+        found: u64,
+        /// Runs whose place another run has.
+        doubled: u64,
+    },
+    /// No part at all.
+    #[error("there is nothing to merge")]
+    Nothing,
+}
+
+fn list(numbers: &[u32]) -> String {
+    numbers.iter().map(u32::to_string).collect::<Vec<_>>().join(", ")
+}
+
+/// Reads the results of each folder (or file) and puts them together.
+///
+/// # Errors
+/// [`MergeError`], for the first thing that keeps the parts from being the whole suite, each run once.
+pub fn merge(places: &[PathBuf]) -> Result<SuiteResult, MergeError> {
+    let mut parts = Vec::new();
+    for place in places {
+        let file = if place.is_dir() { place.join(RESULTS) } else { place.clone() };
+        let suite = json::read(&file)?;
+        let shard = suite.shard.clone().ok_or_else(|| MergeError::Whole(file.clone()))?;
+        parts.push((file, shard, suite));
+    }
+    complete(&parts.iter().map(|(file, shard, _)| (file.as_path(), shard)).collect::<Vec<_>>())?;
+    let planned = parts.first().map_or(0, |(_, shard, _)| shard.planned);
+    let wall_ms = parts.iter().map(|(.., suite)| suite.wall_ms).max().unwrap_or(0);
+    let interrupted = parts.iter().any(|(.., suite)| suite.interrupted);
+    let mut runs: Vec<RunResult> = parts.into_iter().flat_map(|(.., suite)| suite.runs).collect();
+    runs.sort_by_key(|run| run.place);
+    let found = runs.iter().map(|run| run.place).collect::<BTreeSet<_>>().len() as u64;
+    if found != planned || runs.len() as u64 != planned {
+        return Err(MergeError::Runs { planned, found, doubled: runs.len() as u64 - found });
+    }
+    Ok(SuiteResult { schema: json::SCHEMA, runs, wall_ms, interrupted, shard: None })
+}
+
+/// Whether these are all parts of one suite, each once.
+fn complete(parts: &[(&Path, &Shard)]) -> Result<(), MergeError> {
+    let Some((first, whole)) = parts.first() else { return Err(MergeError::Nothing) };
+    let mut seen: BTreeMap<u32, &Path> = BTreeMap::new();
+    for (path, shard) in parts {
+        let of = |shard: &Shard| (shard.by, shard.of, shard.planned, shard.suite.clone());
+        if of(shard) != of(whole) {
+            return Err(MergeError::Different { one: first.to_path_buf(), other: path.to_path_buf() });
+        }
+        if let Some(one) = seen.insert(shard.index, path) {
+            let (one, other) = (one.to_path_buf(), path.to_path_buf());
+            return Err(MergeError::Twice { index: shard.index, of: shard.of, one, other });
+        }
+    }
+    let missing: Vec<u32> = (1..=whole.of).filter(|index| !seen.contains_key(index)).collect();
+    if missing.is_empty() { Ok(()) } else { Err(MergeError::Missing { missing, of: whole.of }) }
+}
+
+#[cfg(test)]
+mod tests {
+    use rstest::rstest;
+    use serde_json::json;
+
+    use super::*;
+
+    fn part(index: u32, of: u32, suite: &str, places: &[u64]) -> serde_json::Value {
+        let run = |place: &u64| {
+            json!({
+                "scenario": "stage/once", "parameters": {}, "kernel": "k", "release": null, "interface": null,
+                "lane": "free", "accelerator": null, "seed": 1, "repeat": 1, "place": place, "outcome": "passed",
+                "reason": "", "checks": [], "console_tail": [], "wall_ms": 1, "boot_ms": null, "guest_ms": null,
+                "dir": null, "bundle": null, "repro": null
+            })
+        };
+        let runs: Vec<_> = places.iter().map(run).collect();
+        let shard = json!({ "by": "slice", "index": index, "of": of, "planned": 4, "suite": suite });
+        json!({ "schema": 1, "runs": runs, "wall_ms": 7 * index, "interrupted": false, "shard": shard })
+    }
+
+    fn merged(parts: &[serde_json::Value]) -> Result<SuiteResult, String> {
+        let folder = tempfile::tempdir().unwrap();
+        let places: Vec<PathBuf> = (0..)
+            .zip(parts)
+            .map(|(number, part)| {
+                let place = folder.path().join(format!("{number}"));
+                std::fs::create_dir(&place).unwrap();
+                std::fs::write(place.join(RESULTS), part.to_string()).unwrap();
+                place
+            })
+            .collect();
+        merge(&places).map_err(|error| error.to_string())
+    }
+
+    #[test]
+    fn the_parts_are_the_whole_in_its_order() {
+        let suite = merged(&[part(2, 2, "s", &[1, 3]), part(1, 2, "s", &[0, 2])]).unwrap();
+        assert_eq!(suite.runs.iter().map(|run| run.place).collect::<Vec<_>>(), [0, 1, 2, 3]);
+        assert_eq!((suite.wall_ms, suite.shard), (14, None));
+    }
+
+    #[rstest]
+    #[case::missing(&[part(1, 3, "s", &[0, 3])], "of 3 parts these are missing: 2, 3")]
+    #[case::twice(&[part(1, 2, "s", &[0, 2]), part(1, 2, "s", &[0, 2])], "part 1 of 2 is there twice")]
+    #[case::different(&[part(1, 2, "s", &[0, 2]), part(2, 2, "t", &[1, 3])], "are parts of different suites")]
+    #[case::interrupted(&[part(1, 2, "s", &[0, 2]), part(2, 2, "s", &[1])], "the suite has 4")]
+    #[case::doubled(&[part(1, 2, "s", &[0, 2]), part(2, 2, "s", &[1, 2])], "1 of them twice")]
+    #[case::none(&[], "nothing to merge")]
+    fn what_is_no_whole_is_refused(#[case] parts: &[serde_json::Value], #[case] why: &str) {
+        let error = merged(parts).unwrap_err();
+        assert!(error.contains(why), "{error}");
+    }
+
+    #[test]
+    fn a_whole_suite_is_no_part() {
+        let mut whole = part(1, 1, "s", &[0]);
+        whole["shard"] = serde_json::Value::Null;
+        assert!(merged(&[whole]).unwrap_err().contains("no `--partition`"));
+    }
+}

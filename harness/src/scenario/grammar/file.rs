@@ -1,0 +1,71 @@
+//! Keys of the file itself.
+
+use super::Shape::{Banks, CommandLine, Map, Maps, Matrix, Number, Steps, Tasks, Text, Version, Word, Words};
+use super::{Field, field};
+
+/// The whole file.
+pub(in crate::scenario) const KEYS: &[Field] = &[
+    field("summary", Text, "what the scenario does, a sentence").needed("a sentence that says what it does"),
+    field(
+        "promise",
+        Text,
+        "the promise that it tests, and who made it: a document and its section, or a kernel function",
+    )
+    .needed("the promise it tests, and who made it"),
+    field("needs", Words(super::names::NEEDS), "capabilities that the kernel must have")
+        .or("what the verbs imply"),
+    field("matrix", Matrix, "parameters and their values; every combination is a run").or("one run"),
+    field("machine", Map(MACHINE), "the machine").or("see below"),
+    field("policy", Text, "the IMA policy, whole, as text")
+        .or("measures the files of `measure`, nothing else"),
+    field("steps", Steps, "what task `main` does").or("`steps` or `tasks`"),
+    field("tasks", Tasks, "further tasks: a name, and its list of steps, or `{boot, steps}`").or("none"),
+    field("known-defect", Map(DEFECT), "the defect of a kernel that this scenario shows").or("none"),
+];
+
+/// `machine:`.
+pub(in crate::scenario) const MACHINE: &[Field] = &[
+    field("cpus", Number(1, 64), "virtual processors").or("2"),
+    field("memory-mib", Number(64, 65_536), "memory in MiB").or("256"),
+    field(
+        "banks",
+        Banks,
+        "active PCR banks: a list of `sha1`, `sha256`, `sha384`, `sha512`, or names joined by `+` so that a parameter can hold several",
+    )
+    .or("`[sha1, sha256]`"),
+    field("kernel-args", CommandLine, "words appended to the kernel's command line; empty ones are left out").or("none"),
+];
+
+/// A task of `tasks:` in its long form.
+pub(in crate::scenario) const TASK: &[Field] = &[
+    field(
+        "boot",
+        Number(0, super::MAX_BOOTS - 1),
+        "boot in which it runs; each `kexec-execute` goes on to the next",
+    )
+    .or("0, or that of the task that starts it"),
+    field("steps", Steps, "what it does").needed("a list of steps"),
+];
+
+/// `known-defect:`.
+pub(in crate::scenario) const DEFECT: &[Field] = &[
+    field("kernels", Map(KERNELS), "kernels that have it")
+        .needed("`{from: \"7.2\"}`, `{before: \"8.0\"}` or both"),
+    field("breaks", Text, "the promise that it breaks, in the words of who made it")
+        .needed("the promise, in the words of who made it"),
+    field("link", Text, "where it was reported or is explained"),
+    field("shows", Maps(SHOWS), "how it shows; in each of several checks when it is a list")
+        .needed("`{check: NAME, finding: TEXT}`, or a list of them"),
+];
+
+/// `kernels:` of a known defect.
+pub(in crate::scenario) const KERNELS: &[Field] = &[
+    field("from", Version, "first version that has it"),
+    field("before", Version, "first version that no longer has it"),
+];
+
+/// `shows:` of a known defect.
+pub(in crate::scenario) const SHOWS: &[Field] = &[
+    field("check", Word(super::names::CHECKS), "the check that fails").needed("the check that fails"),
+    field("finding", Text, "text that each of its findings has").needed("text that each of its findings has"),
+];

@@ -1,0 +1,112 @@
+//! What is done to the TPM, to IMA's policy, and to the kernel as a whole.
+
+use super::Shape::{CommandLine, Name, Number, NumberOr, Path, Text, Truth};
+use super::{Expect, Field, Form, field};
+
+const HOLD: Field = field("name", Name, "the hold").needed("the hold's name");
+const KERNEL: Field = field("kernel", Text, "a kernel of the image, or `same`").or("`same`");
+const ARGS: Field =
+    field("args", CommandLine, "words for its command line, after those of the running kernel");
+
+pub(super) const FORMS: &[Form] = &[
+    Form {
+        name: "hold",
+        short: Some("name"),
+        fields: &[HOLD],
+        one_of: &[],
+        expect: Expect::No,
+        doc: "occupies the TPM until another task releases it, and waits for that: it belongs in a task of its own. An IMA extend waits meanwhile, with the list's mutex taken and its record appended",
+    },
+    Form {
+        name: "release",
+        short: Some("name"),
+        fields: &[HOLD],
+        one_of: &[],
+        expect: Expect::No,
+        doc: "lets go of a hold of another task",
+    },
+    Form {
+        name: "tpm-fault",
+        short: Some("answer"),
+        fields: &[
+            field(
+                "answer",
+                NumberOr(1, u32::MAX as u64, super::names::RESPONSE_NAMES),
+                "the TPM never sees the command, and this is the answer: a response code's name or number",
+            ),
+            field("lost", Truth, "the guest gets no answer").or("`false`"),
+            field("late-ms", Number(1, 600_000), "the guest gets the answer so many milliseconds later"),
+            field(
+                "carried-out",
+                Truth,
+                "with `lost` and `late-ms`: the TPM carries the command out (at once)",
+            )
+            .or("`false`"),
+            field(
+                "command",
+                NumberOr(1, u32::MAX as u64, super::names::COMMAND_NAMES),
+                "which commands it happens to",
+            )
+            .or("`extend`"),
+            field("skip", Number(0, u32::MAX as u64), "how many of them pass first").or("0"),
+            field("times", Number(1, u32::MAX as u64), "how many it then happens to").or("1"),
+        ],
+        one_of: &["answer", "lost", "late-ms"],
+        expect: Expect::No,
+        doc: "prepares something to happen to TPM commands from here on: one of `answer`, `lost` and `late-ms`",
+    },
+    Form {
+        name: "load-policy",
+        short: None,
+        fields: &[
+            field("rules", Text, "rules, a line each, each written by a call of its own"),
+            field("path", Path, "a file of the guest with rules"),
+        ],
+        one_of: &["rules", "path"],
+        expect: Expect::Yes(&[]),
+        doc: "gives IMA further rules: either `rules` or `path`",
+    },
+    Form {
+        name: "load-module",
+        short: None,
+        fields: &[
+            field("name", Name, "part of the file's name").or("a file of the step's own"),
+            field("salt", Text, "part of the file's content"),
+        ],
+        one_of: &[],
+        expect: Expect::Yes(&[]),
+        doc: "`finit_module(2)` of a file that is no module",
+    },
+    Form {
+        name: "kexec-load",
+        short: Some("kernel"),
+        fields: &[KERNEL, ARGS],
+        one_of: &[],
+        expect: Expect::Yes(&[]),
+        doc: "loads a kernel, with a segment for the measurement list",
+    },
+    Form {
+        name: "kexec-unload",
+        short: None,
+        fields: &[],
+        one_of: &[],
+        expect: Expect::Yes(&[]),
+        doc: "unloads it",
+    },
+    Form {
+        name: "kexec-execute",
+        short: None,
+        fields: &[],
+        one_of: &[],
+        expect: Expect::Yes(&[]),
+        doc: "goes on in the kernel that is loaded: what follows in `steps:` is done in the next boot",
+    },
+    Form {
+        name: "kexec",
+        short: Some("kernel"),
+        fields: &[KERNEL, ARGS],
+        one_of: &[],
+        expect: Expect::No,
+        doc: "`kexec-load` and `kexec-execute`",
+    },
+];

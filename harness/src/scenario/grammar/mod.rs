@@ -1,0 +1,179 @@
+//! The language as a table: every key, verb and field, what its value may be, and what it means.
+//!
+//! The parser takes names and ranges from here, and the reference (`docs/scenarios.md`) and the schema for editors
+//! (`docs/scenario.schema.json`) are made of it.
+
+mod calls;
+mod file;
+mod kernel;
+mod lists;
+mod names;
+mod tasks;
+
+pub(super) use file::{DEFECT, KERNELS, KEYS, MACHINE, SHOWS, TASK};
+pub(crate) use names::poll_event;
+pub(super) use names::{
+    CAPABILITIES, CHECKS, COMMANDS, ERRNOS, EVENTS, LIMITS, RESPONSES, SIGNALS, SPECIAL_FILES, number,
+};
+
+/// A verb.
+#[derive(Debug)]
+pub(super) struct Form {
+    /// As a scenario has it.
+    pub(super) name: &'static str,
+    /// What `- verb: value` gives.
+    pub(super) short: Option<&'static str>,
+    /// Its fields but `expect`.
+    pub(super) fields: &'static [Field],
+    /// Of these, exactly one is given.
+    pub(super) one_of: &'static [&'static str],
+    /// Whether it takes `expect`, and with which counts.
+    pub(super) expect: Expect,
+    /// What it does.
+    pub(super) doc: &'static str,
+}
+
+/// A key of a map.
+#[derive(Debug)]
+pub(super) struct Field {
+    pub(super) name: &'static str,
+    pub(super) shape: Shape,
+    /// What stands there when it may not be left out, as an error says it.
+    pub(super) required: Option<&'static str>,
+    /// What holds when it is left out.
+    pub(super) default: Option<&'static str>,
+    pub(super) doc: &'static str,
+}
+
+/// What a step may be expected to give.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Expect {
+    /// It takes no `expect`.
+    No,
+    /// Success, an errno, `any`, `blocked`, or a map with one of these counts.
+    Yes(&'static [&'static str]),
+}
+
+/// What a value may be.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Shape {
+    /// A whole number from the one to the other.
+    Number(u64, u64),
+    /// A whole number that may be negative.
+    Signed(i64, i64),
+    /// A whole number from the one to the other, or one of these words.
+    NumberOr(u64, u64, &'static [&'static str]),
+    /// `true` or `false`.
+    Truth,
+    /// A name.
+    Name,
+    /// Text that is not empty.
+    Text,
+    /// Text that may be empty, byte for byte.
+    Bytes,
+    /// An even number of hexadecimal digits.
+    Hex,
+    /// One of these words.
+    Word(&'static [&'static str]),
+    /// One of these words, or a list of them.
+    Words(&'static [&'static str]),
+    /// Words of a command line, or one.
+    CommandLine,
+    /// An absolute path.
+    Path,
+    /// One of the files that have a name, or an absolute path.
+    File,
+    /// Banks: a list, one, or several joined by `+`.
+    Banks,
+    /// A list of steps.
+    Steps,
+    /// A list of steps and of lists of steps.
+    Choice,
+    /// A kernel's version, as text.
+    Version,
+    /// Parameters and their values.
+    Matrix,
+    /// Task names and their steps.
+    Tasks,
+    /// A map with these keys.
+    Map(&'static [Field]),
+    /// A map with these keys, or a list of such maps.
+    Maps(&'static [Field]),
+}
+
+/// A heading of the reference, and its verbs.
+pub(super) type Group = (&'static str, &'static [Form]);
+
+/// All verbs, as the reference orders them.
+pub(super) const GROUPS: &[Group] = &[
+    ("The list", lists::FORMS),
+    ("Descriptors", calls::FORMS),
+    ("Tasks and processes", tasks::FORMS),
+    ("The TPM and the kernel", kernel::FORMS),
+];
+
+/// Most files of a step: ten million records are beyond what a guest's memory holds.
+pub(super) const MAX_FILES: u64 = 10_000_000;
+
+/// Most boots of a run.
+pub(super) const MAX_BOOTS: u64 = 16;
+
+/// Every verb.
+pub(super) fn forms() -> impl Iterator<Item = &'static Form> + Clone {
+    GROUPS.iter().flat_map(|(_, forms)| forms.iter())
+}
+
+/// The verb of this name.
+pub(super) fn form(name: &str) -> Option<&'static Form> {
+    forms().find(|form| form.name == name)
+}
+
+impl Form {
+    /// Names of all that may stand below it.
+    pub(super) fn keys(&self) -> Vec<&'static str> {
+        let expect = match self.expect {
+            Expect::No => None,
+            Expect::Yes(_) => Some("expect"),
+        };
+        self.fields.iter().map(|field| field.name).chain(expect).collect()
+    }
+}
+
+/// A field that may be left out.
+const fn field(name: &'static str, shape: Shape, doc: &'static str) -> Field {
+    Field { name, shape, required: None, default: None, doc }
+}
+
+impl Field {
+    /// It may not be left out.
+    const fn needed(mut self, expected: &'static str) -> Field {
+        self.required = Some(expected);
+        self
+    }
+
+    /// It may, and then this holds.
+    const fn or(mut self, default: &'static str) -> Field {
+        self.default = Some(default);
+        self
+    }
+}
+
+/// Verbs that `stress` cannot choose: they order, start or end tasks, wait for others, or have to happen.
+pub(super) const NEVER_CHOSEN: &[&str] = &[
+    "quote",
+    "checkpoint",
+    "tpm-fault",
+    "fork",
+    "thread",
+    "background",
+    "barrier",
+    "await-blocked",
+    "kill",
+    "exit",
+    "stress",
+    "hold",
+    "release",
+    "receive-descriptor",
+    "kexec-execute",
+    "kexec",
+];

@@ -1,0 +1,29 @@
+//! What is wrong with steps that are each well-formed.
+
+mod alone;
+mod barriers;
+mod custody;
+mod descriptors;
+mod holds;
+mod policy;
+mod references;
+
+use super::error::{ScenarioError, Source};
+use super::model::Task;
+use crate::plan::Shape;
+
+/// Refuses scenarios that cannot end, or that could not prove anything.
+pub(super) fn check(
+    source: &Source,
+    machine: &Shape,
+    has_policy: bool,
+    tasks: &[Task],
+) -> Result<(), ScenarioError> {
+    references::check(source, tasks)?;
+    barriers::check(source, tasks)?;
+    holds::check(source, tasks)?;
+    descriptors::check(source, tasks)?;
+    custody::check(source, tasks)?;
+    policy::check(source, machine, has_policy, tasks)?;
+    alone::check(source, tasks)
+}

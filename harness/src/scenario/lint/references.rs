@@ -1,0 +1,89 @@
+//! Tasks that steps name, what ends a task, and waiting that somebody has to see.
+
+use super::super::error::{ScenarioError, Source};
+use super::super::model::{Call, Expectation, Step, Task, Verb, process_of, task_named};
+
+pub(super) fn check(source: &Source, tasks: &[Task]) -> Result<(), ScenarioError> {
+    for (at, task) in tasks.iter().enumerate() {
+        for (number, step) in task.steps.iter().enumerate() {
+            named(source, tasks, at, step)?;
+            if matches!(step.verb, Verb::Exit { .. })
+                && let Some(next) = task.steps.get(number + 1)
+            {
+                return Err(source
+                    .error(next.at, format!("task `{}` has ended before this step", task.name))
+                    .expected("`exit` as the last step of its task"));
+            }
+            if step.expect == Expectation::Blocked {
+                watched(source, tasks, at, step)?;
+            }
+        }
+        received(source, tasks, at)?;
+    }
+    Ok(())
+}
+
+/// The task that a step means is another one, in the same boot.
+fn named(source: &Source, tasks: &[Task], at: usize, step: &Step) -> Result<(), ScenarioError> {
+    let boot = tasks[at].boot;
+    let (name, process_too) = match &step.verb {
+        Verb::Kill { task, .. } => (task, true),
+        Verb::AwaitBlocked { task } => (task, false),
+        Verb::Call(Call::Send { to, .. }) => (to, false),
+        _ => return Ok(()),
+    };
+    let others = || -> Vec<&str> {
+        let others = tasks.iter().enumerate().filter(|(other, task)| task.boot == boot && *other != at);
+        others.map(|(_, task)| task.name.as_str()).collect()
+    };
+    let Some(found) = task_named(tasks, boot, name) else {
+        return Err(source
+            .error(step.at, format!("there is no task `{name}` in this boot"))
+            .one_of(name, others()));
+    };
+    if found == at {
+        return Err(source
+            .error(step.at, format!("task `{name}` is this one itself"))
+            .one_of(name, others()));
+    }
+    if process_too && process_of(tasks, found) == process_of(tasks, at) {
+        return Err(source
+            .error(step.at, format!("task `{name}` is a thread of the same process"))
+            .expected("`exit` ends a process from within"));
+    }
+    Ok(())
+}
+
+/// That a step waits has to be seen by another task.
+fn watched(source: &Source, tasks: &[Task], at: usize, step: &Step) -> Result<(), ScenarioError> {
+    let me = &tasks[at];
+    let sees = |other: &Task| {
+        let mut steps = other.steps.iter();
+        steps.any(|step| matches!(&step.verb, Verb::AwaitBlocked { task } if *task == me.name))
+    };
+    if tasks.iter().any(|other| other.boot == me.boot && sees(other)) {
+        return Ok(());
+    }
+    Err(source
+        .error(step.at, format!("nobody sees that task `{}` waits", me.name))
+        .expected(format!("`await-blocked: {}` in another task", me.name)))
+}
+
+/// A task that receives more descriptors than are sent to it never ends, unless another one kills it.
+fn received(source: &Source, tasks: &[Task], at: usize) -> Result<(), ScenarioError> {
+    let me = &tasks[at];
+    let kills = |step: &Step| matches!(&step.verb, Verb::Kill { task, .. } if *task == me.name);
+    if tasks.iter().filter(|task| task.boot == me.boot).any(|task| task.steps.iter().any(kills)) {
+        return Ok(());
+    }
+    let receives = me.steps.iter().filter(|step| matches!(step.verb, Verb::Call(Call::Receive { .. })));
+    let sends = |step: &&Step| matches!(&step.verb, Verb::Call(Call::Send { to, .. }) if *to == me.name);
+    let sent =
+        tasks.iter().filter(|task| task.boot == me.boot).flat_map(|task| &task.steps).filter(sends).count();
+    match receives.into_iter().nth(sent) {
+        None => Ok(()),
+        Some(step) => Err(source
+            .error(step.at, format!("task `{}` waits for a descriptor that nobody sends", me.name))
+            .expected(format!("a `send-descriptor` to `{}` for each of these", me.name))),
+    }
+}
