@@ -97,7 +97,7 @@ pub enum MarkDeed {
     Read,
     /// Reads them and takes a quote.
     Quote,
-    /// Nothing, until the guest says [`imalab_wire::Message::Release`]: the kernel's next user of the TPM waits for the
+    /// Nothing, until the guest says [`imalab_wire::Message::ReleaseHold`]: the kernel's next user of the TPM waits for the
     /// device, and where that is IMA it keeps the mutex of the list (`ima_extend_list_mutex`) meanwhile.
     Hold,
     /// Prepares something to happen to later commands, at once.

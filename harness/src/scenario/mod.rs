@@ -14,6 +14,7 @@ mod lint;
 mod model;
 mod node;
 mod open_files;
+pub mod reference;
 mod steps;
 mod tasks;
 mod verbs;

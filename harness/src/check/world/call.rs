@@ -36,6 +36,9 @@ pub(in crate::check) fn read(name: &str, bytes: Vec<u8>) -> Vec<Done> {
 
 /// Path of a file by the short name that tests have for it, or by its own.
 pub(in crate::check) fn path(name: &str) -> String {
+    if name.starts_with('/') {
+        return name.to_owned();
+    }
     let name = match name {
         "staged" => "binary_runtime_measurements_sha1_staged",
         "current" => "binary_runtime_measurements_sha1",
