@@ -175,6 +175,7 @@ impl Descriptors {
 
     /// A task ends; with the last of its process go the descriptors.
     pub(super) fn end(&mut self, task: Task) {
+        self.unpin(task);
         let (table, _) = self.tasks.remove(&task).unwrap_or((task, Rights::ALL));
         if !self.rules.holds(Rule::ExclusionOutlivesWriter) {
             self.files.values_mut().filter(|file| file.opener == task).for_each(|file| file.excludes = false);
