@@ -67,7 +67,7 @@ fn watched(source: &Source, tasks: &[Task], at: usize, step: &Step) -> Result<()
         .expected(format!("`await-blocked: {}` in another task", me.name)))
 }
 
-/// A task that receives more descriptors than are sent to it never ends.
+/// A task that receives more descriptors than are sent to it ends only when it is killed.
 fn received(source: &Source, tasks: &[Task], at: usize) -> Result<(), ScenarioError> {
     let me = &tasks[at];
     let receives = me.steps.iter().filter(|step| matches!(step.verb, Verb::Call(Call::Receive { .. })));
@@ -75,9 +75,21 @@ fn received(source: &Source, tasks: &[Task], at: usize) -> Result<(), ScenarioEr
     let sent =
         tasks.iter().filter(|task| task.boot == me.boot).flat_map(|task| &task.steps).filter(sends).count();
     match receives.into_iter().nth(sent) {
-        None => Ok(()),
-        Some(step) => Err(source
+        Some(step) if !killed(tasks, at) => Err(source
             .error(step.at, format!("task `{}` waits for a descriptor that nobody sends", me.name))
-            .expected(format!("a `send-descriptor` to `{}` for each of these", me.name))),
+            .expected(format!("a `send-descriptor` to `{}` for each of these, or its `kill`", me.name))),
+        _ => Ok(()),
     }
+}
+
+/// Whether a step of another task ends the process of this one.
+fn killed(tasks: &[Task], at: usize) -> bool {
+    let boot = tasks[at].boot;
+    let steps = tasks.iter().filter(|task| task.boot == boot).flat_map(|task| &task.steps);
+    let ended = steps.filter_map(|step| match &step.verb {
+        Verb::Kill { task, .. } => task_named(tasks, boot, task),
+        _ => None,
+    });
+    let mut ended = ended.map(|task| process_of(tasks, task));
+    ended.any(|process| process == process_of(tasks, at))
 }
