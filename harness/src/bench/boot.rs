@@ -178,6 +178,7 @@ fn plan() -> Plan {
             banks: Bank::ALL.to_vec(),
             kernel_args: Vec::new(),
         },
+        hash_table: true,
         program: program(),
         steps: Vec::new(),
         marks: Vec::new(),

@@ -12,6 +12,9 @@ mod kernel_health;
 mod kexec;
 mod latency;
 mod ledger;
+mod log;
+mod model;
+mod op_text;
 mod quote;
 mod replay;
 mod replayer;
@@ -29,6 +32,7 @@ use chrono::{DateTime, NaiveDate};
 pub use latency::{freed, latency};
 
 use crate::event::Trace;
+use crate::ima::model::{Rule, Rules};
 use crate::outcome::CheckResult;
 use crate::plan::Plan;
 use evidence::Evidence;
@@ -48,6 +52,7 @@ pub fn all_on(plan: &Plan, trace: &Trace, today: NaiveDate) -> Vec<CheckResult> 
     let wholes = Wholes::of(&evidence);
     vec![
         steps::check(&evidence),
+        model::check(&evidence, &wholes, Rules::default()),
         exactly_once::check(&evidence, &wholes),
         replay::check(&evidence, &wholes),
         views_agree::check(&evidence),
@@ -55,6 +60,14 @@ pub fn all_on(plan: &Plan, trace: &Trace, today: NaiveDate) -> Vec<CheckResult> 
         kernel_health::check(&evidence, trace, today),
         kexec::check(&evidence, &wholes, trace),
     ]
+}
+
+/// Judges a run by the reference model alone, one of whose rules is turned over: proof that the rule matters to what the
+/// run showed is that the verdict is another.
+pub fn model_without(plan: &Plan, trace: &Trace, rule: Rule) -> CheckResult {
+    let evidence = Evidence::of(plan, trace);
+    let wholes = Wholes::of(&evidence);
+    model::check(&evidence, &wholes, Rules::without(rule))
 }
 
 /// The whole log at the last checkpoint, in the kernel's binary form, as the file of the SHA-1 bank shows it.

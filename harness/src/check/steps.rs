@@ -7,17 +7,14 @@ mod tests;
 mod waiting;
 
 use imalab_wire::{Op, Outcome};
-use nix::errno::Errno;
 
 use super::evidence::{Evidence, StepSeen};
+use super::op_text::{describe, errno_name};
 use super::sheet::{Sheet, count};
 use crate::outcome::CheckResult;
 use crate::plan::{Expect, MarkDeed, Observed};
 use cut_off::{CutOff, cut_off};
 use endings::Endings;
-
-/// Longest part of written bytes that a finding shows.
-const BYTES_SHOWN: usize = 32;
 
 pub(super) fn check(evidence: &Evidence<'_>) -> CheckResult {
     let mut sheet = Sheet::new("steps");
@@ -204,33 +201,4 @@ fn holds(evidence: &Evidence<'_>, at: usize, expected: u64) -> Option<String> {
             list.broken.as_ref().map_or_else(String::new, |why| format!(" up to where it is broken: {why}"));
         format!("expected {expected} records in the {}, found {}{broken}", list.name(), list.count)
     })
-}
-
-/// `EEXIST`.
-fn errno_name(errno: i32) -> String {
-    match Errno::from_raw(errno) {
-        Errno::UnknownErrno => format!("errno {errno}"),
-        known => format!("{known:?}"),
-    }
-}
-
-/// An operation in a finding's words.
-fn describe(op: &Op) -> String {
-    match op {
-        Op::Open { path, .. } => format!("open {path}"),
-        Op::Read { slot, .. } => format!("read slot {slot}"),
-        Op::Write { slot, bytes } => {
-            let shown = bytes.get(..BYTES_SHOWN).unwrap_or(bytes).escape_ascii();
-            format!("write \"{shown}\" to slot {slot}")
-        }
-        Op::Seek { slot, .. } => format!("seek slot {slot}"),
-        Op::Close { slot } => format!("close slot {slot}"),
-        Op::Measure { dir, name, count, .. } => format!("measure {count} files {dir}/{name}-*"),
-        Op::List { path } => format!("list {path}"),
-        Op::Release => "uname".to_owned(),
-        Op::Barrier { id, .. } => format!("barrier {id}"),
-        Op::Mark { number, .. } => format!("mark {number}"),
-        Op::Mount { target, .. } => format!("mount {target}"),
-        other => format!("{other:?}"),
-    }
 }

@@ -11,7 +11,9 @@ use crate::plan::Plan;
 fn every_check_is_there_once() {
     let (plan, trace) = World::new().finish();
     let names: Vec<String> = all(&plan, &trace).into_iter().map(|result| result.check).collect();
-    assert_eq!(names, ["steps", "exactly-once", "replay", "views-agree", "quote", "kernel-health", "kexec"]);
+    let expected =
+        ["steps", "model", "exactly-once", "replay", "views-agree", "quote", "kernel-health", "kexec"];
+    assert_eq!(names, expected);
 }
 
 #[test]
@@ -27,7 +29,7 @@ fn ten_thousand_records_pass_every_check() {
     let (plan, trace) = world.finish();
     let results = all(&plan, &trace);
     results.iter().for_each(passed);
-    assert!(results[1].findings[0].starts_with("10001 extends = 10001 records"), "{results:#?}");
+    assert!(results[2].findings[0].starts_with("10001 extends = 10001 records"), "{results:#?}");
 }
 
 #[test]

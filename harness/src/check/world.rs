@@ -8,7 +8,7 @@ mod call;
 mod kexec;
 mod verdict;
 
-use imalab_wire::{End, Message, Op, Outcome, Piece, Program, Setup, Step, Task, VERSION};
+use imalab_wire::{End, Message, Op, Outcome, Piece, Program, Setup, Step, Task, VERSION, Violation};
 use serde_json::json;
 
 use crate::check::evidence::IMA_PCR;
@@ -20,10 +20,10 @@ use crate::plan::{
     Reading, Shape,
 };
 
+use crate::scenario::DEFAULT_POLICY;
 use crate::tpm::command;
 
-use call::{Done, show};
-pub(super) use call::{read, value, write};
+pub(super) use call::{Done, list, read, show, value, write};
 pub(super) use verdict::{could_not_run, failed, passed, result};
 
 /// Bytes of a piece of data; small, so that lists come in several.
@@ -65,8 +65,11 @@ pub(super) struct World {
     attempted: u64,
 }
 
+/// The record of a file with the content that the agent writes to one of this name.
 pub(super) fn record(name: &str) -> Record {
-    let digest = [b"sha256:\0".as_slice(), Digest::of(Bank::Sha256, &[name.as_bytes()]).as_bytes()].concat();
+    let file = name.strip_prefix("/m/").unwrap_or(name);
+    let content = Digest::of(Bank::Sha256, &[format!("{file} s\n").as_bytes()]);
+    let digest = [b"sha256:\0".as_slice(), content.as_bytes()].concat();
     let data = template_data(&[&digest, &[name.as_bytes(), b"\0"].concat()], ByteOrder::Little);
     Record::new(Bank::Sha256, IMA_PCR, "ima-ng", data)
 }
@@ -97,9 +100,10 @@ impl World {
             seed: 1,
             interface: Interface::Upstream,
             machine: Shape { cpus: 1, memory_mib: 256, banks: banks.to_vec(), kernel_args: Vec::new() },
+            hash_table: true,
             program: Program {
                 token: TOKEN,
-                setup: Setup::default(),
+                setup: Setup { policy: DEFAULT_POLICY.as_bytes().to_vec() },
                 tasks: vec![task("agent"), task("other")],
                 finally: Vec::new(),
                 end: End::PowerOff,
@@ -311,16 +315,26 @@ impl World {
             dir: "/m".to_owned(),
             name: "f".to_owned(),
             salt: "s".to_owned(),
-            first: self.made,
+            first: self.made + 1 - files,
             count: files,
         };
         self.step("measure", Action::Measure { files }, vec![(op, value(files as usize), Vec::new())], vec![])
     }
 
-    /// Logs a violation.
+    /// Makes and logs a violation.
     pub(super) fn violate(&mut self) {
         self.violations += 1;
-        self.log(violation("/m/violated"));
+        let number = self.violations;
+        self.log(violation(&format!("/m/violated-{number}")));
+        let op = Op::Violate {
+            dir: "/m".to_owned(),
+            name: "violated".to_owned(),
+            salt: "s".to_owned(),
+            first: number,
+            count: 1,
+            kind: Violation::OpenWriters,
+        };
+        self.step("violate", Action::Violate { files: 1 }, vec![(op, value(1), Vec::new())], vec![]);
     }
 
     pub(super) fn stage(&mut self) -> usize {
@@ -371,12 +385,12 @@ impl World {
             }
         }
         let (mut ops, mut reads) = self.reads(&views);
-        for (of, number) in [
-            (Observed::Count, self.current.len() as u64 + self.count_off),
-            (Observed::Violations, self.violations),
+        for (of, name, number) in [
+            (Observed::Count, "count", self.current.len() as u64 + self.count_off),
+            (Observed::Violations, "violations", self.violations),
         ] {
             reads.push(Reading { op: ops.len() as u16 + 1, of });
-            ops.extend(read("counter", format!("{number}\n").into_bytes()));
+            ops.extend(read(name, format!("{number}\n").into_bytes()));
         }
         self.mark(&mut ops, quote);
         self.step("checkpoint", Action::Checkpoint, ops, reads)
@@ -399,9 +413,9 @@ impl World {
         for (form, bank, staged) in views.iter().copied() {
             reads.push(Reading { op: ops.len() as u16 + 1, of: Observed::List { form, bank, staged } });
             let empty = Vec::new();
-            let list = if staged { self.staged.as_ref().unwrap_or(&empty) } else { &self.current };
-            let bytes = (self.view)(form, bank, staged, show(list, form, bank));
-            ops.extend(read("list", bytes));
+            let records = if staged { self.staged.as_ref().unwrap_or(&empty) } else { &self.current };
+            let bytes = (self.view)(form, bank, staged, show(records, form, bank));
+            ops.extend(read(&list(form, bank, staged), bytes));
         }
         (ops, reads)
     }

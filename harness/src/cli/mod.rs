@@ -2,6 +2,7 @@
 
 mod accel;
 mod bench;
+mod language;
 mod machines;
 mod merge;
 mod recheck;
@@ -34,6 +35,8 @@ enum Command {
     Test(test::TestArgs),
     /// Lists scenarios
     List(test::ListArgs),
+    /// Writes the reference of the scenario language, or its schema for editors
+    Language(language::LanguageArgs),
     /// Opens a console in a guest
     Shell(shell::ShellArgs),
     /// Shows a bundle's failure again
@@ -67,6 +70,7 @@ pub fn main() -> ExitCode {
     let done = match cli.command {
         Command::Test(args) => test::test(&args),
         Command::List(args) => test::list(&args),
+        Command::Language(args) => language::language(&args),
         Command::Shell(args) => shell::shell(&args),
         Command::Repro(args) => repro::repro(&args),
         Command::Merge(args) => merge::merge(&args),

@@ -8,6 +8,7 @@ mod extend;
 mod field;
 mod generate;
 mod kexec;
+pub mod model;
 mod pcr_file;
 mod read_error;
 mod reader;

@@ -87,6 +87,7 @@ pub(super) fn compile(
         seed,
         interface,
         machine: variant.machine.clone(),
+        hash_table: capabilities.has(Capability::HashTable),
         program: Program {
             token: token(scenario, variant, seed),
             setup: Setup { policy: variant.policy.clone().into_bytes() },

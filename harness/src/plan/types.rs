@@ -27,6 +27,9 @@ pub struct Plan {
     pub interface: Interface,
     /// The machine it needs.
     pub machine: Shape,
+    /// Whether the kernel has a hash table, which suppresses duplicates (`CONFIG_IMA_DISABLE_HTABLE` not set).
+    #[serde(default = "yes")]
+    pub hash_table: bool,
     /// What the guest does.
     pub program: Program,
     /// Meaning of every step of the program, those of `finally` included, by [`StepId`] in order.
@@ -37,6 +40,10 @@ pub struct Plan {
     pub budget: Budget,
     /// Defect that the scenario shows, by which its outcome is judged.
     pub known_defect: Option<KnownDefect>,
+}
+
+fn yes() -> bool {
+    true
 }
 
 /// The machine as far as a scenario sees it.
@@ -90,7 +97,7 @@ pub enum MarkDeed {
     Read,
     /// Reads them and takes a quote.
     Quote,
-    /// Nothing, until the guest says [`imalab_wire::Message::Release`]: the kernel's next user of the TPM waits for the
+    /// Nothing, until the guest says [`imalab_wire::Message::ReleaseHold`]: the kernel's next user of the TPM waits for the
     /// device, and where that is IMA it keeps the mutex of the list (`ima_extend_list_mutex`) meanwhile.
     Hold,
     /// Prepares something to happen to later commands, at once.

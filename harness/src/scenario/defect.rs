@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use super::error::{ScenarioError, Source};
 use super::fields::{self, Fields};
 use super::grammar;
-use super::node::Node;
+use super::node::{Kind, Node};
 use crate::outcome::{CheckResult, Verdict};
 
 /// A defect that a scenario is there to show.
@@ -19,9 +19,16 @@ pub struct KnownDefect {
     pub breaks: String,
     /// Where it was reported or is explained.
     pub link: Option<String>,
-    /// The check that finds it.
+    /// The checks that find it, never empty.
+    pub shows: Vec<Sign>,
+}
+
+/// How a defect shows in one check.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Sign {
+    /// The check that fails.
     pub check: String,
-    /// Text that every finding of that check has when the defect shows.
+    /// Text that every finding of it has.
     pub finding: String,
 }
 
@@ -64,24 +71,37 @@ impl KnownDefect {
         if failed.is_empty() {
             return Showing::Gone;
         }
-        for check in failed {
+        for check in &failed {
             if check.verdict == Verdict::CouldNotRun {
                 return Showing::Otherwise(format!("check {} could not run", check.check));
             }
-            if check.check != self.check {
+            let Some(sign) = self.shows.iter().find(|sign| sign.check == check.check) else {
                 return Showing::Otherwise(format!(
-                    "check {} failed, and the defect shows in check {}",
-                    check.check, self.check
+                    "check {} failed, and the defect shows in {}",
+                    check.check,
+                    self.checks()
                 ));
-            }
-            if let Some(other) = check.findings.iter().find(|finding| !finding.contains(&self.finding)) {
+            };
+            if let Some(other) = check.findings.iter().find(|finding| !finding.contains(&sign.finding)) {
                 return Showing::Otherwise(format!(
                     "`{other}` is not how the defect shows: `{}`",
-                    self.finding
+                    sign.finding
                 ));
             }
         }
+        let silent = self.shows.iter().find(|sign| failed.iter().all(|check| check.check != sign.check));
+        if let Some(silent) = silent {
+            return Showing::Otherwise(format!(
+                "check {} passed, and the defect shows there too",
+                silent.check
+            ));
+        }
         Showing::AsStated
+    }
+
+    fn checks(&self) -> String {
+        let names: Vec<String> = self.shows.iter().map(|sign| format!("check {}", sign.check)).collect();
+        names.join(" and ")
     }
 }
 
@@ -125,14 +145,25 @@ pub(super) fn read(source: &Source, node: &Node) -> Result<KnownDefect, Scenario
     };
     let kernels = KernelRange { from: version("from")?, before: version("before")? };
     let breaks = fields.required("breaks")?;
-    let shows = Fields::of(source, fields.required("shows")?, "shows", grammar::SHOWS)?;
-    let check = shows.word("check")?.unwrap_or_default();
-    let finding = shows.required("finding")?;
+    let shows = fields.required("shows")?;
+    let shows = match &shows.kind {
+        Kind::List(items) => items.iter().map(|item| sign(source, item)).collect::<Result<Vec<_>, _>>()?,
+        _ => vec![sign(source, shows)?],
+    };
+    if shows.is_empty() {
+        return Err(source.error(node.at, "`shows`: the list is empty"));
+    }
     Ok(KnownDefect {
         kernels,
         breaks: fields::sentence(source, breaks, "breaks")?,
         link: fields.get("link").map(|node| fields::sentence(source, node, "link")).transpose()?,
-        check: check.to_owned(),
-        finding: fields::text(source, finding, "finding")?.to_owned(),
+        shows,
     })
+}
+
+fn sign(source: &Source, node: &Node) -> Result<Sign, ScenarioError> {
+    let sign = Fields::of(source, node, "shows", grammar::SHOWS)?;
+    let check = sign.word("check")?.unwrap_or_default();
+    let finding = fields::text(source, sign.required("finding")?, "finding")?;
+    Ok(Sign { check: check.to_owned(), finding: finding.to_owned() })
 }

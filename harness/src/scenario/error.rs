@@ -116,6 +116,9 @@ impl ScenarioError {
         known: impl IntoIterator<Item = &'n str> + Clone,
     ) -> ScenarioError {
         let names = known.clone().into_iter().collect::<Vec<_>>().join(", ");
+        if names.is_empty() {
+            return self.expected("there is none that could stand here");
+        }
         match nearest(given, known) {
             Some(name) => self.expected(format!("did you mean `{name}`? Expected one of: {names}")),
             None => self.expected(format!("expected one of: {names}")),

@@ -11,6 +11,25 @@ use super::node::{Kind, Node};
 /// Words that are no errnos.
 pub(super) const WORDS: &[&str] = &["ok", "any", "blocked"];
 
+/// What may be expected, and what it asks of the step.
+pub(super) const MEANINGS: &[(&str, &str)] = &[
+    (
+        "",
+        "succeed. While a boot has a single task, `measure` must also add, and `save` find, as many records as follow from the steps before, where that is known before the run. Within `stress`: as `any`",
+    ),
+    ("ok", "succeed"),
+    ("any", "nothing: what it gives is evidence for the invariants alone"),
+    (
+        "blocked",
+        "be seen waiting within a system call by an `await-blocked` of another task; how it ends is evidence alone",
+    ),
+    ("EBUSY", "or another errno: fail with it, at whichever of its system calls"),
+    ("{new-records: n}", "succeed, and make the current list n records longer"),
+    ("{records: n}", "succeed, and find n records in the list"),
+    ("{bytes: n}", "succeed, and read, write or move n bytes"),
+    ("{value: n}", "succeed, and have n as the value of its system call"),
+];
+
 /// Reads it for a verb.
 pub(super) fn read(source: &Source, form: &Form, node: Option<&Node>) -> Result<Expectation, ScenarioError> {
     let Some(node) = node else { return Ok(Expectation::Default) };
@@ -68,6 +87,16 @@ fn count(
 
 /// The number behind an errno's name; `Errno` knows them all but has no parser.
 fn errno(name: &str) -> Option<i32> {
+    named().find(|(_, known)| known == name).map(|(number, _)| number)
+}
+
+/// Names of all errnos.
+pub(super) fn errnos() -> Vec<String> {
+    named().map(|(_, name)| name).collect()
+}
+
+fn named() -> impl Iterator<Item = (i32, String)> {
     // The highest errno of Linux is EHWPOISON, 133 (`include/uapi/asm-generic/errno.h`).
-    (1..=133).find(|number| format!("{:?}", Errno::from_raw(*number)) == name && name != "UnknownErrno")
+    let all = (1..=133).map(|number| (number, format!("{:?}", Errno::from_raw(number))));
+    all.filter(|(_, name)| name != "UnknownErrno")
 }

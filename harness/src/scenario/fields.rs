@@ -13,6 +13,7 @@ pub(super) struct Fields<'t> {
     at: Place,
     entries: &'t [(Key, Node)],
     grammar: &'static [Field],
+    one_of: &'static [&'static str],
 }
 
 impl<'t> Fields<'t> {
@@ -30,6 +31,7 @@ impl<'t> Fields<'t> {
             at: node.at,
             entries: entries(source, node, what, &keys)?,
             grammar,
+            one_of: &[],
         })
     }
 
@@ -41,7 +43,7 @@ impl<'t> Fields<'t> {
     ) -> Result<Self, ScenarioError> {
         let what = format!("step `{}`", form.name);
         let entries = entries(source, node, &what, &form.keys())?;
-        Ok(Fields { source, what, at: node.at, entries, grammar: form.fields })
+        Ok(Fields { source, what, at: node.at, entries, grammar: form.fields, one_of: form.one_of })
     }
 
     /// The field's value; absent and empty are the same.
@@ -236,8 +238,9 @@ impl<'t> Fields<'t> {
         Ok(words)
     }
 
-    /// The one of these fields that is given.
-    pub(super) fn one_of(&self, names: &[&'static str]) -> Result<&'static str, ScenarioError> {
+    /// The one that is given of the fields that the grammar wants one of.
+    pub(super) fn one_of(&self) -> Result<&'static str, ScenarioError> {
+        let names = self.one_of;
         let given: Vec<_> = names.iter().copied().filter(|name| self.get(name).is_some()).collect();
         let all: Vec<_> = names.iter().map(|name| format!("`{name}`")).collect();
         match given.as_slice() {

@@ -14,11 +14,12 @@ mod lint;
 mod model;
 mod node;
 mod open_files;
+pub mod reference;
 mod steps;
 mod tasks;
 mod verbs;
 
-pub use defect::{KernelRange, KnownDefect, Showing, Version};
+pub use defect::{KernelRange, KnownDefect, Showing, Sign, Version};
 pub use document::{DEFAULT_POLICY, MAX_COMBINATIONS, parse};
 pub use error::ScenarioError;
 pub use files::{LoadError, load, load_all};

@@ -62,6 +62,8 @@ impl ListSeen {
 pub(crate) struct CounterSeen {
     /// Place of its step in the evidence.
     pub(crate) step: usize,
+    /// Operation that read it.
+    pub(crate) op: u16,
     /// Which counter.
     pub(crate) of: Observed,
     /// Its value.
@@ -106,7 +108,7 @@ pub(super) fn digest(
                     lists.push(list);
                 }
                 Observed::Count | Observed::Violations => match number(id, op, seen) {
-                    Ok(value) => counters.push(CounterSeen { step: at, of: reading.of, value }),
+                    Ok(value) => counters.push(CounterSeen { step: at, op, of: reading.of, value }),
                     Err(oddity) => oddities.push(oddity),
                 },
             }

@@ -33,7 +33,8 @@ pub(crate) struct KnownRecord {
 }
 
 impl KnownRecord {
-    fn borrowed(&self) -> RecordRef<'_> {
+    /// As a record without a digest.
+    pub(crate) fn borrowed(&self) -> RecordRef<'_> {
         RecordRef { pcr: self.pcr, digest: &[], template: &self.template, data: &self.data }
     }
 
@@ -48,21 +49,38 @@ impl KnownRecord {
         self.borrowed().binary_size(Bank::Sha1)
     }
 
-    /// File name, or what the template has in its place; a finding's words for the record.
+    /// File name, or what the template has in its place; empty when it has none.
+    pub(crate) fn file_name(&self) -> &[u8] {
+        let name = self.field("n").or_else(|| self.field("n-ng")).unwrap_or_default();
+        name.strip_suffix(&[0]).unwrap_or(name)
+    }
+
+    /// Whether it is of a file with this content; `None` when that cannot be said.
+    pub(crate) fn is_of(&self, content: &[u8]) -> Option<bool> {
+        is_digest_of(self.field("d-ng").or_else(|| self.field("d-ngv2"))?, content)
+    }
+
+    /// The file name in a finding's words.
     pub(crate) fn name(&self) -> String {
-        let name = self
-            .borrowed()
-            .fields(ByteOrder::Little)
-            .filter_map(Result::ok)
-            .find(|field| matches!(field.id, Some("n" | "n-ng")));
-        let Some(name) = name else { return "?".to_owned() };
-        let name = name.data.strip_suffix(&[0]).unwrap_or(name.data);
-        let name = String::from_utf8_lossy(name).escape_debug().to_string();
+        if self.field("n").or_else(|| self.field("n-ng")).is_none() {
+            return "?".to_owned();
+        }
+        let name = String::from_utf8_lossy(self.file_name()).escape_debug().to_string();
         match name.char_indices().nth(NAME_SHOWN) {
             Some((at, _)) => format!("{}...", &name[..at]),
             None => name,
         }
     }
+}
+
+/// Whether a record's file digest is that of this content: the algorithm, a colon and a zero byte come before it, and
+/// `verity:` or `ima:` before that in later templates (`ima_eventdigest_init_common`,
+/// `security/integrity/ima/ima_template_lib.c`). `None` when its algorithm is none of ours.
+fn is_digest_of(field: &[u8], content: &[u8]) -> Option<bool> {
+    let split = field.iter().position(|byte| *byte == 0)?;
+    let name = std::str::from_utf8(&field[..split]).ok()?.strip_suffix(':')?;
+    let bank: Bank = name.rsplit(':').next()?.parse().ok()?;
+    Some(Digest::of(bank, &[content]).as_bytes() == &field[split + 1..])
 }
 
 /// The records and the banks in which their digests are known.

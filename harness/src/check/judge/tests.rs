@@ -7,7 +7,7 @@ use crate::check::all;
 use crate::check::world::World;
 use crate::event::{Host, Trace, What};
 use crate::outcome::{CheckResult, Outcome, Verdict};
-use crate::scenario::{KernelRange, KnownDefect, Version};
+use crate::scenario::{KernelRange, KnownDefect, Sign, Version};
 
 const PANIC: &str = "Kernel panic - not syncing: Attempted to kill init! exitcode=0x00000009";
 
@@ -161,8 +161,7 @@ fn defect(before: Option<Version>) -> KnownDefect {
         kernels: KernelRange { from: None, before },
         breaks: "no record is lost".to_owned(),
         link: None,
-        check: "exactly-once".to_owned(),
-        finding: "is missing".to_owned(),
+        shows: vec![Sign { check: "exactly-once".to_owned(), finding: "is missing".to_owned() }],
     }
 }
 

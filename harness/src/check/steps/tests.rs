@@ -134,7 +134,7 @@ fn a_guest_that_stops_in_an_operation_is_found_there() {
     let result = result(&plan, &trace, "steps");
     failed(&result, &["step 1 `stage` (line 11)", "the guest was in operation 1, write \"A\\n\" to slot 0"]);
     failed(&result, &["nor of 1 step after it"]);
-    failed(&result, &["step 3 `checkpoint`", "operation 0, open list, was not reached"]);
+    failed(&result, &["step 3 `checkpoint`", "operation 0, open /sys/kernel/security", "was not reached"]);
 }
 
 #[test]

@@ -3,6 +3,7 @@
 use imalab_wire::{Op, Outcome};
 
 use crate::ima::{AsciiLine, Bank, ByteOrder, Record, write_record};
+use crate::interface::IMA;
 use crate::plan::Form;
 
 /// One operation with what it gives.
@@ -12,8 +13,9 @@ pub(in crate::check) fn value(number: usize) -> Outcome {
     Outcome::Value(number as i64)
 }
 
-pub(in crate::check) fn write(path: &str, bytes: &[u8]) -> Vec<Done> {
-    let open = Op::Open { slot: 0, path: path.to_owned(), flags: 1, mode: 0 };
+/// Opens for writing, writes and closes: the `staged` or the `current` list by its SHA-1 file.
+pub(in crate::check) fn write(name: &str, bytes: &[u8]) -> Vec<Done> {
+    let open = Op::Open { slot: 0, path: path(name), flags: 1, mode: 0 };
     vec![
         (open, value(0), Vec::new()),
         (Op::Write { slot: 0, bytes: bytes.to_vec() }, value(bytes.len()), Vec::new()),
@@ -21,14 +23,36 @@ pub(in crate::check) fn write(path: &str, bytes: &[u8]) -> Vec<Done> {
     ]
 }
 
-pub(in crate::check) fn read(path: &str, bytes: Vec<u8>) -> Vec<Done> {
-    let open = Op::Open { slot: 0, path: path.to_owned(), flags: 0, mode: 0 };
+/// Opens for reading, reads to the end and closes: a list, or the counter `count` or `violations`.
+pub(in crate::check) fn read(name: &str, bytes: Vec<u8>) -> Vec<Done> {
+    let open = Op::Open { slot: 0, path: path(name), flags: 0, mode: 0 };
     let length = value(bytes.len());
     vec![
         (open, value(0), Vec::new()),
         (Op::Read { slot: 0, chunk: 4096, limit: None, send: true }, length, bytes),
         (Op::Close { slot: 0 }, value(0), Vec::new()),
     ]
+}
+
+/// Path of a file by the short name that tests have for it, or by its own.
+pub(in crate::check) fn path(name: &str) -> String {
+    if name.starts_with('/') {
+        return name.to_owned();
+    }
+    let name = match name {
+        "staged" => "binary_runtime_measurements_sha1_staged",
+        "current" => "binary_runtime_measurements_sha1",
+        "count" => "runtime_measurements_count",
+        name if name.starts_with('/') => return name.to_owned(),
+        name => name,
+    };
+    format!("{IMA}/{name}")
+}
+
+/// Name of a list's file.
+pub(in crate::check) fn list(form: Form, bank: Bank, staged: bool) -> String {
+    let form = if form == Form::Ascii { "ascii" } else { "binary" };
+    format!("{form}_runtime_measurements_{bank}{}", if staged { "_staged" } else { "" })
 }
 
 /// A list as the kernel shows it.

@@ -12,7 +12,9 @@ mod tasks;
 
 pub(super) use file::{DEFECT, KERNELS, KEYS, MACHINE, SHOWS, TASK};
 pub(crate) use names::poll_event;
-pub(super) use names::{CAPABILITIES, COMMANDS, ERRNOS, LIMITS, RESPONSES, SIGNALS, SPECIAL_FILES, number};
+pub(super) use names::{
+    CAPABILITIES, CHECKS, COMMANDS, ERRNOS, EVENTS, LIMITS, RESPONSES, SIGNALS, SPECIAL_FILES, number,
+};
 
 /// A verb.
 #[derive(Debug)]
@@ -23,6 +25,8 @@ pub(super) struct Form {
     pub(super) short: Option<&'static str>,
     /// Its fields but `expect`.
     pub(super) fields: &'static [Field],
+    /// Of these, exactly one is given.
+    pub(super) one_of: &'static [&'static str],
     /// Whether it takes `expect`, and with which counts.
     pub(super) expect: Expect,
     /// What it does.
@@ -93,6 +97,8 @@ pub(super) enum Shape {
     Tasks,
     /// A map with these keys.
     Map(&'static [Field]),
+    /// A map with these keys, or a list of such maps.
+    Maps(&'static [Field]),
 }
 
 /// A heading of the reference, and its verbs.

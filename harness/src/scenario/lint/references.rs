@@ -42,7 +42,9 @@ fn named(source: &Source, tasks: &[Task], at: usize, step: &Step) -> Result<(), 
             .one_of(name, others()));
     };
     if found == at {
-        return Err(source.error(step.at, format!("task `{name}` means itself")).one_of(name, others()));
+        return Err(source
+            .error(step.at, format!("task `{name}` is this one itself"))
+            .one_of(name, others()));
     }
     if process_too && process_of(tasks, found) == process_of(tasks, at) {
         return Err(source

@@ -42,7 +42,7 @@ pub(super) fn read(
         },
         "splice" => Call::Splice {
             slot: fields.needed_name("of")?,
-            what: match fields.one_of(&["bytes", "text"])? {
+            what: match fields.one_of()? {
                 "bytes" => Moved::Out { bytes: fields.number32("bytes")?.unwrap_or(0) },
                 _ => Moved::In(text(fields)?),
             },
@@ -90,7 +90,7 @@ fn transfer(fields: &Fields<'_>) -> Result<Transfer, ScenarioError> {
 fn write(fields: &Fields<'_>) -> Result<Call, ScenarioError> {
     let slot = fields.needed_name("to")?;
     let at = fields.signed("at")?;
-    let what = match fields.one_of(&["text", "hex", "bad-pointer"])? {
+    let what = match fields.one_of()? {
         "text" => WriteOf::Bytes(text(fields)?),
         "hex" => WriteOf::Bytes(hex(fields)?),
         _ => {

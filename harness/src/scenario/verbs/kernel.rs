@@ -25,7 +25,7 @@ pub(super) fn read(
             Verb::Release { name, round }
         }
         "tpm-fault" => Verb::TpmFault(fault(fields)?),
-        "load-policy" => Verb::LoadPolicy(match fields.one_of(&["rules", "path"])? {
+        "load-policy" => Verb::LoadPolicy(match fields.one_of()? {
             "rules" => Policy::Rules(fields.text("rules")?.unwrap_or_default().to_owned()),
             _ => Policy::Path(fields.path("path")?.unwrap_or_default().to_owned()),
         }),
@@ -53,7 +53,7 @@ pub(in crate::scenario) fn kexec_load(fields: &Fields<'_>) -> Result<Verb, Scena
 
 fn fault(fields: &Fields<'_>) -> Result<Fault, ScenarioError> {
     let carried_out = fields.truth("carried-out")?;
-    let how = match fields.one_of(&["answer", "lost", "late-ms"])? {
+    let how = match fields.one_of()? {
         "answer" => {
             fields.without("carried-out", "answer")?;
             How::Answer { code: worded(fields, "answer", RESPONSES, 0)? }

@@ -1,0 +1,76 @@
+//! Invariant `model`: everything that tasks did to the list, and saw of it, is as the interface promises.
+//!
+//! The [reference model](crate::ima::model) is driven over the operations of all tasks and boots. Where operations
+//! overlapped, some order of them has to explain every result; what cannot be decided is a finding too.
+
+mod events;
+mod ops;
+mod policy;
+mod search;
+mod tell;
+#[cfg(test)]
+mod tests;
+
+use imalab_wire::Op;
+
+use super::evidence::Evidence;
+use super::log::WholeLog;
+use super::sheet::{Sheet, count};
+use super::whole::Wholes;
+use crate::ima::model::{HashTable, Kernel, Rules, Setup};
+use crate::interface::probe;
+use crate::outcome::CheckResult;
+use crate::plan::{Interface, Plan};
+use events::Events;
+use search::Search;
+
+pub(super) fn check(evidence: &Evidence<'_>, wholes: &Wholes, rules: Rules) -> CheckResult {
+    let mut sheet = Sheet::new("model");
+    let Some(whole) = wholes.last() else {
+        sheet.obstacle("no checkpoint read the list");
+        return sheet.result();
+    };
+    let Some(log) = WholeLog::of(evidence, whole) else {
+        sheet.obstacle("records were removed before anybody read them, and their number is not known");
+        return sheet.result();
+    };
+    let events = Events::of(evidence, &log);
+    let setups = setups(evidence.plan);
+    let searched = Search::new(&events, &log, &setups).run(Kernel::new(setups[0], rules));
+    if let Some(stuck) = &searched.stuck {
+        sheet.finding(tell::finding(evidence, &events, &log, stuck));
+    }
+    let foreign = match events.foreign {
+        0 => String::new(),
+        foreign => format!(", of {foreign} of which the model says only what they may record"),
+    };
+    sheet.fact(format!(
+        "{} of {} explained{foreign}, {} tried",
+        count(events.ops, "operation"),
+        count(events.sequences.iter().filter(|sequence| !sequence.events.is_empty()).count(), "task"),
+        count(usize::try_from(searched.tried).unwrap_or(usize::MAX), "order"),
+    ));
+    sheet.result()
+}
+
+/// The kernel of each boot: a kexec keeps the command line and adds to it.
+fn setups(plan: &Plan) -> Vec<Setup> {
+    let requests = plan.interface != Interface::ReadOnly;
+    let mut flush = plan.machine.kernel_args.iter().any(|word| word == probe::FLUSH);
+    let boots = plan.program.tasks.iter().map(|task| task.boot).max().unwrap_or_default();
+    let mut setups = Vec::new();
+    for boot in 0..=boots {
+        let table = match (plan.hash_table, flush) {
+            (false, _) => HashTable::None,
+            (true, true) => HashTable::Flushed,
+            (true, false) => HashTable::Kept,
+        };
+        setups.push(Setup { table, requests });
+        let tasks = plan.program.tasks.iter().filter(|task| task.boot == boot);
+        flush |= tasks.flat_map(|task| &task.steps).flat_map(|step| &step.ops).any(|op| match op {
+            Op::KexecLoad { args, .. } => args.split_ascii_whitespace().any(|word| word == probe::FLUSH),
+            _ => false,
+        });
+    }
+    setups
+}

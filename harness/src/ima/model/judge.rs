@@ -1,0 +1,320 @@
+//! What a call may give.
+
+use nix::errno::Errno;
+
+use super::descriptors::Description;
+use super::kernel::Kernel;
+use super::{
+    Access, Broken, Call, Effect, File, Found, HashTable, ListFile, Log, Refusals, Request, Rule, Slot, Task,
+    Written, request,
+};
+
+/// Errors for want of descriptors or memory, which a limit brings about.
+const WANT: [Errno; 5] = [Errno::EMFILE, Errno::ENFILE, Errno::ENOMEM, Errno::EAGAIN, Errno::EFBIG];
+
+impl Kernel {
+    /// Whether a call may have given this. Nothing changes.
+    ///
+    /// # Errors
+    ///
+    /// The promise that it breaks.
+    pub fn judge<'a>(
+        &self,
+        log: &dyn Log,
+        task: Task,
+        call: Call<'a>,
+        found: Found,
+    ) -> Result<Effect<'a>, Broken> {
+        let effect = Effect::Call(call);
+        match call {
+            Call::Open { file: File::List(list), access, odd, .. } => {
+                self.open_list(task, list, access, odd, found, effect)
+            }
+            Call::Write { slot, written, placed } => match self.open.get(task, slot) {
+                Some(Description { file: File::Policy | File::Other, .. }) => Ok(Effect::None),
+                Some(open) => self.write(task, open, written, placed, found),
+                None => closed(found),
+            },
+            Call::Read { slot, limit } => match self.open.get(task, slot) {
+                Some(open) => self.read(log, slot, open, limit, found),
+                None => closed(found),
+            },
+            Call::ReadAt { slot, offset, bytes } => match self.open.get(task, slot) {
+                Some(open) => self.read_at(log, open, offset, bytes, found),
+                None => closed(found),
+            },
+            Call::Counter { slot, number, uncounted, early } => match self.open.get(task, slot) {
+                Some(open) => self.counter(open, number, uncounted, early).map(|()| Effect::None),
+                None => closed(found),
+            },
+            Call::Seek { slot, offset, whence } => Ok(self.seek(task, slot, offset, whence, found)),
+            Call::Close { slot } | Call::Duplicate { slot, .. } | Call::Send { slot, .. }
+                if self.open.get(task, slot).is_none() =>
+            {
+                closed(found)
+            }
+            Call::Harmless { .. } => Ok(Effect::None),
+            Call::Pin { .. } | Call::Unpin => Ok(effect),
+            Call::Moving { slot } => Ok(Effect::Offset(slot, None)),
+            // Whether these succeed is not the list's business; what they do when they do is.
+            _ => Ok(if matches!(found, Found::Errno(_)) { Effect::None } else { effect }),
+        }
+    }
+
+    fn open_list<'a>(
+        &self,
+        task: Task,
+        list: ListFile,
+        access: Access,
+        odd: bool,
+        found: Found,
+        effect: Effect<'a>,
+    ) -> Result<Effect<'a>, Broken> {
+        let (file, rights) = (File::List(list), self.open.rights(task));
+        let mut refusals = Refusals::default();
+        if list.staged && !self.rules.holds(Rule::EveryListHasFiles) {
+            refusals.add(Errno::ENOENT, Rule::EveryListHasFiles);
+        }
+        if access.write && self.requests {
+            if !rights.admin && self.rules.holds(Rule::WriterNeedsSysAdmin) {
+                refusals.add(Errno::EPERM, Rule::WriterNeedsSysAdmin);
+            } else if rights.admin && rights.namespaced && self.rules.holds(Rule::NamespaceGivesNoRight) {
+                refusals.add(Errno::EPERM, Rule::NamespaceGivesNoRight);
+            }
+        } else if !rights.admin && !self.rules.holds(Rule::ReaderNeedsNoCapability) {
+            refusals.add(Errno::EPERM, Rule::ReaderNeedsNoCapability);
+        }
+        if let Some(rule) = self.open.busy(task, file, access).filter(|_| self.requests) {
+            refusals.add(Errno::EBUSY, rule);
+        }
+        // The files are root's and its group's; who is neither is told so.
+        let denied = !rights.root && found == Found::Errno(Errno::EACCES as i32);
+        if matches!(found, Found::Errno(_)) && (odd || denied || (rights.limited && wants(found))) {
+            return Ok(Effect::None);
+        }
+        let free = match found {
+            Found::Errno(errno) if errno == Errno::EPERM as i32 && access.write => Rule::WriterNeedsSysAdmin,
+            Found::Errno(errno) if errno == Errno::EPERM as i32 => Rule::ReaderNeedsNoCapability,
+            Found::Errno(errno) if errno == Errno::ENOENT as i32 => Rule::EveryListHasFiles,
+            _ => self.open.free(file, access),
+        };
+        settle(&refusals, found, free, effect)
+    }
+
+    fn write<'a>(
+        &self,
+        task: Task,
+        open: &Description,
+        written: Written<'_>,
+        placed: bool,
+        found: Found,
+    ) -> Result<Effect<'a>, Broken> {
+        let mut refusals = Refusals::default();
+        let File::List(list) = open.file else {
+            return match found {
+                Found::Value(1..) if self.rules.holds(Rule::CountersAreReadOnly) => {
+                    Err(Broken::new(Rule::CountersAreReadOnly, "an error"))
+                }
+                Found::Errno(_) if !self.rules.holds(Rule::CountersAreReadOnly) => {
+                    Err(Broken::new(Rule::CountersAreReadOnly, "success"))
+                }
+                _ => Ok(Effect::None),
+            };
+        };
+        if !open.access.write && self.rules.holds(Rule::AccessModeHolds) {
+            refusals.add(Errno::EBADF, Rule::AccessModeHolds);
+        }
+        if placed && self.rules.holds(Rule::NoPositionedWrite) {
+            refusals.add(Errno::ESPIPE, Rule::NoPositionedWrite);
+        }
+        let forbidden = refusals.first().is_some();
+        if !self.open.rights(task).admin && !self.rules.holds(Rule::RightsAreOfTheOpen) {
+            refusals.add(Errno::EPERM, Rule::RightsAreOfTheOpen);
+        }
+        if !self.requests {
+            // Nothing is promised of a write to a list that only grows.
+            return Ok(Effect::None);
+        }
+        let flush = self.lists.table == HashTable::Flushed;
+        let request = request::upstream(self.rules, list, written, flush, &mut refusals);
+        if let Some(request) = request {
+            let well_formed = refusals.first().is_none();
+            self.lists.refuse(request, &mut refusals);
+            if well_formed
+                && request == Request::Delete
+                && flush
+                && found == Found::Errno(Errno::ENOMEM as i32)
+            {
+                // A new hash table could not be had.
+                return Ok(Effect::None);
+            }
+        }
+        let Some(request) = request.filter(|_| !forbidden) else {
+            return settle(&refusals, found, Rule::AccessModeHolds, Effect::None);
+        };
+        let length = match written {
+            Written::Bytes(bytes) => bytes.len() as i64,
+            Written::Nowhere(_) => 0,
+        };
+        let taken = if self.rules.holds(Rule::RequestTakenWhole) { length } else { length - 1 };
+        if let (Found::Value(value), None) = (found, refusals.first())
+            && value != taken
+        {
+            return Err(Broken::new(Rule::RequestTakenWhole, format!("{taken}")));
+        }
+        let permits = match request {
+            Request::StageAll => Rule::StageMovesWholeList,
+            Request::Delete => Rule::DeleteRemovesStaged,
+            Request::Trim(_) => Rule::TrimRemovesFirst,
+        };
+        let refused = matches!(found, Found::Errno(_)) && !self.rules.holds(Rule::RefusalChangesNothing);
+        let effect = if refused { self.despite(request) } else { Effect::Request(request) };
+        match settle(&refusals, found, permits, effect)? {
+            Effect::None if refused => Ok(effect),
+            effect => Ok(effect),
+        }
+    }
+
+    /// What a refused request does when the rule that it does nothing is turned over.
+    fn despite<'a>(&self, request: Request) -> Effect<'a> {
+        match request {
+            Request::Trim(records) => {
+                Effect::Request(Request::Trim(records.min(self.lists.current.len() as u64)))
+            }
+            request => Effect::Request(request),
+        }
+    }
+
+    fn read<'a>(
+        &self,
+        log: &dyn Log,
+        slot: Slot,
+        open: &Description,
+        limit: Option<u64>,
+        found: Found,
+    ) -> Result<Effect<'a>, Broken> {
+        let File::List(list) = open.file else { return Ok(Effect::Offset(slot, None)) };
+        if limit == Some(0) {
+            return Ok(Effect::None);
+        }
+        self.readable(open, found)?;
+        let Found::Value(value) = found else { return Ok(Effect::None) };
+        let Some(offset) = open.offset else { return Ok(Effect::None) };
+        let Some(size) = log.bytes(list, self.shows(list)) else { return Ok(Effect::Offset(slot, None)) };
+        // Nothing is promised of what lies beyond the end.
+        if offset > size {
+            return Ok(Effect::Offset(slot, None));
+        }
+        let start = if self.rules.holds(Rule::ReadGoesOn) { offset } else { 0 };
+        let expected = (size - start).min(limit.unwrap_or(u64::MAX));
+        if u64::try_from(value) != Ok(expected) {
+            let shows = if list.staged { Rule::StagedShowsStaged } else { Rule::OriginalShowsCurrent };
+            let rule = if offset > 0 { Rule::ReadGoesOn } else { shows };
+            return Err(Broken::new(rule, format!("{expected} bytes")));
+        }
+        Ok(Effect::Offset(slot, Some(offset + expected)))
+    }
+
+    fn read_at<'a>(
+        &self,
+        log: &dyn Log,
+        open: &Description,
+        offset: i64,
+        bytes: u64,
+        found: Found,
+    ) -> Result<Effect<'a>, Broken> {
+        let (File::List(list), Ok(offset)) = (open.file, u64::try_from(offset)) else {
+            return Ok(Effect::None);
+        };
+        if bytes == 0 {
+            return Ok(Effect::None);
+        }
+        self.readable(open, found)?;
+        let (Found::Value(value), Some(size)) = (found, log.bytes(list, self.shows(list))) else {
+            return Ok(Effect::None);
+        };
+        let most = size.saturating_sub(offset).min(bytes);
+        let least = u64::from(most > 0);
+        if offset <= size && !u64::try_from(value).is_ok_and(|value| (least..=most).contains(&value)) {
+            let rule = if list.staged { Rule::StagedShowsStaged } else { Rule::OriginalShowsCurrent };
+            return Err(Broken::new(rule, format!("{least} to {most} bytes")));
+        }
+        Ok(Effect::None)
+    }
+
+    /// A read of a list that does not give bytes is right only where the descriptor cannot be read.
+    fn readable(&self, open: &Description, found: Found) -> Result<(), Broken> {
+        let mut refusals = Refusals::default();
+        if !open.access.read && self.rules.holds(Rule::AccessModeHolds) {
+            refusals.add(Errno::EBADF, Rule::AccessModeHolds);
+        }
+        if self.open.rights(open.opener).limited && wants(found) {
+            return Ok(());
+        }
+        settle(&refusals, found, Rule::AccessModeHolds, Effect::None).map(|_| ())
+    }
+
+    fn counter(&self, open: &Description, number: u64, uncounted: u64, early: u64) -> Result<(), Broken> {
+        let (rule, least, most) = match open.file {
+            File::Count => {
+                let staged = if self.rules.holds(Rule::CountIsCurrent) { 0 } else { self.lists.staged.len() };
+                let length = (self.lists.current.len() + staged) as u64;
+                (Rule::CountIsCurrent, length.saturating_sub(uncounted), length)
+            }
+            File::Violations => {
+                let counted = self.rules.holds(Rule::ViolationsCounted);
+                let violations = if counted { self.violations } else { 0 };
+                (Rule::ViolationsCounted, violations, violations + early)
+            }
+            _ => return Ok(()),
+        };
+        if (least..=most).contains(&number) {
+            return Ok(());
+        }
+        let expected = if least == most { format!("{most}") } else { format!("{least} to {most}") };
+        Err(Broken::new(rule, expected))
+    }
+
+    /// A seek that stays within what `seq_file` promises keeps the offset known.
+    fn seek<'a>(&self, task: Task, slot: Slot, offset: i64, whence: i32, found: Found) -> Effect<'a> {
+        let known = self.open.get(task, slot).and_then(|open| open.offset);
+        let to = match (whence, known, found) {
+            (_, known, Found::Errno(_)) if known == Some(0) => Some(0),
+            (0, _, Found::Value(value)) if value == offset => u64::try_from(value).ok(),
+            (1, Some(known), Found::Value(value))
+                if known.checked_add_signed(offset) == u64::try_from(value).ok() =>
+            {
+                u64::try_from(value).ok()
+            }
+            _ => None,
+        };
+        Effect::Offset(slot, to)
+    }
+}
+
+/// A call on a descriptor that is not open.
+fn closed<'a>(found: Found) -> Result<Effect<'a>, Broken> {
+    let mut refusals = Refusals::default();
+    refusals.add(Errno::EBADF, Rule::DuplicatesShareFile);
+    settle(&refusals, found, Rule::DuplicatesShareFile, Effect::None)
+}
+
+fn wants(found: Found) -> bool {
+    matches!(found, Found::Errno(errno) if WANT.iter().any(|want| *want as i32 == errno))
+}
+
+/// Compares what was found with what had to come; `free` is the promise by which a call that nothing refuses succeeds.
+fn settle<'a>(
+    refusals: &Refusals,
+    found: Found,
+    free: Rule,
+    effect: Effect<'a>,
+) -> Result<Effect<'a>, Broken> {
+    match (refusals.first(), found) {
+        (Some(_), Found::Errno(errno)) if refusals.has(errno) => Ok(Effect::None),
+        (Some(rule), Found::Value(_) | Found::Errno(_)) => Err(Broken::new(rule, refusals.names())),
+        (Some(_), Found::Never) => Ok(Effect::None),
+        (None, Found::Errno(_)) => Err(Broken::new(free, "success")),
+        (None, Found::Value(_) | Found::Never) => Ok(effect),
+    }
+}

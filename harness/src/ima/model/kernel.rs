@@ -1,0 +1,161 @@
+//! The model of one kernel: its state, and what changes it.
+
+use super::descriptors::Descriptors;
+use super::lists::Lists;
+use super::{Broken, Call, Effect, File, ListFile, Log, Ranges, Rule, Rules, Setup, Slot, Task};
+
+/// The model of one kernel.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Kernel {
+    pub(super) rules: Rules,
+    pub(super) requests: bool,
+    pub(super) lists: Lists,
+    pub(super) open: Descriptors,
+    pub(super) violations: u64,
+}
+
+impl Kernel {
+    /// A kernel that has just booted: the lists are empty, no task has anything open.
+    pub fn new(setup: Setup, rules: Rules) -> Kernel {
+        Kernel {
+            rules,
+            requests: setup.requests,
+            lists: Lists::new(rules, setup.table),
+            open: Descriptors::new(rules),
+            violations: 0,
+        }
+    }
+
+    /// The kernel that this one starts by kexec.
+    pub fn kexec(&mut self, setup: Setup) {
+        self.lists.kexec(setup.table);
+        self.requests = setup.requests;
+        self.open = Descriptors::new(self.rules);
+        self.violations = 0;
+    }
+
+    /// Records of the whole log so far.
+    pub fn total(&self) -> usize {
+        self.lists.total
+    }
+
+    /// What a list file shows.
+    pub fn shows(&self, file: ListFile) -> &Ranges {
+        let rule = if file.staged { Rule::StagedShowsStaged } else { Rule::OriginalShowsCurrent };
+        if file.staged == self.rules.holds(rule) { &self.lists.staged } else { &self.lists.current }
+    }
+
+    /// What reading an open list from its start shows, when it is about to be read from there.
+    pub fn about_to_show(&self, task: Task, slot: Slot) -> Option<(ListFile, &Ranges)> {
+        let description = self.open.get(task, slot)?;
+        match (description.file, description.offset) {
+            (File::List(list), Some(0)) => Some((list, self.shows(list))),
+            _ => None,
+        }
+    }
+
+    /// The file that a descriptor is of.
+    pub fn file(&self, task: Task, slot: Slot) -> Option<File> {
+        Some(self.open.get(task, slot)?.file)
+    }
+
+    /// Whether a task that ends now closes a list.
+    pub fn has_lists(&self, task: Task) -> bool {
+        self.open.has_lists(task)
+    }
+
+    /// Whether a file whose measurement would make the same record as one of these is not recorded.
+    pub fn suppresses(&self, same: &[usize]) -> Option<usize> {
+        same.iter().copied().find(|record| self.lists.remembers(*record))
+    }
+
+    /// Why a measurement is suppressed, or is not, that would make the same record as this one.
+    pub fn why_suppressed(&self, record: usize) -> Rule {
+        self.lists.why_remembered(record)
+    }
+
+    /// Whether nothing is recorded any more.
+    pub fn is_suspended(&self) -> bool {
+        self.lists.suspended && self.rules.holds(Rule::SuspendedRecordsNothing)
+    }
+
+    /// The kernel appends the next record of the whole log.
+    ///
+    /// # Errors
+    ///
+    /// The promise by which it must not.
+    pub fn record(&mut self, log: &dyn Log) -> Result<(), Broken> {
+        let record = self.lists.total;
+        if self.is_suspended() {
+            return Err(Broken::new(Rule::SuspendedRecordsNothing, "no record"));
+        }
+        if log.is_violation(record) {
+            let same = (0..record).any(|before| log.is_violation(before));
+            if same && !self.rules.holds(Rule::ViolationAlwaysRecorded) {
+                return Err(Broken::new(Rule::ViolationAlwaysRecorded, "no record"));
+            }
+            self.violations += 1;
+        } else {
+            let mut same = log.same_before(record);
+            while let Some(before) = same {
+                if self.lists.remembers(before) {
+                    return Err(Broken::new(self.lists.why_remembered(before), "no record"));
+                }
+                same = log.same_before(before);
+            }
+        }
+        self.lists.append();
+        Ok(())
+    }
+
+    /// Takes in what a call did.
+    pub fn apply(&mut self, task: Task, effect: Effect<'_>) {
+        match effect {
+            Effect::None => {}
+            Effect::Request(request) => {
+                self.lists.carry_out(request);
+                // Who has read half of a list that moves cannot say where it is.
+                for open in self.open.files_mut() {
+                    if open.offset != Some(0) && matches!(open.file, File::List(_)) {
+                        open.offset = None;
+                    }
+                }
+            }
+            Effect::Offset(slot, offset) => {
+                let file = self.open.open_file(task, slot);
+                if let Some(open) = file.and_then(|file| self.open.get_mut(file)) {
+                    open.offset = offset;
+                }
+            }
+            Effect::Call(call) => match call {
+                Call::Open { slot, file, access, .. } => self.open.open(task, slot, file, access),
+                Call::Close { slot } => self.open.close(task, slot),
+                Call::Duplicate { slot, to } => self.open.duplicate(task, slot, to),
+                Call::Pin { slot } => self.open.pin(task, slot),
+                Call::Unpin => self.open.unpin(task),
+                Call::Fork { child } => self.open.fork(task, child),
+                Call::Thread { child } => self.open.thread(task, child),
+                Call::Send { slot, to } => self.open.send(task, slot, to),
+                Call::Receive { slot } => self.open.receive(task, slot),
+                Call::End => self.open.end(task),
+                Call::Drop { capability } => self.open.rights_mut(task).drop(capability),
+                Call::SetUser { uid } => self.open.rights_mut(task).set_user(uid),
+                Call::NewNamespace => self.open.rights_mut(task).new_namespace(),
+                Call::Limit => self.open.rights_mut(task).limited = true,
+                Call::Suspend => self.lists.suspended = true,
+                Call::Write { .. }
+                | Call::Read { .. }
+                | Call::ReadAt { .. }
+                | Call::Counter { .. }
+                | Call::Seek { .. }
+                | Call::Harmless { .. }
+                | Call::Moving { .. } => {}
+            },
+        }
+    }
+
+    /// Whether a descriptor is waiting to be received.
+    pub fn has_mail(&self, task: Task) -> bool {
+        self.open.has_mail(task)
+    }
+}

@@ -1,0 +1,187 @@
+//! The lists: what is staged, what is current, what is gone.
+
+use nix::errno::Errno;
+
+use super::{Ranges, Refusals, Request, Rule, Rules};
+
+/// What becomes of digests of records that are no longer in a list.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum HashTable {
+    /// They are kept.
+    Kept,
+    /// A delete drops them (`ima_flush_htable`).
+    Flushed,
+    /// There is no hash table (`CONFIG_IMA_DISABLE_HTABLE`): every measurement is recorded.
+    None,
+}
+
+/// The lists of one kernel.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub(super) struct Lists {
+    rules: Rules,
+    pub(super) table: HashTable,
+    pub(super) staged: Ranges,
+    pub(super) current: Ranges,
+    /// Removed by a delete, and by a number.
+    deleted: Ranges,
+    trimmed: Ranges,
+    /// Records of the whole log so far.
+    pub(super) total: usize,
+    /// Those that were there before this kernel.
+    carried: usize,
+    /// How many there were at the last delete.
+    flushed: usize,
+    pub(super) suspended: bool,
+}
+
+impl Lists {
+    pub(super) fn new(rules: Rules, table: HashTable) -> Lists {
+        let none = Ranges::default;
+        Lists {
+            rules,
+            table,
+            staged: none(),
+            current: none(),
+            deleted: none(),
+            trimmed: none(),
+            total: 0,
+            carried: 0,
+            flushed: 0,
+            suspended: false,
+        }
+    }
+
+    /// What keeps a request from being carried out, as far as the lists are concerned.
+    pub(super) fn refuse(&self, request: Request, refusals: &mut Refusals) {
+        let reasons = match request {
+            Request::StageAll => [
+                (!self.staged.is_empty(), Errno::EEXIST, Rule::StageWhileStaged),
+                (self.current.is_empty(), Errno::ENOENT, Rule::StageEmpty),
+                (self.suspended, Errno::EACCES, Rule::SuspendedStage),
+            ],
+            Request::Delete => [
+                (self.staged.is_empty(), Errno::ENOENT, Rule::DeleteNothing),
+                (self.suspended, Errno::ESTALE, Rule::SuspendedDelete),
+                (false, Errno::UnknownErrno, Rule::DeleteNothing),
+            ],
+            Request::Trim(records) => [
+                (
+                    usize::try_from(records).map_or(true, |n| n > self.current.len()),
+                    Errno::ENOENT,
+                    Rule::TrimTooMany,
+                ),
+                (self.suspended, Errno::ESTALE, Rule::SuspendedTrim),
+                (false, Errno::UnknownErrno, Rule::TrimTooMany),
+            ],
+        };
+        for (is, errno, rule) in reasons {
+            if is && self.rules.holds(rule) {
+                refusals.add(errno, rule);
+            }
+        }
+    }
+
+    pub(super) fn carry_out(&mut self, request: Request) {
+        match request {
+            Request::StageAll => {
+                let all = self.current.len();
+                let whole = self.rules.holds(Rule::StageMovesWholeList);
+                let moved = self.current.take_first(if whole { all } else { all.saturating_sub(1) });
+                self.staged.append(moved);
+            }
+            Request::Delete if !self.rules.holds(Rule::DeleteRemovesStaged) => {}
+            Request::Delete => {
+                self.deleted.append(std::mem::take(&mut self.staged));
+                self.flushed = self.total;
+            }
+            Request::Trim(records) => {
+                let mut count = usize::try_from(records).unwrap_or(usize::MAX);
+                if !self.rules.holds(Rule::TrimLeavesStaged) {
+                    let first = self.staged.take_first(count);
+                    count -= first.len();
+                    self.trimmed.append(first);
+                }
+                if self.rules.holds(Rule::TrimRemovesFirst) {
+                    self.trimmed.append(self.current.take_first(count));
+                } else {
+                    let left = self.current.len().saturating_sub(count);
+                    let kept = self.current.take_first(left);
+                    self.trimmed.append(std::mem::replace(&mut self.current, kept));
+                }
+            }
+        }
+    }
+
+    /// The next record of the whole log was appended.
+    pub(super) fn append(&mut self) {
+        let list = if self.rules.holds(Rule::NewRecordsAreCurrent) || self.staged.is_empty() {
+            &mut self.current
+        } else {
+            &mut self.staged
+        };
+        list.push(self.total..self.total + 1);
+        self.total += 1;
+    }
+
+    /// Whether the hash table knows this record of the whole log: a measurement that would make the same is then
+    /// suppressed.
+    pub(super) fn remembers(&self, record: usize) -> bool {
+        if self.table == HashTable::None
+            || record >= self.total
+            || !self.rules.holds(Rule::DuplicateSuppressed)
+        {
+            return false;
+        }
+        if record < self.carried {
+            return !self.rules.holds(Rule::CarriedMayDouble);
+        }
+        let flushed = self.table == HashTable::Flushed;
+        if self.current.contains(record) {
+            return !flushed || record >= self.flushed || self.rules.holds(Rule::FlushKeepsCurrent);
+        }
+        let rule = match (flushed, self.staged.contains(record)) {
+            (true, true) => Rule::FlushKeepsStaged,
+            (false, true) => Rule::DigestsOutliveStaging,
+            (true, false) => return !self.rules.holds(Rule::FlushForgetsDeleted),
+            (false, false) if self.trimmed.contains(record) => Rule::DigestsOutliveTrim,
+            (false, false) => Rule::DigestsOutliveDelete,
+        };
+        self.rules.holds(rule)
+    }
+
+    /// The rule by which [`Lists::remembers`] says what it says.
+    pub(super) fn why_remembered(&self, record: usize) -> Rule {
+        let flushed = self.table == HashTable::Flushed;
+        match (self.current.contains(record), self.staged.contains(record)) {
+            _ if record < self.carried => Rule::CarriedMayDouble,
+            (true, _) if flushed => Rule::FlushKeepsCurrent,
+            (true, _) => Rule::DuplicateSuppressed,
+            (_, true) if flushed => Rule::FlushKeepsStaged,
+            (_, true) => Rule::DigestsOutliveStaging,
+            _ if flushed => Rule::FlushForgetsDeleted,
+            _ if self.trimmed.contains(record) => Rule::DigestsOutliveTrim,
+            _ => Rule::DigestsOutliveDelete,
+        }
+    }
+
+    /// The lists as the kernel finds them that is started by kexec.
+    pub(super) fn kexec(&mut self, table: HashTable) {
+        let (staged, current) = (std::mem::take(&mut self.staged), std::mem::take(&mut self.current));
+        let mut next = Lists::new(self.rules, table);
+        (next.total, next.carried) = (self.total, self.total);
+        if self.rules.holds(Rule::CarriedOver) {
+            let (first, then) = if self.rules.holds(Rule::StagedCarriedFirst) {
+                (staged, current)
+            } else {
+                (current, staged)
+            };
+            if self.rules.holds(Rule::CarriedAreCurrent) {
+                next.current = first;
+            } else {
+                next.staged = first;
+            }
+            next.current.append(then);
+        }
+        *self = next;
+    }
+}

@@ -1,0 +1,50 @@
+//! What the interface promises, as a machine of its own: the reference that a run is compared with.
+//!
+//! At the level of system calls, and of what `Documentation/security/IMA-export-delete.rst` says, not of what the code
+//! happens to do: where the two differ, the kernel is the suspect. Records are known by their place in the whole log,
+//! so a list is a few stretches of it. [`Kernel::judge`] says whether a call may have given what it gave, and
+//! [`Kernel::apply`] takes in what it did.
+//!
+//! Where a promise leaves a choice (which of two errors a request with two faults gets), every choice is taken.
+
+mod call;
+mod descriptors;
+mod file;
+mod judge;
+mod kernel;
+mod lists;
+mod ranges;
+mod refusals;
+mod request;
+mod rights;
+mod rule;
+#[cfg(test)]
+mod tests;
+
+pub use call::{Call, Effect, Found, Log, Setup};
+pub use descriptors::{Access, Slot, Task};
+pub use file::{File, ListFile};
+pub use kernel::Kernel;
+pub use lists::HashTable;
+pub use ranges::Ranges;
+pub use refusals::{Broken, Refusals};
+pub use request::{Request, Written};
+pub use rule::{Rule, Shown};
+
+/// The rules, all of which hold, or all but one.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub struct Rules {
+    without: Option<Rule>,
+}
+
+impl Rules {
+    /// The rules with one of them turned over.
+    pub fn without(rule: Rule) -> Rules {
+        Rules { without: Some(rule) }
+    }
+
+    /// Whether a rule holds.
+    pub fn holds(self, rule: Rule) -> bool {
+        self.without != Some(rule)
+    }
+}

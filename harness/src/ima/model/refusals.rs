@@ -1,0 +1,53 @@
+//! Errors that a call may give, and what is said of a call that gave something else.
+
+use nix::errno::Errno;
+
+use super::Rule;
+
+/// The errors that a call has to give one of, with the promise that each is by. None: it has to succeed.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Refusals(Vec<(Errno, Rule)>);
+
+/// A call gave what the promise rules out.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Broken {
+    /// The promise.
+    pub rule: Rule,
+    /// What should have come: `EBUSY`, `2`, `success`.
+    pub expected: String,
+}
+
+impl Broken {
+    pub(super) fn new(rule: Rule, expected: impl Into<String>) -> Broken {
+        Broken { rule, expected: expected.into() }
+    }
+}
+
+impl Refusals {
+    pub(super) fn add(&mut self, errno: Errno, rule: Rule) {
+        self.0.push((errno, rule));
+    }
+
+    /// The promise that keeps the call from succeeding.
+    pub fn first(&self) -> Option<Rule> {
+        self.0.first().map(|(_, rule)| *rule)
+    }
+
+    /// Whether this error is one of them.
+    pub fn has(&self, errno: i32) -> bool {
+        self.0.iter().any(|(allowed, _)| *allowed as i32 == errno)
+    }
+
+    /// The errors by number, each once.
+    pub fn errnos(&self) -> Vec<Errno> {
+        let mut errnos: Vec<Errno> = self.0.iter().map(|(errno, _)| *errno).collect();
+        errnos.sort_unstable_by_key(|errno| *errno as i32);
+        errnos.dedup();
+        errnos
+    }
+
+    /// The errors in a finding's words.
+    pub fn names(&self) -> String {
+        self.errnos().iter().map(|errno| format!("{errno:?}")).collect::<Vec<_>>().join(" or ")
+    }
+}

@@ -1,0 +1,270 @@
+//! The promises of the interface, one by one.
+//!
+//! Each is in the words of who made it. The model keeps all of them; [`super::Rules::without`] turns exactly one over,
+//! and what a run showed must then no longer be what the model says (the mutation check, `harness/tests/e2e/mutation.rs`).
+
+/// Where the document is: `Documentation/security/IMA-export-delete.rst`.
+macro_rules! document {
+    ($section:literal) => {
+        concat!("Documentation/security/IMA-export-delete.rst, \"", $section, "\"")
+    };
+}
+
+/// Which scenario shows that a rule holds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Shown {
+    /// This one: its path below the scenarios' folder, without `.yaml`.
+    By(&'static str),
+    /// None yet; this is what it is to be called.
+    Awaited(&'static str),
+}
+
+macro_rules! rules {
+    ($($rule:ident: $promise:literal, $source:expr, $shown:ident $scenario:literal;)*) => {
+        /// A promise of the interface.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+        pub enum Rule {
+            $(#[doc = $promise] $rule,)*
+        }
+
+        impl Rule {
+            /// Every rule.
+            pub const ALL: &[Rule] = &[$(Rule::$rule),*];
+
+            /// Its words.
+            pub fn promise(self) -> &'static str {
+                match self { $(Rule::$rule => $promise,)* }
+            }
+
+            /// Who made it: the document's section, or the kernel's file.
+            pub fn source(self) -> &'static str {
+                match self { $(Rule::$rule => $source,)* }
+            }
+
+            /// Which scenario shows it.
+            pub fn shown_by(self) -> Shown {
+                match self { $(Rule::$rule => Shown::$shown($scenario),)* }
+            }
+        }
+    };
+}
+
+const STAGE: &str = "ima_queue_stage, security/integrity/ima/ima_queue.c";
+const DELETE: &str = "ima_queue_staged_delete_all, security/integrity/ima/ima_queue.c";
+const TRIM: &str = "ima_queue_delete_partial, security/integrity/ima/ima_queue.c";
+const WRITE: &str = "_ima_measurements_write, security/integrity/ima/ima_fs.c";
+const NUMBER: &str = "kstrtoul, include/linux/kstrtox.h";
+
+rules! {
+    // Who may open.
+    WriterNeedsSysAdmin:
+        "the interfaces gain the write permission for the root user and group, but require the process to have \
+         CAP_SYS_ADMIN set",
+        document!("Usage"), Awaited "access/without-capability";
+    NamespaceGivesNoRight:
+        "CAP_SYS_ADMIN is that of the initial user namespace",
+        "capable, include/linux/capability.h", Awaited "access/user-namespace";
+    ReaderNeedsNoCapability:
+        "the process is required to have CAP_SYS_ADMIN set for the write permission alone",
+        document!("Usage"), Awaited "access/without-capability";
+    OneWriter:
+        "the measurement interfaces can be accessed only by one actor (writer) at a time, so the others will get an \
+         error until the former closes it",
+        document!("Management of Staged Measurements"), By "access/two-writers";
+    WriterExcludesReaders:
+        "readers can be in mutual exclusion with one writer: no reader opens while there is a writer",
+        document!("Interface Access"), By "access/writer-holds-off-readers";
+    ReadersExcludeWriter:
+        "readers can be in mutual exclusion with one writer: no writer opens while there are readers",
+        document!("Interface Access"), By "access/reader-holds-off-writers";
+    ReadersTogether:
+        "multiple readers can access concurrently the original and staged interfaces",
+        document!("Interface Access"), By "access/readers-together";
+    SameWriterManyFiles:
+        "in order to see the same state across all the measurement interfaces, the same writer is allowed to open \
+         multiple interfaces for write or read/write",
+        document!("Interface Access"), By "access/one-writer-many-files";
+    ExclusionOverAllFiles:
+        "a semaphore-like locking scheme has been implemented on all the measurements list interfaces: the files \
+         exclude each other",
+        document!("Interface Access"), By "access/writer-holds-off-readers";
+    ExclusionUntilLastClose:
+        "the writer's exclusion lasts until the last of its files is closed, whoever closes it",
+        document!("Management of Staged Measurements"), Awaited "access/writer-closes-one-of-two";
+    DuplicatesShareFile:
+        "a file is closed when the last descriptor of it is: duplicates, and those that a child inherits or that are \
+         passed on, are the same open file",
+        "dup(2), fork(2), unix(7)", Awaited "access/duplicated-descriptor";
+    ExclusionOutlivesWriter:
+        "a writer that has ended still excludes others while its file is open elsewhere",
+        document!("Management of Staged Measurements"), Awaited "access/writer-passes-and-exits";
+    TaskEndCloses:
+        "when a process ends, all its descriptors are closed: nobody is excluded by the dead",
+        "_exit(2)", Awaited "access/writer-killed";
+    RightsAreOfTheOpen:
+        "whoever has a descriptor that was opened for writing may write, whatever it may open itself",
+        "open(2); capable is asked in _ima_measurements_open alone", Awaited "access/drop-capability-after-open";
+    AccessModeHolds:
+        "a file opened for reading alone cannot be written, one opened for writing alone cannot be read: EBADF",
+        "read(2), write(2)", Awaited "access/wrong-mode";
+
+    // The form of a request.
+    RequestLength:
+        "a request is 2 to 21 bytes long, else EINVAL",
+        WRITE, By "stage/bad-requests";
+    RequestEndsInNewline:
+        "a request ends in a newline, else EINVAL",
+        WRITE, By "stage/bad-requests";
+    VerbAlone:
+        "`A` and `D` stand alone before the newline, else EINVAL",
+        WRITE, By "stage/bad-requests";
+    VerbsOnStagedFiles:
+        "`echo A > <_staged interface>`, `echo D > <_staged interface>`: on an original interface they are EINVAL",
+        document!("Staging with prompt"), By "stage/bad-requests";
+    NumbersOnOriginalFiles:
+        "`echo N > <original interface>`: on a staged interface a number is EINVAL",
+        document!("Staging and deleting"), By "stage/bad-requests";
+    NumberIsDecimal:
+        "a number is decimal digits and nothing else, without a minus sign, else EINVAL",
+        NUMBER, By "stage/bad-requests";
+    PlusSign:
+        "the first character may also be a plus sign",
+        NUMBER, Awaited "trim/number-forms";
+    NumberRange:
+        "a number beyond 64 bits is ERANGE",
+        NUMBER, By "stage/bad-requests";
+    AtLeastOne:
+        "at least one record must be deleted: 0 is EINVAL",
+        WRITE, By "trim/none";
+    BadPointer:
+        "a request that cannot be read is EFAULT",
+        "write(2)", Awaited "stage/bad-pointers";
+    RequestTakenWhole:
+        "a request that succeeds has taken all its bytes",
+        WRITE, By "stage/once";
+    NoPositionedWrite:
+        "a request has no place in the file: pwrite is ESPIPE and asks for nothing",
+        "seq_open, fs/seq_file.c", Awaited "stage/positioned-write";
+    CountersAreReadOnly:
+        "the counters cannot be written",
+        "ima_fs_init, security/integrity/ima/ima_fs.c", Awaited "access/write-counters";
+
+    // What a request does.
+    StageMovesWholeList:
+        "staging consists in atomically moving the current measurements list to a temporary list",
+        document!("Introduction"), By "stage/once";
+    StageWhileStaged:
+        "there is one staged list: staging while it is not empty is EEXIST",
+        STAGE, By "stage/staged-twice";
+    StageEmpty:
+        "staging an empty list is ENOENT",
+        STAGE, By "stage/empty-list";
+    DeleteRemovesStaged:
+        "`echo D > <_staged interface>`: the user requests IMA to delete staged measurements",
+        document!("Staging with prompt"), By "stage/once";
+    DeleteNothing:
+        "deleting when nothing is staged is ENOENT",
+        DELETE, By "stage/nothing-staged";
+    TrimRemovesFirst:
+        "N measurements are staged from the beginning of the current measurements list and immediately deleted",
+        document!("Introduction"), By "trim/some";
+    TrimTooMany:
+        "deleting more records than the current list has is ENOENT",
+        TRIM, By "trim/too-many";
+    TrimLeavesStaged:
+        "`echo N > <original interface>`: N measurements are deleted from the current measurements list, not from the \
+         staged one",
+        document!("Staging and deleting"), By "trim/while-staged";
+    RefusalChangesNothing:
+        "a request that is refused changes nothing",
+        document!("Management of Staged Measurements"), By "trim/too-many";
+    NewRecordsAreCurrent:
+        "the staged measurements are in a temporary list: records that are measured meanwhile go to the current one",
+        document!("Introduction"), By "stage/while-measuring-goes-on";
+
+    // What is measured.
+    MeasuredIsRecorded:
+        "a file that a rule of the policy measures is recorded",
+        "Documentation/ABI/testing/ima_policy", By "stage/once";
+    DuplicateSuppressed:
+        "duplicate records are detected and recorded once",
+        document!("Hash table"), By "htable/kept-after-delete";
+    DigestsOutliveStaging:
+        "the template digest of staged measurement records are kept, to be able to detect duplicate records \
+         independently of staging",
+        document!("Hash table"), By "htable/kept-after-delete";
+    DigestsOutliveDelete:
+        "by default, the template digest of staged measurement records are kept in kernel memory (only template data \
+         are freed)",
+        document!("Hash table"), By "htable/kept-after-delete";
+    DigestsOutliveTrim:
+        "the template digests of records deleted without prompt are kept as well",
+        document!("Hash table"), By "htable/kept-after-trim";
+    FlushForgetsDeleted:
+        "ima_flush_htable explicitly requests a complete deletion of the staged measurements: there can be duplicates \
+         between different groups of staged measurements",
+        document!("Hash table"), By "htable/flushed-by-delete";
+    FlushKeepsStaged:
+        "ima_flush_htable drops digests when the staged measurements are deleted, not when they are staged",
+        document!("Hash table"), By "htable/flushed-by-delete";
+    FlushKeepsCurrent:
+        "if ima_flush_htable has been specified, duplicate records are still avoided on records of the current \
+         measurements list",
+        document!("Hash table"), By "found/flush-forgets-current";
+    FlushRefusesTrim:
+        "flushing the hash table is supported only for the staging with prompt flavor: a number is EINVAL",
+        document!("Hash table"), By "htable/flush-refuses-trim";
+    ViolationAlwaysRecorded:
+        "a violation is recorded each time, however often it happens",
+        "ima_add_template_entry, security/integrity/ima/ima_queue.c", Awaited "stage/violations-of-one-file";
+
+    // What files show.
+    OriginalShowsCurrent:
+        "`cat <original interface>`: the user reads the current measurements list",
+        document!("Staging and deleting"), By "stage/once";
+    StagedShowsStaged:
+        "`cat <_staged interface>`: the user reads the staged measurements",
+        document!("Staging with prompt"), By "stage/once";
+    EveryListHasFiles:
+        "IMA duplicates the current securityfs measurements interfaces (both binary and ASCII), by adding the \
+         `_staged` file suffix",
+        document!("Usage"), By "banks/each";
+    ReadGoesOn:
+        "a read goes on where the one before it ended",
+        "read(2)", Awaited "access/read-in-chunks";
+    CountIsCurrent:
+        "runtime_measurements_count is the number of records in the current list",
+        "ima_fs_init, security/integrity/ima/ima_fs.c", By "stage/once";
+    ViolationsCounted:
+        "violations is the number of violations since the boot",
+        "ima_fs_init, security/integrity/ima/ima_fs.c", By "stage/violation";
+
+    // kexec.
+    CarriedOver:
+        "the staged measurement records and the current measurements list are both available when the secondary \
+         kernel starts",
+        document!("Kexec"), Awaited "kexec/staged-and-current";
+    StagedCarriedFirst:
+        "the staged measurement records are marshalled before the current measurements list",
+        document!("Kexec"), Awaited "kexec/staged-and-current";
+    CarriedAreCurrent:
+        "what was carried over is in the current list of the secondary kernel, and nothing is staged there",
+        "ima_restore_measurement_entry, security/integrity/ima/ima_queue.c", Awaited "kexec/staged-and-current";
+    CarriedMayDouble:
+        "records carried across kexec are not in the hash table: the same file is recorded again",
+        "ima_add_digest_entry, security/integrity/ima/ima_queue.c", Awaited "kexec/measured-again";
+    SuspendedStage:
+        "IMA also disallows staging when suspending measurement: EACCES",
+        document!("Kexec"), Awaited "kexec/stage-while-suspended";
+    SuspendedDelete:
+        "if measurement is suspended before requesting to delete staged measurements, IMA returns an error to user \
+         space: ESTALE",
+        document!("Kexec"), Awaited "kexec/delete-while-suspended";
+    SuspendedTrim:
+        "if measurement is suspended before requesting to delete current measurements, IMA returns an error to user \
+         space: ESTALE",
+        document!("Kexec"), Awaited "kexec/trim-while-suspended";
+    SuspendedRecordsNothing:
+        "nothing is recorded once measurement is suspended",
+        "ima_add_template_entry, security/integrity/ima/ima_queue.c", Awaited "kexec/measure-while-suspended";
+}
