@@ -4,7 +4,7 @@ mod archive;
 mod command_line;
 
 use std::ffi::CString;
-use std::fs::File;
+use std::fs::{File, OpenOptions};
 use std::os::fd::{AsFd, OwnedFd};
 use std::path::Path;
 
@@ -13,7 +13,6 @@ use nix::errno::Errno;
 use nix::fcntl::{OFlag, open};
 use nix::sys::reboot::{RebootMode, reboot};
 use nix::sys::stat::Mode;
-use nix::unistd::getpid;
 
 pub(crate) use self::command_line::boot_of;
 use crate::ops::Failure;
@@ -22,6 +21,9 @@ use crate::raw;
 /// `include/uapi/linux/kexec.h`.
 const KEXEC_FILE_UNLOAD: u64 = 1;
 const KEXEC_FILE_NO_INITRAMFS: u64 = 4;
+
+/// Where the archive is while it is loaded.
+const INITRD: &str = "/next-initrd";
 
 /// Loads a kernel of the image for boot `boot` + 1.
 pub(crate) fn load(kernel: &str, args: &str, flags: u64, boot: u16) -> Result<i64, Failure> {
@@ -36,23 +38,16 @@ pub(crate) fn load(kernel: &str, args: &str, flags: u64, boot: u16) -> Result<i6
 
 /// The archive of the next boot: this program, and the kernels of this image, so that it can do the same.
 ///
-/// It is written to the root file system, which the policy of a scenario does not measure as long as it names `tmpfs` and
-/// not `rootfs`: a memfd would be a record of its own in the list, since it lies on a tmpfs.
+/// It lies in the root file system, where policies for files of the scenario (`fsname=tmpfs`) do not look, as they would
+/// at a memfd.
 fn initrd() -> Result<OwnedFd, Failure> {
-    let path = format!("/initrd-{}", getpid());
-    let initrd = write_initrd(Path::new(&path));
-    // Gone with its last descriptor; what could not be made need not be there.
-    let _ = std::fs::remove_file(&path);
-    initrd
-}
-
-/// The archive, open for reading alone: the kernel reads no file that is open for writing (`kernel_read_file`,
-/// fs/kernel_read_file.c).
-fn write_initrd(path: &Path) -> Result<OwnedFd, Failure> {
-    let mut file = File::create_new(path)?;
-    archive::write(&mut file, Path::new("/proc/self/exe"), Path::new(KERNELS))?;
+    let mut file = OpenOptions::new().write(true).create_new(true).open(INITRD)?;
+    let written = archive::write(&mut file, Path::new("/proc/self/exe"), Path::new(KERNELS));
+    // The kernel reads no file that is open for writing (`kernel_read_file`, fs/kernel_read_file.c).
     drop(file);
-    Ok(open(path, OFlag::O_RDONLY | OFlag::O_CLOEXEC, Mode::empty())?)
+    let read = written.and_then(|()| File::open(INITRD));
+    std::fs::remove_file(INITRD)?;
+    Ok(read?.into())
 }
 
 pub(crate) fn unload() -> Result<i64, Failure> {
