@@ -83,12 +83,15 @@ pub(super) fn digest(
         for reading in readings {
             let (id, op) = (step.planned.id, reading.op);
             let place = usize::from(op);
-            let (Some(Op::Read { send: true, .. }), Some(seen)) = (step.ops.get(place), step.seen.get(place))
+            let (
+                Some(what @ (Op::Read { send: true, .. } | Op::FindQuoted { send: true, .. })),
+                Some(seen),
+            ) = (step.ops.get(place), step.seen.get(place))
             else {
                 oddities.push(Oddity::NotRead { step: id, op });
                 continue;
             };
-            let Some((begin, _)) = complete(seen) else { continue };
+            let Some((begin, _)) = complete(what, seen) else { continue };
             match reading.of {
                 Observed::List { form, bank, staged } => {
                     let mut list = ListSeen {
@@ -117,10 +120,12 @@ pub(super) fn digest(
     (lists, counters)
 }
 
-/// When it was read, if it was read and all of it arrived.
-fn complete(seen: &OpSeen<'_>) -> Option<(Moment, Moment)> {
-    match seen.outcome() {
-        Some(Outcome::Value(value)) if u64::try_from(value) == Ok(seen.length) => seen.span(),
+/// When it was read, if it was read and all of it arrived. How much an agent read to attest is not told; a list that was
+/// cut off does not end with a record.
+fn complete(op: &Op, seen: &OpSeen<'_>) -> Option<(Moment, Moment)> {
+    match (op, seen.outcome()) {
+        (Op::FindQuoted { .. }, Some(Outcome::Value(_))) => seen.span(),
+        (_, Some(Outcome::Value(value))) if u64::try_from(value) == Ok(seen.length) => seen.span(),
         _ => None,
     }
 }
