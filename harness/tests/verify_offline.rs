@@ -101,6 +101,74 @@ fn chunks_are_one_list() {
     assert!(!swapped.holds);
 }
 
+/// Records 0 to 29, saved in chunks in three kernels.
+#[rstest]
+#[case::deleted(&[0..10, 10..20, 20..30], 0)]
+#[case::not_deleted_before_a_kexec(&[0..10, 0..20, 20..30], 10)]
+#[case::carried_twice(&[0..10, 0..20, 0..30], 30)]
+#[case::some_deleted(&[0..10, 5..20, 15..30], 10)]
+#[case::read_and_not_removed(&[0..10, 10..15, 0..20, 20..30], 15)]
+fn chunks_and_carried_lists_are_one_list(#[case] chunks: &[std::ops::Range<usize>], #[case] carried: u64) {
+    let bench = Bench::new();
+    let records = records(30);
+    let mut line = "verify --whole --pcrs sha256,@sha256".to_owned();
+    for (number, chunk) in chunks.iter().enumerate() {
+        bench.log(&number.to_string(), &records[chunk.clone()]);
+        line += &format!(" --log @{number}");
+    }
+    bench.pcrs(&records, Bank::Sha256);
+    let verdict = bench.verdict(&line);
+    assert!(verdict.holds, "{verdict:#?}");
+    assert_eq!((verdict.records, verdict.carried), (30, carried));
+    assert_eq!(verdict.banks[0].outcome, Outcome::Matches);
+}
+
+#[test]
+fn a_hole_that_a_trim_left_in_what_is_carried_is_filled() {
+    let bench = Bench::new();
+    let records = records(20);
+    // Staged and saved 0 to 4, trimmed 5 and 6 meanwhile; the next kernel begins with 0 to 4 and 7.
+    bench.log("saved", &records[..5]);
+    bench.log("trimmed", &records[5..7]);
+    bench.log("second", &[&records[..5], &records[7..12]].concat());
+    bench.log("third", &[&records[..5], &records[7..]].concat());
+    bench.pcrs(&records, Bank::Sha1);
+    let (verdict, text) =
+        bench.run("verify --whole --log @saved @trimmed @second @third --pcrs @sha1", None);
+    assert_eq!(verdict.unwrap().carried, 15);
+    assert!(text.contains("records that a file has again after a kexec, counted once: 15\n"), "{text}");
+}
+
+#[test]
+fn a_file_that_begins_as_another_ends_by_chance_is_taken_whole() {
+    let bench = Bench::new();
+    let mut records = records(10);
+    // A kernel that measured just one file, and the next that measured the same one.
+    records[5] = records[3].clone();
+    records[6] = records[4].clone();
+    bench.log("1", &records[..5]);
+    bench.log("2", &records[5..]);
+    bench.pcrs(&records, Bank::Sha1);
+    let verdict = bench.verdict("verify --whole --log @1 @2 --pcrs @sha1");
+    assert!(verdict.holds);
+    assert_eq!((verdict.records, verdict.carried), (10, 0));
+    // When nothing holds either way, what looks carried counts once.
+    bench.pcrs(&records[1..], Bank::Sha1);
+    let verdict = bench.verdict("verify --log @1 @2 --pcrs @sha1");
+    assert!(!verdict.holds);
+    assert_eq!((verdict.records, verdict.carried), (8, 2));
+}
+
+#[test]
+fn a_carried_list_that_lost_a_record_does_not_hold() {
+    let bench = Bench::new();
+    let records = records(20);
+    bench.log("1", &records[..10]);
+    bench.log("2", &[&records[..9], &records[10..]].concat());
+    bench.pcrs(&records, Bank::Sha1);
+    assert!(!bench.verdict("verify --log @1 @2 --pcrs @sha1").holds);
+}
+
 #[rstest]
 #[case(Bank::Sha1)]
 #[case(Bank::Sha256)]

@@ -11,7 +11,8 @@ use crate::ima::{Bank, ByteOrder};
 /// Every template digest is recomputed from the template data, in every bank that is asked for.
 #[derive(Clone, Debug, clap::Args)]
 pub struct VerifyArgs {
-    /// Measurement list in the kernel's binary form; several are chunks of one list, in order.
+    /// Measurement list in the kernel's binary form; several are chunks of one list, in order, over any number of kernels.
+    /// Records that a kexec carried after they were saved may stand at the start of a later one again.
     #[arg(long, value_name = "FILE", required = true, num_args = 1..)]
     pub log: Vec<PathBuf>,
 

@@ -135,6 +135,7 @@ impl Judge {
             view: first.view,
             records: first.records,
             violations: first.violations,
+            carried: 0,
             banks: banks.map(|judged| judged.verdict(first.records)).collect(),
             quote,
             inconsistent: judges.iter().map(|judge| judge.inconsistent).sum(),

@@ -2,6 +2,7 @@
 
 mod args;
 mod bench;
+mod carried;
 mod generate;
 mod judge;
 mod quoted;
@@ -96,16 +97,41 @@ pub fn run(
         Some(view) => view,
         None => guess_view(args)?,
     };
+    let overlaps = carried::overlaps(args, view)?;
+    let verdict = if overlaps.iter().all(|overlap| *overlap == 0) {
+        judge(args, view, Judge::share_out(view, targets, quoted), &overlaps)?
+    } else {
+        // A file may begin as another ends by chance: each kernel has the same boot aggregate. The PCRs tell.
+        let once = judge(args, view, Judge::share_out(view, targets.clone(), quoted.clone()), &overlaps)?;
+        if once.holds {
+            once
+        } else {
+            let none = vec![0; overlaps.len()];
+            let every = judge(args, view, Judge::share_out(view, targets, quoted), &none)?;
+            if every.holds { every } else { once }
+        }
+    };
+    let written = if args.json { verdict.write_json(out) } else { verdict.write_text(out) };
+    written.map_err(VerifyError::Write)?;
+    Ok(verdict)
+}
+
+/// Has all files judged without so many records at the start of each.
+fn judge(
+    args: &VerifyArgs,
+    view: Bank,
+    judges: Vec<Judge>,
+    overlaps: &[u64],
+) -> Result<Verdict, VerifyError> {
     let judges = std::thread::scope(|scope| {
-        let mut bench = Bench::seat(Judge::share_out(view, targets, quoted), scope);
-        for path in &args.log {
-            read_log(path, view, args, &mut bench)?;
+        let mut bench = Bench::seat(judges, scope);
+        for (path, overlap) in args.log.iter().zip(overlaps) {
+            read_log(path, view, args, *overlap, &mut bench)?;
         }
         Ok(bench.rise())
     })?;
-    let verdict = Judge::joint_verdict(&judges, args.whole).ok_or(VerifyError::Empty)?;
-    let written = if args.json { verdict.write_json(out) } else { verdict.write_text(out) };
-    written.map_err(VerifyError::Write)?;
+    let mut verdict = Judge::joint_verdict(&judges, args.whole).ok_or(VerifyError::Empty)?;
+    verdict.carried = overlaps.iter().sum();
     Ok(verdict)
 }
 
@@ -140,13 +166,24 @@ fn guess_view(args: &VerifyArgs) -> Result<Bank, VerifyError> {
     Ok(Bank::Sha1)
 }
 
-fn read_log(path: &Path, view: Bank, args: &VerifyArgs, bench: &mut Bench<'_>) -> Result<(), VerifyError> {
-    let reader = LogReader::new(open(path)?, view).byte_order(args.byte_order());
-    bench.hear(reader).map_err(|source| {
-        let hint = match (source.record, args.view) {
-            (1, Some(_)) => format!(", read as the file of bank {view} (see --view)"),
-            _ => String::new(),
-        };
-        VerifyError::Log { path: path.to_owned(), hint, source }
-    })
+fn read_log(
+    path: &Path,
+    view: Bank,
+    args: &VerifyArgs,
+    overlap: u64,
+    bench: &mut Bench<'_>,
+) -> Result<(), VerifyError> {
+    let mut reader = LogReader::new(open(path)?, view).byte_order(args.byte_order());
+    for _ in 0..overlap {
+        reader.next_record().map_err(|source| log_error(path, view, args, source))?;
+    }
+    bench.hear(reader).map_err(|source| log_error(path, view, args, source))
+}
+
+fn log_error(path: &Path, view: Bank, args: &VerifyArgs, source: ReadError) -> VerifyError {
+    let hint = match (source.record, args.view) {
+        (1, Some(_)) => format!(", read as the file of bank {view} (see --view)"),
+        _ => String::new(),
+    };
+    VerifyError::Log { path: path.to_owned(), hint, source }
 }

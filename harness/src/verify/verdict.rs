@@ -49,6 +49,8 @@ pub struct Verdict {
     pub records: u64,
     /// How many of them are violations.
     pub violations: u64,
+    /// How many more stood at the start of files that a kexec had carried: those before them end with the same.
+    pub carried: u64,
     /// What became of each bank.
     pub banks: Vec<BankVerdict>,
     /// What became of the quote.
@@ -159,6 +161,9 @@ impl Verdict {
     pub fn write_text(&self, out: &mut dyn Write) -> io::Result<()> {
         let (records, violations) = (self.records, self.violations);
         writeln!(out, "{records} records of the {} view, violations: {violations}", self.view)?;
+        if self.carried > 0 {
+            writeln!(out, "records that a file has again after a kexec, counted once: {}", self.carried)?;
+        }
         for bank in &self.banks {
             self.write_bank(out, bank)?;
         }
