@@ -12,6 +12,7 @@ mod kernel_health;
 mod kexec;
 mod latency;
 mod ledger;
+mod lives;
 mod log;
 mod model;
 mod op_text;
@@ -30,6 +31,8 @@ mod world;
 use chrono::{DateTime, NaiveDate};
 
 pub use latency::{freed, latency};
+
+pub use lives::{Place, RecordLife, Within};
 
 use crate::event::Trace;
 use crate::ima::model::{Rule, Rules};
@@ -70,14 +73,24 @@ pub fn model_without(plan: &Plan, trace: &Trace, rule: Rule) -> CheckResult {
     model::check(&evidence, &wholes, Rules::without(rule))
 }
 
-/// The whole log at the last checkpoint, in the kernel's binary form, as the file of the SHA-1 bank shows it.
-/// Empty when no checkpoint read the list. What nobody had saved is not in it: then `exactly-once` has failed.
-pub fn whole_log(plan: &Plan, trace: &Trace) -> Vec<u8> {
+/// The whole log at the last checkpoint.
+#[derive(Clone, Debug, Default)]
+pub struct Log {
+    /// In the kernel's binary form, as the file of the SHA-1 bank shows it. What nobody had saved is not in it: then
+    /// `exactly-once` has failed.
+    pub bytes: Vec<u8>,
+    /// Where each record was at every moment: in which kernel's list, in which chunk, carried when. Records of which nothing
+    /// is known are not in it.
+    pub lives: Vec<RecordLife>,
+}
+
+/// The whole log at the last checkpoint; empty when none read the list.
+pub fn whole_log(plan: &Plan, trace: &Trace) -> Log {
     let evidence = Evidence::of(plan, trace);
     let wholes = Wholes::of(&evidence);
     let mut bytes = Vec::new();
     for id in wholes.last().into_iter().flat_map(|whole| &whole.records) {
         evidence.records.write(*id, &mut bytes);
     }
-    bytes
+    Log { bytes, lives: lives::of(&evidence, &wholes) }
 }

@@ -47,7 +47,7 @@ fn the_whole_log_is_what_was_taken_out_and_what_is_left() {
     world.measure(1);
     let expected = world.records_of();
     let (plan, trace) = world.finish();
-    let log = parse_log(&whole_log(&plan, &trace), Bank::Sha1).expect("a well-formed list");
+    let log = parse_log(&whole_log(&plan, &trace).bytes, Bank::Sha1).expect("a well-formed list");
     assert_eq!(log.len(), 8);
     assert!(log.iter().all(|record| record.is_consistent()));
     assert_eq!(log[8 - expected.len()..], expected);
@@ -61,7 +61,7 @@ fn the_whole_log_is_what_was_taken_out_and_what_is_left() {
 #[test]
 fn without_a_checkpoint_the_whole_log_is_empty() {
     let (plan, trace) = World::new().power_off();
-    assert!(whole_log(&plan, &trace).is_empty());
+    assert!(whole_log(&plan, &trace).bytes.is_empty());
 }
 
 /// A run with everything in it.

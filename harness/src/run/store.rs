@@ -45,7 +45,7 @@ impl Store {
         kernel: &Kernel,
         request: &Request<'_>,
     ) -> Result<(), StoreError> {
-        let passed = matches!(result.outcome, Outcome::Passed | Outcome::KnownDefect);
+        let passed = matches!(result.outcome, Outcome::Passed | Outcome::KnownDefect | Outcome::KnownLimit);
         let place = match &self.out {
             Some(out) => out,
             None if passed => return Ok(()),
@@ -91,8 +91,9 @@ impl Store {
         dir.write_tpm(&ran.trace)?;
         dir.write_commands(&ran.commands)?;
         let log = check::whole_log(plan, &ran.trace);
-        dir.write_log(&log)?;
-        dir.write_lines(&lines(&log))?;
+        dir.write_log(&log.bytes)?;
+        dir.write_records(&log.lives)?;
+        dir.write_lines(&lines(&log.bytes))?;
         let last = ran.trace.events.iter().rev().find_map(|event| match &event.what {
             What::Pcrs(reading) => Some(reading),
             _ => None,

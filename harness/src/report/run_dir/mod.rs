@@ -21,6 +21,7 @@ use super::atomic::{self, FileError};
 use super::json::{self, ReadError, SCHEMA};
 use super::run_id::RunId;
 use super::trace::TraceWriter;
+use crate::check::RecordLife;
 use crate::event::{PcrReading, QuoteTaken, Trace};
 use crate::outcome::RunResult;
 use crate::plan::Plan;
@@ -37,6 +38,8 @@ pub const CONSOLE: &str = "console.log";
 pub const LOG: &str = "log.bin";
 /// The same as lines.
 pub const LINES: &str = "log.txt";
+/// Each record of that list with where it was at every moment, a line each.
+pub const RECORDS: &str = "records.jsonl";
 /// The TPM's commands and answers for a reader.
 pub const TPM: &str = "tpm.txt";
 /// Command lines of the machine, ready to paste.
@@ -200,6 +203,19 @@ impl RunDir {
     /// When the file cannot be written whole.
     pub fn write_lines(&self, lines: &[u8]) -> Result<(), FileError> {
         atomic::write(&self.path.join(LINES), lines)
+    }
+
+    /// Stores where each record was at every moment, a JSON object a line.
+    ///
+    /// # Errors
+    /// When it cannot be written whole.
+    pub fn write_records(&self, lives: &[RecordLife]) -> Result<(), FileError> {
+        atomic::write_with(&self.path.join(RECORDS), |file| {
+            lives.iter().try_for_each(|life| {
+                serde_json::to_writer(&mut *file, life)?;
+                writeln!(file)
+            })
+        })
     }
 
     /// Stores the final value of PCR 10, a file `pcrs-<bank>.txt` for each bank.
