@@ -20,6 +20,8 @@ pub enum Outcome {
     Skipped,
     /// A proven defect of this kernel showed exactly as its scenario says.
     KnownDefect,
+    /// A known limit of this kernel showed exactly as its scenario says: records were lost, just those.
+    KnownLimit,
     /// The guest's kernel panicked or oopsed.
     KernelDied,
     /// Set-up or the harness's surroundings failed: QEMU, swtpm, disk, agent.

@@ -184,6 +184,7 @@ fn plan() -> Plan {
         marks: Vec::new(),
         budget: Budget { silence_s: 30, total_s: 60 },
         known_defect: None,
+        known_limit: None,
     }
 }
 

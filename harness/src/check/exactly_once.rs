@@ -10,7 +10,7 @@ mod tests;
 use std::collections::BTreeSet;
 
 use super::evidence::{Evidence, Extend, IMA_PCR, RecordId, Records};
-use super::ledger::Surprise;
+use super::ledger::{Source, Surprise};
 use super::sheet::{Sheet, count};
 use super::whole::{Whole, Wholes};
 use crate::outcome::CheckResult;
@@ -79,6 +79,15 @@ pub(super) fn check(evidence: &Evidence<'_>, wholes: &Wholes) -> CheckResult {
     let twice: usize = wholes.saved_again.iter().map(|again| again.records).sum();
     if twice > 0 {
         sheet.fact(format!("{} saved before a kexec came again and count once", count(twice, "record")));
+    }
+    let lost: usize = whole
+        .stretches
+        .iter()
+        .filter(|stretch| matches!(stretch.source, Source::Lost(_)))
+        .map(|stretch| stretch.records.len())
+        .sum();
+    if let Some(limit) = evidence.limit {
+        sheet.fact(format!("{} lost at kexec {}, as known", count(lost, "record"), limit.lost.kexec));
     }
     if !evidence.tap.kept.is_empty() {
         sheet.fact(format!("{} kept from the TPM as planned", count(evidence.tap.kept.len(), "extend")));

@@ -6,10 +6,23 @@ use super::evidence::{Evidence, IMA_PCR, RecordId};
 use super::whole::Whole;
 use crate::ima::Digest;
 
-/// For each extend up to the mark of `whole` the record that it is of; `None` where no list ever showed that record.
+/// For each extend up to the mark of `whole` the record that it is of; `None` where nothing is known of that record.
 pub(super) fn extended(evidence: &Evidence<'_>, whole: &Whole) -> Vec<Option<RecordId>> {
     let mark = whole.mark.and_then(|mark| evidence.pcrs.get(&mark)).map_or(u64::MAX, |mark| mark.seq);
-    let mut pcrs: BTreeSet<u32> = whole.records.iter().map(|id| evidence.records.get(*id).pcr).collect();
+    let violations = whole.records.iter().copied();
+    before(evidence, mark, violations.filter(|id| evidence.records.get(*id).violation).collect())
+}
+
+/// The same of all extends there are, while it is not known yet in which order violations are in the log: they are taken in
+/// that in which they were first read.
+pub(super) fn all_extended(evidence: &Evidence<'_>) -> Vec<Option<RecordId>> {
+    let violations = evidence.records.all().filter(|(_, record)| record.violation);
+    before(evidence, u64::MAX, violations.map(|(id, _)| id).collect())
+}
+
+/// All violations have the digest of ones; only their order tells them apart.
+fn before(evidence: &Evidence<'_>, mark: u64, mut violations: VecDeque<RecordId>) -> Vec<Option<RecordId>> {
+    let mut pcrs: BTreeSet<u32> = evidence.records.all().map(|(_, record)| record.pcr).collect();
     pcrs.insert(IMA_PCR);
     let known: HashMap<(u32, Digest), RecordId> = evidence
         .records
@@ -17,12 +30,10 @@ pub(super) fn extended(evidence: &Evidence<'_>, whole: &Whole) -> Vec<Option<Rec
         .filter(|(_, record)| !record.violation)
         .map(|(id, record)| ((record.pcr, evidence.records.extended(id, 0)), id))
         .collect();
-    // All violations have the digest of ones; only their order tells them apart.
-    let mut violations: VecDeque<RecordId> =
-        whole.records.iter().copied().filter(|id| evidence.records.get(*id).violation).collect();
     let attempts = evidence.tap.attempts();
-    let attempts = attempts.iter().map(|(extend, _)| extend);
     attempts
+        .iter()
+        .map(|(extend, _)| extend)
         .filter(|extend| extend.seq < mark && pcrs.contains(&extend.pcr))
         .map(|extend| {
             let digest = (*extend.digests.first()?)?;

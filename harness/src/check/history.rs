@@ -15,8 +15,8 @@ pub(super) enum Move {
     Deleted { saved: Option<usize> },
     /// So many records of the current list were removed.
     Trimmed { records: u64 },
-    /// The next kernel took the lists over.
-    Carried,
+    /// The next kernel took the lists over, but for so many records at their end, as it is known to.
+    Carried { lost: usize },
 }
 
 /// A move with its place.
@@ -30,7 +30,7 @@ pub(super) struct Moved {
 }
 
 /// The moves, while they are gone through.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(super) struct Moves {
     all: Vec<Moved>,
     /// The step by which user space read what is staged.
@@ -80,6 +80,8 @@ pub(super) enum Turn {
     Trimmed { step: usize },
     /// It is in the current list that the kernel of this boot began with.
     Carried { boot: u32 },
+    /// It should be there, and is known not to be.
+    Lost { boot: u32 },
 }
 
 /// The records of one whole log, each with what happened to it.
@@ -114,10 +116,10 @@ impl History {
                 Move::Staged { records } => lists.stage(step, records.unwrap_or(0)),
                 Move::Deleted { saved } => lists.delete(step, saved),
                 Move::Trimmed { records } => lists.trim(step, usize::try_from(records).unwrap_or(usize::MAX)),
-                Move::Carried => {
+                Move::Carried { lost } => {
                     let start = usize::try_from(lists.boot).ok().and_then(|boot| starts.get(boot));
                     lists.log_to(start.copied().unwrap_or(records));
-                    carried.push(lists.carry());
+                    carried.push(lists.carry(lost));
                 }
             }
         }
@@ -182,10 +184,12 @@ impl Lists {
         self.tell(&trimmed, Turn::Trimmed { step });
     }
 
-    fn carry(&mut self) -> Vec<usize> {
+    fn carry(&mut self, lost: usize) -> Vec<usize> {
         self.boot += 1;
         let mut carried = std::mem::take(&mut self.staged);
         carried.append(&mut self.current);
+        let lost = carried.split_off(carried.len().saturating_sub(lost));
+        self.tell(&lost, Turn::Lost { boot: self.boot });
         self.tell(&carried, Turn::Carried { boot: self.boot });
         self.current.clone_from(&carried);
         carried
@@ -206,7 +210,7 @@ mod tests {
         let moves = [
             moved(1, Move::Staged { records: Some(4) }),
             moved(2, Move::Trimmed { records: 2 }),
-            moved(3, Move::Carried),
+            moved(3, Move::Carried { lost: 0 }),
             moved(4, Move::Staged { records: Some(6) }),
             moved(5, Move::Deleted { saved: Some(6) }),
         ];
@@ -228,7 +232,7 @@ mod tests {
 
     #[test]
     fn a_list_is_carried_from_kernel_to_kernel() {
-        let moves = [moved(1, Move::Carried), moved(2, Move::Carried)];
+        let moves = [moved(1, Move::Carried { lost: 0 }), moved(2, Move::Carried { lost: 0 })];
         let history = History::with_starts(6, vec![0, 2, 4], &moves);
         assert_eq!(history.carried, [vec![], vec![0, 1], vec![0, 1, 2, 3]]);
         let twice = [Turn::Logged { boot: 1 }, Turn::Carried { boot: 2 }, Turn::Carried { boot: 3 }];
@@ -237,13 +241,27 @@ mod tests {
     }
 
     #[test]
+    fn what_is_lost_is_the_end_of_what_should_be_carried() {
+        let moves = [
+            moved(1, Move::Staged { records: Some(2) }),
+            moved(2, Move::Carried { lost: 2 }),
+            moved(3, Move::Carried { lost: 9 }),
+        ];
+        let history = History::with_starts(6, vec![0, 3, 5], &moves);
+        assert_eq!(history.carried, [vec![], vec![0], vec![]]);
+        let lost = Turn::Lost { boot: 2 };
+        assert_eq!(history.turns[1], [Turn::Logged { boot: 1 }, Turn::Staged { step: 1 }, lost]);
+        assert_eq!(history.turns[4], [Turn::Logged { boot: 2 }, Turn::Lost { boot: 3 }]);
+    }
+
+    #[test]
     fn numbers_that_cannot_be_are_borne() {
         let moves = [
             moved(1, Move::Trimmed { records: u64::MAX }),
             moved(2, Move::Deleted { saved: None }),
             moved(3, Move::Staged { records: Some(7) }),
-            moved(4, Move::Carried),
-            moved(5, Move::Carried),
+            moved(4, Move::Carried { lost: 0 }),
+            moved(5, Move::Carried { lost: 0 }),
         ];
         let history = History::with_starts(3, vec![0], &moves);
         assert_eq!(history.carried, vec![Vec::<usize>::new(); 3]);

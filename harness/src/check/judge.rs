@@ -13,7 +13,7 @@ use crate::event::{Event, Host, Trace, What};
 use crate::machine::splat::{self, Kind, Splat};
 use crate::outcome::{CheckResult, Outcome, Verdict};
 use crate::plan::Plan;
-use crate::scenario::Showing;
+use crate::scenario::{KnownLimit, Showing, Sign};
 
 /// An outcome and why.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -37,8 +37,18 @@ pub fn of(plan: &Plan, trace: &Trace, checks: &[CheckResult]) -> Judgement {
         .or_else(|| first(trace, timeout).map(|reason| (Outcome::Timeout, reason)))
         .or_else(|| infrastructure(plan, trace).map(|reason| (Outcome::Infra, reason)));
     if let Some((outcome, reason)) = seen {
+        if outcome == Outcome::KernelDied
+            && let Some(known) = died_as_known(plan, trace)
+        {
+            return Judgement::new(Outcome::KnownDefect, format!("as stated: {known}"));
+        }
         let place = if is_between_kernels(plan, trace) { BETWEEN } else { "" };
         return Judgement::new(outcome, format!("{reason}{place}"));
+    }
+    if let Some(limit) = &plan.known_limit
+        && limit.kernels.concerns(release(trace).unwrap_or_default())
+    {
+        return limited(plan, trace, limit, checks);
     }
     let Some(known) = &plan.known_defect else { return by_checks(checks) };
     match known.judge(release(trace).unwrap_or_default(), checks) {
@@ -53,6 +63,35 @@ pub fn of(plan: &Plan, trace: &Trace, checks: &[CheckResult]) -> Judgement {
             Judgement::new(outcome, format!("{reason}; not the known defect: {why}"))
         }
     }
+}
+
+/// Judges a run in which something is known to be lost: its checks have taken that in.
+fn limited(plan: &Plan, trace: &Trace, limit: &KnownLimit, checks: &[CheckResult]) -> Judgement {
+    let Judgement { outcome, reason } = by_checks(checks);
+    if outcome == Outcome::Passed {
+        return Judgement::new(Outcome::KnownLimit, format!("as stated: {}", limit.why));
+    }
+    let unlimited = Plan { known_limit: None, ..plan.clone() };
+    let gone = super::all(&unlimited, trace).iter().all(|check| check.verdict == Verdict::Passed);
+    let reason = if gone {
+        format!("the kernel no longer has the limit, nothing was lost: {}", limit.why)
+    } else {
+        format!("{reason}; this is not just the known limit")
+    };
+    Judgement::new(Outcome::Failed, reason)
+}
+
+/// The promise that a kernel is known to break by dying as this one did: what `kernel-health` is said to find is in the
+/// report of its death.
+fn died_as_known<'p>(plan: &'p Plan, trace: &Trace) -> Option<&'p str> {
+    let known = plan.known_defect.as_ref()?;
+    let console = console(trace);
+    let death = splat::find(&console).into_iter().find(is_death)?;
+    let concerned = known.kernels.concerns(release(trace).unwrap_or_default());
+    let shows = |sign: &Sign| {
+        sign.check == "kernel-health" && death.excerpt.iter().any(|line| line.contains(&sign.finding))
+    };
+    (concerned && known.shows.iter().all(shows)).then_some(&known.breaks)
 }
 
 fn by_checks(checks: &[CheckResult]) -> Judgement {
@@ -72,15 +111,16 @@ fn first(trace: &Trace, says: fn(&Event) -> Option<String>) -> Option<String> {
     trace.events.iter().find_map(says)
 }
 
+fn console(trace: &Trace) -> Vec<&str> {
+    let lines = trace.events.iter().filter_map(|event| match &event.what {
+        What::Console(line) => Some(line.as_str()),
+        _ => None,
+    });
+    lines.collect()
+}
+
 fn kernel_died(trace: &Trace) -> Option<String> {
-    let console: Vec<&str> = trace
-        .events
-        .iter()
-        .filter_map(|event| match &event.what {
-            What::Console(line) => Some(line.as_str()),
-            _ => None,
-        })
-        .collect();
+    let console = console(trace);
     if let Some(splat) = splat::find(&console).into_iter().find(is_death) {
         return Some(splat.title);
     }

@@ -86,7 +86,10 @@ fn carried(
         let ids: Vec<Option<RecordId>> =
             expected.iter().map(|at| extended.get(*at).copied().flatten()).collect();
         let place = evidence.name(step);
-        if let Some(at) = (0..ids.len()).find(|at| ids[*at].is_none() || list.get(*at).copied() != ids[*at]) {
+        let same = |at: usize| {
+            ids[at].zip(list.get(at).copied()).is_some_and(|(id, read)| evidence.records.are_same(id, read))
+        };
+        if let Some(at) = (0..ids.len()).find(|at| !same(*at)) {
             let show = |id: Option<RecordId>, none: &str| {
                 id.map_or_else(|| none.to_owned(), |id| evidence.records.describe(id))
             };

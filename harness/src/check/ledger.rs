@@ -36,6 +36,8 @@ pub(super) enum Source {
     Trimmed(usize),
     /// Current when the whole log was looked at.
     Current(usize),
+    /// Current when the step at this place went on in another kernel, which is known to lose just these.
+    Lost(usize),
     /// Deleted or trimmed by the step at this place, and never read: nobody but the tap knows these records.
     Gap {
         /// The step that took them out.
@@ -89,6 +91,15 @@ pub(super) struct SavedAgain {
     pub(super) saved: usize,
     /// How many records.
     pub(super) records: usize,
+}
+
+/// What a kexec is known to lose: the end of the list that it carries.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Loss {
+    /// Records of that list which are not lost.
+    pub(super) kept: usize,
+    /// Those that are, in order.
+    pub(super) records: Rc<[RecordId]>,
 }
 
 /// A delete or a trim of which nobody knows whether it was carried out: the guest went on in another kernel before it
@@ -219,12 +230,30 @@ impl Ledger {
         self.head = (read.len() == wanted).then_some(left);
     }
 
-    /// Another kernel took over: its current list begins with what was staged, and goes on with what was current.
-    pub(super) fn kexec(&mut self) {
+    /// Another kernel took over by the step at this place: its current list begins with what was staged, and goes on with
+    /// what was current, but for what is known to be lost.
+    pub(super) fn kexec(&mut self, step: usize, loss: &Loss) {
         self.head = None;
+        self.carry_staged();
+        if loss.records.is_empty() {
+            return;
+        }
+        let (mut insets, among) = Inset::split(std::mem::take(&mut self.insets), loss.kept + 1);
+        // `split` counts from the record after those that are kept.
+        let among: Vec<Inset> = among.into_iter().map(|inset| inset.behind(1)).collect();
+        let lost = weave(loss.records.len(), &among, |range| {
+            let records = loss.records.get(range).unwrap_or_default().into();
+            [Stretch { source: Source::Lost(step), records }]
+        });
+        insets.extend(lost.into_iter().map(|stretch| Inset { at: loss.kept, stretch }));
+        self.insets = insets;
+    }
+
+    fn carry_staged(&mut self) {
         let Some(generation) = self.staged.take() else { return };
         let staging = &mut self.stagings[generation];
-        let mut insets = std::mem::take(&mut staging.insets);
+        // Those of the staging stay: snapshots of before are resolved at the end.
+        let mut insets = staging.insets.clone();
         let trimmed = std::mem::take(&mut self.trimmed_meanwhile);
         let current = std::mem::take(&mut self.insets);
         if let Some((_, records)) = &staging.read {

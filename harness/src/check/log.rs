@@ -10,6 +10,7 @@ use super::extended::extended;
 use super::whole::Whole;
 use crate::ima::model::{ListFile, Log, Ranges};
 use crate::ima::{AsciiLine, Bank, ByteOrder, RecordRef, write_record};
+use crate::scenario::Lost;
 
 /// The whole log of a run, by the place of each record.
 #[derive(Debug)]
@@ -24,6 +25,8 @@ pub(super) struct WholeLog<'e> {
     /// Records by the file name that they show.
     names: HashMap<&'e [u8], Vec<RecordId>>,
     views: RefCell<BTreeMap<(bool, Bank), Rc<View>>>,
+    /// What a kexec is known to lose.
+    lost: Option<Lost>,
 }
 
 /// The whole log as one kind of file shows it.
@@ -43,6 +46,7 @@ impl<'e> WholeLog<'e> {
             true => extended(evidence, whole),
             false => whole.records.iter().copied().map(Some).collect(),
         };
+        let lost = evidence.limit.map(|limit| limit.lost);
         let records = &evidence.records;
         let mut places: HashMap<RecordId, Vec<usize>> = HashMap::new();
         let mut names: HashMap<&[u8], Vec<RecordId>> = HashMap::new();
@@ -59,7 +63,12 @@ impl<'e> WholeLog<'e> {
             }
             same.push(place);
         }
-        WholeLog { records, ids, places, same_before, names, views: RefCell::default() }
+        WholeLog { records, ids, places, same_before, names, views: RefCell::default(), lost }
+    }
+
+    /// Records that the kexec to this boot, from 0, is known to lose at the end of the list.
+    pub(super) fn lost_at(&self, boot: u16) -> u64 {
+        self.lost.filter(|lost| lost.kexec == boot).map_or(0, |lost| lost.records.unwrap_or(u64::MAX))
     }
 
     pub(super) fn len(&self) -> usize {

@@ -3,9 +3,10 @@
 use std::collections::BTreeSet;
 
 use super::deeds::{Deed, deeds, next_list};
-use super::evidence::{Evidence, IMA_PCR, RecordId};
-use super::history::{Move, Moved, Moves};
-use super::ledger::{Doubt, Ledger, SavedAgain, Snapshot, Source, Stretch, Surprise};
+use super::evidence::{Evidence, IMA_PCR, Moment, RecordId};
+use super::extended::all_extended;
+use super::history::{History, Move, Moved, Moves};
+use super::ledger::{Doubt, Ledger, Loss, SavedAgain, Snapshot, Source, Stretch, Surprise};
 
 /// The whole log at one checkpoint.
 #[derive(Debug)]
@@ -84,8 +85,9 @@ impl Wholes {
                             }
                         }
                     }
-                    ledger.kexec();
-                    moves.push(done.at, step, Move::Carried);
+                    let loss = loss(evidence, done.at.boot, moves.clone());
+                    ledger.kexec(step, &loss);
+                    moves.push(done.at, step, Move::Carried { lost: loss.records.len() });
                 }
                 Deed::Read { list, records, keeps, .. } if list.staged => {
                     ledger.read_staged(step, records, *keeps);
@@ -115,7 +117,11 @@ impl Wholes {
         let last = all.last().filter(|whole| !whole.has_gap());
         let misfits = last.into_iter().flat_map(|whole| {
             let misfit = |(step, snapshot, _): &(usize, Snapshot, bool)| {
-                whole.misfit(&ledger.resolve(snapshot)).map(|(at, read)| Misfit { step: *step, at, read })
+                whole.misfit(evidence, &ledger.resolve(snapshot)).map(|(at, read)| Misfit {
+                    step: *step,
+                    at,
+                    read,
+                })
             };
             snapshots.iter().filter_map(misfit)
         });
@@ -143,6 +149,23 @@ impl Wholes {
     }
 }
 
+/// What the kexec that ends a boot, from 1, is known to lose, after these moves. Nothing when what should be carried is not
+/// known: then `exactly-once` fails.
+fn loss(evidence: &Evidence<'_>, boot: u32, mut moves: Moves) -> Loss {
+    let Some(limit) = evidence.limit.filter(|limit| u32::from(limit.lost.kexec) == boot) else {
+        return Loss::default();
+    };
+    let extended = all_extended(evidence);
+    moves.push(Moment { boot, ns: u64::MAX }, 0, Move::Carried { lost: 0 });
+    let history = History::of(evidence, &extended, &moves.done());
+    let carried = history.carried.last().map_or(&[][..], Vec::as_slice);
+    let lost = limit.lost.records.map_or(carried.len(), |lost| usize::try_from(lost).unwrap_or(usize::MAX));
+    let kept = carried.len().saturating_sub(lost);
+    let records: Option<Vec<RecordId>> =
+        carried[kept..].iter().map(|at| extended.get(*at).copied().flatten()).collect();
+    Loss { kept, records: records.unwrap_or_default().into() }
+}
+
 /// Which of the records the tap kept from the TPM. The guest appends and extends in one order, so the n-th record is the
 /// n-th that it tried to extend; where it is not, `exactly-once` fails.
 fn kept(evidence: &Evidence<'_>, whole: &Whole) -> BTreeSet<usize> {
@@ -163,12 +186,14 @@ impl Whole {
     }
 
     /// Where what somebody read is not the start of this log. Nothing is known of a reading with a gap.
-    fn misfit(&self, stretches: &[Stretch]) -> Option<(usize, RecordId)> {
+    fn misfit(&self, evidence: &Evidence<'_>, stretches: &[Stretch]) -> Option<(usize, RecordId)> {
         if stretches.iter().any(|stretch| matches!(stretch.source, Source::Gap { .. })) {
             return None;
         }
         let read = stretches.iter().flat_map(|stretch| stretch.records.iter().copied());
-        read.enumerate().find(|(at, id)| self.records.get(*at) != Some(id))
+        let same =
+            |at: usize, id| self.records.get(at).is_some_and(|own| evidence.records.are_same(*own, id));
+        read.enumerate().find(|(at, id)| !same(*at, *id))
     }
 
     /// The stretch that holds record `at`, and the record's place in it.

@@ -112,6 +112,7 @@ impl World {
             marks: Vec::new(),
             budget: Budget { silence_s: 10, total_s: 100 },
             known_defect: None,
+            known_limit: None,
         };
         let mut world = World {
             plan,

@@ -99,6 +99,7 @@ pub(super) fn compile(
         steps,
         marks,
         known_defect: scenario.known_defect.clone(),
+        known_limit: variant.known_limit.clone(),
     })
 }
 

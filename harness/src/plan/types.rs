@@ -6,7 +6,7 @@ use imalab_wire::{Program, StepId, TaskId};
 use serde::{Deserialize, Serialize};
 
 use crate::ima::Bank;
-use crate::scenario::KnownDefect;
+use crate::scenario::{KnownDefect, KnownLimit};
 pub use crate::tpm::fault::{Fault, How};
 
 /// Values of the scenario's `matrix` that this run has, by name.
@@ -40,6 +40,9 @@ pub struct Plan {
     pub budget: Budget,
     /// Defect that the scenario shows, by which its outcome is judged.
     pub known_defect: Option<KnownDefect>,
+    /// What kernels are known to lose in it, by which its log is judged.
+    #[serde(default)]
+    pub known_limit: Option<KnownLimit>,
 }
 
 fn yes() -> bool {

@@ -59,7 +59,7 @@ impl Exit {
     fn of_outcome(outcome: Outcome) -> Option<Exit> {
         match outcome {
             Outcome::Skipped => None,
-            Outcome::Passed | Outcome::KnownDefect => Some(Exit::Passed),
+            Outcome::Passed | Outcome::KnownDefect | Outcome::KnownLimit => Some(Exit::Passed),
             Outcome::Infra => Some(Exit::Infra),
             // A guest that stopped making progress is a finding until somebody shows that it was the host.
             Outcome::Failed | Outcome::Timeout => Some(Exit::ScenarioFailed),

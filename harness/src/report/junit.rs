@@ -61,8 +61,13 @@ fn case(run: &RunResult) -> TestCase {
         case.add_property(Property::new("accelerator", &*printable(&accelerator.name)));
     }
     case.add_property(Property::new("seed", run.seed.to_string()));
-    if run.outcome == Outcome::KnownDefect {
-        case.add_property(Property::new("known-defect", &*printable(&run.reason)));
+    let known = match run.outcome {
+        Outcome::KnownDefect => Some("known-defect"),
+        Outcome::KnownLimit => Some("known-limit"),
+        _ => None,
+    };
+    if let Some(known) = known {
+        case.add_property(Property::new(known, &*printable(&run.reason)));
     }
     if let Some(dir) = &run.dir {
         case.add_property(Property::new("dir", dir.display().to_string()));
@@ -76,7 +81,7 @@ fn case(run: &RunResult) -> TestCase {
 
 fn status(run: &RunResult) -> TestCaseStatus {
     let (mut status, kind) = match run.outcome {
-        Outcome::Passed | Outcome::KnownDefect => return TestCaseStatus::success(),
+        Outcome::Passed | Outcome::KnownDefect | Outcome::KnownLimit => return TestCaseStatus::success(),
         Outcome::Skipped => {
             let mut status = TestCaseStatus::skipped();
             status.set_message(&*printable(&run.reason));

@@ -11,6 +11,7 @@ pub struct Tally {
     failed: usize,
     skipped: usize,
     known_defect: usize,
+    known_limit: usize,
     kernel_died: usize,
     infra: usize,
     timeout: usize,
@@ -33,6 +34,7 @@ impl Tally {
             Outcome::Failed => &mut self.failed,
             Outcome::Skipped => &mut self.skipped,
             Outcome::KnownDefect => &mut self.known_defect,
+            Outcome::KnownLimit => &mut self.known_limit,
             Outcome::KernelDied => &mut self.kernel_died,
             Outcome::Infra => &mut self.infra,
             Outcome::Timeout => &mut self.timeout,
@@ -40,9 +42,9 @@ impl Tally {
         *count += 1;
     }
 
-    /// Runs that count as passed: a known defect that showed as described is one.
+    /// Runs that count as passed: a known defect or limit that showed as described is one.
     pub fn counted_passed(&self) -> usize {
-        self.passed + self.known_defect
+        self.passed + self.known_defect + self.known_limit
     }
 
     /// Runs that count as failed: dead kernels, time-outs and trouble with the surroundings are.
@@ -64,11 +66,16 @@ impl Tally {
     /// failed: 2 dead kernels`.
     pub fn detail(&self) -> Option<String> {
         let mut parts = Vec::new();
-        if self.known_defect > 0 {
-            parts.push(format!(
-                "counted as passed: {}",
-                plural(self.known_defect, "known defect", "known defects")
-            ));
+        let known: Vec<String> = [
+            (self.known_defect, "known defect", "known defects"),
+            (self.known_limit, "known limit", "known limits"),
+        ]
+        .into_iter()
+        .filter(|(count, ..)| *count > 0)
+        .map(|(count, one, many)| plural(count, one, many))
+        .collect();
+        if !known.is_empty() {
+            parts.push(format!("counted as passed: {}", known.join(", ")));
         }
         let failed: Vec<String> = [
             (self.kernel_died, "dead kernel", "dead kernels"),

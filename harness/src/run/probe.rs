@@ -111,6 +111,7 @@ fn plan(boot: Boot) -> Plan {
         marks: Vec::new(),
         budget: BUDGET,
         known_defect: None,
+        known_limit: None,
     }
 }
 

@@ -60,11 +60,8 @@ pub enum Showing {
 
 impl KnownDefect {
     /// Judges the checks of a run on a kernel with this release (`uname -r`).
-    ///
-    /// A release that has no version at its start is concerned: a developer's build is what defects are
-    /// looked for in.
     pub fn judge(&self, release: &str, checks: &[CheckResult]) -> Showing {
-        if Version::of_release(release).is_some_and(|version| !self.kernels.contains(version)) {
+        if !self.kernels.concerns(release) {
             return Showing::NotConcerned;
         }
         let failed: Vec<_> = checks.iter().filter(|check| check.verdict != Verdict::Passed).collect();
@@ -106,6 +103,12 @@ impl KnownDefect {
 }
 
 impl KernelRange {
+    /// Whether a kernel of this release (`uname -r`) belongs to it. One without a version at its start does: a developer's
+    /// build is what defects are looked for in.
+    pub fn concerns(&self, release: &str) -> bool {
+        Version::of_release(release).is_none_or(|version| self.contains(version))
+    }
+
     /// Whether a version belongs to it.
     pub fn contains(&self, version: Version) -> bool {
         self.from.is_none_or(|from| from <= version) && self.before.is_none_or(|before| version < before)
@@ -132,18 +135,7 @@ impl fmt::Display for Version {
 /// Reads `known-defect:`.
 pub(super) fn read(source: &Source, node: &Node) -> Result<KnownDefect, ScenarioError> {
     let fields = Fields::of(source, node, "known-defect", grammar::DEFECT)?;
-    let range = Fields::of(source, fields.required("kernels")?, "kernels", grammar::KERNELS)?;
-    let version = |name: &str| -> Result<Option<Version>, ScenarioError> {
-        let Some(node) = range.get(name) else { return Ok(None) };
-        let text = fields::text(source, node, name)?;
-        match Version::of_release(text) {
-            Some(version) if text.chars().all(|c| c.is_ascii_digit() || c == '.') => Ok(Some(version)),
-            _ => Err(source
-                .error(node.at, format!("`{name}`: `{text}` is not a kernel's version"))
-                .expected("up to three numbers with dots between, in quotes: \"7.2\"")),
-        }
-    };
-    let kernels = KernelRange { from: version("from")?, before: version("before")? };
+    let kernels = kernels(source, fields.required("kernels")?)?;
     let breaks = fields.required("breaks")?;
     let shows = fields.required("shows")?;
     let shows = match &shows.kind {
@@ -159,6 +151,22 @@ pub(super) fn read(source: &Source, node: &Node) -> Result<KnownDefect, Scenario
         link: fields.get("link").map(|node| fields::sentence(source, node, "link")).transpose()?,
         shows,
     })
+}
+
+/// Reads `kernels:`.
+pub(super) fn kernels(source: &Source, node: &Node) -> Result<KernelRange, ScenarioError> {
+    let range = Fields::of(source, node, "kernels", grammar::KERNELS)?;
+    let version = |name: &str| -> Result<Option<Version>, ScenarioError> {
+        let Some(node) = range.get(name) else { return Ok(None) };
+        let text = fields::text(source, node, name)?;
+        match Version::of_release(text) {
+            Some(version) if text.chars().all(|c| c.is_ascii_digit() || c == '.') => Ok(Some(version)),
+            _ => Err(source
+                .error(node.at, format!("`{name}`: `{text}` is not a kernel's version"))
+                .expected("up to three numbers with dots between, in quotes: \"7.2\"")),
+        }
+    };
+    Ok(KernelRange { from: version("from")?, before: version("before")? })
 }
 
 fn sign(source: &Source, node: &Node) -> Result<Sign, ScenarioError> {

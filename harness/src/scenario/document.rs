@@ -6,6 +6,7 @@ use super::defect;
 use super::error::{ScenarioError, Source};
 use super::fields::{self, Fields};
 use super::grammar;
+use super::limit;
 use super::lint;
 use super::model::{Scenario, Variant};
 use super::node::{self, Kind, Node};
@@ -125,7 +126,8 @@ fn variant(source: &Source, root: &Node, values: &BTreeMap<String, Node>) -> Res
     lint::check(source, &machine, body.get("policy").is_some(), &tasks)?;
     let parameters =
         values.iter().map(|(name, value)| (name.clone(), value.scalar().unwrap_or_default())).collect();
-    Ok(Variant { parameters, machine, policy, tasks })
+    let known_limit = body.get("known-limit").map(|node| limit::read(source, node)).transpose()?.flatten();
+    Ok(Variant { parameters, machine, policy, tasks, known_limit })
 }
 
 fn machine(source: &Source, node: Option<&Node>) -> Result<Shape, ScenarioError> {

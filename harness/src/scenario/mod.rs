@@ -10,6 +10,7 @@ mod expectation;
 mod fields;
 mod files;
 mod grammar;
+mod limit;
 mod lint;
 mod model;
 mod node;
@@ -26,6 +27,7 @@ pub use files::{LoadError, load, load_all};
 #[cfg(test)]
 pub(crate) use grammar::CHECKS;
 pub(crate) use grammar::poll_event;
+pub use limit::{KnownLimit, Lost};
 pub use model::{
     Attestation, Bytes, Call, Expectation, File, Files, Flag, Flags, Limit, Listing, Moved, Policy, Records,
     Scenario, Signal, Spawn, Start, Step, Task, Transfer, Variant, Verb, Way, Whence, WriteOf,

@@ -10,6 +10,8 @@ use crate::plan::Plan;
 
 /// What the guest told.
 pub(super) struct Guest<'a> {
+    /// `uname -r` of the first boot; empty when it never said hello.
+    pub(super) release: &'a str,
     pub(super) steps: Vec<StepSeen<'a>>,
     pub(super) boots: u32,
     pub(super) done: Option<u64>,
@@ -19,14 +21,18 @@ pub(super) struct Guest<'a> {
 /// Sorts the agent's messages by step and operation.
 pub(super) fn digest<'a>(plan: &'a Plan, trace: &'a Trace, oddities: &mut Vec<Oddity>) -> Guest<'a> {
     let mut digester = Digester::new(plan, oddities);
+    let mut first = None;
     for event in &trace.events {
         if let What::Guest(message) = &event.what {
+            if let Message::Hello { release, .. } = message {
+                first.get_or_insert(release.as_str());
+            }
             digester.message(event.seq, message);
         }
     }
     digester.lengths();
     let Digester { steps, boots, done, tasks_ended, .. } = digester;
-    Guest { steps, boots, done, tasks_ended }
+    Guest { release: first.unwrap_or_default(), steps, boots, done, tasks_ended }
 }
 
 struct Digester<'a, 'o> {

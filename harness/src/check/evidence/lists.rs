@@ -83,10 +83,8 @@ pub(super) fn digest(
         for reading in readings {
             let (id, op) = (step.planned.id, reading.op);
             let place = usize::from(op);
-            let (
-                Some(what @ (Op::Read { send: true, .. } | Op::FindQuoted { send: true, .. })),
-                Some(seen),
-            ) = (step.ops.get(place), step.seen.get(place))
+            let (Some(what @ (Op::Read { send: true, .. } | Op::FindQuoted { send: true, .. })), Some(seen)) =
+                (step.ops.get(place), step.seen.get(place))
             else {
                 oddities.push(Oddity::NotRead { step: id, op });
                 continue;

@@ -17,6 +17,7 @@ use imalab_wire::{Op, Outcome, StepId, TaskId};
 
 use crate::event::{Host, PcrReading, QuoteTaken, Trace, What};
 use crate::plan::{Plan, PlannedStep};
+use crate::scenario::KnownLimit;
 
 pub(super) use lists::{CounterSeen, ListSeen, Pieces};
 pub(super) use oddity::Oddity;
@@ -124,6 +125,8 @@ pub(super) struct Evidence<'a> {
     pub(super) quotes: BTreeMap<u64, AtMark<&'a QuoteTaken>>,
     /// Console lines with their sequence numbers.
     pub(super) console: Vec<(u64, &'a str)>,
+    /// What the kernel that the guest began with is known to lose.
+    pub(super) limit: Option<&'a KnownLimit>,
     /// Commands to which the tap did something.
     pub(super) faults: u64,
     /// What does not fit.
@@ -154,8 +157,13 @@ impl<'a> Evidence<'a> {
             quotes: BTreeMap::new(),
             console: Vec::new(),
             faults: 0,
+            limit: plan.known_limit.as_ref().filter(|limit| limit.kernels.concerns(guest.release)),
             oddities,
         };
+        if evidence.limit.is_some() {
+            let attempts = evidence.tap.attempts().into_iter().map(|(extend, _)| extend);
+            attempts.for_each(|extend| evidence.records.add_extended(extend.pcr, &extend.digests));
+        }
         evidence.marks_and_console(trace);
         evidence
     }

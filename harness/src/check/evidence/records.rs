@@ -38,6 +38,11 @@ impl KnownRecord {
         RecordRef { pcr: self.pcr, digest: &[], template: &self.template, data: &self.data }
     }
 
+    /// Whether any list ever showed it: every template has a name.
+    pub(crate) fn is_shown(&self) -> bool {
+        !self.template.is_empty()
+    }
+
     /// The field with this identifier, when its template has it and its data are sound up to there.
     pub(crate) fn field(&self, id: &str) -> Option<&[u8]> {
         let mut fields = self.borrowed().fields(ByteOrder::Little).filter_map(Result::ok);
@@ -149,6 +154,27 @@ impl Records {
         (0..).map(RecordId).zip(&self.records)
     }
 
+    /// Adds the record of an extend that no list showed, so that a log without it can be told from one that is wrong. All
+    /// that is known of it is its digests.
+    pub(crate) fn add_extended(&mut self, pcr: u32, digests: &[Option<Digest>]) {
+        let Some(Some(first)) = digests.first() else { return };
+        let known = |record: &KnownRecord| record.pcr == pcr && record.digests.first() == Some(first);
+        if *first == Digest::ones(first.bank()) || self.records.iter().any(known) {
+            return;
+        }
+        let digest = |(at, bank): (usize, &Bank)| {
+            digests.get(at).copied().flatten().unwrap_or_else(|| Digest::zero(*bank))
+        };
+        self.records.push(KnownRecord {
+            pcr,
+            template: Box::default(),
+            data: Box::default(),
+            violation: false,
+            digests: self.banks.iter().enumerate().map(digest).collect(),
+            chained: None,
+        });
+    }
+
     /// A record.
     pub(crate) fn get(&self, id: RecordId) -> &KnownRecord {
         &self.records[id.0 as usize]
@@ -173,14 +199,28 @@ impl Records {
         if record.violation { Digest::ones(self.banks[at]) } else { record.digests[at] }
     }
 
+    /// Whether the two are one and the same record as far as its extend says: a kernel shows a carried record under the name of
+    /// its template, where it was made under its format (`lookup_template_desc`, `security/integrity/ima/ima_template.c`).
+    pub(crate) fn are_same(&self, one: RecordId, other: RecordId) -> bool {
+        let (first, second) = (self.get(one), self.get(other));
+        one == other
+            || first.pcr == second.pcr
+                && first.violation == second.violation
+                && first.digests == second.digests
+    }
+
     /// The records that are no violation and have this digest in the `at`-th bank of the machine.
     pub(crate) fn with_digest(&self, at: usize, digest: &Digest) -> Option<RecordId> {
         let place = self.records.iter().position(|known| !known.violation && known.digests[at] == *digest)?;
         Some(RecordId(u32::try_from(place).ok()?))
     }
 
-    /// Appends the record in the kernel's binary form, as the file of the SHA-1 bank shows it.
+    /// Appends the record in the kernel's binary form, as the file of the SHA-1 bank shows it; nothing when no list ever
+    /// showed it.
     pub(crate) fn write(&self, id: RecordId, into: &mut Vec<u8>) {
+        if !self.get(id).is_shown() {
+            return;
+        }
         let digest = self.shown(id, Bank::Sha1);
         let shown = RecordRef { digest: digest.as_bytes(), ..self.get(id).borrowed() };
         // It came out of a list of this form, so its lengths fit; memory takes what is written.
@@ -190,6 +230,10 @@ impl Records {
     /// A record in a finding's words.
     pub(crate) fn describe(&self, id: RecordId) -> String {
         let record = self.get(id);
+        if !record.is_shown() {
+            let digest = self.extended(id, 0);
+            return format!("a record that no list showed ({}:{digest})", digest.bank());
+        }
         let violation = if record.violation { ", violation" } else { "" };
         let digest = self.extended(id, 0);
         format!("{} ({}, {}:{digest}{violation})", record.name(), record.template, digest.bank())

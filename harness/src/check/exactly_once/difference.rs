@@ -105,6 +105,7 @@ impl Comparison<'_, '_> {
                 Source::Staged(step) => ("staged", step),
                 Source::Trimmed(step) => ("trimmed", step),
                 Source::Current(step) => ("current", step),
+                Source::Lost(step) => ("lost at a kexec", step),
                 Source::Gap { by, .. } => ("unread", by),
             };
             format!(", {list}: number {} in what {} read", inside + 1, self.evidence.name(step))

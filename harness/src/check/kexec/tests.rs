@@ -1,11 +1,13 @@
 use imalab_wire::Outcome;
 use rstest::rstest;
 
-use crate::check::all;
 use crate::check::world::{World, failed, passed, record, result, write};
+use crate::check::{all, judge};
+use crate::event::Trace;
 use crate::ima::Record;
-use crate::outcome::Verdict;
-use crate::plan::{Action, Expect};
+use crate::outcome::{Outcome as RunOutcome, Verdict};
+use crate::plan::{Action, Expect, Plan};
+use crate::scenario::{KernelRange, KnownLimit, Lost, Version};
 
 const EACCES: i32 = 13;
 const ESTALE: i32 = 116;
@@ -128,6 +130,27 @@ fn another_list_than_was_left_fails(
     failed(&result(&plan, &trace, "kexec"), &["boot 2: ", finding]);
     // Lost, doubled or swapped: the tap saw it too.
     assert_eq!(result(&plan, &trace, "exactly-once").verdict, Verdict::Failed);
+}
+
+#[test]
+fn a_carried_record_may_be_shown_under_another_name_of_its_template() {
+    let rename = |staged: Vec<Record>, current: Vec<Record>| {
+        let renamed = |record: Record| match &*record.template {
+            "d-ng|n-ng" => Record { template: "ima-ng".to_owned(), ..record },
+            _ => record,
+        };
+        [staged, current].concat().into_iter().map(renamed).collect()
+    };
+    let mut world = World::new();
+    world.log(Record { template: "d-ng|n-ng".to_owned(), ..record("/m/other") });
+    world.checkpoint();
+    world.execute_with(rename);
+    world.checkpoint();
+    let (plan, trace) = world.finish();
+    for check in ["kexec", "exactly-once", "replay"] {
+        let result = result(&plan, &trace, check);
+        assert!(!result.findings.concat().contains("/m/other"), "{result:#?}");
+    }
 }
 
 #[test]
@@ -294,4 +317,80 @@ fn a_delete_that_was_granted_and_carried_doubles() {
     let (plan, trace) = world.finish();
     failed(&result(&plan, &trace, "kexec"), &["boot 2: ", "as record 1 of the list"]);
     failed(&result(&plan, &trace, "exactly-once"), &["is doubled"]);
+}
+
+/// What the kernel of the made-up world is known to lose.
+fn limit(records: Option<u64>, before: Option<Version>) -> KnownLimit {
+    KnownLimit {
+        kernels: KernelRange { from: None, before },
+        why: "the segment is full".to_owned(),
+        link: None,
+        lost: Lost { kexec: 1, records },
+    }
+}
+
+/// A kexec that is said to lose `stated` records at the end, and loses what `carry` leaves out.
+fn limited(stated: Option<u64>, carry: fn(Vec<Record>, Vec<Record>) -> Vec<Record>) -> (Plan, Trace) {
+    let mut world = carried_with(carry);
+    world.plan.known_limit = Some(limit(stated, None));
+    world.measure(1);
+    world.stage_save_delete();
+    world.load();
+    world.execute();
+    world.finish()
+}
+
+fn but(lost: usize, staged: Vec<Record>, current: Vec<Record>) -> Vec<Record> {
+    let mut all = [staged, current].concat();
+    all.truncate(all.len() - lost);
+    all
+}
+
+#[rstest]
+#[case::the_last(Some(1), |staged, current| but(1, staged, current))]
+#[case::all_current(Some(4), |staged, current| but(4, staged, current))]
+#[case::some_staged(Some(6), |staged, current| but(6, staged, current))]
+#[case::all(None, |_, _| Vec::new())]
+#[case::all_by_number(Some(8), |_, _| Vec::new())]
+fn what_is_known_to_be_lost_is_no_failure_and_no_pass(
+    #[case] stated: Option<u64>,
+    #[case] carry: fn(Vec<Record>, Vec<Record>) -> Vec<Record>,
+) {
+    let (plan, trace) = limited(stated, carry);
+    let results = all(&plan, &trace);
+    assert!(results.iter().all(|result| result.verdict == Verdict::Passed), "{results:#?}");
+    let judgement = judge::of(&plan, &trace, &results);
+    assert_eq!(
+        (judgement.outcome, judgement.reason.as_str()),
+        (RunOutcome::KnownLimit, "as stated: the segment is full")
+    );
+    let lost = stated.unwrap_or(8);
+    let fact = format!("{lost} record{} lost at kexec 1, as known", if lost == 1 { "" } else { "s" });
+    assert!(result(&plan, &trace, "exactly-once").findings[0].contains(&fact), "{results:#?}");
+}
+
+#[rstest]
+#[case::more(Some(2), |staged, current| but(3, staged, current), "not just the known limit")]
+#[case::less(Some(2), |staged, current| but(1, staged, current), "not just the known limit")]
+#[case::others(Some(1), |staged, current: Vec<Record>| [staged, current[1..].to_vec()].concat(), "not just the known limit")]
+#[case::all_instead_of_some(Some(2), |_, _| Vec::new(), "not just the known limit")]
+#[case::nothing(Some(2), in_order, "the kernel no longer has the limit")]
+fn what_is_lost_otherwise_fails(
+    #[case] stated: Option<u64>,
+    #[case] carry: fn(Vec<Record>, Vec<Record>) -> Vec<Record>,
+    #[case] reason: &str,
+) {
+    let (plan, trace) = limited(stated, carry);
+    let judgement = judge::of(&plan, &trace, &all(&plan, &trace));
+    assert_eq!(judgement.outcome, RunOutcome::Failed, "{judgement:?}");
+    assert!(judgement.reason.contains(reason), "{judgement:?}");
+}
+
+#[test]
+fn a_limit_of_other_kernels_excuses_nothing() {
+    let (mut plan, trace) = limited(Some(1), |staged, current| but(1, staged, current));
+    plan.known_limit = Some(limit(Some(1), Some(Version(7, 3, 0))));
+    let judgement = judge::of(&plan, &trace, &all(&plan, &trace));
+    assert_eq!(judgement.outcome, RunOutcome::Failed, "{judgement:?}");
+    assert!(!judgement.reason.contains("limit"), "{judgement:?}");
 }

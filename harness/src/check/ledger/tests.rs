@@ -121,7 +121,7 @@ fn a_kexec_carries_the_staged_list_before_the_current_one() {
     let mut ledger = Ledger::default();
     ledger.stage(1);
     ledger.read_staged(2, &ids(0, 4), true);
-    ledger.kexec();
+    ledger.kexec(8, &Loss::default());
     // Records 4 and 5 were current, 6 is new.
     assert_eq!(whole(&ledger, &ids(0, 7)), (0..7).collect::<Vec<_>>());
     assert_eq!(ledger.saved_again(), [SavedAgain { saved: 2, records: 4 }]);
@@ -137,7 +137,7 @@ fn what_only_a_checkpoint_read_was_not_saved_twice() {
     let mut ledger = Ledger::default();
     ledger.stage(1);
     ledger.read_staged(2, &ids(0, 4), false);
-    ledger.kexec();
+    ledger.kexec(8, &Loss::default());
     assert_eq!(ledger.saved_again(), []);
 }
 
@@ -149,7 +149,7 @@ fn what_was_deleted_or_trimmed_is_not_carried() {
     ledger.delete(3);
     ledger.read_current(&ids(4, 8));
     ledger.trim(4, 2);
-    ledger.kexec();
+    ledger.kexec(8, &Loss::default());
     assert_eq!(whole(&ledger, &ids(6, 10)), (0..10).collect::<Vec<_>>());
     assert_eq!(ledger.saved_again(), []);
 }
@@ -161,7 +161,7 @@ fn carried_around_a_trim() -> (Ledger, Vec<RecordId>) {
     ledger.read_staged(2, &ids(0, 4), true);
     ledger.read_current(&ids(4, 8));
     ledger.trim(3, 2);
-    ledger.kexec();
+    ledger.kexec(8, &Loss::default());
     (ledger, [ids(0, 4), ids(6, 9)].concat())
 }
 
@@ -207,11 +207,11 @@ fn what_was_trimmed_belongs_between_carried_records() {
     ledger.read_staged(6, list, true);
     ledger.read_current(&ids(9, 11));
     ledger.trim(7, 1);
-    ledger.kexec();
+    ledger.kexec(8, &Loss::default());
     ledger.snapshot(9, &[list, &ids(10, 11)].concat())
 })]
 #[case::carried_unstaged(&|ledger: &mut Ledger, list: &[RecordId]| {
-    ledger.kexec();
+    ledger.kexec(8, &Loss::default());
     ledger.snapshot(9, &[list, &ids(9, 11)].concat())
 })]
 #[case::carried_behind_others(&|ledger: &mut Ledger, list: &[RecordId]| {
@@ -219,7 +219,7 @@ fn what_was_trimmed_belongs_between_carried_records() {
     ledger.trim(5, 2);
     ledger.stage(6);
     ledger.read_staged(7, &list[2..], true);
-    ledger.kexec();
+    ledger.kexec(8, &Loss::default());
     ledger.snapshot(9, &[&list[2..], &ids(9, 11)].concat())
 })]
 fn it_keeps_its_place_whatever_comes(#[case] story: &dyn Fn(&mut Ledger, &[RecordId]) -> Snapshot) {
@@ -230,6 +230,19 @@ fn it_keeps_its_place_whatever_comes(#[case] story: &dyn Fn(&mut Ledger, &[Recor
         stretches.iter().flat_map(|stretch| stretch.records.iter().map(|id| id.0)).collect();
     assert_eq!(found, (0..11).collect::<Vec<_>>());
     assert_eq!(ledger.surprises(), []);
+}
+
+#[test]
+fn a_snapshot_of_before_a_kexec_is_what_it_was() {
+    let (mut ledger, list) = carried_around_a_trim();
+    ledger.stage(5);
+    ledger.read_staged(6, &list, true);
+    let before = ledger.snapshot(7, &ids(9, 10));
+    ledger.kexec(8, &Loss::default());
+    let stretches = ledger.resolve(&before);
+    let found: Vec<u32> =
+        stretches.iter().flat_map(|stretch| stretch.records.iter().map(|id| id.0)).collect();
+    assert_eq!(found, (0..10).collect::<Vec<_>>());
 }
 
 #[test]
@@ -248,11 +261,11 @@ fn a_trim_while_an_unread_list_was_staged_has_no_place_after_a_kexec() {
     ledger.stage(1);
     ledger.read_current(&ids(4, 8));
     ledger.trim(3, 2);
-    ledger.kexec();
+    ledger.kexec(8, &Loss::default());
     assert_eq!(ledger.surprises(), [Surprise::CarriedUnread { step: 1 }]);
     let mut harmless = Ledger::default();
     harmless.stage(1);
-    harmless.kexec();
+    harmless.kexec(8, &Loss::default());
     assert_eq!(whole(&harmless, &ids(0, 7)), (0..7).collect::<Vec<_>>());
     assert_eq!(harmless.surprises(), []);
 }
@@ -274,7 +287,7 @@ fn doubtful() -> Ledger {
 fn a_doubt_is_settled_by_the_next_list(#[case] doubt: Doubt, #[case] next: Vec<RecordId>) {
     let mut ledger = doubtful();
     assert_eq!(ledger.settle(doubt, &next), !next.starts_with(&ids(0, 8)));
-    ledger.kexec();
+    ledger.kexec(8, &Loss::default());
     assert_eq!(whole(&ledger, &next), (0..9).collect::<Vec<_>>());
     assert_eq!((gaps(&ledger), ledger.surprises()), (vec![], &[][..]));
 }
@@ -289,4 +302,43 @@ fn a_doubt_that_cannot_matter_changes_nothing(#[case] doubt: Doubt, #[case] read
     }
     assert!(!ledger.settle(doubt, &ids(2, 9)));
     assert_eq!(whole(&ledger, &ids(2, 9)), (2..9).collect::<Vec<_>>());
+}
+
+/// Staged 0 to 3, trimmed 4 and 5 meanwhile, current 6 to 8; of the seven that are to be carried, so many are kept.
+fn lossy(kept: usize) -> (Ledger, Vec<RecordId>) {
+    let mut ledger = Ledger::default();
+    ledger.stage(1);
+    ledger.read_staged(2, &ids(0, 4), true);
+    ledger.read_current(&ids(4, 9));
+    ledger.trim(3, 2);
+    let all = [ids(0, 4), ids(6, 9)].concat();
+    ledger.kexec(8, &Loss { kept, records: all[kept..].into() });
+    (ledger, [&all[..kept], &ids(9, 11)].concat())
+}
+
+#[rstest]
+#[case::all(0)]
+#[case::some_staged(2)]
+#[case::none_staged(4)]
+#[case::one(6)]
+#[case::none(7)]
+fn what_is_lost_keeps_its_place(#[case] kept: usize) {
+    let (mut ledger, list) = lossy(kept);
+    assert_eq!(whole(&ledger, &list), (0..11).collect::<Vec<_>>());
+    let snapshot = ledger.snapshot(9, &list);
+    let stretches = ledger.resolve(&snapshot);
+    let lost = stretches.iter().filter(|stretch| stretch.source == Source::Lost(8));
+    assert_eq!(lost.map(|stretch| stretch.records.len()).sum::<usize>(), 7 - kept);
+    ledger.stage(10);
+    ledger.read_staged(11, &list, true);
+    ledger.delete(12);
+    assert_eq!(whole(&ledger, &ids(11, 12)), (0..12).collect::<Vec<_>>());
+    assert_eq!(ledger.surprises(), []);
+}
+
+#[test]
+fn what_is_lost_and_nothing_was_staged() {
+    let mut ledger = Ledger::default();
+    ledger.kexec(8, &Loss { kept: 3, records: ids(3, 6).into() });
+    assert_eq!(whole(&ledger, &[ids(0, 3), ids(6, 8)].concat()), (0..8).collect::<Vec<_>>());
 }

@@ -331,7 +331,7 @@ impl<'s, 'e> Search<'s, 'e> {
             Way::Kexec => {
                 state.boot += 1;
                 if let Some(setup) = self.setups.get(usize::from(state.boot)) {
-                    state.kernel.kexec(*setup);
+                    state.kernel.kexec(*setup, self.log.lost_at(state.boot));
                 }
             }
         }

@@ -26,9 +26,9 @@ impl Kernel {
         }
     }
 
-    /// The kernel that this one starts by kexec.
-    pub fn kexec(&mut self, setup: Setup) {
-        self.lists.kexec(setup.table);
+    /// The kernel that this one starts by kexec, which loses so many records at the end of the list.
+    pub fn kexec(&mut self, setup: Setup, lost: u64) {
+        self.lists.kexec(setup.table, lost);
         self.requests = setup.requests;
         self.open = Descriptors::new(self.rules);
         self.violations = 0;

@@ -164,8 +164,9 @@ impl Lists {
         }
     }
 
-    /// The lists as the kernel finds them that is started by kexec.
-    pub(super) fn kexec(&mut self, table: HashTable) {
+    /// The lists as the kernel finds them that is started by kexec. So many records at their end were lost on the way, as
+    /// kernels are known to lose them there.
+    pub(super) fn kexec(&mut self, table: HashTable, lost: u64) {
         let (staged, current) = (std::mem::take(&mut self.staged), std::mem::take(&mut self.current));
         let mut next = Lists::new(self.rules, table);
         (next.total, next.carried) = (self.total, self.total);
@@ -181,6 +182,8 @@ impl Lists {
                 next.staged = first;
             }
             next.current.append(then);
+            let left = next.current.len().saturating_sub(usize::try_from(lost).unwrap_or(usize::MAX));
+            next.current = next.current.take_first(left);
         }
         *self = next;
     }

@@ -126,7 +126,7 @@ fn says(story: &[Scene], tale: &Tale, table: HashTable, rules: Rules) -> Result<
                     return wrong("it records".to_owned());
                 }
             }
-            Kexec => kernel.kexec(setup),
+            Kexec => kernel.kexec(setup, 0),
         }
     }
     Ok(())

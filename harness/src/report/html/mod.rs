@@ -56,7 +56,7 @@ pub fn page(suite: &SuiteResult) -> Markup {
                 h2 { "Scenarios by kernel" }
                 div.scroll { (matrix(&runs, &kernels(suite))) }
                 (section("Failures", &failed, true))
-                (section("Passed and known defects", &ran, false))
+                (section("Passed, and known defects and limits", &ran, false))
                 (section("Skipped", &skipped, false))
             }
         }

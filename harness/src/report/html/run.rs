@@ -77,6 +77,7 @@ pub(super) fn class(outcome: Outcome) -> &'static str {
         Outcome::Failed => "failed",
         Outcome::Skipped => "skipped",
         Outcome::KnownDefect => "known-defect",
+        Outcome::KnownLimit => "known-limit",
         Outcome::KernelDied => "kernel-died",
         Outcome::Infra => "infra",
         Outcome::Timeout => "timeout",

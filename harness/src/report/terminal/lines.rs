@@ -141,7 +141,7 @@ pub(super) fn footer(suite: &SuiteResult, planned: usize, look: Look) -> String 
 /// Whether the summary counts it as failed.
 pub(crate) fn counts_as_failed(outcome: Outcome) -> bool {
     match outcome {
-        Outcome::Passed | Outcome::Skipped | Outcome::KnownDefect => false,
+        Outcome::Passed | Outcome::Skipped | Outcome::KnownDefect | Outcome::KnownLimit => false,
         Outcome::Failed | Outcome::KernelDied | Outcome::Infra | Outcome::Timeout => true,
     }
 }

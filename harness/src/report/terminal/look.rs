@@ -59,7 +59,7 @@ impl Look {
     pub(super) fn outcome(self, outcome: Outcome) -> Style {
         match outcome {
             Outcome::Passed => self.style().green(),
-            Outcome::KnownDefect => self.style().green().bold(),
+            Outcome::KnownDefect | Outcome::KnownLimit => self.style().green().bold(),
             Outcome::Skipped => self.style().yellow(),
             Outcome::Failed | Outcome::KernelDied | Outcome::Timeout => self.style().red().bold(),
             Outcome::Infra => self.style().magenta().bold(),
@@ -84,6 +84,7 @@ pub(crate) fn word(outcome: Outcome) -> &'static str {
         Outcome::Failed => "FAILED",
         Outcome::Skipped => "skipped",
         Outcome::KnownDefect => "known defect",
+        Outcome::KnownLimit => "known limit",
         Outcome::KernelDied => "KERNEL DIED",
         Outcome::Infra => "INFRA",
         Outcome::Timeout => "TIMEOUT",

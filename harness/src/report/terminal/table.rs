@@ -6,12 +6,13 @@ use super::look::{Look, word};
 use crate::outcome::{Outcome, SuiteResult};
 
 /// Worst first: what a cell of several runs shows.
-const ORDER: [Outcome; 7] = [
+const ORDER: [Outcome; 8] = [
     Outcome::KernelDied,
     Outcome::Failed,
     Outcome::Timeout,
     Outcome::Infra,
     Outcome::KnownDefect,
+    Outcome::KnownLimit,
     Outcome::Passed,
     Outcome::Skipped,
 ];

@@ -1,6 +1,8 @@
 //! Keys of the file itself.
 
-use super::Shape::{Banks, CommandLine, Map, Maps, Matrix, Number, Steps, Tasks, Text, Version, Word, Words};
+use super::Shape::{
+    Banks, CommandLine, Map, Maps, Matrix, Number, NumberOr, Steps, Tasks, Text, Version, Word, Words,
+};
 use super::{Field, field};
 
 /// The whole file.
@@ -21,6 +23,7 @@ pub(in crate::scenario) const KEYS: &[Field] = &[
     field("steps", Steps, "what task `main` does").or("`steps` or `tasks`"),
     field("tasks", Tasks, "further tasks: a name, and its list of steps, or `{boot, steps}`").or("none"),
     field("known-defect", Map(DEFECT), "the defect of a kernel that this scenario shows").or("none"),
+    field("known-limit", Map(LIMIT), "what kernels are known not to carry over a kexec").or("none"),
 ];
 
 /// `machine:`.
@@ -62,6 +65,27 @@ pub(in crate::scenario) const DEFECT: &[Field] = &[
 pub(in crate::scenario) const KERNELS: &[Field] = &[
     field("from", Version, "first version that has it"),
     field("before", Version, "first version that no longer has it"),
+];
+
+/// `known-limit:`.
+pub(in crate::scenario) const LIMIT: &[Field] = &[
+    field("kernels", Map(KERNELS), "kernels that have it")
+        .needed("`{from: \"7.2\"}`, `{before: \"8.0\"}` or both"),
+    field("why", Text, "what those kernels do, and where").needed("what those kernels do, and where"),
+    field("link", Text, "where it is explained"),
+    field("lost", Map(LOST), "which records are lost, just these")
+        .needed("`{records: 3}` or `{records: all}`"),
+];
+
+/// `lost:` of a known limit.
+pub(in crate::scenario) const LOST: &[Field] = &[
+    field(
+        "records",
+        NumberOr(0, u32::MAX as u64, &["all"]),
+        "so many at the end of the list, staged ones counted, or `all`; with 0 the limit is none",
+    )
+    .needed("a number of records at the end of the list, or `all`"),
+    field("kexec", Number(1, super::MAX_BOOTS - 1), "which kexec loses them").or("1"),
 ];
 
 /// `shows:` of a known defect.

@@ -13,6 +13,7 @@ pub use expectation::Expectation;
 pub use step::{Attestation, Files, Limit, Policy, Records, Signal, Step, Verb, Way};
 
 use super::defect::KnownDefect;
+use super::limit::KnownLimit;
 use crate::interface::Capability;
 use crate::plan::{Parameters, Shape};
 
@@ -52,6 +53,8 @@ pub struct Variant {
     /// In order of their boots, each after the one that starts it; `main` is what `steps:` holds, once for each boot.
     /// Every boot has one at least.
     pub tasks: Vec<Task>,
+    /// What kernels are known to lose in it.
+    pub known_limit: Option<KnownLimit>,
 }
 
 /// Steps that run one after the other.

@@ -19,6 +19,7 @@ pub fn blocks() -> Vec<Block> {
         ("machine", fields(grammar::MACHINE)),
         ("task", fields(grammar::TASK)),
         ("known-defect", defect()),
+        ("known-limit", limit()),
         ("needs", needs()),
         ("verbs", verbs()),
         ("expect", expect()),
@@ -42,9 +43,16 @@ fn fields(fields: &[Field]) -> String {
 }
 
 fn defect() -> String {
-    let below = |name: &'static str, fields: &'static [Field]| fields.iter().map(move |field| (name, field));
-    let all = grammar::DEFECT.iter().map(|field| ("", field));
-    let all = all.chain(below("kernels", grammar::KERNELS)).chain(below("shows", grammar::SHOWS));
+    nested(&[("", grammar::DEFECT), ("kernels", grammar::KERNELS), ("shows", grammar::SHOWS)])
+}
+
+fn limit() -> String {
+    nested(&[("", grammar::LIMIT), ("kernels", grammar::KERNELS), ("lost", grammar::LOST)])
+}
+
+/// The keys of a map and of the maps below it.
+fn nested(maps: &[(&'static str, &'static [Field])]) -> String {
+    let all = maps.iter().flat_map(|(name, fields)| fields.iter().map(move |field| (*name, field)));
     let mut out = "| key | what it is | value | default |\n| --- | --- | --- | --- |\n".to_owned();
     for (above, field) in all {
         let name = if above.is_empty() { field.name.to_owned() } else { format!("{above}: {}", field.name) };
