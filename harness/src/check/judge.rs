@@ -144,7 +144,7 @@ fn infrastructure(plan: &Plan, trace: &Trace) -> Option<String> {
             |event: &Event| matches!(&event.what, What::Host(Host::Exited { child, .. }) if child == name);
         trace.events.iter().position(is)
     };
-    let reason = first(trace, infra);
+    let reason = first(trace, infra).or_else(|| first(trace, without_tpm));
     // swtpm is ended by us only after QEMU; that it went before says why the TPM no longer answered.
     let orphaned = exited("swtpm").is_some_and(|at| exited("qemu").is_none_or(|qemu| at < qemu));
     match (reason, lost(plan, trace)) {
@@ -169,6 +169,17 @@ fn infra(event: &Event) -> Option<String> {
     }
 }
 
+/// A guest whose kernel gave its TPM up at boot, since it waited in vain for an answer that takes milliseconds: the host had
+/// no time for it, and nothing can be said of the kernel.
+fn without_tpm(event: &Event) -> Option<String> {
+    match &event.what {
+        What::Console(line) if line.contains("tpm_tis") && line.contains("failed with error -62") => {
+            Some(format!("the host was too busy: the guest waited in vain for its TPM at boot ({line})"))
+        }
+        _ => None,
+    }
+}
+
 /// A run that ended before its end: a child that died, or an agent that was lost.
 fn lost(plan: &Plan, trace: &Trace) -> Option<String> {
     let done = trace.events.iter().position(|event| matches!(event.what, What::Guest(Message::Done { .. })));
@@ -178,7 +189,8 @@ fn lost(plan: &Plan, trace: &Trace) -> Option<String> {
         let What::Host(Host::Exited { child, status }) = &event.what else { continue };
         match done {
             None => return Some(format!("{child} ended with status {status} before the guest was done")),
-            Some(done) if at < done => {
+            // swtpm ends by itself when QEMU has, whose last words may still be on their way to us.
+            Some(done) if at < done && !(own && child == "swtpm" && *status == 0) => {
                 return Some(format!("{child} ended with status {status} before the guest was done"));
             }
             Some(_) if !own && *status != 0 => return Some(format!("{child} ended with status {status}")),

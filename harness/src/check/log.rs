@@ -6,7 +6,7 @@ use std::ops::Range;
 use std::rc::Rc;
 
 use super::evidence::{Evidence, RecordId, Records};
-use super::ledger::Source;
+use super::extended::extended;
 use super::whole::Whole;
 use crate::ima::model::{ListFile, Log, Ranges};
 use crate::ima::{AsciiLine, Bank, ByteOrder, RecordRef, write_record};
@@ -37,18 +37,12 @@ pub(super) struct View {
 }
 
 impl<'e> WholeLog<'e> {
-    /// `None` when records are missing from it and their number is not known either.
-    pub(super) fn of(evidence: &'e Evidence<'_>, whole: &Whole) -> Option<WholeLog<'e>> {
-        let mut ids = Vec::new();
-        for stretch in &whole.stretches {
-            match stretch.source {
-                Source::Gap { records, .. } => {
-                    let missing = usize::try_from(records?).ok()?;
-                    ids.extend(std::iter::repeat_n(None, missing.min(evidence.tap.extends.len())));
-                }
-                _ => ids.extend(stretch.records.iter().copied().map(Some)),
-            }
-        }
+    /// Where records were removed before anybody read them, what the tap saw extended stands for the log.
+    pub(super) fn of(evidence: &'e Evidence<'_>, whole: &Whole) -> WholeLog<'e> {
+        let ids: Vec<Option<RecordId>> = match whole.has_gap() {
+            true => extended(evidence, whole),
+            false => whole.records.iter().copied().map(Some).collect(),
+        };
         let records = &evidence.records;
         let mut places: HashMap<RecordId, Vec<usize>> = HashMap::new();
         let mut names: HashMap<&[u8], Vec<RecordId>> = HashMap::new();
@@ -65,7 +59,7 @@ impl<'e> WholeLog<'e> {
             }
             same.push(place);
         }
-        Some(WholeLog { records, ids, places, same_before, names, views: RefCell::default() })
+        WholeLog { records, ids, places, same_before, names, views: RefCell::default() }
     }
 
     pub(super) fn len(&self) -> usize {

@@ -15,6 +15,8 @@ fn every_check_is_there_once() {
         names,
         ["steps", "model", "exactly-once", "replay", "views-agree", "quote", "kernel-health", "kexec"]
     );
+    // What a known defect can be said to show in.
+    assert!(names.iter().all(|name| crate::scenario::CHECKS.contains(&name.as_str())), "{names:?}");
 }
 
 #[test]

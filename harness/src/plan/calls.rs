@@ -34,9 +34,11 @@ impl Movers {
     pub(super) fn of(tasks: &[Task]) -> Movers {
         let mut movers: BTreeMap<Origin, Vec<Place>> = BTreeMap::new();
         for (task, steps) in tasks.iter().map(|task| &task.steps).enumerate() {
-            for (step, verb) in steps.iter().map(|step| &step.verb).enumerate() {
-                if let Verb::Call(call) = verb
+            for (step, taken) in steps.iter().enumerate() {
+                // A call that fails moves nothing.
+                if let Verb::Call(call) = &taken.verb
                     && call.moves_offset()
+                    && taken.expect.may_succeed()
                     && let Some(from) = call.uses().and_then(|slot| origin(tasks, task, step, slot))
                 {
                     movers.entry(from).or_default().push(Place { task, step });

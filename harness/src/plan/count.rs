@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use crate::interface::probe;
 use crate::scenario::{
     Attestation, Call, DEFAULT_POLICY, Expectation, File, Files, Records, Step, Verb, Way,
 };
@@ -26,12 +27,24 @@ pub(super) struct Count {
     suppresses: bool,
     /// Whether the policy is known to record each file of `measure` once, and nothing else.
     plain: bool,
+    /// The kernel that is loaded.
+    next: Next,
+}
+
+/// What is known of the kernel that kexec goes on in.
+#[derive(Clone, Copy, Debug, Default)]
+struct Next {
+    /// It is the running one.
+    same: bool,
+    /// It forgets the digests of what is deleted.
+    flushes: bool,
 }
 
 impl Count {
     pub(super) fn new(suppresses: bool, policy: &str) -> Count {
         let current = Some(BOOT_RECORDS);
-        Count { current, staged: Some(0), measured: BTreeMap::new(), suppresses, plain: is_plain(policy) }
+        let (measured, plain) = (BTreeMap::new(), is_plain(policy));
+        Count { current, staged: Some(0), measured, suppresses, plain, next: Next::default() }
     }
 
     /// As at the start of a boot after one of which nothing is known.
@@ -103,7 +116,13 @@ impl Count {
                 self.plain = false;
                 self.lose();
             }
-            Verb::KexecLoad { .. } if !self.plain => self.lose(),
+            Verb::KexecLoad { kernel, args } => {
+                self.next =
+                    Next { same: kernel == "same", flushes: args.iter().any(|word| word == probe::FLUSH) };
+                if !self.plain {
+                    self.lose();
+                }
+            }
             Verb::KexecExecute => self.next_boot(),
             // What is written may be any command, and what is opened may be measured.
             Verb::Call(call) if call.hands_over().is_some() => self.lose(),
@@ -120,6 +139,9 @@ impl Count {
     /// What was staged and what was current is carried over, before the next boot's aggregate; it is not in the hash
     /// table there (`ima_restore_measurement_entry` in `security/integrity/ima/ima_queue.c`).
     fn next_boot(&mut self) {
+        self.plain &= self.next.same;
+        // The words of the running kernel's command line stay.
+        self.suppresses &= !self.next.flushes;
         let carried = self.staged.zip(self.current).map(|(staged, current)| staged + current);
         self.current = carried.filter(|_| self.plain).map(|carried| carried + BOOT_RECORDS);
         self.staged = Some(0);

@@ -132,7 +132,11 @@ pub fn needs(scenario: &Scenario, variant: &Variant) -> BTreeSet<Capability> {
             Verb::Trim { .. } | Verb::Attest(Attestation::Trim) => {
                 needs.insert(Capability::Trim);
             }
-            Verb::KexecLoad { .. } | Verb::KexecUnload | Verb::KexecExecute => {
+            Verb::KexecLoad { args, .. } => {
+                needs.insert(Capability::Kexec);
+                needs.extend(args.iter().any(|word| word == probe::FLUSH).then_some(Capability::FlushHtable));
+            }
+            Verb::KexecUnload | Verb::KexecExecute => {
                 needs.insert(Capability::Kexec);
             }
             Verb::Call(Call::Open { file: File::List { bank, staged, .. }, flags, .. }) => {

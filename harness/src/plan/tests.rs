@@ -3,6 +3,8 @@ use std::path::Path;
 use insta::assert_snapshot;
 use rstest::rstest;
 
+mod verbs;
+
 use super::*;
 use crate::scenario::{self, load, load_all};
 
@@ -55,6 +57,13 @@ fn every_scenario_of_the_repository_plans_for_mainline() {
     assert!(runs >= 30, "{runs}");
 }
 
+/// The clock of a step.
+fn clock(plan: &Plan, id: u32) -> String {
+    let mut steps = plan.program.tasks.iter().flat_map(|task| &task.steps);
+    let clock = steps.find(|step| step.id == id).and_then(|step| step.clock);
+    clock.map(|clock| format!(" by clock {clock}")).unwrap_or_default()
+}
+
 /// A plan a line a step, as far as a reader follows it.
 fn outline(plan: &Plan) -> String {
     let mut out = String::new();
@@ -71,8 +80,13 @@ fn outline(plan: &Plan) -> String {
             .unwrap_or_default();
         let mark = step.mark.map(|mark| format!(" mark {mark}")).unwrap_or_default();
         out += &format!(
-            "{:>3} {task}:{} {} [{:?}] => {:?}{mark}\n{ops}",
-            step.id, step.line, step.text, step.action, step.expect
+            "{:>3} {task}:{} {} [{:?}] => {:?}{mark}{}\n{ops}",
+            step.id,
+            step.line,
+            step.text,
+            step.action,
+            step.expect,
+            clock(plan, step.id)
         );
         for reading in &step.reads {
             out += &format!("        reads {}: {:?}\n", reading.op, reading.of);
@@ -83,7 +97,11 @@ fn outline(plan: &Plan) -> String {
             "mark {} at step {}{}\n",
             mark.number,
             mark.step,
-            if mark.does == MarkDeed::Quote { ", quote" } else { "" }
+            match mark.does {
+                MarkDeed::Read => String::new(),
+                MarkDeed::Quote => ", quote".to_owned(),
+                other => format!(", {other:?}"),
+            }
         );
     }
     out

@@ -7,7 +7,7 @@ use super::calls::{Calls, Place, task_id};
 use super::compile::Compiler;
 use super::count::Count;
 use super::files::{observed, path, reading};
-use super::types::{Action, Expect, MarkDeed};
+use super::types::{Action, Expect, Fault, How, MarkDeed};
 use super::{PlanError, checkpoint};
 use crate::interface::{Deed, IMA, MEASURED, read_whole, request};
 use crate::scenario::{Expectation, File, Files, Policy, Records, Step, Verb, Way, task_named};
@@ -52,7 +52,7 @@ impl Compiler<'_> {
                 self.mark(step.line, built, MarkDeed::Hold, number);
             }
             Verb::TpmFault(fault) => {
-                let built = nothing("tpm-fault", Action::SystemCall);
+                let built = nothing(&fault_text(*fault), Action::SystemCall);
                 self.mark(step.line, built, MarkDeed::Arm(*fault), None);
             }
             other => {
@@ -255,6 +255,15 @@ impl Compiler<'_> {
 fn named(files: &Files) -> String {
     let salted = if files.salt.is_empty() { String::new() } else { format!(" salt {}", files.salt) };
     format!("{} {}{salted}", files.count, files.name)
+}
+
+fn fault_text(fault: Fault) -> String {
+    let how = match fault.how {
+        How::Answer { code } => format!("answer {code:#x}"),
+        How::Lost { .. } => "lost".to_owned(),
+        How::Late { ms, .. } => format!("late by {ms} ms"),
+    };
+    format!("tpm-fault {how} to {} of command {:#x}", fault.times, fault.command)
 }
 
 /// The kernel takes one rule by one write, or the path of a file (`ima_write_policy` in

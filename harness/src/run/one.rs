@@ -181,9 +181,7 @@ fn budget(plan: &Plan, accel: Accel) -> Budget {
     let processors = std::thread::available_parallelism().map_or(1, usize::from);
     let slowness = Slowness { accel, sanitizer: false, load: Slowness::host_load(&load, processors) };
     let seconds = |s: u32| Duration::from_secs(s.into());
-    // Each boot takes as long as the first; between two, the console or the TPM breaks every silence.
-    let cap = seconds(plan.budget.total_s).saturating_mul(plan.boots().into());
-    Budget { quiet: seconds(plan.budget.silence_s), cap }.scaled(slowness)
+    Budget { quiet: seconds(plan.budget.silence_s), cap: seconds(plan.budget.total_s) }.scaled(slowness)
 }
 
 /// Takes events until the machine has ended, or must be ended.
@@ -192,6 +190,10 @@ fn follow(stream: &mut Stream, mut boots: u16, budget: Budget, tpm: &Tpm) {
     loop {
         match stream.next(deadline.left(Instant::now())) {
             Ok(event) => match &event.what {
+                // It ends by itself because QEMU has, which has just not been noticed yet, nor its guest's last words.
+                What::Host(Host::Exited { child, status: 0 }) if child == "swtpm" => {
+                    deadline = Deadline::new(Budget { quiet: END_PATIENCE, cap: budget.cap }, Instant::now());
+                }
                 What::Host(Host::Exited { .. } | Host::Interrupted) => return,
                 // Nothing that comes after it can be trusted or is needed.
                 What::Host(Host::BadFrame { .. }) => return,

@@ -164,6 +164,6 @@ pub(super) fn read(source: &Source, node: &Node) -> Result<KnownDefect, Scenario
 fn sign(source: &Source, node: &Node) -> Result<Sign, ScenarioError> {
     let sign = Fields::of(source, node, "shows", grammar::SHOWS)?;
     let check = sign.word("check")?.unwrap_or_default();
-    let finding = sign.required("finding")?;
-    Ok(Sign { check: check.to_owned(), finding: fields::text(source, finding, "finding")?.to_owned() })
+    let finding = fields::text(source, sign.required("finding")?, "finding")?;
+    Ok(Sign { check: check.to_owned(), finding: finding.to_owned() })
 }

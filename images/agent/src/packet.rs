@@ -1,7 +1,8 @@
-//! What a task and PID 1 send each other, a packet of the task's socket each.
+//! What tasks and PID 1 send each other, a packet each.
 //!
 //! A task sends encoded messages, which PID 1 passes on without a look; notices; and requests, each of which PID 1
-//! answers, at once or when there is something to answer.
+//! answers, at once or when there is something to answer. All tasks send into one socket, so that what one of them did
+//! because of another comes after it; answers come by a socket of the task's own.
 
 use imalab_wire::TaskId;
 use imalab_wire::frame::MAX_PAYLOAD;
@@ -13,8 +14,10 @@ pub(crate) const MAX: usize = MAX_PAYLOAD + 4096;
 
 const MESSAGES: u8 = 0;
 const OTHER: u8 = 1;
-/// The kind, the number of operations and what sleeping means.
-const HEAD: usize = 6;
+/// The kind and the sender.
+const SENDER: usize = 3;
+/// These, the number of operations and what sleeping means.
+const HEAD: usize = SENDER + 5;
 
 /// What it means when a task sleeps in a system call after it has sent this.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -43,8 +46,10 @@ pub(crate) struct Batch {
 }
 
 impl Batch {
-    pub(crate) fn new() -> Self {
-        Self { bytes: vec![MESSAGES; HEAD], started: 0 }
+    pub(crate) fn new(sender: TaskId) -> Self {
+        let mut bytes = head(MESSAGES, sender);
+        bytes.resize(HEAD, 0);
+        Self { bytes, started: 0 }
     }
 
     pub(crate) fn is_empty(&self) -> bool {
@@ -65,8 +70,8 @@ impl Batch {
 
     /// The packet.
     pub(crate) fn bytes(&mut self, sleep: Sleep) -> &[u8] {
-        self.bytes[1..5].copy_from_slice(&self.started.to_le_bytes());
-        self.bytes[5] = sleep as u8;
+        self.bytes[SENDER..HEAD - 1].copy_from_slice(&self.started.to_le_bytes());
+        self.bytes[HEAD - 1] = sleep as u8;
         &self.bytes
     }
 
@@ -74,6 +79,11 @@ impl Batch {
         self.bytes.truncate(HEAD);
         self.started = 0;
     }
+}
+
+fn head(kind: u8, sender: TaskId) -> Vec<u8> {
+    let [low, high] = sender.to_le_bytes();
+    vec![kind, low, high]
 }
 
 /// What a task tells PID 1 without a message to the harness.
@@ -121,9 +131,9 @@ pub(crate) enum Word {
 }
 
 impl Word {
-    pub(crate) fn packet(&self) -> Vec<u8> {
-        // Postcard into a Vec fails for sequences of unknown length alone; an empty packet is refused.
-        postcard::to_extend(self, vec![OTHER]).unwrap_or_default()
+    pub(crate) fn packet(&self, sender: TaskId) -> Vec<u8> {
+        // Postcard into a Vec fails for sequences of unknown length alone; a packet of one byte is refused.
+        postcard::to_extend(self, head(OTHER, sender)).unwrap_or_else(|_| vec![OTHER])
     }
 }
 
@@ -140,18 +150,23 @@ pub(crate) enum Packet<'a> {
     Request(Request),
 }
 
-/// `None` for what no task sends.
-pub(crate) fn parse(bytes: &[u8]) -> Option<Packet<'_>> {
-    if let (OTHER, rest) = bytes.split_first().map(|(kind, rest)| (*kind, rest))? {
-        return match postcard::take_from_bytes(rest).ok()? {
-            (Word::Notice(notice), []) => Some(Packet::Notice(notice)),
-            (Word::Request(request), []) => Some(Packet::Request(request)),
-            _ => None,
-        };
-    }
-    let ([MESSAGES, started @ .., sleep], mut rest) = bytes.split_first_chunk::<HEAD>()? else {
-        return None;
+/// The sender and what it sent; `None` for what no task sends.
+pub(crate) fn parse(bytes: &[u8]) -> Option<(TaskId, Packet<'_>)> {
+    let ([kind, sender @ ..], rest) = bytes.split_first_chunk::<SENDER>()?;
+    let packet = match *kind {
+        MESSAGES => messages(rest)?,
+        OTHER => match postcard::take_from_bytes(rest).ok()? {
+            (Word::Notice(notice), []) => Packet::Notice(notice),
+            (Word::Request(request), []) => Packet::Request(request),
+            _ => return None,
+        },
+        _ => return None,
     };
+    Some((TaskId::from_le_bytes(*sender), packet))
+}
+
+fn messages(bytes: &[u8]) -> Option<Packet<'_>> {
+    let ([started @ .., sleep], mut rest) = bytes.split_first_chunk::<{ HEAD - SENDER }>()?;
     let mut payloads = Vec::new();
     while let Some((len, after)) = rest.split_first_chunk::<4>() {
         let (payload, after) = after.split_at_checked(usize::try_from(u32::from_le_bytes(*len)).ok()?)?;
@@ -189,23 +204,23 @@ mod tests {
 
     #[test]
     fn messages_come_back() {
-        let mut batch = Batch::new();
+        let mut batch = Batch::new(258);
         assert!(batch.is_empty());
         batch.push(b"one", true);
         batch.push(b"", false);
         batch.push(b"three", true);
         for sleep in [Sleep::Operation, Sleep::Agent, Sleep::Outside] {
             let expected = Packet::Messages { payloads: vec![b"one", b"", b"three"], started: 2, sleep };
-            assert_eq!(parse(batch.bytes(sleep)), Some(expected));
+            assert_eq!(parse(batch.bytes(sleep)), Some((258, expected)));
         }
         batch.clear();
         let nothing = Packet::Messages { payloads: vec![], started: 0, sleep: Sleep::Outside };
-        assert_eq!(parse(batch.bytes(Sleep::Outside)), Some(nothing));
+        assert_eq!(parse(batch.bytes(Sleep::Outside)), Some((258, nothing)));
     }
 
     #[test]
     fn the_largest_message_fits_an_empty_batch_alone() {
-        let mut batch = Batch::new();
+        let mut batch = Batch::new(258);
         assert!(batch.fits(MAX_PAYLOAD));
         batch.push(&vec![0; MAX_PAYLOAD], false);
         assert!(batch.fits(100));
@@ -216,9 +231,9 @@ mod tests {
     #[test]
     fn notices_requests_and_answers_come_back() {
         let born = Notice::Born { pid: 70_000, tid: 70_001, thread: true };
-        assert_eq!(parse(&Word::Notice(born).packet()), Some(Packet::Notice(born)));
+        assert_eq!(parse(&Word::Notice(born).packet(7)), Some((7, Packet::Notice(born))));
         let barrier = Request::Barrier { id: 258, parties: 3 };
-        assert_eq!(parse(&Word::Request(barrier).packet()), Some(Packet::Request(barrier)));
+        assert_eq!(parse(&Word::Request(barrier).packet(7)), Some((7, Packet::Request(barrier))));
         for result in [Ok(i64::MIN), Ok(7), Err(Errno::EDEADLK)] {
             assert_eq!(parse_answer(&answer(result)), Some(result));
         }
@@ -226,14 +241,16 @@ mod tests {
 
     #[test]
     fn what_no_task_sends_is_refused() {
-        let too_long = [Word::Notice(Notice::Finished).packet(), vec![0]].concat();
+        let too_long = [Word::Notice(Notice::Finished).packet(0), vec![0]].concat();
         for bytes in [
             &b""[..],
-            &[0, 0, 0, 0, 0],
-            &[0, 0, 0, 0, 0, 3],
-            &[2, 0, 0, 0, 0, 0],
-            &[1, 9],
-            &[0, 0, 0, 0, 0, 0, 1, 0, 0, 0],
+            &[0, 0, 0],
+            &[0, 0, 0, 0, 0, 0, 0],
+            &[0, 0, 0, 0, 0, 0, 0, 3],
+            &[2, 0, 0, 0, 0, 0, 0, 0],
+            &[1, 0, 0],
+            &[1, 0, 0, 9],
+            &[0, 0, 0, 0, 0, 0, 0, 0, 1, 0, 0, 0],
             &too_long,
         ] {
             assert_eq!(parse(bytes), None, "{bytes:?}");

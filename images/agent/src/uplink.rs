@@ -1,8 +1,9 @@
 //! Where the one who runs steps sends messages and requests: a task to PID 1, and PID 1 to the port and itself.
 
-use std::os::fd::{BorrowedFd, OwnedFd};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::sync::Arc;
 
-use imalab_wire::{Message, frame};
+use imalab_wire::{Message, TaskId, frame};
 use nix::errno::Errno;
 
 use crate::packet::{self, Batch, Notice, Request, Sleep, Word};
@@ -26,6 +27,9 @@ pub(crate) trait Uplink {
         request: Request,
         descriptor: Option<BorrowedFd<'_>>,
     ) -> Result<Result<Answer, Errno>, Broken>;
+    /// The way of another task that is to run in this process or in a child of it, and gets its answers by `answers`;
+    /// `None` where none may.
+    fn of_fellow(&self, task: TaskId, answers: OwnedFd) -> Option<ToFirst>;
 }
 
 /// What a request led to.
@@ -55,18 +59,26 @@ pub(crate) enum Broken {
 /// A task's way: packets to PID 1.
 #[derive(Debug)]
 pub(crate) struct ToFirst {
-    socket: OwnedFd,
+    task: TaskId,
+    /// That of all tasks.
+    up: Arc<OwnedFd>,
+    answers: OwnedFd,
     batch: Batch,
     sleep: Sleep,
 }
 
 impl ToFirst {
-    pub(crate) fn new(socket: OwnedFd) -> Self {
-        Self { socket, batch: Batch::new(), sleep: Sleep::Outside }
+    pub(crate) fn new(task: TaskId, up: Arc<OwnedFd>, answers: OwnedFd) -> Self {
+        Self { task, up, answers, batch: Batch::new(task), sleep: Sleep::Outside }
+    }
+
+    /// What a child of this process has to keep open.
+    pub(crate) fn descriptors(&self) -> [BorrowedFd<'_>; 2] {
+        [self.up.as_fd(), self.answers.as_fd()]
     }
 
     fn receive(&self, buffer: &mut [u8]) -> Result<(usize, Option<OwnedFd>, bool), Broken> {
-        match sockets::receive(&self.socket, buffer).map_err(Broken::Socket)? {
+        match sockets::receive(&self.answers, buffer).map_err(Broken::Socket)? {
             Taken::Packet { len, descriptor, cut } => Ok((len, descriptor, cut)),
             Taken::Nothing | Taken::Gone => Err(Broken::Socket(Errno::EPIPE)),
         }
@@ -85,7 +97,7 @@ impl Uplink for ToFirst {
 
     fn flush(&mut self) -> Result<(), Broken> {
         if !self.batch.is_empty() {
-            sockets::send_packet(&self.socket, self.batch.bytes(self.sleep)).map_err(Broken::Socket)?;
+            sockets::send_packet(&self.up, self.batch.bytes(self.sleep)).map_err(Broken::Socket)?;
             self.batch.clear();
         }
         Ok(())
@@ -97,7 +109,7 @@ impl Uplink for ToFirst {
 
     fn notify(&mut self, notice: Notice) -> Result<(), Broken> {
         self.flush()?;
-        sockets::send_packet(&self.socket, &Word::Notice(notice).packet()).map_err(Broken::Socket)
+        sockets::send_packet(&self.up, &Word::Notice(notice).packet(self.task)).map_err(Broken::Socket)
     }
 
     fn ask(
@@ -106,8 +118,8 @@ impl Uplink for ToFirst {
         descriptor: Option<BorrowedFd<'_>>,
     ) -> Result<Result<Answer, Errno>, Broken> {
         self.flush()?;
-        let packet = Word::Request(request).packet();
-        match sockets::send_with(&self.socket, &packet, descriptor) {
+        let packet = Word::Request(request).packet(self.task);
+        match sockets::send_with(&self.up, &packet, descriptor) {
             Ok(()) => {}
             // Too many descriptors of this user are on their way (`RLIMIT_NOFILE`, unix(7)).
             Err(errno @ Errno::ETOOMANYREFS) => return Ok(Err(errno)),
@@ -124,6 +136,10 @@ impl Uplink for ToFirst {
             return Ok(Err(Errno::EMFILE));
         }
         Ok(result.map(|value| Answer { value, descriptor }))
+    }
+
+    fn of_fellow(&self, task: TaskId, answers: OwnedFd) -> Option<ToFirst> {
+        Some(Self::new(task, Arc::clone(&self.up), answers))
     }
 }
 
@@ -159,5 +175,8 @@ impl Uplink for ToPort<'_> {
                 Ok(0.into())
             }
         })
+    }
+    fn of_fellow(&self, _: TaskId, _: OwnedFd) -> Option<ToFirst> {
+        None
     }
 }

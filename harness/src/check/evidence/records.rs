@@ -38,10 +38,10 @@ impl KnownRecord {
         RecordRef { pcr: self.pcr, digest: &[], template: &self.template, data: &self.data }
     }
 
-    /// The field with one of these identifiers, when its template has it and its data are sound up to there.
-    pub(crate) fn field(&self, ids: &[&str]) -> Option<&[u8]> {
+    /// The field with this identifier, when its template has it and its data are sound up to there.
+    pub(crate) fn field(&self, id: &str) -> Option<&[u8]> {
         let mut fields = self.borrowed().fields(ByteOrder::Little).filter_map(Result::ok);
-        fields.find(|field| field.id.is_some_and(|id| ids.contains(&id))).map(|field| field.data)
+        fields.find(|field| field.id == Some(id)).map(|field| field.data)
     }
 
     /// Bytes that it takes in the list of the SHA-1 view, which is the form in which a kexec carries it.
@@ -51,18 +51,18 @@ impl KnownRecord {
 
     /// File name, or what the template has in its place; empty when it has none.
     pub(crate) fn file_name(&self) -> &[u8] {
-        let name = self.field(&["n", "n-ng"]).unwrap_or_default();
+        let name = self.field("n").or_else(|| self.field("n-ng")).unwrap_or_default();
         name.strip_suffix(&[0]).unwrap_or(name)
     }
 
     /// Whether it is of a file with this content; `None` when that cannot be said.
     pub(crate) fn is_of(&self, content: &[u8]) -> Option<bool> {
-        is_digest_of(self.field(&["d-ng", "d-ngv2"])?, content)
+        is_digest_of(self.field("d-ng").or_else(|| self.field("d-ngv2"))?, content)
     }
 
     /// The file name in a finding's words.
     pub(crate) fn name(&self) -> String {
-        if self.field(&["n", "n-ng"]).is_none() {
+        if self.field("n").or_else(|| self.field("n-ng")).is_none() {
             return "?".to_owned();
         }
         let name = String::from_utf8_lossy(self.file_name()).escape_debug().to_string();

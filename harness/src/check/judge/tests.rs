@@ -61,6 +61,11 @@ fn shutdown(reason: &str) -> What {
 #[case::interrupted(What::Host(Host::Interrupted), Outcome::Infra, "interrupted")]
 #[case::qemu(exited("qemu", 1), Outcome::Infra, "qemu ended with status 1 before the guest was done")]
 #[case::swtpm(exited("swtpm", 137), Outcome::Infra, "swtpm ended with status 137 before the guest was done")]
+#[case::swtpm_after_qemu(exited("swtpm", 0), Outcome::Passed, "")]
+#[case::no_time_for_the_tpm(
+    What::Console("tpm_tis MSFT0101:00: probe with driver tpm_tis failed with error -62".into()),
+    Outcome::Infra, "the host was too busy: the guest waited in vain for its TPM at boot"
+)]
 #[case::warning(
     What::Console("WARNING: kernel/x.c:1 at f+0x1/0x2, CPU#0: agent/52".into()),
     Outcome::Failed, "kernel-health: console line 2"

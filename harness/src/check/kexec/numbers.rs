@@ -87,7 +87,7 @@ fn told(evidence: &Evidence<'_>, whole: &Whole, sheet: &mut Sheet) -> Vec<Told> 
             EXECUTE => false,
             _ => continue,
         };
-        let text = record.field(&["buf"]).unwrap_or_default();
+        let text = record.field("buf").unwrap_or_default();
         match numbers(text) {
             Some([segment, bytes, records]) => all.push(Told { at, load, segment, bytes, records }),
             None => sheet.finding(format!(

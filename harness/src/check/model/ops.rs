@@ -1,6 +1,7 @@
 //! Operations of the agent as events of the model.
 
 use std::borrow::Cow;
+use std::collections::BTreeSet;
 
 use imalab_wire::{Op, Outcome, TaskId};
 
@@ -9,6 +10,7 @@ use super::policy::Policy;
 use crate::check::evidence::Evidence;
 use crate::check::log::WholeLog;
 use crate::ima::model::{Access, Call, File, Found, Written};
+use crate::plan::Plan;
 
 /// Linux x86-64 `O_*` bits by which an open asks for more than access: `O_EXCL`, `O_DIRECT`, `O_DIRECTORY`,
 /// `O_NOFOLLOW`, `O_TMPFILE`.
@@ -27,11 +29,14 @@ pub(super) struct Maker<'e, 'l> {
     pub(super) foreign: usize,
     /// What each task's last [`Op::FindQuoted`] gave.
     found: Vec<(TaskId, i64)>,
+    /// Tasks that share their descriptors with another.
+    threads: BTreeSet<TaskId>,
 }
 
 impl<'e, 'l> Maker<'e, 'l> {
     pub(super) fn new(evidence: &'e Evidence<'e>, log: &'l WholeLog<'l>, policy: Policy) -> Self {
-        Maker { evidence, log, policy, ops: 0, foreign: 0, found: Vec::new() }
+        let threads = threads(evidence.plan);
+        Maker { evidence, log, policy, ops: 0, foreign: 0, found: Vec::new(), threads }
     }
 
     /// Adds the events of a step.
@@ -47,6 +52,13 @@ impl<'e, 'l> Maker<'e, 'l> {
             let mut does = Vec::new();
             self.op((at, op), what, &mut found, &mut does);
             self.ops += usize::from(!does.is_empty());
+            if self.threads.contains(&step.planned.task)
+                && let [does_it] = does.as_slice()
+                && let Some(slot) = slot(does_it)
+            {
+                does.insert(0, Does::Call(Call::Pin { slot }));
+                does.push(Does::Call(Call::Unpin));
+            }
             let measures = does.iter().any(measures);
             for does in does {
                 let length = self.length(&does);
@@ -200,6 +212,35 @@ impl<'e, 'l> Maker<'e, 'l> {
             let violation = content.is_none();
             into.push(Does::File(Measured { same: same.into(), name: path, certain, violation }));
         }
+    }
+}
+
+/// Tasks that are threads, or have any.
+fn threads(plan: &Plan) -> BTreeSet<TaskId> {
+    let mut threads = BTreeSet::new();
+    for (task, number) in plan.program.tasks.iter().zip(0..) {
+        for op in task.steps.iter().flat_map(|step| &step.ops) {
+            if let Op::Thread { task: child } = op {
+                threads.extend([number, *child]);
+            }
+        }
+    }
+    threads
+}
+
+/// The descriptor whose file a call has in use while it lasts.
+fn slot(does: &Does<'_>) -> Option<u16> {
+    match *does {
+        Does::Write { slot, .. } | Does::List { slot, .. } | Does::Counter { slot, .. } => Some(slot),
+        Does::Call(
+            Call::Write { slot, .. }
+            | Call::Read { slot, .. }
+            | Call::ReadAt { slot, .. }
+            | Call::Seek { slot, .. }
+            | Call::Harmless { slot }
+            | Call::Moving { slot },
+        ) => Some(slot),
+        _ => None,
     }
 }
 

@@ -30,8 +30,6 @@ pub(super) struct Searched {
 pub(super) struct Stuck {
     /// Whether every order was tried.
     pub(super) certain: bool,
-    /// Events that were explained.
-    pub(super) explained: usize,
     /// What could not be: task's place among the sequences and place of the event there; none when it is a record.
     pub(super) event: Option<(usize, usize)>,
     /// Length of the whole log there.
@@ -161,6 +159,16 @@ impl<'s, 'e> Search<'s, 'e> {
             return self.ways_without_events(state);
         };
         let mut ways: Vec<((u8, Moment), Way)> = Vec::new();
+        // The end of a task that has nothing open is as good now as later.
+        let ends = |at: usize, event: &Event<'_>| {
+            matches!(event.does, Does::Call(Call::End))
+                && !state.kernel.has_lists(self.events.sequences[at].task)
+        };
+        if let Some((at, _)) =
+            self.running(state).find(|(at, event)| event.begin <= first_end && ends(*at, event))
+        {
+            return vec![Way::Event(at)];
+        }
         let mut measures = !self.events.policy.quiet;
         for (at, event) in self.running(state).filter(|(_, event)| event.begin <= first_end) {
             measures |= event.measures;
@@ -203,7 +211,7 @@ impl<'s, 'e> Search<'s, 'e> {
     }
 
     fn may_record(&self, state: &State) -> bool {
-        state.kernel.total() < self.log.len() && state.kernel.clone().record(self.log).is_ok()
+        state.kernel.total() < self.log.len() && state.kernel.may_record(self.log).is_ok()
     }
 
     /// The order in which ways are tried: by what was read of the length that the log then had.
@@ -288,7 +296,7 @@ impl<'s, 'e> Search<'s, 'e> {
             return Ok(false);
         }
         if file.same.contains(&total) {
-            return state.kernel.clone().record(self.log).map(|()| true).map_err(Why::Broken);
+            return state.kernel.may_record(self.log).map(|()| true).map_err(Why::Broken);
         }
         if file.certain { Err(Why::NotRecorded) } else { Ok(false) }
     }
@@ -301,7 +309,7 @@ impl<'s, 'e> Search<'s, 'e> {
                 match &event.does {
                     Does::File(file) => {
                         if self.judge_file(state, file) == Ok(true) {
-                            let _ = state.kernel.record(self.log);
+                            state.kernel.record(self.log);
                         }
                     }
                     Does::Call(Call::Fork { child } | Call::Thread { child })
@@ -319,10 +327,7 @@ impl<'s, 'e> Search<'s, 'e> {
                 state.next[at] += 1;
             }
             Way::Nothing(at) => state.next[at] += 1,
-            Way::Record => {
-                // It was tried before it became a way.
-                let _ = state.kernel.record(self.log);
-            }
+            Way::Record => state.kernel.record(self.log),
             Way::Kexec => {
                 state.boot += 1;
                 if let Some(setup) = self.setups.get(usize::from(state.boot)) {
@@ -335,8 +340,7 @@ impl<'s, 'e> Search<'s, 'e> {
     /// Why there is no way on.
     fn explain(&self, state: &State, certain: bool) -> Stuck {
         let total = state.kernel.total();
-        let explained = state.next.iter().sum();
-        let stuck = |event, why| Stuck { certain, explained, event, total, why };
+        let stuck = |event, why| Stuck { certain, event, total, why };
         let due = self.running(state).min_by_key(|(_, event)| event.end);
         let again = self.again(state);
         match due {
@@ -362,7 +366,7 @@ impl<'s, 'e> Search<'s, 'e> {
         if total >= self.log.len() {
             return None;
         }
-        state.kernel.clone().record(self.log).err().map(|broken| broken.rule)
+        state.kernel.may_record(self.log).err().map(|broken| broken.rule)
     }
 }
 

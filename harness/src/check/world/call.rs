@@ -43,6 +43,7 @@ pub(in crate::check) fn path(name: &str) -> String {
         "staged" => "binary_runtime_measurements_sha1_staged",
         "current" => "binary_runtime_measurements_sha1",
         "count" => "runtime_measurements_count",
+        name if name.starts_with('/') => return name.to_owned(),
         name => name,
     };
     format!("{IMA}/{name}")

@@ -46,6 +46,10 @@ pub enum Call<'a> {
     Harmless { slot: Slot },
     /// As [`Call::Harmless`], and it may move the offset.
     Moving { slot: Slot },
+    /// A call on the descriptor begins, in a process of several threads.
+    Pin { slot: Slot },
+    /// And ends.
+    Unpin,
     /// `fork(2)`.
     Fork { child: Task },
     /// A thread is started.

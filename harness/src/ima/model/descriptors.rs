@@ -48,6 +48,8 @@ pub(super) struct Descriptors {
     files: BTreeMap<OpenFile, Description>,
     /// Descriptors on their way to a task.
     inboxes: BTreeMap<Task, VecDeque<OpenFile>>,
+    /// What the call is about that a task is in; nothing when the descriptor was not open as it began.
+    pinned: BTreeMap<Task, Option<OpenFile>>,
 }
 
 impl Descriptors {
@@ -58,6 +60,7 @@ impl Descriptors {
             tables: BTreeMap::new(),
             files: BTreeMap::new(),
             inboxes: BTreeMap::new(),
+            pinned: BTreeMap::new(),
         }
     }
 
@@ -75,6 +78,9 @@ impl Descriptors {
     }
 
     pub(super) fn open_file(&self, task: Task, slot: Slot) -> Option<OpenFile> {
+        if let Some(pinned) = self.pinned.get(&task) {
+            return *pinned;
+        }
         let table = self.tasks.get(&task).map_or(task, |(table, _)| *table);
         self.tables.get(&table)?.get(&slot).copied()
     }
@@ -169,6 +175,7 @@ impl Descriptors {
 
     /// A task ends; with the last of its process go the descriptors.
     pub(super) fn end(&mut self, task: Task) {
+        self.unpin(task);
         let (table, _) = self.tasks.remove(&task).unwrap_or((task, Rights::ALL));
         if !self.rules.holds(Rule::ExclusionOutlivesWriter) {
             self.files.values_mut().filter(|file| file.opener == task).for_each(|file| file.excludes = false);
@@ -179,6 +186,22 @@ impl Descriptors {
         let open = self.tables.remove(&table).unwrap_or_default();
         let inbox = self.inboxes.remove(&task).unwrap_or_default();
         open.into_values().chain(inbox).for_each(|file| self.release(file));
+    }
+
+    /// A call begins: another thread may close the descriptor meanwhile, and the file stays open all the same.
+    pub(super) fn pin(&mut self, task: Task, slot: Slot) {
+        let file = self.open_file(task, slot);
+        if let Some(file) = file {
+            self.hold(file);
+        }
+        self.pinned.insert(task, file);
+    }
+
+    /// The call ends.
+    pub(super) fn unpin(&mut self, task: Task) {
+        if let Some(Some(file)) = self.pinned.remove(&task) {
+            self.release(file);
+        }
     }
 
     fn hold(&mut self, file: OpenFile) {

@@ -54,6 +54,7 @@ impl Kernel {
                 closed(found)
             }
             Call::Harmless { .. } => Ok(Effect::None),
+            Call::Pin { .. } | Call::Unpin => Ok(effect),
             Call::Moving { slot } => Ok(Effect::Offset(slot, None)),
             // Whether these succeed is not the list's business; what they do when they do is.
             _ => Ok(if matches!(found, Found::Errno(_)) { Effect::None } else { effect }),

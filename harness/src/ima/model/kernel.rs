@@ -79,33 +79,40 @@ impl Kernel {
         self.lists.suspended && self.rules.holds(Rule::SuspendedRecordsNothing)
     }
 
-    /// The kernel appends the next record of the whole log.
+    /// Whether the next record of the whole log may be appended now.
     ///
     /// # Errors
     ///
     /// The promise by which it must not.
-    pub fn record(&mut self, log: &dyn Log) -> Result<(), Broken> {
+    pub fn may_record(&self, log: &dyn Log) -> Result<(), Broken> {
         let record = self.lists.total;
         if self.is_suspended() {
             return Err(Broken::new(Rule::SuspendedRecordsNothing, "no record"));
         }
+        if !self.rules.holds(Rule::MeasuredIsRecorded) {
+            return Err(Broken::new(Rule::MeasuredIsRecorded, "no record"));
+        }
         if log.is_violation(record) {
-            let same = (0..record).any(|before| log.is_violation(before));
-            if same && !self.rules.holds(Rule::ViolationAlwaysRecorded) {
+            let again = !self.rules.holds(Rule::ViolationAlwaysRecorded) && self.violations > 0;
+            if again {
                 return Err(Broken::new(Rule::ViolationAlwaysRecorded, "no record"));
             }
-            self.violations += 1;
-        } else {
-            let mut same = log.same_before(record);
-            while let Some(before) = same {
-                if self.lists.remembers(before) {
-                    return Err(Broken::new(self.lists.why_remembered(before), "no record"));
-                }
-                same = log.same_before(before);
-            }
+            return Ok(());
         }
-        self.lists.append();
+        let mut same = log.same_before(record);
+        while let Some(before) = same {
+            if self.lists.remembers(before) {
+                return Err(Broken::new(self.lists.why_remembered(before), "no record"));
+            }
+            same = log.same_before(before);
+        }
         Ok(())
+    }
+
+    /// The kernel appends the next record of the whole log, which it [may](Kernel::may_record).
+    pub fn record(&mut self, log: &dyn Log) {
+        self.violations += u64::from(log.is_violation(self.lists.total));
+        self.lists.append();
     }
 
     /// Takes in what a call did.
@@ -131,6 +138,8 @@ impl Kernel {
                 Call::Open { slot, file, access, .. } => self.open.open(task, slot, file, access),
                 Call::Close { slot } => self.open.close(task, slot),
                 Call::Duplicate { slot, to } => self.open.duplicate(task, slot, to),
+                Call::Pin { slot } => self.open.pin(task, slot),
+                Call::Unpin => self.open.unpin(task),
                 Call::Fork { child } => self.open.fork(task, child),
                 Call::Thread { child } => self.open.thread(task, child),
                 Call::Send { slot, to } => self.open.send(task, slot, to),

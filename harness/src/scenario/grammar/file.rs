@@ -1,6 +1,6 @@
 //! Keys of the file itself.
 
-use super::Shape::{Banks, CommandLine, Map, Matrix, Number, Steps, Tasks, Text, Version, Word, Words};
+use super::Shape::{Banks, CommandLine, Map, Maps, Matrix, Number, Steps, Tasks, Text, Version, Word, Words};
 use super::{Field, field};
 
 /// The whole file.
@@ -54,7 +54,8 @@ pub(in crate::scenario) const DEFECT: &[Field] = &[
     field("breaks", Text, "the promise that it breaks, in the words of who made it")
         .needed("the promise, in the words of who made it"),
     field("link", Text, "where it was reported or is explained"),
-    field("shows", Map(SHOWS), "how it shows").needed("`{check: NAME, finding: TEXT}`"),
+    field("shows", Maps(SHOWS), "how it shows: in each of these checks")
+        .needed("`{check: NAME, finding: TEXT}`"),
 ];
 
 /// `kernels:` of a known defect.

@@ -11,10 +11,10 @@ mod names;
 mod tasks;
 
 pub(super) use file::{DEFECT, KERNELS, KEYS, MACHINE, SHOWS, TASK};
-pub(crate) use names::poll_event;
 pub(super) use names::{
-    CAPABILITIES, CHECKS, COMMANDS, ERRNOS, EVENTS, LIMITS, RESPONSES, SIGNALS, SPECIAL_FILES, number,
+    CAPABILITIES, COMMANDS, ERRNOS, EVENTS, LIMITS, RESPONSES, SIGNALS, SPECIAL_FILES, number,
 };
+pub(crate) use names::{CHECKS, poll_event};
 
 /// A verb.
 #[derive(Debug)]
@@ -97,6 +97,8 @@ pub(super) enum Shape {
     Tasks,
     /// A map with these keys.
     Map(&'static [Field]),
+    /// A map with these keys, or a list of such maps.
+    Maps(&'static [Field]),
 }
 
 /// A heading of the reference, and its verbs.

@@ -135,15 +135,15 @@ pub(super) const NEEDS: &[&str] = &{
 };
 
 /// Names of the invariants, as [`crate::outcome::CheckResult::check`] has them.
-pub(in crate::scenario) const CHECKS: &[&str] = &[
-    "replay",
-    "exactly-once",
-    "views-agree",
-    "kernel-health",
-    "quote",
+pub(crate) const CHECKS: &[&str] = &[
     "steps",
     "model",
     "readers",
+    "exactly-once",
+    "replay",
+    "views-agree",
+    "quote",
+    "kernel-health",
     "kexec",
 ];
 

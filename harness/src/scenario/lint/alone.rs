@@ -32,8 +32,12 @@ pub(super) fn check(source: &Source, tasks: &[Task]) -> Result<(), ScenarioError
                 _ => continue,
             };
             if !alone {
+                let needs = match step.verb {
+                    Verb::Trim { .. } => "a scenario with a single task",
+                    _ => "that no other task runs",
+                };
                 return Err(source
-                    .error(step.at, format!("{what} needs a scenario with a single task"))
+                    .error(step.at, format!("{what} needs {needs}"))
                     .expected("with other tasks running, the list can change at any moment"));
             }
         }

@@ -120,7 +120,8 @@ fn records(
             let opened = origin(tasks, task, number, slot);
             let list = opened.and_then(|origin| origin.file(tasks));
             let before = tasks[task].steps[..number].iter().enumerate().any(|(at, step)| match &step.verb {
-                Verb::Call(call) if call.moves_offset() => {
+                // A call that fails moves nothing.
+                Verb::Call(call) if call.moves_offset() && step.expect.may_succeed() => {
                     call.uses().is_some_and(|slot| origin(tasks, task, at, slot) == opened)
                 }
                 _ => false,

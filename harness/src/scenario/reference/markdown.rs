@@ -190,6 +190,7 @@ fn value(shape: Shape) -> String {
         Shape::Matrix => "a map of lists".to_owned(),
         Shape::Tasks => "a map".to_owned(),
         Shape::Map(_) => "a map".to_owned(),
+        Shape::Maps(_) => "a map, or a list of them".to_owned(),
     }
 }
 

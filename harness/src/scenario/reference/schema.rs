@@ -31,8 +31,13 @@ pub fn schema() -> Value {
         "step": step(&|_| true),
         "chosen-step": step(&|form| !NEVER_CHOSEN.contains(&form.name)),
         "steps": {"type": "array", "minItems": 1, "items": {"$ref": "#/definitions/step"}},
-        "errno": {"enum": expectation::errnos()},
+        "outcome": {"anyOf": [
+            {"enum": expectation::WORDS}, {"enum": expectation::errnos()}, parameter(), {"type": "null"},
+        ]},
     });
+    for form in grammar::forms() {
+        schema["definitions"][definition(form)] = verb(form);
+    }
     schema
 }
 
@@ -40,11 +45,17 @@ pub fn schema() -> Value {
 fn step(takes: &dyn Fn(&Form) -> bool) -> Value {
     let forms = || grammar::forms().filter(|form| takes(form));
     let bare: Vec<_> = forms().filter(|form| is_bare(form)).map(|form| form.name).collect();
-    let verbs: Map<_, _> = forms().map(|form| (form.name.to_owned(), verb(form))).collect();
+    let refer = |form: &Form| json!({"$ref": format!("#/definitions/{}", definition(form))});
+    let verbs: Map<_, _> = forms().map(|form| (form.name.to_owned(), refer(form))).collect();
     json!({"anyOf": [
         {"enum": bare},
         {"type": "object", "minProperties": 1, "maxProperties": 1, "additionalProperties": false, "properties": verbs},
     ]})
+}
+
+/// Where the schema has what stands below a verb.
+fn definition(form: &Form) -> String {
+    format!("verb-{}", form.name)
 }
 
 /// Whether a verb needs no fields.
@@ -73,12 +84,7 @@ fn verb(form: &Form) -> Value {
 }
 
 fn expect(counts: &[&str]) -> Value {
-    let mut any = vec![
-        json!({"enum": expectation::WORDS}),
-        json!({"$ref": "#/definitions/errno"}),
-        parameter(),
-        null(),
-    ];
+    let mut any = vec![json!({"$ref": "#/definitions/outcome"})];
     if !counts.is_empty() {
         let number = |count: &str| match count {
             "records" | "new-records" => Shape::Number(0, grammar::MAX_FILES),
@@ -156,6 +162,10 @@ fn value(shape: Shape, parameters: Parameters) -> Value {
         Shape::Matrix => return matrix(),
         Shape::Tasks => return tasks(),
         Shape::Map(fields) => return map(fields, parameters),
+        Shape::Maps(fields) => {
+            let one = map(fields, parameters);
+            return json!({"anyOf": [one, {"type": "array", "minItems": 1, "items": one}]});
+        }
     };
     scalar(plain, parameters)
 }

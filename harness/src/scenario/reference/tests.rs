@@ -130,7 +130,7 @@ fn sample(shape: grammar::Shape) -> String {
         Shape::Path => "/m/x".to_owned(),
         Shape::File => "binary".to_owned(),
         Shape::Steps | Shape::Choice => "[measure]".to_owned(),
-        Shape::Matrix | Shape::Tasks | Shape::Map(_) => "{}".to_owned(),
+        Shape::Matrix | Shape::Tasks | Shape::Map(_) | Shape::Maps(_) => "{}".to_owned(),
     }
 }
 

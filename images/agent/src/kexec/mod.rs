@@ -4,14 +4,13 @@ mod archive;
 mod command_line;
 
 use std::ffi::CString;
-use std::fs::File;
-use std::os::fd::{AsFd, AsRawFd, OwnedFd};
+use std::fs::{File, OpenOptions};
+use std::os::fd::{AsFd, OwnedFd};
 use std::path::Path;
 
 use imalab_wire::KERNELS;
 use nix::errno::Errno;
 use nix::fcntl::{OFlag, open};
-use nix::sys::memfd::{MFdFlags, memfd_create};
 use nix::sys::reboot::{RebootMode, reboot};
 use nix::sys::stat::Mode;
 
@@ -22,6 +21,9 @@ use crate::raw;
 /// `include/uapi/linux/kexec.h`.
 const KEXEC_FILE_UNLOAD: u64 = 1;
 const KEXEC_FILE_NO_INITRAMFS: u64 = 4;
+
+/// Where the archive is while it is loaded.
+const INITRD: &str = "/next-initrd";
 
 /// Loads a kernel of the image for boot `boot` + 1.
 pub(crate) fn load(kernel: &str, args: &str, flags: u64, boot: u16) -> Result<i64, Failure> {
@@ -35,13 +37,17 @@ pub(crate) fn load(kernel: &str, args: &str, flags: u64, boot: u16) -> Result<i6
 }
 
 /// The archive of the next boot: this program, and the kernels of this image, so that it can do the same.
+///
+/// It lies in the root file system, where policies for files of the scenario (`fsname=tmpfs`) do not look, as they would
+/// at a memfd.
 fn initrd() -> Result<OwnedFd, Failure> {
-    let memory = memfd_create("initrd", MFdFlags::MFD_CLOEXEC)?;
-    let mut memory = File::from(memory);
-    archive::write(&mut memory, Path::new("/proc/self/exe"), Path::new(KERNELS))?;
+    let mut file = OpenOptions::new().write(true).create_new(true).open(INITRD)?;
+    let written = archive::write(&mut file, Path::new("/proc/self/exe"), Path::new(KERNELS));
     // The kernel reads no file that is open for writing (`kernel_read_file`, fs/kernel_read_file.c).
-    let path = format!("/proc/self/fd/{}", memory.as_raw_fd());
-    Ok(open(path.as_str(), OFlag::O_RDONLY | OFlag::O_CLOEXEC, Mode::empty())?)
+    drop(file);
+    let read = written.and_then(|()| File::open(INITRD));
+    std::fs::remove_file(INITRD)?;
+    Ok(read?.into())
 }
 
 pub(crate) fn unload() -> Result<i64, Failure> {

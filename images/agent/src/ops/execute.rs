@@ -1,6 +1,7 @@
 //! Executes a file: the program that is written into it, and the process that runs it.
 
 use std::ffi::CStr;
+use std::os::fd::AsFd;
 
 use nix::errno::Errno;
 use nix::fcntl::OFlag;
@@ -67,7 +68,10 @@ pub(super) fn run<U: Uplink>(
     let child = match forked {
         ForkResult::Parent { child } => child,
         ForkResult::Child => {
-            drop(give);
+            // Also ends of other threads' pipes, which else would not end before this process, nor it before them.
+            if let Err(errno) = raw::keep_only(&[leave.as_fd(), into.as_fd()]) {
+                raw::quit(errno as i32)
+            }
             let _ = retry(|| read(&leave, &mut [0]));
             let Err(errno) = execve(path, &[path], &[] as &[&CStr]);
             let _ = write(&into, &(errno as i32).to_le_bytes());

@@ -1,6 +1,6 @@
 //! What an operation tells while it runs.
 
-use std::os::fd::BorrowedFd;
+use std::os::fd::{BorrowedFd, OwnedFd};
 
 use imalab_wire::frame::HEADER;
 use imalab_wire::{Message, Piece, StepId, TaskId};
@@ -8,7 +8,7 @@ use nix::errno::Errno;
 
 use super::Failure;
 use crate::packet::{Notice, Request};
-use crate::uplink::{Answer, Broken, Uplink};
+use crate::uplink::{Answer, Broken, ToFirst, Uplink};
 
 /// Bytes in a piece: a frame of it, with an envelope of at most 25 bytes (a tag, five numbers), is what one `write`
 /// to the port takes, 32 KiB.
@@ -80,6 +80,11 @@ impl<'a, U: Uplink> Report<'a, U> {
         self.uplink.notify(notice)
     }
 
+    /// See [`Uplink::of_fellow`].
+    pub(super) fn of_fellow(&self, task: TaskId, answers: OwnedFd) -> Option<ToFirst> {
+        self.uplink.of_fellow(task, answers)
+    }
+
     /// See [`Uplink::ask`].
     pub(super) fn ask(
         &mut self,
@@ -117,6 +122,9 @@ mod tests {
         }
         fn ask(&mut self, _: Request, _: Option<BorrowedFd<'_>>) -> Result<Result<Answer, Errno>, Broken> {
             Ok(Ok(0.into()))
+        }
+        fn of_fellow(&self, _: TaskId, _: OwnedFd) -> Option<ToFirst> {
+            None
         }
     }
 

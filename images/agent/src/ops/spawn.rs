@@ -21,10 +21,11 @@ use crate::task::Task;
 use crate::uplink::{ToFirst, Uplink};
 use crate::{console, raw};
 
-/// The new task's socket, from PID 1.
-fn socket<U: Uplink>(task: TaskId, report: &mut Report<'_, U>) -> Result<OwnedFd, Failure> {
+/// The new task's way to PID 1, which has made the socket for its answers.
+fn uplink<U: Uplink>(task: TaskId, report: &mut Report<'_, U>) -> Result<ToFirst, Failure> {
     let answer = report.ask(Request::Spawn { task }, None)??;
-    Ok(answer.descriptor.ok_or(Errno::EPROTO)?)
+    let answers = answer.descriptor.ok_or(Errno::EPROTO)?;
+    Ok(report.of_fellow(task, answers).ok_or(Errno::EINVAL)?)
 }
 
 /// Starts a task as a process, whose parent is PID 1: it is the child of a child that has ended. A parent could not
@@ -33,7 +34,7 @@ fn socket<U: Uplink>(task: TaskId, report: &mut Report<'_, U>) -> Result<OwnedFd
 ///
 /// It is under way, and known to PID 1, when this returns.
 pub(super) fn fork<U: Uplink>(task: &Task, id: TaskId, report: &mut Report<'_, U>) -> Result<i64, Failure> {
-    let socket = socket(id, report)?;
+    let uplink = uplink(id, report)?;
     let (ours, theirs) = sockets::pair()?;
     let written = task.process.forks();
     let mut slots = task.process.slots.lock();
@@ -42,14 +43,14 @@ pub(super) fn fork<U: Uplink>(task: &Task, id: TaskId, report: &mut Report<'_, U
             Ok(ForkResult::Child) => {
                 let named = std::mem::take(&mut *slots);
                 let process = Process::with(Slots::inherited(named));
-                live(Task::new(id, Arc::clone(&task.program), task.boot, process), socket, &theirs)
+                live(Task::new(id, Arc::clone(&task.program), task.boot, process), uplink, &theirs)
             }
             Ok(ForkResult::Parent { .. }) => raw::quit(0),
             Err(errno) => raw::quit(errno as i32),
         },
         ForkResult::Parent { child } => child,
     };
-    drop((slots, written, socket, theirs));
+    drop((slots, written, uplink, theirs));
     match retry(|| waitpid(child, None))? {
         WaitStatus::Exited(_, 0) => {}
         WaitStatus::Exited(_, errno) => return Err(Errno::from_raw(errno).into()),
@@ -66,11 +67,12 @@ pub(super) fn fork<U: Uplink>(task: &Task, id: TaskId, report: &mut Report<'_, U
 }
 
 /// The whole life of a forked task.
-fn live(mut task: Task, socket: OwnedFd, parent: &OwnedFd) -> ! {
+fn live(mut task: Task, mut uplink: ToFirst, parent: &OwnedFd) -> ! {
     let kept = {
         let slots = task.process.slots.lock();
         let mut kept: Vec<_> = slots.values().map(|file| file.as_fd()).collect();
-        kept.extend([socket.as_fd(), parent.as_fd()]);
+        kept.extend(uplink.descriptors());
+        kept.push(parent.as_fd());
         raw::keep_only(&kept)
     };
     // Without the first's leave, or with a parent that has been killed, there is nobody to be told.
@@ -79,7 +81,6 @@ fn live(mut task: Task, socket: OwnedFd, parent: &OwnedFd) -> ! {
         raw::quit(1)
     }
     let _ = set_pdeathsig(Signal::SIGKILL);
-    let mut uplink = ToFirst::new(socket);
     let begun = life::begin(&mut uplink, &task, Newborn::Process);
     let begun = begun.map(|()| sockets::send_packet(parent, &getpid().as_raw().to_le_bytes()));
     let result = begun.and_then(|_| task.run(&mut uplink)).and_then(|()| life::end(&mut uplink));
@@ -88,11 +89,10 @@ fn live(mut task: Task, socket: OwnedFd, parent: &OwnedFd) -> ! {
 
 /// Starts a task as a thread of this process.
 pub(super) fn thread<U: Uplink>(task: &Task, id: TaskId, report: &mut Report<'_, U>) -> Result<i64, Failure> {
-    let socket = socket(id, report)?;
+    let mut uplink = uplink(id, report)?;
     let mut new = Task::new(id, Arc::clone(&task.program), task.boot, Arc::clone(&task.process));
     let (begun, has_begun) = sync_channel::<Pid>(1);
     let body = move || {
-        let mut uplink = ToFirst::new(socket);
         let result = life::begin(&mut uplink, &new, Newborn::Thread).and_then(|()| {
             // Whoever started it waits for this.
             let _ = begun.send(nix::unistd::gettid());

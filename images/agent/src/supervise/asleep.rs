@@ -59,7 +59,7 @@ impl Supervisor<'_> {
         };
         let packets = member.packets;
         let Some(call) = blocked_in(pid, tid) else { return Ok(None) };
-        self.take_packets(task)?;
+        self.take_packets()?;
         let same = self.roster.get(task).is_some_and(|member| member.packets == packets);
         Ok(same.then_some(call))
     }

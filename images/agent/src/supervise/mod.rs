@@ -41,8 +41,8 @@ pub(crate) enum Trouble {
     Call { what: &'static str, errno: Errno },
     #[error("a program of {0} tasks, and one number is left for its last steps")]
     TooManyTasks(usize),
-    #[error("task {0} sent what no task sends")]
-    Packet(TaskId),
+    #[error("a task sent what no task sends")]
+    Packet,
 }
 
 fn call(what: &'static str) -> impl Fn(Errno) -> Trouble {
@@ -62,6 +62,14 @@ pub(crate) fn run(program: Program, boot: u16, port: &mut Port) -> Result<(), Tr
     Ok(())
 }
 
+/// What there is to do.
+struct Ready {
+    /// A child has ended.
+    died: bool,
+    /// Tasks that take no answers any more.
+    gone: Vec<TaskId>,
+}
+
 struct Supervisor<'a> {
     program: Arc<Program>,
     boot: u16,
@@ -69,6 +77,8 @@ struct Supervisor<'a> {
     roster: Roster,
     barriers: Barriers,
     signals: SignalFd,
+    /// Both ends of the socket into which all tasks send.
+    up: (OwnedFd, Arc<OwnedFd>),
     buffer: Vec<u8>,
 }
 
@@ -80,33 +90,40 @@ impl<'a> Supervisor<'a> {
         mask.thread_block().map_err(call("blocking SIGCHLD"))?;
         let signals = SignalFd::with_flags(&mask, SfdFlags::SFD_NONBLOCK | SfdFlags::SFD_CLOEXEC)
             .map_err(call("signalfd"))?;
+        let (ours, theirs) = sockets::pair().map_err(call("socketpair"))?;
+        let up = (ours, Arc::new(theirs));
         let mut roster = Roster::default();
         port.flush()?;
         for (id, task) in (0..TaskId::MAX).zip(&program.tasks) {
             if task.boot != boot || task.start != Start::Boot {
                 continue;
             }
-            let (ours, theirs) = sockets::pair().map_err(call("socketpair"))?;
+            let (answers, theirs) = sockets::pair().map_err(call("socketpair"))?;
             match raw::fork().map_err(call("fork"))? {
-                ForkResult::Parent { child } => roster.add(Member::new(id, Some(child), ours)),
+                ForkResult::Parent { child } => roster.add(Member::new(id, Some(child), answers)),
                 ForkResult::Child => {
-                    drop((ours, roster, signals));
+                    drop((answers, roster, signals, up.0));
                     // Cannot fail with this argument.
                     let _ = mask.thread_unblock();
-                    be_task(Task::new(id, Arc::clone(program), boot, Arc::new(Process::default())), theirs)
+                    let task = Task::new(id, Arc::clone(program), boot, Arc::new(Process::default()));
+                    be_task(task, ToFirst::new(id, up.1, theirs))
                 }
             }
         }
         let (program, buffer) = (Arc::clone(program), vec![0; packet::MAX]);
-        Ok(Self { program, boot, port, roster, barriers: Barriers::default(), signals, buffer })
+        Ok(Self { program, boot, port, roster, barriers: Barriers::default(), signals, up, buffer })
     }
 
     /// Until every task has ended.
     fn relay(&mut self) -> Result<(), Trouble> {
         while !self.roster.is_empty() {
-            let (ready, died) = self.wait()?;
-            for task in ready {
-                self.take_packets(task)?;
+            let Ready { died, gone } = self.wait()?;
+            self.take_packets()?;
+            for task in gone {
+                // Whoever was to start it did not live to do it, or could not.
+                if self.roster.get(task).is_some_and(|member| member.pid.is_none()) {
+                    self.roster.remove(task);
+                }
             }
             if died {
                 while retry(|| self.signals.read_signal()).map_err(call("reading a signal"))?.is_some() {}
@@ -119,38 +136,39 @@ impl<'a> Supervisor<'a> {
         Ok(())
     }
 
-    /// Waits for something to do: tasks that have sent, and whether a child has ended.
-    fn wait(&self) -> Result<(Vec<TaskId>, bool), Trouble> {
+    /// Waits for something to do.
+    fn wait(&self) -> Result<Ready, Trouble> {
         let members = self.roster.members();
-        let mut fds: Vec<PollFd<'_>> = Vec::with_capacity(members.len() + 1);
+        let mut fds: Vec<PollFd<'_>> = Vec::with_capacity(members.len() + 2);
         fds.push(PollFd::new(self.signals.as_fd(), PollFlags::POLLIN));
-        fds.extend(members.iter().map(|member| PollFd::new(member.socket.as_fd(), PollFlags::POLLIN)));
+        fds.push(PollFd::new(self.up.0.as_fd(), PollFlags::POLLIN));
+        // That the other end has been closed is told without being asked for.
+        fds.extend(members.iter().map(|member| PollFd::new(member.answers.as_fd(), PollFlags::empty())));
         let timeout = if self.roster.looks() { PollTimeout::from(LOOK_EVERY_MS) } else { PollTimeout::NONE };
         // A process that has ended and is not buried yet stays ready; the signal of its end is near.
         retry(|| poll(&mut fds, timeout)).map_err(call("poll"))?;
         let mut ready = fds.iter().map(|fd| fd.any().unwrap_or(true));
         let died = ready.next().unwrap_or(true);
-        let ready = members.iter().zip(ready).filter_map(|(member, ready)| ready.then_some(member.task));
-        Ok((ready.collect(), died))
+        let gone = members.iter().zip(ready.skip(1)).filter_map(|(member, gone)| gone.then_some(member.task));
+        Ok(Ready { died, gone: gone.collect() })
     }
 
-    /// Passes on and answers all that a task has sent.
-    fn take_packets(&mut self, task: TaskId) -> Result<(), Trouble> {
-        while let Some(member) = self.roster.get_mut(task) {
-            let taken = sockets::take(&member.socket, &mut self.buffer);
-            let (len, descriptor, cut) = match taken.map_err(call("receiving from a task"))? {
-                Taken::Packet { len, descriptor, cut } => (len, descriptor, cut),
-                Taken::Nothing => return Ok(()),
-                Taken::Gone => {
-                    // Whoever was to start it did not live to do it, or could not.
-                    if member.pid.is_none() {
-                        self.roster.remove(task);
-                    }
-                    return Ok(());
-                }
-            };
+    /// Passes on and answers all that tasks have sent.
+    fn take_packets(&mut self) -> Result<(), Trouble> {
+        let mut buffer = std::mem::take(&mut self.buffer);
+        let result = self.take_packets_into(&mut buffer);
+        self.buffer = buffer;
+        result
+    }
+
+    fn take_packets_into(&mut self, buffer: &mut [u8]) -> Result<(), Trouble> {
+        loop {
+            let taken = sockets::take(&self.up.0, buffer).map_err(call("receiving from a task"))?;
+            let Taken::Packet { len, descriptor, cut } = taken else { return Ok(()) };
+            let (task, packet) = packet::parse(&buffer[..len]).ok_or(Trouble::Packet)?;
+            let member = self.roster.get_mut(task).ok_or(Trouble::Packet)?;
             member.packets += 1;
-            match packet::parse(&self.buffer[..len]).ok_or(Trouble::Packet(task))? {
+            match packet {
                 Packet::Messages { payloads, started, sleep } => {
                     member.sleep = sleep;
                     member.child = None;
@@ -163,7 +181,6 @@ impl<'a> Supervisor<'a> {
                 Packet::Request(request) => self.request(task, request, descriptor, cut)?,
             }
         }
-        Ok(())
     }
 
     fn notice(&mut self, task: TaskId, notice: Notice) -> Result<(), Trouble> {
@@ -175,7 +192,20 @@ impl<'a> Supervisor<'a> {
             }
             Notice::Child(pid) => member.child = Some(Pid::from_raw(pid)),
             Notice::Finished if member.thread => self.end(task, 0)?,
-            Notice::Finished => member.finished = true,
+            Notice::Finished => {
+                member.finished = true;
+                self.sleeps_no_more(task)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Tells those who wait for a task to sleep in an operation that there will be none.
+    fn sleeps_no_more(&mut self, task: TaskId) -> Result<(), Trouble> {
+        for waiting in self.roster.waiting_for(task) {
+            if let (watcher, Wait::Blocked(_)) = waiting {
+                self.answer(watcher, Err(Errno::ESRCH))?;
+            }
         }
         Ok(())
     }
@@ -186,12 +216,11 @@ impl<'a> Supervisor<'a> {
         self.barriers.leave(task);
         self.port.message(&Message::TaskEnded { task, status })?;
         for waiting in self.roster.waiting_for(task) {
-            match waiting {
-                (killer, Wait::Death(_)) => self.answer(killer, Ok(0))?,
-                (watcher, _) => self.answer(watcher, Err(Errno::ESRCH))?,
+            if let (killer, Wait::Death(_)) = waiting {
+                self.answer(killer, Ok(0))?;
             }
         }
-        Ok(())
+        self.sleeps_no_more(task)
     }
 
     /// Waits for every child that has ended, tasks and orphans.
@@ -204,10 +233,8 @@ impl<'a> Supervisor<'a> {
                 Ok(_) => continue,
                 Err(errno) => return Err(Trouble::Call { what: "waitpid", errno }),
             };
-            // It may be one whose first packet says that it is, and has not been taken.
-            for task in self.roster.unborn_or_of(pid) {
-                self.take_packets(task)?;
-            }
+            // What it sent, be it who it is, comes before its end.
+            self.take_packets()?;
             // Its threads end with it, and before it.
             for task in self.roster.of_process(pid) {
                 self.end(task, status)?;
@@ -217,11 +244,10 @@ impl<'a> Supervisor<'a> {
 }
 
 /// A task's whole life, of those that start with the boot.
-fn be_task(mut task: Task, socket: OwnedFd) -> ! {
+fn be_task(mut task: Task, mut uplink: ToFirst) -> ! {
     // Neither call can fail with these arguments.
     let _ = set_pdeathsig(Signal::SIGKILL);
     let _ = raw::ignore_file_size_signal();
-    let mut uplink = ToFirst::new(socket);
     let result = life::begin(&mut uplink, &task, Newborn::Process)
         .and_then(|()| task.run(&mut uplink))
         .and_then(|()| life::end(&mut uplink));

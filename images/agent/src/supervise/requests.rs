@@ -39,7 +39,7 @@ impl Supervisor<'_> {
                         Ok(0)
                     }
                     None if cut => Err(Errno::EMFILE),
-                    None => return Err(Trouble::Packet(task)),
+                    None => return Err(Trouble::Packet),
                 };
                 if self.roster.get(to).is_some_and(|member| member.wait == Some(Wait::Descriptor)) {
                     self.deliver(to)?;
@@ -58,7 +58,7 @@ impl Supervisor<'_> {
                 }
             }
             Request::AwaitBlocked { task: other } => {
-                if !self.may_run(other) {
+                if !self.may_run(other) || self.roster.get(other).is_some_and(|other| other.finished) {
                     return self.answer(task, Err(Errno::ESRCH));
                 }
                 self.waits(task, Wait::Blocked(other));
@@ -121,12 +121,15 @@ impl Supervisor<'_> {
         };
         member.wait = None;
         let passes = descriptor.is_some();
-        let sent =
-            sockets::send_with(&member.socket, &packet::answer(result), descriptor.as_ref().map(AsFd::as_fd));
+        let sent = sockets::send_with(
+            &member.answers,
+            &packet::answer(result),
+            descriptor.as_ref().map(AsFd::as_fd),
+        );
         // Ours must have gone when the task goes on: who closes the last copy ends what the kernel counts as open.
         drop(descriptor);
         let sent = match sent {
-            Ok(()) if passes => sockets::send_packet(&member.socket, &[0]),
+            Ok(()) if passes => sockets::send_packet(&member.answers, &[0]),
             other => other,
         };
         match sent {
@@ -140,7 +143,7 @@ impl Supervisor<'_> {
     pub(super) fn give_up(&mut self) -> Result<(), Trouble> {
         let stuck = |member: &Member| match member.wait {
             Some(Wait::Barrier | Wait::Descriptor) => true,
-            Some(Wait::Blocked(other)) => self.roster.get(other).is_none_or(|other| other.finished),
+            Some(Wait::Blocked(other)) => self.roster.get(other).is_none(),
             Some(Wait::Death(_)) => false,
             None => member.finished,
         };

@@ -25,7 +25,8 @@ pub(super) enum Wait {
 #[derive(Debug)]
 pub(super) struct Member {
     pub(super) task: TaskId,
-    pub(super) socket: OwnedFd,
+    /// Socket for answers.
+    pub(super) answers: OwnedFd,
     /// Its process; `None` while it is being started.
     pub(super) pid: Option<Pid>,
     pub(super) tid: Option<Pid>,
@@ -43,10 +44,10 @@ pub(super) struct Member {
 }
 
 impl Member {
-    pub(super) fn new(task: TaskId, pid: Option<Pid>, socket: OwnedFd) -> Self {
+    pub(super) fn new(task: TaskId, pid: Option<Pid>, answers: OwnedFd) -> Self {
         Self {
             task,
-            socket,
+            answers,
             pid,
             tid: pid,
             thread: false,
@@ -119,12 +120,6 @@ impl Roster {
         let mut tasks: Vec<&Member> = self.members.iter().filter(|member| member.pid == Some(pid)).collect();
         tasks.sort_by_key(|member| !member.thread);
         tasks.into_iter().map(|member| member.task).collect()
-    }
-
-    /// Tasks that are, or may turn out to be, of a process.
-    pub(super) fn unborn_or_of(&self, pid: Pid) -> Vec<TaskId> {
-        let may = |member: &&Member| member.pid.is_none_or(|other| other == pid);
-        self.members.iter().filter(may).map(|member| member.task).collect()
     }
 
     pub(super) fn post(&mut self, to: TaskId, descriptor: OwnedFd) {
