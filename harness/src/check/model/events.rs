@@ -133,7 +133,7 @@ impl<'e> Events<'e> {
         for (at, sequence) in self.sequences.iter().enumerate() {
             for (number, event) in sequence.events.iter().enumerate() {
                 if let (Does::Write { bytes, .. }, Found::Value(1..)) = (&event.does, event.found)
-                    && **bytes == *b"A\n"
+                    && stages_all(bytes)
                 {
                     staged.push((event.begin, at, number));
                 }
@@ -155,6 +155,11 @@ impl<'e> Events<'e> {
             self.sequences[at].events[number].length = Some(length);
         }
     }
+}
+
+/// Whether a request stages the whole list, in the words of any interface.
+fn stages_all(request: &[u8]) -> bool {
+    [&b"A\n"[..], b"9223372036854775807\n"].contains(&request)
 }
 
 /// Tasks that others killed, and when they were gone.
