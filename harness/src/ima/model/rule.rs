@@ -189,29 +189,29 @@ rules! {
     // What the proposals promise that mainline does not.
     OriginalsAreReadOnly:
         "only files of the staged records can be written to: opening another for writing is EACCES",
-        STAGING, Awaited "proposals/original-files";
+        STAGING, By "proposals/rfc-v2-access";
     StageFirstOnes:
         "N stages the N oldest records",
-        STAGING, Awaited "proposals/stage-some";
+        STAGING, By "proposals/rfc-v2-stage-some";
     StageTooMany:
         "staging more records than there are is ENOENT",
-        RFC_V2, Awaited "proposals/rfc-v2-requests";
+        RFC_V2, By "proposals/rfc-v2-requests";
     TrimNotWhileStaged:
         "while there are staged records, which have to be deleted first, -N is EEXIST",
-        RFC_V2, Awaited "proposals/rfc-v2-requests";
+        RFC_V2, By "proposals/rfc-v2-trim";
     HandoverUnstages:
         "the next kernel gets the staged records, before the others, as if they were not staged",
-        STAGING, Awaited "proposals/kexec-takes-back";
+        STAGING, Awaited "proposals/rfc-v2-kexec";
     CommitNeedsReading:
         "opening a list for writing alone is refused with EACCES",
-        TRANSACTION, Awaited "proposals/transaction-access";
+        TRANSACTION, By "proposals/transaction-access";
     TransactionLeavesReaders:
         "a file that is open for reading alone is a view of the list at any time",
-        TRANSACTION, Awaited "proposals/transaction-readers";
+        TRANSACTION, By "proposals/transaction-readers";
     OvertakenReader:
         "if records are removed that a reader would have shown next, read() fails with ESTALE until it seeks to the \
          start of the file",
-        TRANSACTION, Awaited "proposals/transaction-readers";
+        TRANSACTION, By "proposals/transaction-readers";
 
     // What is measured.
     MeasuredIsRecorded:
