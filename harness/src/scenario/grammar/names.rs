@@ -134,7 +134,7 @@ pub(super) const NEEDS: &[&str] = &{
     names
 };
 
-/// Names of the invariants, as [`crate::outcome::CheckResult::check`] has them.
+/// Names of the invariants, as [`crate::outcome::CheckResult::check`] has them, and of what is worse than any of them.
 pub(in crate::scenario) const CHECKS: &[&str] = &[
     "replay",
     "exactly-once",
@@ -145,6 +145,7 @@ pub(in crate::scenario) const CHECKS: &[&str] = &[
     "model",
     "readers",
     "kexec",
+    super::super::defect::KERNEL_DIED,
 ];
 
 /// The bit of an event of `poll(2)`.
