@@ -175,7 +175,14 @@ impl<'a, 'o> Digester<'a, 'o> {
         let sends = self.places.get(&step).is_some_and(|at| {
             matches!(
                 self.steps[*at].ops.get(usize::from(op)),
-                Some(Op::Read { send: true, .. } | Op::List { .. } | Op::Release)
+                Some(
+                    Op::Read { send: true, .. }
+                        | Op::ReadAt { send: true, .. }
+                        | Op::FindQuoted { send: true, .. }
+                        | Op::SpliceOut { .. }
+                        | Op::List { .. }
+                        | Op::Release
+                )
             )
         });
         let Some(seen) = self.op(seq, task, step, op) else { return };
@@ -206,7 +213,11 @@ impl<'a, 'o> Digester<'a, 'o> {
         for step in &self.steps {
             for ((number, op), seen) in (0..).zip(step.ops).zip(&step.seen) {
                 let Some(Outcome::Value(value)) = seen.outcome() else { continue };
-                if matches!(op, Op::Read { send: true, .. }) && u64::try_from(value) != Ok(seen.length) {
+                let sends = matches!(
+                    op,
+                    Op::Read { send: true, .. } | Op::ReadAt { send: true, .. } | Op::SpliceOut { .. }
+                );
+                if sends && u64::try_from(value) != Ok(seen.length) {
                     let (step, bytes) = (step.planned.id, seen.length);
                     self.oddities.push(Oddity::DataShort { step, op: number, value, bytes });
                 }
