@@ -6,6 +6,9 @@
 mod capability;
 pub mod probe;
 mod read_only;
+mod rfc_v2;
+mod transaction;
+mod two_command;
 mod upstream;
 
 use imalab_wire::{Op, Slot};
@@ -63,6 +66,9 @@ pub fn adapter(interface: Interface) -> &'static dyn Adapter {
     match interface {
         Interface::ReadOnly => &read_only::ReadOnly,
         Interface::Upstream => &upstream::Upstream,
+        Interface::RfcV2 => &rfc_v2::RfcV2,
+        Interface::TwoCommand => &two_command::TwoCommand,
+        Interface::Transaction => &transaction::Transaction,
     }
 }
 

@@ -172,7 +172,7 @@ fn a_trace_without_any_one_event_is_judged() {
     for left_out in 0..trace.events.len() {
         let mut part = trace.clone();
         part.events.remove(left_out);
-        assert_eq!(crate::check::all(&plan, &part).len(), 8);
+        assert_eq!(crate::check::all(&plan, &part).len(), 9);
     }
 }
 

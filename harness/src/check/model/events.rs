@@ -67,6 +67,8 @@ pub(super) struct Sequence<'e> {
     /// Whether another task starts it.
     pub(super) spawned: bool,
     pub(super) events: Vec<Event<'e>>,
+    /// For each event the length of the whole log at the first event from it on of which that is known.
+    pub(super) lengths: Vec<Option<usize>>,
 }
 
 /// The sequences of all tasks; the last is that of the steps after all tasks.
@@ -87,7 +89,13 @@ impl<'e> Events<'e> {
         let tasks = program.tasks.iter().map(|task| (task.boot, task.start == Start::Spawned));
         let mut sequences: Vec<Sequence<'e>> = (0..)
             .zip(tasks.chain([(last, false)]))
-            .map(|(task, (boot, spawned))| Sequence { task, boot, spawned, events: Vec::new() })
+            .map(|(task, (boot, spawned))| Sequence {
+                task,
+                boot,
+                spawned,
+                events: Vec::new(),
+                lengths: Vec::new(),
+            })
             .collect();
         let policy = Policy::of(evidence.plan);
         let mut maker = Maker::new(evidence, log, policy);
@@ -153,6 +161,17 @@ impl<'e> Events<'e> {
         }
         for (at, number, length) in known {
             self.sequences[at].events[number].length = Some(length);
+        }
+        for sequence in &mut self.sequences {
+            let mut next = None;
+            let from_behind = sequence.events.iter().rev();
+            sequence.lengths = from_behind
+                .map(|event| {
+                    next = event.length.or(next);
+                    next
+                })
+                .collect();
+            sequence.lengths.reverse();
         }
     }
 }
