@@ -243,28 +243,28 @@ rules! {
     CarriedOver:
         "the staged measurement records and the current measurements list are both available when the secondary \
          kernel starts",
-        document!("Kexec"), Awaited "kexec/staged-and-current";
+        document!("Kexec"), By "kexec/staged-and-current";
     StagedCarriedFirst:
         "the staged measurement records are marshalled before the current measurements list",
-        document!("Kexec"), Awaited "kexec/staged-and-current";
+        document!("Kexec"), By "kexec/staged-and-current";
     CarriedAreCurrent:
         "what was carried over is in the current list of the secondary kernel, and nothing is staged there",
-        "ima_restore_measurement_entry, security/integrity/ima/ima_queue.c", Awaited "kexec/staged-and-current";
+        "ima_restore_measurement_entry, security/integrity/ima/ima_queue.c", By "kexec/staged-and-current";
     CarriedMayDouble:
         "records carried across kexec are not in the hash table: the same file is recorded again",
-        "ima_add_digest_entry, security/integrity/ima/ima_queue.c", Awaited "kexec/measured-again";
+        "ima_add_digest_entry, security/integrity/ima/ima_queue.c", By "kexec/measured-again";
     SuspendedStage:
         "IMA also disallows staging when suspending measurement: EACCES",
-        document!("Kexec"), Awaited "kexec/stage-while-suspended";
+        document!("Kexec"), By "kexec/stage-while-suspended";
     SuspendedDelete:
         "if measurement is suspended before requesting to delete staged measurements, IMA returns an error to user \
          space: ESTALE",
-        document!("Kexec"), Awaited "kexec/delete-while-suspended";
+        document!("Kexec"), By "kexec/delete-while-suspended";
     SuspendedTrim:
         "if measurement is suspended before requesting to delete current measurements, IMA returns an error to user \
          space: ESTALE",
-        document!("Kexec"), Awaited "kexec/trim-while-suspended";
+        document!("Kexec"), By "kexec/trim-while-suspended";
     SuspendedRecordsNothing:
         "nothing is recorded once measurement is suspended",
-        "ima_add_template_entry, security/integrity/ima/ima_queue.c", Awaited "kexec/measure-while-suspended";
+        "ima_add_template_entry, security/integrity/ima/ima_queue.c", By "kexec/measure-while-suspended";
 }
