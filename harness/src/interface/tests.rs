@@ -186,6 +186,10 @@ fn a_probe_that_did_not_end_says_nothing() {
 #[case(true, "5\n", None)]
 #[case(false, "5\n", Some(Action::Trim { records: 5 }))]
 #[case(false, "0005\n", Some(Action::Trim { records: 5 }))]
+#[case(false, "5\n\n", Some(Action::Trim { records: 5 }))]
+#[case(false, "5\n\n\n", None)]
+#[case(false, "5\0x\n", Some(Action::Trim { records: 5 }))]
+#[case(false, "++5\n", None)]
 #[case(false, "-5\n", None)]
 #[case(false, "000000000000000000005\n", None)]
 fn requests_are_recognised(#[case] staged: bool, #[case] text: &str, #[case] action: Option<Action>) {

@@ -56,9 +56,13 @@ impl Adapter for Upstream {
         match (staged, request) {
             (true, "A") => Some(Action::Stage),
             (true, "D") => Some(Action::Delete),
-            // kstrtoul takes a leading plus sign; 21 bytes with the newline is the longest request.
+            // Up to the first zero byte, kstrtoul takes digits, a plus before them and a newline after them; 21 bytes
+            // with the newline are the longest request.
             (false, number) if text.len() <= 21 => {
-                let records = number.strip_prefix('+').unwrap_or(number).parse().ok()?;
+                let number = number.split('\0').next()?;
+                let number = number.strip_suffix('\n').unwrap_or(number);
+                let digits = number.strip_prefix('+').unwrap_or(number);
+                let records = digits.bytes().all(|b| b.is_ascii_digit()).then(|| digits.parse().ok())??;
                 Some(Action::Trim { records })
             }
             _ => None,

@@ -193,6 +193,24 @@ pub enum Op {
     Mount { fstype: String, target: String },
 }
 
+impl Op {
+    /// Whether what it reads goes out in [`crate::Message::Data`] pieces.
+    #[must_use]
+    pub fn sends_data(&self) -> bool {
+        match self {
+            Op::Read { send, .. } | Op::ReadAt { send, .. } | Op::FindQuoted { send, .. } => *send,
+            Op::SpliceOut { .. } | Op::List { .. } | Op::Release => true,
+            _ => false,
+        }
+    }
+
+    /// Whether its value is the number of bytes that went out.
+    #[must_use]
+    pub fn tells_bytes_sent(&self) -> bool {
+        self.sends_data() && matches!(self, Op::Read { .. } | Op::ReadAt { .. } | Op::SpliceOut { .. })
+    }
+}
+
 /// How a violation comes about.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]

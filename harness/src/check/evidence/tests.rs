@@ -1,9 +1,10 @@
 //! Whatever a guest sends becomes a finding of `steps`, and never a panic.
 
-use imalab_wire::{Message, Outcome, Piece};
+use imalab_wire::{Message, Op, Outcome, Piece};
 use rstest::rstest;
 
-use crate::check::world::{World, failed, read, result};
+use super::Evidence;
+use crate::check::world::{World, failed, read, result, value, write};
 use crate::event::{Event, Origin, Trace, What};
 use crate::outcome::Verdict;
 use crate::plan::{Action, Observed, Reading};
@@ -173,4 +174,40 @@ fn a_trace_without_any_one_event_is_judged() {
         part.events.remove(left_out);
         assert_eq!(crate::check::all(&plan, &part).len(), 9);
     }
+}
+
+#[rstest]
+#[case::killed(true, 137, true)]
+// Whoever says that a task is gone has to have killed it, or to be PID 1 after all of them.
+#[case::still_there(false, 0, false)]
+fn a_task_that_was_killed_measures_nothing_more(
+    #[case] kill: bool,
+    #[case] status: i32,
+    #[case] quiescent: bool,
+) {
+    let mut world = World::new();
+    world.task = 1;
+    world.step("open", Action::SystemCall, write("list", b"x"), vec![]);
+    let unfinished = |what: &What| {
+        matches!(
+            what,
+            What::Guest(
+                Message::OpDone { step: 0, op: 1.., .. } | Message::OpStarted { step: 0, op: 2.., .. }
+            )
+        )
+    };
+    world.trace.events.retain(|event| !unfinished(&event.what));
+    world.task = 0;
+    if kill {
+        world.step(
+            "kill",
+            Action::SystemCall,
+            vec![(Op::Kill { task: 1, signal: 9 }, value(0), vec![])],
+            vec![],
+        );
+        world.say(Message::TaskEnded { task: 1, status });
+    }
+    let checkpoint = world.checkpoint();
+    let (plan, trace) = world.finish();
+    assert_eq!(Evidence::of(&plan, &trace).quiescent(checkpoint), quiescent);
 }
