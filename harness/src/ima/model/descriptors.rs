@@ -231,10 +231,19 @@ impl Descriptors {
         })
     }
 
+    /// Whether a task has a list open that it opened for writing itself.
+    fn holds_writer(&self, task: Task) -> bool {
+        let table = self.tasks.get(&task).map_or(task, |(table, _)| *table);
+        let open = self.tables.get(&table).into_iter().flat_map(BTreeMap::values);
+        open.filter_map(|file| self.files.get(file)).any(|file| file.access.write && file.opener == task)
+    }
+
     /// The promise that keeps `task` from opening a list so: `EBUSY`.
     pub(super) fn busy(&self, task: Task, file: File, access: Access) -> Option<Rule> {
+        let holds = self.holds_writer(task) || !self.rules.holds(Rule::PassedOnIsGivenUp);
         let rule = |open: &Description| match (access.write, open.access.write) {
             (true, true) if open.opener != task => Some(Rule::OneWriter),
+            (true, true) if !holds => Some(Rule::PassedOnIsGivenUp),
             (true, true) => {
                 (!self.rules.holds(Rule::SameWriterManyFiles)).then_some(Rule::SameWriterManyFiles)
             }

@@ -91,6 +91,10 @@ rules! {
     ExclusionUntilLastClose:
         "the writer's exclusion lasts until the last of its files is closed, whoever closes it",
         document!("Management of Staged Measurements"), By "found/closed-by-a-thread";
+    PassedOnIsGivenUp:
+        "the others get an error until the writer closes it: one that passed its file on and closed it is one of the others \
+         while the file is open",
+        document!("Management of Staged Measurements"), By "found/owner-comes-back";
     DuplicatesShareFile:
         "a file is closed when the last descriptor of it is: duplicates, and those that a child inherits or that are \
          passed on, are the same open file",

@@ -150,6 +150,12 @@ fn story(rule: Rule) -> (Vec<Scene>, Tale, HashTable) {
         Rule::SameWriterManyFiles => writer(0, []),
         Rule::ExclusionOverAllFiles => vec![opens(0, 1, true, WRITE, OK), opens(1, 1, false, READ, busy)],
         Rule::ExclusionUntilLastClose => writer(0, [closes(0, 1), opens(1, 1, true, WRITE, busy)]),
+        Rule::PassedOnIsGivenUp => vec![
+            opens(0, 1, true, WRITE, OK),
+            Does(0, Call::Send { slot: 1, to: 1 }, OK),
+            closes(0, 1),
+            opens(0, 1, true, WRITE, busy),
+        ],
         Rule::DuplicatesShareFile => vec![
             opens(0, 1, true, WRITE, OK),
             Does(0, Call::Duplicate { slot: 1, to: 2 }, OK),
