@@ -54,6 +54,10 @@ const DELETE: &str = "ima_queue_staged_delete_all, security/integrity/ima/ima_qu
 const TRIM: &str = "ima_queue_delete_partial, security/integrity/ima/ima_queue.c";
 const WRITE: &str = "_ima_measurements_write, security/integrity/ima/ima_fs.c";
 const NUMBER: &str = "kstrtoul, include/linux/kstrtox.h";
+/// The documents of our own series for the proposals.
+const STAGING: &str = "Documentation/security/IMA-staging.rst of the series rfc-v2 and two-command";
+const RFC_V2: &str = "Documentation/security/IMA-staging.rst of the series rfc-v2";
+const TRANSACTION: &str = "Documentation/security/IMA-list-transaction.rst of the series transaction";
 
 rules! {
     // Who may open.
@@ -185,6 +189,33 @@ rules! {
     NewRecordsAreCurrent:
         "the staged measurements are in a temporary list: records that are measured meanwhile go to the current one",
         document!("Introduction"), By "stage/while-measuring-goes-on";
+
+    // What the proposals promise that mainline does not.
+    OriginalsAreReadOnly:
+        "only files of the staged records can be written to: opening another for writing is EACCES",
+        STAGING, Awaited "proposals/original-files";
+    StageFirstOnes:
+        "N stages the N oldest records",
+        STAGING, Awaited "proposals/stage-some";
+    StageTooMany:
+        "staging more records than there are is ENOENT",
+        RFC_V2, Awaited "proposals/rfc-v2-requests";
+    TrimNotWhileStaged:
+        "while there are staged records, which have to be deleted first, -N is EEXIST",
+        RFC_V2, Awaited "proposals/rfc-v2-requests";
+    HandoverUnstages:
+        "the next kernel gets the staged records, before the others, as if they were not staged",
+        STAGING, Awaited "proposals/kexec-takes-back";
+    CommitNeedsReading:
+        "opening a list for writing alone is refused with EACCES",
+        TRANSACTION, Awaited "proposals/transaction-access";
+    TransactionLeavesReaders:
+        "a file that is open for reading alone is a view of the list at any time",
+        TRANSACTION, Awaited "proposals/transaction-readers";
+    OvertakenReader:
+        "if records are removed that a reader would have shown next, read() fails with ESTALE until it seeks to the \
+         start of the file",
+        TRANSACTION, Awaited "proposals/transaction-readers";
 
     // What is measured.
     MeasuredIsRecorded:
