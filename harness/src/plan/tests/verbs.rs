@@ -336,9 +336,10 @@ fn verbs_need_what_they_do(#[case] steps: &str, #[case] needed: Capability) {
 #[rstest]
 #[case::upstream(Interface::Upstream, true)]
 #[case::transaction(Interface::Transaction, true)]
-#[case::rfc_v2(Interface::RfcV2, false)]
-#[case::two_command(Interface::TwoCommand, false)]
-fn attesting_by_trim_needs_an_interface_that_takes_a_bare_number(
+#[case::rfc_v2(Interface::RfcV2, true)]
+#[case::two_command(Interface::TwoCommand, true)]
+#[case::none(Interface::ReadOnly, false)]
+fn attesting_by_trim_needs_an_interface_that_removes_records(
     #[case] interface: Interface,
     #[case] can: bool,
 ) {
