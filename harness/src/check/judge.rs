@@ -32,8 +32,15 @@ impl Judgement {
 
 /// Judges a run. Without checks (a probe of the kernel) the run has to come to its end and nothing more.
 pub fn of(plan: &Plan, trace: &Trace, checks: &[CheckResult]) -> Judgement {
-    let seen = kernel_died(trace)
-        .map(|reason| (Outcome::KernelDied, reason))
+    let release = release(trace).unwrap_or_default();
+    let death = kernel_died(trace);
+    if let (Some((_, report)), Some(known)) = (&death, &plan.known_defect)
+        && known.is_death(release, report)
+    {
+        return Judgement::new(Outcome::KnownDefect, format!("as stated: {}", known.breaks));
+    }
+    let seen = death
+        .map(|(reason, _)| (Outcome::KernelDied, reason))
         .or_else(|| first(trace, timeout).map(|reason| (Outcome::Timeout, reason)))
         .or_else(|| infrastructure(plan, trace).map(|reason| (Outcome::Infra, reason)));
     if let Some((outcome, reason)) = seen {
@@ -41,7 +48,7 @@ pub fn of(plan: &Plan, trace: &Trace, checks: &[CheckResult]) -> Judgement {
         return Judgement::new(outcome, format!("{reason}{place}"));
     }
     let Some(known) = &plan.known_defect else { return by_checks(checks) };
-    match known.judge(release(trace).unwrap_or_default(), checks) {
+    match known.judge(release, checks) {
         Showing::NotConcerned => by_checks(checks),
         Showing::AsStated => Judgement::new(Outcome::KnownDefect, format!("as stated: {}", known.breaks)),
         Showing::Gone => Judgement::new(
@@ -72,7 +79,8 @@ fn first(trace: &Trace, says: fn(&Event) -> Option<String>) -> Option<String> {
     trace.events.iter().find_map(says)
 }
 
-fn kernel_died(trace: &Trace) -> Option<String> {
+/// Why the kernel is said to be dead, and its report of that as far as there is one.
+fn kernel_died(trace: &Trace) -> Option<(String, Vec<String>)> {
     let console: Vec<&str> = trace
         .events
         .iter()
@@ -82,7 +90,7 @@ fn kernel_died(trace: &Trace) -> Option<String> {
         })
         .collect();
     if let Some(splat) = splat::find(&console).into_iter().find(is_death) {
-        return Some(splat.title);
+        return Some((splat.title, splat.excerpt));
     }
     let panicked = |event: &Event| match &event.what {
         What::Qmp(value) if value["event"] == "GUEST_PANICKED" => {
@@ -90,11 +98,12 @@ fn kernel_died(trace: &Trace) -> Option<String> {
         }
         _ => None,
     };
-    first(trace, panicked).or_else(|| match ending::shutdown(trace) {
+    let reason = first(trace, panicked).or_else(|| match ending::shutdown(trace) {
         Some((_, GUEST_PANIC)) => Some("the guest panicked".to_owned()),
         Some((_, GUEST_RESET)) => Some("the guest reset itself without a word".to_owned()),
         _ => None,
-    })
+    });
+    reason.map(|reason| (reason, Vec::new()))
 }
 
 /// How the reason of a run ends whose guest left a kernel and never said hello from the next.
@@ -189,8 +198,9 @@ fn lost(plan: &Plan, trace: &Trace) -> Option<String> {
         let What::Host(Host::Exited { child, status }) = &event.what else { continue };
         match done {
             None => return Some(format!("{child} ended with status {status} before the guest was done")),
-            // swtpm ends by itself when QEMU has, whose last words may still be on their way to us.
-            Some(done) if at < done && !(own && child == "swtpm" && *status == 0) => {
+            // Each source of events has a thread of its own: on a busy host a child's orderly end can be told before the
+            // last messages of the guest that it waited for.
+            Some(done) if at < done && !(own && *status == 0) => {
                 return Some(format!("{child} ended with status {status} before the guest was done"));
             }
             Some(_) if !own && *status != 0 => return Some(format!("{child} ended with status {status}")),

@@ -182,7 +182,12 @@ impl<'s, 'e> Search<'s, 'e> {
         // What some operation names is most likely its own.
         let named = self.named.contains(&state.kernel.total());
         if (measures || (!named && self.is_fresh(state))) && self.may_record(state) {
-            ways.push(((if named { 6 } else { 0 }, first_end), Way::Record));
+            let rank = match (named, self.is_fresh(state)) {
+                (true, _) => 6,
+                (false, true) => 0,
+                (false, false) => self.rank_of_record(state),
+            };
+            ways.push(((rank, first_end), Way::Record));
         }
         ways.sort_by_key(|(rank, _)| *rank);
         ways.into_iter().map(|(_, way)| way).collect()
@@ -218,12 +223,21 @@ impl<'s, 'e> Search<'s, 'e> {
     fn rank(&self, state: &State, event: &Event<'_>) -> u8 {
         let total = state.kernel.total();
         match (&event.does, event.length) {
-            (Does::File(file), _) if file.same.contains(&total) => 2,
+            (Does::File(file), _) if file.same.contains(&total) => self.rank_of_record(state),
             (_, Some(length)) if length < total => 4,
             (_, Some(length)) if length > total => 3,
             (_, Some(_)) => 0,
             _ => 1,
         }
+    }
+
+    /// A record that comes now is in what is read next, which may be known not to be so long.
+    fn rank_of_record(&self, state: &State) -> u8 {
+        let total = state.kernel.total();
+        let too_long = self.running(state).any(|(at, _)| {
+            self.events.sequences[at].lengths[state.next[at]].is_some_and(|length| length <= total)
+        });
+        if too_long { 5 } else { 2 }
     }
 
     fn judge<'a>(&'a self, state: &State, at: usize, event: &'a Event<'_>) -> Result<Effect<'a>, Why> {
@@ -238,7 +252,7 @@ impl<'s, 'e> Search<'s, 'e> {
             }
             Does::Call(call) => judge(call),
             Does::Write { slot, ref bytes } => {
-                judge(Call::Write { slot, written: Written::Bytes(bytes), placed: false })
+                judge(Call::Write { slot, written: Written::Bytes(bytes), at: None })
             }
             Does::List { slot, records, .. } => {
                 if let Some((list, shown)) = state.kernel.about_to_show(task, slot) {

@@ -32,8 +32,8 @@ pub enum Call<'a> {
     Close { slot: Slot },
     /// `dup(2)`.
     Duplicate { slot: Slot, to: Slot },
-    /// `write(2)`, or `pwrite(2)` when `placed`.
-    Write { slot: Slot, written: Written<'a>, placed: bool },
+    /// `write(2)`, or `pwrite(2)` at an offset.
+    Write { slot: Slot, written: Written<'a>, at: Option<i64> },
     /// `read(2)` until so many bytes or the end of the file.
     Read { slot: Slot, limit: Option<u64> },
     /// One `pread(2)`, which may give fewer bytes than there are.

@@ -31,9 +31,9 @@ impl Kernel {
             Call::Open { file: File::List(list), access, odd, .. } => {
                 self.open_list(task, list, access, odd, found, effect)
             }
-            Call::Write { slot, written, placed } => match self.open.get(task, slot) {
+            Call::Write { slot, written, at } => match self.open.get(task, slot) {
                 Some(Description { file: File::Policy | File::Other, .. }) => Ok(Effect::None),
-                Some(open) => self.write(task, open, written, placed, found),
+                Some(open) => self.write(task, open, written, at, found),
                 None => closed(found),
             },
             Call::Read { slot, limit } => match self.open.get(task, slot) {
@@ -120,7 +120,7 @@ impl Kernel {
         task: Task,
         open: &Description,
         written: Written<'_>,
-        placed: bool,
+        at: Option<i64>,
         found: Found,
     ) -> Result<Effect<'a>, Broken> {
         let mut refusals = Refusals::default();
@@ -138,8 +138,13 @@ impl Kernel {
         if !open.access.write && self.rules.holds(Rule::AccessModeHolds) {
             refusals.add(Errno::EBADF, Rule::AccessModeHolds);
         }
-        if placed && self.rules.holds(Rule::NoPositionedWrite) {
+        if let Some(at) = at
+            && self.rules.holds(Rule::NoPositionedWrite)
+        {
             refusals.add(Errno::ESPIPE, Rule::NoPositionedWrite);
+            if at < 0 {
+                refusals.add(Errno::EINVAL, Rule::NoPositionedWrite);
+            }
         }
         let forbidden = refusals.first().is_some();
         if !self.open.rights(task).admin && !self.rules.holds(Rule::RightsAreOfTheOpen) {

@@ -69,7 +69,7 @@ fn closes(task: Task, slot: Slot) -> Scene {
 }
 
 fn asks(slot: Slot, text: &'static str, found: Found) -> Scene {
-    Does(0, Call::Write { slot, written: Written::Bytes(text.as_bytes()), placed: false }, found)
+    Does(0, Call::Write { slot, written: Written::Bytes(text.as_bytes()), at: None }, found)
 }
 
 fn taken(slot: Slot, text: &'static str) -> Scene {
@@ -161,6 +161,12 @@ fn story(rule: Rule) -> (Vec<Scene>, Tale, HashTable) {
         Rule::SameWriterManyFiles => writer(0, []),
         Rule::ExclusionOverAllFiles => vec![opens(0, 1, true, WRITE, OK), opens(1, 1, false, READ, busy)],
         Rule::ExclusionUntilLastClose => writer(0, [closes(0, 1), opens(1, 1, true, WRITE, busy)]),
+        Rule::PassedOnIsGivenUp => vec![
+            opens(0, 1, true, WRITE, OK),
+            Does(0, Call::Send { slot: 1, to: 1 }, OK),
+            closes(0, 1),
+            opens(0, 1, true, WRITE, busy),
+        ],
         Rule::DuplicatesShareFile => vec![
             opens(0, 1, true, WRITE, OK),
             Does(0, Call::Duplicate { slot: 1, to: 2 }, OK),
@@ -198,12 +204,12 @@ fn story(rule: Rule) -> (Vec<Scene>, Tale, HashTable) {
         Rule::NumberRange => writer(2, [asks(2, "18446744073709551616\n", errno(Errno::ERANGE))]),
         Rule::AtLeastOne => writer(2, [asks(2, "0\n", inval)]),
         Rule::BadPointer => {
-            let nowhere = Call::Write { slot: 1, written: Written::Nowhere(2), placed: false };
+            let nowhere = Call::Write { slot: 1, written: Written::Nowhere(2), at: None };
             writer(2, [Does(0, nowhere, errno(Errno::EFAULT))])
         }
         Rule::RequestTakenWhole => writer(2, [taken(1, "A\n")]),
         Rule::NoPositionedWrite => {
-            let placed = Call::Write { slot: 1, written: Written::Bytes(b"A\n"), placed: true };
+            let placed = Call::Write { slot: 1, written: Written::Bytes(b"A\n"), at: Some(0) };
             writer(2, [Does(0, placed, errno(Errno::ESPIPE)), Shows(true, vec![])])
         }
         Rule::CountersAreReadOnly => vec![
@@ -547,7 +553,7 @@ fn a_kernel_without_requests_only_grows() {
     kernel.record(&tale);
     for (call, found) in [
         (Call::Open { slot: 1, file: list(false), access: WRITE, odd: false }, OK),
-        (Call::Write { slot: 1, written: Written::Bytes(b"1\n"), placed: false }, errno(Errno::EINVAL)),
+        (Call::Write { slot: 1, written: Written::Bytes(b"1\n"), at: None }, errno(Errno::EINVAL)),
         (Call::Open { slot: 2, file: list(false), access: READ, odd: false }, OK),
     ] {
         let effect = kernel.judge(&tale, 0, call, found).unwrap();
