@@ -54,9 +54,9 @@ fn the_whole_log_is_what_was_taken_out_and_what_is_left() {
     let expected = world.records_of();
     let (plan, trace) = world.finish();
     let log = parse_log(&whole_log(&plan, &trace), Bank::Sha1).expect("a well-formed list");
-    assert_eq!(log.len(), 8);
+    assert_eq!(log.len(), 9);
     assert!(log.iter().all(|record| record.is_consistent()));
-    assert_eq!(log[8 - expected.len()..], expected);
+    assert_eq!(log[9 - expected.len()..], expected);
     let last = trace.events.iter().rev().find_map(|event| match &event.what {
         What::Pcrs(reading) => Some(reading.values[0].digest.as_slice()),
         _ => None,

@@ -1,9 +1,10 @@
 //! The staging RFC v2 of December 2025, in our own series `kernel-config/patches/rfc-v2`: `A`, `N`, `D` and `-N`, all
 //! written to the files of the staged records (`ima_staged_write` there). The original files are read-only.
 
-use imalab_wire::Slot;
+use imalab_wire::{Op, Slot};
+use nix::fcntl::OFlag;
 
-use super::{Adapter, Deed, IMA, read_whole, request, upstream::file_name};
+use super::{Adapter, Deed, IMA, find, read_whole, request, unseen, upstream::file_name};
 use crate::ima::Bank;
 use crate::plan::{Action, Form, Observed};
 
@@ -29,6 +30,19 @@ pub(super) fn staged() -> String {
     format!("{IMA}/{STAGED}")
 }
 
+/// Stages as many records as were found, and deletes them while nobody else can come in between. What was read before
+/// may be gone by then: the list that shows the records cannot be kept open, since it would exclude the request.
+pub(super) fn stage_found(slot: Slot) -> Deed {
+    let found = find(slot, format!("{IMA}/{CURRENT}"), false, OFlag::O_RDONLY);
+    found.then(unseen(vec![
+        Op::Close { slot },
+        Op::Open { slot, path: staged(), flags: OFlag::O_WRONLY.bits(), mode: 0 },
+        Op::WriteFound { slot },
+        Op::Write { slot, bytes: b"D\n".to_vec() },
+        Op::Close { slot },
+    ]))
+}
+
 impl Adapter for RfcV2 {
     fn list(&self, form: Form, bank: Option<Bank>, staged: bool) -> Option<String> {
         Some(format!("{IMA}/{}", name(form, bank, staged)))
@@ -51,6 +65,10 @@ impl Adapter for RfcV2 {
         let of = Observed::List { form: Form::Binary, bank: Bank::Sha1, staged: false };
         let read = read_whole(slot, format!("{IMA}/{CURRENT}"), of);
         Some(read.then(request(slot, staged(), &format!("-{records}\n"))))
+    }
+
+    fn trim_found(&self, slot: Slot) -> Option<Deed> {
+        Some(stage_found(slot))
     }
 
     fn meaning(&self, staged: bool, text: &str) -> Option<Action> {

@@ -5,7 +5,7 @@ use imalab_wire::{Op, Slot};
 use nix::fcntl::OFlag;
 
 use super::rfc_v2::CURRENT;
-use super::{Adapter, CHUNK, Deed, IMA, upstream::file_name};
+use super::{Adapter, CHUNK, Deed, IMA, find, unseen, upstream::file_name};
 use crate::ima::Bank;
 use crate::plan::{Action, Form, Observed, Reading};
 
@@ -39,6 +39,11 @@ impl Adapter for Transaction {
             Op::Close { slot },
         ];
         Some(Deed { ops, reads: vec![Reading { op: 1, of }] })
+    }
+
+    fn trim_found(&self, slot: Slot) -> Option<Deed> {
+        let found = find(slot, format!("{IMA}/{CURRENT}"), false, OFlag::O_RDWR);
+        Some(found.then(unseen(vec![Op::WriteFound { slot }, Op::Close { slot }])))
     }
 
     fn meaning(&self, staged: bool, text: &str) -> Option<Action> {

@@ -4,8 +4,8 @@
 use imalab_wire::{Op, Slot};
 use nix::fcntl::OFlag;
 
-use super::rfc_v2::{CURRENT, name, staged};
-use super::{Adapter, Deed, IMA, read_whole, request};
+use super::rfc_v2::{CURRENT, name, stage_found, staged};
+use super::{Adapter, Deed, IMA, read_whole, request, unseen};
 use crate::ima::Bank;
 use crate::plan::{Action, Form, Observed};
 
@@ -38,7 +38,11 @@ impl Adapter for TwoCommand {
         let write = |text: String| Op::Write { slot, bytes: text.into_bytes() };
         // The file stays open in between, so that nobody else's records are deleted.
         let ops = vec![open, write(format!("{records}\n")), write("D\n".to_owned()), Op::Close { slot }];
-        Some(read.then(Deed { ops, reads: Vec::new() }))
+        Some(read.then(unseen(ops)))
+    }
+
+    fn trim_found(&self, slot: Slot) -> Option<Deed> {
+        Some(stage_found(slot))
     }
 
     fn meaning(&self, staged: bool, text: &str) -> Option<Action> {

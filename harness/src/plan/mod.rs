@@ -129,7 +129,12 @@ pub fn needs(scenario: &Scenario, variant: &Variant) -> BTreeSet<Capability> {
             Verb::Attest(Attestation::Stage) => {
                 needs.insert(Capability::Staging);
             }
-            Verb::Trim { .. } | Verb::Attest(Attestation::Trim) => {
+            Verb::Attest(Attestation::Trim) => {
+                needs.insert(Capability::Trim);
+                // It writes the bare number that it found.
+                spoken = true;
+            }
+            Verb::Trim { .. } => {
                 needs.insert(Capability::Trim);
             }
             Verb::KexecLoad { args, .. } => {

@@ -283,7 +283,7 @@ fn busy(
 
 /// By when each task that has ended did so: when it had been killed, or when PID 1, which waits for all of them, began the
 /// last steps.
-fn ends(
+pub(super) fn ends(
     plan: &Plan,
     steps: &[StepSeen<'_>],
     tasks_ended: &BTreeMap<TaskId, i32>,

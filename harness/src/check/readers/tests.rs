@@ -124,13 +124,7 @@ fn what_is_read_after_ones_own_change_is_told_of() {
     open(&mut world, 1, BINARY, 2);
     let bytes = shown(&world, BINARY);
     read(&mut world, 1, Some(30), bytes[..30].to_vec());
-    world.current.drain(..2);
-    world.step(
-        "trim",
-        Action::Trim { records: 2 },
-        vec![(Op::Write { slot: 1, bytes: b"2\n".to_vec() }, value(2), vec![])],
-        vec![],
-    );
+    world.trim(2);
     read(&mut world, 1, None, vec![9; 9]);
     write(&mut world, 1, "no\n");
     let result = world.verdict("readers");

@@ -54,6 +54,10 @@ const DELETE: &str = "ima_queue_staged_delete_all, security/integrity/ima/ima_qu
 const TRIM: &str = "ima_queue_delete_partial, security/integrity/ima/ima_queue.c";
 const WRITE: &str = "_ima_measurements_write, security/integrity/ima/ima_fs.c";
 const NUMBER: &str = "kstrtoul, include/linux/kstrtox.h";
+/// The documents of our own series for the proposals.
+const STAGING: &str = "Documentation/security/IMA-staging.rst of the series rfc-v2 and two-command";
+const RFC_V2: &str = "Documentation/security/IMA-staging.rst of the series rfc-v2";
+const TRANSACTION: &str = "Documentation/security/IMA-list-transaction.rst of the series transaction";
 
 rules! {
     // Who may open.
@@ -91,6 +95,10 @@ rules! {
     ExclusionUntilLastClose:
         "the writer's exclusion lasts until the last of its files is closed, whoever closes it",
         document!("Management of Staged Measurements"), By "found/closed-by-a-thread";
+    PassedOnIsGivenUp:
+        "the others get an error until the writer closes it: one that passed its file on and closed it is one of the others \
+         while the file is open",
+        document!("Management of Staged Measurements"), By "found/owner-comes-back";
     DuplicatesShareFile:
         "a file is closed when the last descriptor of it is: duplicates, and those that a child inherits or that are \
          passed on, are the same open file",
@@ -181,6 +189,33 @@ rules! {
     NewRecordsAreCurrent:
         "the staged measurements are in a temporary list: records that are measured meanwhile go to the current one",
         document!("Introduction"), By "stage/while-measuring-goes-on";
+
+    // What the proposals promise that mainline does not.
+    OriginalsAreReadOnly:
+        "only files of the staged records can be written to: opening another for writing is EACCES",
+        STAGING, By "proposals/rfc-v2-access";
+    StageFirstOnes:
+        "N stages the N oldest records",
+        STAGING, By "proposals/rfc-v2-stage-some";
+    StageTooMany:
+        "staging more records than there are is ENOENT",
+        RFC_V2, By "proposals/rfc-v2-requests";
+    TrimNotWhileStaged:
+        "while there are staged records, which have to be deleted first, -N is EEXIST",
+        RFC_V2, By "proposals/rfc-v2-trim";
+    HandoverUnstages:
+        "the next kernel gets the staged records, before the others, as if they were not staged",
+        STAGING, Awaited "proposals/rfc-v2-kexec";
+    CommitNeedsReading:
+        "opening a list for writing alone is refused with EACCES",
+        TRANSACTION, By "proposals/transaction-access";
+    TransactionLeavesReaders:
+        "a file that is open for reading alone is a view of the list at any time",
+        TRANSACTION, By "proposals/transaction-readers";
+    OvertakenReader:
+        "if records are removed that a reader would have shown next, read() fails with ESTALE until it seeks to the \
+         start of the file",
+        TRANSACTION, By "proposals/transaction-readers";
 
     // What is measured.
     MeasuredIsRecorded:

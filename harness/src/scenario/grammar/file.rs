@@ -68,6 +68,10 @@ pub(in crate::scenario) const KERNELS: &[Field] = &[
 pub(in crate::scenario) const SHOWS: &[Field] = &[
     field("check", Word(super::names::CHECKS), "the check that fails, or `kernel-died`")
         .needed("the check that fails"),
-    field("finding", Text, "text that each of its findings has, or a line of what the kernel says when it dies")
-        .needed("text that each of its findings has"),
+    field(
+        "finding",
+        Text,
+        "text that each of its findings has, or a line of what the kernel says when it dies",
+    )
+    .needed("text that each of its findings has"),
 ];
