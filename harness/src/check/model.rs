@@ -20,7 +20,7 @@ use super::whole::Wholes;
 use crate::ima::model::{HashTable, Kernel, Rules, Setup};
 use crate::interface::probe;
 use crate::outcome::CheckResult;
-use crate::plan::{Interface, Plan};
+use crate::plan::Plan;
 use events::Events;
 use search::Search;
 
@@ -59,7 +59,6 @@ fn judge(evidence: &Evidence<'_>, wholes: &Wholes, rules: Rules, patience: u64) 
 
 /// The kernel of each boot: a kexec keeps the command line and adds to it.
 fn setups(plan: &Plan) -> Vec<Setup> {
-    let requests = plan.interface != Interface::ReadOnly;
     let mut flush = plan.machine.kernel_args.iter().any(|word| word == probe::FLUSH);
     let boots = plan.program.tasks.iter().map(|task| task.boot).max().unwrap_or_default();
     let mut setups = Vec::new();
@@ -69,7 +68,7 @@ fn setups(plan: &Plan) -> Vec<Setup> {
             (true, true) => HashTable::Flushed,
             (true, false) => HashTable::Kept,
         };
-        setups.push(Setup { table, requests });
+        setups.push(Setup { table, interface: plan.interface });
         let tasks = plan.program.tasks.iter().filter(|task| task.boot == boot);
         flush |= tasks.flat_map(|task| &task.steps).flat_map(|step| &step.ops).any(|op| match op {
             Op::KexecLoad { args, .. } => args.split_ascii_whitespace().any(|word| word == probe::FLUSH),

@@ -97,6 +97,23 @@ fn a_counter_is_a_number(#[case] text: &[u8], #[case] finding: &str) {
     failed(&world.verdict("steps"), &[finding]);
 }
 
+#[rstest]
+#[case::read_at(Op::ReadAt { slot: 0, offset: 7, bytes: 9, send: true }, 9, true)]
+#[case::splice(Op::SpliceOut { slot: 0, bytes: 9 }, 9, true)]
+#[case::search(Op::FindQuoted { tpm: String::new(), slot: 0, chunk: 9, send: true, account: true }, 2, false)]
+fn every_operation_that_reads_may_send(#[case] op: Op, #[case] number: usize, #[case] bytes: bool) {
+    let mut whole = World::new();
+    whole.step("read", Action::SystemCall, vec![(op.clone(), value(number), vec![1; 9])], Vec::new());
+    assert_eq!(whole.verdict("steps").verdict, Verdict::Passed);
+    let mut short = World::new();
+    short.step("read", Action::SystemCall, vec![(op, value(number), vec![1; 8])], Vec::new());
+    // Only the number of a search is not one of bytes.
+    match bytes {
+        true => failed(&short.verdict("steps"), &["8 arrived"]),
+        false => assert_eq!(short.verdict("steps").verdict, Verdict::Passed),
+    }
+}
+
 #[test]
 fn a_reading_has_to_be_sent() {
     let mut world = World::new();

@@ -256,7 +256,8 @@ impl Judge<'_, '_> {
             return None;
         }
         let live = (0..told.at).filter(|at| self.is_held(*at, boot, call.begin));
-        let headers = if self.evidence.plan.interface == Interface::ReadOnly { 1 } else { 2 };
+        // Mainline counts each of its two lists with a header.
+        let headers = if self.evidence.plan.interface == Interface::Upstream { 2 } else { 1 };
         let needed = live.map(|at| self.size(at)).sum::<u64>() + headers * HEADER;
         let Some(most) = told.segment.checked_sub(needed) else {
             self.sheet.finding(format!(

@@ -1,6 +1,7 @@
 //! Calls on the files of the interface, and what they give.
 
 use super::{Access, File, HashTable, ListFile, Ranges, Request, Slot, Task, Written};
+use crate::plan::Interface;
 
 /// What the model has to be told of the whole log.
 pub trait Log {
@@ -17,8 +18,8 @@ pub trait Log {
 pub struct Setup {
     /// What it does with digests.
     pub table: HashTable,
-    /// Whether the lists take requests; else they only grow.
-    pub requests: bool,
+    /// How records leave the list.
+    pub interface: Interface,
 }
 
 /// A system call, or what else changes what calls give.

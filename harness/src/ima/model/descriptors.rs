@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, VecDeque};
 
 use super::rights::Rights;
 use super::{File, Rule, Rules};
+use crate::plan::Interface;
 
 /// A task of the guest.
 pub type Task = u16;
@@ -239,11 +240,16 @@ impl Descriptors {
     }
 
     /// The promise that keeps `task` from opening a list so: `EBUSY`.
-    pub(super) fn busy(&self, task: Task, file: File, access: Access) -> Option<Rule> {
+    pub(super) fn busy(&self, interface: Interface, task: Task, file: File, access: Access) -> Option<Rule> {
+        let readers = interface != Interface::Transaction;
+        let same = interface == Interface::Upstream;
         let holds = self.holds_writer(task) || !self.rules.holds(Rule::PassedOnIsGivenUp);
         let rule = |open: &Description| match (access.write, open.access.write) {
-            (true, true) if open.opener != task => Some(Rule::OneWriter),
+            (true, true) if !same || open.opener != task => Some(Rule::OneWriter),
             (true, true) if !holds => Some(Rule::PassedOnIsGivenUp),
+            (true, false) | (false, true) if !readers => {
+                (!self.rules.holds(Rule::TransactionLeavesReaders)).then_some(Rule::TransactionLeavesReaders)
+            }
             (true, true) => {
                 (!self.rules.holds(Rule::SameWriterManyFiles)).then_some(Rule::SameWriterManyFiles)
             }
@@ -254,7 +260,8 @@ impl Descriptors {
         let reasons: Vec<Rule> = self.excluding(file).filter_map(rule).collect();
         reasons.into_iter().find(|rule| {
             // A permission that was turned over refuses; a refusal that was turned over permits.
-            matches!(rule, Rule::SameWriterManyFiles | Rule::ReadersTogether) || self.rules.holds(*rule)
+            matches!(rule, Rule::SameWriterManyFiles | Rule::ReadersTogether | Rule::TransactionLeavesReaders)
+                || self.rules.holds(*rule)
         })
     }
 

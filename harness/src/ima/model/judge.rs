@@ -8,6 +8,7 @@ use super::{
     Access, Broken, Call, Effect, File, Found, HashTable, ListFile, Log, Refusals, Request, Rule, Slot, Task,
     Written, request,
 };
+use crate::plan::Interface;
 
 /// Errors for want of descriptors or memory, which a limit brings about.
 const WANT: [Errno; 5] = [Errno::EMFILE, Errno::ENFILE, Errno::ENOMEM, Errno::EAGAIN, Errno::EFBIG];
@@ -75,7 +76,18 @@ impl Kernel {
         if list.staged && !self.rules.holds(Rule::EveryListHasFiles) {
             refusals.add(Errno::ENOENT, Rule::EveryListHasFiles);
         }
-        if access.write && self.requests {
+        if access.write && self.interface != Interface::ReadOnly {
+            match self.interface {
+                Interface::RfcV2 | Interface::TwoCommand
+                    if !list.staged && self.rules.holds(Rule::OriginalsAreReadOnly) =>
+                {
+                    refusals.add(Errno::EACCES, Rule::OriginalsAreReadOnly);
+                }
+                Interface::Transaction if !access.read && self.rules.holds(Rule::CommitNeedsReading) => {
+                    refusals.add(Errno::EACCES, Rule::CommitNeedsReading);
+                }
+                _ => {}
+            }
             if !rights.admin && self.rules.holds(Rule::WriterNeedsSysAdmin) {
                 refusals.add(Errno::EPERM, Rule::WriterNeedsSysAdmin);
             } else if rights.admin && rights.namespaced && self.rules.holds(Rule::NamespaceGivesNoRight) {
@@ -84,7 +96,9 @@ impl Kernel {
         } else if !rights.admin && !self.rules.holds(Rule::ReaderNeedsNoCapability) {
             refusals.add(Errno::EPERM, Rule::ReaderNeedsNoCapability);
         }
-        if let Some(rule) = self.open.busy(task, file, access).filter(|_| self.requests) {
+        if self.interface != Interface::ReadOnly
+            && let Some(rule) = self.open.busy(self.interface, task, file, access)
+        {
             refusals.add(Errno::EBUSY, rule);
         }
         // The files are root's and its group's; who is neither is told so.
@@ -136,15 +150,15 @@ impl Kernel {
         if !self.open.rights(task).admin && !self.rules.holds(Rule::RightsAreOfTheOpen) {
             refusals.add(Errno::EPERM, Rule::RightsAreOfTheOpen);
         }
-        if !self.requests {
+        if self.interface == Interface::ReadOnly {
             // Nothing is promised of a write to a list that only grows.
             return Ok(Effect::None);
         }
         let flush = self.lists.table == HashTable::Flushed;
-        let request = request::upstream(self.rules, list, written, flush, &mut refusals);
+        let request = request::read(self.interface, self.rules, list, written, flush, &mut refusals);
         if let Some(request) = request {
             let well_formed = refusals.first().is_none();
-            self.lists.refuse(request, &mut refusals);
+            self.lists.refuse(self.interface, request, &mut refusals);
             if well_formed
                 && request == Request::Delete
                 && flush
@@ -169,8 +183,9 @@ impl Kernel {
         }
         let permits = match request {
             Request::StageAll => Rule::StageMovesWholeList,
+            Request::StageFirst(_) | Request::StageUpTo(_) => Rule::StageFirstOnes,
             Request::Delete => Rule::DeleteRemovesStaged,
-            Request::Trim(_) => Rule::TrimRemovesFirst,
+            Request::Trim(_) | Request::TrimAll => Rule::TrimRemovesFirst,
         };
         let refused = matches!(found, Found::Errno(_)) && !self.rules.holds(Rule::RefusalChangesNothing);
         let effect = if refused { self.despite(request) } else { Effect::Request(request) };
@@ -238,6 +253,10 @@ impl Kernel {
         let (Found::Value(value), Some(size)) = (found, log.bytes(list, self.shows(list))) else {
             return Ok(Effect::None);
         };
+        // A reader that goes on counts from where it began.
+        if self.interface == Interface::Transaction && open.offset.is_none() {
+            return Ok(Effect::None);
+        }
         let most = size.saturating_sub(offset).min(bytes);
         let least = u64::from(most > 0);
         if offset <= size && !u64::try_from(value).is_ok_and(|value| (least..=most).contains(&value)) {
@@ -254,6 +273,14 @@ impl Kernel {
             refusals.add(Errno::EBADF, Rule::AccessModeHolds);
         }
         if self.open.rights(open.opener).limited && wants(found) {
+            return Ok(());
+        }
+        // Where it is cannot be said of a reader that has begun before records were removed.
+        if self.interface == Interface::Transaction
+            && open.offset.is_none()
+            && found == Found::Errno(Errno::ESTALE as i32)
+            && self.rules.holds(Rule::OvertakenReader)
+        {
             return Ok(());
         }
         settle(&refusals, found, Rule::AccessModeHolds, Effect::None).map(|_| ())

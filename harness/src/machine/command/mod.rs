@@ -94,7 +94,10 @@ pub fn argv(spec: &MachineSpec, endpoints: &Endpoints) -> Vec<String> {
     let mut argv: Vec<String> = Vec::new();
     let mut option = |name: &str, value: String| argv.extend([name.to_owned(), value]);
 
-    option("-machine", "q35,usb=off,vmport=off".into());
+    // Without the PIT: the kernel takes its word for the TSC's frequency over the HPET's (`pit_hpet_ptimer_calibrate_cpu`,
+    // arch/x86/kernel/tsc.c), and a processor that the host takes away during those 10 ms makes it wrong. A guest was seen
+    // whose time ran 51 times as fast, so that it complained of lock-ups and TPM commands timed out.
+    option("-machine", "q35,usb=off,vmport=off,pit=off".into());
     // Boots what `-kernel` names and nothing else, and is part of QEMU. SeaBIOS, with its menu and option
     // ROMs, needs 0.1 s more of processor time under TCG, and would extend the TPM's PCRs 0 to 7.
     option("-bios", "qboot.rom".into());
