@@ -10,6 +10,7 @@ mod harness;
 mod image;
 mod interrupt;
 mod kernel;
+mod matrix;
 mod process;
 mod stop;
 
@@ -57,6 +58,8 @@ enum Task {
     Accel(Passed),
     /// Check a measurement list offline
     Verify(Passed),
+    /// Write the workflow that runs the suite on every kernel
+    Matrix(matrix::Args),
     /// Check everything that has to hold before a change is handed in
     Check(check::Args),
     #[command(name = guard::NAME, hide = true)]
@@ -91,6 +94,7 @@ fn run(task: Task) -> Result<()> {
         Task::Doctor(args) => return doctor::run(&args, &root),
         Task::Kernel(args) => return kernel::run(args, &root),
         Task::Check(args) => return check::run(&args, &root),
+        Task::Matrix(args) => return matrix::run(&args, &root),
         Task::Image => {
             println!("{}", image::ensure(&root, &cache::Cache::open()?)?.display());
             return Ok(());

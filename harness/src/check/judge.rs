@@ -13,7 +13,7 @@ use crate::event::{Event, Host, Trace, What};
 use crate::machine::splat::{self, Kind, Splat};
 use crate::outcome::{CheckResult, Outcome, Verdict};
 use crate::plan::Plan;
-use crate::scenario::{KnownLimit, Showing, Sign};
+use crate::scenario::{KnownLimit, Showing};
 
 /// An outcome and why.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -32,26 +32,26 @@ impl Judgement {
 
 /// Judges a run. Without checks (a probe of the kernel) the run has to come to its end and nothing more.
 pub fn of(plan: &Plan, trace: &Trace, checks: &[CheckResult]) -> Judgement {
-    let seen = kernel_died(trace)
-        .map(|reason| (Outcome::KernelDied, reason))
+    let release = release(trace).unwrap_or_default();
+    let death = kernel_died(trace);
+    if let (Some((_, report)), Some(known)) = (&death, &plan.known_defect)
+        && known.is_death(release, report)
+    {
+        return Judgement::new(Outcome::KnownDefect, format!("as stated: {}", known.breaks));
+    }
+    let seen = death
+        .map(|(reason, _)| (Outcome::KernelDied, reason))
         .or_else(|| first(trace, timeout).map(|reason| (Outcome::Timeout, reason)))
         .or_else(|| infrastructure(plan, trace).map(|reason| (Outcome::Infra, reason)));
     if let Some((outcome, reason)) = seen {
-        if outcome == Outcome::KernelDied
-            && let Some(known) = died_as_known(plan, trace)
-        {
-            return Judgement::new(Outcome::KnownDefect, format!("as stated: {known}"));
-        }
         let place = if is_between_kernels(plan, trace) { BETWEEN } else { "" };
         return Judgement::new(outcome, format!("{reason}{place}"));
     }
-    if let Some(limit) = &plan.known_limit
-        && limit.kernels.concerns(release(trace).unwrap_or_default())
-    {
+    if let Some(limit) = plan.known_limit.as_ref().filter(|limit| limit.kernels.concerns(release)) {
         return limited(plan, trace, limit, checks);
     }
     let Some(known) = &plan.known_defect else { return by_checks(checks) };
-    match known.judge(release(trace).unwrap_or_default(), checks) {
+    match known.judge(release, checks) {
         Showing::NotConcerned => by_checks(checks),
         Showing::AsStated => Judgement::new(Outcome::KnownDefect, format!("as stated: {}", known.breaks)),
         Showing::Gone => Judgement::new(
@@ -81,19 +81,6 @@ fn limited(plan: &Plan, trace: &Trace, limit: &KnownLimit, checks: &[CheckResult
     Judgement::new(Outcome::Failed, reason)
 }
 
-/// The promise that a kernel is known to break by dying as this one did: what `kernel-health` is said to find is in the
-/// report of its death.
-fn died_as_known<'p>(plan: &'p Plan, trace: &Trace) -> Option<&'p str> {
-    let known = plan.known_defect.as_ref()?;
-    let console = console(trace);
-    let death = splat::find(&console).into_iter().find(is_death)?;
-    let concerned = known.kernels.concerns(release(trace).unwrap_or_default());
-    let shows = |sign: &Sign| {
-        sign.check == "kernel-health" && death.excerpt.iter().any(|line| line.contains(&sign.finding))
-    };
-    (concerned && known.shows.iter().all(shows)).then_some(&known.breaks)
-}
-
 fn by_checks(checks: &[CheckResult]) -> Judgement {
     let wrong = |verdict: Verdict| checks.iter().filter(move |check| check.verdict == verdict);
     // What was found says more than what could not be looked at.
@@ -111,18 +98,18 @@ fn first(trace: &Trace, says: fn(&Event) -> Option<String>) -> Option<String> {
     trace.events.iter().find_map(says)
 }
 
-fn console(trace: &Trace) -> Vec<&str> {
-    let lines = trace.events.iter().filter_map(|event| match &event.what {
-        What::Console(line) => Some(line.as_str()),
-        _ => None,
-    });
-    lines.collect()
-}
-
-fn kernel_died(trace: &Trace) -> Option<String> {
-    let console = console(trace);
+/// Why the kernel is said to be dead, and its report of that as far as there is one.
+fn kernel_died(trace: &Trace) -> Option<(String, Vec<String>)> {
+    let console: Vec<&str> = trace
+        .events
+        .iter()
+        .filter_map(|event| match &event.what {
+            What::Console(line) => Some(line.as_str()),
+            _ => None,
+        })
+        .collect();
     if let Some(splat) = splat::find(&console).into_iter().find(is_death) {
-        return Some(splat.title);
+        return Some((splat.title, splat.excerpt));
     }
     let panicked = |event: &Event| match &event.what {
         What::Qmp(value) if value["event"] == "GUEST_PANICKED" => {
@@ -130,11 +117,12 @@ fn kernel_died(trace: &Trace) -> Option<String> {
         }
         _ => None,
     };
-    first(trace, panicked).or_else(|| match ending::shutdown(trace) {
+    let reason = first(trace, panicked).or_else(|| match ending::shutdown(trace) {
         Some((_, GUEST_PANIC)) => Some("the guest panicked".to_owned()),
         Some((_, GUEST_RESET)) => Some("the guest reset itself without a word".to_owned()),
         _ => None,
-    })
+    });
+    reason.map(|reason| (reason, Vec::new()))
 }
 
 /// How the reason of a run ends whose guest left a kernel and never said hello from the next.
@@ -184,7 +172,7 @@ fn infrastructure(plan: &Plan, trace: &Trace) -> Option<String> {
             |event: &Event| matches!(&event.what, What::Host(Host::Exited { child, .. }) if child == name);
         trace.events.iter().position(is)
     };
-    let reason = first(trace, infra);
+    let reason = first(trace, infra).or_else(|| first(trace, without_tpm));
     // swtpm is ended by us only after QEMU; that it went before says why the TPM no longer answered.
     let orphaned = exited("swtpm").is_some_and(|at| exited("qemu").is_none_or(|qemu| at < qemu));
     match (reason, lost(plan, trace)) {
@@ -209,6 +197,17 @@ fn infra(event: &Event) -> Option<String> {
     }
 }
 
+/// A guest whose kernel gave its TPM up at boot, since it waited in vain for an answer that takes milliseconds: the host had
+/// no time for it, and nothing can be said of the kernel.
+fn without_tpm(event: &Event) -> Option<String> {
+    match &event.what {
+        What::Console(line) if line.contains("tpm_tis") && line.contains("failed with error -62") => {
+            Some(format!("the host was too busy: the guest waited in vain for its TPM at boot ({line})"))
+        }
+        _ => None,
+    }
+}
+
 /// A run that ended before its end: a child that died, or an agent that was lost.
 fn lost(plan: &Plan, trace: &Trace) -> Option<String> {
     let done = trace.events.iter().position(|event| matches!(event.what, What::Guest(Message::Done { .. })));
@@ -218,7 +217,9 @@ fn lost(plan: &Plan, trace: &Trace) -> Option<String> {
         let What::Host(Host::Exited { child, status }) = &event.what else { continue };
         match done {
             None => return Some(format!("{child} ended with status {status} before the guest was done")),
-            Some(done) if at < done => {
+            // Each source of events has a thread of its own: on a busy host a child's orderly end can be told before the
+            // last messages of the guest that it waited for.
+            Some(done) if at < done && !(own && *status == 0) => {
                 return Some(format!("{child} ended with status {status} before the guest was done"));
             }
             Some(_) if !own && *status != 0 => return Some(format!("{child} ended with status {status}")),

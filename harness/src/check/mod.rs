@@ -17,6 +17,7 @@ mod log;
 mod model;
 mod op_text;
 mod quote;
+mod readers;
 mod replay;
 mod replayer;
 mod sheet;
@@ -59,6 +60,7 @@ pub fn all_on(plan: &Plan, trace: &Trace, today: NaiveDate) -> Vec<CheckResult> 
         exactly_once::check(&evidence, &wholes),
         replay::check(&evidence, &wholes),
         views_agree::check(&evidence),
+        readers::check(&evidence, &wholes),
         quote::check(&evidence, &wholes),
         kernel_health::check(&evidence, trace, today),
         kexec::check(&evidence, &wholes, trace),

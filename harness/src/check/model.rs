@@ -20,11 +20,18 @@ use super::whole::Wholes;
 use crate::ima::model::{HashTable, Kernel, Rules, Setup};
 use crate::interface::probe;
 use crate::outcome::CheckResult;
-use crate::plan::{Interface, Plan};
+use crate::plan::Plan;
 use events::Events;
 use search::Search;
 
+/// Steps of the search after which it is given up: some seconds.
+const PATIENCE: u64 = 1_000_000;
+
 pub(super) fn check(evidence: &Evidence<'_>, wholes: &Wholes, rules: Rules) -> CheckResult {
+    judge(evidence, wholes, rules, PATIENCE)
+}
+
+fn judge(evidence: &Evidence<'_>, wholes: &Wholes, rules: Rules, patience: u64) -> CheckResult {
     let mut sheet = Sheet::new("model");
     let Some(whole) = wholes.last() else {
         sheet.obstacle("no checkpoint read the list");
@@ -33,7 +40,7 @@ pub(super) fn check(evidence: &Evidence<'_>, wholes: &Wholes, rules: Rules) -> C
     let log = WholeLog::of(evidence, whole);
     let events = Events::of(evidence, &log);
     let setups = setups(evidence.plan);
-    let searched = Search::new(&events, &log, &setups).run(Kernel::new(setups[0], rules));
+    let searched = Search::new(&events, &log, &setups).run(Kernel::new(setups[0], rules), patience);
     if let Some(stuck) = &searched.stuck {
         sheet.finding(tell::finding(evidence, &events, &log, stuck));
     }
@@ -52,7 +59,6 @@ pub(super) fn check(evidence: &Evidence<'_>, wholes: &Wholes, rules: Rules) -> C
 
 /// The kernel of each boot: a kexec keeps the command line and adds to it.
 fn setups(plan: &Plan) -> Vec<Setup> {
-    let requests = plan.interface != Interface::ReadOnly;
     let mut flush = plan.machine.kernel_args.iter().any(|word| word == probe::FLUSH);
     let boots = plan.program.tasks.iter().map(|task| task.boot).max().unwrap_or_default();
     let mut setups = Vec::new();
@@ -62,7 +68,7 @@ fn setups(plan: &Plan) -> Vec<Setup> {
             (true, true) => HashTable::Flushed,
             (true, false) => HashTable::Kept,
         };
-        setups.push(Setup { table, requests });
+        setups.push(Setup { table, interface: plan.interface });
         let tasks = plan.program.tasks.iter().filter(|task| task.boot == boot);
         flush |= tasks.flat_map(|task| &task.steps).flat_map(|step| &step.ops).any(|op| match op {
             Op::KexecLoad { args, .. } => args.split_ascii_whitespace().any(|word| word == probe::FLUSH),

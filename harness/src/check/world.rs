@@ -23,7 +23,7 @@ use crate::plan::{
 use crate::scenario::DEFAULT_POLICY;
 use crate::tpm::command;
 
-pub(super) use call::{Done, list, read, show, value, write};
+pub(super) use call::{Done, list, path, read, show, value, write};
 pub(super) use verdict::{could_not_run, failed, passed, result};
 
 /// Bytes of a piece of data; small, so that lists come in several.
@@ -322,11 +322,12 @@ impl World {
         self.step("measure", Action::Measure { files }, vec![(op, value(files as usize), Vec::new())], vec![])
     }
 
-    /// Makes and logs a violation.
+    /// Violates a file and measures it, which are two records.
     pub(super) fn violate(&mut self) {
         self.violations += 1;
         let number = self.violations;
         self.log(violation(&format!("/m/violated-{number}")));
+        self.log(record(&format!("/m/violated-{number}")));
         let op = Op::Violate {
             dir: "/m".to_owned(),
             name: "violated".to_owned(),

@@ -9,7 +9,8 @@ use crate::report::{self, Exit, ReportFiles, Reporter};
 
 #[derive(Args)]
 pub(super) struct MergeArgs {
-    /// Folders of `test --partition … --out DIR`, or files of its `--json FILE`: every part of one suite, each once
+    /// Folders of `test --partition … --out DIR`, or files of its `--json FILE`: every part of one suite, each once; or
+    /// whole suites, each of another kernel
     #[arg(value_name = "DIR", required = true)]
     parts: Vec<PathBuf>,
     /// Writes the results as JSON

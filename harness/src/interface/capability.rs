@@ -27,13 +27,25 @@ pub enum Capability {
     Trim,
     /// With `ima_flush_htable`, forgets what was deleted.
     FlushHtable,
+    /// Removes first records of the current list while others are staged.
+    TrimWhileStaged,
+    /// Removes no record when asked for more than there are.
+    ExactTrim,
     /// Can load another kernel.
     Kexec,
+    /// Takes mainline's requests.
+    Upstream,
+    /// Takes those of the staging RFC v2.
+    RfcV2,
+    /// Takes two commands.
+    TwoCommand,
+    /// Takes the commit of a transaction.
+    Transaction,
 }
 
 impl Capability {
     /// Every one.
-    pub const ALL: [Capability; 9] = [
+    pub const ALL: [Capability; 15] = [
         Capability::Ima,
         Capability::Tpm,
         Capability::Policy,
@@ -42,8 +54,18 @@ impl Capability {
         Capability::Staging,
         Capability::Trim,
         Capability::FlushHtable,
+        Capability::TrimWhileStaged,
+        Capability::ExactTrim,
         Capability::Kexec,
+        Capability::Upstream,
+        Capability::RfcV2,
+        Capability::TwoCommand,
+        Capability::Transaction,
     ];
+
+    /// Those that are an interface of their own.
+    pub const INTERFACES: [Capability; 4] =
+        [Capability::Upstream, Capability::RfcV2, Capability::TwoCommand, Capability::Transaction];
 
     /// Its name in `needs:`.
     pub const fn name(self) -> &'static str {
@@ -56,7 +78,13 @@ impl Capability {
             Capability::Staging => "staging",
             Capability::Trim => "trim",
             Capability::FlushHtable => "flush-htable",
+            Capability::TrimWhileStaged => "trim-while-staged",
+            Capability::ExactTrim => "exact-trim",
             Capability::Kexec => "kexec",
+            Capability::Upstream => Interface::Upstream.name(),
+            Capability::RfcV2 => Interface::RfcV2.name(),
+            Capability::TwoCommand => Interface::TwoCommand.name(),
+            Capability::Transaction => Interface::Transaction.name(),
         }
     }
 
@@ -68,12 +96,20 @@ impl Capability {
             Capability::Policy => "CONFIG_IMA=y, CONFIG_TMPFS=y, and no policy that must be signed",
             Capability::BankFiles => "a kernel with binary_runtime_measurements_<bank> files",
             Capability::HashTable => "CONFIG_IMA_DISABLE_HTABLE not set",
-            Capability::Staging => "CONFIG_IMA_STAGING=y, Linux 7.2 or newer",
-            Capability::Trim => "CONFIG_IMA_STAGING=y, Linux 7.2 or newer",
+            Capability::Staging => "CONFIG_IMA_STAGING=y, Linux 7.2 or newer or with the series staging",
+            Capability::Trim => "CONFIG_IMA_STAGING=y, Linux 7.2 or newer or with one of our series",
             Capability::FlushHtable => {
-                "CONFIG_IMA_STAGING=y, Linux 7.2 or newer, and CONFIG_IMA_DISABLE_HTABLE not set"
+                "what removes records, Linux 7.2 or newer or with one of our series, and CONFIG_IMA_DISABLE_HTABLE \
+                 not set"
+            }
+            Capability::TrimWhileStaged | Capability::Upstream => "CONFIG_IMA_STAGING=y, Linux 7.2 or newer",
+            Capability::ExactTrim => {
+                "CONFIG_IMA_STAGING=y, Linux 7.2 or newer or with the series rfc-v2 or transaction"
             }
             Capability::Kexec => "CONFIG_KEXEC_FILE=y",
+            Capability::RfcV2 => "CONFIG_IMA_STAGING=y and the series rfc-v2",
+            Capability::TwoCommand => "CONFIG_IMA_STAGING=y and the series two-command",
+            Capability::Transaction => "CONFIG_IMA_LIST_TRANSACTION=y and the series transaction",
         }
     }
 }

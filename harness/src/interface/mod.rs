@@ -6,6 +6,9 @@
 mod capability;
 pub mod probe;
 mod read_only;
+mod rfc_v2;
+mod transaction;
+mod two_command;
 mod upstream;
 
 use imalab_wire::{Op, Slot};
@@ -54,6 +57,9 @@ pub trait Adapter: Sync {
     /// Reads the current list and removes its first records.
     fn trim(&self, slot: Slot, records: u64) -> Option<Deed>;
 
+    /// Reads the current list, finds how many of its records the TPM's PCR accounts for, and removes those.
+    fn trim_found(&self, slot: Slot) -> Option<Deed>;
+
     /// What writing this to a measurement list does to it when the kernel takes it.
     fn meaning(&self, staged: bool, text: &str) -> Option<Action>;
 }
@@ -63,6 +69,9 @@ pub fn adapter(interface: Interface) -> &'static dyn Adapter {
     match interface {
         Interface::ReadOnly => &read_only::ReadOnly,
         Interface::Upstream => &upstream::Upstream,
+        Interface::RfcV2 => &rfc_v2::RfcV2,
+        Interface::TwoCommand => &two_command::TwoCommand,
+        Interface::Transaction => &transaction::Transaction,
     }
 }
 
@@ -74,6 +83,20 @@ pub(crate) fn read_whole(slot: Slot, path: String, of: impl Into<Option<Observed
         ops: vec![open, read, Op::Close { slot }],
         reads: of.into().map(|of| Reading { op: 1, of }).into_iter().collect(),
     }
+}
+
+/// Opens a list, reads it, and finds how many of its records the TPM's PCR accounts for; leaves it open.
+pub(crate) fn find(slot: Slot, path: String, staged: bool, flags: OFlag) -> Deed {
+    let of = Observed::List { form: Form::Binary, bank: Bank::Sha1, staged };
+    let tpm = TPM.to_owned();
+    let find = Op::FindQuoted { tpm, slot, chunk: CHUNK, send: true, account: staged };
+    let open = Op::Open { slot, path, flags: flags.bits(), mode: 0 };
+    Deed { ops: vec![open, find], reads: vec![Reading { op: 1, of }] }
+}
+
+/// Operations that show nothing.
+pub(crate) fn unseen(ops: Vec<Op>) -> Deed {
+    Deed { ops, reads: Vec::new() }
 }
 
 /// Opens a file for writing, writes once, closes it.

@@ -1,17 +1,18 @@
 //! Finding out what a kernel can do, by doing it.
 //!
 //! A kernel is booted with [`first`] and, when [`second`] asks for it, once more. Two boots, since
-//! `ima_flush_htable` cannot be undone in a running kernel and with it every trim is refused.
+//! `ima_flush_htable` cannot be undone in a running kernel, and with it mainline refuses every trim. Each interface is
+//! asked for in its own words.
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use imalab_wire::{End, Message, Op, Outcome, Program, Setup, Start, Step, StepId, Task};
+use imalab_wire::{End, Message, Op, Outcome, Program, Setup, Slot, Start, Step, StepId, Task};
 use nix::fcntl::OFlag;
 
-use super::{Adapter, Capabilities, Capability, Deed, IMA, MEASURED, TPM, request, upstream::Upstream};
+use super::{Capabilities, Capability, IMA, MEASURED, TPM, adapter, request};
 use crate::ima::Bank;
 use crate::interface::upstream::file_name;
-use crate::plan::{Form, Interface};
+use crate::plan::{BOOT_RECORDS, Form, Interface};
 use crate::scenario::DEFAULT_POLICY;
 
 /// Boot option that makes a delete forget digests.
@@ -22,6 +23,12 @@ const KEXEC_LOADED: &str = "/sys/kernel/kexec_loaded";
 
 /// Files that a probe measures.
 const FILES: u64 = 3;
+
+/// More records than a probe makes.
+const TOO_MANY: u64 = 1_000_000;
+
+/// The one descriptor that a probe has open.
+const SLOT: Slot = 0;
 
 /// One boot of the probe.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -40,65 +47,97 @@ pub enum ProbeError {
     Unfinished(String),
 }
 
-/// Steps of a probe by what they find out. The discriminants are their numbers.
+/// Steps of a probe by what they find out.
 #[derive(Clone, Copy)]
 enum Ask {
-    Files = 0,
+    Files,
     Tpm,
     Kexec,
-    Stage,
-    Save,
-    Delete,
-    CountDeleted,
     Policy,
     CountBefore,
     Measure,
     CountMeasured,
     MeasureAgain,
     CountAgain,
+    /// Asked for each interface.
+    Of(Interface, Verb),
+}
+
+/// What an interface is asked for.
+#[derive(Clone, Copy)]
+enum Verb {
+    Stage,
+    Save,
+    Delete,
+    CountDeleted,
     Trim,
     CountTrimmed,
-    StageMeasured,
-    SaveMeasured,
-    DeleteMeasured,
+    MeasureMore,
+    StageMore,
+    MeasureYet,
+    TrimWhileStaged,
+    TrimTooMany,
+    TrimAll,
     MeasureDeleted,
     CountForgotten,
+}
+
+impl Ask {
+    /// The step's number.
+    fn id(self) -> StepId {
+        /// More than there are verbs.
+        const VERBS: StepId = 32;
+        match self {
+            Ask::Files => 0,
+            Ask::Tpm => 1,
+            Ask::Kexec => 2,
+            Ask::Policy => 3,
+            Ask::CountBefore => 4,
+            Ask::Measure => 5,
+            Ask::CountMeasured => 6,
+            Ask::MeasureAgain => 7,
+            Ask::CountAgain => 8,
+            Ask::Of(interface, verb) => (interface as StepId + 1) * VERBS + verb as StepId,
+        }
+    }
 }
 
 /// The first boot, with nothing special on the command line.
 pub fn first() -> Boot {
     use Ask::*;
-    // Staging comes first: the list then holds the boot aggregate, even where no policy can be loaded.
-    let asks = [
-        Files,
-        Tpm,
-        Kexec,
-        Stage,
-        Save,
-        Delete,
-        CountDeleted,
-        Policy,
-        CountBefore,
-        Measure,
-        CountMeasured,
-        MeasureAgain,
-        CountAgain,
-        Trim,
-        CountTrimmed,
-    ];
+    use Verb::*;
+    // Staging comes first: the list then holds the boot aggregate, even where no policy can be loaded. What an
+    // interface refuses that is not the kernel's changes nothing; what it does all the same, comes after the kernel's.
+    let each = |verbs: &'static [Verb]| {
+        Interface::REMOVING
+            .into_iter()
+            .flat_map(|interface| verbs.iter().map(move |verb| Of(interface, *verb)))
+    };
+    let mut asks = vec![Files, Tpm, Kexec];
+    asks.extend(each(&[Stage, Save, Delete, CountDeleted]));
+    asks.extend([Policy, CountBefore, Measure, CountMeasured, MeasureAgain, CountAgain]);
+    asks.extend(each(&[Trim, CountTrimmed]));
+    asks.extend(each(&[TrimTooMany]));
+    asks.extend(each(&[MeasureMore, StageMore, MeasureYet, TrimWhileStaged]));
     boot(&[], &asks)
 }
 
-/// The second boot, when the kernel stages and has a hash table to flush.
+/// The second boot, when the kernel removes records and has a hash table to flush.
 pub fn second(found: &Capabilities) -> Option<Boot> {
-    use Ask::*;
-    let worth = found.has(Capability::Staging) && found.has(Capability::HashTable);
-    let asks = [Policy, Measure, StageMeasured, SaveMeasured, DeleteMeasured, MeasureDeleted, CountForgotten];
-    worth.then(|| boot(&[FLUSH], &asks))
+    use Verb::*;
+    let verbs: &[Verb] = match (found.has(Capability::Staging), found.has(Capability::Trim)) {
+        _ if !found.has(Capability::HashTable) => return None,
+        (true, _) => &[Stage, Save, Delete, MeasureDeleted, CountForgotten],
+        (false, true) => &[TrimAll, MeasureDeleted, CountForgotten],
+        (false, false) => return None,
+    };
+    let mut asks = vec![Ask::Policy, Ask::Measure];
+    asks.extend(verbs.iter().map(|verb| Ask::Of(found.interface, *verb)));
+    Some(boot(&[FLUSH], &asks))
 }
 
 fn boot(kernel_args: &[&str], asks: &[Ask]) -> Boot {
-    let steps = asks.iter().map(|ask| Step { id: *ask as StepId, clock: None, ops: ops(*ask) }).collect();
+    let steps = asks.iter().map(|ask| Step { id: ask.id(), clock: None, ops: ops(*ask) }).collect();
     Boot {
         kernel_args: kernel_args.iter().map(|word| (*word).to_owned()).collect(),
         program: Program {
@@ -114,38 +153,47 @@ fn boot(kernel_args: &[&str], asks: &[Ask]) -> Boot {
 }
 
 fn ops(ask: Ask) -> Vec<Op> {
-    let slot = 0;
-    let look =
-        |path: &str, flags: OFlag| Op::Open { slot, path: path.to_owned(), flags: flags.bits(), mode: 0 };
-    let measure = Op::Measure {
-        dir: MEASURED.to_owned(),
-        name: "probe".to_owned(),
-        salt: String::new(),
-        first: 0,
-        count: FILES,
-    };
-    let verb = |deed: Option<Deed>| deed.map(|deed| deed.ops).unwrap_or_default();
     match ask {
         Ask::Files => vec![Op::List { path: IMA.to_owned() }],
-        Ask::Tpm => vec![look(TPM, OFlag::O_RDWR), Op::Close { slot }],
-        Ask::Kexec => vec![look(KEXEC_LOADED, OFlag::O_RDONLY), Op::Close { slot }],
-        Ask::Policy => request(slot, format!("{IMA}/policy"), DEFAULT_POLICY).ops,
-        Ask::Measure | Ask::MeasureAgain | Ask::MeasureDeleted => vec![measure],
-        Ask::Trim => verb(Upstream.trim(slot, 1)),
-        Ask::Stage | Ask::StageMeasured => verb(Upstream.stage(slot)),
-        Ask::Save | Ask::SaveMeasured => verb(Upstream.save(slot)),
-        Ask::Delete | Ask::DeleteMeasured => verb(Upstream.delete(slot)),
-        Ask::CountBefore
-        | Ask::CountMeasured
-        | Ask::CountAgain
-        | Ask::CountTrimmed
-        | Ask::CountDeleted
-        | Ask::CountForgotten => vec![
-            look(&format!("{IMA}/runtime_measurements_count"), OFlag::O_RDONLY),
-            Op::Read { slot, chunk: 64, limit: None, send: true },
-            Op::Close { slot },
-        ],
+        Ask::Tpm => vec![look(TPM, OFlag::O_RDWR), Op::Close { slot: SLOT }],
+        Ask::Kexec => vec![look(KEXEC_LOADED, OFlag::O_RDONLY), Op::Close { slot: SLOT }],
+        Ask::Policy => request(SLOT, format!("{IMA}/policy"), DEFAULT_POLICY).ops,
+        Ask::Measure | Ask::MeasureAgain => vec![measure("probe".to_owned())],
+        Ask::CountBefore | Ask::CountMeasured | Ask::CountAgain => count(),
+        Ask::Of(interface, verb) => {
+            let adapter = adapter(interface);
+            let deed = match verb {
+                Verb::Stage | Verb::StageMore => adapter.stage(SLOT),
+                Verb::Save => adapter.save(SLOT),
+                Verb::Delete => adapter.delete(SLOT),
+                Verb::Trim | Verb::TrimWhileStaged => adapter.trim(SLOT, 1),
+                Verb::TrimTooMany => adapter.trim(SLOT, TOO_MANY),
+                Verb::TrimAll => adapter.trim(SLOT, BOOT_RECORDS + FILES),
+                Verb::MeasureMore => return vec![measure(format!("more-{}", interface.name()))],
+                Verb::MeasureYet => return vec![measure(format!("yet-{}", interface.name()))],
+                Verb::MeasureDeleted => return vec![measure("probe".to_owned())],
+                Verb::CountDeleted | Verb::CountTrimmed | Verb::CountForgotten => return count(),
+            };
+            deed.map(|deed| deed.ops).unwrap_or_default()
+        }
     }
+}
+
+fn look(path: &str, flags: OFlag) -> Op {
+    Op::Open { slot: SLOT, path: path.to_owned(), flags: flags.bits(), mode: 0 }
+}
+
+fn measure(name: String) -> Op {
+    Op::Measure { dir: MEASURED.to_owned(), name, salt: String::new(), first: 0, count: FILES }
+}
+
+/// Reads the counter of the current list.
+fn count() -> Vec<Op> {
+    vec![
+        look(&format!("{IMA}/runtime_measurements_count"), OFlag::O_RDONLY),
+        Op::Read { slot: SLOT, chunk: 64, limit: None, send: true },
+        Op::Close { slot: SLOT },
+    ]
 }
 
 /// What the first boot's messages say.
@@ -157,30 +205,52 @@ fn ops(ask: Ask) -> Vec<Op> {
 pub fn capabilities(messages: &[Message]) -> Result<Capabilities, ProbeError> {
     let answers = Answers::read(messages)?;
     let files: BTreeSet<String> = answers.text(Ask::Files, 0).lines().map(str::to_owned).collect();
-    let has = |form, bank, staged| files.contains(&file_name(form, bank, staged));
+    let has = |bank| files.contains(&file_name(Form::Binary, bank, false));
     let (before, measured, again) =
         (answers.count(Ask::CountBefore), answers.count(Ask::CountMeasured), answers.count(Ask::CountAgain));
-    let (trimmed, deleted) = (answers.count(Ask::CountTrimmed), answers.count(Ask::CountDeleted));
-    let grown = |from: Option<u64>, to: Option<u64>| to?.checked_sub(from?);
-
     let measures = answers.ok(Ask::Policy) && grown(before, measured) == Some(FILES);
-    let verbs = [Ask::Stage, Ask::Save, Ask::Delete].into_iter().all(|ask| answers.ok(ask));
-    let staged = !answers.bytes(Ask::Save, 1).is_empty();
+
+    let stages = |interface| {
+        let ask = |verb| Ask::Of(interface, verb);
+        [Verb::Stage, Verb::Save, Verb::Delete].into_iter().all(|verb| answers.ok(ask(verb)))
+            && !answers.bytes(ask(Verb::Save), 1).is_empty()
+            && answers.count(ask(Verb::CountDeleted)) == Some(0)
+    };
+    let trims = |interface| {
+        let before = Interface::REMOVING.into_iter().take_while(|other| *other != interface).last();
+        let before = before.map_or(again, |other| answers.count(Ask::Of(other, Verb::CountTrimmed)));
+        let trimmed = answers.count(Ask::Of(interface, Verb::CountTrimmed));
+        answers.ok(Ask::Of(interface, Verb::Trim)) && grown(trimmed, before) == Some(1)
+    };
+    let interface = Interface::REMOVING
+        .into_iter()
+        .find(|interface| stages(*interface))
+        .or_else(|| Some(Interface::Transaction).filter(|interface| trims(*interface)))
+        .unwrap_or(Interface::ReadOnly);
+    let of = |verb| Ask::Of(interface, verb);
+    let (staging, trim) = (stages(interface), trims(interface));
+
     let holds = |capability: Capability| match capability {
-        Capability::Ima => has(Form::Binary, None, false),
+        Capability::Ima => has(None),
         Capability::Tpm => answers.ok(Ask::Tpm),
         Capability::Policy => measures,
-        Capability::BankFiles => has(Form::Binary, Some(Bank::Sha1), false),
+        Capability::BankFiles => has(Some(Bank::Sha1)),
         Capability::HashTable => measures && grown(measured, again) == Some(0),
-        Capability::Staging => verbs && staged && deleted == Some(0),
-        Capability::Trim => answers.ok(Ask::Trim) && grown(trimmed, again) == Some(1),
+        Capability::Staging => staging,
+        Capability::Trim => trim,
         // Only the second boot can tell.
         Capability::FlushHtable => false,
+        Capability::TrimWhileStaged => {
+            staging && answers.ok(of(Verb::StageMore)) && answers.ok(of(Verb::TrimWhileStaged))
+        }
+        Capability::ExactTrim => trim && !answers.ok(of(Verb::TrimTooMany)),
         Capability::Kexec => answers.ok(Ask::Kexec),
+        Capability::Upstream => interface == Interface::Upstream,
+        Capability::RfcV2 => interface == Interface::RfcV2,
+        Capability::TwoCommand => interface == Interface::TwoCommand,
+        Capability::Transaction => interface == Interface::Transaction,
     };
     let have: BTreeSet<Capability> = Capability::ALL.into_iter().filter(|c| holds(*c)).collect();
-    let interface =
-        if have.contains(&Capability::Staging) { Interface::Upstream } else { Interface::ReadOnly };
     Ok(Capabilities { release: answers.release, interface, have, files })
 }
 
@@ -191,12 +261,17 @@ pub fn capabilities(messages: &[Message]) -> Result<Capabilities, ProbeError> {
 /// As [`capabilities`].
 pub fn with_second(mut found: Capabilities, messages: &[Message]) -> Result<Capabilities, ProbeError> {
     let answers = Answers::read(messages)?;
-    // The list is empty after the delete, so its count is what was recorded a second time.
-    let forgotten = answers.ok(Ask::DeleteMeasured) && answers.count(Ask::CountForgotten) == Some(FILES);
-    if forgotten {
+    let of = |verb| Ask::Of(found.interface, verb);
+    // The list is empty before the files are measured again, so its count is what was recorded a second time.
+    let emptied = answers.ok(of(Verb::Delete)) || answers.ok(of(Verb::TrimAll));
+    if emptied && answers.count(of(Verb::CountForgotten)) == Some(FILES) {
         found.have.insert(Capability::FlushHtable);
     }
     Ok(found)
+}
+
+fn grown(from: Option<u64>, to: Option<u64>) -> Option<u64> {
+    to?.checked_sub(from?)
 }
 
 /// What each step gave.
@@ -244,12 +319,12 @@ impl Answers {
     }
 
     fn ok(&self, ask: Ask) -> bool {
-        let step = ask as StepId;
+        let step = ask.id();
         self.done.contains(&step) && !self.failed.contains(&step)
     }
 
     fn bytes(&self, ask: Ask, op: u16) -> &[u8] {
-        self.data.get(&(ask as StepId, op)).map_or(&[], Vec::as_slice)
+        self.data.get(&(ask.id(), op)).map_or(&[], Vec::as_slice)
     }
 
     fn text(&self, ask: Ask, op: u16) -> String {

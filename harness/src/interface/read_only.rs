@@ -30,6 +30,10 @@ impl Adapter for ReadOnly {
         None
     }
 
+    fn trim_found(&self, _: Slot) -> Option<Deed> {
+        None
+    }
+
     fn meaning(&self, _: bool, _: &str) -> Option<Action> {
         None
     }

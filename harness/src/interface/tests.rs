@@ -1,3 +1,5 @@
+use std::collections::BTreeSet;
+
 use imalab_wire::{Message, Outcome, Piece, Step};
 use rstest::rstest;
 
@@ -8,7 +10,7 @@ use super::*;
 #[derive(Clone)]
 struct Kernel {
     files: Vec<&'static str>,
-    staging: bool,
+    interface: Interface,
     trim: bool,
     htable: bool,
     flush: bool,
@@ -18,13 +20,88 @@ struct Kernel {
 
 const UPSTREAM: Kernel = Kernel {
     files: Vec::new(),
-    staging: true,
+    interface: Interface::Upstream,
     trim: true,
     htable: true,
     flush: false,
     policy: true,
     tpm: true,
 };
+
+/// The lists of such a kernel.
+struct Lists<'k> {
+    kernel: &'k Kernel,
+    current: u64,
+    staged: u64,
+    seen: BTreeSet<String>,
+    policy: bool,
+}
+
+impl Lists<'_> {
+    fn opens(&self, path: &str, writes: bool) -> bool {
+        let name = path.rsplit('/').next().unwrap();
+        match self.kernel.interface {
+            Interface::Upstream if name.contains("_staged") => name.ends_with("_sha1_staged"),
+            Interface::RfcV2 | Interface::TwoCommand if name.contains("_staged") => {
+                name.ends_with("_staged_sha1")
+            }
+            Interface::RfcV2 | Interface::TwoCommand => !(writes && name.contains("_runtime_")),
+            _ => !name.contains("_staged") && (self.kernel.tpm || path != TPM),
+        }
+    }
+
+    fn write(&mut self, path: &str, text: &str) -> bool {
+        if path.ends_with("/policy") {
+            self.policy = self.kernel.policy;
+            return self.policy;
+        }
+        let on_staged = path.contains("_staged");
+        let number = text.trim_end().parse::<i64>().ok();
+        match (self.kernel.interface, on_staged, number) {
+            (Interface::Upstream | Interface::RfcV2, true, None) if text == "A\n" => {
+                self.stage(u64::MAX, false)
+            }
+            (Interface::Upstream | Interface::RfcV2 | Interface::TwoCommand, true, None) if text == "D\n" => {
+                let works = self.staged > 0;
+                self.staged = 0;
+                self.forget();
+                works
+            }
+            (Interface::RfcV2, true, Some(number @ 1..)) => self.stage(number as u64, true),
+            (Interface::TwoCommand, true, Some(number @ 1..)) => self.stage(number as u64, false),
+            (Interface::RfcV2, true, Some(number)) => self.staged == 0 && self.trim(number.unsigned_abs()),
+            (Interface::Upstream, false, Some(number)) => {
+                self.kernel.trim && !self.kernel.flush && self.trim(number as u64)
+            }
+            (Interface::Transaction, false, Some(number)) => self.trim(number as u64),
+            _ => false,
+        }
+    }
+
+    fn stage(&mut self, count: u64, exactly: bool) -> bool {
+        let works = self.staged == 0 && self.current > 0 && !(exactly && self.current < count);
+        if works {
+            self.staged = count.min(self.current);
+            self.current -= self.staged;
+        }
+        works
+    }
+
+    fn trim(&mut self, count: u64) -> bool {
+        let works = self.current >= count;
+        if works {
+            self.current -= count;
+            self.forget();
+        }
+        works
+    }
+
+    fn forget(&mut self) {
+        if self.kernel.flush {
+            self.seen.clear();
+        }
+    }
+}
 
 /// Plays a program: what the agent would send on such a kernel.
 fn play(kernel: &Kernel, steps: &[Step]) -> Vec<Message> {
@@ -35,56 +112,40 @@ fn play(kernel: &Kernel, steps: &[Step]) -> Vec<Message> {
         release: "7.3.4".to_owned(),
         at_ns: 0,
     }];
-    let (mut current, mut staged, mut seen, mut policy) = (1_u64, 0_u64, false, false);
+    let mut lists = Lists { kernel, current: 1, staged: 0, seen: BTreeSet::new(), policy: false };
     for step in steps {
         let mut failed = false;
         let mut path = String::new();
         for (op, number) in step.ops.iter().zip(0..) {
             let mut data = Vec::new();
-            let ok = match op {
-                Op::Open { path: opened, .. } => {
-                    path.clone_from(opened);
-                    (kernel.staging || !opened.contains("_staged")) && (kernel.tpm || opened != TPM)
-                }
-                Op::List { .. } => {
-                    data = kernel.files.join("\n").into_bytes();
-                    !kernel.files.is_empty()
-                }
-                Op::Read { .. } => {
-                    data = match path.rsplit('/').next().unwrap() {
-                        "runtime_measurements_count" => format!("{current}\n").into_bytes(),
-                        name if name.contains("_staged") => vec![0; usize::try_from(staged).unwrap()],
-                        _ => Vec::new(),
-                    };
-                    true
-                }
-                Op::Write { bytes, .. } => match bytes.as_slice() {
-                    b"A\n" => {
-                        let works = current > 0;
-                        (staged, current) = (current, 0);
-                        works
+            let ok = !failed
+                && match op {
+                    Op::Open { path: opened, flags, .. } => {
+                        path.clone_from(opened);
+                        lists.opens(opened, flags & 3 != 0)
                     }
-                    b"D\n" => {
-                        (staged, seen) = (0, seen && !kernel.flush);
+                    Op::List { .. } => {
+                        data = kernel.files.join("\n").into_bytes();
+                        !kernel.files.is_empty()
+                    }
+                    Op::Read { .. } => {
+                        data = match path.rsplit('/').next().unwrap() {
+                            "runtime_measurements_count" => format!("{}\n", lists.current).into_bytes(),
+                            name if name.contains("_staged") => {
+                                vec![0; usize::try_from(lists.staged).unwrap()]
+                            }
+                            _ => Vec::new(),
+                        };
                         true
                     }
-                    b"1\n" => {
-                        let works = kernel.trim && !kernel.flush && current > 0;
-                        current -= u64::from(works);
-                        works
+                    Op::Write { bytes, .. } => lists.write(&path, std::str::from_utf8(bytes).unwrap()),
+                    Op::Measure { name, count, .. } => {
+                        let new = lists.seen.insert(name.clone()) || !kernel.htable;
+                        lists.current += if lists.policy && new { *count } else { 0 };
+                        true
                     }
-                    _ => {
-                        policy = kernel.policy;
-                        policy
-                    }
-                },
-                Op::Measure { count, .. } => {
-                    current += if policy && !(seen && kernel.htable) { *count } else { 0 };
-                    seen = true;
-                    true
-                }
-                _ => true,
-            };
+                    _ => true,
+                };
             let outcome = match (failed, ok) {
                 (true, _) => Outcome::NotAttempted,
                 (false, true) => Outcome::Value(0),
@@ -124,35 +185,61 @@ fn probed(kernel: &Kernel) -> Capabilities {
     }
 }
 
+/// What a kernel lacks, other interfaces than its own apart.
 fn lacking(kernel: &Kernel) -> Vec<&'static str> {
     let found = probed(kernel);
-    Capability::ALL.into_iter().filter(|one| !found.has(*one)).map(Capability::name).collect()
+    assert_eq!(found.interface, kernel.interface);
+    for interface in Capability::INTERFACES {
+        assert_eq!(found.has(interface), interface.name() == kernel.interface.name());
+    }
+    let lacks = |one: &Capability| !found.has(*one) && !Capability::INTERFACES.contains(one);
+    Capability::ALL.into_iter().filter(lacks).map(Capability::name).collect()
 }
 
 const FILES: [&str; 2] = ["binary_runtime_measurements", "binary_runtime_measurements_sha1"];
+const NOTHING_REMOVES: [&str; 5] = ["staging", "trim", "flush-htable", "trim-while-staged", "exact-trim"];
 
 #[rstest]
 #[case::everything(Kernel { files: FILES.to_vec(), ..UPSTREAM }, &[])]
+#[case::no_trim(
+    Kernel { files: FILES.to_vec(), trim: false, ..UPSTREAM },
+    &["trim", "trim-while-staged", "exact-trim"]
+)]
+#[case::rfc_v2(
+    Kernel { files: FILES.to_vec(), interface: Interface::RfcV2, ..UPSTREAM },
+    &["trim-while-staged"]
+)]
+#[case::two_command(
+    Kernel { files: FILES.to_vec(), interface: Interface::TwoCommand, ..UPSTREAM },
+    &["trim-while-staged", "exact-trim"]
+)]
+#[case::transaction(
+    Kernel { files: FILES.to_vec(), interface: Interface::Transaction, ..UPSTREAM },
+    &["staging", "trim-while-staged"]
+)]
 #[case::no_staging(
-    Kernel { files: FILES.to_vec(), staging: false, trim: false, ..UPSTREAM },
-    &["staging", "trim", "flush-htable"]
+    Kernel { files: FILES.to_vec(), interface: Interface::ReadOnly, ..UPSTREAM },
+    &NOTHING_REMOVES
 )]
 #[case::old(
-    Kernel { files: vec![FILES[0]], staging: false, trim: false, ..UPSTREAM },
-    &["bank-files", "staging", "trim", "flush-htable"]
+    Kernel { files: vec![FILES[0]], interface: Interface::ReadOnly, ..UPSTREAM },
+    &["bank-files", "staging", "trim", "flush-htable", "trim-while-staged", "exact-trim"]
 )]
 #[case::no_hash_table(
     Kernel { files: FILES.to_vec(), htable: false, ..UPSTREAM },
     &["hash-table", "flush-htable"]
 )]
-#[case::no_tpm(Kernel { files: FILES.to_vec(), tpm: false, ..UPSTREAM }, &["tpm"])]
 #[case::no_policy(
     Kernel { files: FILES.to_vec(), policy: false, ..UPSTREAM },
-    &["policy", "hash-table", "trim", "flush-htable"]
+    &["policy", "hash-table", "trim", "flush-htable", "trim-while-staged", "exact-trim"]
+)]
+#[case::no_tpm(
+    Kernel { files: FILES.to_vec(), tpm: false, ..UPSTREAM },
+    &["tpm"]
 )]
 #[case::no_ima(
-    Kernel { files: vec![], staging: false, trim: false, policy: false, ..UPSTREAM },
-    &["ima", "policy", "bank-files", "hash-table", "staging", "trim", "flush-htable"]
+    Kernel { files: vec![], interface: Interface::ReadOnly, policy: false, ..UPSTREAM },
+    &["ima", "policy", "bank-files", "hash-table", "staging", "trim", "flush-htable", "trim-while-staged", "exact-trim"]
 )]
 fn capabilities_are_what_was_seen_to_work(#[case] kernel: Kernel, #[case] lacks: &[&str]) {
     assert_eq!(lacking(&kernel), lacks);
@@ -195,6 +282,46 @@ fn a_probe_that_did_not_end_says_nothing() {
 fn requests_are_recognised(#[case] staged: bool, #[case] text: &str, #[case] action: Option<Action>) {
     assert_eq!(adapter(Interface::Upstream).meaning(staged, text), action);
     assert_eq!(adapter(Interface::ReadOnly).meaning(staged, text), None);
+}
+
+#[rstest]
+#[case(Interface::RfcV2, true, "A\n", Some(Action::Stage))]
+#[case(Interface::RfcV2, true, "A", Some(Action::Stage))]
+#[case(Interface::RfcV2, true, "5\n", Some(Action::Stage))]
+#[case(Interface::RfcV2, true, "-5\n", Some(Action::Trim { records: 5 }))]
+#[case(Interface::RfcV2, true, "D\n", Some(Action::Delete))]
+#[case(Interface::RfcV2, true, "0\n", None)]
+#[case(Interface::RfcV2, true, "9223372036854775808\n", None)]
+#[case(Interface::RfcV2, false, "5\n", None)]
+#[case(Interface::TwoCommand, true, "5\n", Some(Action::Stage))]
+#[case(Interface::TwoCommand, true, "18446744073709551615\n", Some(Action::Stage))]
+#[case(Interface::TwoCommand, true, "D", Some(Action::Delete))]
+#[case(Interface::TwoCommand, true, "-5\n", None)]
+#[case(Interface::TwoCommand, true, "A\n", None)]
+#[case(Interface::TwoCommand, false, "D\n", None)]
+#[case(Interface::Transaction, false, "5\n", Some(Action::Trim { records: 5 }))]
+#[case(Interface::Transaction, false, "0", None)]
+#[case(Interface::Transaction, true, "5\n", None)]
+fn requests_of_the_proposals_are_recognised(
+    #[case] interface: Interface,
+    #[case] staged: bool,
+    #[case] text: &str,
+    #[case] action: Option<Action>,
+) {
+    assert_eq!(adapter(interface).meaning(staged, text), action);
+}
+
+#[test]
+fn the_bank_comes_last_in_the_names_of_the_proposals() {
+    for interface in [Interface::RfcV2, Interface::TwoCommand] {
+        let path = |form, bank, staged| adapter(interface).list(form, bank, staged).unwrap();
+        assert!(
+            path(Form::Ascii, Some(Bank::Sha384), true)
+                .ends_with("/ascii_runtime_measurements_staged_sha384")
+        );
+        assert!(path(Form::Binary, None, true).ends_with("/binary_runtime_measurements_staged"));
+        assert!(path(Form::Binary, Some(Bank::Sha1), false).ends_with("/binary_runtime_measurements_sha1"));
+    }
 }
 
 #[test]

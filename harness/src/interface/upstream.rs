@@ -1,9 +1,10 @@
 //! Mainline since Linux 7.2: `A`, `D` and a number, by `Documentation/security/IMA-export-delete.rst` and
 //! `_ima_measurements_write` in `security/integrity/ima/ima_fs.c`.
 
-use imalab_wire::Slot;
+use imalab_wire::{Op, Slot};
+use nix::fcntl::OFlag;
 
-use super::{Adapter, Deed, IMA, read_whole, request};
+use super::{Adapter, Deed, IMA, find, read_whole, request, unseen};
 use crate::ima::Bank;
 use crate::plan::{Action, Form, Observed};
 
@@ -48,6 +49,11 @@ impl Adapter for Upstream {
         let of = Observed::List { form: Form::Binary, bank: Bank::Sha1, staged: false };
         let read = read_whole(slot, format!("{IMA}/{CURRENT}"), of);
         Some(read.then(request(slot, format!("{IMA}/{CURRENT}"), &format!("{records}\n"))))
+    }
+
+    fn trim_found(&self, slot: Slot) -> Option<Deed> {
+        let found = find(slot, format!("{IMA}/{CURRENT}"), false, OFlag::O_RDWR);
+        Some(found.then(unseen(vec![Op::WriteFound { slot }, Op::Close { slot }])))
     }
 
     fn meaning(&self, staged: bool, text: &str) -> Option<Action> {

@@ -8,7 +8,7 @@ use super::PlanError;
 use super::compile::Compiler;
 use super::types::{Action, Expect, Form, Observed, Reading};
 use crate::ima::Bank;
-use crate::interface::{Deed, TPM};
+use crate::interface::{Deed, find, unseen};
 use crate::scenario::{Attestation, Step};
 
 /// Bytes that each `read(2)` of the list asks for.
@@ -19,7 +19,7 @@ impl Compiler<'_> {
         let own = self.slots.own;
         match how {
             Attestation::Trim => {
-                let deed = self.adapter.trim(own, 1).and_then(|_| self.find(false));
+                let deed = self.adapter.trim_found(own);
                 self.listed(step, "attest by trim", deed, Action::TrimFound, expect)
             }
             // What must fail is tried alone: there is nothing to save or to delete after it.
@@ -33,7 +33,7 @@ impl Compiler<'_> {
                 };
                 let held = stage.as_ref().is_some_and(|deed| !closes(deed));
                 let save = if held { Some(self.read()) } else { self.adapter.save(own) };
-                let find = self.find(true).map(|deed| if held { bare(deed) } else { deed });
+                let find = self.find().map(|deed| if held { bare(deed) } else { deed });
                 self.listed(step, "attest: stage", stage, Action::Stage, expect)?;
                 self.listed(step, "attest: save", save, Action::Save, expect)?;
                 self.listed(step, "attest: replay", find, Action::SystemCall, expect)?;
@@ -54,8 +54,7 @@ impl Compiler<'_> {
             ) if path == same => {
                 let flags = OFlag::O_RDWR.bits();
                 let open = Op::Open { slot, path: path.clone(), flags, mode: *mode };
-                let deed = |ops| Deed { ops, reads: Vec::new() };
-                Some([deed(vec![open, staging.clone()]), deed(vec![deleting.clone(), close.clone()])])
+                Some([unseen(vec![open, staging.clone()]), unseen(vec![deleting.clone(), close.clone()])])
             }
             _ => None,
         }
@@ -68,20 +67,11 @@ impl Compiler<'_> {
         Deed { ops: vec![op], reads: vec![Reading { op: 0, of }] }
     }
 
-    /// Finds how many records lead to the PCR, and without staging removes them by the same open file.
-    fn find(&self, staged: bool) -> Option<Deed> {
+    /// Finds how many of the staged records lead to the PCR.
+    fn find(&self) -> Option<Deed> {
         let slot = self.slots.own;
-        let path = self.adapter.list(Form::Binary, Some(Bank::Sha1), staged)?;
-        let flags = if staged { OFlag::O_RDONLY } else { OFlag::O_RDWR }.bits();
-        let tpm = TPM.to_owned();
-        let mut ops = vec![
-            Op::Open { slot, path, flags, mode: 0 },
-            Op::FindQuoted { tpm, slot, chunk: CHUNK, send: true, account: staged },
-        ];
-        ops.extend((!staged).then_some(Op::WriteFound { slot }));
-        ops.push(Op::Close { slot });
-        let of = Observed::List { form: Form::Binary, bank: Bank::Sha1, staged };
-        Some(Deed { ops, reads: vec![Reading { op: 1, of }] })
+        let path = self.adapter.list(Form::Binary, Some(Bank::Sha1), true)?;
+        Some(find(slot, path, true, OFlag::O_RDONLY).then(unseen(vec![Op::Close { slot }])))
     }
 }
 

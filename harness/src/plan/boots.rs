@@ -20,11 +20,12 @@ impl Plan {
 
     /// Names of the kernels that the guest loads.
     pub fn kernels(&self) -> BTreeSet<&str> {
-        let name = |op| match op {
-            &Op::KexecLoad { ref kernel, .. } => Some(kernel.as_str()),
-            _ => None,
-        };
-        self.ops().filter_map(name).collect()
+        self.ops()
+            .filter_map(|op| match op {
+                Op::KexecLoad { kernel, .. } => Some(kernel.as_str()),
+                _ => None,
+            })
+            .collect()
     }
 
     fn ops(&self) -> impl Iterator<Item = &Op> {

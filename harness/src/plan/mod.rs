@@ -23,7 +23,7 @@ pub use types::{
 };
 
 use crate::interface::{Capabilities, Capability, probe};
-use crate::scenario::{Attestation, Call, File, Scenario, Task, Variant, Verb};
+use crate::scenario::{Attestation, Call, File, Flag, Scenario, Task, Variant, Verb};
 
 /// What a scenario becomes for a kernel.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -120,6 +120,7 @@ pub fn needs(scenario: &Scenario, variant: &Variant) -> BTreeSet<Capability> {
     if variant.machine.kernel_args.iter().any(|word| word == probe::FLUSH) {
         needs.insert(Capability::FlushHtable);
     }
+    let mut spoken = false;
     for step in variant.tasks.iter().flat_map(Task::every_step) {
         match &step.verb {
             Verb::Stage | Verb::Save | Verb::Delete => {
@@ -128,7 +129,12 @@ pub fn needs(scenario: &Scenario, variant: &Variant) -> BTreeSet<Capability> {
             Verb::Attest(Attestation::Stage) => {
                 needs.insert(Capability::Staging);
             }
-            Verb::Trim { .. } | Verb::Attest(Attestation::Trim) => {
+            Verb::Attest(Attestation::Trim) => {
+                needs.insert(Capability::Trim);
+                // It writes the bare number that it found.
+                spoken = true;
+            }
+            Verb::Trim { .. } => {
                 needs.insert(Capability::Trim);
             }
             Verb::KexecLoad { args, .. } => {
@@ -138,13 +144,22 @@ pub fn needs(scenario: &Scenario, variant: &Variant) -> BTreeSet<Capability> {
             Verb::KexecUnload | Verb::KexecExecute => {
                 needs.insert(Capability::Kexec);
             }
-            Verb::Call(Call::Open { file: File::List { bank, staged, .. }, .. })
-            | Verb::View { file: File::List { bank, staged, .. } } => {
+            Verb::Call(Call::Open { file: File::List { bank, staged, .. }, flags, .. }) => {
+                needs.extend(bank.map(|_| Capability::BankFiles));
+                needs.extend(staged.then_some(Capability::Staging));
+                let writes = [Flag::Write, Flag::ReadWrite, Flag::Create, Flag::Append, Flag::Truncate];
+                spoken |= writes.iter().any(|flag| flags.0.contains(flag));
+            }
+            Verb::View { file: File::List { bank, staged, .. } } => {
                 needs.extend(bank.map(|_| Capability::BankFiles));
                 needs.extend(staged.then_some(Capability::Staging));
             }
             _ => {}
         }
+    }
+    // What is spelled out is in the words of one interface: mainline's, unless the scenario names another.
+    if spoken && Capability::INTERFACES.iter().all(|interface| !needs.contains(interface)) {
+        needs.insert(Capability::Upstream);
     }
     needs
 }

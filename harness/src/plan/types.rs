@@ -70,6 +70,29 @@ pub enum Interface {
     ReadOnly,
     /// Mainline since Linux 7.2 (`Documentation/security/IMA-export-delete.rst`).
     Upstream,
+    /// The staging RFC v2 of December 2025 (`kernel-config/patches/rfc-v2`).
+    RfcV2,
+    /// The two-command idea of December 2025 (`kernel-config/patches/two-command`).
+    TwoCommand,
+    /// The transaction idea of November 2023 (`kernel-config/patches/transaction`).
+    Transaction,
+}
+
+impl Interface {
+    /// Those that take records out of the list, in the order in which a kernel is probed for them.
+    pub const REMOVING: [Interface; 4] =
+        [Interface::Upstream, Interface::RfcV2, Interface::TwoCommand, Interface::Transaction];
+
+    /// Its name in reports.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Interface::ReadOnly => "read-only",
+            Interface::Upstream => "upstream",
+            Interface::RfcV2 => "rfc-v2",
+            Interface::TwoCommand => "two-command",
+            Interface::Transaction => "transaction",
+        }
+    }
 }
 
 /// Seconds of host time under KVM; slower lanes scale them.
@@ -137,7 +160,7 @@ pub enum Action {
         /// Files.
         files: u64,
     },
-    /// Moves the whole current list to the staged list.
+    /// Moves the current list to the staged list: the whole of it, or its first records where the interface can.
     Stage,
     /// Reads the staged list; what it read is what user space holds.
     Save,

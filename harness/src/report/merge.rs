@@ -1,4 +1,4 @@
-//! Puts the results of a suite's parts together.
+//! Puts the results of a suite's parts together, or those of whole suites of different kernels.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
@@ -19,6 +19,16 @@ pub enum MergeError {
     /// One ran a whole suite.
     #[error("{} is no part of a suite: its call had no `--partition`", .0.display())]
     Whole(PathBuf),
+    /// Two whole suites ran on the same kernel.
+    #[error("kernel {kernel} is there twice: {} and {}", one.display(), other.display())]
+    SameKernel {
+        /// Its name.
+        kernel: String,
+        /// One of them.
+        one: PathBuf,
+        /// The other.
+        other: PathBuf,
+    },
     /// Parts of different suites.
     #[error("{} and {} are parts of different suites", one.display(), other.display())]
     #[diagnostic(help("all parts need the same scenarios, kernels, repetitions, seed and way to partition"))]
@@ -73,10 +83,17 @@ fn list(numbers: &[u32]) -> String {
 /// # Errors
 /// [`MergeError`], for the first thing that keeps the parts from being the whole suite, each run once.
 pub fn merge(places: &[PathBuf]) -> Result<SuiteResult, MergeError> {
-    let mut parts = Vec::new();
+    let mut read = Vec::new();
     for place in places {
         let file = if place.is_dir() { place.join(RESULTS) } else { place.clone() };
         let suite = json::read(&file)?;
+        read.push((file, suite));
+    }
+    if read.len() > 1 && read.iter().all(|(_, suite)| suite.shard.is_none()) {
+        return side_by_side(read);
+    }
+    let mut parts = Vec::new();
+    for (file, suite) in read {
         let shard = suite.shard.clone().ok_or_else(|| MergeError::Whole(file.clone()))?;
         parts.push((file, shard, suite));
     }
@@ -89,6 +106,27 @@ pub fn merge(places: &[PathBuf]) -> Result<SuiteResult, MergeError> {
     let found = runs.iter().map(|run| run.place).collect::<BTreeSet<_>>().len() as u64;
     if found != planned || runs.len() as u64 != planned {
         return Err(MergeError::Runs { planned, found, doubled: runs.len() as u64 - found });
+    }
+    Ok(SuiteResult { schema: json::SCHEMA, runs, wall_ms, interrupted, shard: None })
+}
+
+/// Whole suites, each of kernels of its own: one after the other.
+fn side_by_side(suites: Vec<(PathBuf, SuiteResult)>) -> Result<SuiteResult, MergeError> {
+    let mut ran: BTreeMap<String, usize> = BTreeMap::new();
+    for (number, (other, suite)) in suites.iter().enumerate() {
+        for kernel in suite.runs.iter().map(|run| &run.kernel) {
+            let by = *ran.entry(kernel.clone()).or_insert(number);
+            if by != number {
+                let (one, other) = (suites[by].0.clone(), other.clone());
+                return Err(MergeError::SameKernel { kernel: kernel.clone(), one, other });
+            }
+        }
+    }
+    let wall_ms = suites.iter().map(|(_, suite)| suite.wall_ms).max().unwrap_or(0);
+    let interrupted = suites.iter().any(|(_, suite)| suite.interrupted);
+    let mut runs: Vec<RunResult> = suites.into_iter().flat_map(|(_, suite)| suite.runs).collect();
+    for (place, run) in (0..).zip(&mut runs) {
+        run.place = place;
     }
     Ok(SuiteResult { schema: json::SCHEMA, runs, wall_ms, interrupted, shard: None })
 }
@@ -163,6 +201,26 @@ mod tests {
     fn what_is_no_whole_is_refused(#[case] parts: &[serde_json::Value], #[case] why: &str) {
         let error = merged(parts).unwrap_err();
         assert!(error.contains(why), "{error}");
+    }
+
+    fn whole(kernel: &str, places: &[u64]) -> serde_json::Value {
+        let mut whole = part(1, 1, "s", places);
+        whole["shard"] = serde_json::Value::Null;
+        for run in whole["runs"].as_array_mut().unwrap() {
+            run["kernel"] = kernel.into();
+        }
+        whole
+    }
+
+    #[test]
+    fn suites_of_different_kernels_go_side_by_side() {
+        let suite = merged(&[whole("6.1", &[0, 1]), whole("7.3", &[0])]).unwrap();
+        let runs: Vec<_> = suite.runs.iter().map(|run| (run.kernel.as_str(), run.place)).collect();
+        assert_eq!(runs, [("6.1", 0), ("6.1", 1), ("7.3", 2)]);
+        let error = merged(&[whole("6.1", &[0]), whole("7.3", &[0]), whole("6.1", &[0])]).unwrap_err();
+        assert!(error.contains("kernel 6.1 is there twice"), "{error}");
+        let error = merged(&[whole("6.1", &[0]), part(1, 1, "s", &[0, 1, 2, 3])]).unwrap_err();
+        assert!(error.contains("is no part of a suite"), "{error}");
     }
 
     #[test]

@@ -190,6 +190,10 @@ fn follow(stream: &mut Stream, mut boots: u16, budget: Budget, tpm: &Tpm) {
     loop {
         match stream.next(deadline.left(Instant::now())) {
             Ok(event) => match &event.what {
+                // It ends by itself because QEMU has, which has just not been noticed yet, nor its guest's last words.
+                What::Host(Host::Exited { child, status: 0 }) if child == "swtpm" => {
+                    deadline = Deadline::new(Budget { quiet: END_PATIENCE, cap: budget.cap }, Instant::now());
+                }
                 What::Host(Host::Exited { .. } | Host::Interrupted) => return,
                 // Nothing that comes after it can be trusted or is needed.
                 What::Host(Host::BadFrame { .. }) => return,

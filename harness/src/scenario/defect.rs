@@ -23,14 +23,17 @@ pub struct KnownDefect {
     pub shows: Vec<Sign>,
 }
 
-/// How a defect shows in one check.
+/// How a defect shows in one check, or in the kernel's death.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Sign {
-    /// The check that fails.
+    /// The check that fails, or [`KERNEL_DIED`].
     pub check: String,
-    /// Text that every finding of it has.
+    /// Text that every finding of it has, or a line of the report with which the kernel dies.
     pub finding: String,
 }
+
+/// What a [`Sign`] names instead of a check when the kernel dies of the defect.
+pub const KERNEL_DIED: &str = "kernel-died";
 
 /// Kernels by version: from one on, before another.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -88,16 +91,29 @@ impl KnownDefect {
         }
         let silent = self.shows.iter().find(|sign| failed.iter().all(|check| check.check != sign.check));
         if let Some(silent) = silent {
-            return Showing::Otherwise(format!(
-                "check {} passed, and the defect shows there too",
-                silent.check
-            ));
+            return Showing::Otherwise(match silent.check.as_str() {
+                KERNEL_DIED => "the kernel lives, and the defect kills it".to_owned(),
+                check => format!("check {check} passed, and the defect shows there too"),
+            });
         }
         Showing::AsStated
     }
 
+    /// Whether a kernel with this release that died with this report did so of the defect.
+    ///
+    /// The checks of such a run say nothing: all that the guest did not come to is missing.
+    pub fn is_death(&self, release: &str, report: &[String]) -> bool {
+        let concerned = Version::of_release(release).is_none_or(|version| self.kernels.contains(version));
+        let mut deaths = self.shows.iter().filter(|sign| sign.check == KERNEL_DIED);
+        concerned && deaths.any(|sign| report.iter().any(|line| line.contains(&sign.finding)))
+    }
+
     fn checks(&self) -> String {
-        let names: Vec<String> = self.shows.iter().map(|sign| format!("check {}", sign.check)).collect();
+        let name = |sign: &Sign| match sign.check.as_str() {
+            KERNEL_DIED => "the kernel's death".to_owned(),
+            check => format!("check {check}"),
+        };
+        let names: Vec<String> = self.shows.iter().map(name).collect();
         names.join(" and ")
     }
 }

@@ -20,12 +20,10 @@ mod steps;
 mod tasks;
 mod verbs;
 
-pub use defect::{KernelRange, KnownDefect, Showing, Sign, Version};
+pub use defect::{KERNEL_DIED, KernelRange, KnownDefect, Showing, Sign, Version};
 pub use document::{DEFAULT_POLICY, MAX_COMBINATIONS, parse};
 pub use error::ScenarioError;
 pub use files::{LoadError, load, load_all};
-#[cfg(test)]
-pub(crate) use grammar::CHECKS;
 pub(crate) use grammar::poll_event;
 pub use limit::{KnownLimit, Lost};
 pub use model::{

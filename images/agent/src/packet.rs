@@ -27,13 +27,17 @@ pub(crate) enum Sleep {
     Outside,
     /// The call is one of its operation's.
     Operation,
-    /// Nothing: the operation's calls do not wait for anybody but the agent itself.
+    /// As before, and a call that maps memory is one of them.
+    Mapping,
+    /// Nothing: the operation's own calls wait for nobody but the agent; a child that it names executes a file.
     Agent,
 }
 
 impl Sleep {
     fn from_byte(byte: u8) -> Option<Self> {
-        [Self::Outside, Self::Operation, Self::Agent].into_iter().find(|sleep| *sleep as u8 == byte)
+        [Self::Outside, Self::Operation, Self::Mapping, Self::Agent]
+            .into_iter()
+            .find(|sleep| *sleep as u8 == byte)
     }
 }
 
@@ -98,7 +102,7 @@ pub(crate) enum Notice {
         /// It is not the first thread of its process.
         thread: bool,
     },
-    /// In its present operation another process makes the calls that may sleep.
+    /// In its present operation this process executes a file.
     Child(i32),
     /// It has no more steps.
     Finished,
@@ -209,7 +213,7 @@ mod tests {
         batch.push(b"one", true);
         batch.push(b"", false);
         batch.push(b"three", true);
-        for sleep in [Sleep::Operation, Sleep::Agent, Sleep::Outside] {
+        for sleep in [Sleep::Operation, Sleep::Mapping, Sleep::Agent, Sleep::Outside] {
             let expected = Packet::Messages { payloads: vec![b"one", b"", b"three"], started: 2, sleep };
             assert_eq!(parse(batch.bytes(sleep)), Some((258, expected)));
         }
@@ -246,7 +250,7 @@ mod tests {
             &b""[..],
             &[0, 0, 0],
             &[0, 0, 0, 0, 0, 0, 0],
-            &[0, 0, 0, 0, 0, 0, 0, 3],
+            &[0, 0, 0, 0, 0, 0, 0, 4],
             &[2, 0, 0, 0, 0, 0, 0, 0],
             &[1, 0, 0],
             &[1, 0, 0, 9],

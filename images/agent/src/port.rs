@@ -15,8 +15,9 @@ use nix::unistd::write;
 use crate::sockets::retry;
 use crate::uevent::Uevents;
 
-/// Bytes after which frames are written without waiting for more: the kernel takes no more than this from
-/// one `write` (`port_fops_write`, `drivers/char/virtio_console.c`).
+/// Most bytes of frames that are written at once: the kernel takes no more than this from one `write`
+/// (`port_fops_write`, `drivers/char/virtio_console.c`). A write holds whole frames, unless one alone is longer, so that
+/// what a kexec leaves behind in the ring is whole frames too.
 const BATCH: usize = 32 * 1024;
 
 /// Zero bytes to send after the last frame, a write each. QEMU gives each port a ring of 128 buffers
@@ -48,9 +49,12 @@ impl Port {
 
     /// Puts an encoded message into the stream; it leaves with the next [`flush`](Self::flush), or earlier.
     pub(crate) fn put(&mut self, payload: &[u8]) -> Result<(), PortError> {
+        if self.batch.len() + frame::HEADER + payload.len() > BATCH {
+            self.flush()?;
+        }
         frame::append(&mut self.batch, self.frames, payload)?;
         self.frames += 1;
-        if self.batch.len() >= BATCH { self.flush() } else { Ok(()) }
+        Ok(())
     }
 
     pub(crate) fn message(&mut self, message: &Message) -> Result<(), PortError> {
@@ -130,6 +134,30 @@ fn named(class: &Path, devices: &Path) -> Option<PathBuf> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::sockets::{self, Taken};
+
+    #[test]
+    fn a_write_holds_whole_frames() {
+        // A socket that keeps apart what was written apart.
+        let (ours, theirs) = sockets::pair().unwrap();
+        let reader = std::thread::spawn(move || {
+            let mut buffer = vec![0; 2 * BATCH];
+            let mut writes = Vec::new();
+            while let Ok(Taken::Packet { len, .. }) = sockets::receive(&ours, &mut buffer) {
+                assert_eq!(&buffer[..4], frame::MAGIC);
+                writes.push(len);
+            }
+            writes
+        });
+        let mut port = Port::new(theirs);
+        for len in [9_000, 20_000, 10_000, 30_000, 1, 3_000] {
+            port.message(&Message::Fault { text: "x".repeat(len) }).unwrap();
+        }
+        port.flush().unwrap();
+        drop(port);
+        let writes = reader.join().unwrap();
+        assert!(writes.len() == 4 && writes.iter().all(|len| *len <= BATCH), "{writes:?}");
+    }
 
     #[test]
     fn the_port_is_found_by_its_name() {

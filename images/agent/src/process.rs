@@ -36,13 +36,10 @@ impl Process {
 
     /// Waits until every thread that was added has ended, also those that threads have added.
     pub(crate) fn join_threads(&self) {
-        loop {
-            let thread = self.threads.lock().unwrap_or_else(PoisonError::into_inner).pop();
-            // A thread that panicked has ended the process.
-            match thread.map(JoinHandle::join) {
-                None => return,
-                Some(Ok(()) | Err(_)) => {}
-            }
+        let next = || self.threads.lock().unwrap_or_else(PoisonError::into_inner).pop();
+        while let Some(thread) = next() {
+            // One that panicked has ended the process.
+            let _ = thread.join();
         }
     }
 }

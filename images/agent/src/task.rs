@@ -29,10 +29,14 @@ impl Task {
         Self { id, program, boot, process, clocks: BTreeMap::new(), attested: Attested::default() }
     }
 
+    /// Whether it is the first process, with the last steps: its number is that after the last task's.
+    pub(crate) fn is_last(&self) -> bool {
+        usize::from(self.id) >= self.program.tasks.len()
+    }
+
     /// Runs the task's steps. What fails is reported; only a broken uplink ends it.
     pub(crate) fn run(&mut self, uplink: &mut impl Uplink) -> Result<(), Broken> {
         let program = Arc::clone(&self.program);
-        // The number after the last task's is that of the last steps.
         let steps = program.tasks.get(usize::from(self.id)).map_or(&program.finally, |task| &task.steps);
         for step in steps {
             self.step(step, uplink)?;

@@ -129,18 +129,21 @@ pub enum Op {
     ReceiveDescriptor { slot: Slot },
     /// `exit_group(2)`: the task's process ends, whatever is open. There is no `OpDone`.
     Exit { status: i32 },
-    /// `kill(2)` of a task's process, and waits until it is gone; value 0.
+    /// `kill(2)` of a task's process, and waits until it is gone, threads and open files included; value 0. `ESRCH` when
+    /// it does not run.
     Kill { task: TaskId, signal: i32 },
     /// Waits until a task sleeps within a system call of the operation that it is in; value: the system call's
-    /// number. `ESRCH` when the task has ended.
+    /// number. `ESRCH` when the task has no more operations. A task that waits for the agent (at a barrier, for a
+    /// descriptor, for another task) sleeps too.
     AwaitBlocked { task: TaskId },
-    /// Takes a capability (Linux's number) out of the process's effective and permitted sets; value 0.
+    /// Takes a capability (Linux's number) out of the effective and permitted sets of the task, and of what it starts from
+    /// then on; value 0.
     DropCapability { capability: u8 },
     /// `setresuid(2)` to the user; value 0.
     SetUser { uid: u32 },
     /// `unshare(2)` with `CLONE_NEWUSER`; value 0.
     NewUserNamespace,
-    /// `setrlimit(2)`, both limits; value 0. `resource` is Linux's number.
+    /// `setrlimit(2)`, both limits; value 0. `resource` is Linux's number. The signal that comes with `EFBIG` is ignored.
     SetLimit { resource: u8, limit: u64 },
     /// Starts a clock of the task that runs out after `ms` milliseconds; value 0.
     Clock { clock: u16, ms: u32 },
@@ -156,7 +159,8 @@ pub enum Op {
     MapExecute { dir: String, name: String, salt: String, first: u64, count: u64 },
     /// As [`Op::Measure`], but each file is opened so that IMA sees a violation.
     Violate { dir: String, name: String, salt: String, first: u64, count: u64, kind: Violation },
-    /// `finit_module(2)` of a file with the content of [`Op::Measure`]'s first, which is no module; value 0.
+    /// `finit_module(2)` of a file with the name and content of [`Op::Measure`]'s number 0, which is no module: the kernel's
+    /// `ENOEXEC`, which it says after IMA has seen the file, counts as success; value 0.
     LoadModule { dir: String, name: String, salt: String },
     /// Reads PCR 10 of SHA-256 by a command of its own to the TPM device at `tpm`, then the binary list in `slot` from its
     /// start, and finds the number of its first records that lead from the PCR value which the task has accounted for (zeros
@@ -164,7 +168,7 @@ pub enum Op {
     /// accounted for them.
     FindQuoted { tpm: String, slot: Slot, chunk: u32, send: bool, account: bool },
     /// Writes the number of the task's last [`Op::FindQuoted`] and a newline in one `write(2)`; value: that number.
-    /// Nothing is written when it is 0.
+    /// Nothing is written when it is 0. The task has then accounted for these records. `ENODATA` when that found nothing.
     WriteFound { slot: Slot },
     /// Tells the harness to let go of what mark `hold` holds; value 0.
     ReleaseHold { hold: u64 },
@@ -191,6 +195,24 @@ pub enum Op {
     Mark { path: String, number: u64 },
     /// `mount(2)` of a pseudo file system without options; value 0.
     Mount { fstype: String, target: String },
+}
+
+impl Op {
+    /// Whether what it reads goes out in [`crate::Message::Data`] pieces.
+    #[must_use]
+    pub fn sends_data(&self) -> bool {
+        match self {
+            Op::Read { send, .. } | Op::ReadAt { send, .. } | Op::FindQuoted { send, .. } => *send,
+            Op::SpliceOut { .. } | Op::List { .. } | Op::Release => true,
+            _ => false,
+        }
+    }
+
+    /// Whether its value is the number of bytes that went out.
+    #[must_use]
+    pub fn tells_bytes_sent(&self) -> bool {
+        self.sends_data() && matches!(self, Op::Read { .. } | Op::ReadAt { .. } | Op::SpliceOut { .. })
+    }
 }
 
 /// How a violation comes about.

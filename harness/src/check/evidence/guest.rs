@@ -178,19 +178,10 @@ impl<'a, 'o> Digester<'a, 'o> {
 
     fn data(&mut self, seq: u64, piece: &'a Piece) {
         let Piece { task, step, op, offset, ref bytes } = *piece;
-        let sends = self.places.get(&step).is_some_and(|at| {
-            matches!(
-                self.steps[*at].ops.get(usize::from(op)),
-                Some(
-                    Op::Read { send: true, .. }
-                        | Op::ReadAt { send: true, .. }
-                        | Op::FindQuoted { send: true, .. }
-                        | Op::SpliceOut { .. }
-                        | Op::List { .. }
-                        | Op::Release
-                )
-            )
-        });
+        let sends = self
+            .places
+            .get(&step)
+            .is_some_and(|at| self.steps[*at].ops.get(usize::from(op)).is_some_and(Op::sends_data));
         let Some(seen) = self.op(seq, task, step, op) else { return };
         if !sends || seen.ended.is_some() {
             self.oddities.push(Oddity::UnexpectedData { seq, step, op });
@@ -219,7 +210,7 @@ impl<'a, 'o> Digester<'a, 'o> {
         for step in &self.steps {
             for ((number, op), seen) in (0..).zip(step.ops).zip(&step.seen) {
                 let Some(Outcome::Value(value)) = seen.outcome() else { continue };
-                if matches!(op, Op::Read { send: true, .. }) && u64::try_from(value) != Ok(seen.length) {
+                if op.tells_bytes_sent() && u64::try_from(value) != Ok(seen.length) {
                     let (step, bytes) = (step.planned.id, seen.length);
                     self.oddities.push(Oddity::DataShort { step, op: number, value, bytes });
                 }

@@ -83,13 +83,12 @@ pub(super) fn digest(
         for reading in readings {
             let (id, op) = (step.planned.id, reading.op);
             let place = usize::from(op);
-            let (Some(what @ (Op::Read { send: true, .. } | Op::FindQuoted { send: true, .. })), Some(seen)) =
-                (step.ops.get(place), step.seen.get(place))
+            let (Some(read), Some(seen)) = (step.ops.get(place).filter(|op| reads(op)), step.seen.get(place))
             else {
                 oddities.push(Oddity::NotRead { step: id, op });
                 continue;
             };
-            let Some((begin, _)) = complete(what, seen) else { continue };
+            let Some((begin, _)) = complete(read, seen) else { continue };
             match reading.of {
                 Observed::List { form, bank, staged } => {
                     let mut list = ListSeen {
@@ -118,12 +117,18 @@ pub(super) fn digest(
     (lists, counters)
 }
 
-/// When it was read, if it was read and all of it arrived. How much an agent read to attest is not told; a list that was
-/// cut off does not end with a record.
+/// Whether an operation reads a file to its end and sends what it read.
+fn reads(op: &Op) -> bool {
+    matches!(op, Op::Read { send: true, .. } | Op::FindQuoted { send: true, .. })
+}
+
+/// When it was read, if it was read and all of it arrived. A search says how many records it found, not how many bytes
+/// it read; it reads to the end, and whether records are whole is for those who read them.
 fn complete(op: &Op, seen: &OpSeen<'_>) -> Option<(Moment, Moment)> {
-    match (op, seen.outcome()) {
-        (Op::FindQuoted { .. }, Some(Outcome::Value(_))) => seen.span(),
-        (_, Some(Outcome::Value(value))) if u64::try_from(value) == Ok(seen.length) => seen.span(),
+    match seen.outcome() {
+        Some(Outcome::Value(value)) if !op.tells_bytes_sent() || u64::try_from(value) == Ok(seen.length) => {
+            seen.span()
+        }
         _ => None,
     }
 }

@@ -146,8 +146,8 @@ impl<'a> Evidence<'a> {
             plan,
             boots: guest.boots,
             done: guest.done,
+            busy: busy(plan, &guest.steps, &guest.tasks_ended),
             tasks_ended: guest.tasks_ended,
-            busy: busy(&guest.steps),
             steps: guest.steps,
             lists,
             counters,
@@ -264,13 +264,22 @@ fn operations(plan: &Plan) -> BTreeMap<StepId, (TaskId, &[Op])> {
         .collect()
 }
 
-fn busy(steps: &[StepSeen<'_>]) -> BTreeMap<TaskId, Vec<(Moment, Moment)>> {
+/// When each task was in an operation that may measure. A task that has ended is in none, whatever it was in then.
+fn busy(
+    plan: &Plan,
+    steps: &[StepSeen<'_>],
+    tasks_ended: &BTreeMap<TaskId, i32>,
+) -> BTreeMap<TaskId, Vec<(Moment, Moment)>> {
+    let over = ends(plan, steps, tasks_ended);
     let mut busy: BTreeMap<TaskId, Vec<(Moment, Moment)>> = BTreeMap::new();
     for step in steps {
-        let spans = busy.entry(step.planned.task).or_default();
+        let task = step.planned.task;
+        let spans = busy.entry(task).or_default();
         for (op, seen) in step.ops.iter().zip(&step.seen) {
-            if !matches!(op, Op::Barrier { .. }) {
-                spans.extend(seen.span());
+            if !matches!(op, Op::Barrier { .. } | Op::ReceiveDescriptor { .. } | Op::AwaitBlocked { .. }) {
+                let over = over.get(&task).copied();
+                let cut = |(begin, end): (Moment, Moment)| (begin, over.map_or(end, |over| end.min(over)));
+                spans.extend(seen.span().map(cut));
             }
         }
     }
@@ -278,4 +287,29 @@ fn busy(steps: &[StepSeen<'_>]) -> BTreeMap<TaskId, Vec<(Moment, Moment)>> {
         spans.sort_unstable();
     }
     busy
+}
+
+/// By when each task that has ended did so: when it had been killed, or when PID 1, which waits for all of them, began the
+/// last steps.
+pub(super) fn ends(
+    plan: &Plan,
+    steps: &[StepSeen<'_>],
+    tasks_ended: &BTreeMap<TaskId, i32>,
+) -> BTreeMap<TaskId, Moment> {
+    let mut ends = BTreeMap::new();
+    let last = steps.iter().filter(|step| usize::from(step.planned.task) == plan.program.tasks.len());
+    if let Some((begin, _)) = last.flat_map(|step| &step.seen).find_map(OpSeen::span) {
+        ends.extend(tasks_ended.keys().map(|task| (*task, begin)));
+    }
+    for step in steps {
+        for (op, seen) in step.ops.iter().zip(&step.seen) {
+            if let (Op::Kill { task, .. }, Some(Ended { end, outcome: Outcome::Value(_), .. })) =
+                (op, seen.ended)
+                && tasks_ended.contains_key(task)
+            {
+                ends.insert(*task, end);
+            }
+        }
+    }
+    ends
 }

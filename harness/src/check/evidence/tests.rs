@@ -1,9 +1,10 @@
 //! Whatever a guest sends becomes a finding of `steps`, and never a panic.
 
-use imalab_wire::{Message, Outcome, Piece};
+use imalab_wire::{Message, Op, Outcome, Piece};
 use rstest::rstest;
 
-use crate::check::world::{World, failed, read, result};
+use super::Evidence;
+use crate::check::world::{World, failed, read, result, value, write};
 use crate::event::{Event, Origin, Trace, What};
 use crate::outcome::Verdict;
 use crate::plan::{Action, Observed, Reading};
@@ -96,6 +97,23 @@ fn a_counter_is_a_number(#[case] text: &[u8], #[case] finding: &str) {
     failed(&world.verdict("steps"), &[finding]);
 }
 
+#[rstest]
+#[case::read_at(Op::ReadAt { slot: 0, offset: 7, bytes: 9, send: true }, 9, true)]
+#[case::splice(Op::SpliceOut { slot: 0, bytes: 9 }, 9, true)]
+#[case::search(Op::FindQuoted { tpm: String::new(), slot: 0, chunk: 9, send: true, account: true }, 2, false)]
+fn every_operation_that_reads_may_send(#[case] op: Op, #[case] number: usize, #[case] bytes: bool) {
+    let mut whole = World::new();
+    whole.step("read", Action::SystemCall, vec![(op.clone(), value(number), vec![1; 9])], Vec::new());
+    assert_eq!(whole.verdict("steps").verdict, Verdict::Passed);
+    let mut short = World::new();
+    short.step("read", Action::SystemCall, vec![(op, value(number), vec![1; 8])], Vec::new());
+    // Only the number of a search is not one of bytes.
+    match bytes {
+        true => failed(&short.verdict("steps"), &["8 arrived"]),
+        false => assert_eq!(short.verdict("steps").verdict, Verdict::Passed),
+    }
+}
+
 #[test]
 fn a_reading_has_to_be_sent() {
     let mut world = World::new();
@@ -171,6 +189,42 @@ fn a_trace_without_any_one_event_is_judged() {
     for left_out in 0..trace.events.len() {
         let mut part = trace.clone();
         part.events.remove(left_out);
-        assert_eq!(crate::check::all(&plan, &part).len(), 8);
+        assert_eq!(crate::check::all(&plan, &part).len(), 9);
     }
+}
+
+#[rstest]
+#[case::killed(true, 137, true)]
+// Whoever says that a task is gone has to have killed it, or to be PID 1 after all of them.
+#[case::still_there(false, 0, false)]
+fn a_task_that_was_killed_measures_nothing_more(
+    #[case] kill: bool,
+    #[case] status: i32,
+    #[case] quiescent: bool,
+) {
+    let mut world = World::new();
+    world.task = 1;
+    world.step("open", Action::SystemCall, write("list", b"x"), vec![]);
+    let unfinished = |what: &What| {
+        matches!(
+            what,
+            What::Guest(
+                Message::OpDone { step: 0, op: 1.., .. } | Message::OpStarted { step: 0, op: 2.., .. }
+            )
+        )
+    };
+    world.trace.events.retain(|event| !unfinished(&event.what));
+    world.task = 0;
+    if kill {
+        world.step(
+            "kill",
+            Action::SystemCall,
+            vec![(Op::Kill { task: 1, signal: 9 }, value(0), vec![])],
+            vec![],
+        );
+        world.say(Message::TaskEnded { task: 1, status });
+    }
+    let checkpoint = world.checkpoint();
+    let (plan, trace) = world.finish();
+    assert_eq!(Evidence::of(&plan, &trace).quiescent(checkpoint), quiescent);
 }

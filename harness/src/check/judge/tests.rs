@@ -7,7 +7,7 @@ use crate::check::all;
 use crate::check::world::World;
 use crate::event::{Host, Trace, What};
 use crate::outcome::{CheckResult, Outcome, Verdict};
-use crate::scenario::{KernelRange, KnownDefect, Sign, Version};
+use crate::scenario::{KERNEL_DIED, KernelRange, KnownDefect, Sign, Version};
 
 const PANIC: &str = "Kernel panic - not syncing: Attempted to kill init! exitcode=0x00000009";
 
@@ -61,6 +61,11 @@ fn shutdown(reason: &str) -> What {
 #[case::interrupted(What::Host(Host::Interrupted), Outcome::Infra, "interrupted")]
 #[case::qemu(exited("qemu", 1), Outcome::Infra, "qemu ended with status 1 before the guest was done")]
 #[case::swtpm(exited("swtpm", 137), Outcome::Infra, "swtpm ended with status 137 before the guest was done")]
+#[case::swtpm_after_qemu(exited("swtpm", 0), Outcome::Passed, "")]
+#[case::no_time_for_the_tpm(
+    What::Console("tpm_tis MSFT0101:00: probe with driver tpm_tis failed with error -62".into()),
+    Outcome::Infra, "the host was too busy: the guest waited in vain for its TPM at boot"
+)]
 #[case::warning(
     What::Console("WARNING: kernel/x.c:1 at f+0x1/0x2, CPU#0: agent/52".into()),
     Outcome::Failed, "kernel-health: console line 2"
@@ -195,6 +200,53 @@ fn a_known_defect_counts_when_it_shows_just_so(
     let judgement = of(&plan, &trace, checks);
     assert_eq!(judgement.outcome, outcome, "{judgement:?}");
     assert!(judgement.reason.starts_with(reason), "{judgement:?}");
+}
+
+/// What a kernel says when it dies of a use of a list entry that was removed.
+const DEATH: [&str; 3] = [
+    "Oops: general protection fault, probably for non-canonical address 0xdead000000000108: 0000 [#1] SMP",
+    "RIP: 0010:ima_queue_delete_partial+0xcb/0x150",
+    "---[ end trace 0000000000000000 ]---",
+];
+
+#[rstest]
+#[case::as_stated("ima_queue_delete_partial", None, true, Outcome::KnownDefect)]
+#[case::of_something_else("ima_measurements_show", None, true, Outcome::KernelDied)]
+#[case::other_kernel("ima_queue_delete_partial", Some(Version(7, 2, 0)), true, Outcome::KernelDied)]
+#[case::it_lives("ima_queue_delete_partial", None, false, Outcome::Failed)]
+fn a_kernel_may_die_of_a_known_defect(
+    #[case] finding: &str,
+    #[case] before: Option<Version>,
+    #[case] dies: bool,
+    #[case] outcome: Outcome,
+) {
+    let mut world = sound();
+    if dies {
+        DEATH.iter().for_each(|line| world.console(line));
+    }
+    let (mut plan, trace) = world.finish();
+    let shows = vec![Sign { check: KERNEL_DIED.to_owned(), finding: finding.to_owned() }];
+    plan.known_defect = Some(KnownDefect { shows, ..defect(before) });
+    let judgement = of(&plan, &trace, &[check("steps", Verdict::Passed, "")]);
+    assert_eq!(judgement.outcome, outcome, "{judgement:?}");
+}
+
+#[rstest]
+#[case::in_order("guest-shutdown", 0, Outcome::Passed)]
+#[case::not_in_order("guest-shutdown", 1, Outcome::Infra)]
+fn a_child_may_be_told_to_have_ended_before_the_last_message_came(
+    #[case] reason: &str,
+    #[case] status: i32,
+    #[case] outcome: Outcome,
+) {
+    let (plan, mut trace) = sound().finish();
+    let done = |event: &crate::event::Event| matches!(event.what, What::Guest(Message::Done { .. }));
+    let at = trace.events.iter().position(done).unwrap();
+    for what in [exited("swtpm", status), shutdown(reason)] {
+        let event = crate::event::Event { what, ..trace.events[at].clone() };
+        trace.events.insert(at, event);
+    }
+    assert_eq!(of(&plan, &trace, &[]).outcome, outcome);
 }
 
 #[test]

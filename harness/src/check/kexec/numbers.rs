@@ -245,7 +245,7 @@ impl Judge<'_, '_> {
 
     /// The least and the most bytes that were to spare in a load's segment, where its needs are known.
     fn segment(&mut self, boot: u32, told: &Told, call: Call) -> Option<(u64, u64)> {
-        if told.segment % PAGE != 0 {
+        if !told.segment.is_multiple_of(PAGE) {
             self.sheet.finding(format!(
                 "record {} ({LOAD}): a segment of {} bytes is not one of whole pages",
                 told.at + 1,
@@ -258,7 +258,8 @@ impl Judge<'_, '_> {
             return None;
         }
         let live = (0..told.at).filter(|at| self.is_held(*at, boot, call.begin));
-        let headers = if self.evidence.plan.interface == Interface::ReadOnly { 1 } else { 2 };
+        // Mainline counts each of its two lists with a header.
+        let headers = if self.evidence.plan.interface == Interface::Upstream { 2 } else { 1 };
         let needed = live.map(|at| self.size(at)).sum::<u64>() + headers * HEADER;
         let Some(most) = told.segment.checked_sub(needed) else {
             self.sheet.finding(format!(

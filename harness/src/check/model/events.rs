@@ -3,11 +3,11 @@
 use std::borrow::Cow;
 use std::rc::Rc;
 
-use imalab_wire::{Op, Outcome, Start, TaskId};
+use imalab_wire::{Start, TaskId};
 
 use super::ops::Maker;
 use super::policy::Policy;
-use crate::check::evidence::{Evidence, Moment, RecordId};
+use crate::check::evidence::{Evidence, Moment, RecordId, ends};
 use crate::check::log::WholeLog;
 use crate::ima::model::{Call, Found};
 
@@ -67,6 +67,8 @@ pub(super) struct Sequence<'e> {
     /// Whether another task starts it.
     pub(super) spawned: bool,
     pub(super) events: Vec<Event<'e>>,
+    /// For each event the length of the whole log at the first event from it on of which that is known.
+    pub(super) lengths: Vec<Option<usize>>,
 }
 
 /// The sequences of all tasks; the last is that of the steps after all tasks.
@@ -87,7 +89,13 @@ impl<'e> Events<'e> {
         let tasks = program.tasks.iter().map(|task| (task.boot, task.start == Start::Spawned));
         let mut sequences: Vec<Sequence<'e>> = (0..)
             .zip(tasks.chain([(last, false)]))
-            .map(|(task, (boot, spawned))| Sequence { task, boot, spawned, events: Vec::new() })
+            .map(|(task, (boot, spawned))| Sequence {
+                task,
+                boot,
+                spawned,
+                events: Vec::new(),
+                lengths: Vec::new(),
+            })
             .collect();
         let policy = Policy::of(evidence.plan);
         let mut maker = Maker::new(evidence, log, policy);
@@ -106,16 +114,16 @@ impl<'e> Events<'e> {
     /// A task's descriptors are closed some time after its last operation; what it never came back from was over by
     /// then.
     fn end_tasks(&mut self, evidence: &Evidence<'_>) {
-        let Some((last, tasks)) = self.sequences.split_last_mut() else { return };
-        let after = last.events.first().map(|event| event.begin);
-        let killed = killed(evidence);
+        let over = ends(evidence.plan, &evidence.steps, &evidence.tasks_ended);
+        let Some((_, tasks)) = self.sequences.split_last_mut() else { return };
         for sequence in tasks {
             let Some(event) = sequence.events.last() else { continue };
             let begin = if event.found == Found::Never { event.begin } else { event.end };
             let (step, op) = (event.step, event.op);
             let never = Moment { boot: begin.boot, ns: u64::MAX };
-            let killed = killed.iter().find(|(task, _)| *task == sequence.task).map(|(_, end)| *end);
-            let end = killed.or(after.filter(|after| after.boot == begin.boot)).unwrap_or(never).max(begin);
+            // With a kernel its tasks are over, whoever waits for them.
+            let over = over.get(&sequence.task).filter(|over| over.boot == begin.boot);
+            let end = over.copied().unwrap_or(never).max(begin);
             for event in &mut sequence.events {
                 event.end = event.end.min(end);
             }
@@ -133,7 +141,7 @@ impl<'e> Events<'e> {
         for (at, sequence) in self.sequences.iter().enumerate() {
             for (number, event) in sequence.events.iter().enumerate() {
                 if let (Does::Write { bytes, .. }, Found::Value(1..)) = (&event.does, event.found)
-                    && **bytes == *b"A\n"
+                    && stages_all(bytes)
                 {
                     staged.push((event.begin, at, number));
                 }
@@ -154,20 +162,21 @@ impl<'e> Events<'e> {
         for (at, number, length) in known {
             self.sequences[at].events[number].length = Some(length);
         }
+        for sequence in &mut self.sequences {
+            let mut next = None;
+            let from_behind = sequence.events.iter().rev();
+            sequence.lengths = from_behind
+                .map(|event| {
+                    next = event.length.or(next);
+                    next
+                })
+                .collect();
+            sequence.lengths.reverse();
+        }
     }
 }
 
-/// Tasks that others killed, and when they were gone.
-fn killed(evidence: &Evidence<'_>) -> Vec<(TaskId, Moment)> {
-    let mut killed = Vec::new();
-    for step in &evidence.steps {
-        for (op, seen) in step.ops.iter().zip(&step.seen) {
-            if let (Op::Kill { task, .. }, Some(ended)) = (op, seen.ended)
-                && matches!(ended.outcome, Outcome::Value(_))
-            {
-                killed.push((*task, ended.end));
-            }
-        }
-    }
-    killed
+/// Whether a request stages the whole list, in the words of any interface.
+fn stages_all(request: &[u8]) -> bool {
+    [&b"A\n"[..], b"9223372036854775807\n"].contains(&request)
 }

@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 use std::collections::BTreeSet;
 
-use imalab_wire::{Op, Outcome, TaskId};
+use imalab_wire::{Op, Outcome, TaskId, Violation};
 
 use super::events::{Does, Event, Measured};
 use super::policy::Policy;
@@ -84,11 +84,11 @@ impl<'e, 'l> Maker<'e, 'l> {
                 Does::Call(Call::ReadAt { slot, offset, bytes: u64::from(bytes) })
             }
             Op::Write { slot, ref bytes } => Does::Write { slot, bytes: Cow::Borrowed(bytes) },
-            Op::WriteAt { slot, ref bytes, .. } => {
-                Does::Call(Call::Write { slot, written: Written::Bytes(bytes), placed: true })
+            Op::WriteAt { slot, offset, ref bytes } => {
+                Does::Call(Call::Write { slot, written: Written::Bytes(bytes), at: Some(offset) })
             }
             Op::WriteBadPointer { slot, bytes } => {
-                Does::Call(Call::Write { slot, written: Written::Nowhere(bytes as usize), placed: false })
+                Does::Call(Call::Write { slot, written: Written::Nowhere(bytes as usize), at: None })
             }
             Op::Seek { slot, offset, whence } => Does::Call(Call::Seek { slot, offset, whence }),
             Op::Close { slot } => Does::Call(Call::Close { slot }),
@@ -130,11 +130,10 @@ impl<'e, 'l> Maker<'e, 'l> {
                 Does::Call(Call::Suspend)
             }
             Op::Measure { ref dir, ref name, ref salt, first, count } => {
-                return self.measured((dir, name, Some(salt)), first, count, *found, into);
+                return self.measured((dir, name, salt), (first, count), None, *found, into);
             }
-            Op::Violate { ref dir, ref name, first, count, .. } => {
-                self.measured((dir, name, None), first, count, *found, into);
-                Does::Other
+            Op::Violate { ref dir, ref name, ref salt, first, count, kind } => {
+                return self.measured((dir, name, salt), (first, count), Some(kind), *found, into);
             }
             Op::Create { .. }
             | Op::Execute { .. }
@@ -194,23 +193,31 @@ impl<'e, 'l> Maker<'e, 'l> {
         Some(bytes)
     }
 
-    /// Files that were measured, with a salt, or violated.
+    /// Files that were measured: with a violation before, when they were open for writing, or after, when they were
+    /// then opened for writing.
     fn measured(
         &self,
-        (dir, name, salt): (&str, &str, Option<&String>),
-        first: u64,
-        count: u64,
+        (dir, name, salt): (&str, &str, &str),
+        (first, count): (u64, u64),
+        violates: Option<Violation>,
         found: Found,
         into: &mut Vec<Does<'e>>,
     ) {
         let certain = self.policy.measures && matches!(found, Found::Value(_));
+        let mut push = |path: &str, content: Option<&str>| {
+            let same = self.log.of_file(path, content.map(str::as_bytes), content.is_none());
+            let (name, violation) = (path.to_owned(), content.is_none());
+            into.push(Does::File(Measured { same: same.into(), name, certain, violation }));
+        };
         for number in first..first.saturating_add(count) {
-            let path = format!("{dir}/{name}-{number}");
-            let content = salt.map(|salt| format!("{name}-{number} {salt}\n"));
-            let content = content.as_ref().map(String::as_bytes);
-            let same = self.log.of_file(&path, content, content.is_none());
-            let violation = content.is_none();
-            into.push(Does::File(Measured { same: same.into(), name: path, certain, violation }));
+            let (path, content) = (format!("{dir}/{name}-{number}"), format!("{name}-{number} {salt}\n"));
+            if violates == Some(Violation::OpenWriters) {
+                push(&path, None);
+            }
+            push(&path, Some(&content));
+            if violates == Some(Violation::TimeOfUse) {
+                push(&path, None);
+            }
         }
     }
 }

@@ -1,6 +1,7 @@
 //! Calls on the files of the interface, and what they give.
 
 use super::{Access, File, HashTable, ListFile, Ranges, Request, Slot, Task, Written};
+use crate::plan::Interface;
 
 /// What the model has to be told of the whole log.
 pub trait Log {
@@ -17,8 +18,8 @@ pub trait Log {
 pub struct Setup {
     /// What it does with digests.
     pub table: HashTable,
-    /// Whether the lists take requests; else they only grow.
-    pub requests: bool,
+    /// How records leave the list.
+    pub interface: Interface,
 }
 
 /// A system call, or what else changes what calls give.
@@ -31,8 +32,8 @@ pub enum Call<'a> {
     Close { slot: Slot },
     /// `dup(2)`.
     Duplicate { slot: Slot, to: Slot },
-    /// `write(2)`, or `pwrite(2)` when `placed`.
-    Write { slot: Slot, written: Written<'a>, placed: bool },
+    /// `write(2)`, or `pwrite(2)` at an offset.
+    Write { slot: Slot, written: Written<'a>, at: Option<i64> },
     /// `read(2)` until so many bytes or the end of the file.
     Read { slot: Slot, limit: Option<u64> },
     /// One `pread(2)`, which may give fewer bytes than there are.

@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, VecDeque};
 
 use super::rights::Rights;
 use super::{File, Rule, Rules};
+use crate::plan::Interface;
 
 /// A task of the guest.
 pub type Task = u16;
@@ -231,10 +232,24 @@ impl Descriptors {
         })
     }
 
+    /// Whether a task has a list open that it opened for writing itself.
+    fn holds_writer(&self, task: Task) -> bool {
+        let table = self.tasks.get(&task).map_or(task, |(table, _)| *table);
+        let open = self.tables.get(&table).into_iter().flat_map(BTreeMap::values);
+        open.filter_map(|file| self.files.get(file)).any(|file| file.access.write && file.opener == task)
+    }
+
     /// The promise that keeps `task` from opening a list so: `EBUSY`.
-    pub(super) fn busy(&self, task: Task, file: File, access: Access) -> Option<Rule> {
+    pub(super) fn busy(&self, interface: Interface, task: Task, file: File, access: Access) -> Option<Rule> {
+        let readers = interface != Interface::Transaction;
+        let same = interface == Interface::Upstream;
+        let holds = self.holds_writer(task) || !self.rules.holds(Rule::PassedOnIsGivenUp);
         let rule = |open: &Description| match (access.write, open.access.write) {
-            (true, true) if open.opener != task => Some(Rule::OneWriter),
+            (true, true) if !same || open.opener != task => Some(Rule::OneWriter),
+            (true, true) if !holds => Some(Rule::PassedOnIsGivenUp),
+            (true, false) | (false, true) if !readers => {
+                (!self.rules.holds(Rule::TransactionLeavesReaders)).then_some(Rule::TransactionLeavesReaders)
+            }
             (true, true) => {
                 (!self.rules.holds(Rule::SameWriterManyFiles)).then_some(Rule::SameWriterManyFiles)
             }
@@ -245,7 +260,8 @@ impl Descriptors {
         let reasons: Vec<Rule> = self.excluding(file).filter_map(rule).collect();
         reasons.into_iter().find(|rule| {
             // A permission that was turned over refuses; a refusal that was turned over permits.
-            matches!(rule, Rule::SameWriterManyFiles | Rule::ReadersTogether) || self.rules.holds(*rule)
+            matches!(rule, Rule::SameWriterManyFiles | Rule::ReadersTogether | Rule::TransactionLeavesReaders)
+                || self.rules.holds(*rule)
         })
     }
 

@@ -51,6 +51,11 @@ impl ListFile {
     fn of_name(name: &str) -> Option<ListFile> {
         let (name, staged) = name.strip_suffix("_staged").map_or((name, false), |name| (name, true));
         let (form, rest) = name.split_once("_runtime_measurements")?;
+        // Mainline puts the bank before, the proposals put it behind.
+        let (rest, staged) = match rest.strip_prefix("_staged") {
+            Some(rest) if !staged => (rest, true),
+            _ => (rest, staged),
+        };
         let ascii = match form {
             "ascii" => true,
             "binary" => false,
@@ -80,6 +85,11 @@ mod tests {
         "/sys/kernel/security/ima/binary_runtime_measurements_sha384_staged",
         list(false, Bank::Sha384, true)
     )]
+    #[case(
+        "/sys/kernel/security/ima/ascii_runtime_measurements_staged_sha384",
+        list(true, Bank::Sha384, true)
+    )]
+    #[case("/sys/kernel/security/ima/binary_runtime_measurements_staged_sha1_staged", File::Other)]
     #[case("/sys/kernel/security/ima/runtime_measurements_count", File::Count)]
     #[case("/sys/kernel/security/ima/violations", File::Violations)]
     #[case("/sys/kernel/security/ima/policy", File::Policy)]

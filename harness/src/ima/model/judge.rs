@@ -8,6 +8,7 @@ use super::{
     Access, Broken, Call, Effect, File, Found, HashTable, ListFile, Log, Refusals, Request, Rule, Slot, Task,
     Written, request,
 };
+use crate::plan::Interface;
 
 /// Errors for want of descriptors or memory, which a limit brings about.
 const WANT: [Errno; 5] = [Errno::EMFILE, Errno::ENFILE, Errno::ENOMEM, Errno::EAGAIN, Errno::EFBIG];
@@ -30,9 +31,9 @@ impl Kernel {
             Call::Open { file: File::List(list), access, odd, .. } => {
                 self.open_list(task, list, access, odd, found, effect)
             }
-            Call::Write { slot, written, placed } => match self.open.get(task, slot) {
+            Call::Write { slot, written, at } => match self.open.get(task, slot) {
                 Some(Description { file: File::Policy | File::Other, .. }) => Ok(Effect::None),
-                Some(open) => self.write(task, open, written, placed, found),
+                Some(open) => self.write(task, open, written, at, found),
                 None => closed(found),
             },
             Call::Read { slot, limit } => match self.open.get(task, slot) {
@@ -75,7 +76,18 @@ impl Kernel {
         if list.staged && !self.rules.holds(Rule::EveryListHasFiles) {
             refusals.add(Errno::ENOENT, Rule::EveryListHasFiles);
         }
-        if access.write && self.requests {
+        if access.write && self.interface != Interface::ReadOnly {
+            match self.interface {
+                Interface::RfcV2 | Interface::TwoCommand
+                    if !list.staged && self.rules.holds(Rule::OriginalsAreReadOnly) =>
+                {
+                    refusals.add(Errno::EACCES, Rule::OriginalsAreReadOnly);
+                }
+                Interface::Transaction if !access.read && self.rules.holds(Rule::CommitNeedsReading) => {
+                    refusals.add(Errno::EACCES, Rule::CommitNeedsReading);
+                }
+                _ => {}
+            }
             if !rights.admin && self.rules.holds(Rule::WriterNeedsSysAdmin) {
                 refusals.add(Errno::EPERM, Rule::WriterNeedsSysAdmin);
             } else if rights.admin && rights.namespaced && self.rules.holds(Rule::NamespaceGivesNoRight) {
@@ -84,7 +96,9 @@ impl Kernel {
         } else if !rights.admin && !self.rules.holds(Rule::ReaderNeedsNoCapability) {
             refusals.add(Errno::EPERM, Rule::ReaderNeedsNoCapability);
         }
-        if let Some(rule) = self.open.busy(task, file, access).filter(|_| self.requests) {
+        if self.interface != Interface::ReadOnly
+            && let Some(rule) = self.open.busy(self.interface, task, file, access)
+        {
             refusals.add(Errno::EBUSY, rule);
         }
         // The files are root's and its group's; who is neither is told so.
@@ -106,7 +120,7 @@ impl Kernel {
         task: Task,
         open: &Description,
         written: Written<'_>,
-        placed: bool,
+        at: Option<i64>,
         found: Found,
     ) -> Result<Effect<'a>, Broken> {
         let mut refusals = Refusals::default();
@@ -124,22 +138,27 @@ impl Kernel {
         if !open.access.write && self.rules.holds(Rule::AccessModeHolds) {
             refusals.add(Errno::EBADF, Rule::AccessModeHolds);
         }
-        if placed && self.rules.holds(Rule::NoPositionedWrite) {
+        if let Some(at) = at
+            && self.rules.holds(Rule::NoPositionedWrite)
+        {
             refusals.add(Errno::ESPIPE, Rule::NoPositionedWrite);
+            if at < 0 {
+                refusals.add(Errno::EINVAL, Rule::NoPositionedWrite);
+            }
         }
         let forbidden = refusals.first().is_some();
         if !self.open.rights(task).admin && !self.rules.holds(Rule::RightsAreOfTheOpen) {
             refusals.add(Errno::EPERM, Rule::RightsAreOfTheOpen);
         }
-        if !self.requests {
+        if self.interface == Interface::ReadOnly {
             // Nothing is promised of a write to a list that only grows.
             return Ok(Effect::None);
         }
         let flush = self.lists.table == HashTable::Flushed;
-        let request = request::upstream(self.rules, list, written, flush, &mut refusals);
+        let request = request::read(self.interface, self.rules, list, written, flush, &mut refusals);
         if let Some(request) = request {
             let well_formed = refusals.first().is_none();
-            self.lists.refuse(request, &mut refusals);
+            self.lists.refuse(self.interface, request, &mut refusals);
             if well_formed
                 && request == Request::Delete
                 && flush
@@ -164,8 +183,9 @@ impl Kernel {
         }
         let permits = match request {
             Request::StageAll => Rule::StageMovesWholeList,
+            Request::StageFirst(_) | Request::StageUpTo(_) => Rule::StageFirstOnes,
             Request::Delete => Rule::DeleteRemovesStaged,
-            Request::Trim(_) => Rule::TrimRemovesFirst,
+            Request::Trim(_) | Request::TrimAll => Rule::TrimRemovesFirst,
         };
         let refused = matches!(found, Found::Errno(_)) && !self.rules.holds(Rule::RefusalChangesNothing);
         let effect = if refused { self.despite(request) } else { Effect::Request(request) };
@@ -233,6 +253,10 @@ impl Kernel {
         let (Found::Value(value), Some(size)) = (found, log.bytes(list, self.shows(list))) else {
             return Ok(Effect::None);
         };
+        // A reader that goes on counts from where it began.
+        if self.interface == Interface::Transaction && open.offset.is_none() {
+            return Ok(Effect::None);
+        }
         let most = size.saturating_sub(offset).min(bytes);
         let least = u64::from(most > 0);
         if offset <= size && !u64::try_from(value).is_ok_and(|value| (least..=most).contains(&value)) {
@@ -249,6 +273,14 @@ impl Kernel {
             refusals.add(Errno::EBADF, Rule::AccessModeHolds);
         }
         if self.open.rights(open.opener).limited && wants(found) {
+            return Ok(());
+        }
+        // Where it is cannot be said of a reader that has begun before records were removed.
+        if self.interface == Interface::Transaction
+            && open.offset.is_none()
+            && found == Found::Errno(Errno::ESTALE as i32)
+            && self.rules.holds(Rule::OvertakenReader)
+        {
             return Ok(());
         }
         settle(&refusals, found, Rule::AccessModeHolds, Effect::None).map(|_| ())
@@ -279,7 +311,7 @@ impl Kernel {
     fn seek<'a>(&self, task: Task, slot: Slot, offset: i64, whence: i32, found: Found) -> Effect<'a> {
         let known = self.open.get(task, slot).and_then(|open| open.offset);
         let to = match (whence, known, found) {
-            (_, known, Found::Errno(_)) if known == Some(0) => Some(0),
+            (_, Some(0), Found::Errno(_)) => Some(0),
             (0, _, Found::Value(value)) if value == offset => u64::try_from(value).ok(),
             (1, Some(known), Found::Value(value))
                 if known.checked_add_signed(offset) == u64::try_from(value).ok() =>

@@ -3,12 +3,13 @@
 use super::descriptors::Descriptors;
 use super::lists::Lists;
 use super::{Broken, Call, Effect, File, ListFile, Log, Ranges, Rule, Rules, Setup, Slot, Task};
+use crate::plan::Interface;
 
 /// The model of one kernel.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Kernel {
     pub(super) rules: Rules,
-    pub(super) requests: bool,
+    pub(super) interface: Interface,
     pub(super) lists: Lists,
     pub(super) open: Descriptors,
     pub(super) violations: u64,
@@ -19,7 +20,7 @@ impl Kernel {
     pub fn new(setup: Setup, rules: Rules) -> Kernel {
         Kernel {
             rules,
-            requests: setup.requests,
+            interface: setup.interface,
             lists: Lists::new(rules, setup.table),
             open: Descriptors::new(rules),
             violations: 0,
@@ -29,7 +30,7 @@ impl Kernel {
     /// The kernel that this one starts by kexec, which loses so many records at the end of the list.
     pub fn kexec(&mut self, setup: Setup, lost: u64) {
         self.lists.kexec(setup.table, lost);
-        self.requests = setup.requests;
+        self.interface = setup.interface;
         self.open = Descriptors::new(self.rules);
         self.violations = 0;
     }
@@ -43,6 +44,15 @@ impl Kernel {
     pub fn shows(&self, file: ListFile) -> &Ranges {
         let rule = if file.staged { Rule::StagedShowsStaged } else { Rule::OriginalShowsCurrent };
         if file.staged == self.rules.holds(rule) { &self.lists.staged } else { &self.lists.current }
+    }
+
+    /// The promise by which a file shows this record, or nothing more.
+    pub fn why_shown(&self, file: ListFile, record: Option<usize>) -> Rule {
+        match record {
+            _ if file.staged => Rule::StagedShowsStaged,
+            Some(record) if self.lists.is_carried(record) => Rule::StagedCarriedFirst,
+            _ => Rule::OriginalShowsCurrent,
+        }
     }
 
     /// What reading an open list from its start shows, when it is about to be read from there.
@@ -149,7 +159,7 @@ impl Kernel {
                 Call::SetUser { uid } => self.open.rights_mut(task).set_user(uid),
                 Call::NewNamespace => self.open.rights_mut(task).new_namespace(),
                 Call::Limit => self.open.rights_mut(task).limited = true,
-                Call::Suspend => self.lists.suspended = true,
+                Call::Suspend => self.lists.suspend(self.interface),
                 Call::Write { .. }
                 | Call::Read { .. }
                 | Call::ReadAt { .. }

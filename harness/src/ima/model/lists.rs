@@ -3,6 +3,7 @@
 use nix::errno::Errno;
 
 use super::{Ranges, Refusals, Request, Rule, Rules};
+use crate::plan::Interface;
 
 /// What becomes of digests of records that are no longer in a list.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -52,27 +53,38 @@ impl Lists {
     }
 
     /// What keeps a request from being carried out, as far as the lists are concerned.
-    pub(super) fn refuse(&self, request: Request, refusals: &mut Refusals) {
+    pub(super) fn refuse(&self, interface: Interface, request: Request, refusals: &mut Refusals) {
+        let staged = !self.staged.is_empty();
+        let none = (self.current.is_empty(), Errno::ENOENT, Rule::StageEmpty);
+        let too_many = |records: u64, rule| {
+            (usize::try_from(records).map_or(true, |n| n > self.current.len()), Errno::ENOENT, rule)
+        };
+        // The proposals say with one error that the list was handed over, whatever is asked for.
+        let late = if interface == Interface::Upstream { Errno::EACCES } else { Errno::ESTALE };
+        let stage = |more| {
+            [
+                (staged, Errno::EEXIST, Rule::StageWhileStaged),
+                (self.suspended, late, Rule::SuspendedStage),
+                more,
+            ]
+        };
+        let trim = |more| {
+            [
+                (staged && interface == Interface::RfcV2, Errno::EEXIST, Rule::TrimNotWhileStaged),
+                (self.suspended, Errno::ESTALE, Rule::SuspendedTrim),
+                more,
+            ]
+        };
         let reasons = match request {
-            Request::StageAll => [
-                (!self.staged.is_empty(), Errno::EEXIST, Rule::StageWhileStaged),
-                (self.current.is_empty(), Errno::ENOENT, Rule::StageEmpty),
-                (self.suspended, Errno::EACCES, Rule::SuspendedStage),
-            ],
+            Request::StageAll | Request::StageUpTo(_) => stage(none),
+            Request::StageFirst(records) => stage(too_many(records, Rule::StageTooMany)),
             Request::Delete => [
-                (self.staged.is_empty(), Errno::ENOENT, Rule::DeleteNothing),
+                (!staged, Errno::ENOENT, Rule::DeleteNothing),
                 (self.suspended, Errno::ESTALE, Rule::SuspendedDelete),
                 (false, Errno::UnknownErrno, Rule::DeleteNothing),
             ],
-            Request::Trim(records) => [
-                (
-                    usize::try_from(records).map_or(true, |n| n > self.current.len()),
-                    Errno::ENOENT,
-                    Rule::TrimTooMany,
-                ),
-                (self.suspended, Errno::ESTALE, Rule::SuspendedTrim),
-                (false, Errno::UnknownErrno, Rule::TrimTooMany),
-            ],
+            Request::Trim(records) => trim(too_many(records, Rule::TrimTooMany)),
+            Request::TrimAll => trim(none),
         };
         for (is, errno, rule) in reasons {
             if is && self.rules.holds(rule) {
@@ -88,6 +100,16 @@ impl Lists {
                 let whole = self.rules.holds(Rule::StageMovesWholeList);
                 let moved = self.current.take_first(if whole { all } else { all.saturating_sub(1) });
                 self.staged.append(moved);
+            }
+            Request::StageFirst(records) | Request::StageUpTo(records) => {
+                let count = usize::try_from(records).unwrap_or(usize::MAX).min(self.current.len());
+                let exact = self.rules.holds(Rule::StageFirstOnes);
+                let moved = self.current.take_first(if exact { count } else { count.saturating_sub(1) });
+                self.staged.append(moved);
+            }
+            Request::TrimAll => {
+                let all = std::mem::take(&mut self.current);
+                self.trimmed.append(all);
             }
             Request::Delete if !self.rules.holds(Rule::DeleteRemovesStaged) => {}
             Request::Delete => {
@@ -109,6 +131,18 @@ impl Lists {
                     self.trimmed.append(std::mem::replace(&mut self.current, kept));
                 }
             }
+        }
+    }
+
+    /// The lists belong to the next kernel. The proposals take back what was staged.
+    pub(super) fn suspend(&mut self, interface: Interface) {
+        self.suspended = true;
+        if matches!(interface, Interface::RfcV2 | Interface::TwoCommand)
+            && self.rules.holds(Rule::HandoverUnstages)
+        {
+            let current = std::mem::take(&mut self.current);
+            self.current = std::mem::take(&mut self.staged);
+            self.current.append(current);
         }
     }
 
@@ -147,6 +181,11 @@ impl Lists {
             (false, false) => Rule::DigestsOutliveDelete,
         };
         self.rules.holds(rule)
+    }
+
+    /// Whether a record was there before this kernel.
+    pub(super) fn is_carried(&self, record: usize) -> bool {
+        record < self.carried
     }
 
     /// The rule by which [`Lists::remembers`] says what it says.

@@ -13,6 +13,7 @@ mod file;
 mod judge;
 mod kernel;
 mod lists;
+mod proposal;
 mod ranges;
 mod refusals;
 mod request;

@@ -2,7 +2,8 @@
 
 use nix::errno::Errno;
 
-use super::{ListFile, Refusals, Rule, Rules};
+use super::{ListFile, Refusals, Rule, Rules, proposal};
+use crate::plan::Interface;
 
 /// Fewest and most bytes of a request (`STAGED_REQ_LENGTH`, `security/integrity/ima/ima_fs.c`): a number of 64 bits has
 /// at most 20 digits.
@@ -13,10 +14,16 @@ const LENGTH: std::ops::RangeInclusive<usize> = 2..=21;
 pub enum Request {
     /// Move the whole current list to the staged list.
     StageAll,
+    /// Move so many of its first records there.
+    StageFirst(u64),
+    /// Move so many of them there, or all.
+    StageUpTo(u64),
     /// Remove the staged list.
     Delete,
     /// Remove the first records of the current list.
     Trim(u64),
+    /// Remove all of them.
+    TrimAll,
 }
 
 /// What is handed to `write(2)`.
@@ -28,9 +35,27 @@ pub enum Written<'a> {
     Nowhere(usize),
 }
 
+/// Reads a request of an interface that takes any.
+pub(super) fn read(
+    interface: Interface,
+    rules: Rules,
+    file: ListFile,
+    written: Written<'_>,
+    flush: bool,
+    refusals: &mut Refusals,
+) -> Option<Request> {
+    match interface {
+        Interface::ReadOnly => None,
+        Interface::Upstream => upstream(rules, file, written, flush, refusals),
+        Interface::RfcV2 | Interface::TwoCommand | Interface::Transaction => {
+            proposal::read(interface, rules, written, refusals)
+        }
+    }
+}
+
 /// Reads a request of the upstream interface. All that is wrong with it is collected: which of several errors a request
 /// with several faults gets is promised nowhere.
-pub(super) fn upstream(
+fn upstream(
     rules: Rules,
     file: ListFile,
     written: Written<'_>,

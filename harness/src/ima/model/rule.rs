@@ -54,19 +54,23 @@ const DELETE: &str = "ima_queue_staged_delete_all, security/integrity/ima/ima_qu
 const TRIM: &str = "ima_queue_delete_partial, security/integrity/ima/ima_queue.c";
 const WRITE: &str = "_ima_measurements_write, security/integrity/ima/ima_fs.c";
 const NUMBER: &str = "kstrtoul, include/linux/kstrtox.h";
+/// The documents of our own series for the proposals.
+const STAGING: &str = "Documentation/security/IMA-staging.rst of the series rfc-v2 and two-command";
+const RFC_V2: &str = "Documentation/security/IMA-staging.rst of the series rfc-v2";
+const TRANSACTION: &str = "Documentation/security/IMA-list-transaction.rst of the series transaction";
 
 rules! {
     // Who may open.
     WriterNeedsSysAdmin:
         "the interfaces gain the write permission for the root user and group, but require the process to have \
          CAP_SYS_ADMIN set",
-        document!("Usage"), Awaited "access/without-capability";
+        document!("Usage"), By "access/capability";
     NamespaceGivesNoRight:
         "CAP_SYS_ADMIN is that of the initial user namespace",
-        "capable, include/linux/capability.h", Awaited "access/user-namespace";
+        "capable, include/linux/capability.h", By "access/user-namespace";
     ReaderNeedsNoCapability:
         "the process is required to have CAP_SYS_ADMIN set for the write permission alone",
-        document!("Usage"), Awaited "access/without-capability";
+        document!("Usage"), By "access/capability";
     OneWriter:
         "the measurement interfaces can be accessed only by one actor (writer) at a time, so the others will get an \
          error until the former closes it",
@@ -90,23 +94,27 @@ rules! {
         document!("Interface Access"), By "access/writer-holds-off-readers";
     ExclusionUntilLastClose:
         "the writer's exclusion lasts until the last of its files is closed, whoever closes it",
-        document!("Management of Staged Measurements"), Awaited "access/writer-closes-one-of-two";
+        document!("Management of Staged Measurements"), By "found/closed-by-a-thread";
+    PassedOnIsGivenUp:
+        "the others get an error until the writer closes it: one that passed its file on and closed it is one of the others \
+         while the file is open",
+        document!("Management of Staged Measurements"), By "found/owner-comes-back";
     DuplicatesShareFile:
         "a file is closed when the last descriptor of it is: duplicates, and those that a child inherits or that are \
          passed on, are the same open file",
-        "dup(2), fork(2), unix(7)", Awaited "access/duplicated-descriptor";
+        "dup(2), fork(2), unix(7)", By "access/duplicates";
     ExclusionOutlivesWriter:
         "a writer that has ended still excludes others while its file is open elsewhere",
-        document!("Management of Staged Measurements"), Awaited "access/writer-passes-and-exits";
+        document!("Management of Staged Measurements"), By "access/outlives-the-writer";
     TaskEndCloses:
         "when a process ends, all its descriptors are closed: nobody is excluded by the dead",
-        "_exit(2)", Awaited "access/writer-killed";
+        "_exit(2)", By "access/ends-without-close";
     RightsAreOfTheOpen:
         "whoever has a descriptor that was opened for writing may write, whatever it may open itself",
-        "open(2); capable is asked in _ima_measurements_open alone", Awaited "access/drop-capability-after-open";
+        "open(2); capable is asked in _ima_measurements_open alone", By "access/capability-after-open";
     AccessModeHolds:
         "a file opened for reading alone cannot be written, one opened for writing alone cannot be read: EBADF",
-        "read(2), write(2)", Awaited "access/wrong-mode";
+        "read(2), write(2)", By "access/direction";
 
     // The form of a request.
     RequestLength:
@@ -129,7 +137,7 @@ rules! {
         NUMBER, By "stage/bad-requests";
     PlusSign:
         "the first character may also be a plus sign",
-        NUMBER, Awaited "trim/number-forms";
+        NUMBER, By "trim/number-forms";
     NumberRange:
         "a number beyond 64 bits is ERANGE",
         NUMBER, By "stage/bad-requests";
@@ -138,16 +146,16 @@ rules! {
         WRITE, By "trim/none";
     BadPointer:
         "a request that cannot be read is EFAULT",
-        "write(2)", Awaited "stage/bad-pointers";
+        "write(2)", By "errors/bad-pointer";
     RequestTakenWhole:
         "a request that succeeds has taken all its bytes",
         WRITE, By "stage/once";
     NoPositionedWrite:
         "a request has no place in the file: pwrite is ESPIPE and asks for nothing",
-        "seq_open, fs/seq_file.c", Awaited "stage/positioned-write";
+        "seq_open, fs/seq_file.c", By "errors/other-bytes";
     CountersAreReadOnly:
         "the counters cannot be written",
-        "ima_fs_init, security/integrity/ima/ima_fs.c", Awaited "access/write-counters";
+        "ima_fs_init, security/integrity/ima/ima_fs.c", By "errors/counters";
 
     // What a request does.
     StageMovesWholeList:
@@ -181,6 +189,33 @@ rules! {
     NewRecordsAreCurrent:
         "the staged measurements are in a temporary list: records that are measured meanwhile go to the current one",
         document!("Introduction"), By "stage/while-measuring-goes-on";
+
+    // What the proposals promise that mainline does not.
+    OriginalsAreReadOnly:
+        "only files of the staged records can be written to: opening another for writing is EACCES",
+        STAGING, By "proposals/rfc-v2-access";
+    StageFirstOnes:
+        "N stages the N oldest records",
+        STAGING, By "proposals/rfc-v2-stage-some";
+    StageTooMany:
+        "staging more records than there are is ENOENT",
+        RFC_V2, By "proposals/rfc-v2-requests";
+    TrimNotWhileStaged:
+        "while there are staged records, which have to be deleted first, -N is EEXIST",
+        RFC_V2, By "proposals/rfc-v2-trim";
+    HandoverUnstages:
+        "the next kernel gets the staged records, before the others, as if they were not staged",
+        STAGING, Awaited "proposals/rfc-v2-kexec";
+    CommitNeedsReading:
+        "opening a list for writing alone is refused with EACCES",
+        TRANSACTION, By "proposals/transaction-access";
+    TransactionLeavesReaders:
+        "a file that is open for reading alone is a view of the list at any time",
+        TRANSACTION, By "proposals/transaction-readers";
+    OvertakenReader:
+        "if records are removed that a reader would have shown next, read() fails with ESTALE until it seeks to the \
+         start of the file",
+        TRANSACTION, By "proposals/transaction-readers";
 
     // What is measured.
     MeasuredIsRecorded:
@@ -216,7 +251,7 @@ rules! {
         document!("Hash table"), By "htable/flush-refuses-trim";
     ViolationAlwaysRecorded:
         "a violation is recorded each time, however often it happens",
-        "ima_add_template_entry, security/integrity/ima/ima_queue.c", Awaited "stage/violations-of-one-file";
+        "ima_add_template_entry, security/integrity/ima/ima_queue.c", By "violations/again";
 
     // What files show.
     OriginalShowsCurrent:
@@ -231,7 +266,7 @@ rules! {
         document!("Usage"), By "banks/each";
     ReadGoesOn:
         "a read goes on where the one before it ended",
-        "read(2)", Awaited "access/read-in-chunks";
+        "read(2)", By "readers/chunks";
     CountIsCurrent:
         "runtime_measurements_count is the number of records in the current list",
         "ima_fs_init, security/integrity/ima/ima_fs.c", By "stage/once";
@@ -243,28 +278,28 @@ rules! {
     CarriedOver:
         "the staged measurement records and the current measurements list are both available when the secondary \
          kernel starts",
-        document!("Kexec"), Awaited "kexec/staged-and-current";
+        document!("Kexec"), By "kexec/staged-and-current";
     StagedCarriedFirst:
         "the staged measurement records are marshalled before the current measurements list",
-        document!("Kexec"), Awaited "kexec/staged-and-current";
+        document!("Kexec"), By "kexec/staged-and-current";
     CarriedAreCurrent:
         "what was carried over is in the current list of the secondary kernel, and nothing is staged there",
-        "ima_restore_measurement_entry, security/integrity/ima/ima_queue.c", Awaited "kexec/staged-and-current";
+        "ima_restore_measurement_entry, security/integrity/ima/ima_queue.c", By "kexec/staged-and-current";
     CarriedMayDouble:
         "records carried across kexec are not in the hash table: the same file is recorded again",
-        "ima_add_digest_entry, security/integrity/ima/ima_queue.c", Awaited "kexec/measured-again";
+        "ima_add_digest_entry, security/integrity/ima/ima_queue.c", By "kexec/measured-again";
     SuspendedStage:
         "IMA also disallows staging when suspending measurement: EACCES",
-        document!("Kexec"), Awaited "kexec/stage-while-suspended";
+        document!("Kexec"), By "kexec/stage-while-suspended";
     SuspendedDelete:
         "if measurement is suspended before requesting to delete staged measurements, IMA returns an error to user \
          space: ESTALE",
-        document!("Kexec"), Awaited "kexec/delete-while-suspended";
+        document!("Kexec"), By "kexec/delete-while-suspended";
     SuspendedTrim:
         "if measurement is suspended before requesting to delete current measurements, IMA returns an error to user \
          space: ESTALE",
-        document!("Kexec"), Awaited "kexec/trim-while-suspended";
+        document!("Kexec"), By "kexec/trim-while-suspended";
     SuspendedRecordsNothing:
         "nothing is recorded once measurement is suspended",
-        "ima_add_template_entry, security/integrity/ima/ima_queue.c", Awaited "kexec/measure-while-suspended";
+        "ima_add_template_entry, security/integrity/ima/ima_queue.c", By "kexec/measure-while-suspended";
 }

@@ -5,6 +5,7 @@ use rstest::rstest;
 
 use super::*;
 use crate::ima::Bank;
+use crate::plan::Interface;
 
 /// Ten bytes a record; some are violations, some are the same as an earlier one.
 #[derive(Default)]
@@ -68,7 +69,7 @@ fn closes(task: Task, slot: Slot) -> Scene {
 }
 
 fn asks(slot: Slot, text: &'static str, found: Found) -> Scene {
-    Does(0, Call::Write { slot, written: Written::Bytes(text.as_bytes()), placed: false }, found)
+    Does(0, Call::Write { slot, written: Written::Bytes(text.as_bytes()), at: None }, found)
 }
 
 fn taken(slot: Slot, text: &'static str) -> Scene {
@@ -92,7 +93,17 @@ fn writer(records: usize, then: impl IntoIterator<Item = Scene>) -> Vec<Scene> {
 }
 
 fn says(story: &[Scene], tale: &Tale, table: HashTable, rules: Rules) -> Result<(), String> {
-    let setup = Setup { table, requests: true };
+    says_of(Interface::Upstream, story, tale, table, rules)
+}
+
+fn says_of(
+    interface: Interface,
+    story: &[Scene],
+    tale: &Tale,
+    table: HashTable,
+    rules: Rules,
+) -> Result<(), String> {
+    let setup = Setup { table, interface };
     let mut kernel = Kernel::new(setup, rules);
     for (at, scene) in story.iter().enumerate() {
         let wrong = |why: String| Err(format!("scene {at}: {why}"));
@@ -150,6 +161,12 @@ fn story(rule: Rule) -> (Vec<Scene>, Tale, HashTable) {
         Rule::SameWriterManyFiles => writer(0, []),
         Rule::ExclusionOverAllFiles => vec![opens(0, 1, true, WRITE, OK), opens(1, 1, false, READ, busy)],
         Rule::ExclusionUntilLastClose => writer(0, [closes(0, 1), opens(1, 1, true, WRITE, busy)]),
+        Rule::PassedOnIsGivenUp => vec![
+            opens(0, 1, true, WRITE, OK),
+            Does(0, Call::Send { slot: 1, to: 1 }, OK),
+            closes(0, 1),
+            opens(0, 1, true, WRITE, busy),
+        ],
         Rule::DuplicatesShareFile => vec![
             opens(0, 1, true, WRITE, OK),
             Does(0, Call::Duplicate { slot: 1, to: 2 }, OK),
@@ -187,12 +204,12 @@ fn story(rule: Rule) -> (Vec<Scene>, Tale, HashTable) {
         Rule::NumberRange => writer(2, [asks(2, "18446744073709551616\n", errno(Errno::ERANGE))]),
         Rule::AtLeastOne => writer(2, [asks(2, "0\n", inval)]),
         Rule::BadPointer => {
-            let nowhere = Call::Write { slot: 1, written: Written::Nowhere(2), placed: false };
+            let nowhere = Call::Write { slot: 1, written: Written::Nowhere(2), at: None };
             writer(2, [Does(0, nowhere, errno(Errno::EFAULT))])
         }
         Rule::RequestTakenWhole => writer(2, [taken(1, "A\n")]),
         Rule::NoPositionedWrite => {
-            let placed = Call::Write { slot: 1, written: Written::Bytes(b"A\n"), placed: true };
+            let placed = Call::Write { slot: 1, written: Written::Bytes(b"A\n"), at: Some(0) };
             writer(2, [Does(0, placed, errno(Errno::ESPIPE)), Shows(true, vec![])])
         }
         Rule::CountersAreReadOnly => vec![
@@ -284,17 +301,108 @@ fn story(rule: Rule) -> (Vec<Scene>, Tale, HashTable) {
         }
         Rule::SuspendedTrim => writer(2, [Does(0, Call::Suspend, OK), asks(2, "1\n", stale)]),
         Rule::SuspendedRecordsNothing => vec![Records(1), Does(0, Call::Suspend, OK), Deaf],
+        Rule::OriginalsAreReadOnly => vec![opens(0, 1, false, WRITE, errno(Errno::EACCES))],
+        Rule::StageFirstOnes => stager(3, [taken(1, "2\n"), Shows(true, vec![0, 1]), Shows(false, vec![2])]),
+        Rule::StageTooMany => stager(3, [asks(1, "4\n", noent)]),
+        Rule::TrimNotWhileStaged => stager(3, [taken(1, "1\n"), asks(1, "-1\n", errno(Errno::EEXIST))]),
+        Rule::HandoverUnstages => stager(
+            2,
+            [
+                taken(1, "A\n"),
+                Records(1),
+                Does(0, Call::Suspend, OK),
+                Shows(false, vec![0, 1, 2]),
+                asks(1, "D\n", stale),
+            ],
+        ),
+        Rule::CommitNeedsReading => vec![opens(0, 1, false, WRITE, errno(Errno::EACCES))],
+        Rule::TransactionLeavesReaders => vec![opens(0, 1, false, BOTH, OK), opens(1, 1, false, READ, OK)],
+        Rule::OvertakenReader => vec![
+            Records(3),
+            opens(1, 1, false, READ, OK),
+            Does(1, Call::Read { slot: 1, limit: Some(12) }, Found::Value(12)),
+            opens(0, 1, false, BOTH, OK),
+            taken(1, "2\n"),
+            Does(1, Call::Read { slot: 1, limit: None }, stale),
+        ],
     };
     (story, tale, table)
+}
+
+/// Task 0 has the staged file in slot 1, and so many records are there.
+fn stager(records: usize, then: impl IntoIterator<Item = Scene>) -> Vec<Scene> {
+    let mut story = vec![Records(records), opens(0, 1, true, BOTH, OK)];
+    story.extend(then);
+    story
+}
+
+/// The interface that a rule's story is told of.
+fn told_of(rule: Rule) -> Interface {
+    match rule {
+        Rule::OriginalsAreReadOnly
+        | Rule::StageFirstOnes
+        | Rule::StageTooMany
+        | Rule::TrimNotWhileStaged
+        | Rule::HandoverUnstages => Interface::RfcV2,
+        Rule::CommitNeedsReading | Rule::TransactionLeavesReaders | Rule::OvertakenReader => {
+            Interface::Transaction
+        }
+        _ => Interface::Upstream,
+    }
 }
 
 #[test]
 fn every_rule_has_a_story_that_only_a_kernel_with_it_tells() {
     for rule in Rule::ALL {
         let (story, tale, table) = story(*rule);
-        assert_eq!(says(&story, &tale, table, Rules::default()), Ok(()), "{rule:?}");
-        assert!(says(&story, &tale, table, Rules::without(*rule)).is_err(), "{rule:?}");
+        let interface = told_of(*rule);
+        assert_eq!(says_of(interface, &story, &tale, table, Rules::default()), Ok(()), "{rule:?}");
+        assert!(says_of(interface, &story, &tale, table, Rules::without(*rule)).is_err(), "{rule:?}");
     }
+}
+
+/// Another task begins to read.
+fn reads_along() -> Scene {
+    opens(2, 3, false, READ, OK)
+}
+
+/// What the proposals do otherwise than mainline.
+#[rstest]
+#[case::one_writer_of_many_files(
+    Interface::RfcV2,
+    vec![opens(0, 1, true, BOTH, OK), opens(0, 2, true, BOTH, errno(Errno::EBUSY))]
+)]
+#[case::all_that_there_are(
+    Interface::TwoCommand,
+    stager(3, [taken(1, "7\n"), Shows(true, vec![0, 1, 2]), taken(1, "D\n"), Shows(true, vec![])])
+)]
+#[case::trimmed_to_the_last(
+    Interface::RfcV2,
+    stager(3, [taken(1, "-9223372036854775807\n"), Shows(false, vec![]), asks(1, "-1\n", errno(Errno::ENOENT))])
+)]
+#[case::committed_twice(
+    Interface::Transaction,
+    vec![Records(3), opens(0, 1, false, BOTH, OK), taken(1, "1\n"), reads_along(), taken(1, "1\n"), Shows(false, vec![2])]
+)]
+#[case::not_committed(
+    Interface::Transaction,
+    vec![Records(3), opens(0, 1, false, BOTH, OK), reads_along(), closes(0, 1), Shows(false, vec![0, 1, 2])]
+)]
+#[case::two_transactions(
+    Interface::Transaction,
+    vec![opens(0, 1, false, BOTH, OK), reads_along(), opens(1, 1, false, BOTH, errno(Errno::EBUSY))]
+)]
+fn the_proposals_are_told_apart(#[case] interface: Interface, #[case] story: Vec<Scene>) {
+    let tale = Tale::default();
+    assert_eq!(says_of(interface, &story, &tale, HashTable::Kept, Rules::default()), Ok(()));
+    assert!(says_of(Interface::Upstream, &story, &tale, HashTable::Kept, Rules::default()).is_err());
+}
+
+#[test]
+fn a_trim_of_a_proposal_forgets_with_its_records() {
+    let story = stager(2, [taken(1, "-1\n"), Knows(0, false), Knows(1, true)]);
+    let told = says_of(Interface::RfcV2, &story, &Tale::default(), HashTable::Flushed, Rules::default());
+    assert_eq!(told, Ok(()));
 }
 
 /// What a call gave wrongly, and the promise that is then named.
@@ -439,13 +547,13 @@ fn what_may_be_passes(#[case] story: Vec<Scene>) {
 
 #[test]
 fn a_kernel_without_requests_only_grows() {
-    let setup = Setup { table: HashTable::Kept, requests: false };
+    let setup = Setup { table: HashTable::Kept, interface: Interface::ReadOnly };
     let mut kernel = Kernel::new(setup, Rules::default());
     let tale = Tale::default();
     kernel.record(&tale);
     for (call, found) in [
         (Call::Open { slot: 1, file: list(false), access: WRITE, odd: false }, OK),
-        (Call::Write { slot: 1, written: Written::Bytes(b"1\n"), placed: false }, errno(Errno::EINVAL)),
+        (Call::Write { slot: 1, written: Written::Bytes(b"1\n"), at: None }, errno(Errno::EINVAL)),
         (Call::Open { slot: 2, file: list(false), access: READ, odd: false }, OK),
     ] {
         let effect = kernel.judge(&tale, 0, call, found).unwrap();

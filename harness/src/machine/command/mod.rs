@@ -41,8 +41,18 @@ pub struct MachineSpec {
 ///   clocksource watchdog may wait on one of them for another that is stopped (`watchdog_wait_seq`,
 ///   `kernel/time/clocksource.c`), with interrupts off and a time limit by the very clock that then stands still. The boot
 ///   hangs for good; one of some 200 did on a host with more to do than processors.
-pub const KERNEL_ARGS: &[&str] =
-    &["console=ttyS0", "panic=-1", "oops=panic", "loglevel=5", "random.trust_cpu=on", "tsc=nowatchdog"];
+/// * `watchdog_thresh=60`, `rcupdate.rcu_cpu_stall_timeout=120`: a processor that the host lets wait for 20 seconds is no
+///   soft lockup. What hangs for good is found by the deadlines of the run, which know how busy the host is.
+pub const KERNEL_ARGS: &[&str] = &[
+    "console=ttyS0",
+    "panic=-1",
+    "oops=panic",
+    "loglevel=5",
+    "random.trust_cpu=on",
+    "tsc=nowatchdog",
+    "watchdog_thresh=60",
+    "rcupdate.rcu_cpu_stall_timeout=120",
+];
 
 /// What a channel is attached to on QEMU's side.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -324,10 +324,48 @@ fn what_a_scenario_does_gives_it_time() {
 #[rstest]
 #[case("  - kexec-load\n", Capability::Kexec)]
 #[case("  - attest\n", Capability::Trim)]
+#[case("  - attest\n", Capability::Upstream)]
 #[case("  - attest: stage\n", Capability::Staging)]
 #[case("  - stress: {ms: 1, choose: [{trim: 1}]}\n", Capability::Trim)]
 fn verbs_need_what_they_do(#[case] steps: &str, #[case] needed: Capability) {
     let text = format!("summary: s\npromise: p\nsteps:\n{steps}");
     let scenario = scenario::parse("it", "it.yaml", &text).unwrap();
     assert!(needs(&scenario, &scenario.variants[0]).contains(&needed));
+}
+
+#[rstest]
+#[case::upstream(Interface::Upstream, true)]
+#[case::transaction(Interface::Transaction, true)]
+#[case::rfc_v2(Interface::RfcV2, true)]
+#[case::two_command(Interface::TwoCommand, true)]
+#[case::none(Interface::ReadOnly, false)]
+fn attesting_by_trim_needs_an_interface_that_removes_records(
+    #[case] interface: Interface,
+    #[case] can: bool,
+) {
+    let text = "summary: s\npromise: p\nsteps:\n  - attest\n";
+    let scenario = scenario::parse("it", "it.yaml", text).unwrap();
+    let mut kernel = upstream();
+    kernel.interface = interface;
+    match plan(&scenario, &Parameters::new(), &kernel, interface, 1) {
+        Ok(Planned::Plan(_)) => assert!(can),
+        Err(PlanError::NoSuchVerb { .. }) => assert!(!can),
+        other => panic!("{other:?}"),
+    }
+}
+
+#[rstest]
+#[case::one_file(Interface::RfcV2)]
+#[case::by_number(Interface::TwoCommand)]
+fn attesting_by_staging_keeps_the_file_open(#[case] interface: Interface) {
+    let text = "summary: s\npromise: p\nsteps:\n  - attest: stage\n";
+    let scenario = scenario::parse("it", "it.yaml", text).unwrap();
+    let mut kernel = upstream();
+    kernel.interface = interface;
+    let Ok(Planned::Plan(plan)) = plan(&scenario, &Parameters::new(), &kernel, interface, 1) else {
+        panic!()
+    };
+    let opened = ops(&plan, "main").into_iter().filter(|op| matches!(op, Op::Open { .. })).count();
+    let closed = ops(&plan, "main").into_iter().filter(|op| matches!(op, Op::Close { .. })).count();
+    assert_eq!((opened, closed), (1, 1));
 }

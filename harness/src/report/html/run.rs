@@ -5,7 +5,7 @@ use maud::{Markup, html};
 use crate::outcome::{CheckResult, Outcome, RunResult, Verdict};
 use crate::report::printable::{printable, printable_lines};
 use crate::report::run_id::RunId;
-use crate::report::terminal::{interface_name, seconds, verdict, word};
+use crate::report::terminal::{seconds, verdict, word};
 
 /// Everything known about a run, unfolded or not.
 pub(super) fn details(number: usize, run: &RunResult, open: bool) -> Markup {
@@ -47,7 +47,7 @@ fn facts(run: &RunResult) -> Markup {
         facts.push(("kernel", format!("{} (Linux {release})", run.kernel)));
     }
     if let Some(interface) = run.interface {
-        facts.push(("interface", interface_name(interface).to_owned()));
+        facts.push(("interface", interface.name().to_owned()));
     }
     facts.push(("lane", run.lane.clone()));
     if let Some(accelerator) = &run.accelerator {

@@ -78,7 +78,7 @@ pub(crate) fn machine(run: &RunResult) -> String {
         parts.push(format!("Linux {}", printable(release)));
     }
     if let Some(interface) = run.interface {
-        parts.push(format!("interface {}", interface_name(interface)));
+        parts.push(format!("interface {}", interface.name()));
     }
     parts.push(format!("lane {}", printable(&run.lane)));
     if let Some(accelerator) = &run.accelerator {
@@ -86,14 +86,6 @@ pub(crate) fn machine(run: &RunResult) -> String {
     }
     parts.push(format!("seed {}", run.seed));
     parts.join(", ")
-}
-
-/// An interface as it is written in results.
-pub(crate) fn interface_name(interface: crate::plan::Interface) -> &'static str {
-    match interface {
-        crate::plan::Interface::ReadOnly => "read-only",
-        crate::plan::Interface::Upstream => "upstream",
-    }
 }
 
 /// What became of a check, in words.

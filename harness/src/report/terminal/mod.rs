@@ -10,7 +10,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use indicatif::ProgressDrawTarget;
 
-pub(crate) use lines::{counts_as_failed, interface_name, machine, seconds, verdict};
+pub(crate) use lines::{counts_as_failed, machine, seconds, verdict};
 pub use look::Look;
 pub(crate) use look::word;
 use progress::Progress;

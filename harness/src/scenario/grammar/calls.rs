@@ -52,7 +52,7 @@ pub(super) const FORMS: &[Form] = &[
             field("limit", Number(0, u32::MAX as u64), "bytes at most").or("to the end"),
             // More than a mebibyte per call only costs the guest memory.
             field("chunk", Number(1, 1 << 20), "bytes a call").or("64 KiB"),
-            field("at", Signed(i64::MIN, i64::MAX), "byte offset: one `pread(2)` of `bytes` bytes"),
+            field("at", Signed, "byte offset: one `pread(2)` of `bytes` bytes"),
             field("bytes", Number(0, MAX_BYTES), "with `at`: how many").or("64 KiB"),
             BAD_POINTER,
         ],
@@ -68,7 +68,7 @@ pub(super) const FORMS: &[Form] = &[
             field("text", Bytes, "what, as text in double quotes: `\"A\\n\"`"),
             field("hex", Hex, "what, as hexadecimal digits"),
             BAD_POINTER,
-            field("at", Signed(i64::MIN, i64::MAX), "byte offset: one `pwrite(2)`"),
+            field("at", Signed, "byte offset: one `pwrite(2)`"),
         ],
         one_of: &["text", "hex", "bad-pointer"],
         expect: Expect::Yes(&["bytes", "value"]),
@@ -79,7 +79,7 @@ pub(super) const FORMS: &[Form] = &[
         short: None,
         fields: &[
             OF,
-            field("to", Signed(i64::MIN, i64::MAX), "how many bytes").needed("how many bytes"),
+            field("to", Signed, "how many bytes").needed("how many bytes"),
             field("from", Word(&["start", "current", "end"]), "from where they count").or("`start`"),
         ],
         one_of: &[],
@@ -139,7 +139,7 @@ pub(super) const FORMS: &[Form] = &[
         short: None,
         fields: &[
             OF,
-            field("length", Signed(i64::MIN, i64::MAX), "bytes").needed("how many bytes"),
+            field("length", Signed, "bytes").needed("how many bytes"),
         ],
         one_of: &[],
         expect: Expect::Yes(&[]),

@@ -90,6 +90,12 @@ pub(in crate::scenario) const LOST: &[Field] = &[
 
 /// `shows:` of a known defect.
 pub(in crate::scenario) const SHOWS: &[Field] = &[
-    field("check", Word(super::names::CHECKS), "the check that fails").needed("the check that fails"),
-    field("finding", Text, "text that each of its findings has").needed("text that each of its findings has"),
+    field("check", Word(super::names::CHECKS), "the check that fails, or `kernel-died`")
+        .needed("the check that fails"),
+    field(
+        "finding",
+        Text,
+        "text that each of its findings has, or a line of what the kernel says when it dies",
+    )
+    .needed("text that each of its findings has"),
 ];

@@ -60,7 +60,7 @@ pub(super) enum Shape {
     /// A whole number from the one to the other.
     Number(u64, u64),
     /// A whole number that may be negative.
-    Signed(i64, i64),
+    Signed,
     /// A whole number from the one to the other, or one of these words.
     NumberOr(u64, u64, &'static [&'static str]),
     /// `true` or `false`.

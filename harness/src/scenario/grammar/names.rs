@@ -134,7 +134,7 @@ pub(super) const NEEDS: &[&str] = &{
     names
 };
 
-/// Names of the invariants, as [`crate::outcome::CheckResult::check`] has them.
+/// Names of the invariants, as [`crate::outcome::CheckResult::check`] has them, and of what is worse than any of them.
 pub(crate) const CHECKS: &[&str] = &[
     "steps",
     "model",
@@ -145,6 +145,7 @@ pub(crate) const CHECKS: &[&str] = &[
     "quote",
     "kernel-health",
     "kexec",
+    super::super::defect::KERNEL_DIED,
 ];
 
 /// The bit of an event of `poll(2)`.

@@ -101,12 +101,16 @@ fn take<'t>(
         }
         Verb::Call(call) => match (call.hands_over(), call.uses().and_then(staged)) {
             (Some(request), Some(false)) if is_number(request) && !held.seen => {
-                return Err(source
-                    .error(step.at, "a written number may trim records that nobody has read")
-                    .expected("`trim`, which reads the list first, a `read` of the whole list, or an errno in `expect:`"));
+                return Err(unread(source, step));
             }
-            (Some(b"A\n"), Some(true)) => return Ok(Held::default()),
-            (Some(request), Some(true)) => request == b"D\n",
+            // The proposals stage by a number as well, trim by one with a dash, and need no newline.
+            (Some(request), Some(true)) if is_number(request) || request.trim_ascii_end() == b"A" => {
+                return Ok(Held::default());
+            }
+            (Some([b'-', request @ ..]), Some(true)) if is_number(request) && !held.seen => {
+                return Err(unread(source, step));
+            }
+            (Some(request), Some(true)) => request.trim_ascii_end() == b"D",
             _ => false,
         },
         _ => false,
@@ -121,6 +125,12 @@ fn take<'t>(
 /// Whether the kernel could take a request for the number of records to trim.
 fn is_number(request: &[u8]) -> bool {
     std::str::from_utf8(request).is_ok_and(|text| text.trim_end().parse::<u64>().is_ok())
+}
+
+fn unread(source: &Source, step: &Step) -> ScenarioError {
+    source
+        .error(step.at, "a written number may trim records that nobody has read")
+        .expected("`trim`, which reads the list first, a `read` of the whole list, or an errno in `expect:`")
 }
 
 fn unsaved(source: &Source, step: &Step) -> ScenarioError {

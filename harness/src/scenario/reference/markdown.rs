@@ -10,10 +10,10 @@ use super::super::grammar::{
 use crate::interface::Capability;
 
 /// A generated part of the reference: its name, and its text, which ends with a newline.
-pub type Block = (&'static str, String);
+pub(super) type Block = (&'static str, String);
 
 /// Every generated part.
-pub fn blocks() -> Vec<Block> {
+pub(super) fn blocks() -> Vec<Block> {
     vec![
         ("keys", fields(grammar::KEYS)),
         ("machine", fields(grammar::MACHINE)),
@@ -175,7 +175,7 @@ fn value(shape: Shape) -> String {
     let either = |words: &[&str]| quoted(words.iter().copied()).join(", ");
     match shape {
         Shape::Number(from, to) => format!("{} to {}", number(from), number(to)),
-        Shape::Signed(..) => "a number of 64 bits, which may be negative".to_owned(),
+        Shape::Signed => "a number of 64 bits, which may be negative".to_owned(),
         Shape::NumberOr(from, to, words) => {
             format!("{} to {}, or {}", number(from), number(to), either(words))
         }

@@ -5,5 +5,5 @@ mod schema;
 #[cfg(test)]
 mod tests;
 
-pub use markdown::{blocks, markdown};
+pub use markdown::markdown;
 pub use schema::schema;

@@ -10,7 +10,8 @@ use super::super::error::Source;
 use super::super::node::{self, Kind, Node};
 use super::super::tests::{Knows, invalid};
 use super::super::{grammar, parse};
-use super::{blocks, schema};
+use super::markdown::blocks;
+use super::schema;
 
 fn top() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("..")
@@ -121,7 +122,7 @@ fn sample(shape: grammar::Shape) -> String {
     match shape {
         Shape::Number(from, _) => from.to_string(),
         Shape::NumberOr(_, _, words) | Shape::Words(words) | Shape::Word(words) => words[0].to_owned(),
-        Shape::Signed(..) => "-5".to_owned(),
+        Shape::Signed => "-5".to_owned(),
         Shape::Truth => "true".to_owned(),
         Shape::Name => "some".to_owned(),
         Shape::Text | Shape::Bytes | Shape::Version => "\"7.2\"".to_owned(),

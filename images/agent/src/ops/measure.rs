@@ -103,15 +103,12 @@ impl File<'_> {
                 Ok(raw::map_and_unmap(file, content.len(), PROT_READ | PROT_EXEC, MAP_PRIVATE)?)
             }),
             Way::Violate(Violation::OpenWriters) => {
-                // Neither may a child of fork keep it open for writing, nor may anybody but us make it a violation.
-                let _alone = self.process.writes();
                 let writer = self.create(content)?;
                 let read = self.open().and_then(close);
                 Ok(close(writer).and(read).and(self.remove())?)
             }
             Way::Violate(Violation::TimeOfUse) => self.with(content, || {
                 let reader = self.open()?;
-                let _alone = self.process.writes();
                 let write = openat(self.dir, self.name, OFlag::O_WRONLY | OFlag::O_CLOEXEC, Mode::empty());
                 Ok(write.and_then(close).and(close(reader))?)
             }),
@@ -141,10 +138,9 @@ impl File<'_> {
     fn create(&self, content: &[u8]) -> nix::Result<OwnedFd> {
         let flags = OFlag::O_WRONLY | OFlag::O_CREAT | OFlag::O_EXCL | OFlag::O_CLOEXEC;
         let file = openat(self.dir, self.name, flags, Mode::S_IRWXU)?;
-        write_all(&file, content).map_err(|errno| {
+        write_all(&file, content).inspect_err(|_| {
             // The first failure is the result.
             let _ = self.remove();
-            errno
         })?;
         Ok(file)
     }

@@ -59,6 +59,7 @@ pub(crate) fn sleep(op: &Op) -> Sleep {
     match op {
         // The handshake with the new task; for the executed file, the child will be named.
         Op::Fork { .. } | Op::Thread { .. } | Op::Execute { .. } => Sleep::Agent,
+        Op::Map { .. } | Op::MapExecute { .. } => Sleep::Mapping,
         _ => Sleep::Operation,
     }
 }
@@ -89,7 +90,9 @@ pub(crate) fn run<U: Uplink>(op: &Op, task: &mut Task, report: &mut Report<'_, U
         Op::Thread { task: id } => spawn::thread(task, *id, report),
         Op::SendDescriptor { slot, to } => descriptor::send(slots, *slot, *to, report),
         Op::ReceiveDescriptor { slot } => descriptor::receive(slots, *slot, report),
-        Op::Exit { status } => exit(*status),
+        // PID 1 does not exit: the kernel panics when it does.
+        Op::Exit { .. } if task.is_last() => Err(Errno::EINVAL.into()),
+        Op::Exit { status } => raw::quit(*status),
         Op::Kill { task, signal } => report.request(Request::Kill { task: *task, signal: *signal }),
         Op::AwaitBlocked { task } => report.request(Request::AwaitBlocked { task: *task }),
         Op::DropCapability { capability } => rights::drop_capability(*capability),
@@ -142,12 +145,4 @@ pub(crate) fn run<U: Uplink>(op: &Op, task: &mut Task, report: &mut Report<'_, U
         Op::Mark { path, number } => mark::run(path, *number),
         Op::Mount { fstype, target } => mount::run(fstype, target),
     }
-}
-
-/// PID 1 does not exit: the kernel panics when it does.
-fn exit(status: i32) -> Result<i64, Failure> {
-    if std::process::id() == 1 {
-        return Err(Errno::EINVAL.into());
-    }
-    raw::quit(status)
 }

@@ -75,12 +75,13 @@ fn live(mut task: Task, mut uplink: ToFirst, parent: &OwnedFd) -> ! {
         kept.push(parent.as_fd());
         raw::keep_only(&kept)
     };
-    // Without the first's leave, or with a parent that has been killed, there is nobody to be told.
-    let adopted = kept.and_then(|()| sockets::receive(parent, &mut [0]));
-    if adopted.is_err() {
-        raw::quit(1)
+    match kept.and_then(|()| sockets::receive(parent, &mut [0])) {
+        // The parent is now PID 1, and not a process that is about to end.
+        Ok(Taken::Packet { .. }) => drop(set_pdeathsig(Signal::SIGKILL)),
+        // Whoever started it has been killed meanwhile.
+        Ok(_) => {}
+        Err(_) => raw::quit(1),
     }
-    let _ = set_pdeathsig(Signal::SIGKILL);
     let begun = life::begin(&mut uplink, &task, Newborn::Process);
     let begun = begun.map(|()| sockets::send_packet(parent, &getpid().as_raw().to_le_bytes()));
     let result = begun.and_then(|_| task.run(&mut uplink)).and_then(|()| life::end(&mut uplink));

@@ -14,6 +14,9 @@ use super::roster::{Member, Wait};
 use super::{Supervisor, Trouble};
 use crate::packet::Sleep;
 
+/// Calls that map memory, which an allocator does too.
+const MAPPING: &[i64] = &[libc::SYS_mmap, libc::SYS_munmap];
+
 /// Calls that operations do not consist of: the agent's own, for sending, memory, locks and its end.
 const AGENTS: &[i64] = &[
     libc::SYS_sendmsg,
@@ -52,20 +55,30 @@ impl Supervisor<'_> {
             return Ok(Some(WAITS_IN));
         }
         let (Some(pid), Some(tid)) = (member.pid, member.tid) else { return Ok(None) };
-        let (pid, tid) = match (member.sleep, member.child) {
-            (Sleep::Operation, _) => (pid, tid),
+        let (sleep, packets) = (member.sleep, member.packets);
+        let (pid, tid) = match (sleep, member.child) {
+            (Sleep::Operation | Sleep::Mapping, _) => (pid, tid),
             (Sleep::Agent, Some(child)) => (child, child),
             _ => return Ok(None),
         };
-        let packets = member.packets;
-        let Some(call) = blocked_in(pid, tid) else { return Ok(None) };
+        let Some(call) = blocked_in(pid, tid).filter(|call| is_of(*call, sleep)) else { return Ok(None) };
         self.take_packets()?;
         let same = self.roster.get(task).is_some_and(|member| member.packets == packets);
         Ok(same.then_some(call))
     }
 }
 
-/// The call in which a thread sleeps at this moment and is not the agent's.
+/// Whether a call is one that operations with this meaning of sleep consist of.
+fn is_of(call: i64, sleep: Sleep) -> bool {
+    match sleep {
+        Sleep::Operation => !AGENTS.contains(&call) && !MAPPING.contains(&call),
+        Sleep::Mapping => !AGENTS.contains(&call),
+        Sleep::Agent => call == libc::SYS_execve,
+        Sleep::Outside => false,
+    }
+}
+
+/// The call in which a thread sleeps at this moment.
 fn blocked_in(pid: Pid, tid: Pid) -> Option<i64> {
     let read = |file: &str| std::fs::read_to_string(format!("/proc/{pid}/task/{tid}/{file}")).ok();
     let before = read("syscall")?;
@@ -73,7 +86,7 @@ fn blocked_in(pid: Pid, tid: Pid) -> Option<i64> {
     // The kernel shows a call only when the thread did not run while it looked (`task_current_syscall`,
     // lib/syscall.c); the same before and after means that the state in between was the call's.
     let call = call_of(&before)?;
-    (sleeps && read("syscall")? == before && !AGENTS.contains(&call)).then_some(call)
+    (sleeps && read("syscall")? == before).then_some(call)
 }
 
 /// The number at the start of `/proc/PID/syscall`; `None` when it says `running`, or -1 outside of a call.
@@ -99,6 +112,17 @@ mod tests {
         for other in ["running\n", "-1 0x7ffd 0x7f\n", ""] {
             assert_eq!(call_of(other), None, "{other:?}");
         }
+    }
+
+    #[test]
+    fn calls_are_an_operations_or_the_agents() {
+        let of = |call| {
+            [Sleep::Outside, Sleep::Operation, Sleep::Mapping, Sleep::Agent].map(|sleep| is_of(call, sleep))
+        };
+        assert_eq!(of(libc::SYS_read), [false, true, true, false]);
+        assert_eq!(of(libc::SYS_mmap), [false, false, true, false]);
+        assert_eq!(of(libc::SYS_futex), [false; 4]);
+        assert_eq!(of(libc::SYS_execve), [false, true, true, true]);
     }
 
     #[test]

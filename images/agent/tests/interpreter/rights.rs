@@ -10,7 +10,7 @@ fn locked(dir: &TempDir) -> Op {
     use std::os::unix::fs::PermissionsExt;
     let file = dir.path().join("locked");
     fs::write(&file, "").unwrap();
-    fs::set_permissions(&file, fs::Permissions::from_mode(0)).unwrap();
+    fs::set_permissions(&file, fs::Permissions::from_mode(0o0)).unwrap();
     open(0, &file, O_RDWR)
 }
 
