@@ -133,8 +133,7 @@ fn a_hole_that_a_trim_left_in_what_is_carried_is_filled() {
     bench.log("second", &[&records[..5], &records[7..12]].concat());
     bench.log("third", &[&records[..5], &records[7..]].concat());
     bench.pcrs(&records, Bank::Sha1);
-    let (verdict, text) =
-        bench.run("verify --whole --log @saved @trimmed @second @third --pcrs @sha1", None);
+    let (verdict, text) = bench.run("verify --whole --log @saved @trimmed @second @third --pcrs @sha1", None);
     assert_eq!(verdict.unwrap().carried, 15);
     assert!(text.contains("records that a file has again after a kexec, counted once: 15\n"), "{text}");
 }

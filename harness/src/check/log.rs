@@ -9,8 +9,8 @@ use super::evidence::{Evidence, RecordId, Records};
 use super::extended::extended;
 use super::whole::Whole;
 use crate::ima::model::{ListFile, Log, Ranges};
-use crate::scenario::Lost;
 use crate::ima::{AsciiLine, Bank, ByteOrder, RecordRef, write_record};
+use crate::scenario::Lost;
 
 /// The whole log of a run, by the place of each record.
 #[derive(Debug)]
@@ -51,8 +51,7 @@ impl<'e> WholeLog<'e> {
         let lost = evidence.limit.map(|limit| limit.lost);
         let records = &evidence.records;
         // Of a record that only its extend is known of, no view can be made.
-        let ids: Vec<_> =
-            ids.into_iter().map(|id| id.filter(|id| records.get(*id).is_shown())).collect();
+        let ids: Vec<_> = ids.into_iter().map(|id| id.filter(|id| records.get(*id).is_shown())).collect();
         let mut places: HashMap<RecordId, Vec<usize>> = HashMap::new();
         let mut names: HashMap<&[u8], Vec<RecordId>> = HashMap::new();
         let mut same_before = Vec::with_capacity(ids.len());

@@ -31,8 +31,12 @@ pub enum Capability {
     TrimWhileStaged,
     /// Removes no record when asked for more than there are.
     ExactTrim,
-    /// Can load another kernel.
+    /// Can go on in another kernel.
     Kexec,
+    /// Carries the list over when it does.
+    KexecCarry,
+    /// Records, as critical data, that it loads a kernel and that it goes on in it.
+    KexecRecords,
     /// Takes mainline's requests.
     Upstream,
     /// Takes those of the staging RFC v2.
@@ -45,7 +49,7 @@ pub enum Capability {
 
 impl Capability {
     /// Every one.
-    pub const ALL: [Capability; 15] = [
+    pub const ALL: [Capability; 17] = [
         Capability::Ima,
         Capability::Tpm,
         Capability::Policy,
@@ -57,6 +61,8 @@ impl Capability {
         Capability::TrimWhileStaged,
         Capability::ExactTrim,
         Capability::Kexec,
+        Capability::KexecCarry,
+        Capability::KexecRecords,
         Capability::Upstream,
         Capability::RfcV2,
         Capability::TwoCommand,
@@ -81,6 +87,8 @@ impl Capability {
             Capability::TrimWhileStaged => "trim-while-staged",
             Capability::ExactTrim => "exact-trim",
             Capability::Kexec => "kexec",
+            Capability::KexecCarry => "kexec-carry",
+            Capability::KexecRecords => "kexec-records",
             Capability::Upstream => Interface::Upstream.name(),
             Capability::RfcV2 => Interface::RfcV2.name(),
             Capability::TwoCommand => Interface::TwoCommand.name(),
@@ -107,6 +115,8 @@ impl Capability {
                 "CONFIG_IMA_STAGING=y, Linux 7.2 or newer or with the series rfc-v2 or transaction"
             }
             Capability::Kexec => "CONFIG_KEXEC_FILE=y",
+            Capability::KexecCarry => "CONFIG_IMA_KEXEC=y and CONFIG_KEXEC_FILE=y",
+            Capability::KexecRecords => "CONFIG_IMA_KEXEC=y, Linux 6.16 or newer",
             Capability::RfcV2 => "CONFIG_IMA_STAGING=y and the series rfc-v2",
             Capability::TwoCommand => "CONFIG_IMA_STAGING=y and the series two-command",
             Capability::Transaction => "CONFIG_IMA_LIST_TRANSACTION=y and the series transaction",

@@ -2,12 +2,17 @@
 //!
 //! A kernel is booted with [`first`] and, when [`second`] asks for it, once more. Two boots, since
 //! `ima_flush_htable` cannot be undone in a running kernel, and with it mainline refuses every trim. Each interface is
-//! asked for in its own words.
+//! asked for in its own words. [`third`] goes on in another boot: a kernel that does not come back from it has lost
+//! nothing that was to be found out.
+
+mod kexec;
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use imalab_wire::{End, Message, Op, Outcome, Program, Setup, Slot, Start, Step, StepId, Task};
 use nix::fcntl::OFlag;
+
+pub use kexec::{third, with_third};
 
 use super::{Capabilities, Capability, IMA, MEASURED, TPM, adapter, request};
 use crate::ima::Bank;
@@ -238,8 +243,8 @@ pub fn capabilities(messages: &[Message]) -> Result<Capabilities, ProbeError> {
         Capability::HashTable => measures && grown(measured, again) == Some(0),
         Capability::Staging => staging,
         Capability::Trim => trim,
-        // Only the second boot can tell.
-        Capability::FlushHtable => false,
+        // Only the second boot can tell, and the third.
+        Capability::FlushHtable | Capability::KexecCarry | Capability::KexecRecords => false,
         Capability::TrimWhileStaged => {
             staging && answers.ok(of(Verb::StageMore)) && answers.ok(of(Verb::TrimWhileStaged))
         }
@@ -268,6 +273,11 @@ pub fn with_second(mut found: Capabilities, messages: &[Message]) -> Result<Capa
         found.have.insert(Capability::FlushHtable);
     }
     Ok(found)
+}
+
+/// What all boots ask, by which answers of other questions are told apart.
+pub fn questions() -> String {
+    format!("{:?}{:?}", first(), kexec::boot())
 }
 
 fn grown(from: Option<u64>, to: Option<u64>) -> Option<u64> {

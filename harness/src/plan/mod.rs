@@ -143,6 +143,8 @@ pub fn needs(scenario: &Scenario, variant: &Variant) -> BTreeSet<Capability> {
             }
             Verb::KexecUnload | Verb::KexecExecute => {
                 needs.insert(Capability::Kexec);
+                let goes_on = step.verb == Verb::KexecExecute && step.expect.may_succeed();
+                needs.extend(goes_on.then_some(Capability::KexecCarry));
             }
             Verb::Call(Call::Open { file: File::List { bank, staged, .. }, flags, .. }) => {
                 needs.extend(bank.map(|_| Capability::BankFiles));

@@ -67,6 +67,15 @@ pub fn capabilities(site: Site<'_>, kernel_args: &[String], cache: &Path) -> Res
     if let Some(boot) = probe::second(&found) {
         found = probe::with_second(found, &messages(&ask(site, kernel_args, boot)?))?;
     }
+    if let Some(boot) = probe::third(&found) {
+        let answers = match ask(site, kernel_args, boot) {
+            Ok(trace) => messages(&trace),
+            // It can all else; that it does not come back says what is asked.
+            Err(AskError::Guest { .. }) => Vec::new(),
+            Err(error) => return Err(error),
+        };
+        found = probe::with_third(found, &answers);
+    }
     fs::create_dir_all(&folder).map_err(|source| AskError::Read { path: folder, source })?;
     let text = serde_json::to_vec_pretty(&found)
         .map_err(|error| AskError::Read { path: path.clone(), source: error.into() })?;
@@ -81,7 +90,7 @@ fn key(site: Site<'_>, kernel_args: &[String]) -> Result<String, AskError> {
         let bytes = fs::read(path).map_err(|source| AskError::Read { path: path.to_owned(), source })?;
         hash.update(Sha256::digest(&bytes));
     }
-    hash.update(format!("{:?}{:?}{:?}", probe::first(), kernel_args, env!("CARGO_PKG_VERSION")));
+    hash.update(format!("{}{:?}{:?}", probe::questions(), kernel_args, env!("CARGO_PKG_VERSION")));
     Ok(hex::encode(hash.finalize()))
 }
 

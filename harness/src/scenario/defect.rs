@@ -103,7 +103,7 @@ impl KnownDefect {
     ///
     /// The checks of such a run say nothing: all that the guest did not come to is missing.
     pub fn is_death(&self, release: &str, report: &[String]) -> bool {
-        let concerned = Version::of_release(release).is_none_or(|version| self.kernels.contains(version));
+        let concerned = self.kernels.concerns(release);
         let mut deaths = self.shows.iter().filter(|sign| sign.check == KERNEL_DIED);
         concerned && deaths.any(|sign| report.iter().any(|line| line.contains(&sign.finding)))
     }

@@ -258,28 +258,3 @@ fn a_known_defect_does_not_excuse_a_dead_kernel() {
     let checks = [check("exactly-once", Verdict::Failed, "record 4 is missing")];
     assert_eq!(of(&plan, &trace, &checks).outcome, Outcome::KernelDied);
 }
-
-#[rstest]
-#[case::in_its_title("unable to handle page fault", Outcome::KnownDefect)]
-#[case::in_its_report("ima_update_kexec_buffer", Outcome::KnownDefect)]
-#[case::elsewhere("ima_queue_stage", Outcome::KernelDied)]
-fn a_kernel_that_dies_as_it_is_known_to_shows_a_defect(#[case] finding: &str, #[case] outcome: Outcome) {
-    let mut world = sound();
-    for line in [
-        "BUG: unable to handle page fault for address: ffa00000007c5000",
-        "#PF: supervisor write access in kernel mode",
-        "Oops: Oops: 0002 [#1] SMP",
-        " ? ima_update_kexec_buffer+0x1d4/0x280",
-        "Kernel panic - not syncing: Fatal exception",
-    ] {
-        world.console(line);
-    }
-    let (mut plan, trace) = world.finish();
-    let mut known = defect(None);
-    known.shows = vec![Sign { check: "kernel-health".to_owned(), finding: finding.to_owned() }];
-    plan.known_defect = Some(known);
-    let judgement = of(&plan, &trace, &all(&plan, &trace));
-    assert_eq!(judgement.outcome, outcome, "{judgement:?}");
-    plan.known_defect = Some(defect(None));
-    assert_eq!(of(&plan, &trace, &[]).outcome, Outcome::KernelDied);
-}

@@ -49,7 +49,7 @@ fn apply(what: Move, mut staged: Ranges, mut current: Ranges) -> Option<(Ranges,
         Move::Trimmed { records } => {
             current.take_first(usize::try_from(records).unwrap_or(usize::MAX));
         }
-        Move::Carried => {
+        Move::Carried { .. } => {
             staged.append(current);
             (staged, current) = (Ranges::default(), staged);
         }
@@ -69,7 +69,7 @@ mod tests {
         let moves = [
             moved(10, Move::Staged { records: Some(3) }),
             moved(20, Move::Trimmed { records: 2 }),
-            moved(30, Move::Carried),
+            moved(30, Move::Carried { lost: 0 }),
             moved(40, Move::Staged { records: None }),
         ];
         let lists = Lists::of(9, &moves);

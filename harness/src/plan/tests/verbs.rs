@@ -323,6 +323,7 @@ fn what_a_scenario_does_gives_it_time() {
 
 #[rstest]
 #[case("  - kexec-load\n", Capability::Kexec)]
+#[case("  - kexec\n", Capability::KexecCarry)]
 #[case("  - attest\n", Capability::Trim)]
 #[case("  - attest\n", Capability::Upstream)]
 #[case("  - attest: stage\n", Capability::Staging)]
