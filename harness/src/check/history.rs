@@ -15,8 +15,9 @@ pub(super) enum Move {
     Deleted { saved: Option<usize> },
     /// So many records of the current list were removed.
     Trimmed { records: u64 },
-    /// The next kernel took the lists over, but for so many records at their end, as it is known to.
-    Carried { lost: usize },
+    /// The next kernel took the lists over, but for so many records at their end, as it is known to; then just `kept` ones
+    /// are left.
+    Carried { kept: usize, lost: usize },
 }
 
 /// A move with its place.
@@ -116,7 +117,7 @@ impl History {
                 Move::Staged { records } => lists.stage(step, records.unwrap_or(0)),
                 Move::Deleted { saved } => lists.delete(step, saved),
                 Move::Trimmed { records } => lists.trim(step, usize::try_from(records).unwrap_or(usize::MAX)),
-                Move::Carried { lost } => {
+                Move::Carried { lost, .. } => {
                     let start = usize::try_from(lists.boot).ok().and_then(|boot| starts.get(boot));
                     lists.log_to(start.copied().unwrap_or(records));
                     carried.push(lists.carry(lost));
@@ -210,7 +211,7 @@ mod tests {
         let moves = [
             moved(1, Move::Staged { records: Some(4) }),
             moved(2, Move::Trimmed { records: 2 }),
-            moved(3, Move::Carried { lost: 0 }),
+            moved(3, Move::Carried { kept: 0, lost: 0 }),
             moved(4, Move::Staged { records: Some(6) }),
             moved(5, Move::Deleted { saved: Some(6) }),
         ];
@@ -232,7 +233,8 @@ mod tests {
 
     #[test]
     fn a_list_is_carried_from_kernel_to_kernel() {
-        let moves = [moved(1, Move::Carried { lost: 0 }), moved(2, Move::Carried { lost: 0 })];
+        let moves =
+            [moved(1, Move::Carried { kept: 0, lost: 0 }), moved(2, Move::Carried { kept: 0, lost: 0 })];
         let history = History::with_starts(6, vec![0, 2, 4], &moves);
         assert_eq!(history.carried, [vec![], vec![0, 1], vec![0, 1, 2, 3]]);
         let twice = [Turn::Logged { boot: 1 }, Turn::Carried { boot: 2 }, Turn::Carried { boot: 3 }];
@@ -244,8 +246,8 @@ mod tests {
     fn what_is_lost_is_the_end_of_what_should_be_carried() {
         let moves = [
             moved(1, Move::Staged { records: Some(2) }),
-            moved(2, Move::Carried { lost: 2 }),
-            moved(3, Move::Carried { lost: 9 }),
+            moved(2, Move::Carried { kept: 0, lost: 2 }),
+            moved(3, Move::Carried { kept: 0, lost: 9 }),
         ];
         let history = History::with_starts(6, vec![0, 3, 5], &moves);
         assert_eq!(history.carried, [vec![], vec![0], vec![]]);
@@ -260,8 +262,8 @@ mod tests {
             moved(1, Move::Trimmed { records: u64::MAX }),
             moved(2, Move::Deleted { saved: None }),
             moved(3, Move::Staged { records: Some(7) }),
-            moved(4, Move::Carried { lost: 0 }),
-            moved(5, Move::Carried { lost: 0 }),
+            moved(4, Move::Carried { kept: 0, lost: 0 }),
+            moved(5, Move::Carried { kept: 0, lost: 0 }),
         ];
         let history = History::with_starts(3, vec![0], &moves);
         assert_eq!(history.carried, vec![Vec::<usize>::new(); 3]);

@@ -87,7 +87,7 @@ impl Wholes {
                     }
                     let loss = loss(evidence, done.at.boot, moves.clone());
                     ledger.kexec(step, &loss);
-                    moves.push(done.at, step, Move::Carried { lost: loss.records.len() });
+                    moves.push(done.at, step, Move::Carried { kept: loss.kept, lost: loss.records.len() });
                 }
                 Deed::Read { list, records, keeps, .. } if list.staged => {
                     ledger.read_staged(step, records, *keeps);
@@ -156,7 +156,7 @@ fn loss(evidence: &Evidence<'_>, boot: u32, mut moves: Moves) -> Loss {
         return Loss::default();
     };
     let extended = all_extended(evidence);
-    moves.push(Moment { boot, ns: u64::MAX }, 0, Move::Carried { lost: 0 });
+    moves.push(Moment { boot, ns: u64::MAX }, 0, Move::Carried { kept: 0, lost: 0 });
     let history = History::of(evidence, &extended, &moves.done());
     let carried = history.carried.last().map_or(&[][..], Vec::as_slice);
     let lost = limit.lost.records.map_or(carried.len(), |lost| usize::try_from(lost).unwrap_or(usize::MAX));

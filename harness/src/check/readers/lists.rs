@@ -49,9 +49,15 @@ fn apply(what: Move, mut staged: Ranges, mut current: Ranges) -> Option<(Ranges,
         Move::Trimmed { records } => {
             current.take_first(usize::try_from(records).unwrap_or(usize::MAX));
         }
-        Move::Carried { .. } => {
+        Move::Carried { kept, lost } => {
             staged.append(current);
             (staged, current) = (Ranges::default(), staged);
+            if lost > 0 {
+                let mut left = current.take_first(kept);
+                current.take_first(lost);
+                left.append(current);
+                current = left;
+            }
         }
     }
     Some((staged, current))
@@ -69,7 +75,7 @@ mod tests {
         let moves = [
             moved(10, Move::Staged { records: Some(3) }),
             moved(20, Move::Trimmed { records: 2 }),
-            moved(30, Move::Carried { lost: 0 }),
+            moved(30, Move::Carried { kept: 0, lost: 0 }),
             moved(40, Move::Staged { records: None }),
         ];
         let lists = Lists::of(9, &moves);
