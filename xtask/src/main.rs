@@ -12,6 +12,7 @@ mod interrupt;
 mod kernel;
 mod matrix;
 mod process;
+mod sabotage;
 mod stop;
 
 use std::convert::Infallible;
@@ -58,6 +59,8 @@ enum Task {
     Accel(Passed),
     /// Check a measurement list offline
     Verify(Passed),
+    /// Build our own series with a defect each and see whether the suite finds it
+    Sabotage(sabotage::Args),
     /// Write the workflow that runs the suite on every kernel
     Matrix(matrix::Args),
     /// Check everything that has to hold before a change is handed in
@@ -95,6 +98,7 @@ fn run(task: Task) -> Result<()> {
         Task::Kernel(args) => return kernel::run(args, &root),
         Task::Check(args) => return check::run(&args, &root),
         Task::Matrix(args) => return matrix::run(&args, &root),
+        Task::Sabotage(args) => return sabotage::run(&args, &root),
         Task::Image => {
             println!("{}", image::ensure(&root, &cache::Cache::open()?)?.display());
             return Ok(());
