@@ -37,12 +37,14 @@ pub(super) struct View {
 }
 
 impl<'e> WholeLog<'e> {
-    /// Where records were removed before anybody read them, what the tap saw extended stands for the log.
+    /// What user space holds, as long as the tap bears it out. Else what the tap saw extended: no kernel can falsify that,
+    /// and it has what was removed before anybody read it.
     pub(super) fn of(evidence: &'e Evidence<'_>, whole: &Whole) -> WholeLog<'e> {
-        let ids: Vec<Option<RecordId>> = match whole.has_gap() {
-            true => extended(evidence, whole),
-            false => whole.records.iter().copied().map(Some).collect(),
-        };
+        let held: Vec<Option<RecordId>> = whole.records.iter().copied().map(Some).collect();
+        let extended = extended(evidence, whole);
+        let borne_out = held.len() == extended.len()
+            && held.iter().zip(&extended).all(|(held, extended)| extended.is_none() || held == extended);
+        let ids = if borne_out || extended.is_empty() { held } else { extended };
         let records = &evidence.records;
         let mut places: HashMap<RecordId, Vec<usize>> = HashMap::new();
         let mut names: HashMap<&[u8], Vec<RecordId>> = HashMap::new();

@@ -24,7 +24,14 @@ use crate::plan::Plan;
 use events::Events;
 use search::Search;
 
+/// Steps of the search after which it is given up: some seconds.
+const PATIENCE: u64 = 1_000_000;
+
 pub(super) fn check(evidence: &Evidence<'_>, wholes: &Wholes, rules: Rules) -> CheckResult {
+    judge(evidence, wholes, rules, PATIENCE)
+}
+
+fn judge(evidence: &Evidence<'_>, wholes: &Wholes, rules: Rules, patience: u64) -> CheckResult {
     let mut sheet = Sheet::new("model");
     let Some(whole) = wholes.last() else {
         sheet.obstacle("no checkpoint read the list");
@@ -33,7 +40,7 @@ pub(super) fn check(evidence: &Evidence<'_>, wholes: &Wholes, rules: Rules) -> C
     let log = WholeLog::of(evidence, whole);
     let events = Events::of(evidence, &log);
     let setups = setups(evidence.plan);
-    let searched = Search::new(&events, &log, &setups).run(Kernel::new(setups[0], rules));
+    let searched = Search::new(&events, &log, &setups).run(Kernel::new(setups[0], rules), patience);
     if let Some(stuck) = &searched.stuck {
         sheet.finding(tell::finding(evidence, &events, &log, stuck));
     }

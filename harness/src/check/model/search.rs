@@ -13,9 +13,6 @@ use crate::check::evidence::Moment;
 use crate::check::log::WholeLog;
 use crate::ima::model::{Broken, Call, Effect, Found, Kernel, Rule, Setup, Written};
 
-/// Steps of the search after which it is given up.
-const PATIENCE: u64 = 3_000_000;
-
 /// What came of the search.
 #[derive(Debug)]
 pub(super) struct Searched {
@@ -95,7 +92,8 @@ impl<'s, 'e> Search<'s, 'e> {
         Search { events, log, setups, named: named.collect() }
     }
 
-    pub(super) fn run(&self, kernel: Kernel) -> Searched {
+    /// Searches, for so many steps at most.
+    pub(super) fn run(&self, kernel: Kernel, patience: u64) -> Searched {
         let begun = self.events.sequences.iter().map(|sequence| !sequence.spawned).collect();
         let next = vec![0; self.events.sequences.len()];
         let mut state = State { kernel, boot: 0, next, begun };
@@ -117,8 +115,8 @@ impl<'s, 'e> Search<'s, 'e> {
             } else if ways.len() > 1 && !seen.insert(fingerprint(&state)) {
                 ways.clear();
             }
-            if ways.is_empty() || steps > PATIENCE {
-                let Some((earlier, mut others)) = before.pop().filter(|_| steps <= PATIENCE) else { break };
+            if ways.is_empty() || steps > patience {
+                let Some((earlier, mut others)) = before.pop().filter(|_| steps <= patience) else { break };
                 tried += 1;
                 state = earlier;
                 ways.append(&mut others);
@@ -130,7 +128,7 @@ impl<'s, 'e> Search<'s, 'e> {
             self.go(&mut state, way);
         }
         let state = furthest.map_or(state, |(_, state)| state);
-        Searched { tried, stuck: Some(self.explain(&state, steps <= PATIENCE)) }
+        Searched { tried, stuck: Some(self.explain(&state, steps <= patience)) }
     }
 
     fn is_done(&self, state: &State) -> bool {
@@ -154,23 +152,28 @@ impl<'s, 'e> Search<'s, 'e> {
 
     /// The ways on, the likeliest first.
     fn ways(&self, state: &State) -> Vec<Way> {
-        // What ended before another began comes before it.
-        let Some(first_end) = self.running(state).map(|(_, event)| event.end).min() else {
+        let running: Vec<(usize, &Event<'_>)> = self.running(state).collect();
+        // What ended before another began comes before it; times are taken right around the system calls, so those
+        // that touch do not overlap.
+        let comes_after = |event: &Event<'_>| {
+            running.iter().any(|(_, other)| other.end <= event.begin && event.end > other.begin)
+        };
+        let next: Vec<(usize, &Event<'_>)> =
+            running.iter().copied().filter(|(_, event)| !comes_after(event)).collect();
+        let Some(first_end) = next.iter().map(|(_, event)| event.end).min() else {
             return self.ways_without_events(state);
         };
-        let mut ways: Vec<((u8, Moment), Way)> = Vec::new();
         // The end of a task that has nothing open is as good now as later.
-        let ends = |at: usize, event: &Event<'_>| {
+        let ends = |(at, event): &&(usize, &Event<'_>)| {
             matches!(event.does, Does::Call(Call::End))
-                && !state.kernel.has_lists(self.events.sequences[at].task)
+                && !state.kernel.has_lists(self.events.sequences[*at].task)
         };
-        if let Some((at, _)) =
-            self.running(state).find(|(at, event)| event.begin <= first_end && ends(*at, event))
-        {
-            return vec![Way::Event(at)];
+        if let Some((at, _)) = next.iter().find(ends) {
+            return vec![Way::Event(*at)];
         }
+        let mut ways: Vec<((u8, Moment), Way)> = Vec::new();
         let mut measures = !self.events.policy.quiet;
-        for (at, event) in self.running(state).filter(|(_, event)| event.begin <= first_end) {
+        for (at, event) in next {
             measures |= event.measures;
             if self.judge(state, at, event).is_ok() {
                 ways.push(((self.rank(state, event), event.begin), Way::Event(at)));
@@ -256,16 +259,17 @@ impl<'s, 'e> Search<'s, 'e> {
             }
             Does::List { slot, records, .. } => {
                 if let Some((list, shown)) = state.kernel.about_to_show(task, slot) {
-                    let rule = if list.staged { Rule::StagedShowsStaged } else { Rule::OriginalShowsCurrent };
                     let length = shown.len();
                     let mut expected = shown.iter();
                     for at in 0..records.len().max(length) {
-                        let place = expected.next();
-                        let known = place.and_then(|place| self.log.id(place));
-                        if place.is_some() && known.is_none() && records.get(at).is_some() {
-                            continue;
-                        }
-                        if known != records.get(at).copied() {
+                        let (place, found) = (expected.next(), records.get(at).copied());
+                        let same = match place.map(|place| self.log.id(place)) {
+                            // A record that nobody else read may be anything.
+                            Some(None) => found.is_some(),
+                            known => known.flatten() == found,
+                        };
+                        if !same {
+                            let rule = state.kernel.why_shown(list, place);
                             return Err(Why::Content { rule, at, expected: place, length });
                         }
                     }
@@ -309,7 +313,9 @@ impl<'s, 'e> Search<'s, 'e> {
         if !file.violation && state.kernel.suppresses(before).is_some() {
             return Ok(false);
         }
-        if file.same.contains(&total) {
+        // A record that was removed before anybody read it may be anything.
+        let unknown = total < self.log.len() && self.log.id(total).is_none();
+        if file.same.contains(&total) || unknown {
             return state.kernel.may_record(self.log).map(|()| true).map_err(Why::Broken);
         }
         if file.certain { Err(Why::NotRecorded) } else { Ok(false) }
@@ -321,11 +327,10 @@ impl<'s, 'e> Search<'s, 'e> {
                 let Some(event) = self.next(state, at) else { return };
                 let task = self.events.sequences[at].task;
                 match &event.does {
-                    Does::File(file) => {
-                        if self.judge_file(state, file) == Ok(true) {
-                            state.kernel.record(self.log);
-                        }
+                    Does::File(file) if self.judge_file(state, file) == Ok(true) => {
+                        state.kernel.record(self.log);
                     }
+                    Does::File(_) => {}
                     Does::Call(Call::Fork { child } | Call::Thread { child })
                         if matches!(event.found, Found::Value(_)) =>
                     {

@@ -46,6 +46,15 @@ impl Kernel {
         if file.staged == self.rules.holds(rule) { &self.lists.staged } else { &self.lists.current }
     }
 
+    /// The promise by which a file shows this record, or nothing more.
+    pub fn why_shown(&self, file: ListFile, record: Option<usize>) -> Rule {
+        match record {
+            _ if file.staged => Rule::StagedShowsStaged,
+            Some(record) if self.lists.is_carried(record) => Rule::StagedCarriedFirst,
+            _ => Rule::OriginalShowsCurrent,
+        }
+    }
+
     /// What reading an open list from its start shows, when it is about to be read from there.
     pub fn about_to_show(&self, task: Task, slot: Slot) -> Option<(ListFile, &Ranges)> {
         let description = self.open.get(task, slot)?;

@@ -183,6 +183,11 @@ impl Lists {
         self.rules.holds(rule)
     }
 
+    /// Whether a record was there before this kernel.
+    pub(super) fn is_carried(&self, record: usize) -> bool {
+        record < self.carried
+    }
+
     /// The rule by which [`Lists::remembers`] says what it says.
     pub(super) fn why_remembered(&self, record: usize) -> Rule {
         let flushed = self.table == HashTable::Flushed;
