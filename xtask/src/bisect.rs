@@ -98,9 +98,14 @@ fn verdict(code: u8) -> u8 {
 
 /// The two ends of a range.
 fn ends(range: &str) -> Result<(&str, &str), Stop> {
-    range.split_once("..").filter(|(good, bad)| !good.is_empty() && !bad.is_empty() && !bad.starts_with('.')).ok_or_else(
-        || Stop::Usage(format!("--bisect: {range:?} is no range; it looks like v7.2..v7.3, the good end first")),
-    )
+    range
+        .split_once("..")
+        .filter(|(good, bad)| !good.is_empty() && !bad.is_empty() && !bad.starts_with('.'))
+        .ok_or_else(|| {
+            Stop::Usage(format!(
+                "--bisect: {range:?} is no range; it looks like v7.2..v7.3, the good end first"
+            ))
+        })
 }
 
 fn tree_of(split: &Split) -> Result<PathBuf> {
