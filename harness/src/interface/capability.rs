@@ -33,6 +33,10 @@ pub enum Capability {
     ExactTrim,
     /// Can load another kernel.
     Kexec,
+    /// Copies the list for the next kernel when that one is executed, not when it is loaded.
+    KexecLate,
+    /// Records kexec as critical data, and measures nothing any more once the list is copied.
+    KexecRecords,
     /// Takes mainline's requests.
     Upstream,
     /// Takes those of the staging RFC v2.
@@ -45,7 +49,7 @@ pub enum Capability {
 
 impl Capability {
     /// Every one.
-    pub const ALL: [Capability; 15] = [
+    pub const ALL: [Capability; 17] = [
         Capability::Ima,
         Capability::Tpm,
         Capability::Policy,
@@ -57,6 +61,8 @@ impl Capability {
         Capability::TrimWhileStaged,
         Capability::ExactTrim,
         Capability::Kexec,
+        Capability::KexecLate,
+        Capability::KexecRecords,
         Capability::Upstream,
         Capability::RfcV2,
         Capability::TwoCommand,
@@ -81,6 +87,8 @@ impl Capability {
             Capability::TrimWhileStaged => "trim-while-staged",
             Capability::ExactTrim => "exact-trim",
             Capability::Kexec => "kexec",
+            Capability::KexecLate => "kexec-late",
+            Capability::KexecRecords => "kexec-records",
             Capability::Upstream => Interface::Upstream.name(),
             Capability::RfcV2 => Interface::RfcV2.name(),
             Capability::TwoCommand => Interface::TwoCommand.name(),
@@ -107,6 +115,12 @@ impl Capability {
                 "CONFIG_IMA_STAGING=y, Linux 7.2 or newer or with the series rfc-v2 or transaction"
             }
             Capability::Kexec => "CONFIG_KEXEC_FILE=y",
+            Capability::KexecLate => {
+                "CONFIG_IMA_KEXEC=y, CONFIG_KALLSYMS=y and ima_update_kexec_buffer: Linux 6.12 of Debian, or newer"
+            }
+            Capability::KexecRecords => {
+                "CONFIG_IMA_KEXEC=y, CONFIG_KALLSYMS=y and ima_measure_kexec_event: Linux 7.2 for certain"
+            }
             Capability::RfcV2 => "CONFIG_IMA_STAGING=y and the series rfc-v2",
             Capability::TwoCommand => "CONFIG_IMA_STAGING=y and the series two-command",
             Capability::Transaction => "CONFIG_IMA_LIST_TRANSACTION=y and the series transaction",

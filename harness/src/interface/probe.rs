@@ -9,7 +9,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use imalab_wire::{End, Message, Op, Outcome, Program, Setup, Slot, Start, Step, StepId, Task};
 use nix::fcntl::OFlag;
 
-use super::{Capabilities, Capability, IMA, MEASURED, TPM, adapter, request};
+use super::{Capabilities, Capability, IMA, MEASURED, TPM, adapter, read_whole, request};
 use crate::ima::Bank;
 use crate::interface::upstream::file_name;
 use crate::plan::{BOOT_RECORDS, Form, Interface};
@@ -20,6 +20,9 @@ pub const FLUSH: &str = "ima_flush_htable";
 
 /// Present whenever the kernel can kexec (`kernel/ksysfs.c`, `kernel/kexec_core.c`).
 const KEXEC_LOADED: &str = "/sys/kernel/kexec_loaded";
+
+/// The kernel's own symbols, where it keeps them (`CONFIG_KALLSYMS`).
+const SYMBOLS: &str = "/proc/kallsyms";
 
 /// Files that a probe measures.
 const FILES: u64 = 3;
@@ -53,6 +56,7 @@ enum Ask {
     Files,
     Tpm,
     Kexec,
+    Symbols,
     Policy,
     CountBefore,
     Measure,
@@ -97,6 +101,7 @@ impl Ask {
             Ask::CountMeasured => 6,
             Ask::MeasureAgain => 7,
             Ask::CountAgain => 8,
+            Ask::Symbols => 9,
             Ask::Of(interface, verb) => (interface as StepId + 1) * VERBS + verb as StepId,
         }
     }
@@ -113,7 +118,7 @@ pub fn first() -> Boot {
             .into_iter()
             .flat_map(|interface| verbs.iter().map(move |verb| Of(interface, *verb)))
     };
-    let mut asks = vec![Files, Tpm, Kexec];
+    let mut asks = vec![Files, Tpm, Kexec, Symbols];
     asks.extend(each(&[Stage, Save, Delete, CountDeleted]));
     asks.extend([Policy, CountBefore, Measure, CountMeasured, MeasureAgain, CountAgain]);
     asks.extend(each(&[Trim, CountTrimmed]));
@@ -157,6 +162,7 @@ fn ops(ask: Ask) -> Vec<Op> {
         Ask::Files => vec![Op::List { path: IMA.to_owned() }],
         Ask::Tpm => vec![look(TPM, OFlag::O_RDWR), Op::Close { slot: SLOT }],
         Ask::Kexec => vec![look(KEXEC_LOADED, OFlag::O_RDONLY), Op::Close { slot: SLOT }],
+        Ask::Symbols => read_whole(SLOT, SYMBOLS.to_owned(), None).ops,
         Ask::Policy => request(SLOT, format!("{IMA}/policy"), DEFAULT_POLICY).ops,
         Ask::Measure | Ask::MeasureAgain => vec![measure("probe".to_owned())],
         Ask::CountBefore | Ask::CountMeasured | Ask::CountAgain => count(),
@@ -245,6 +251,9 @@ pub fn capabilities(messages: &[Message]) -> Result<Capabilities, ProbeError> {
         }
         Capability::ExactTrim => trim && !answers.ok(of(Verb::TrimTooMany)),
         Capability::Kexec => answers.ok(Ask::Kexec),
+        // Doing it would take a second kernel in the image.
+        Capability::KexecLate => answers.ok(Ask::Kexec) && answers.has_symbol("ima_update_kexec_buffer"),
+        Capability::KexecRecords => answers.ok(Ask::Kexec) && answers.has_symbol("ima_measure_kexec_event"),
         Capability::Upstream => interface == Interface::Upstream,
         Capability::RfcV2 => interface == Interface::RfcV2,
         Capability::TwoCommand => interface == Interface::TwoCommand,
@@ -329,6 +338,13 @@ impl Answers {
 
     fn text(&self, ask: Ask, op: u16) -> String {
         String::from_utf8_lossy(self.bytes(ask, op)).into_owned()
+    }
+
+    /// Whether the kernel has a function of this name (`s_show`, `kernel/kallsyms.c`: address, type, name).
+    fn has_symbol(&self, name: &str) -> bool {
+        self.bytes(Ask::Symbols, 1)
+            .split(|byte| *byte == b'\n')
+            .any(|line| line.split(|byte| *byte == b' ').nth(2) == Some(name.as_bytes()))
     }
 
     /// The counter that a step read.

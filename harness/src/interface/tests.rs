@@ -28,6 +28,13 @@ const UPSTREAM: Kernel = Kernel {
     tpm: true,
 };
 
+/// Two functions that the probe looks for, and a name that only looks like one of them.
+const SYMBOLS: &str = "\
+0000000000000000 t ima_update_kexec_buffer
+0000000000000000 T ima_measure_kexec_event
+0000000000000000 t ima_update_kexec_buffer_late
+";
+
 /// The lists of such a kernel.
 struct Lists<'k> {
     kernel: &'k Kernel,
@@ -131,6 +138,7 @@ fn play(kernel: &Kernel, steps: &[Step]) -> Vec<Message> {
                     Op::Read { .. } => {
                         data = match path.rsplit('/').next().unwrap() {
                             "runtime_measurements_count" => format!("{}\n", lists.current).into_bytes(),
+                            "kallsyms" => SYMBOLS.as_bytes().to_vec(),
                             name if name.contains("_staged") => {
                                 vec![0; usize::try_from(lists.staged).unwrap()]
                             }
