@@ -21,19 +21,21 @@ pub(crate) struct Split {
     /// Kernels by name.
     kernels: Vec<String>,
     /// A developer's tree.
-    tree: Option<PathBuf>,
+    pub(crate) tree: Option<PathBuf>,
     /// Its `.config` as it is.
-    keep_config: bool,
+    pub(crate) keep_config: bool,
     /// Somebody's own bzImage.
     image: Option<PathBuf>,
     /// Patches to apply first.
-    series: Option<PathBuf>,
+    pub(crate) series: Option<PathBuf>,
+    /// Ends of the range in which a commit is looked for.
+    pub(crate) bisect: Option<String>,
     /// Every kernel of the catalogue.
     all_kernels: bool,
     /// Install what is missing.
-    yes: bool,
+    pub(crate) yes: bool,
     /// All the rest, unchanged and in order.
-    rest: Vec<OsString>,
+    pub(crate) rest: Vec<OsString>,
 }
 
 impl Split {
@@ -50,6 +52,7 @@ Flags of the front door, taken out before the harness sees the rest:
   --tree DIR          Build this kernel tree as it is, incrementally; nothing is written to it
   --keep-config       Use the tree's .config as it is, without our fragments over it
   --series FILE|DIR   Apply these patches first, as git am does, to a copy of the kernel's source or the tree
+  --bisect GOOD..BAD  Find the commit of the tree since which a scenario fails (test alone)
   --image BZIMAGE     Boot this image as it is
   --yes               Install what is missing on this machine, with sudo when not root
 
@@ -91,6 +94,7 @@ pub(crate) fn split(arguments: Vec<OsString>, is_kernel: impl Fn(&str) -> bool) 
             "--all-kernels" => split.all_kernels = true,
             "--tree" => split.tree = Some(value()?.into()),
             "--series" => split.series = Some(value()?.into()),
+            "--bisect" => split.bisect = Some(value()?.to_string_lossy().into_owned()),
             "--image" => split.image = Some(value()?.into()),
             "--keep-config" => split.keep_config = true,
             "--yes" => split.yes = true,
@@ -162,7 +166,7 @@ pub(crate) fn exec(
 }
 
 /// The harness's arguments that name what we have built.
-fn inputs(
+pub(crate) fn inputs(
     root: &Path,
     cache: &Cache,
     kernels: &Kernels,

@@ -1,6 +1,7 @@
 //! The front door of imalab: brings the tools, builds kernels and images, then calls the harness.
 
 mod apt;
+mod bisect;
 mod cache;
 mod cargo;
 mod check;
@@ -12,6 +13,7 @@ mod interrupt;
 mod kernel;
 mod matrix;
 mod process;
+mod sabotage;
 mod stop;
 
 use std::convert::Infallible;
@@ -58,12 +60,16 @@ enum Task {
     Accel(Passed),
     /// Check a measurement list offline
     Verify(Passed),
+    /// Build our own series with a defect each and see whether the suite finds it
+    Sabotage(sabotage::Args),
     /// Write the workflow that runs the suite on every kernel
     Matrix(matrix::Args),
     /// Check everything that has to hold before a change is handed in
     Check(check::Args),
     #[command(name = guard::NAME, hide = true)]
     Guard(guard::Args),
+    #[command(name = bisect::STEP, hide = true)]
+    BisectStep(Passed),
 }
 
 /// Arguments that go to the harness, ours among them.
@@ -79,6 +85,7 @@ fn main() -> ExitCode {
     let cli = Cli::parse();
     let done = match cli.task {
         Task::Guard(args) => guard::run(&args),
+        Task::BisectStep(passed) => bisect::step(root, passed.arguments),
         task => run(task).map(|()| ExitCode::SUCCESS),
     };
     done.unwrap_or_else(|error| stop::report(&error))
@@ -95,10 +102,12 @@ fn run(task: Task) -> Result<()> {
         Task::Kernel(args) => return kernel::run(args, &root),
         Task::Check(args) => return check::run(&args, &root),
         Task::Matrix(args) => return matrix::run(&args, &root),
+        Task::Sabotage(args) => return sabotage::run(&args, &root),
         Task::Image => {
             println!("{}", image::ensure(&root, &cache::Cache::open()?)?.display());
             return Ok(());
         }
+        Task::Test(passed) if bisect::run(&root, &passed.arguments)?.is_some() => return Ok(()),
         Task::Test(passed) => become_harness("test", passed, Needs::Suite, Profile::Dev)?,
         Task::Shell(passed) => become_harness("shell", passed, Needs::Machine, Profile::Dev)?,
         Task::Repro(passed) => become_harness("repro", passed, Needs::Bundle, Profile::Dev)?,
@@ -108,7 +117,7 @@ fn run(task: Task) -> Result<()> {
         Task::List(passed) => become_harness("list", passed, Needs::Scenarios, Profile::Dev)?,
         Task::Accel(passed) => become_harness("accel", passed, Needs::Nothing, Profile::Dev)?,
         Task::Verify(passed) => become_harness("verify", passed, Needs::Nothing, Profile::Release)?,
-        Task::Guard(_) => return Ok(()),
+        Task::Guard(_) | Task::BisectStep(_) => return Ok(()),
     };
     match never {}
 }

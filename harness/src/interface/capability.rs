@@ -35,7 +35,9 @@ pub enum Capability {
     Kexec,
     /// Carries the list over when it does.
     KexecCarry,
-    /// Records, as critical data, that it loads a kernel and that it goes on in it.
+    /// Copies the list for the next kernel when that one is executed, not when it is loaded.
+    KexecLate,
+    /// Records kexec as critical data, and measures nothing any more once the list is copied.
     KexecRecords,
     /// Takes mainline's requests.
     Upstream,
@@ -49,7 +51,7 @@ pub enum Capability {
 
 impl Capability {
     /// Every one.
-    pub const ALL: [Capability; 17] = [
+    pub const ALL: [Capability; 18] = [
         Capability::Ima,
         Capability::Tpm,
         Capability::Policy,
@@ -62,6 +64,7 @@ impl Capability {
         Capability::ExactTrim,
         Capability::Kexec,
         Capability::KexecCarry,
+        Capability::KexecLate,
         Capability::KexecRecords,
         Capability::Upstream,
         Capability::RfcV2,
@@ -88,6 +91,7 @@ impl Capability {
             Capability::ExactTrim => "exact-trim",
             Capability::Kexec => "kexec",
             Capability::KexecCarry => "kexec-carry",
+            Capability::KexecLate => "kexec-late",
             Capability::KexecRecords => "kexec-records",
             Capability::Upstream => Interface::Upstream.name(),
             Capability::RfcV2 => Interface::RfcV2.name(),
@@ -116,7 +120,8 @@ impl Capability {
             }
             Capability::Kexec => "CONFIG_KEXEC_FILE=y",
             Capability::KexecCarry => "CONFIG_IMA_KEXEC=y and CONFIG_KEXEC_FILE=y",
-            Capability::KexecRecords => "CONFIG_IMA_KEXEC=y, Linux 6.16 or newer",
+            Capability::KexecLate => "CONFIG_IMA_KEXEC=y, Linux 6.12 of Debian, or newer",
+            Capability::KexecRecords => "CONFIG_IMA_KEXEC=y, Linux 7.2 or newer",
             Capability::RfcV2 => "CONFIG_IMA_STAGING=y and the series rfc-v2",
             Capability::TwoCommand => "CONFIG_IMA_STAGING=y and the series two-command",
             Capability::Transaction => "CONFIG_IMA_LIST_TRANSACTION=y and the series transaction",

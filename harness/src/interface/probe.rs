@@ -244,7 +244,10 @@ pub fn capabilities(messages: &[Message]) -> Result<Capabilities, ProbeError> {
         Capability::Staging => staging,
         Capability::Trim => trim,
         // Only the second boot can tell, and the third.
-        Capability::FlushHtable | Capability::KexecCarry | Capability::KexecRecords => false,
+        Capability::FlushHtable
+        | Capability::KexecCarry
+        | Capability::KexecLate
+        | Capability::KexecRecords => false,
         Capability::TrimWhileStaged => {
             staging && answers.ok(of(Verb::StageMore)) && answers.ok(of(Verb::TrimWhileStaged))
         }

@@ -21,6 +21,8 @@ enum Ask {
     CountBefore,
     Load,
     CountLoaded,
+    MeasureLate,
+    CountLate,
     Execute,
     CountCarried,
 }
@@ -44,7 +46,7 @@ pub(super) fn boot() -> Boot {
             token: u64::from_be_bytes(*b"imakexec"),
             setup: Setup::default(),
             tasks: vec![
-                task(0, &[Policy, Measure, CountBefore, Load, CountLoaded, Execute]),
+                task(0, &[Policy, Measure, CountBefore, Load, CountLoaded, MeasureLate, CountLate, Execute]),
                 task(1, &[CountCarried]),
             ],
             finally: Vec::new(),
@@ -61,7 +63,8 @@ fn ops(ask: Ask) -> Vec<Op> {
             vec![open, rule(DEFAULT_POLICY), rule(RECORDS), Op::Close { slot: SLOT }]
         }
         Ask::Measure => vec![measure("kexec".to_owned())],
-        Ask::CountBefore | Ask::CountLoaded | Ask::CountCarried => count(),
+        Ask::MeasureLate => vec![measure("late".to_owned())],
+        Ask::CountBefore | Ask::CountLoaded | Ask::CountLate | Ask::CountCarried => count(),
         Ask::Load => vec![Op::KexecLoad { kernel: SAME.to_owned(), args: String::new(), flags: 0 }],
         Ask::Execute => vec![Op::KexecExecute],
     }
@@ -91,14 +94,17 @@ pub fn with_third(mut found: Capabilities, messages: &[Message]) -> Capabilities
         found.have.remove(&Capability::Kexec);
         return found;
     }
-    let (before, loaded, carried) =
-        (counted(Ask::CountBefore), counted(Ask::CountLoaded), counted(Ask::CountCarried));
+    let (before, loaded) = (counted(Ask::CountBefore), counted(Ask::CountLoaded));
+    let carried = counted(Ask::CountCarried);
     let records = super::grown(before, loaded) == Some(1);
     // Beside the second kernel's own boot aggregate, and the record of the execution.
     let own = 1 + u64::from(records);
-    if super::grown(loaded, carried) == Some(own) {
+    let late = super::grown(counted(Ask::CountLate), carried) == Some(own);
+    // A copy made at the load has nothing that came after it.
+    if late || super::grown(before, carried) == Some(1) {
         found.have.insert(Capability::KexecCarry);
-        found.have.extend(records.then_some(Capability::KexecRecords));
+        found.have.extend(late.then_some(Capability::KexecLate));
+        found.have.extend((late && records).then_some(Capability::KexecRecords));
     }
     found
 }
@@ -133,12 +139,13 @@ mod tests {
     }
 
     #[rstest]
-    #[case::records_and_carries(&[4, 5, 7], Some(Outcome::Value(0)), "kexec kexec-carry kexec-records")]
-    #[case::carries(&[4, 4, 5], Some(Outcome::Value(0)), "kexec kexec-carry")]
-    #[case::does_not_carry(&[4, 5, 1], Some(Outcome::Value(0)), "kexec")]
-    #[case::loses_one(&[4, 5, 6], Some(Outcome::Value(0)), "kexec")]
-    #[case::does_not_come_back(&[4, 5], Some(Outcome::Value(0)), "")]
-    #[case::does_not_load(&[4, 4], Some(Outcome::Errno(38)), "")]
+    #[case::records_and_carries(&[4, 5, 8, 10], Some(Outcome::Value(0)), "kexec kexec-carry kexec-late kexec-records")]
+    #[case::carries(&[4, 4, 7, 8], Some(Outcome::Value(0)), "kexec kexec-carry kexec-late")]
+    #[case::carries_what_was_there_at_the_load(&[4, 4, 7, 5], Some(Outcome::Value(0)), "kexec kexec-carry")]
+    #[case::does_not_carry(&[4, 5, 8, 1], Some(Outcome::Value(0)), "kexec")]
+    #[case::loses_one(&[4, 5, 8, 9], Some(Outcome::Value(0)), "kexec")]
+    #[case::does_not_come_back(&[4, 5, 8], Some(Outcome::Value(0)), "")]
+    #[case::does_not_load(&[4, 4, 7], Some(Outcome::Errno(38)), "")]
     #[case::says_nothing(&[], None, "")]
     fn what_a_kernel_does_is_what_it_can(
         #[case] counts: &[u64],
@@ -147,7 +154,7 @@ mod tests {
     ) {
         let mut messages = vec![hello(0)];
         messages.extend(load.map(|load| done(Ask::Load, load)));
-        let asks = [Ask::CountBefore, Ask::CountLoaded, Ask::CountCarried];
+        let asks = [Ask::CountBefore, Ask::CountLoaded, Ask::CountLate, Ask::CountCarried];
         for (ask, count) in asks.into_iter().zip(counts) {
             if matches!(ask, Ask::CountCarried) {
                 messages.push(hello(1));

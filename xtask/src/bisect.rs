@@ -1,0 +1,184 @@
+//! `cargo xtask test --tree DIR --bisect GOOD..BAD SCENARIO`: finds the commit since which a scenario fails.
+//!
+//! `git bisect run` drives it, in a work tree of its own beside the developer's: nothing there is checked out, and the
+//! objects of one commit serve the next.
+
+use std::ffi::OsString;
+use std::os::unix::ffi::OsStrExt;
+use std::path::{Path, PathBuf};
+use std::process::{Command, ExitCode};
+
+use anyhow::{Context, Result, bail};
+
+use crate::cache::{self, Cache};
+use crate::doctor;
+use crate::guard;
+use crate::harness::{self, Needs, Profile, Split};
+use crate::interrupt;
+use crate::kernel::Kernels;
+use crate::process::{self, stdout_of};
+use crate::stop::{self, Stop};
+
+/// The hidden subcommand that tells git what one commit is.
+pub(crate) const STEP: &str = "bisect-step";
+
+/// What git bisect takes from a command (git-bisect(1), "Bisect run").
+const GOOD: u8 = 0;
+const BAD: u8 = 1;
+const SKIP: u8 = 125;
+const ABORT: u8 = 255;
+
+/// Runs the bisection that `arguments` ask for; `None` when they ask for none.
+pub(crate) fn run(root: &Path, arguments: &[OsString]) -> Result<Option<()>> {
+    let cache = Cache::open()?;
+    let kernels = Kernels::open(root, cache.clone())?;
+    let split = harness::split(arguments.to_vec(), |name| kernels.has(name))?;
+    let Some(range) = &split.bisect else { return Ok(None) };
+    let (good, bad) = ends(range)?;
+    let tree = tree_of(&split)?;
+    doctor::ensure(split.yes)?;
+    // Not within the first step: a harness that does not build is no commit's fault.
+    harness::build(root, Profile::Dev)?;
+    let name = cache::sha256_of_parts([("tree", tree.as_os_str().as_bytes())]);
+    let folder = cache.room("bisects")?.join(&name[..16]);
+    let _lock = cache::lock(&folder, &format!("bisecting {}", tree.display()))?;
+    let place = Place { tree, folder };
+    place.open(good, bad)?;
+    let step = std::env::current_exe().context("cannot find this program")?;
+    let mut command = guard::command("git");
+    command.arg("-C").arg(&place.folder).args(["bisect", "run"]).arg(step).arg(STEP);
+    command.arg("--tree").arg(&place.folder).args(&split.rest);
+    let status = process::run(&mut command)?;
+    place.close()?;
+    if !status.success() {
+        bail!("git bisect came to no end ({status}); what it said is above");
+    }
+    Ok(Some(()))
+}
+
+/// Builds the commit that is checked out, runs the scenario, and says what git is to make of it.
+pub(crate) fn step(root: fn() -> Result<PathBuf>, arguments: Vec<OsString>) -> Result<ExitCode> {
+    let judged = interrupt::listen().and_then(|()| judge(&root()?, arguments));
+    Ok(ExitCode::from(judged.unwrap_or_else(|error| {
+        // Its own exit code would mean something else to git.
+        stop::report(&error);
+        ABORT
+    })))
+}
+
+fn judge(root: &Path, arguments: Vec<OsString>) -> Result<u8> {
+    let cache = Cache::open()?;
+    let kernels = Kernels::open(root, cache.clone())?;
+    let split = harness::split(arguments, |name| kernels.has(name))?;
+    let inputs = match harness::inputs(root, &cache, &kernels, &split, Needs::Suite) {
+        Ok(inputs) => inputs,
+        // The next commit would not be built either.
+        Err(error) if error.is::<Stop>() => return Err(error),
+        Err(error) => {
+            eprintln!("this commit is passed over: {error:#}");
+            return Ok(SKIP);
+        }
+    };
+    let mut command = guard::command(harness::build(root, Profile::Dev)?);
+    command.arg("test").env("TSS2_LOG", "all+NONE").args(inputs).args(&split.rest);
+    Ok(verdict(guard::exit_code(process::run(&mut command)?)))
+}
+
+/// What a run's exit code says of a commit.
+fn verdict(code: u8) -> u8 {
+    match code {
+        0 => GOOD,
+        // A scenario failed; the kernel died.
+        100 | 101 => BAD,
+        // It lacks what the scenario needs.
+        4 => SKIP,
+        _ => ABORT,
+    }
+}
+
+/// The two ends of a range.
+fn ends(range: &str) -> Result<(&str, &str), Stop> {
+    range
+        .split_once("..")
+        .filter(|(good, bad)| !good.is_empty() && !bad.is_empty() && !bad.starts_with('.'))
+        .ok_or_else(|| {
+            Stop::Usage(format!(
+                "--bisect: {range:?} is no range; it looks like v7.2..v7.3, the good end first"
+            ))
+        })
+}
+
+fn tree_of(split: &Split) -> Result<PathBuf> {
+    let tree = match &split.tree {
+        Some(tree) if split.series.is_none() && !split.keep_config => tree,
+        _ => {
+            let message = "--bisect goes with --tree, and neither with --series nor with --keep-config";
+            return Err(Stop::Usage(message.into()).into());
+        }
+    };
+    tree.canonicalize().with_context(|| format!("cannot find the tree {}", tree.display()))
+}
+
+/// The work tree in which commits are checked out.
+struct Place {
+    tree: PathBuf,
+    folder: PathBuf,
+}
+
+impl Place {
+    fn open(&self, good: &str, bad: &str) -> Result<()> {
+        for name in [good, bad] {
+            let commit = format!("{name}^{{commit}}");
+            if stdout_of(self.git(&self.tree).args(["rev-parse", "--quiet", "--verify", &commit])).is_err() {
+                let message = format!("--bisect: {} has no commit {name}", self.tree.display());
+                return Err(Stop::Usage(message).into());
+            }
+        }
+        self.close()?;
+        let add = ["worktree", "add", "--quiet", "--detach", "--force"];
+        stdout_of(self.git(&self.tree).args(add).arg(&self.folder).arg(bad))?;
+        stdout_of(self.git(&self.folder).args(["bisect", "start", bad, good]))?;
+        Ok(())
+    }
+
+    /// Removes the work tree; there need not be one.
+    fn close(&self) -> Result<()> {
+        cache::remove(&self.folder)?;
+        stdout_of(self.git(&self.tree).args(["worktree", "prune"])).map(|_| ())
+    }
+
+    fn git(&self, folder: &Path) -> Command {
+        let mut command = Command::new("git");
+        command.arg("-C").arg(folder);
+        command
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use rstest::rstest;
+
+    #[rstest]
+    #[case::passed(0, GOOD)]
+    #[case::failed(100, BAD)]
+    #[case::died(101, BAD)]
+    #[case::skipped(4, SKIP)]
+    #[case::infrastructure(96, ABORT)]
+    #[case::usage(2, ABORT)]
+    #[case::interrupted(130, ABORT)]
+    fn git_is_told_what_it_understands(#[case] code: u8, #[case] told: u8) {
+        assert_eq!(verdict(code), told);
+    }
+
+    #[rstest]
+    #[case("v7.2..v7.3", Some(("v7.2", "v7.3")))]
+    #[case("a..HEAD~1", Some(("a", "HEAD~1")))]
+    #[case("v7.2...v7.3", None)]
+    #[case("v7.2", None)]
+    #[case("..v7.3", None)]
+    #[case("v7.2..", None)]
+    fn a_range_has_two_ends(#[case] range: &str, #[case] expected: Option<(&str, &str)>) {
+        assert_eq!(ends(range).ok(), expected);
+    }
+}

@@ -1,0 +1,190 @@
+//! `cargo xtask sabotage`: does the suite see a defect when there is one? Our own series are built with one wrong line
+//! each, and a scenario has to fail.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::Path;
+
+use anyhow::{Context, Result, anyhow};
+use serde::Deserialize;
+
+use crate::apt::Refresh;
+use crate::cache::Cache;
+use crate::doctor;
+use crate::guard;
+use crate::harness::{self, Profile};
+use crate::image;
+use crate::kernel::Kernels;
+use crate::process;
+use crate::stop::Stop;
+
+/// Arguments of `cargo xtask sabotage`.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Args {
+    /// Some of kernel-config/sabotage/sabotages.yaml; none means every one
+    names: Vec<String>,
+    /// Install what is missing on this machine, with sudo when not root
+    #[arg(long)]
+    yes: bool,
+}
+
+/// A defect on purpose.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Sabotage {
+    /// The kernel whose patches it goes over.
+    kernel: String,
+    /// The scenario that has to fail.
+    scenario: String,
+    /// The check by which, unless the kernel dies.
+    check: String,
+}
+
+/// What of the harness's results matters here.
+#[derive(Debug, Deserialize)]
+struct Results {
+    runs: Vec<RunOf>,
+}
+
+#[derive(Debug, Deserialize)]
+struct RunOf {
+    outcome: String,
+    reason: String,
+    checks: Vec<CheckOf>,
+}
+
+#[derive(Debug, Deserialize)]
+struct CheckOf {
+    check: String,
+    verdict: String,
+}
+
+/// Folder of the defects, below the root of the checkout: a patch each, and their list.
+const FOLDER: &str = "kernel-config/sabotage";
+
+/// Builds each kernel and runs its scenario.
+///
+/// # Errors
+/// When the suite did not see one of them.
+pub(crate) fn run(args: &Args, root: &Path) -> Result<()> {
+    let folder = root.join(FOLDER);
+    let all = load(&folder)?;
+    if let Some(unknown) = args.names.iter().find(|name| !all.contains_key(*name)) {
+        let names: Vec<&str> = all.keys().map(String::as_str).collect();
+        return Err(Stop::Usage(format!(
+            "no sabotage is called {unknown:?}; there are {}",
+            names.join(", ")
+        ))
+        .into());
+    }
+    doctor::ensure(args.yes)?;
+    let cache = Cache::open()?;
+    let kernels = Kernels::open(root, cache.clone())?;
+    let harness = harness::build(root, Profile::Dev)?;
+    let initramfs = image::ensure(root, &cache)?;
+    let scratch = tempfile::tempdir_in(cache.root()).context("cannot make a folder for results")?;
+    let mut unseen = Vec::new();
+    for (name, sabotage) in all.iter().filter(|(name, _)| args.names.is_empty() || args.names.contains(name))
+    {
+        let patch = folder.join(format!("{name}.patch"));
+        let kernel = kernels.ensure(Some(&sabotage.kernel), Some(&patch), Refresh::WhenStale)?;
+        let results = scratch.path().join(format!("{name}.json"));
+        let mut image = std::ffi::OsString::from(format!("{}=", kernel.name));
+        image.push(kernel.image());
+        let mut command = guard::command(&harness);
+        command.env("TSS2_LOG", "all+NONE").args(["test", "--jobs", "1", "--kernel-image"]).arg(image);
+        command.arg("--initramfs").arg(&initramfs).arg("--scenarios").arg(root.join("scenarios"));
+        command.arg("--json").arg(&results).arg(&sabotage.scenario);
+        // Its exit code says less than its results.
+        process::run_logged(&mut command, &scratch.path().join(format!("{name}.log")), |_| {})?;
+        match seen(sabotage, &results) {
+            Ok(how) => println!("{name}: {how}"),
+            Err(error) => {
+                println!("{name}: NOT SEEN: {error:#}");
+                unseen.push(name.as_str());
+            }
+        }
+    }
+    if unseen.is_empty() {
+        Ok(())
+    } else {
+        Err(anyhow!("{} of {} defects were not seen: {}", unseen.len(), all.len(), unseen.join(", ")))
+    }
+}
+
+fn load(folder: &Path) -> Result<BTreeMap<String, Sabotage>> {
+    let path = folder.join("sabotages.yaml");
+    let text = fs::read_to_string(&path).with_context(|| format!("cannot read {}", path.display()))?;
+    let options = serde_saphyr::options! { strict_booleans: true };
+    serde_saphyr::from_str_with_options(&text, options)
+        .map_err(|error| anyhow!("{} cannot be used: {error}", path.display()))
+}
+
+/// How the suite saw it.
+///
+/// # Errors
+/// When it did not, or not by the check that it should have.
+fn seen(sabotage: &Sabotage, results: &Path) -> Result<String> {
+    let text = fs::read(results).context("the harness has left no results")?;
+    let results: Results = serde_json::from_slice(&text).context("cannot read the harness's results")?;
+    for run in &results.runs {
+        let by = |check: &CheckOf| check.check == sabotage.check && check.verdict == "failed";
+        if run.outcome == "kernel-died" || run.outcome == "failed" && run.checks.iter().any(by) {
+            return Ok(format!("{} {}: {}", sabotage.scenario, run.outcome, run.reason));
+        }
+    }
+    let outcomes: Vec<String> =
+        results.runs.iter().map(|run| format!("{} {}", run.outcome, run.reason).trim().to_owned()).collect();
+    Err(anyhow!("no run of {} failed by {}: {}", sabotage.scenario, sabotage.check, outcomes.join("; ")))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use rstest::rstest;
+
+    #[test]
+    fn every_patch_of_this_checkout_has_an_entry_and_the_other_way_round() {
+        let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
+        let all = load(&root.join(FOLDER)).unwrap();
+        assert!(all.len() >= 10);
+        let mut patches: Vec<String> = fs::read_dir(root.join(FOLDER))
+            .unwrap()
+            .filter_map(|entry| {
+                entry.unwrap().file_name().to_str()?.strip_suffix(".patch").map(str::to_owned)
+            })
+            .collect();
+        patches.sort();
+        assert_eq!(patches, all.keys().cloned().collect::<Vec<_>>());
+        for (name, sabotage) in all {
+            assert!(root.join("scenarios").join(format!("{}.yaml", sabotage.scenario)).is_file(), "{name}");
+            let patch = fs::read_to_string(root.join(FOLDER).join(format!("{name}.patch"))).unwrap();
+            let changed = |mark: char| patch.lines().filter(|line| line.starts_with(mark)).count();
+            // One line, and the header of its file.
+            assert_eq!((changed('-'), changed('+')), (3, 2), "{name}");
+        }
+    }
+
+    #[rstest]
+    #[case::by_its_check("failed", "model", "failed", true)]
+    #[case::dead("kernel-died", "model", "passed", true)]
+    #[case::by_another_check("failed", "steps", "failed", false)]
+    #[case::could_not_run("failed", "model", "could-not-run", false)]
+    #[case::passed("passed", "model", "passed", false)]
+    #[case::skipped("skipped", "model", "passed", false)]
+    fn only_the_right_failure_counts(
+        #[case] outcome: &str,
+        #[case] check: &str,
+        #[case] verdict: &str,
+        #[case] expected: bool,
+    ) {
+        let folder = tempfile::tempdir().unwrap();
+        let results = folder.path().join("results.json");
+        let text = format!(
+            r#"{{"runs": [{{"outcome": "{outcome}", "reason": "r", "checks": [{{"check": "{check}", "verdict": "{verdict}"}}]}}]}}"#
+        );
+        fs::write(&results, text).unwrap();
+        let sabotage = Sabotage { kernel: "k".into(), scenario: "s".into(), check: "model".into() };
+        assert_eq!(seen(&sabotage, &results).is_ok(), expected);
+    }
+}
