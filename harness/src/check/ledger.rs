@@ -224,7 +224,8 @@ impl Ledger {
         self.head = None;
         let Some(generation) = self.staged.take() else { return };
         let staging = &mut self.stagings[generation];
-        let mut insets = std::mem::take(&mut staging.insets);
+        // They stay with it too: what was seen while it was staged is put together only at the end.
+        let mut insets = staging.insets.clone();
         let trimmed = std::mem::take(&mut self.trimmed_meanwhile);
         let current = std::mem::take(&mut self.insets);
         if let Some((_, records)) = &staging.read {

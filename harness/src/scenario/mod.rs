@@ -23,8 +23,6 @@ pub use defect::{KERNEL_DIED, KernelRange, KnownDefect, Showing, Sign, Version};
 pub use document::{DEFAULT_POLICY, MAX_COMBINATIONS, parse};
 pub use error::ScenarioError;
 pub use files::{LoadError, load, load_all};
-#[cfg(test)]
-pub(crate) use grammar::CHECKS;
 pub(crate) use grammar::poll_event;
 pub use model::{
     Attestation, Bytes, Call, Expectation, File, Files, Flag, Flags, Limit, Listing, Moved, Policy, Records,

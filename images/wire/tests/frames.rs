@@ -196,8 +196,8 @@ fn a_program_comes_back() {
 #[test]
 fn the_layout_is_fixed() {
     let bytes = frame::encode(258, &Message::TaskEnded { task: 1, status: -1 }).unwrap();
-    assert_eq!(bytes[..20], *b"IMAL\x01\0\0\0\x03\0\0\0\x02\x01\0\0\0\0\0\0");
-    assert_eq!(bytes[24..], [6, 1, 1]);
+    assert_eq!(bytes[..20], *b"IMAL\x02\0\0\0\x03\0\0\0\x02\x01\0\0\0\0\0\0");
+    assert_eq!(bytes[24..], [7, 1, 1]);
 }
 
 #[rstest]
@@ -268,10 +268,10 @@ fn a_payload_that_fits_no_frame_is_not_sent() {
 #[test]
 fn another_version_says_what_to_do() {
     let mut bytes = frame::encode(0, &fault("a")).unwrap();
-    bytes[4] = 2;
+    bytes[4] = 1;
     assert_eq!(
         decode(&reseal(bytes), &[5]).1.unwrap().to_string(),
-        "at byte 0: format version 2, but this side speaks 1: rebuild the image and the harness from the same sources"
+        "at byte 0: format version 1, but this side speaks 2: rebuild the image and the harness from the same sources"
     );
 }
 

@@ -1,5 +1,7 @@
 //! Kernels with series of patches.
 
+#![expect(clippy::unwrap_used, reason = "what the tests share is not inside of a test function")]
+
 use std::fs;
 use std::path::Path;
 
@@ -47,8 +49,8 @@ fn a_shared_tree_that_was_left_in_the_middle_is_made_anew() {
     lab.add_series("first", "{}", &[("kernel/fork.c", "kernel", "first")]);
     lab.add_kernel("tiny+first", &["first"]);
     built(&lab, "tiny+first");
-    let folder = fs::read_dir(lab.cache("builds")).unwrap().flatten().map(|entry| entry.path());
-    let folder = folder.filter(|path| path.is_dir()).next().unwrap();
+    let mut folder = fs::read_dir(lab.cache("builds")).unwrap().flatten().map(|entry| entry.path());
+    let folder = folder.find(|path| path.is_dir()).unwrap();
     fs::remove_file(folder.join("whole")).unwrap();
     fs::write(folder.join("tree/kernel/fork.c"), "half\n").unwrap();
     assert_eq!(built(&lab, "tiny"), "kernel\n");

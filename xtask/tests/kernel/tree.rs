@@ -92,5 +92,5 @@ fn what_cannot_be_built_is_said_clearly() {
     fs::write(tree.join(".config"), "CONFIG_IMA=y\n").unwrap();
     let (code, stderr) = run(&[]);
     assert_eq!(code, Some(96));
-    assert!(stderr.contains("run make mrproper there (save its .config first)"), "{stderr}");
+    assert!(stderr.contains("make mrproper will do: save its .config first"), "{stderr}");
 }

@@ -243,7 +243,7 @@ impl Judge<'_, '_> {
 
     /// The least and the most bytes that were to spare in a load's segment, where its needs are known.
     fn segment(&mut self, boot: u32, told: &Told, call: Call) -> Option<(u64, u64)> {
-        if told.segment % PAGE != 0 {
+        if !told.segment.is_multiple_of(PAGE) {
             self.sheet.finding(format!(
                 "record {} ({LOAD}): a segment of {} bytes is not one of whole pages",
                 told.at + 1,

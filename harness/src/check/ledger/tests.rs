@@ -290,3 +290,21 @@ fn a_doubt_that_cannot_matter_changes_nothing(#[case] doubt: Doubt, #[case] read
     assert!(!ledger.settle(doubt, &ids(2, 9)));
     assert_eq!(whole(&ledger, &ids(2, 9)), (2..9).collect::<Vec<_>>());
 }
+
+#[test]
+fn a_hole_that_was_carried_stays_where_it_was_for_those_who_looked_before_the_next_kexec() {
+    let mut ledger = Ledger::default();
+    ledger.stage(1);
+    ledger.read_staged(2, &ids(0, 6), true);
+    ledger.read_current(&ids(6, 12));
+    ledger.trim(3, 3);
+    ledger.kexec();
+    ledger.stage(4);
+    let early = ledger.snapshot(5, &ids(12, 14));
+    ledger.read_staged(6, &[ids(0, 6), ids(9, 12)].concat(), true);
+    ledger.kexec();
+    let stretches = ledger.resolve(&early);
+    let records: Vec<u32> =
+        stretches.iter().flat_map(|stretch| stretch.records.iter().map(|id| id.0)).collect();
+    assert_eq!(records, (0..14).collect::<Vec<_>>());
+}

@@ -327,11 +327,10 @@ impl<'s, 'e> Search<'s, 'e> {
                 let Some(event) = self.next(state, at) else { return };
                 let task = self.events.sequences[at].task;
                 match &event.does {
-                    Does::File(file) => {
-                        if self.judge_file(state, file) == Ok(true) {
-                            state.kernel.record(self.log);
-                        }
+                    Does::File(file) if self.judge_file(state, file) == Ok(true) => {
+                        state.kernel.record(self.log);
                     }
+                    Does::File(_) => {}
                     Does::Call(Call::Fork { child } | Call::Thread { child })
                         if matches!(event.found, Found::Value(_)) =>
                     {

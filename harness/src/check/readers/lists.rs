@@ -58,6 +58,7 @@ fn apply(what: Move, mut staged: Ranges, mut current: Ranges) -> Option<(Ranges,
 }
 
 #[cfg(test)]
+#[expect(clippy::single_range_in_vec_init, reason = "ranges of records are what a list is made of")]
 mod tests {
     use super::*;
 

@@ -311,7 +311,7 @@ impl Kernel {
     fn seek<'a>(&self, task: Task, slot: Slot, offset: i64, whence: i32, found: Found) -> Effect<'a> {
         let known = self.open.get(task, slot).and_then(|open| open.offset);
         let to = match (whence, known, found) {
-            (_, known, Found::Errno(_)) if known == Some(0) => Some(0),
+            (_, Some(0), Found::Errno(_)) => Some(0),
             (0, _, Found::Value(value)) if value == offset => u64::try_from(value).ok(),
             (1, Some(known), Found::Value(value))
                 if known.checked_add_signed(offset) == u64::try_from(value).ok() =>

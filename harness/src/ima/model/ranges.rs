@@ -64,6 +64,7 @@ impl Ranges {
 }
 
 #[cfg(test)]
+#[expect(clippy::single_range_in_vec_init, reason = "ranges of records are what a list is made of")]
 mod tests {
     use super::*;
 

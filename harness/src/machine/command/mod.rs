@@ -41,8 +41,6 @@ pub struct MachineSpec {
 ///   clocksource watchdog may wait on one of them for another that is stopped (`watchdog_wait_seq`,
 ///   `kernel/time/clocksource.c`), with interrupts off and a time limit by the very clock that then stands still. The boot
 ///   hangs for good; one of some 200 did on a host with more to do than processors.
-/// * `no_timer_check`: the kernel counts timer interrupts in a few milliseconds of boot and panics when there are too few
-///   (`check_timer`, `arch/x86/kernel/apic/io_apic.c`), which a host with other work makes happen.
 /// * `watchdog_thresh=60`, `rcupdate.rcu_cpu_stall_timeout=120`: a processor that the host lets wait for 20 seconds is no
 ///   soft lockup. What hangs for good is found by the deadlines of the run, which know how busy the host is.
 pub const KERNEL_ARGS: &[&str] = &[
@@ -52,7 +50,6 @@ pub const KERNEL_ARGS: &[&str] = &[
     "loglevel=5",
     "random.trust_cpu=on",
     "tsc=nowatchdog",
-    "no_timer_check",
     "watchdog_thresh=60",
     "rcupdate.rcu_cpu_stall_timeout=120",
 ];
