@@ -7,8 +7,8 @@ use rstest::rstest;
 
 use super::*;
 use crate::ima::Bank;
-use stories::story;
 use crate::plan::Interface;
+use stories::story;
 
 /// Ten bytes a record; some are violations, some are the same as an earlier one.
 #[derive(Default)]
@@ -336,6 +336,7 @@ fn what_is_wrong_is_told_with_its_promise(
     vec![
         Records(1),
         opens(0, 1, false, READ, OK),
+        Does(0, Call::Seek { slot: 1, offset: 0, whence: 2 }, errno(Errno::EINVAL)),
         Does(0, Call::Seek { slot: 1, offset: 99, whence: 0 }, Found::Value(99)),
         Does(0, Call::Read { slot: 1, limit: None }, Found::Value(0)),
         Does(0, Call::Seek { slot: 1, offset: 0, whence: 0 }, OK),
