@@ -47,7 +47,7 @@ pub enum Verdict {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct CheckResult {
-    /// The invariant's name: `replay`, `exactly-once`, `views-agree`, `kernel-health`, `quote`, `steps`.
+    /// The invariant's name: `steps`, `model`, `exactly-once`, `replay`, `views-agree`, `readers`, `quote`, ...
     pub check: String,
     /// What became of it.
     pub verdict: Verdict,

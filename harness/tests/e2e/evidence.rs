@@ -58,7 +58,9 @@ fn a_run_that_passed_convinces_others() {
     let result = lab.result();
     assert_eq!(result.outcome, Outcome::Passed);
     assert!(result.checks.iter().all(|check| check.verdict == Verdict::Passed), "{result:#?}");
-    for check in ["replay", "exactly-once", "views-agree", "kernel-health", "quote", "steps"] {
+    for check in
+        ["steps", "model", "exactly-once", "replay", "views-agree", "readers", "quote", "kernel-health"]
+    {
         assert!(result.checks.iter().any(|found| found.check == check), "{check}: {result:#?}");
     }
     assert!(

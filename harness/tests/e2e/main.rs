@@ -14,5 +14,6 @@ mod kernels;
 mod keylime;
 mod lab;
 mod machinery;
+mod mutation;
 mod shell;
 mod signals;

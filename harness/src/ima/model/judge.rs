@@ -311,7 +311,8 @@ impl Kernel {
     fn seek<'a>(&self, task: Task, slot: Slot, offset: i64, whence: i32, found: Found) -> Effect<'a> {
         let known = self.open.get(task, slot).and_then(|open| open.offset);
         let to = match (whence, known, found) {
-            (_, Some(0), Found::Errno(_)) => Some(0),
+            // One that is refused moves nothing.
+            (_, known, Found::Errno(errno)) if errno == Errno::EINVAL as i32 => known,
             (0, _, Found::Value(value)) if value == offset => u64::try_from(value).ok(),
             (1, Some(known), Found::Value(value))
                 if known.checked_add_signed(offset) == u64::try_from(value).ok() =>

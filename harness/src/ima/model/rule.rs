@@ -266,7 +266,7 @@ rules! {
         document!("Usage"), By "banks/each";
     ReadGoesOn:
         "a read goes on where the one before it ended",
-        "read(2)", By "readers/chunks";
+        "read(2)", By "readers/goes-on-at-the-end";
     CountIsCurrent:
         "runtime_measurements_count is the number of records in the current list",
         "ima_fs_init, security/integrity/ima/ima_fs.c", By "stage/once";
