@@ -3,6 +3,8 @@
 //! `docs/scenarios.md` is its reference. A text is read in two steps: YAML into a tree that knows the place of
 //! every node, and that tree, once per combination of the scenario's matrix, into a [`Variant`].
 
+#[cfg(test)]
+mod coverage;
 mod defect;
 mod document;
 mod error;
