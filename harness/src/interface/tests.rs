@@ -193,7 +193,7 @@ fn lacking(kernel: &Kernel) -> Vec<&'static str> {
         assert_eq!(found.has(interface), interface.name() == kernel.interface.name());
     }
     // What a kernel carries is asked in a boot of its own.
-    let apart = [Capability::KexecCarry, Capability::KexecRecords];
+    let apart = [Capability::KexecCarry, Capability::KexecLate, Capability::KexecRecords];
     let lacks =
         |one: &Capability| !found.has(*one) && !Capability::INTERFACES.contains(one) && !apart.contains(one);
     Capability::ALL.into_iter().filter(lacks).map(Capability::name).collect()
