@@ -39,6 +39,8 @@ pub enum Capability {
     KexecLate,
     /// Records kexec as critical data, and measures nothing any more once the list is copied.
     KexecRecords,
+    /// Fails allocations on request.
+    AllocationFaults,
     /// Takes mainline's requests.
     Upstream,
     /// Takes those of the staging RFC v2.
@@ -51,7 +53,7 @@ pub enum Capability {
 
 impl Capability {
     /// Every one.
-    pub const ALL: [Capability; 18] = [
+    pub const ALL: [Capability; 19] = [
         Capability::Ima,
         Capability::Tpm,
         Capability::Policy,
@@ -66,6 +68,7 @@ impl Capability {
         Capability::KexecCarry,
         Capability::KexecLate,
         Capability::KexecRecords,
+        Capability::AllocationFaults,
         Capability::Upstream,
         Capability::RfcV2,
         Capability::TwoCommand,
@@ -93,6 +96,7 @@ impl Capability {
             Capability::KexecCarry => "kexec-carry",
             Capability::KexecLate => "kexec-late",
             Capability::KexecRecords => "kexec-records",
+            Capability::AllocationFaults => "allocation-faults",
             Capability::Upstream => Interface::Upstream.name(),
             Capability::RfcV2 => Interface::RfcV2.name(),
             Capability::TwoCommand => Interface::TwoCommand.name(),
@@ -122,6 +126,7 @@ impl Capability {
             Capability::KexecCarry => "CONFIG_IMA_KEXEC=y and CONFIG_KEXEC_FILE=y",
             Capability::KexecLate => "CONFIG_IMA_KEXEC=y, Linux 6.12 of Debian, or newer",
             Capability::KexecRecords => "CONFIG_IMA_KEXEC=y, Linux 7.2 or newer",
+            Capability::AllocationFaults => "CONFIG_FAILSLAB=y and CONFIG_FAULT_INJECTION_DEBUG_FS=y",
             Capability::RfcV2 => "CONFIG_IMA_STAGING=y and the series rfc-v2",
             Capability::TwoCommand => "CONFIG_IMA_STAGING=y and the series two-command",
             Capability::Transaction => "CONFIG_IMA_LIST_TRANSACTION=y and the series transaction",

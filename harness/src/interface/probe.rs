@@ -26,6 +26,9 @@ pub const FLUSH: &str = "ima_flush_htable";
 /// Present whenever the kernel can kexec (`kernel/ksysfs.c`, `kernel/kexec_core.c`).
 const KEXEC_LOADED: &str = "/sys/kernel/kexec_loaded";
 
+/// Present when allocations can be made to fail, and debugfs is mounted (`failslab_debugfs_init`, `mm/failslab.c`).
+const FAILSLAB: &str = "/sys/kernel/debug/failslab/cache-filter";
+
 /// Files that a probe measures.
 const FILES: u64 = 3;
 
@@ -58,6 +61,7 @@ enum Ask {
     Files,
     Tpm,
     Kexec,
+    Faults,
     Policy,
     CountBefore,
     Measure,
@@ -102,6 +106,7 @@ impl Ask {
             Ask::CountMeasured => 6,
             Ask::MeasureAgain => 7,
             Ask::CountAgain => 8,
+            Ask::Faults => 9,
             Ask::Of(interface, verb) => (interface as StepId + 1) * VERBS + verb as StepId,
         }
     }
@@ -118,7 +123,7 @@ pub fn first() -> Boot {
             .into_iter()
             .flat_map(|interface| verbs.iter().map(move |verb| Of(interface, *verb)))
     };
-    let mut asks = vec![Files, Tpm, Kexec];
+    let mut asks = vec![Files, Tpm, Kexec, Faults];
     asks.extend(each(&[Stage, Save, Delete, CountDeleted]));
     asks.extend([Policy, CountBefore, Measure, CountMeasured, MeasureAgain, CountAgain]);
     asks.extend(each(&[Trim, CountTrimmed]));
@@ -162,6 +167,7 @@ fn ops(ask: Ask) -> Vec<Op> {
         Ask::Files => vec![Op::List { path: IMA.to_owned() }],
         Ask::Tpm => vec![look(TPM, OFlag::O_RDWR), Op::Close { slot: SLOT }],
         Ask::Kexec => vec![look(KEXEC_LOADED, OFlag::O_RDONLY), Op::Close { slot: SLOT }],
+        Ask::Faults => vec![look(FAILSLAB, OFlag::O_RDONLY), Op::Close { slot: SLOT }],
         Ask::Policy => request(SLOT, format!("{IMA}/policy"), DEFAULT_POLICY).ops,
         Ask::Measure | Ask::MeasureAgain => vec![measure("probe".to_owned())],
         Ask::CountBefore | Ask::CountMeasured | Ask::CountAgain => count(),
@@ -253,6 +259,7 @@ pub fn capabilities(messages: &[Message]) -> Result<Capabilities, ProbeError> {
         }
         Capability::ExactTrim => trim && !answers.ok(of(Verb::TrimTooMany)),
         Capability::Kexec => answers.ok(Ask::Kexec),
+        Capability::AllocationFaults => answers.ok(Ask::Faults),
         Capability::Upstream => interface == Interface::Upstream,
         Capability::RfcV2 => interface == Interface::RfcV2,
         Capability::TwoCommand => interface == Interface::TwoCommand,

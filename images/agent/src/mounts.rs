@@ -10,6 +10,9 @@ pub(crate) const FILES: &str = "/m";
 /// Where IMA's files are.
 pub(crate) const IMA: &str = "/sys/kernel/security/integrity/ima";
 
+/// Where the kernel wants debugfs.
+const DEBUG: &str = "/sys/kernel/debug";
+
 /// What has to be there before the first message can be sent.
 pub(crate) fn early() -> Result<(), String> {
     pseudo("devtmpfs", "/dev")?;
@@ -28,6 +31,10 @@ pub(crate) fn proc() -> Result<(), String> {
 pub(crate) fn late() -> Result<(), String> {
     proc()?;
     pseudo("securityfs", "/sys/kernel/security")?;
+    // Where allocations are made to fail; its folder is there when the kernel has it (`debugfs_init`).
+    if Path::new(DEBUG).is_dir() {
+        pseudo("debugfs", DEBUG)?;
+    }
     // Each of a million files is gone before the next, so that memory is what limits; the number of inodes is
     // not limited, and extended attributes are a build option (CONFIG_TMPFS_XATTR) and need none here.
     attach("tmpfs", FILES, Some("mode=0755,size=50%,nr_inodes=0"))
