@@ -32,7 +32,9 @@ impl Cache {
 
     /// A cache in the folder `root`, which is made.
     pub(crate) fn at(root: PathBuf) -> Result<Self> {
-        fs::create_dir_all(&root).with_context(|| format!("cannot make the cache {}; XDG_CACHE_HOME names another place", root.display()))?;
+        fs::create_dir_all(&root).with_context(|| {
+            format!("cannot make the cache {}; XDG_CACHE_HOME names another place", root.display())
+        })?;
         Ok(Self { root })
     }
 

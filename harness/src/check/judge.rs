@@ -12,7 +12,7 @@ use super::ending::{self, GUEST_PANIC, GUEST_RESET, GUEST_SHUTDOWN};
 use crate::event::{Event, Host, Trace, What};
 use crate::machine::splat::{self, Kind, Splat};
 use crate::outcome::{CheckResult, Outcome, Verdict};
-use crate::plan::Plan;
+use crate::plan::{MarkDeed, Plan};
 use crate::scenario::{KnownLimit, Showing};
 
 /// An outcome and why.
@@ -94,7 +94,7 @@ fn by_checks(checks: &[CheckResult]) -> Judgement {
 }
 
 /// The first event that says it.
-fn first(trace: &Trace, says: fn(&Event) -> Option<String>) -> Option<String> {
+fn first(trace: &Trace, says: impl Fn(&Event) -> Option<String>) -> Option<String> {
     trace.events.iter().find_map(says)
 }
 
@@ -172,7 +172,7 @@ fn infrastructure(plan: &Plan, trace: &Trace) -> Option<String> {
             |event: &Event| matches!(&event.what, What::Host(Host::Exited { child, .. }) if child == name);
         trace.events.iter().position(is)
     };
-    let reason = first(trace, infra).or_else(|| first(trace, without_tpm));
+    let reason = first(trace, infra).or_else(|| first(trace, |event| without_tpm(plan, event)));
     // swtpm is ended by us only after QEMU; that it went before says why the TPM no longer answered.
     let orphaned = exited("swtpm").is_some_and(|at| exited("qemu").is_none_or(|qemu| at < qemu));
     match (reason, lost(plan, trace)) {
@@ -197,15 +197,16 @@ fn infra(event: &Event) -> Option<String> {
     }
 }
 
-/// A guest whose kernel gave its TPM up at boot, since it waited in vain for an answer that takes milliseconds: the host had
-/// no time for it, and nothing can be said of the kernel.
-fn without_tpm(event: &Event) -> Option<String> {
-    match &event.what {
-        What::Console(line) if line.contains("tpm_tis") && line.contains("failed with error -62") => {
-            Some(format!("the host was too busy: the guest waited in vain for its TPM at boot ({line})"))
-        }
-        _ => None,
-    }
+/// A guest whose kernel waited in vain for an answer of its TPM that takes milliseconds (`tpm_try_transmit`,
+/// `drivers/char/tpm/tpm-interface.c`), or gave the TPM up at boot for that, and nobody had asked for it: the host had no
+/// time for the TPM, and nothing can be said of the kernel.
+fn without_tpm(plan: &Plan, event: &Event) -> Option<String> {
+    let What::Console(line) = &event.what else { return None };
+    let gave_up = line.contains("tpm_tis") && line.contains("failed with error -62");
+    let timed_out = line.contains("tpm tpm0: Operation Timed out");
+    let asked = || plan.marks.iter().any(|mark| matches!(mark.does, MarkDeed::Arm(_) | MarkDeed::Hold));
+    (gave_up || timed_out && !asked())
+        .then(|| format!("the host was too busy: the guest waited in vain for its TPM ({line})"))
 }
 
 /// A run that ended before its end: a child that died, or an agent that was lost.

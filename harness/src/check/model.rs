@@ -71,7 +71,9 @@ fn setups(plan: &Plan) -> Vec<Setup> {
         setups.push(Setup { table, interface: plan.interface });
         let tasks = plan.program.tasks.iter().filter(|task| task.boot == boot);
         flush |= tasks.flat_map(|task| &task.steps).flat_map(|step| &step.ops).any(|op| match op {
-            Op::KexecLoad { args, .. } => args.split_ascii_whitespace().any(|word| word == probe::FLUSH),
+            Op::KexecLoad { args, .. } | Op::KexecLoadSegments { args, .. } => {
+                args.split_ascii_whitespace().any(|word| word == probe::FLUSH)
+            }
             _ => false,
         });
     }

@@ -22,7 +22,7 @@ impl Plan {
     pub fn kernels(&self) -> BTreeSet<&str> {
         self.ops()
             .filter_map(|op| match op {
-                Op::KexecLoad { kernel, .. } => Some(kernel.as_str()),
+                Op::KexecLoad { kernel, .. } | Op::KexecLoadSegments { kernel, .. } => Some(kernel.as_str()),
                 _ => None,
             })
             .collect()

@@ -116,7 +116,7 @@ impl Count {
                 self.plain = false;
                 self.lose();
             }
-            Verb::KexecLoad { kernel, args } => {
+            Verb::KexecLoad { kernel, args, .. } => {
                 self.next =
                     Next { same: kernel == "same", flushes: args.iter().any(|word| word == probe::FLUSH) };
                 if !self.plain {

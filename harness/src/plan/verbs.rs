@@ -10,7 +10,7 @@ use super::files::{observed, path, reading};
 use super::types::{Action, Expect, Fault, How, MarkDeed};
 use super::{PlanError, checkpoint};
 use crate::interface::{Deed, IMA, MEASURED, read_whole, request};
-use crate::scenario::{Expectation, File, Files, Policy, Records, Step, Verb, Way, task_named};
+use crate::scenario::{Expectation, File, Files, KexecCall, Policy, Records, Step, Verb, Way, task_named};
 
 impl Compiler<'_> {
     pub(super) fn verb(&mut self, place: usize, step: &Step) -> Result<(), PlanError> {
@@ -233,9 +233,14 @@ impl Compiler<'_> {
                 let deed = policy_deed(self.slots.own, policy);
                 Built { text: "load-policy".to_owned(), deed, action: Action::SystemCall, expect }
             }
-            Verb::KexecLoad { kernel, args } => {
-                let op = Op::KexecLoad { kernel: kernel.clone(), args: args.join(" "), flags: 0 };
-                Built { action: Action::KexecLoad, ..call(format!("kexec-load {kernel}"), op) }
+            Verb::KexecLoad { kernel, args, call: which } => {
+                let (kernel, args) = (kernel.clone(), args.join(" "));
+                let text = format!("kexec-load {kernel}");
+                let op = match which {
+                    KexecCall::File => Op::KexecLoad { kernel, args, flags: 0 },
+                    KexecCall::Segments => Op::KexecLoadSegments { kernel, args, flags: 0 },
+                };
+                Built { action: Action::KexecLoad, ..call(text, op) }
             }
             Verb::KexecUnload => call("kexec-unload".to_owned(), Op::KexecUnload),
             Verb::KexecExecute => {

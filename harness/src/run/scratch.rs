@@ -10,7 +10,9 @@ use std::path::{Path, PathBuf};
 /// Why no scratch folder could be had.
 #[derive(Debug, thiserror::Error, miette::Diagnostic)]
 #[error("cannot make a scratch folder in {}", place.display())]
-#[diagnostic(help("it needs room and the right to write there; --cache, or XDG_CACHE_HOME, names another place"))]
+#[diagnostic(help(
+    "it needs room and the right to write there; --cache, or XDG_CACHE_HOME, names another place"
+))]
 pub struct ScratchError {
     place: PathBuf,
     source: io::Error,

@@ -135,6 +135,37 @@ pub(crate) fn kexec_file_load(
     Errno::result(result).map(drop)
 }
 
+/// A piece of memory and where it goes: `struct kexec_segment` (`include/uapi/linux/kexec.h`).
+#[repr(C)]
+struct KexecSegment {
+    buffer: *const u8,
+    buffer_size: usize,
+    memory: usize,
+    memory_size: usize,
+}
+
+/// `kexec_load(2)`: pieces of memory with the physical address of each, and the address to go on at.
+#[expect(unsafe_code, reason = "no safe wrapper")]
+pub(crate) fn kexec_load(entry: u64, segments: &[(u64, Vec<u8>)], flags: u64) -> nix::Result<()> {
+    let address = |at: u64| usize::try_from(at).map_err(|_| Errno::EINVAL);
+    let list = segments
+        .iter()
+        .map(|(at, bytes)| {
+            Ok(KexecSegment {
+                buffer: bytes.as_ptr(),
+                buffer_size: bytes.len(),
+                memory: address(*at)?,
+                memory_size: bytes.len().next_multiple_of(4096),
+            })
+        })
+        .collect::<nix::Result<Vec<_>>>()?;
+    let entry = address(entry)?;
+    // SAFETY: each piece is as long as is said and outlives the call, in which the kernel copies it. What the machine does
+    // at the entry concerns no process: by then there is none.
+    let result = unsafe { libc::syscall(libc::SYS_kexec_load, entry, list.len(), list.as_ptr(), flags) };
+    Errno::result(result).map(drop)
+}
+
 /// `_LINUX_CAPABILITY_VERSION_3` (`include/uapi/linux/capability.h`).
 const CAPABILITIES: u32 = 0x2008_0522;
 

@@ -195,6 +195,9 @@ pub enum Op {
     Mark { path: String, number: u64 },
     /// `mount(2)` of a pseudo file system without options; value 0.
     Mount { fstype: String, target: String },
+    /// As [`Op::KexecLoad`], by `kexec_load(2)`, the older call, for which user space makes the segments: boot parameters
+    /// as the running kernel got them, without what they chain (`setup_data`). `flags` are Linux's `KEXEC_*` bits.
+    KexecLoadSegments { kernel: String, args: String, flags: u64 },
 }
 
 impl Op {

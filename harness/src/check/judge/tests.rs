@@ -40,6 +40,15 @@ fn shutdown(reason: &str) -> What {
     What::Qmp(json!({"event": "SHUTDOWN", "data": {"guest": true, "reason": reason}}))
 }
 
+#[test]
+fn a_command_that_was_made_to_time_out_is_no_trouble_of_the_host() {
+    let mut world = sound();
+    let step = world.plan.steps[0].step.id;
+    world.plan.marks.push(Mark { number: 9_000, step, does: MarkDeed::Hold });
+    world.see(What::Console("[   19.551099] tpm tpm0: Operation Timed out".into()));
+    assert_ne!(judged(world).outcome, Outcome::Infra);
+}
+
 #[rstest]
 #[case::panic(What::Console(PANIC.into()), Outcome::KernelDied, PANIC)]
 #[case::oops(
@@ -64,7 +73,11 @@ fn shutdown(reason: &str) -> What {
 #[case::swtpm_after_qemu(exited("swtpm", 0), Outcome::Passed, "")]
 #[case::no_time_for_the_tpm(
     What::Console("tpm_tis MSFT0101:00: probe with driver tpm_tis failed with error -62".into()),
-    Outcome::Infra, "the host was too busy: the guest waited in vain for its TPM at boot"
+    Outcome::Infra, "the host was too busy: the guest waited in vain for its TPM"
+)]
+#[case::no_time_for_a_command(
+    What::Console("[   19.551099] tpm tpm0: Operation Timed out".into()),
+    Outcome::Infra, "the host was too busy: the guest waited in vain for its TPM"
 )]
 #[case::warning(
     What::Console("WARNING: kernel/x.c:1 at f+0x1/0x2, CPU#0: agent/52".into()),

@@ -174,6 +174,7 @@ impl Judge<'_, '_> {
         let mut calls = Vec::new();
         for (at, step) in self.evidence.steps.iter().enumerate() {
             for (op, seen) in step.ops.iter().zip(&step.seen) {
+                // kexec_load(2) does not concern IMA.
                 let Op::KexecLoad { kernel, flags, .. } = op else { continue };
                 let Some(Ended { begin, end, outcome }) = seen.ended else { continue };
                 let reached = match outcome {

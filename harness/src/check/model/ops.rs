@@ -140,6 +140,7 @@ impl<'e, 'l> Maker<'e, 'l> {
             | Op::MapExecute { .. }
             | Op::LoadModule { .. }
             | Op::KexecLoad { .. }
+            | Op::KexecLoadSegments { .. }
             | Op::KexecUnload
             | Op::KexecExecute => {
                 self.foreign += 1;

@@ -1,12 +1,18 @@
 //! What is done to the TPM, to IMA's policy, and to the kernel as a whole.
 
-use super::Shape::{CommandLine, Name, Number, NumberOr, Path, Text, Truth};
+use super::Shape::{CommandLine, Name, Number, NumberOr, Path, Text, Truth, Word};
 use super::{Expect, Field, Form, field};
 
 const HOLD: Field = field("name", Name, "the hold").needed("the hold's name");
 const KERNEL: Field = field("kernel", Text, "a kernel of the image, or `same`").or("`same`");
 const ARGS: Field =
     field("args", CommandLine, "words for its command line, after those of the running kernel");
+const CALL: Field = field(
+    "call",
+    Word(&["kexec-file-load", "kexec-load"]),
+    "which system call: `kexec_file_load(2)`, or `kexec_load(2)`, by which no list is carried",
+)
+.or("`kexec-file-load`");
 
 pub(super) const FORMS: &[Form] = &[
     Form {
@@ -80,7 +86,7 @@ pub(super) const FORMS: &[Form] = &[
     Form {
         name: "kexec-load",
         short: Some("kernel"),
-        fields: &[KERNEL, ARGS],
+        fields: &[KERNEL, ARGS, CALL],
         one_of: &[],
         expect: Expect::Yes(&[]),
         doc: "loads a kernel, with a segment for the measurement list",
@@ -104,7 +110,7 @@ pub(super) const FORMS: &[Form] = &[
     Form {
         name: "kexec",
         short: Some("kernel"),
-        fields: &[KERNEL, ARGS],
+        fields: &[KERNEL, ARGS, CALL],
         one_of: &[],
         expect: Expect::No,
         doc: "`kexec-load` and `kexec-execute`",

@@ -178,11 +178,23 @@ pub enum Verb {
         kernel: String,
         /// Words for its command line.
         args: Vec<String>,
+        /// Which system call loads it.
+        call: KexecCall,
     },
     /// Unloads it.
     KexecUnload,
     /// Goes on in it.
     KexecExecute,
+}
+
+/// A system call that loads a kernel.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+pub enum KexecCall {
+    /// `kexec_file_load(2)`: the kernel reads the files, and adds a segment for the measurement list.
+    #[default]
+    File,
+    /// `kexec_load(2)`: user space makes the segments.
+    Segments,
 }
 
 /// Files that the agent creates to be measured.

@@ -3,7 +3,7 @@
 use super::super::error::ScenarioError;
 use super::super::fields::Fields;
 use super::super::grammar::{self, COMMANDS, RESPONSES};
-use super::super::model::{Policy, Verb};
+use super::super::model::{KexecCall, Policy, Verb};
 use super::super::steps::Reader;
 use super::lists;
 use crate::plan::{Fault, How};
@@ -48,7 +48,11 @@ pub(in crate::scenario) fn kexec_load(fields: &Fields<'_>) -> Result<Verb, Scena
             .error(at, format!("`kernel`: `{kernel}` is not a kernel's name"))
             .expected("letters, digits, `.`, `_`, `+` and `-`, or `same`"));
     }
-    Ok(Verb::KexecLoad { kernel: kernel.to_owned(), args: fields.command_line("args")? })
+    let call = match fields.word("call")? {
+        Some("kexec-load") => KexecCall::Segments,
+        _ => KexecCall::File,
+    };
+    Ok(Verb::KexecLoad { kernel: kernel.to_owned(), args: fields.command_line("args")?, call })
 }
 
 fn fault(fields: &Fields<'_>) -> Result<Fault, ScenarioError> {

@@ -2,9 +2,11 @@
 
 mod archive;
 mod command_line;
+mod segments;
 
 use std::ffi::CString;
 use std::fs::{File, OpenOptions};
+use std::io::Read;
 use std::os::fd::{AsFd, OwnedFd};
 use std::path::Path;
 
@@ -27,13 +29,30 @@ const INITRD: &str = "/next-initrd";
 
 /// Loads a kernel of the image for boot `boot` + 1.
 pub(crate) fn load(kernel: &str, args: &str, flags: u64, boot: u16) -> Result<i64, Failure> {
-    let running = std::fs::read_to_string("/proc/cmdline")?;
-    let line = command_line::next(&running, boot.checked_add(1).ok_or(Errno::EOVERFLOW)?, args);
-    let line = CString::new(line).map_err(|_| Errno::EINVAL)?;
+    let line = next_line(args, boot)?;
     let kernel = open(&Path::new(KERNELS).join(kernel), OFlag::O_RDONLY | OFlag::O_CLOEXEC, Mode::empty())?;
     let initrd = if flags & KEXEC_FILE_NO_INITRAMFS == 0 { Some(initrd()?) } else { None };
     raw::kexec_file_load(Some(kernel.as_fd()), initrd.as_ref().map(AsFd::as_fd), &line, flags)?;
     Ok(0)
+}
+
+/// As [`load`], by the older call, which takes segments and no files.
+pub(crate) fn load_segments(kernel: &str, args: &str, flags: u64, boot: u16) -> Result<i64, Failure> {
+    let line = next_line(args, boot)?;
+    let kernel = std::fs::read(Path::new(KERNELS).join(kernel))?;
+    let running = std::fs::read(segments::RUNNING)?;
+    let mut archive = Vec::new();
+    File::from(initrd()?).read_to_end(&mut archive)?;
+    let image = segments::image(&kernel, &running, line.as_bytes_with_nul(), archive)?;
+    raw::kexec_load(image.entry, &image.segments, flags)?;
+    Ok(0)
+}
+
+/// The command line of the next boot.
+fn next_line(args: &str, boot: u16) -> Result<CString, Failure> {
+    let running = std::fs::read_to_string("/proc/cmdline")?;
+    let line = command_line::next(&running, boot.checked_add(1).ok_or(Errno::EOVERFLOW)?, args);
+    Ok(CString::new(line).map_err(|_| Errno::EINVAL)?)
 }
 
 /// The archive of the next boot: this program, and the kernels of this image, so that it can do the same.

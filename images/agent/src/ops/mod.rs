@@ -134,6 +134,9 @@ pub(crate) fn run<U: Uplink>(op: &Op, task: &mut Task, report: &mut Report<'_, U
         }
         Op::ReleaseHold { hold } => report.release_hold(*hold),
         Op::KexecLoad { kernel, args, flags } => kexec::load(kernel, args, *flags, task.boot),
+        Op::KexecLoadSegments { kernel, args, flags } => {
+            kexec::load_segments(kernel, args, *flags, task.boot)
+        }
         Op::KexecUnload => kexec::unload(),
         Op::KexecExecute => {
             report.request(Request::Drain)?;
