@@ -8,7 +8,7 @@ use miette::miette;
 use super::Failure;
 use crate::machine::accel::{self, Accel, Choice};
 use crate::machine::command::QEMU;
-use crate::run::{Interrupts, Kernel, Scratch};
+use crate::run::{Interrupts, Kernel, Scratch, scratch_place};
 
 /// What machines are made from.
 #[derive(Args, Clone)]
@@ -76,7 +76,7 @@ impl Surroundings {
     /// Folders of machines, and signals, for this process.
     pub(super) fn claim(&self) -> Result<(Scratch, Interrupts), Failure> {
         let interrupts = Interrupts::install().map_err(Failure::setup)?;
-        let scratch = Scratch::new(&self.cache.join("scratch")).map_err(Failure::setup)?;
+        let scratch = Scratch::new(&scratch_place(&self.cache.join("scratch"))).map_err(Failure::setup)?;
         Ok((scratch, interrupts))
     }
 }

@@ -17,7 +17,7 @@ pub use kernels::KernelsError;
 pub use one::{Ran, RunError, Site, run};
 pub use partition::{NoPartition, Partition};
 pub use probe::{AskError, capabilities};
-pub use scratch::{Scratch, ScratchError};
+pub use scratch::{Scratch, ScratchError, place as scratch_place};
 pub use shell::{ShellError, shell};
 pub use store::{Store, StoreError};
 pub use stream::{Quiet, Stream};

@@ -2,17 +2,21 @@
 //!
 //! A folder is locked by its owner for as long as it lives. One whose owner was killed is no longer locked,
 //! and the next call removes it.
+//!
+//! They lie in memory where there is a place for that: swtpm waits for the disk (`fsync`) whenever the TPM's state changes,
+//! on a busy disk for longer than the guest waits for its TPM.
 
 use std::fs::{self, File, TryLockError};
 use std::io;
+use std::os::unix::fs::{DirBuilderExt, MetadataExt};
 use std::path::{Path, PathBuf};
+
+use nix::unistd::Uid;
 
 /// Why no scratch folder could be had.
 #[derive(Debug, thiserror::Error, miette::Diagnostic)]
 #[error("cannot make a scratch folder in {}", place.display())]
-#[diagnostic(help(
-    "it needs room and the right to write there; --cache, or XDG_CACHE_HOME, names another place"
-))]
+#[diagnostic(help("it needs room and the right to write there; XDG_RUNTIME_DIR names another place"))]
 pub struct ScratchError {
     place: PathBuf,
     source: io::Error,
@@ -25,8 +29,33 @@ pub struct Scratch {
     _lock: File,
 }
 
+/// Memory that every user may make folders in.
+const SHARED: &str = "/dev/shm";
+
 const LOCK: &str = "lock";
 const PREFIX: &str = "run-";
+
+/// Where this user's scratch folders go: `$XDG_RUNTIME_DIR` (XDG Base Directory Specification), else memory that all share,
+/// else `otherwise`.
+pub fn place(otherwise: &Path) -> PathBuf {
+    let runtime = std::env::var_os("XDG_RUNTIME_DIR").map(PathBuf::from);
+    runtime
+        .filter(|folder| folder.is_absolute() && folder.is_dir())
+        .map(|folder| folder.join("imalab"))
+        .or_else(|| own(Path::new(SHARED)))
+        .unwrap_or_else(|| otherwise.to_owned())
+}
+
+/// A folder of this user's alone in one that all can write to. `None` when somebody else has put something there.
+fn own(shared: &Path) -> Option<PathBuf> {
+    let user = Uid::effective();
+    let folder = shared.join(format!("imalab-{user}"));
+    let made = fs::DirBuilder::new().mode(0o700).create(&folder);
+    // Not what a link leads to.
+    let found = fs::symlink_metadata(&folder).ok()?;
+    let ours = found.is_dir() && found.uid() == user.as_raw() && found.mode() & 0o077 == 0;
+    (ours && made.err().is_none_or(|error| error.kind() == io::ErrorKind::AlreadyExists)).then_some(folder)
+}
 
 impl Scratch {
     /// Makes one below `place`, after removing those that killed processes left there.
@@ -87,7 +116,24 @@ fn remove_abandoned(place: &Path) -> io::Result<()> {
 
 #[cfg(test)]
 mod tests {
+    use std::os::unix::fs::PermissionsExt;
+
     use super::*;
+
+    #[test]
+    fn a_folder_among_others_is_ours_alone() {
+        let shared = tempfile::tempdir().unwrap();
+        let folder = own(shared.path()).unwrap();
+        assert_eq!(fs::metadata(&folder).unwrap().mode() & 0o777, 0o700);
+        assert_eq!(own(shared.path()), Some(folder.clone()), "again");
+
+        fs::set_permissions(&folder, fs::Permissions::from_mode(0o777)).unwrap();
+        assert_eq!(own(shared.path()), None, "others can write to it");
+        fs::remove_dir(&folder).unwrap();
+        std::os::unix::fs::symlink("/etc", &folder).unwrap();
+        assert_eq!(own(shared.path()), None, "a link");
+        assert_eq!(own(&shared.path().join("none")), None, "no shared memory");
+    }
 
     #[test]
     fn a_living_owner_keeps_its_folder_and_a_dead_one_loses_it() {

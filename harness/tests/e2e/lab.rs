@@ -45,6 +45,9 @@ pub(crate) fn scenarios() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../scenarios")
 }
 
+/// Below a test's place: where its calls have their scratch folders.
+const RUNTIME: &str = "runtime";
+
 fn shared_cache() -> PathBuf {
     Path::new(env!("CARGO_TARGET_TMPDIR")).join("imalab")
 }
@@ -80,6 +83,7 @@ impl Lab {
         let mark = dir.path().to_str().unwrap().to_owned();
         let lab = Lab { dir, mark };
         fs::create_dir_all(lab.cache()).unwrap();
+        fs::create_dir(lab.path(RUNTIME)).unwrap();
         fs::create_dir_all(shared_cache().join("capabilities")).unwrap();
         symlink(shared_cache().join("capabilities"), lab.cache().join("capabilities")).unwrap();
         fs::copy(shared_cache().join("accelerator.json"), lab.cache().join("accelerator.json")).unwrap();
@@ -108,6 +112,7 @@ impl Lab {
         let mut command = Command::new(words.next().unwrap());
         command.args(words).current_dir(self.dir.path()).stdin(Stdio::null());
         command.env(machinery::MARK, &self.mark).env("TERM", "dumb").env_remove("NO_COLOR");
+        command.env("XDG_RUNTIME_DIR", self.path(RUNTIME));
         command
     }
 
@@ -197,7 +202,7 @@ impl Lab {
 
     /// Folders of runs in scratch.
     pub(crate) fn scratch(&self) -> Vec<PathBuf> {
-        let entries = match fs::read_dir(self.cache().join("scratch")) {
+        let entries = match fs::read_dir(self.path(RUNTIME).join("imalab")) {
             Ok(entries) => entries,
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Vec::new(),
             Err(error) => panic!("{error}"),

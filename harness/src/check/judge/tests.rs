@@ -7,6 +7,7 @@ use crate::check::all;
 use crate::check::world::World;
 use crate::event::{Host, Trace, What};
 use crate::outcome::{CheckResult, Outcome, Verdict};
+use crate::plan::{Mark, MarkDeed};
 use crate::scenario::{KERNEL_DIED, KernelRange, KnownDefect, Sign, Version};
 
 const PANIC: &str = "Kernel panic - not syncing: Attempted to kill init! exitcode=0x00000009";
@@ -43,7 +44,7 @@ fn shutdown(reason: &str) -> What {
 #[test]
 fn a_command_that_was_made_to_time_out_is_no_trouble_of_the_host() {
     let mut world = sound();
-    let step = world.plan.steps[0].step.id;
+    let step = world.plan.steps[0].id;
     world.plan.marks.push(Mark { number: 9_000, step, does: MarkDeed::Hold });
     world.see(What::Console("[   19.551099] tpm tpm0: Operation Timed out".into()));
     assert_ne!(judged(world).outcome, Outcome::Infra);
