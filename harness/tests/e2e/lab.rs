@@ -45,8 +45,10 @@ pub(crate) fn scenarios() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../scenarios")
 }
 
-/// Below a test's place: where its calls have their scratch folders.
-const RUNTIME: &str = "runtime";
+/// Where a test's calls have their scratch folders: in memory, as swtpm waits for the disk.
+fn runtime() -> TempDir {
+    tempfile::tempdir_in("/dev/shm").or_else(|_| tempfile::tempdir()).unwrap()
+}
 
 fn shared_cache() -> PathBuf {
     Path::new(env!("CARGO_TARGET_TMPDIR")).join("imalab")
@@ -72,6 +74,7 @@ static ASKED: LazyLock<()> = LazyLock::new(|| {
 pub(crate) struct Lab {
     dir: TempDir,
     mark: String,
+    runtime: TempDir,
 }
 
 impl Lab {
@@ -81,9 +84,8 @@ impl Lab {
         LazyLock::force(&ASKED);
         let dir = tempfile::tempdir().unwrap();
         let mark = dir.path().to_str().unwrap().to_owned();
-        let lab = Lab { dir, mark };
+        let lab = Lab { dir, mark, runtime: runtime() };
         fs::create_dir_all(lab.cache()).unwrap();
-        fs::create_dir(lab.path(RUNTIME)).unwrap();
         fs::create_dir_all(shared_cache().join("capabilities")).unwrap();
         symlink(shared_cache().join("capabilities"), lab.cache().join("capabilities")).unwrap();
         fs::copy(shared_cache().join("accelerator.json"), lab.cache().join("accelerator.json")).unwrap();
@@ -112,7 +114,7 @@ impl Lab {
         let mut command = Command::new(words.next().unwrap());
         command.args(words).current_dir(self.dir.path()).stdin(Stdio::null());
         command.env(machinery::MARK, &self.mark).env("TERM", "dumb").env_remove("NO_COLOR");
-        command.env("XDG_RUNTIME_DIR", self.path(RUNTIME));
+        command.env("XDG_RUNTIME_DIR", self.runtime.path());
         command
     }
 
@@ -202,7 +204,7 @@ impl Lab {
 
     /// Folders of runs in scratch.
     pub(crate) fn scratch(&self) -> Vec<PathBuf> {
-        let entries = match fs::read_dir(self.path(RUNTIME).join("imalab")) {
+        let entries = match fs::read_dir(self.runtime.path().join("imalab")) {
             Ok(entries) => entries,
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Vec::new(),
             Err(error) => panic!("{error}"),
