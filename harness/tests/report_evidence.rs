@@ -107,8 +107,8 @@ fn sample_trace() -> Trace {
         exchange(Origin::Guest, &[1, 2, 3], &[9]),
         What::Qmp(serde_json::json!({"event": "SHUTDOWN", "data": {"guest": true}})),
     ];
-    let events = (0..).zip(whats).map(|(seq, what)| Event { seq, at_ns: seq, what }).collect();
-    Trace { events }
+    let events: Vec<Event> = (0..).zip(whats).map(|(seq, what)| Event { seq, at_ns: seq, what }).collect();
+    Trace::from(events)
 }
 
 #[test]
@@ -281,8 +281,8 @@ proptest! {
         let path = out.path().join("trace.jsonl");
         let mut whats: Vec<What> = lines.into_iter().map(What::Console).collect();
         whats.push(exchange(Origin::Guest, &blob, &blob));
-        let events = (0..).zip(whats).map(|(seq, what)| Event { seq, at_ns: u64::MAX - seq, what }).collect();
-        let trace = Trace { events };
+        let events: Vec<Event> = (0..).zip(whats).map(|(seq, what)| Event { seq, at_ns: u64::MAX - seq, what }).collect();
+        let trace = Trace::from(events);
         trace::write(&path, &trace).unwrap();
         prop_assert_eq!(trace::read(&path).unwrap(), trace);
     }

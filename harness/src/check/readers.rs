@@ -13,9 +13,10 @@ mod tests;
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
+use std::io::Read;
 use std::rc::Rc;
 
-use super::evidence::Evidence;
+use super::evidence::{Evidence, Pieces, Portion};
 use super::log::{View, WholeLog};
 use super::sheet::{Sheet, count};
 use super::whole::Wholes;
@@ -234,11 +235,16 @@ impl Shown {
 }
 
 /// The bytes of a read, in one piece.
-fn joined<'p>(pieces: &[&'p [u8]], length: u64) -> Cow<'p, [u8]> {
+fn joined<'p>(pieces: &[Portion<'p>], length: u64) -> Cow<'p, [u8]> {
     match pieces {
         _ if length == 0 => Cow::Borrowed(&[]),
-        [one] => Cow::Borrowed(one),
-        many => Cow::Owned(many.concat()),
+        [one] => one.bytes().unwrap_or_default(),
+        many => {
+            let mut all = Vec::new();
+            // What cannot be read back is missing.
+            let _ = Pieces::new(many).read_to_end(&mut all);
+            Cow::Owned(all)
+        }
     }
 }
 

@@ -1,7 +1,7 @@
 //! What the tap saw: the guest's extends in the order in which the TPM took them.
 
 use super::Oddity;
-use crate::event::{Origin, Trace, What};
+use crate::event::{Exchange, Origin};
 use crate::ima::{Bank, Digest};
 use crate::tpm::command::{self, Command};
 
@@ -52,47 +52,59 @@ pub(crate) struct Tap {
     pub(crate) commands: u64,
 }
 
-/// Picks the guest's extends out of the trace.
-pub(super) fn digest(banks: &[Bank], trace: &Trace, oddities: &mut Vec<Oddity>) -> Tap {
-    let mut tap = Tap::default();
-    // Digests of the extend before, when the kernel was asked to send it again.
-    let mut retried: Option<Box<[Option<Digest>]>> = None;
-    for event in &trace.events {
-        let What::Tpm(exchange) = &event.what else { continue };
+/// Picks the guest's extends out of what the tap saw.
+pub(super) struct Digester<'a> {
+    banks: &'a [Bank],
+    tap: Tap,
+    /// Digests of the extend before, when the kernel was asked to send it again.
+    retried: Option<Box<[Option<Digest>]>>,
+}
+
+impl<'a> Digester<'a> {
+    pub(super) fn new(banks: &'a [Bank]) -> Digester<'a> {
+        Digester { banks, tap: Tap::default(), retried: None }
+    }
+
+    /// Takes the next exchange.
+    pub(super) fn exchange(&mut self, seq: u64, exchange: &Exchange, oddities: &mut Vec<Oddity>) {
         if !matches!(exchange.origin, Origin::Guest | Origin::Kept) {
-            continue;
+            return;
         }
-        tap.commands += 1;
+        self.tap.commands += 1;
         let code = command::response_code(&exchange.answer).ok();
         let command = match command::parse(&exchange.command) {
             Ok(command) => command,
             // The guest may send nonsense as long as the TPM does not take it for an extend.
             Err(why) => {
                 if code == Some(0) && command::command_code(&exchange.command) == Some(command::PCR_EXTEND) {
-                    oddities.push(Oddity::MalformedExtend { seq: event.seq, why: why.to_string() });
+                    oddities.push(Oddity::MalformedExtend { seq, why: why.to_string() });
                 }
-                continue;
+                return;
             }
         };
         if let Command::PcrExtend { pcr, digests } = command {
-            let extend = sort(event.seq, pcr, &digests, banks);
-            if retried.take().is_some_and(|digests| digests == extend.digests) {
-                tap.kept.pop();
+            let extend = sort(seq, pcr, &digests, self.banks);
+            if self.retried.take().is_some_and(|digests| digests == extend.digests) {
+                self.tap.kept.pop();
             }
             if exchange.origin == Origin::Kept {
-                retried = (code == Some(RC_RETRY)).then(|| extend.digests.clone());
-                tap.kept.push(extend);
-                continue;
+                self.retried = (code == Some(RC_RETRY)).then(|| extend.digests.clone());
+                self.tap.kept.push(extend);
+                return;
             }
             match code {
-                Some(0) => tap.extends.push(extend),
-                _ => tap.failed.push(FailedExtend { extend, code: code.unwrap_or_default() }),
+                Some(0) => self.tap.extends.push(extend),
+                _ => self.tap.failed.push(FailedExtend { extend, code: code.unwrap_or_default() }),
             }
         } else if code == Some(0) {
-            tap.meddling(event.seq, &command, oddities);
+            self.tap.meddling(seq, &command, oddities);
         }
     }
-    tap
+
+    /// All that the tap saw.
+    pub(super) fn finish(self) -> Tap {
+        self.tap
+    }
 }
 
 fn sort(seq: u64, pcr: u32, digests: &[(u16, Vec<u8>)], banks: &[Bank]) -> Extend {
