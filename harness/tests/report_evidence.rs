@@ -120,7 +120,7 @@ fn a_run_leaves_its_evidence_and_a_bundle_that_knows_when_it_was_altered() {
     writer.finish().unwrap();
     dir.write_console(b"\xffraw\r\n").unwrap();
     dir.write_scenario("summary: x\n").unwrap();
-    dir.write_log(b"records").unwrap();
+    dir.write_log([b"records"]).unwrap();
     dir.write_tpm(&sample_trace()).unwrap();
     let words = |line: &[&str]| line.iter().map(|word| (*word).to_owned()).collect::<Vec<_>>();
     dir.write_commands(&[words(&["qemu", "-append", "quiet panic=1"]), words(&["swtpm"])]).unwrap();
@@ -314,7 +314,7 @@ fn evmctl_agrees_with_the_pcr_file_and_only_with_the_true_one(#[case] bank: Bank
     let out = tempfile::tempdir().unwrap();
     let dir = OutDir::create(out.path()).unwrap().run(&id()).unwrap();
     let (log, pcrs) = log_with_pcrs();
-    dir.write_log(&log).unwrap();
+    dir.write_log([&log]).unwrap();
     let mut digest = pcrs[index].clone();
     for (matches, flip) in [(true, 0), (false, 1)] {
         *digest.last_mut().unwrap() ^= flip;

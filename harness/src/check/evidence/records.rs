@@ -3,14 +3,12 @@
 //! One run reads the same records over and over: in each view, at each checkpoint. Kept once and known by number,
 //! lists compare by number, and a list takes four bytes a record.
 
-mod index;
-
 use std::collections::HashSet;
 use std::hash::{DefaultHasher, Hash, Hasher};
 
 use super::Extend;
+use crate::check::index::Index;
 use crate::ima::{Bank, ByteOrder, Digest, RecordRef, write_record};
-use index::Index;
 
 /// Longest part of a file name that a finding shows, in characters.
 const NAME_SHOWN: usize = 120;
@@ -207,6 +205,11 @@ impl Records {
         index.insert(hash, id, |id| self.get(RecordId(id)).hash());
         self.index = index;
         RecordId(id)
+    }
+
+    /// How many there are.
+    pub(crate) fn len(&self) -> usize {
+        self.places.len()
     }
 
     /// All of them.

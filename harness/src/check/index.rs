@@ -2,7 +2,7 @@
 
 /// The table. What a number stands for is known to its owner.
 #[derive(Debug, Default)]
-pub(super) struct Index {
+pub(in crate::check) struct Index {
     /// Numbers plus 1; 0 is a free place. As many as a power of two, half of them free at least.
     places: Vec<u32>,
     used: usize,
@@ -13,12 +13,12 @@ const SMALLEST: usize = 64;
 
 impl Index {
     /// The number of this hash that is the same as what is looked for.
-    pub(super) fn find(&self, hash: u64, same: impl Fn(u32) -> bool) -> Option<u32> {
+    pub(in crate::check) fn find(&self, hash: u64, same: impl Fn(u32) -> bool) -> Option<u32> {
         self.probe(hash).map_while(|at| self.places[at].checked_sub(1)).find(|number| same(*number))
     }
 
     /// Adds a number that is not there. `hash_of` gives the hash of any that is.
-    pub(super) fn insert(&mut self, hash: u64, number: u32, hash_of: impl Fn(u32) -> u64) {
+    pub(in crate::check) fn insert(&mut self, hash: u64, number: u32, hash_of: impl Fn(u32) -> u64) {
         if (self.used + 1) * 2 > self.places.len() {
             let before = std::mem::take(&mut self.places);
             self.places = vec![0; (before.len() * 2).max(SMALLEST)];
@@ -28,6 +28,14 @@ impl Index {
         }
         self.put(hash, number);
         self.used += 1;
+    }
+
+    /// Puts a number in the place of one that is there, of the same hash.
+    pub(in crate::check) fn replace(&mut self, hash: u64, number: u32, by: u32) {
+        let held = self.probe(hash).find(|at| self.places[*at] == number.saturating_add(1));
+        if let Some(at) = held {
+            self.places[at] = by.saturating_add(1);
+        }
     }
 
     fn put(&mut self, hash: u64, number: u32) {
@@ -66,6 +74,9 @@ mod tests {
             for number in 0..500 {
                 assert_eq!(index.find(hash_of(number), |found| found == number), Some(number));
             }
+            index.replace(hash_of(0), 0, 5_000);
+            assert_eq!(index.find(hash_of(0), |found| found == 0), None);
+            assert_eq!(index.find(hash_of(0), |found| found == 5_000), Some(5_000));
         }
     }
 }
