@@ -38,10 +38,9 @@ fn before(evidence: &Evidence<'_>, mark: u64, mut violations: VecDeque<RecordId>
             None => known.insert(hash, id.0, |number| self::hash(&key(RecordId(number)))),
         }
     }
-    let attempts = evidence.tap.attempts();
-    attempts
-        .iter()
-        .map(|(extend, _)| extend)
+    let attempts = &evidence.tap.attempts;
+    (0..attempts.len())
+        .filter_map(|at| attempts.get(at))
         .filter(|extend| extend.seq < mark && pcrs.contains(&extend.pcr))
         .map(|extend| {
             let digest = (*extend.digests.first()?)?;

@@ -3,6 +3,7 @@
 //! Everything the guest sent is untrusted: whatever does not fit the plan or itself becomes an [`Oddity`], never
 //! a panic and never silence.
 
+mod extends;
 mod guest;
 mod lists;
 mod oddity;
@@ -21,11 +22,12 @@ use crate::event::{Host, PcrReading, QuoteTaken, Trace, What};
 use crate::plan::{Plan, PlannedStep};
 use crate::scenario::KnownLimit;
 
+pub(super) use extends::{Chosen, Extend};
 pub(super) use lists::{CounterSeen, ListSeen};
 pub(super) use oddity::Oddity;
 pub(super) use portion::{Pieces, Portion};
 pub(super) use records::{KnownRecord, RecordId, Records};
-pub(super) use tap::{Extend, IMA_PCR, Tap};
+pub(super) use tap::{IMA_PCR, Tap};
 
 /// A moment of the guest: the boot, counted from 1, and its `CLOCK_BOOTTIME` in nanoseconds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -185,8 +187,8 @@ impl<'a> Evidence<'a> {
             oddities,
         };
         if evidence.limit.is_some() {
-            let attempts = evidence.tap.attempts();
-            evidence.records.add_extended(attempts.into_iter().map(|(extend, _)| extend));
+            let attempts = &evidence.tap.attempts;
+            evidence.records.add_extended((0..attempts.len()).filter_map(|at| attempts.get(at)));
         }
         evidence.marks_and_console(trace);
         evidence

@@ -219,12 +219,12 @@ impl Records {
 
     /// Adds the records of extends that no list showed, so that a log without one can be told from one that is wrong. All
     /// that is known of such a record is its digests.
-    pub(crate) fn add_extended<'e>(&mut self, extends: impl Iterator<Item = &'e Extend>) {
+    pub(crate) fn add_extended(&mut self, extends: impl Iterator<Item = Extend>) {
         let mut known: HashSet<(u32, Digest)> =
             self.all().map(|(id, record)| (record.pcr, self.digest(id, 0))).collect();
         for Extend { pcr, digests, .. } in extends {
             let Some(Some(first)) = digests.first() else { continue };
-            if *first == Digest::ones(first.bank()) || !known.insert((*pcr, *first)) {
+            if *first == Digest::ones(first.bank()) || !known.insert((pcr, *first)) {
                 continue;
             }
             let mut data = Vec::new();
@@ -232,7 +232,7 @@ impl Records {
                 let digest = digests.get(at).copied().flatten().unwrap_or_else(|| Digest::zero(*bank));
                 data.extend_from_slice(digest.as_bytes());
             }
-            self.push(KnownRecord { pcr: *pcr, template: "", data: &data, violation: false });
+            self.push(KnownRecord { pcr, template: "", data: &data, violation: false });
         }
     }
 

@@ -1,6 +1,9 @@
 //! What the tap saw: the guest's extends in the order in which the TPM took them.
 
+use std::collections::BTreeSet;
+
 use super::Oddity;
+use super::extends::{Chosen, Extend, Extends};
 use crate::event::{Exchange, Origin};
 use crate::ima::{Bank, Digest};
 use crate::tpm::command::{self, Command};
@@ -15,19 +18,6 @@ const RC_RETRY: u32 = 0x922;
 /// `TPM_SU_CLEAR` (TPM 2.0 Library Part 2, 6.10).
 const STARTUP_CLEAR: u16 = 0;
 
-/// An extend that the TPM carried out.
-#[derive(Clone, Debug)]
-pub(crate) struct Extend {
-    /// Sequence number of its event.
-    pub(crate) seq: u64,
-    /// PCR.
-    pub(crate) pcr: u32,
-    /// Its digest in each of the machine's banks, in their order.
-    pub(crate) digests: Box<[Option<Digest>]>,
-    /// `TPM_ALG_ID`s of further digests, for banks that the machine should not have.
-    pub(crate) foreign: Vec<u16>,
-}
-
 /// An extend that the TPM, or the tap in its place, refused.
 #[derive(Clone, Debug)]
 pub(crate) struct FailedExtend {
@@ -40,12 +30,12 @@ pub(crate) struct FailedExtend {
 /// What the tap saw of the guest.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Tap {
-    /// Extends of any PCR that succeeded, the firmware's among them.
-    pub(crate) extends: Vec<Extend>,
-    /// Extends that the tap kept from the TPM, as the plan says, and that the guest did not send again: their records
+    /// Extends of any PCR that succeeded, the firmware's among them, and those that were kept.
+    pub(crate) attempts: Extends,
+    /// Places of extends that the tap kept from the TPM, as the plan says, and that the guest did not send again: their records
     /// are in the list and not in the PCR. The kernel appends before it extends and takes nothing back
     /// (`ima_add_template_entry`, `security/integrity/ima/ima_queue.c`).
-    pub(crate) kept: Vec<Extend>,
+    pub(crate) kept: BTreeSet<usize>,
     /// Extends that did not.
     pub(crate) failed: Vec<FailedExtend>,
     /// TPM commands of the guest, marks not counted.
@@ -62,7 +52,7 @@ pub(super) struct Digester<'a> {
 
 impl<'a> Digester<'a> {
     pub(super) fn new(banks: &'a [Bank]) -> Digester<'a> {
-        Digester { banks, tap: Tap::default(), retried: None }
+        Digester { banks, tap: Tap { attempts: Extends::new(banks), ..Tap::default() }, retried: None }
     }
 
     /// Takes the next exchange.
@@ -85,15 +75,18 @@ impl<'a> Digester<'a> {
         if let Command::PcrExtend { pcr, digests } = command {
             let extend = sort(seq, pcr, &digests, self.banks);
             if self.retried.take().is_some_and(|digests| digests == extend.digests) {
-                self.tap.kept.pop();
+                // It was the last.
+                self.tap.kept.pop_last();
+                self.tap.attempts.pop();
             }
             if exchange.origin == Origin::Kept {
                 self.retried = (code == Some(RC_RETRY)).then(|| extend.digests.clone());
-                self.tap.kept.push(extend);
+                self.tap.kept.insert(self.tap.attempts.len());
+                self.tap.attempts.push(extend);
                 return;
             }
             match code {
-                Some(0) => self.tap.extends.push(extend),
+                Some(0) => self.tap.attempts.push(extend),
                 _ => self.tap.failed.push(FailedExtend { extend, code: code.unwrap_or_default() }),
             }
         } else if code == Some(0) {
@@ -122,17 +115,20 @@ fn sort(seq: u64, pcr: u32, digests: &[(u16, Vec<u8>)], banks: &[Bank]) -> Exten
 }
 
 impl Tap {
-    /// What the guest extended, and whether it reached the TPM, in order.
-    pub(crate) fn attempts(&self) -> Vec<(&Extend, bool)> {
-        let mut attempts: Vec<(&Extend, bool)> = self.extends.iter().map(|extend| (extend, true)).collect();
-        attempts.extend(self.kept.iter().map(|extend| (extend, false)));
-        attempts.sort_by_key(|(extend, _)| extend.seq);
-        attempts
+    /// Places of the attempts that reached the TPM.
+    pub(crate) fn reached(&self) -> impl Iterator<Item = usize> {
+        (0..self.attempts.len()).filter(|at| !self.kept.contains(at))
+    }
+
+    /// The extends of this PCR that reached the TPM.
+    pub(crate) fn extends_of(&self, pcr: u32) -> Chosen<'_> {
+        let pcrs = self.attempts.pcrs();
+        self.attempts.at(self.reached().filter(|at| pcrs[*at] == pcr))
     }
 
     /// Commands that change PCR 10 and that IMA never sends: the records cannot explain the PCR after them.
     fn meddling(&self, seq: u64, command: &Command, oddities: &mut Vec<Oddity>) {
-        let extended = self.extends.iter().any(|extend| extend.pcr == IMA_PCR);
+        let extended = self.reached().any(|at| self.attempts.pcrs()[at] == IMA_PCR);
         let (command, when) = match command {
             Command::PcrEvent { pcr: IMA_PCR, .. } => ("TPM2_PCR_Event for PCR 10", ""),
             Command::EventSequenceComplete { pcr: IMA_PCR } => ("TPM2_EventSequenceComplete for PCR 10", ""),
