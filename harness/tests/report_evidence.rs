@@ -339,6 +339,7 @@ fn scenarios() -> Vec<list::ScenarioEntry> {
         summary: summary.to_owned(),
         needs: needs.iter().map(|need| (*need).to_owned()).collect(),
         runs,
+        only_when_named: name == "trim/all",
     };
     vec![
         entry(
