@@ -3,11 +3,17 @@
 //! A [`Trace`] is what `run` leaves and all that `check` reads beside the plan. It is stored as JSON lines, so
 //! that a better check can judge it again years later.
 
+mod spool;
+mod trace;
+
 use imalab_wire::Message;
 use serde::{Deserialize, Serialize};
 
 use crate::ima::Bank;
 use crate::tpm::fault::How;
+
+pub use spool::{Spooled, Unreadable};
+pub use trace::{Recording, Seen, Trace};
 
 /// One observation.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -162,11 +168,4 @@ pub enum Host {
     },
     /// The run was told to stop (signal).
     Interrupted,
-}
-
-/// The whole stream of one run.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Trace {
-    /// In order of `seq`.
-    pub events: Vec<Event>,
 }

@@ -6,7 +6,7 @@ use super::evidence::{Evidence, KnownRecord, RecordId};
 const AGGREGATES: [&str; 2] = ["boot_aggregate", "boot_aggregate_late"];
 
 /// Whether a record is a kernel's first. A file's record has its whole path, which these are not.
-pub(super) fn is_aggregate(record: &KnownRecord) -> bool {
+pub(super) fn is_aggregate(record: KnownRecord<'_>) -> bool {
     AGGREGATES.contains(&record.name().as_str())
 }
 

@@ -9,7 +9,7 @@ mod tests;
 
 use std::collections::BTreeSet;
 
-use super::evidence::{Evidence, Extend, IMA_PCR, RecordId, Records};
+use super::evidence::{Chosen, Evidence, Extend, IMA_PCR, RecordId, Records};
 use super::ledger::{Source, Surprise};
 use super::sheet::{Sheet, count};
 use super::whole::{Whole, Wholes};
@@ -40,13 +40,10 @@ pub(super) fn check(evidence: &Evidence<'_>, wholes: &Wholes) -> CheckResult {
     // A rule of the policy may name another PCR; whatever the records name is looked at, in one order.
     let mut pcrs: BTreeSet<u32> = whole.records.iter().map(|id| evidence.records.get(*id).pcr).collect();
     pcrs.insert(IMA_PCR);
-    let (extends, late): (Vec<&Extend>, Vec<&Extend>) = evidence
-        .tap
-        .attempts()
-        .into_iter()
-        .map(|(extend, _)| extend)
-        .filter(|extend| pcrs.contains(&extend.pcr))
-        .partition(|extend| extend.seq < mark.seq);
+    let attempts = &evidence.tap.attempts;
+    let of_pcrs = || (0..attempts.len()).filter(|at| pcrs.contains(&attempts.pcrs()[*at]));
+    let extends = attempts.at(of_pcrs().filter(|at| attempts.seqs()[*at] < mark.seq));
+    let late = attempts.at(of_pcrs().filter(|at| attempts.seqs()[*at] >= mark.seq));
     if extends.is_empty() {
         sheet.obstacle(format!(
             "the tap saw no extend of PCR {IMA_PCR} among {} TPM commands of the guest",
@@ -54,7 +51,7 @@ pub(super) fn check(evidence: &Evidence<'_>, wholes: &Wholes) -> CheckResult {
         ));
         return sheet.result();
     }
-    if let Some(first) = late.first() {
+    if let Some(first) = late.get(0) {
         sheet.obstacle(format!(
             "{} after the last checkpoint, the first in event {}: no list shows whether they were recorded",
             count(late.len(), "extend"),
@@ -130,10 +127,10 @@ fn tell(evidence: &Evidence<'_>, surprise: &Surprise) -> String {
 }
 
 /// Every extend has to give one digest to each of the machine's banks, and to no other.
-fn banks(evidence: &Evidence<'_>, extends: &[&Extend], sheet: &mut Sheet) {
+fn banks(evidence: &Evidence<'_>, extends: &Chosen<'_>, sheet: &mut Sheet) {
     let wrong = |extend: &Extend| !extend.foreign.is_empty() || extend.digests.iter().any(Option::is_none);
     let Some((at, extend)) = extends.iter().enumerate().find(|(_, extend)| wrong(extend)) else { return };
-    let all = extends.iter().filter(|extend| wrong(extend)).count();
+    let all = extends.iter().filter(wrong).count();
     let missing: Vec<&str> = evidence
         .records
         .active()
@@ -157,7 +154,7 @@ fn banks(evidence: &Evidence<'_>, extends: &[&Extend], sheet: &mut Sheet) {
 struct Comparison<'c, 'a> {
     evidence: &'c Evidence<'a>,
     whole: &'c Whole,
-    extends: &'c [&'c Extend],
+    extends: &'c Chosen<'c>,
 }
 
 impl Comparison<'_, '_> {
@@ -166,8 +163,8 @@ impl Comparison<'_, '_> {
         let records = &self.whole.records;
         let parts = records
             .iter()
-            .zip(self.extends)
-            .position(|(id, extend)| !is_extend_of(&self.evidence.records, *id, extend))
+            .zip(self.extends.iter())
+            .position(|(id, extend)| !is_extend_of(&self.evidence.records, *id, &extend))
             .unwrap_or(records.len().min(self.extends.len()));
         let same = parts == records.len().max(self.extends.len());
         if !same {

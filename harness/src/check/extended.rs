@@ -1,8 +1,10 @@
 //! The records in the order in which the guest extended them: the whole log as the tap has it.
 
-use std::collections::{BTreeSet, HashMap, VecDeque};
+use std::collections::{BTreeSet, VecDeque};
+use std::hash::{DefaultHasher, Hash, Hasher};
 
 use super::evidence::{Evidence, IMA_PCR, RecordId};
+use super::index::Index;
 use super::whole::Whole;
 use crate::ima::Digest;
 
@@ -24,23 +26,35 @@ pub(super) fn all_extended(evidence: &Evidence<'_>) -> Vec<Option<RecordId>> {
 fn before(evidence: &Evidence<'_>, mark: u64, mut violations: VecDeque<RecordId>) -> Vec<Option<RecordId>> {
     let mut pcrs: BTreeSet<u32> = evidence.records.all().map(|(_, record)| record.pcr).collect();
     pcrs.insert(IMA_PCR);
-    let known: HashMap<(u32, Digest), RecordId> = evidence
-        .records
-        .all()
-        .filter(|(_, record)| !record.violation)
-        .map(|(id, record)| ((record.pcr, evidence.records.extended(id, 0)), id))
-        .collect();
-    let attempts = evidence.tap.attempts();
-    attempts
-        .iter()
-        .map(|(extend, _)| extend)
+    let records = &evidence.records;
+    let key = |id: RecordId| (records.get(id).pcr, records.extended(id, 0));
+    let mut known = Index::default();
+    // Of two that are the same in all that was extended, the one that was seen last stands for both.
+    for (id, _) in records.all().filter(|(_, record)| !record.violation) {
+        let hash = hash(&key(id));
+        let same = known.find(hash, |other| key(RecordId(other)) == key(id));
+        match same {
+            Some(other) => known.replace(hash, other, id.0),
+            None => known.insert(hash, id.0, |number| self::hash(&key(RecordId(number)))),
+        }
+    }
+    let attempts = &evidence.tap.attempts;
+    (0..attempts.len())
+        .filter_map(|at| attempts.get(at))
         .filter(|extend| extend.seq < mark && pcrs.contains(&extend.pcr))
         .map(|extend| {
             let digest = (*extend.digests.first()?)?;
             if digest == Digest::ones(digest.bank()) {
                 return violations.pop_front();
             }
-            known.get(&(extend.pcr, digest)).copied()
+            let wanted = (extend.pcr, digest);
+            known.find(self::hash(&wanted), |number| key(RecordId(number)) == wanted).map(RecordId)
         })
         .collect()
+}
+
+fn hash(key: &(u32, Digest)) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    key.hash(&mut hasher);
+    hasher.finish()
 }

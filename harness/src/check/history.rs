@@ -5,6 +5,7 @@
 
 use super::boots;
 use super::evidence::{Evidence, Moment, RecordId};
+use crate::ima::model::Ranges;
 
 /// What became of the lists as a whole, in order of time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -88,8 +89,8 @@ pub(super) enum Turn {
 /// The records of one whole log, each with what happened to it.
 #[derive(Clone, Debug, Default)]
 pub(super) struct History {
-    /// In the order of the whole log.
-    pub(super) turns: Vec<Vec<Turn>>,
+    /// What happened to which records, in order of time.
+    turns: Vec<(Ranges, Turn)>,
     /// For each boot its list at the start, as places in the whole log: nothing for the first.
     pub(super) carried: Vec<Vec<usize>>,
     /// For each boot the place of the first record of its own.
@@ -109,7 +110,7 @@ impl History {
     }
 
     fn with_starts(records: usize, starts: Vec<usize>, moves: &[Moved]) -> History {
-        let mut lists = Lists { turns: vec![Vec::new(); records], boot: 1, ..Lists::default() };
+        let mut lists = Lists { records, boot: 1, ..Lists::default() };
         let mut carried = vec![Vec::new()];
         for moved in moves {
             let step = moved.step;
@@ -128,6 +129,11 @@ impl History {
         History { turns: lists.turns, carried, starts }
     }
 
+    /// What happened to record `at`, in order of time.
+    pub(super) fn turns(&self, at: usize) -> impl Iterator<Item = Turn> {
+        self.turns.iter().filter(move |(records, _)| records.contains(at)).map(|(_, turn)| *turn)
+    }
+
     /// The boot, from 1, that logged record `at`.
     pub(super) fn boot_of(&self, at: usize) -> u32 {
         u32::try_from(self.starts.partition_point(|start| *start <= at)).unwrap_or(u32::MAX).max(1)
@@ -137,10 +143,12 @@ impl History {
 /// The lists, as places in the whole log.
 #[derive(Default)]
 struct Lists {
-    turns: Vec<Vec<Turn>>,
+    /// Records of the whole log.
+    records: usize,
+    turns: Vec<(Ranges, Turn)>,
     boot: u32,
-    current: Vec<usize>,
-    staged: Vec<usize>,
+    current: Ranges,
+    staged: Ranges,
     /// First place that no list has had yet.
     next: usize,
 }
@@ -148,52 +156,50 @@ struct Lists {
 impl Lists {
     /// Logs records up to and without place `to`.
     fn log_to(&mut self, to: usize) {
-        for at in self.next..to.min(self.turns.len()) {
-            self.turns[at].push(Turn::Logged { boot: self.boot });
-            self.current.push(at);
-            self.next = at + 1;
-        }
+        let mut logged = Ranges::default();
+        logged.push(self.next..to.min(self.records));
+        self.next = self.next.max(to.min(self.records));
+        self.tell(logged.clone(), Turn::Logged { boot: self.boot });
+        self.current.append(logged);
     }
 
     /// Takes so many records off the current list, which has them by now.
-    fn take(&mut self, records: usize) -> Vec<usize> {
+    fn take(&mut self, records: usize) -> Ranges {
         let missing = records.saturating_sub(self.current.len());
         self.log_to(self.next.saturating_add(missing));
-        let left = self.current.split_off(records.min(self.current.len()));
-        std::mem::replace(&mut self.current, left)
+        self.current.take_first(records)
     }
 
-    fn tell(&mut self, places: &[usize], turn: Turn) {
-        for at in places {
-            self.turns[*at].push(turn);
+    fn tell(&mut self, records: Ranges, turn: Turn) {
+        if !records.is_empty() {
+            self.turns.push((records, turn));
         }
     }
 
     fn stage(&mut self, step: usize, records: usize) {
         let staged = self.take(records);
-        self.tell(&staged, Turn::Staged { step });
-        self.staged.extend(staged);
+        self.tell(staged.clone(), Turn::Staged { step });
+        self.staged.append(staged);
     }
 
     fn delete(&mut self, step: usize, saved: Option<usize>) {
         let staged = std::mem::take(&mut self.staged);
-        self.tell(&staged, Turn::Deleted { step, saved });
+        self.tell(staged, Turn::Deleted { step, saved });
     }
 
     fn trim(&mut self, step: usize, records: usize) {
         let trimmed = self.take(records);
-        self.tell(&trimmed, Turn::Trimmed { step });
+        self.tell(trimmed, Turn::Trimmed { step });
     }
 
     fn carry(&mut self, lost: usize) -> Vec<usize> {
         self.boot += 1;
-        let mut carried = std::mem::take(&mut self.staged);
-        carried.append(&mut self.current);
-        let lost = carried.split_off(carried.len().saturating_sub(lost));
-        self.tell(&lost, Turn::Lost { boot: self.boot });
-        self.tell(&carried, Turn::Carried { boot: self.boot });
-        self.current.clone_from(&carried);
-        carried
+        let mut all = std::mem::take(&mut self.staged);
+        all.append(std::mem::take(&mut self.current));
+        self.current = all.take_first(all.len().saturating_sub(lost));
+        self.tell(all, Turn::Lost { boot: self.boot });
+        self.tell(self.current.clone(), Turn::Carried { boot: self.boot });
+        self.current.iter().collect()
     }
 }
 
@@ -217,7 +223,7 @@ mod tests {
         ];
         let history = History::with_starts(9, vec![0, 7], &moves);
         assert_eq!(history.carried, [vec![], vec![0, 1, 2, 3, 6]]);
-        let turns = |at: usize| history.turns[at].clone();
+        let turns = |at: usize| history.turns(at).collect::<Vec<_>>();
         let out = [Turn::Staged { step: 4 }, Turn::Deleted { step: 5, saved: Some(6) }];
         let carried = Turn::Carried { boot: 2 };
         assert_eq!(
@@ -238,8 +244,8 @@ mod tests {
         let history = History::with_starts(6, vec![0, 2, 4], &moves);
         assert_eq!(history.carried, [vec![], vec![0, 1], vec![0, 1, 2, 3]]);
         let twice = [Turn::Logged { boot: 1 }, Turn::Carried { boot: 2 }, Turn::Carried { boot: 3 }];
-        assert_eq!(history.turns[0], twice);
-        assert_eq!(history.turns[5], [Turn::Logged { boot: 3 }]);
+        assert_eq!(history.turns(0).collect::<Vec<_>>(), twice);
+        assert_eq!(history.turns(5).collect::<Vec<_>>(), [Turn::Logged { boot: 3 }]);
     }
 
     #[test]
@@ -252,8 +258,11 @@ mod tests {
         let history = History::with_starts(6, vec![0, 3, 5], &moves);
         assert_eq!(history.carried, [vec![], vec![0], vec![]]);
         let lost = Turn::Lost { boot: 2 };
-        assert_eq!(history.turns[1], [Turn::Logged { boot: 1 }, Turn::Staged { step: 1 }, lost]);
-        assert_eq!(history.turns[4], [Turn::Logged { boot: 2 }, Turn::Lost { boot: 3 }]);
+        assert_eq!(
+            history.turns(1).collect::<Vec<_>>(),
+            [Turn::Logged { boot: 1 }, Turn::Staged { step: 1 }, lost]
+        );
+        assert_eq!(history.turns(4).collect::<Vec<_>>(), [Turn::Logged { boot: 2 }, Turn::Lost { boot: 3 }]);
     }
 
     #[test]
@@ -267,6 +276,9 @@ mod tests {
         ];
         let history = History::with_starts(3, vec![0], &moves);
         assert_eq!(history.carried, vec![Vec::<usize>::new(); 3]);
-        assert_eq!(history.turns[2], [Turn::Logged { boot: 1 }, Turn::Trimmed { step: 1 }]);
+        assert_eq!(
+            history.turns(2).collect::<Vec<_>>(),
+            [Turn::Logged { boot: 1 }, Turn::Trimmed { step: 1 }]
+        );
     }
 }

@@ -32,7 +32,7 @@ pub fn freed(plan: &Plan, trace: &Trace) -> Vec<Freed> {
         .iter()
         .filter(|step| step.ops.iter().any(|op| matches!(op, Op::Open { path, .. } if path == MEMORY.0)))
         .flat_map(|step| step.seen.iter().map(move |seen| (step.planned.task, seen)))
-        .filter_map(|(task, seen)| Some((task, seen.ended?.end, kib(&seen.pieces.concat())?)))
+        .filter_map(|(task, seen)| Some((task, seen.ended?.end, kib(&seen.text())?)))
         .collect();
     let mut staged = 0;
     let mut all = Vec::new();

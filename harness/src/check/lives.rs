@@ -59,18 +59,16 @@ pub enum Within {
 }
 
 /// The lives of all records of the last checkpoint's whole log.
-pub(super) fn of(evidence: &Evidence<'_>, wholes: &Wholes) -> Vec<RecordLife> {
-    let Some(whole) = wholes.last() else { return Vec::new() };
+pub(super) fn of<'l>(
+    evidence: &'l Evidence<'_>,
+    wholes: &'l Wholes,
+) -> impl Iterator<Item = RecordLife> + use<'l> {
     // The tap's order is the truth; where the lists differ from it, a check has failed.
-    let extended = extended(evidence, whole);
+    let extended = wholes.last().map_or_else(Vec::new, |whole| extended(evidence, whole));
     let history = History::of(evidence, &extended, &wholes.moves);
     let teller = Teller { evidence, moves: &wholes.moves };
-    extended
-        .iter()
-        .zip(&history.turns)
-        .enumerate()
-        .filter_map(|(at, (id, turns))| teller.life(at, (*id)?, turns))
-        .collect()
+    let numbered = extended.into_iter().enumerate();
+    numbered.filter_map(move |(at, id)| Some(teller.life(at, id?, history.turns(at))))
 }
 
 struct Teller<'t, 'a> {
@@ -79,17 +77,17 @@ struct Teller<'t, 'a> {
 }
 
 impl Teller<'_, '_> {
-    fn life(&self, at: usize, id: RecordId, turns: &[Turn]) -> Option<RecordLife> {
+    fn life(&self, at: usize, id: RecordId, turns: impl Iterator<Item = Turn>) -> RecordLife {
         let record = self.evidence.records.get(id);
         let digest = self.evidence.records.extended(id, 0);
-        Some(RecordLife {
+        RecordLife {
             number: at + 1,
             pcr: record.pcr,
             template: record.template.to_string(),
             name: record.name(),
             digest: format!("{}:{digest}", digest.bank()),
-            places: turns.iter().map(|turn| self.place(*turn)).collect(),
-        })
+            places: turns.map(|turn| self.place(turn)).collect(),
+        }
     }
 
     fn place(&self, turn: Turn) -> Place {
@@ -132,13 +130,13 @@ fn from_0(boot: u32) -> u16 {
 
 #[cfg(test)]
 mod tests {
-    use crate::check::whole_log;
+    use crate::check::RunLog;
     use crate::check::world::World;
 
     /// `boot in [by step]`, of each place that the record with this name came to.
     fn places(world: World, name: &str) -> Vec<String> {
         let (plan, trace) = world.finish();
-        let lives = whole_log(&plan, &trace).lives;
+        let lives: Vec<_> = RunLog::of(&plan, &trace).lives().collect();
         let numbers: Vec<usize> = lives.iter().map(|life| life.number).collect();
         assert_eq!(numbers, (1..=lives.len()).collect::<Vec<_>>());
         let life = lives.iter().find(|life| life.name == name).expect("a record of that name");

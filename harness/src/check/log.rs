@@ -1,8 +1,10 @@
 //! The whole log as each file would show it, and where in it a measured file is.
 
+mod view;
+
 use std::cell::RefCell;
 use std::collections::{BTreeMap, HashMap};
-use std::ops::Range;
+use std::hash::{DefaultHasher, Hasher};
 use std::rc::Rc;
 
 use super::evidence::{Evidence, RecordId, Records};
@@ -11,63 +13,72 @@ use super::whole::Whole;
 use crate::ima::model::{ListFile, Log, Ranges};
 use crate::ima::{AsciiLine, Bank, ByteOrder, RecordRef, write_record};
 use crate::scenario::Lost;
+use view::Ends;
+pub(super) use view::View;
 
-/// The whole log of a run, by the place of each record.
+/// The whole log of a run, by the place of each record. It takes some twenty bytes a record, and sixteen more once somebody
+/// asks for what files show.
 #[derive(Debug)]
 pub(super) struct WholeLog<'e> {
     records: &'e Records,
     /// `None` for those that were removed before anybody read them.
     ids: Vec<Option<RecordId>>,
-    /// Places at which each record is.
-    places: HashMap<RecordId, Vec<usize>>,
-    /// The same record's last place before.
-    same_before: Vec<Option<usize>>,
-    /// Records by the file name that they show.
-    names: HashMap<&'e [u8], Vec<RecordId>>,
-    views: RefCell<BTreeMap<(bool, Bank), Rc<View>>>,
+    /// By record the first place at which it is; nowhere where that is not below their number.
+    first: Vec<u32>,
+    /// Further places of those that are there more than once.
+    again: HashMap<RecordId, Vec<usize>>,
+    /// The same record's last place before, of those further places.
+    same_before: HashMap<usize, usize>,
+    /// Records by the hash of the file name that they show.
+    names: Vec<(u32, RecordId)>,
+    ends: RefCell<BTreeMap<bool, Rc<Ends>>>,
     /// What a kexec is known to lose.
     lost: Option<Lost>,
 }
 
-/// The whole log as one kind of file shows it.
-#[derive(Debug, Default)]
-pub(super) struct View {
-    bytes: Vec<u8>,
-    /// Where each record ends.
-    ends: Vec<usize>,
-    /// Records of which the bytes are not known, in order.
-    unknown: Vec<usize>,
-}
+/// What is at no place.
+const NOWHERE: u32 = u32::MAX;
 
 impl<'e> WholeLog<'e> {
     /// What user space holds, as long as the tap bears it out. Else what the tap saw extended: no kernel can falsify that,
     /// and it has what was removed before anybody read it.
     pub(super) fn of(evidence: &'e Evidence<'_>, whole: &Whole) -> WholeLog<'e> {
-        let held: Vec<Option<RecordId>> = whole.records.iter().copied().map(Some).collect();
         let extended = extended(evidence, whole);
-        let borne_out = held.len() == extended.len()
-            && held.iter().zip(&extended).all(|(held, extended)| extended.is_none() || held == extended);
-        let ids = if borne_out || extended.is_empty() { held } else { extended };
+        let borne_out = whole.records.len() == extended.len()
+            && whole
+                .records
+                .iter()
+                .zip(&extended)
+                .all(|(held, extended)| extended.is_none_or(|id| id == *held));
+        let mut ids = extended;
+        if borne_out || ids.is_empty() {
+            ids.clear();
+            ids.extend(whole.records.iter().copied().map(Some));
+        }
         let lost = evidence.limit.map(|limit| limit.lost);
         let records = &evidence.records;
         // Of a record that only its extend is known of, no view can be made.
-        let ids: Vec<_> = ids.into_iter().map(|id| id.filter(|id| records.get(*id).is_shown())).collect();
-        let mut places: HashMap<RecordId, Vec<usize>> = HashMap::new();
-        let mut names: HashMap<&[u8], Vec<RecordId>> = HashMap::new();
-        let mut same_before = Vec::with_capacity(ids.len());
-        for (place, id) in ids.iter().enumerate() {
-            let Some(id) = id else {
-                same_before.push(None);
-                continue;
-            };
-            let same = places.entry(*id).or_default();
-            same_before.push(same.last().copied());
-            if same.is_empty() {
-                names.entry(records.get(*id).file_name()).or_default().push(*id);
-            }
-            same.push(place);
+        for id in &mut ids {
+            *id = id.filter(|id| records.get(*id).is_shown());
         }
-        WholeLog { records, ids, places, same_before, names, views: RefCell::default(), lost }
+        let mut first = vec![NOWHERE; records.len()];
+        let mut again: HashMap<RecordId, Vec<usize>> = HashMap::new();
+        let (mut same_before, mut names) = (HashMap::new(), Vec::new());
+        for (place, id) in ids.iter().enumerate() {
+            let Some(id) = *id else { continue };
+            let held = &mut first[id.0 as usize];
+            if *held == NOWHERE {
+                *held = u32::try_from(place).unwrap_or(NOWHERE);
+                names.push((hash(records.get(id).file_name()), id));
+            } else {
+                let places = again.entry(id).or_default();
+                same_before.insert(place, places.last().copied().unwrap_or(*held as usize));
+                places.push(place);
+            }
+        }
+        names.sort_unstable();
+        names.shrink_to_fit();
+        WholeLog { records, ids, first, again, same_before, names, ends: RefCell::default(), lost }
     }
 
     /// Records that the kexec to this boot, from 0, is known to lose at the end of the list.
@@ -91,40 +102,56 @@ impl<'e> WholeLog<'e> {
     /// Places of the records that measuring a file of this name makes, in order. With its content, only those of the
     /// file's digest; without, of any.
     pub(super) fn of_file(&self, name: &str, content: Option<&[u8]>, violation: bool) -> Vec<usize> {
-        let ids = self.names.get(name.as_bytes()).into_iter().flatten();
-        let fits = |id: &&RecordId| {
-            let record = self.records.get(**id);
+        let hash = hash(name.as_bytes());
+        let from = self.names.partition_point(|(other, _)| *other < hash);
+        let ids = self.names[from..].iter().take_while(|(other, _)| *other == hash).map(|(_, id)| *id);
+        let fits = |id: &RecordId| {
+            let record = self.records.get(*id);
             record.violation == violation
+                && record.file_name() == name.as_bytes()
                 && content.is_none_or(|content| record.is_of(content) != Some(false))
         };
-        let mut places: Vec<usize> = ids.filter(fits).flat_map(|id| &self.places[id]).copied().collect();
+        let mut places: Vec<usize> = ids.filter(fits).flat_map(|id| self.places(id)).collect();
         places.sort_unstable();
         places
     }
 
+    /// The places of a record, in order.
+    fn places(&self, id: RecordId) -> impl Iterator<Item = usize> {
+        let first = self.first.get(id.0 as usize).copied().filter(|first| *first != NOWHERE);
+        let again = self.again.get(&id).map_or(&[][..], Vec::as_slice);
+        first.map(|first| first as usize).into_iter().chain(again.iter().copied())
+    }
+
     /// The place of a record that is there once.
     pub(super) fn only_place(&self, id: RecordId) -> Option<usize> {
-        match self.places.get(&id)?.as_slice() {
-            [place] => Some(*place),
-            _ => None,
-        }
+        let mut places = self.places(id);
+        places.next().filter(|_| places.next().is_none())
     }
 
     /// The log in one kind of file.
-    pub(super) fn view(&self, ascii: bool, bank: Bank) -> Rc<View> {
-        let mut views = self.views.borrow_mut();
-        Rc::clone(views.entry((ascii, bank)).or_insert_with(|| Rc::new(self.show(ascii, bank))))
+    pub(super) fn view(&self, ascii: bool, bank: Bank) -> View {
+        let mut ends = self.ends.borrow_mut();
+        let ends = ends.entry(ascii).or_insert_with(|| {
+            let length = |id: &Option<RecordId>| id.and_then(|id| self.length(id, ascii));
+            Rc::new(Ends::of(self.ids.iter().map(length)))
+        });
+        View::of(ends, ascii, bank)
     }
 
-    fn show(&self, ascii: bool, bank: Bank) -> View {
-        let mut view = View::default();
-        for (place, id) in self.ids.iter().enumerate() {
-            if !id.is_some_and(|id| self.write(id, ascii, bank, &mut view.bytes)) {
-                view.unknown.push(place);
-            }
-            view.ends.push(view.bytes.len());
+    /// Bytes of a record as the SHA-1 bank's file shows it.
+    fn length(&self, id: RecordId, ascii: bool) -> Option<u64> {
+        if !ascii {
+            return Some(self.records.get(id).size());
         }
-        view
+        let mut line = Vec::new();
+        self.write(id, true, Bank::Sha1, &mut line).then_some(line.len() as u64)
+    }
+
+    /// A record as one kind of file shows it, if that is known.
+    pub(super) fn shown(&self, place: usize, ascii: bool, bank: Bank) -> Option<Vec<u8>> {
+        let mut bytes = Vec::new();
+        self.write(self.id(place)?, ascii, bank, &mut bytes).then_some(bytes)
     }
 
     fn write(&self, id: RecordId, ascii: bool, bank: Bank, into: &mut Vec<u8>) -> bool {
@@ -138,24 +165,10 @@ impl<'e> WholeLog<'e> {
     }
 }
 
-impl View {
-    /// The bytes of these records, which follow one another; `None` when not all are known.
-    pub(super) fn bytes(&self, places: Range<usize>) -> Option<&[u8]> {
-        let first = self.unknown.partition_point(|unknown| *unknown < places.start);
-        if self.unknown.get(first).is_some_and(|unknown| *unknown < places.end) {
-            return None;
-        }
-        let end =
-            |place: usize| place.checked_sub(1).map_or(Some(0), |before| self.ends.get(before).copied());
-        self.bytes.get(end(places.start)?..end(places.end)?)
-    }
-}
-
 impl Log for WholeLog<'_> {
     fn bytes(&self, file: ListFile, records: &Ranges) -> Option<u64> {
         let view = self.view(file.ascii, file.bank);
-        let lengths = records.stretches().iter().map(|range| Some(view.bytes(range.clone())?.len() as u64));
-        lengths.sum()
+        records.stretches().iter().map(|range| view.length(range.clone())).sum()
     }
 
     fn is_violation(&self, record: usize) -> bool {
@@ -163,6 +176,12 @@ impl Log for WholeLog<'_> {
     }
 
     fn same_before(&self, record: usize) -> Option<usize> {
-        self.same_before.get(record).copied().flatten()
+        self.same_before.get(&record).copied()
     }
+}
+
+fn hash(name: &[u8]) -> u32 {
+    let mut hasher = DefaultHasher::new();
+    hasher.write(name);
+    (hasher.finish() >> 32) as u32
 }

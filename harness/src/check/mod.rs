@@ -7,6 +7,7 @@ mod evidence;
 mod exactly_once;
 mod extended;
 mod history;
+mod index;
 pub mod judge;
 mod kernel_health;
 mod kexec;
@@ -75,24 +76,35 @@ pub fn model_without(plan: &Plan, trace: &Trace, rule: Rule) -> CheckResult {
     model::check(&evidence, &wholes, Rules::without(rule))
 }
 
-/// The whole log at the last checkpoint.
-#[derive(Clone, Debug, Default)]
-pub struct Log {
-    /// In the kernel's binary form, as the file of the SHA-1 bank shows it. What nobody had saved is not in it: then
-    /// `exactly-once` has failed.
-    pub bytes: Vec<u8>,
-    /// Where each record was at every moment: in which kernel's list, in which chunk, carried when. Records of which nothing
-    /// is known are not in it.
-    pub lives: Vec<RecordLife>,
+/// The whole log at the last checkpoint; empty when none read the list.
+#[derive(Debug)]
+pub struct RunLog<'a> {
+    evidence: Evidence<'a>,
+    wholes: Wholes,
 }
 
-/// The whole log at the last checkpoint; empty when none read the list.
-pub fn whole_log(plan: &Plan, trace: &Trace) -> Log {
-    let evidence = Evidence::of(plan, trace);
-    let wholes = Wholes::of(&evidence);
-    let mut bytes = Vec::new();
-    for id in wholes.last().into_iter().flat_map(|whole| &whole.records) {
-        evidence.records.write(*id, &mut bytes);
+impl<'a> RunLog<'a> {
+    /// That of a run.
+    pub fn of(plan: &'a Plan, trace: &'a Trace) -> RunLog<'a> {
+        let evidence = Evidence::of(plan, trace);
+        let wholes = Wholes::of(&evidence);
+        RunLog { evidence, wholes }
     }
-    Log { bytes, lives: lives::of(&evidence, &wholes) }
+
+    /// Each record in the kernel's binary form, as the file of the SHA-1 bank shows it. What nobody had saved is not in
+    /// it: then `exactly-once` has failed.
+    pub fn records(&self) -> impl Iterator<Item = Vec<u8>> {
+        let ids = self.wholes.last().into_iter().flat_map(|whole| &whole.records);
+        ids.map(|id| {
+            let mut bytes = Vec::new();
+            self.evidence.records.write(*id, &mut bytes);
+            bytes
+        })
+    }
+
+    /// Where each record was at every moment: in which kernel's list, in which chunk, carried when. Records of which
+    /// nothing is known are not in it.
+    pub fn lives(&self) -> impl Iterator<Item = RecordLife> {
+        lives::of(&self.evidence, &self.wholes)
+    }
 }

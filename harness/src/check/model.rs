@@ -27,8 +27,12 @@ use search::Search;
 /// Steps of the search after which it is given up: some seconds.
 const PATIENCE: u64 = 1_000_000;
 
+/// Further steps for each record: it is measured, and it may be measured again.
+const PATIENCE_A_RECORD: u64 = 4;
+
 pub(super) fn check(evidence: &Evidence<'_>, wholes: &Wholes, rules: Rules) -> CheckResult {
-    judge(evidence, wholes, rules, PATIENCE)
+    let records = wholes.last().map_or(0, |whole| whole.records.len() as u64);
+    judge(evidence, wholes, rules, PATIENCE + records * PATIENCE_A_RECORD)
 }
 
 fn judge(evidence: &Evidence<'_>, wholes: &Wholes, rules: Rules, patience: u64) -> CheckResult {

@@ -82,12 +82,9 @@ fn log(evidence: &Evidence<'_>, wholes: &Wholes, quotes: &[&AtMark<&QuoteTaken>]
     };
     let records = wholes.extended(evidence, whole, IMA_PCR);
     let mut replayer = Replayer::new(evidence);
-    let mut extends = evidence.tap.extends.iter().filter(|extend| extend.pcr == IMA_PCR).peekable();
-    let mut extended = 0;
+    let extends = evidence.tap.extends_of(IMA_PCR);
     for quote in quotes {
-        while extends.next_if(|extend| extend.seq < quote.seq).is_some() {
-            extended += 1;
-        }
+        let extended = extends.before(quote.seq);
         let mark = quote.seen.mark;
         let Some(prefix) = records.get(..extended) else {
             sheet.finding(format!(

@@ -13,6 +13,7 @@ mod tests;
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
+use std::ops::Range;
 use std::rc::Rc;
 
 use super::evidence::Evidence;
@@ -123,43 +124,51 @@ impl Reading<'_> {
     /// What is wrong with a read.
     fn wrong(&self, open: &OpenList, got: &Got, expected: &Shown) -> Option<String> {
         let seen = &self.evidence.steps[got.step].seen[got.op];
-        let found = joined(&seen.pieces, got.length);
-        let end = expected.ends.last().copied().unwrap_or(0);
-        // Nothing is promised of what is beyond the end, but that there is nothing.
-        if got.offset > end {
-            return (!found.is_empty())
-                .then(|| format!("got {} at {}, beyond its {end}", count(found.len(), "byte"), got.offset));
+        let pieces = if got.length == 0 { &[][..] } else { &seen.pieces[..] };
+        let end = expected.end();
+        let mut at = got.offset;
+        for (number, piece) in pieces.iter().enumerate() {
+            let Ok(found) = piece.bytes() else { return Some(format!("got what is gone from byte {at} on")) };
+            // Nothing is promised of what is beyond the end, but that there is nothing.
+            if got.offset > end {
+                let bytes = usize::try_from(seen.length).unwrap_or(usize::MAX);
+                return Some(format!("got {} at {}, beyond its {end}", count(bytes, "byte"), got.offset));
+            }
+            let same = expected.same(self.log, at, &found);
+            if same < found.len() {
+                // The record that differs may begin in the piece before.
+                let first = number.saturating_sub(1);
+                let before =
+                    if first < number { pieces[first].bytes().unwrap_or_default() } else { Cow::default() };
+                let window = at - before.len() as u64;
+                let next = pieces.get(number + 1).and_then(|next| next.bytes().ok()).unwrap_or_default();
+                let read = [before, found, next].concat();
+                return Some(self.differs(expected, window, at + same as u64, &read));
+            }
+            at += found.len() as u64;
         }
-        let same = expected.same(got.offset, &found);
-        if same < found.len() {
-            return Some(self.differs(expected, got.offset, same, &found));
+        if got.to_end && at > 0 && at <= end && expected.start(expected.record_at(at)) != at {
+            let record = expected.record_at(at);
+            return Some(format!("came to the end within record {}, at byte {at}", record + 1));
         }
-        let last = got.offset + found.len() as u64;
-        if got.to_end && last > 0 && expected.ends.binary_search(&last).is_err() {
-            let at = expected.record_at(last);
-            return Some(format!("came to the end within record {}, at byte {last}", at + 1));
-        }
-        if got.to_end && open.list.staged && last < end {
-            let records = expected.record_at(last);
+        if got.to_end && open.list.staged && at < end {
+            let records = expected.record_at(at);
             return Some(format!(
                 "came to the end after {}, the staged list has {}",
                 count(records, "record"),
-                expected.places.len()
+                expected.list.len()
             ));
         }
         None
     }
 
-    /// Bytes from `same` on are not what they should be.
-    fn differs(&self, expected: &Shown, offset: u64, same: usize, found: &[u8]) -> String {
-        let at = offset + same as u64;
+    /// The byte at `at` is not what it should be; `found` was read from `offset` on.
+    fn differs(&self, expected: &Shown, offset: u64, at: u64, found: &[u8]) -> String {
         let record = expected.record_at(at);
-        let should = expected
-            .places
-            .get(record)
-            .map_or_else(|| "nothing".to_owned(), |place| self.log.describe(*place));
+        let should =
+            expected.place(record).map_or_else(|| "nothing".to_owned(), |place| self.log.describe(place));
         // The record that was read in its place, if it was read from its start.
-        let start = record.checked_sub(1).map_or(0, |before| expected.ends[before]);
+        let start = expected.start(record);
         let read = start.checked_sub(offset).and_then(|from| found.get(usize::try_from(from).ok()?..));
         let other = read.and_then(|read| self.find(expected, read));
         let other = other.map_or_else(String::new, |place| format!(", read {}", self.log.describe(place)));
@@ -169,54 +178,99 @@ impl Reading<'_> {
     /// The record of the whole log that begins here.
     fn find(&self, expected: &Shown, read: &[u8]) -> Option<usize> {
         (0..self.log.len()).find(|place| {
-            expected
-                .view
-                .bytes(*place..*place + 1)
-                .is_some_and(|bytes| !bytes.is_empty() && read.starts_with(bytes))
+            let bytes = expected.bytes(self.log, *place);
+            bytes.is_some_and(|bytes| !bytes.is_empty() && read.starts_with(&bytes))
         })
     }
 }
 
 /// A list as one file shows it.
 struct Shown {
-    view: Rc<View>,
-    /// Its records, as places in the whole log.
-    places: Vec<usize>,
-    /// Where each record ends, bytes; up to where nobody knows.
-    ends: Vec<u64>,
+    view: View,
+    list: Ranges,
+    /// Its records, up to the first of which nobody knows the bytes.
+    stretches: Vec<Stretch>,
+}
+
+/// Records of a list that follow one another in the whole log.
+struct Stretch {
+    places: Range<usize>,
+    /// Records and bytes of the list before it.
+    records: usize,
+    bytes: u64,
 }
 
 impl Shown {
-    fn of(view: Rc<View>, list: &Ranges) -> Shown {
-        let mut ends = Vec::with_capacity(list.len());
-        let mut end = 0;
-        for place in list.iter() {
-            let Some(bytes) = view.bytes(place..place + 1) else { break };
-            end += bytes.len() as u64;
-            ends.push(end);
+    fn of(view: View, list: &Ranges) -> Shown {
+        let mut stretches = Vec::new();
+        let (mut records, mut bytes) = (0, 0);
+        for range in list.stretches() {
+            let known = view.unknown_from(range.start).map_or(range.end, |unknown| unknown.min(range.end));
+            let places = range.start..known;
+            let length = view.length(places.clone()).unwrap_or(0);
+            stretches.push(Stretch { places: places.clone(), records, bytes });
+            (records, bytes) = (records + places.len(), bytes + length);
+            if known < range.end {
+                break;
+            }
         }
-        Shown { places: list.iter().collect(), view, ends }
+        Shown { view, list: list.clone(), stretches }
+    }
+
+    /// Records of which the bytes are known.
+    fn known(&self) -> usize {
+        self.stretches.last().map_or(0, |last| last.records + last.places.len())
+    }
+
+    /// Bytes of all those.
+    fn end(&self) -> u64 {
+        self.start(self.known())
     }
 
     /// Whether it is known what the read should have found.
     fn knows(&self, got: &Got) -> bool {
-        let end = self.ends.last().copied().unwrap_or(0);
-        self.ends.len() == self.places.len() || got.offset + got.length <= end
+        self.known() == self.list.len() || got.offset + got.length <= self.end()
     }
 
     /// The record that byte `at` is in: the one after the last when there is none.
     fn record_at(&self, at: u64) -> usize {
-        self.ends.partition_point(|end| *end <= at)
+        let after = self.stretches.partition_point(|stretch| stretch.bytes <= at);
+        let Some(stretch) = after.checked_sub(1).map(|at| &self.stretches[at]) else { return 0 };
+        let place = self.view.record_at(stretch.places.clone(), at - stretch.bytes);
+        stretch.records + place - stretch.places.start
+    }
+
+    /// Where a record begins; the end when there is none.
+    fn start(&self, record: usize) -> u64 {
+        let after = self.stretches.partition_point(|stretch| stretch.records <= record);
+        let Some(stretch) = after.checked_sub(1).map(|at| &self.stretches[at]) else { return 0 };
+        let inside = (record - stretch.records).min(stretch.places.len());
+        stretch.bytes + self.view.start(stretch.places.start + inside) - self.view.start(stretch.places.start)
+    }
+
+    /// A record's place in the whole log.
+    fn place(&self, record: usize) -> Option<usize> {
+        let mut before = 0;
+        self.list.stretches().iter().find_map(|range| {
+            let inside = record.checked_sub(before).filter(|inside| *inside < range.len());
+            before += range.len();
+            inside.map(|inside| range.start + inside)
+        })
+    }
+
+    /// The record at a place of the whole log, as the file shows it.
+    fn bytes(&self, log: &WholeLog<'_>, place: usize) -> Option<Vec<u8>> {
+        log.shown(place, self.view.ascii, self.view.bank)
     }
 
     /// How many of the bytes found at `offset` are as they should be.
-    fn same(&self, offset: u64, found: &[u8]) -> usize {
+    fn same(&self, log: &WholeLog<'_>, offset: u64, found: &[u8]) -> usize {
         let mut same = 0;
         let mut record = self.record_at(offset);
-        while same < found.len() && record < self.ends.len() {
-            let start = record.checked_sub(1).map_or(0, |before| self.ends[before]);
-            let bytes = self.view.bytes(self.places[record]..self.places[record] + 1).unwrap_or_default();
-            let skip = usize::try_from((offset + same as u64) - start).unwrap_or(usize::MAX);
+        let known = self.known();
+        while same < found.len() && record < known {
+            let bytes = self.place(record).and_then(|place| self.bytes(log, place)).unwrap_or_default();
+            let skip = usize::try_from((offset + same as u64) - self.start(record)).unwrap_or(usize::MAX);
             let bytes = bytes.get(skip..).unwrap_or_default();
             let rest = &found[same..];
             let equal = match rest.starts_with(bytes) {
@@ -230,15 +284,6 @@ impl Shown {
             record += 1;
         }
         same
-    }
-}
-
-/// The bytes of a read, in one piece.
-fn joined<'p>(pieces: &[&'p [u8]], length: u64) -> Cow<'p, [u8]> {
-    match pieces {
-        _ if length == 0 => Cow::Borrowed(&[]),
-        [one] => Cow::Borrowed(one),
-        many => Cow::Owned(many.concat()),
     }
 }
 

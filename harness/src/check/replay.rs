@@ -10,7 +10,7 @@ mod tests;
 use std::collections::BTreeSet;
 
 use super::boots;
-use super::evidence::{AtMark, Evidence, Extend, IMA_PCR, StepSeen};
+use super::evidence::{AtMark, Chosen, Evidence, IMA_PCR, StepSeen};
 use super::exactly_once::is_extend_of;
 use super::replayer::Replayer;
 use super::sheet::{Sheet, count};
@@ -26,7 +26,7 @@ const IN_FLIGHT: usize = 1;
 pub(super) fn check(evidence: &Evidence<'_>, wholes: &Wholes) -> CheckResult {
     let mut sheet = Sheet::new("replay");
     let banks = evidence.records.active();
-    let extends: Vec<&Extend> = evidence.tap.extends.iter().filter(|extend| extend.pcr == IMA_PCR).collect();
+    let extends = evidence.tap.extends_of(IMA_PCR);
 
     tap(evidence, &extends, &mut sheet);
 
@@ -74,7 +74,7 @@ pub(super) fn check(evidence: &Evidence<'_>, wholes: &Wholes) -> CheckResult {
 
 /// At every mark PCR 10 has to be what the extends before it make of it, in just the machine's banks. Otherwise
 /// it was changed behind the tap, and no other check stands on firm ground.
-fn tap(evidence: &Evidence<'_>, extends: &[&Extend], sheet: &mut Sheet) {
+fn tap(evidence: &Evidence<'_>, extends: &Chosen<'_>, sheet: &mut Sheet) {
     let banks = evidence.records.active();
     let mut values: Vec<Digest> = banks.iter().map(|bank| Digest::zero(*bank)).collect();
     let mut done = 0;
@@ -116,23 +116,19 @@ fn value_of(reading: &PcrReading, bank: Bank) -> Option<&[u8]> {
     reading.values.iter().find(|value| value.bank == bank).map(|value| value.digest.as_slice())
 }
 
-fn before<'e>(extends: &'e [&'e Extend], seq: u64) -> &'e [&'e Extend] {
-    &extends[..extends.partition_point(|extend| extend.seq < seq)]
-}
-
 /// The whole log of a quiescent checkpoint, replayed, is PCR 10 at its mark.
 fn equal(
     replayer: &mut Replayer<'_, '_>,
     wholes: &Wholes,
     whole: &Whole,
     reading: &AtMark<&PcrReading>,
-    extends: &[&Extend],
+    extends: &Chosen<'_>,
     sheet: &mut Sheet,
 ) {
     let evidence = replayer.evidence();
     let records = wholes.extended(evidence, whole, IMA_PCR);
     replayer.go_to(&records);
-    let extended = before(extends, reading.seq).len();
+    let extended = extends.before(reading.seq);
     for (at, bank) in evidence.records.active().iter().enumerate() {
         let Some(found) = value_of(reading.seen, *bank) else { continue };
         if replayer.values()[at].as_bytes() == found {
@@ -158,30 +154,30 @@ fn sampled(
     wholes: &Wholes,
     whole: &Whole,
     reading: &AtMark<&PcrReading>,
-    extends: &[&Extend],
+    extends: &Chosen<'_>,
     sheet: &mut Sheet,
 ) {
     let records = wholes.extended(evidence, whole, IMA_PCR);
-    let extends = before(extends, reading.seq);
+    let extended = extends.before(reading.seq);
     let same = records
         .iter()
-        .zip(extends)
+        .zip(extends.iter().take(extended))
         .take_while(|(id, extend)| is_extend_of(&evidence.records, **id, extend))
         .count();
     let place = format!("{}, mark {}", evidence.name(whole.step), reading.seen.mark);
-    if same < records.len().min(extends.len()) {
+    if same < records.len().min(extended) {
         sheet.finding(format!(
             "{place}: record {} {} is not what was extended as #{} (event {}), though other tasks ran only after it",
             same + 1,
             evidence.records.describe(records[same]),
             same + 1,
-            extends[same].seq
+            extends.get(same).map_or(0, |extend| extend.seq)
         ));
-    } else if records.len() > extends.len() + IN_FLIGHT {
+    } else if records.len() > extended + IN_FLIGHT {
         sheet.finding(format!(
             "{place}: the log holds {}, only {} came before the mark: at most {IN_FLIGHT} can be in flight",
             count(records.len(), "record"),
-            count(extends.len(), "extend")
+            count(extended, "extend")
         ));
     }
 }

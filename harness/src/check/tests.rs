@@ -1,7 +1,7 @@
 use imalab_wire::Message;
 
 use super::world::{World, passed};
-use super::{all, whole_log};
+use super::{RunLog, all};
 use crate::event::{Origin, Trace, What};
 use crate::ima::{Bank, parse_log, replay};
 use crate::outcome::Verdict;
@@ -41,6 +41,10 @@ fn ten_thousand_records_pass_every_check() {
     assert!(results[2].findings[0].starts_with("10001 extends = 10001 records"), "{results:#?}");
 }
 
+fn log_of(plan: &Plan, trace: &Trace) -> Vec<u8> {
+    RunLog::of(plan, trace).records().collect::<Vec<_>>().concat()
+}
+
 #[test]
 fn the_whole_log_is_what_was_taken_out_and_what_is_left() {
     let mut world = World::new();
@@ -53,7 +57,7 @@ fn the_whole_log_is_what_was_taken_out_and_what_is_left() {
     world.measure(1);
     let expected = world.records_of();
     let (plan, trace) = world.finish();
-    let log = parse_log(&whole_log(&plan, &trace).bytes, Bank::Sha1).expect("a well-formed list");
+    let log = parse_log(&log_of(&plan, &trace), Bank::Sha1).expect("a well-formed list");
     assert_eq!(log.len(), 9);
     assert!(log.iter().all(|record| record.is_consistent()));
     assert_eq!(log[9 - expected.len()..], expected);
@@ -67,7 +71,7 @@ fn the_whole_log_is_what_was_taken_out_and_what_is_left() {
 #[test]
 fn without_a_checkpoint_the_whole_log_is_empty() {
     let (plan, trace) = World::new().power_off();
-    assert!(whole_log(&plan, &trace).bytes.is_empty());
+    assert!(log_of(&plan, &trace).is_empty());
 }
 
 /// A run with everything in it.

@@ -209,8 +209,8 @@ impl Views<'_, '_> {
         let shown = RecordRef {
             pcr: record.pcr,
             digest: digest.as_bytes(),
-            template: &record.template,
-            data: &record.data,
+            template: record.template,
+            data: record.data,
         };
         AsciiLine::of(shown, ByteOrder::Little).map(|line| line.to_bytes()).map_err(|error| error.to_string())
     }

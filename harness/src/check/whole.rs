@@ -174,9 +174,9 @@ fn kept(evidence: &Evidence<'_>, whole: &Whole) -> BTreeSet<usize> {
     }
     let mut pcrs: BTreeSet<u32> = whole.records.iter().map(|id| evidence.records.get(*id).pcr).collect();
     pcrs.insert(IMA_PCR);
-    let attempts = evidence.tap.attempts();
-    let attempts = attempts.iter().filter(|(extend, _)| pcrs.contains(&extend.pcr)).enumerate();
-    attempts.filter(|(_, (_, reached))| !reached).map(|(at, _)| at).collect()
+    let of_pcrs = evidence.tap.attempts.pcrs().iter().enumerate().filter(|(_, pcr)| pcrs.contains(pcr));
+    let kept = of_pcrs.enumerate().filter(|(_, (attempt, _))| evidence.tap.kept.contains(attempt));
+    kept.map(|(at, _)| at).collect()
 }
 
 impl Whole {

@@ -19,7 +19,8 @@ use crate::scenario::{self, Scenario};
 /// Which scenarios.
 #[derive(Args)]
 pub(super) struct Selection {
-    /// Scenarios to take: a part of the name, or a pattern with `*`; without any, all
+    /// Scenarios to take: a part of the name, or a pattern with `*`; without any, all. Those that are `only-when-named`
+    /// are taken by their whole name alone
     #[arg(value_name = "PATTERN")]
     patterns: Vec<String>,
     /// Folder of the scenarios
@@ -78,8 +79,31 @@ pub(super) struct TestArgs {
 }
 
 impl Selection {
+    /// Those to be listed: all that there are, where nobody asks for some.
+    fn listed(&self) -> Result<Vec<Scenario>, Failure> {
+        if self.patterns.is_empty() { self.load_all() } else { self.load() }
+    }
+
     fn load(&self) -> Result<Vec<Scenario>, Failure> {
-        let all = scenario::load_all(&self.scenarios).map_err(|errors| {
+        let all = self.load_all()?;
+        for pattern in &self.patterns {
+            if all.iter().any(|scenario| takes(pattern, scenario)) {
+                continue;
+            }
+            let help = match all.iter().find(|scenario| matches(pattern, &scenario.id)) {
+                None => "`list` shows their names".to_owned(),
+                Some(other) => format!("`{}` is taken by its whole name alone", other.id),
+            };
+            return Err(Failure {
+                exit: Exit::NothingRan,
+                error: miette!(help = help, "no scenario matches `{pattern}`"),
+            });
+        }
+        Ok(all.into_iter().filter(|scenario| self.wants(scenario)).collect())
+    }
+
+    fn load_all(&self) -> Result<Vec<Scenario>, Failure> {
+        scenario::load_all(&self.scenarios).map_err(|errors| {
             let count = errors.len();
             let mut reports = errors.into_iter().map(miette::Report::new);
             // All but the last are told here, so that everything can be mended at once.
@@ -88,21 +112,21 @@ impl Selection {
                 report::fail(Exit::Usage, &report);
             }
             Failure::usage(last.unwrap_or_else(|| miette!("{count} scenarios could not be read")))
-        })?;
-        if self.patterns.is_empty() {
-            return Ok(all);
-        }
-        for pattern in &self.patterns {
-            if !all.iter().any(|scenario| matches(pattern, &scenario.id)) {
-                return Err(Failure {
-                    exit: Exit::NothingRan,
-                    error: miette!(help = "`list` shows their names", "no scenario matches `{pattern}`"),
-                });
-            }
-        }
-        let wanted = |scenario: &Scenario| self.patterns.iter().any(|pattern| matches(pattern, &scenario.id));
-        Ok(all.into_iter().filter(wanted).collect())
+        })
     }
+
+    /// Whether a scenario is to be taken.
+    fn wants(&self, scenario: &Scenario) -> bool {
+        match self.patterns.as_slice() {
+            [] => !scenario.only_when_named,
+            patterns => patterns.iter().any(|pattern| takes(pattern, scenario)),
+        }
+    }
+}
+
+/// Whether a pattern takes a scenario.
+fn takes(pattern: &str, scenario: &Scenario) -> bool {
+    if scenario.only_when_named { pattern == scenario.id } else { matches(pattern, &scenario.id) }
 }
 
 /// Whether `pattern` names `id`: a part of it, or with `*` the whole of it.
@@ -130,7 +154,7 @@ fn matches(pattern: &str, id: &str) -> bool {
 pub(super) fn list(args: &ListArgs) -> Result<Exit, Failure> {
     let entries: Vec<ScenarioEntry> = args
         .selection
-        .load()?
+        .listed()?
         .iter()
         .map(|scenario| {
             let listing = scenario.listing();
@@ -139,6 +163,7 @@ pub(super) fn list(args: &ListArgs) -> Result<Exit, Failure> {
                 summary: listing.summary,
                 needs: listing.needs.iter().map(ToString::to_string).collect(),
                 runs: listing.runs,
+                only_when_named: listing.only_when_named,
             }
         })
         .collect();
@@ -244,7 +269,8 @@ fn dry_run(
 mod tests {
     use rstest::rstest;
 
-    use super::matches;
+    use super::{Selection, matches};
+    use crate::scenario;
 
     #[rstest]
     #[case("stage", "stage/once", true)]
@@ -259,5 +285,34 @@ mod tests {
     #[case("*", "stage/once", true)]
     fn patterns(#[case] pattern: &str, #[case] id: &str, #[case] wanted: bool) {
         assert_eq!(matches(pattern, id), wanted);
+    }
+
+    #[rstest]
+    #[case::all(&[], &["scale/thousand"])]
+    #[case::part(&["scale"], &["scale/thousand"])]
+    #[case::any(&["*"], &["scale/thousand"])]
+    #[case::its_name(&["scale/million"], &["scale/million"])]
+    #[case::with_others(&["scale/m*", "scale/million", "thousand"], &["scale/million", "scale/thousand"])]
+    fn some_are_taken_by_their_whole_name_alone(#[case] patterns: &[&str], #[case] taken: &[&str]) {
+        let folder = tempfile::tempdir().unwrap();
+        std::fs::create_dir(folder.path().join("scale")).unwrap();
+        let text = |more: &str| format!("summary: s\npromise: p\n{more}steps:\n  - stage\n");
+        for (name, more) in [("thousand", ""), ("million", "only-when-named: true\n")] {
+            std::fs::write(folder.path().join(format!("scale/{name}.yaml")), text(more)).unwrap();
+        }
+        let patterns: Vec<String> = patterns.iter().map(|pattern| (*pattern).to_owned()).collect();
+        let selection = Selection { patterns, scenarios: folder.path().to_owned() };
+        let all = scenario::load_all(folder.path()).unwrap();
+        let wanted = all.iter().filter(|scenario| selection.wants(scenario));
+        assert_eq!(wanted.map(|scenario| scenario.id.as_str()).collect::<Vec<_>>(), taken);
+        // Listed are all.
+        assert_eq!(
+            selection.listed().map(|listed| listed.len()).ok(),
+            match selection.patterns.len() {
+                0 => Some(2),
+                3 => None,
+                _ => Some(1),
+            }
+        );
     }
 }

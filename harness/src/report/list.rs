@@ -19,6 +19,9 @@ pub struct ScenarioEntry {
     pub needs: Vec<String>,
     /// Runs that its matrix makes.
     pub runs: usize,
+    /// Whether it is left out unless it is asked for by its whole name.
+    #[serde(default)]
+    pub only_when_named: bool,
 }
 
 /// The form of `list --json`.
@@ -49,6 +52,9 @@ pub fn table(scenarios: &[ScenarioEntry], look: Look, out: &mut impl Write) -> i
         let mut text = printable(&entry.summary).into_owned();
         if entry.runs != 1 {
             text.push_str(&format!(" ({} runs)", entry.runs));
+        }
+        if entry.only_when_named {
+            text.push_str(" (only when named)");
         }
         if !entry.needs.is_empty() {
             text.push_str(&format!(" [needs {}]", printable(&entry.needs.join(", "))));

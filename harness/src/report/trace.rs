@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 
 use super::atomic::{FileError, PendingFile};
 use super::json::SCHEMA;
-use crate::event::{Event, Trace};
+use crate::event::{Event, Recording, Trace, Unreadable};
 
 /// Longest line that is read, in bytes: an event holds at most a frame's payload or a TPM command, far below it.
 const LINE_LIMIT: u64 = 16 * 1024 * 1024;
@@ -80,18 +80,23 @@ impl TraceWriter {
 /// When an event is out of order, or the file cannot be written whole.
 pub fn write(path: &Path, trace: &Trace) -> Result<(), FileError> {
     let mut writer = TraceWriter::create(path)?;
-    for event in &trace.events {
-        writer.append(event)?;
+    for seen in trace.iter() {
+        let seen = seen.map_err(|error: Unreadable| writer.error(io::Error::other(error)))?;
+        writer.append(seen.event())?;
     }
     writer.finish()
 }
 
-/// Reads a whole trace.
+/// Reads a whole trace. What is much of it goes into a file without a name in the system's folder for such.
 ///
 /// # Errors
 /// When the file cannot be read or any line is not the event that was to come.
 pub fn read(path: &Path) -> Result<Trace, TraceError> {
-    Ok(Trace { events: TraceReader::open(path)?.collect::<Result<_, _>>()? })
+    let mut recording = Recording::within(&std::env::temp_dir());
+    for event in TraceReader::open(path)? {
+        recording.push(event?);
+    }
+    Ok(recording.finish())
 }
 
 /// Why a stored trace cannot be read. Lines count from 1, the header's.

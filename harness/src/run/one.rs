@@ -132,7 +132,7 @@ pub fn run(plan: &Plan, site: Site<'_>) -> Result<Ran, RunError> {
     let console = folder.path().join("console.log");
     let initramfs = kernels::initramfs(plan, site)?;
 
-    let mut stream = Stream::new(begin);
+    let mut stream = Stream::new(begin, folder.path());
     let events = stream.sender();
     let tpm = Tpm::start(site.swtpm, folder.path(), &plan.machine.banks, &plan.marks, begin, &events)?;
     let spec = MachineSpec {
@@ -188,17 +188,18 @@ fn budget(plan: &Plan, accel: Accel) -> Budget {
 fn follow(stream: &mut Stream, mut boots: u16, budget: Budget, tpm: &Tpm) {
     let mut deadline = Deadline::new(budget, Instant::now());
     loop {
-        match stream.next(deadline.left(Instant::now())) {
-            Ok(event) => match &event.what {
+        // Whether that was the last event that is needed.
+        let last = stream.next(deadline.left(Instant::now()), |what| {
+            match what {
                 // It ends by itself because QEMU has, which has just not been noticed yet, nor its guest's last words.
                 What::Host(Host::Exited { child, status: 0 }) if child == "swtpm" => {
                     deadline = Deadline::new(Budget { quiet: END_PATIENCE, cap: budget.cap }, Instant::now());
                 }
-                What::Host(Host::Exited { .. } | Host::Interrupted) => return,
+                What::Host(Host::Exited { .. } | Host::Interrupted) => return true,
                 // Nothing that comes after it can be trusted or is needed.
-                What::Host(Host::BadFrame { .. }) => return,
+                What::Host(Host::BadFrame { .. }) => return true,
                 // A boot that nobody asked for has no end of its own.
-                What::Guest(Message::Hello { .. }) if boots == 0 => return,
+                What::Guest(Message::Hello { .. }) if boots == 0 => return true,
                 What::Guest(Message::Hello { .. }) => {
                     boots -= 1;
                     deadline.progress(Instant::now());
@@ -215,7 +216,12 @@ fn follow(stream: &mut Stream, mut boots: u16, budget: Budget, tpm: &Tpm) {
                 }
                 what if deadline::is_progress(what) => deadline.progress(Instant::now()),
                 _ => {}
-            },
+            }
+            false
+        });
+        match last {
+            Ok(true) => return,
+            Ok(false) => {}
             Err(_) => {
                 if let Some(expired) = deadline.expired(Instant::now()) {
                     stream.note(What::Host(Host::Deadline { text: expired.to_string() }));

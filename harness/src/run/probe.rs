@@ -8,7 +8,7 @@ use sha2::{Digest, Sha256};
 
 use super::one::{Ran, RunError, Site, run};
 use crate::check::judge::{self, Judgement};
-use crate::event::{Trace, What};
+use crate::event::{Trace, Unreadable, What};
 use crate::ima::Bank;
 use crate::interface::Capabilities;
 use crate::interface::probe::{self, Boot, ProbeError};
@@ -41,6 +41,9 @@ pub enum AskError {
         /// What the system said.
         source: io::Error,
     },
+    /// What the guest said cannot be read back.
+    #[error(transparent)]
+    Unreadable(#[from] Unreadable),
     /// The answer cannot be remembered.
     #[error(transparent)]
     Remember(#[from] FileError),
@@ -63,13 +66,13 @@ pub fn capabilities(site: Site<'_>, kernel_args: &[String], cache: &Path) -> Res
     if let Some(known) = fs::read(&path).ok().and_then(|text| serde_json::from_slice(&text).ok()) {
         return Ok(known);
     }
-    let mut found = probe::capabilities(&messages(&ask(site, kernel_args, probe::first())?))?;
+    let mut found = probe::capabilities(&messages(&ask(site, kernel_args, probe::first())?)?)?;
     if let Some(boot) = probe::second(&found) {
-        found = probe::with_second(found, &messages(&ask(site, kernel_args, boot)?))?;
+        found = probe::with_second(found, &messages(&ask(site, kernel_args, boot)?)?)?;
     }
     if let Some(boot) = probe::third(&found) {
         let answers = match ask(site, kernel_args, boot) {
-            Ok(trace) => messages(&trace),
+            Ok(trace) => messages(&trace)?,
             // It can all else; that it does not come back says what is asked.
             Err(AskError::Guest { .. }) => Vec::new(),
             Err(error) => return Err(error),
@@ -124,13 +127,12 @@ fn plan(boot: Boot) -> Plan {
     }
 }
 
-fn messages(trace: &Trace) -> Vec<imalab_wire::Message> {
-    trace
-        .events
-        .iter()
-        .filter_map(|event| match &event.what {
-            What::Guest(message) => Some(message.clone()),
-            _ => None,
-        })
-        .collect()
+fn messages(trace: &Trace) -> Result<Vec<imalab_wire::Message>, AskError> {
+    let mut messages = Vec::new();
+    for seen in trace.iter() {
+        if let What::Guest(message) = &seen?.event().what {
+            messages.push(message.clone());
+        }
+    }
+    Ok(messages)
 }

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use super::kernels;
 use super::one::Ran;
 use super::suite::{Kernel, Request};
-use crate::check;
+use crate::check::RunLog;
 use crate::event::What;
 use crate::ima::{AsciiLine, Bank, ByteOrder, LogReader};
 use crate::outcome::{Outcome, RunResult};
@@ -90,10 +90,11 @@ impl Store {
         dir.write_console(&ran.console)?;
         dir.write_tpm(&ran.trace)?;
         dir.write_commands(&ran.commands)?;
-        let log = check::whole_log(plan, &ran.trace);
-        dir.write_log(&log.bytes)?;
-        dir.write_records(&log.lives)?;
-        dir.write_lines(&lines(&log.bytes))?;
+        let log = RunLog::of(plan, &ran.trace);
+        dir.write_log(log.records())?;
+        dir.write_records(log.lives())?;
+        // Up to the first record whose fields have no text.
+        dir.write_lines(log.records().map_while(|record| line(&record)))?;
         let last = ran.trace.events.iter().rev().find_map(|event| match &event.what {
             What::Pcrs(reading) => Some(reading),
             _ => None,
@@ -113,13 +114,11 @@ impl Store {
     }
 }
 
-/// A list in the view of SHA-1 as lines; up to the first record whose fields have no text.
-fn lines(log: &[u8]) -> Vec<u8> {
-    let mut lines = Vec::new();
-    let mut reader = LogReader::new(log, Bank::Sha1);
-    while let Ok(Some(record)) = reader.next_record() {
-        let Ok(line) = AsciiLine::of(record, ByteOrder::Little) else { break };
-        lines.extend_from_slice(&line.to_bytes());
+/// A record in the view of SHA-1 as a line; nothing of one that no list showed.
+fn line(record: &[u8]) -> Option<Vec<u8>> {
+    match LogReader::new(record, Bank::Sha1).next_record() {
+        Ok(Some(record)) => Some(AsciiLine::of(record, ByteOrder::Little).ok()?.to_bytes()),
+        Ok(None) => Some(Vec::new()),
+        Err(_) => None,
     }
-    lines
 }

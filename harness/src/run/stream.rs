@@ -1,16 +1,17 @@
 //! The one place where observations get their sequence number.
 
+use std::path::Path;
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::time::{Duration, Instant};
 
-use crate::event::{Event, Trace, What};
+use crate::event::{Event, Recording, Trace, What};
 
 /// Collects what all threads of a run send, in order of arrival.
 pub struct Stream {
     sender: Sender<What>,
     receiver: Receiver<What>,
     start: Instant,
-    trace: Trace,
+    recording: Recording,
 }
 
 /// No event came in time.
@@ -18,10 +19,10 @@ pub struct Stream {
 pub struct Quiet;
 
 impl Stream {
-    /// An empty stream whose clock starts at `start`.
-    pub fn new(start: Instant) -> Stream {
+    /// An empty stream whose clock starts at `start`. What is much goes into a file in `folder`.
+    pub fn new(start: Instant, folder: &Path) -> Stream {
         let (sender, receiver) = channel();
-        Stream { sender, receiver, start, trace: Trace::default() }
+        Stream { sender, receiver, start, recording: Recording::within(folder) }
     }
 
     /// A handle for one more observer.
@@ -30,19 +31,20 @@ impl Stream {
     }
 
     /// Adds an observation of the run itself.
-    pub fn note(&mut self, what: What) -> &Event {
-        let seq = self.trace.events.len() as u64;
+    pub fn note(&mut self, what: What) {
         let at_ns = u64::try_from(self.start.elapsed().as_nanos()).unwrap_or(u64::MAX);
-        self.trace.events.push(Event { seq, at_ns, what });
-        &self.trace.events[self.trace.events.len() - 1]
+        self.recording.push(Event { seq: self.recording.next(), at_ns, what });
     }
 
-    /// Waits for the next observation.
+    /// Waits for the next observation, and lets `look` see it.
     ///
     /// # Errors
     /// When none came in time.
-    pub fn next(&mut self, patience: Duration) -> Result<&Event, Quiet> {
-        self.receiver.recv_timeout(patience).map(|what| self.note(what)).map_err(|_| Quiet)
+    pub fn next<T>(&mut self, patience: Duration, look: impl FnOnce(&What) -> T) -> Result<T, Quiet> {
+        let what = self.receiver.recv_timeout(patience).map_err(|_| Quiet)?;
+        let looked = look(&what);
+        self.note(what);
+        Ok(looked)
     }
 
     /// Takes what has been sent and not yet been taken.
@@ -54,7 +56,7 @@ impl Stream {
 
     /// All that was observed.
     pub fn into_trace(self) -> Trace {
-        self.trace
+        self.recording.finish()
     }
 }
 
@@ -65,11 +67,12 @@ mod tests {
 
     #[test]
     fn numbers_have_no_gap_whoever_sends() {
-        let mut stream = Stream::new(Instant::now());
+        let mut stream = Stream::new(Instant::now(), &std::env::temp_dir());
         let (first, second) = (stream.sender(), stream.sender());
         first.send(What::Console("one".into())).unwrap();
         second.send(What::Console("two".into())).unwrap();
-        assert_eq!(stream.next(Duration::ZERO).unwrap().seq, 0);
+        let one = |what: &What| *what == What::Console("one".into());
+        assert!(stream.next(Duration::ZERO, one).unwrap());
         stream.note(What::Host(Host::Interrupted));
         first.send(What::Console("three".into())).unwrap();
         stream.drain();
@@ -80,7 +83,7 @@ mod tests {
 
     #[test]
     fn silence_is_told() {
-        let mut stream = Stream::new(Instant::now());
-        assert_eq!(stream.next(Duration::from_millis(1)).unwrap_err(), Quiet);
+        let mut stream = Stream::new(Instant::now(), &std::env::temp_dir());
+        assert_eq!(stream.next(Duration::from_millis(1), |_| ()).unwrap_err(), Quiet);
     }
 }

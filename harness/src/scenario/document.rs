@@ -40,11 +40,12 @@ pub fn parse(id: &str, file: &str, text: &str) -> Result<Scenario, ScenarioError
     let promise = fields::sentence(&source, head.required("promise")?, "promise")?;
     let known_defect = head.get("known-defect").map(|node| defect::read(&source, node)).transpose()?;
     let needs = needs(&head)?;
+    let only_when_named = head.truth("only-when-named")?;
     let variants = combinations(&source, head.get("matrix"))?
         .into_iter()
         .map(|parameters| variant(&source, &root, &parameters))
         .collect::<Result<_, _>>()?;
-    Ok(Scenario { id: id.to_owned(), summary, promise, needs, known_defect, variants })
+    Ok(Scenario { id: id.to_owned(), summary, promise, needs, only_when_named, known_defect, variants })
 }
 
 fn needs(head: &Fields<'_>) -> Result<BTreeSet<Capability>, ScenarioError> {

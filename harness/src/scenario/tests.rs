@@ -56,6 +56,7 @@ pub(super) fn invalid() -> Vec<(&'static str, Knows, String)> {
         head("bank twice", Parser, "machine:\n  banks: sha1+sha256+sha1\n"),
         head("unknown capability", Schema, "needs: [stageing]\n"),
         head("unknown field of the machine", Schema, "machine: {cpu: 2}\n"),
+        head("no boolean", Schema, "only-when-named: yes please\n"),
         head("too many processors", Schema, "machine: {cpus: 65}\n"),
         head("two words as one", Schema, "machine:\n  kernel-args: [\"quiet debug\"]\n"),
         steps("unknown parameter", Parser, "  - measure: ${files}\n"),

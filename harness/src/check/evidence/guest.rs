@@ -4,14 +4,15 @@ use std::collections::BTreeMap;
 
 use imalab_wire::{Message, Op, Outcome, Piece, StepId, TaskId, VERSION};
 
+use super::portion::Portion;
 use super::{Ended, Moment, Oddity, OpSeen, StepSeen, operations};
-use crate::event::{Trace, What};
+use crate::event::Seen;
 use crate::plan::Plan;
 
 /// What the guest told.
 pub(super) struct Guest<'a> {
     /// `uname -r` of the first boot; empty when it never said hello.
-    pub(super) release: &'a str,
+    pub(super) release: String,
     pub(super) steps: Vec<StepSeen<'a>>,
     pub(super) boots: u32,
     pub(super) done: Option<u64>,
@@ -19,24 +20,9 @@ pub(super) struct Guest<'a> {
 }
 
 /// Sorts the agent's messages by step and operation.
-pub(super) fn digest<'a>(plan: &'a Plan, trace: &'a Trace, oddities: &mut Vec<Oddity>) -> Guest<'a> {
-    let mut digester = Digester::new(plan, oddities);
-    let mut first = None;
-    for event in &trace.events {
-        if let What::Guest(message) = &event.what {
-            if let Message::Hello { release, .. } = message {
-                first.get_or_insert(release.as_str());
-            }
-            digester.message(event.seq, message);
-        }
-    }
-    digester.lengths();
-    let Digester { steps, boots, done, tasks_ended, .. } = digester;
-    Guest { release: first.unwrap_or_default(), steps, boots, done, tasks_ended }
-}
-
-struct Digester<'a, 'o> {
+pub(super) struct Digester<'a, 'o> {
     plan: &'a Plan,
+    release: Option<String>,
     steps: Vec<StepSeen<'a>>,
     places: BTreeMap<StepId, usize>,
     oddities: &'o mut Vec<Oddity>,
@@ -51,7 +37,7 @@ struct Digester<'a, 'o> {
 }
 
 impl<'a, 'o> Digester<'a, 'o> {
-    fn new(plan: &'a Plan, oddities: &'o mut Vec<Oddity>) -> Self {
+    pub(super) fn new(plan: &'a Plan, oddities: &'o mut Vec<Oddity>) -> Self {
         let operations = operations(plan);
         let mut steps = Vec::with_capacity(plan.steps.len());
         let mut places = BTreeMap::new();
@@ -65,6 +51,7 @@ impl<'a, 'o> Digester<'a, 'o> {
         }
         Digester {
             plan,
+            release: None,
             steps,
             places,
             oddities,
@@ -77,11 +64,14 @@ impl<'a, 'o> Digester<'a, 'o> {
         }
     }
 
-    fn message(&mut self, seq: u64, message: &'a Message) {
+    /// Takes the next message, which was seen in the trace.
+    pub(super) fn message(&mut self, message: &Message, seen: &Seen<'a>) {
+        let seq = seen.event().seq;
         if self.done.is_some() {
             self.oddities.push(Oddity::AfterDone { seq });
         }
-        if let Message::Hello { version, token, boot, .. } = message {
+        if let Message::Hello { version, token, boot, release, .. } = message {
+            self.release.get_or_insert_with(|| release.clone());
             if u32::from(*boot) != self.boots {
                 self.oddities.push(Oddity::Boot { seq, expected: self.boots, found: *boot });
             }
@@ -102,7 +92,7 @@ impl<'a, 'o> Digester<'a, 'o> {
             Message::OpDone { task, step, op, begin_ns, end_ns, outcome } => {
                 self.ended(seq, (*task, *step, *op), (*begin_ns, *end_ns), *outcome);
             }
-            Message::Data(piece) => self.data(seq, piece),
+            Message::Data(piece) => self.data(piece, seen),
             Message::TaskStarted { task, .. } => self.task(seq, *task),
             Message::TaskEnded { task, status } => {
                 self.task(seq, *task);
@@ -176,7 +166,8 @@ impl<'a, 'o> Digester<'a, 'o> {
         }
     }
 
-    fn data(&mut self, seq: u64, piece: &'a Piece) {
+    fn data(&mut self, piece: &Piece, event: &Seen<'a>) {
+        let seq = event.event().seq;
         let Piece { task, step, op, offset, ref bytes } = *piece;
         let sends = self
             .places
@@ -189,7 +180,7 @@ impl<'a, 'o> Digester<'a, 'o> {
             let expected = seen.length;
             self.oddities.push(Oddity::DataGap { seq, step, op, expected, found: offset });
         } else {
-            seen.pieces.push(bytes);
+            seen.pieces.push(Portion::of(event));
             seen.length += bytes.len() as u64;
         }
     }
@@ -203,6 +194,13 @@ impl<'a, 'o> Digester<'a, 'o> {
                 self.oddities.push(Oddity::DoneCounts { seq, what, told, arrived });
             }
         }
+    }
+
+    /// All that the guest told.
+    pub(super) fn finish(mut self) -> Guest<'a> {
+        self.lengths();
+        let Digester { release, steps, boots, done, tasks_ended, .. } = self;
+        Guest { release: release.unwrap_or_default(), steps, boots, done, tasks_ended }
     }
 
     /// A read says how much it read; just so much must have arrived.

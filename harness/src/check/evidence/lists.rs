@@ -1,9 +1,10 @@
 //! The lists and counters that the guest read.
 
-use std::io::{self, BufReader, Read};
+use std::io::{BufReader, Read};
 
 use imalab_wire::{Op, Outcome, StepId};
 
+use super::portion::{Pieces, Portion};
 use super::{Moment, Oddity, OpSeen, RecordId, Records, StepSeen};
 use crate::ima::{AsciiReader, Bank, ByteOrder, LogReader, ReadError, RecordRef};
 use crate::plan::{Action, Form, Observed};
@@ -135,7 +136,7 @@ fn complete(op: &Op, seen: &OpSeen<'_>) -> Option<(Moment, Moment)> {
 
 fn number(step: StepId, op: u16, seen: &OpSeen<'_>) -> Result<u64, Oddity> {
     let mut bytes = Vec::new();
-    // Reading from memory does not fail.
+    // What cannot be read back is no number.
     let _ = Pieces::new(&seen.pieces).take(COUNTER_MAX).read_to_end(&mut bytes);
     let text = String::from_utf8_lossy(&bytes);
     let text = text.strip_suffix('\n').unwrap_or(&text);
@@ -164,7 +165,7 @@ impl ListSeen {
 
     fn binary(
         &mut self,
-        pieces: Pieces<'_>,
+        pieces: Pieces<'_, '_>,
         ids: &mut Vec<RecordId>,
         records: &mut Records,
     ) -> Result<(), ReadError> {
@@ -177,7 +178,7 @@ impl ListSeen {
 
     fn ascii(
         &mut self,
-        pieces: Pieces<'_>,
+        pieces: Pieces<'_, '_>,
         ids: &mut Vec<RecordId>,
         records: &mut Records,
     ) -> Option<String> {
@@ -194,10 +195,17 @@ impl ListSeen {
         None
     }
 
-    fn lines(&mut self, pieces: &[&[u8]]) -> Option<String> {
-        self.count = pieces.iter().map(|piece| piece.iter().filter(|byte| **byte == b'\n').count()).sum();
-        let last = pieces.iter().rev().find_map(|piece| piece.last());
-        last.filter(|last| **last != b'\n').map(|_| "the last line has no end".to_owned())
+    fn lines(&mut self, pieces: &[Portion<'_>]) -> Option<String> {
+        let mut last = None;
+        for piece in pieces {
+            let bytes = match piece.bytes() {
+                Ok(bytes) => bytes,
+                Err(error) => return Some(error.to_string()),
+            };
+            self.count += bytes.iter().filter(|byte| **byte == b'\n').count();
+            last = bytes.last().copied().or(last);
+        }
+        last.filter(|last| *last != b'\n').map(|_| "the last line has no end".to_owned())
     }
 
     fn take(&mut self, record: RecordRef<'_>, ids: &mut Vec<RecordId>, records: &mut Records) {
@@ -206,29 +214,5 @@ impl ListSeen {
             self.wrong.push(WrongDigest { at: ids.len(), found: record.digest.to_vec() });
         }
         ids.push(id);
-    }
-}
-
-/// The pieces of one operation's data, one after the other.
-pub(crate) struct Pieces<'a> {
-    pieces: std::slice::Iter<'a, &'a [u8]>,
-    current: &'a [u8],
-}
-
-impl<'a> Pieces<'a> {
-    pub(crate) fn new(pieces: &'a [&'a [u8]]) -> Pieces<'a> {
-        Pieces { pieces: pieces.iter(), current: &[] }
-    }
-}
-
-impl Read for Pieces<'_> {
-    fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
-        while self.current.is_empty() {
-            match self.pieces.next() {
-                Some(piece) => self.current = piece,
-                None => return Ok(0),
-            }
-        }
-        self.current.read(into)
     }
 }

@@ -3,15 +3,18 @@
 //! Everything the guest sent is untrusted: whatever does not fit the plan or itself becomes an [`Oddity`], never
 //! a panic and never silence.
 
+mod extends;
 mod guest;
 mod lists;
 mod oddity;
+mod portion;
 mod records;
 mod tap;
 #[cfg(test)]
 mod tests;
 
 use std::collections::BTreeMap;
+use std::io::Read;
 
 use imalab_wire::{Op, Outcome, StepId, TaskId};
 
@@ -19,10 +22,12 @@ use crate::event::{Host, PcrReading, QuoteTaken, Trace, What};
 use crate::plan::{Plan, PlannedStep};
 use crate::scenario::KnownLimit;
 
-pub(super) use lists::{CounterSeen, ListSeen, Pieces};
+pub(super) use extends::{Chosen, Extend};
+pub(super) use lists::{CounterSeen, ListSeen};
 pub(super) use oddity::Oddity;
+pub(super) use portion::{Pieces, Portion};
 pub(super) use records::{KnownRecord, RecordId, Records};
-pub(super) use tap::{Extend, IMA_PCR, Tap};
+pub(super) use tap::{IMA_PCR, Tap};
 
 /// A moment of the guest: the boot, counted from 1, and its `CLOCK_BOOTTIME` in nanoseconds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -39,7 +44,7 @@ pub(super) struct OpSeen<'a> {
     /// How it ended.
     pub(super) ended: Option<Ended>,
     /// What it read, in pieces without gaps.
-    pub(super) pieces: Vec<&'a [u8]>,
+    pub(super) pieces: Vec<Portion<'a>>,
     /// Bytes of all pieces.
     pub(super) length: u64,
 }
@@ -53,6 +58,13 @@ pub(super) struct Ended {
 }
 
 impl OpSeen<'_> {
+    /// All that it read of a short file; what cannot be read back is missing.
+    pub(super) fn text(&self) -> Vec<u8> {
+        let mut text = Vec::new();
+        let _ = Pieces::new(&self.pieces).read_to_end(&mut text);
+        text
+    }
+
     pub(super) fn outcome(&self) -> Option<Outcome> {
         self.ended.map(|ended| ended.outcome)
     }
@@ -137,9 +149,23 @@ pub(super) struct Evidence<'a> {
 
 impl<'a> Evidence<'a> {
     pub(super) fn of(plan: &'a Plan, trace: &'a Trace) -> Evidence<'a> {
-        let mut oddities = Vec::new();
-        let guest = guest::digest(plan, trace, &mut oddities);
-        let tap = tap::digest(&plan.machine.banks, trace, &mut oddities);
+        let (mut oddities, mut of_tap, mut unreadable) = (Vec::new(), Vec::new(), None);
+        let mut guest = guest::Digester::new(plan, &mut oddities);
+        let mut tap = tap::Digester::new(&plan.machine.banks);
+        // What is much is read but once.
+        for seen in trace.iter() {
+            match seen {
+                Ok(seen) => match &seen.event().what {
+                    What::Guest(message) => guest.message(message, &seen),
+                    What::Tpm(exchange) => tap.exchange(seen.event().seq, exchange, &mut of_tap),
+                    _ => {}
+                },
+                Err(error) => unreadable = Some(Oddity::Unreadable { why: error.to_string() }),
+            }
+        }
+        let (guest, tap) = (guest.finish(), tap.finish());
+        oddities.append(&mut of_tap);
+        oddities.extend(unreadable);
         let mut records = Records::new(&plan.machine.banks);
         let (lists, counters) = lists::digest(&guest.steps, &mut records, &mut oddities);
         let mut evidence = Evidence {
@@ -157,12 +183,12 @@ impl<'a> Evidence<'a> {
             quotes: BTreeMap::new(),
             console: Vec::new(),
             faults: 0,
-            limit: plan.known_limit.as_ref().filter(|limit| limit.kernels.concerns(guest.release)),
+            limit: plan.known_limit.as_ref().filter(|limit| limit.kernels.concerns(&guest.release)),
             oddities,
         };
         if evidence.limit.is_some() {
-            let attempts = evidence.tap.attempts().into_iter().map(|(extend, _)| extend);
-            attempts.for_each(|extend| evidence.records.add_extended(extend.pcr, &extend.digests));
+            let attempts = &evidence.tap.attempts;
+            evidence.records.add_extended((0..attempts.len()).filter_map(|at| attempts.get(at)));
         }
         evidence.marks_and_console(trace);
         evidence
@@ -220,7 +246,7 @@ impl<'a> Evidence<'a> {
     }
 
     /// The bytes of a list as they were read.
-    pub(super) fn bytes_of(&self, list: &ListSeen) -> Pieces<'_> {
+    pub(super) fn bytes_of(&self, list: &ListSeen) -> Pieces<'_, 'a> {
         let seen = self.steps.get(list.step).and_then(|step| step.seen.get(usize::from(list.op)));
         Pieces::new(seen.map_or(&[], |seen| seen.pieces.as_slice()))
     }

@@ -71,6 +71,9 @@ pub(crate) enum Oddity {
     /// The tap saw an extend that cannot be parsed, and that the TPM accepted.
     #[error("event {seq}: TPM2_PCR_Extend that cannot be parsed: {why}")]
     MalformedExtend { seq: u64, why: String },
+    /// Events that are gone.
+    #[error("{why}")]
+    Unreadable { why: String },
     /// The guest changed PCRs by a command that IMA never sends.
     #[error("event {seq}: the guest sent {command}{when}")]
     Meddling { seq: u64, command: &'static str, when: &'static str },

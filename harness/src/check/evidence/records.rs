@@ -1,41 +1,53 @@
 //! Every record that any list showed, kept once.
 //!
 //! One run reads the same records over and over: in each view, at each checkpoint. Kept once and known by number,
-//! lists compare by number, and a record's digests are computed once.
+//! lists compare by number, and a list takes four bytes a record.
 
-use std::collections::HashMap;
+use std::collections::HashSet;
 use std::hash::{DefaultHasher, Hash, Hasher};
 
+use super::Extend;
+use crate::check::index::Index;
 use crate::ima::{Bank, ByteOrder, Digest, RecordRef, write_record};
 
 /// Longest part of a file name that a finding shows, in characters.
 const NAME_SHOWN: usize = 120;
+
+/// Bytes of data that are asked for at once.
+const BLOCK: usize = 1024 * 1024;
 
 /// Number of a record in [`Records`]; equal numbers are equal records.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(crate) struct RecordId(pub(in crate::check) u32);
 
 /// What all views of a record share.
-#[derive(Clone, Debug)]
-pub(crate) struct KnownRecord {
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct KnownRecord<'r> {
     /// PCR that was to be extended.
     pub(crate) pcr: u32,
     /// Template name.
-    pub(crate) template: Box<str>,
+    pub(crate) template: &'r str,
     /// Template data as in the binary list.
-    pub(crate) data: Box<[u8]>,
+    pub(crate) data: &'r [u8],
     /// Whether the list shows an all-zero digest.
     pub(crate) violation: bool,
-    /// The digest over the template data in each bank of [`Records::banks`].
-    digests: Box<[Digest]>,
-    /// Another record of the same hash.
-    chained: Option<RecordId>,
 }
 
-impl KnownRecord {
+impl<'r> KnownRecord<'r> {
     /// As a record without a digest.
-    pub(crate) fn borrowed(&self) -> RecordRef<'_> {
-        RecordRef { pcr: self.pcr, digest: &[], template: &self.template, data: &self.data }
+    pub(crate) fn borrowed(&self) -> RecordRef<'r> {
+        RecordRef { pcr: self.pcr, digest: &[], template: self.template, data: self.data }
+    }
+
+    fn kind(&self) -> (u32, &'r str, bool) {
+        (self.pcr, self.template, self.violation)
+    }
+
+    fn hash(&self) -> u64 {
+        let mut hasher = DefaultHasher::new();
+        self.kind().hash(&mut hasher);
+        hasher.write(self.data);
+        hasher.finish()
     }
 
     /// Whether any list ever showed it: every template has a name.
@@ -44,7 +56,7 @@ impl KnownRecord {
     }
 
     /// The field with this identifier, when its template has it and its data are sound up to there.
-    pub(crate) fn field(&self, id: &str) -> Option<&[u8]> {
+    pub(crate) fn field(&self, id: &str) -> Option<&'r [u8]> {
         let mut fields = self.borrowed().fields(ByteOrder::Little).filter_map(Result::ok);
         fields.find(|field| field.id == Some(id)).map(|field| field.data)
     }
@@ -55,7 +67,7 @@ impl KnownRecord {
     }
 
     /// File name, or what the template has in its place; empty when it has none.
-    pub(crate) fn file_name(&self) -> &[u8] {
+    pub(crate) fn file_name(&self) -> &'r [u8] {
         let name = self.field("n").or_else(|| self.field("n-ng")).unwrap_or_default();
         name.strip_suffix(&[0]).unwrap_or(name)
     }
@@ -88,15 +100,43 @@ fn is_digest_of(field: &[u8], content: &[u8]) -> Option<bool> {
     Some(Digest::of(bank, &[content]).as_bytes() == &field[split + 1..])
 }
 
-/// The records and the banks in which their digests are known.
+/// The records and the banks in which their digests are asked for. A record takes its data and some thirty bytes; digests
+/// are computed when they are asked for.
 #[derive(Debug)]
 pub(crate) struct Records {
     /// The machine's banks in their order, then SHA-1 when it is not among them: its view is always there.
     banks: Vec<Bank>,
     /// How many of `banks` are the machine's.
     active: usize,
-    records: Vec<KnownRecord>,
-    by_hash: HashMap<u64, RecordId>,
+    /// What many records share.
+    kinds: Vec<KindOf>,
+    places: Vec<Placed>,
+    /// Data of records, one after the other.
+    blocks: Vec<Vec<u8>>,
+    index: Index,
+}
+
+/// PCR, template and whether it is a violation.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct KindOf {
+    pcr: u32,
+    template: Box<str>,
+    violation: bool,
+}
+
+impl KindOf {
+    fn borrowed(&self) -> (u32, &str, bool) {
+        (self.pcr, &self.template, self.violation)
+    }
+}
+
+/// Where a record's data are.
+#[derive(Clone, Copy, Debug)]
+struct Placed {
+    kind: u32,
+    block: u32,
+    at: u32,
+    length: u32,
 }
 
 impl Records {
@@ -105,7 +145,14 @@ impl Records {
         if !banks.contains(&Bank::Sha1) {
             banks.push(Bank::Sha1);
         }
-        Records { banks, active: active.len(), records: Vec::new(), by_hash: HashMap::new() }
+        Records {
+            banks,
+            active: active.len(),
+            kinds: Vec::new(),
+            places: Vec::new(),
+            blocks: Vec::new(),
+            index: Index::default(),
+        }
     }
 
     /// The machine's banks.
@@ -115,69 +162,97 @@ impl Records {
 
     /// The number of a record, which is a new one when it was not seen before.
     pub(crate) fn intern(&mut self, record: RecordRef<'_>) -> RecordId {
-        let violation = record.is_violation();
-        let mut hasher = DefaultHasher::new();
-        (record.pcr, violation, record.template).hash(&mut hasher);
-        hasher.write(record.data);
-        let hash = hasher.finish();
-
-        let first = self.by_hash.get(&hash).copied();
-        let mut next = first;
-        while let Some(id) = next {
-            let known = &self.records[id.0 as usize];
-            if known.pcr == record.pcr
-                && known.violation == violation
-                && *known.template == *record.template
-                && *known.data == *record.data
-            {
-                return id;
-            }
-            next = known.chained;
-        }
-
-        // A trace of four thousand million distinct records cannot be held in memory.
-        let id = RecordId(u32::try_from(self.records.len()).unwrap_or(u32::MAX));
-        self.records.push(KnownRecord {
+        let record = KnownRecord {
             pcr: record.pcr,
-            template: record.template.into(),
-            data: record.data.into(),
-            violation,
-            digests: self.banks.iter().map(|bank| record.template_digest(*bank)).collect(),
-            chained: first,
+            template: record.template,
+            data: record.data,
+            violation: record.is_violation(),
+        };
+        let same = |id: u32| {
+            let known = self.get(RecordId(id));
+            known.data == record.data && known.kind() == record.kind()
+        };
+        if let Some(id) = self.index.find(record.hash(), same) {
+            return RecordId(id);
+        }
+        self.push(record)
+    }
+
+    fn push(&mut self, record: KnownRecord<'_>) -> RecordId {
+        // A trace of four thousand million distinct records cannot be held in memory.
+        let id = u32::try_from(self.places.len()).unwrap_or(u32::MAX);
+        let kind = self.kinds.iter().position(|kind| kind.borrowed() == record.kind()).unwrap_or_else(|| {
+            let (pcr, template, violation) = record.kind();
+            self.kinds.push(KindOf { pcr, template: template.into(), violation });
+            self.kinds.len() - 1
         });
-        self.by_hash.insert(hash, id);
-        id
+        if self.blocks.last().is_none_or(|block| block.capacity() - block.len() < record.data.len()) {
+            self.blocks.push(Vec::with_capacity(BLOCK.max(record.data.len())));
+        }
+        let number = |number: usize| u32::try_from(number).unwrap_or(u32::MAX);
+        let (block, at) = (number(self.blocks.len() - 1), self.blocks.last().map_or(0, Vec::len));
+        if let Some(block) = self.blocks.last_mut() {
+            block.extend_from_slice(record.data);
+        }
+        self.places.push(Placed {
+            kind: number(kind),
+            block,
+            at: number(at),
+            length: number(record.data.len()),
+        });
+        let hash = record.hash();
+        let mut index = std::mem::take(&mut self.index);
+        index.insert(hash, id, |id| self.get(RecordId(id)).hash());
+        self.index = index;
+        RecordId(id)
+    }
+
+    /// How many there are.
+    pub(crate) fn len(&self) -> usize {
+        self.places.len()
     }
 
     /// All of them.
-    pub(crate) fn all(&self) -> impl Iterator<Item = (RecordId, &KnownRecord)> {
-        (0..).map(RecordId).zip(&self.records)
+    pub(crate) fn all(&self) -> impl Iterator<Item = (RecordId, KnownRecord<'_>)> {
+        (0..).map(RecordId).take(self.places.len()).map(|id| (id, self.get(id)))
     }
 
-    /// Adds the record of an extend that no list showed, so that a log without it can be told from one that is wrong. All
-    /// that is known of it is its digests.
-    pub(crate) fn add_extended(&mut self, pcr: u32, digests: &[Option<Digest>]) {
-        let Some(Some(first)) = digests.first() else { return };
-        let known = |record: &KnownRecord| record.pcr == pcr && record.digests.first() == Some(first);
-        if *first == Digest::ones(first.bank()) || self.records.iter().any(known) {
-            return;
+    /// Adds the records of extends that no list showed, so that a log without one can be told from one that is wrong. All
+    /// that is known of such a record is its digests.
+    pub(crate) fn add_extended(&mut self, extends: impl Iterator<Item = Extend>) {
+        let mut known: HashSet<(u32, Digest)> =
+            self.all().map(|(id, record)| (record.pcr, self.digest(id, 0))).collect();
+        for Extend { pcr, digests, .. } in extends {
+            let Some(Some(first)) = digests.first() else { continue };
+            if *first == Digest::ones(first.bank()) || !known.insert((pcr, *first)) {
+                continue;
+            }
+            let mut data = Vec::new();
+            for (at, bank) in self.banks.iter().enumerate() {
+                let digest = digests.get(at).copied().flatten().unwrap_or_else(|| Digest::zero(*bank));
+                data.extend_from_slice(digest.as_bytes());
+            }
+            self.push(KnownRecord { pcr, template: "", data: &data, violation: false });
         }
-        let digest = |(at, bank): (usize, &Bank)| {
-            digests.get(at).copied().flatten().unwrap_or_else(|| Digest::zero(*bank))
-        };
-        self.records.push(KnownRecord {
-            pcr,
-            template: Box::default(),
-            data: Box::default(),
-            violation: false,
-            digests: self.banks.iter().enumerate().map(digest).collect(),
-            chained: None,
-        });
     }
 
     /// A record.
-    pub(crate) fn get(&self, id: RecordId) -> &KnownRecord {
-        &self.records[id.0 as usize]
+    pub(crate) fn get(&self, id: RecordId) -> KnownRecord<'_> {
+        let Placed { kind, block, at, length } = self.places[id.0 as usize];
+        let kind = &self.kinds[kind as usize];
+        let data = &self.blocks[block as usize][at as usize..][..length as usize];
+        KnownRecord { pcr: kind.pcr, template: &kind.template, data, violation: kind.violation }
+    }
+
+    /// The digest over its data in the `at`-th bank; of a record that no list showed, the one that was extended.
+    fn digest(&self, id: RecordId, at: usize) -> Digest {
+        let (record, bank) = (self.get(id), self.banks[at]);
+        if record.is_shown() {
+            return record.borrowed().template_digest(bank);
+        }
+        let before: usize = self.banks[..at].iter().map(|bank| bank.digest_size()).sum();
+        let bytes = record.data.get(before..before + bank.digest_size()).unwrap_or_default();
+        Digest::from_bytes(bank, bytes).unwrap_or_else(|| Digest::zero(bank))
     }
 
     /// What the file of `bank` must show as template digest: zeros for a violation.
@@ -187,7 +262,7 @@ impl Records {
             return Digest::zero(bank);
         }
         match self.banks.iter().position(|known| *known == bank) {
-            Some(at) => record.digests[at],
+            Some(at) => self.digest(id, at),
             None => record.borrowed().template_digest(bank),
         }
     }
@@ -195,8 +270,7 @@ impl Records {
     /// What the kernel must extend for it in the `at`-th bank of the machine: all ones for a violation
     /// (`ima_init_digests`, `security/integrity/ima/ima_queue.c`).
     pub(crate) fn extended(&self, id: RecordId, at: usize) -> Digest {
-        let record = self.get(id);
-        if record.violation { Digest::ones(self.banks[at]) } else { record.digests[at] }
+        if self.get(id).violation { Digest::ones(self.banks[at]) } else { self.digest(id, at) }
     }
 
     /// Whether the two are one and the same record as far as its extend says: a kernel shows a carried record under the name of
@@ -206,13 +280,14 @@ impl Records {
         one == other
             || first.pcr == second.pcr
                 && first.violation == second.violation
-                && first.digests == second.digests
+                && (0..self.banks.len()).all(|at| self.digest(one, at) == self.digest(other, at))
     }
 
     /// The records that are no violation and have this digest in the `at`-th bank of the machine.
     pub(crate) fn with_digest(&self, at: usize, digest: &Digest) -> Option<RecordId> {
-        let place = self.records.iter().position(|known| !known.violation && known.digests[at] == *digest)?;
-        Some(RecordId(u32::try_from(place).ok()?))
+        let has =
+            |(id, record): &(RecordId, KnownRecord<'_>)| !record.violation && self.digest(*id, at) == *digest;
+        self.all().find(has).map(|(id, _)| id)
     }
 
     /// Appends the record in the kernel's binary form, as the file of the SHA-1 bank shows it; nothing when no list ever

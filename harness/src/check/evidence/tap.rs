@@ -1,7 +1,10 @@
 //! What the tap saw: the guest's extends in the order in which the TPM took them.
 
+use std::collections::BTreeSet;
+
 use super::Oddity;
-use crate::event::{Origin, Trace, What};
+use super::extends::{Chosen, Extend, Extends};
+use crate::event::{Exchange, Origin};
 use crate::ima::{Bank, Digest};
 use crate::tpm::command::{self, Command};
 
@@ -15,19 +18,6 @@ const RC_RETRY: u32 = 0x922;
 /// `TPM_SU_CLEAR` (TPM 2.0 Library Part 2, 6.10).
 const STARTUP_CLEAR: u16 = 0;
 
-/// An extend that the TPM carried out.
-#[derive(Clone, Debug)]
-pub(crate) struct Extend {
-    /// Sequence number of its event.
-    pub(crate) seq: u64,
-    /// PCR.
-    pub(crate) pcr: u32,
-    /// Its digest in each of the machine's banks, in their order.
-    pub(crate) digests: Box<[Option<Digest>]>,
-    /// `TPM_ALG_ID`s of further digests, for banks that the machine should not have.
-    pub(crate) foreign: Vec<u16>,
-}
-
 /// An extend that the TPM, or the tap in its place, refused.
 #[derive(Clone, Debug)]
 pub(crate) struct FailedExtend {
@@ -40,59 +30,74 @@ pub(crate) struct FailedExtend {
 /// What the tap saw of the guest.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Tap {
-    /// Extends of any PCR that succeeded, the firmware's among them.
-    pub(crate) extends: Vec<Extend>,
-    /// Extends that the tap kept from the TPM, as the plan says, and that the guest did not send again: their records
+    /// Extends of any PCR that succeeded, the firmware's among them, and those that were kept.
+    pub(crate) attempts: Extends,
+    /// Places of extends that the tap kept from the TPM, as the plan says, and that the guest did not send again: their records
     /// are in the list and not in the PCR. The kernel appends before it extends and takes nothing back
     /// (`ima_add_template_entry`, `security/integrity/ima/ima_queue.c`).
-    pub(crate) kept: Vec<Extend>,
+    pub(crate) kept: BTreeSet<usize>,
     /// Extends that did not.
     pub(crate) failed: Vec<FailedExtend>,
     /// TPM commands of the guest, marks not counted.
     pub(crate) commands: u64,
 }
 
-/// Picks the guest's extends out of the trace.
-pub(super) fn digest(banks: &[Bank], trace: &Trace, oddities: &mut Vec<Oddity>) -> Tap {
-    let mut tap = Tap::default();
-    // Digests of the extend before, when the kernel was asked to send it again.
-    let mut retried: Option<Box<[Option<Digest>]>> = None;
-    for event in &trace.events {
-        let What::Tpm(exchange) = &event.what else { continue };
+/// Picks the guest's extends out of what the tap saw.
+pub(super) struct Digester<'a> {
+    banks: &'a [Bank],
+    tap: Tap,
+    /// Digests of the extend before, when the kernel was asked to send it again.
+    retried: Option<Box<[Option<Digest>]>>,
+}
+
+impl<'a> Digester<'a> {
+    pub(super) fn new(banks: &'a [Bank]) -> Digester<'a> {
+        Digester { banks, tap: Tap { attempts: Extends::new(banks), ..Tap::default() }, retried: None }
+    }
+
+    /// Takes the next exchange.
+    pub(super) fn exchange(&mut self, seq: u64, exchange: &Exchange, oddities: &mut Vec<Oddity>) {
         if !matches!(exchange.origin, Origin::Guest | Origin::Kept) {
-            continue;
+            return;
         }
-        tap.commands += 1;
+        self.tap.commands += 1;
         let code = command::response_code(&exchange.answer).ok();
         let command = match command::parse(&exchange.command) {
             Ok(command) => command,
             // The guest may send nonsense as long as the TPM does not take it for an extend.
             Err(why) => {
                 if code == Some(0) && command::command_code(&exchange.command) == Some(command::PCR_EXTEND) {
-                    oddities.push(Oddity::MalformedExtend { seq: event.seq, why: why.to_string() });
+                    oddities.push(Oddity::MalformedExtend { seq, why: why.to_string() });
                 }
-                continue;
+                return;
             }
         };
         if let Command::PcrExtend { pcr, digests } = command {
-            let extend = sort(event.seq, pcr, &digests, banks);
-            if retried.take().is_some_and(|digests| digests == extend.digests) {
-                tap.kept.pop();
+            let extend = sort(seq, pcr, &digests, self.banks);
+            if self.retried.take().is_some_and(|digests| digests == extend.digests) {
+                // It was the last.
+                self.tap.kept.pop_last();
+                self.tap.attempts.pop();
             }
             if exchange.origin == Origin::Kept {
-                retried = (code == Some(RC_RETRY)).then(|| extend.digests.clone());
-                tap.kept.push(extend);
-                continue;
+                self.retried = (code == Some(RC_RETRY)).then(|| extend.digests.clone());
+                self.tap.kept.insert(self.tap.attempts.len());
+                self.tap.attempts.push(extend);
+                return;
             }
             match code {
-                Some(0) => tap.extends.push(extend),
-                _ => tap.failed.push(FailedExtend { extend, code: code.unwrap_or_default() }),
+                Some(0) => self.tap.attempts.push(extend),
+                _ => self.tap.failed.push(FailedExtend { extend, code: code.unwrap_or_default() }),
             }
         } else if code == Some(0) {
-            tap.meddling(event.seq, &command, oddities);
+            self.tap.meddling(seq, &command, oddities);
         }
     }
-    tap
+
+    /// All that the tap saw.
+    pub(super) fn finish(self) -> Tap {
+        self.tap
+    }
 }
 
 fn sort(seq: u64, pcr: u32, digests: &[(u16, Vec<u8>)], banks: &[Bank]) -> Extend {
@@ -110,17 +115,20 @@ fn sort(seq: u64, pcr: u32, digests: &[(u16, Vec<u8>)], banks: &[Bank]) -> Exten
 }
 
 impl Tap {
-    /// What the guest extended, and whether it reached the TPM, in order.
-    pub(crate) fn attempts(&self) -> Vec<(&Extend, bool)> {
-        let mut attempts: Vec<(&Extend, bool)> = self.extends.iter().map(|extend| (extend, true)).collect();
-        attempts.extend(self.kept.iter().map(|extend| (extend, false)));
-        attempts.sort_by_key(|(extend, _)| extend.seq);
-        attempts
+    /// Places of the attempts that reached the TPM.
+    pub(crate) fn reached(&self) -> impl Iterator<Item = usize> {
+        (0..self.attempts.len()).filter(|at| !self.kept.contains(at))
+    }
+
+    /// The extends of this PCR that reached the TPM.
+    pub(crate) fn extends_of(&self, pcr: u32) -> Chosen<'_> {
+        let pcrs = self.attempts.pcrs();
+        self.attempts.at(self.reached().filter(|at| pcrs[*at] == pcr))
     }
 
     /// Commands that change PCR 10 and that IMA never sends: the records cannot explain the PCR after them.
     fn meddling(&self, seq: u64, command: &Command, oddities: &mut Vec<Oddity>) {
-        let extended = self.extends.iter().any(|extend| extend.pcr == IMA_PCR);
+        let extended = self.reached().any(|at| self.attempts.pcrs()[at] == IMA_PCR);
         let (command, when) = match command {
             Command::PcrEvent { pcr: IMA_PCR, .. } => ("TPM2_PCR_Event for PCR 10", ""),
             Command::EventSequenceComplete { pcr: IMA_PCR } => ("TPM2_EventSequenceComplete for PCR 10", ""),

@@ -177,7 +177,7 @@ fn a_run_that_was_cut_off_never_passes() {
     let (plan, trace) = world().finish();
     // The last event, QEMU's own end, says nothing about the guest.
     for length in 0..trace.events.len() - 1 {
-        let part = Trace { events: trace.events[..length].to_vec() };
+        let part = Trace::from(trace.events[..length].to_vec());
         let results = crate::check::all(&plan, &part);
         assert!(results.iter().any(|result| result.verdict != Verdict::Passed), "{length}");
     }

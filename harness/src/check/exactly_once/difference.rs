@@ -20,8 +20,8 @@ struct Tally {
 impl Tally {
     fn of(comparison: &Comparison<'_, '_>) -> Tally {
         let mut tally = Tally::default();
-        for extend in comparison.extends {
-            tally.counts.entry(extend_key(extend)).or_default().0 += 1;
+        for extend in comparison.extends.iter() {
+            tally.counts.entry(extend_key(&extend)).or_default().0 += 1;
         }
         for id in &comparison.whole.records {
             tally.counts.entry(comparison.record_key(*id)).or_default().1 += 1;
@@ -56,8 +56,9 @@ fn extend_key(extend: &Extend) -> Key {
 pub(super) fn tell(comparison: &Comparison<'_, '_>, at: usize) -> Vec<String> {
     let tally = Tally::of(comparison);
     let record = comparison.whole.records.get(at).copied();
-    let extend = comparison.extends.get(at).copied();
+    let extend = comparison.extends.get(at);
     let mut findings = Vec::new();
+    let extend = extend.as_ref();
     if let (Some(id), Some(extend)) = (record, extend)
         && let Some(finding) = comparison.half_right(at, id, extend)
     {
@@ -160,10 +161,10 @@ impl Comparison<'_, '_> {
     }
 
     fn missing(&self, at: usize, extend: &Extend) -> String {
-        let rest = &self.extends[at..];
+        let mut rest = self.extends.iter().skip(at);
         let lost = match self.whole.records.get(at) {
-            Some(next) => rest.iter().position(|extend| is_extend_of(&self.evidence.records, *next, extend)),
-            None => Some(rest.len()),
+            Some(next) => rest.position(|extend| is_extend_of(&self.evidence.records, *next, &extend)),
+            None => Some(rest.count()),
         };
         let range = match lost {
             Some(lost @ 2..) => format!("records {} to {} are missing: the first is", at + 1, at + lost),
@@ -183,7 +184,7 @@ impl Comparison<'_, '_> {
         if extended > 0 {
             let whole = &self.whole.records;
             let twin = whole.iter().enumerate().position(|(other, twin)| other != at && *twin == id);
-            let as_number = self.extends.iter().position(|extend| is_extend_of(records, id, extend));
+            let as_number = self.extends.iter().position(|extend| is_extend_of(records, id, &extend));
             return format!(
                 "{record} is doubled: it was extended {extended} times, first as #{}, and is also {}",
                 as_number.map_or(0, |number| number + 1),
@@ -200,8 +201,10 @@ impl Comparison<'_, '_> {
                 "its extend failed with TPM response code {:#x} (event {})",
                 failed.code, failed.extend.seq
             )
-        } else if let Some(other) =
-            tap.extends.iter().find(|extend| extend.pcr != records.get(id).pcr && same(extend))
+        } else if let Some(other) = tap
+            .reached()
+            .filter_map(|at| tap.attempts.get(at))
+            .find(|extend| extend.pcr != records.get(id).pcr && same(extend))
         {
             format!("it was extended into PCR {} instead (event {})", other.pcr, other.seq)
         } else {
@@ -212,8 +215,12 @@ impl Comparison<'_, '_> {
 
     fn out_of_order(&self, at: usize, id: RecordId, extend: &Extend) -> String {
         let records = &self.evidence.records;
-        let own =
-            self.extends.iter().skip(at).position(|extend| is_extend_of(records, id, extend)).map(|n| n + at);
+        let own = self
+            .extends
+            .iter()
+            .skip(at)
+            .position(|extend| is_extend_of(records, id, &extend))
+            .map(|n| n + at);
         let other = self
             .whole
             .records

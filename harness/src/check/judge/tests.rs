@@ -116,7 +116,7 @@ fn a_tpm_that_died_is_why_it_no_longer_answers(#[case] ended: &[&str], #[case] r
 fn cut(world: World, before: fn(&What) -> bool) -> Judgement {
     let (plan, trace) = world.finish();
     let events: Vec<_> = trace.events.into_iter().take_while(|event| !before(&event.what)).collect();
-    let trace = Trace { events };
+    let trace = Trace::from(events);
     of(&plan, &trace, &all(&plan, &trace))
 }
 
@@ -154,7 +154,7 @@ fn a_shell_may_end_as_its_user_likes() {
 fn a_probe_has_to_come_to_its_end_and_nothing_more() {
     let (plan, trace) = sound().finish();
     assert_eq!(of(&plan, &trace, &[]).outcome, Outcome::Passed);
-    let trace = Trace { events: trace.events[..4].to_vec() };
+    let trace = Trace::from(trace.events[..4].to_vec());
     assert_eq!(of(&plan, &trace, &[]).outcome, Outcome::Infra);
 }
 

@@ -276,11 +276,9 @@ impl Judge<'_, '_> {
 
     /// Whether the record was in a list of the kernel at that moment of its boot.
     fn is_held(&self, at: usize, boot: u32, moment: Moment) -> bool {
-        let out = self.history.turns.get(at).and_then(|turns| {
-            turns.iter().find_map(|turn| match turn {
-                Turn::Deleted { step, .. } | Turn::Trimmed { step } => Some(*step),
-                _ => None,
-            })
+        let out = self.history.turns(at).find_map(|turn| match turn {
+            Turn::Deleted { step, .. } | Turn::Trimmed { step } => Some(step),
+            _ => None,
         });
         let gone = out.and_then(|step| self.wholes.moves.iter().find(|moved| moved.step == step));
         gone.is_none_or(|moved| (moved.at.boot, moved.at) >= (boot, moment))

@@ -1,9 +1,8 @@
 //! What a run did to the list, task by task: the operations, taken apart where one does several things.
 
 use std::borrow::Cow;
-use std::rc::Rc;
 
-use imalab_wire::{Start, TaskId};
+use imalab_wire::{Start, TaskId, Violation};
 
 use super::ops::Maker;
 use super::policy::Policy;
@@ -40,17 +39,57 @@ pub(super) enum Does<'e> {
     List { slot: u16, records: &'e [RecordId], staged: bool },
     /// A counter was read whole.
     Counter { slot: u16, number: u64 },
-    /// A file was measured, or violated.
-    File(Measured),
+    /// Files were measured, or violated.
+    Files(Files<'e>),
     /// Something that may have measured something.
     Other,
+}
+
+/// Files that IMA was made to look at, one after the other.
+#[derive(Debug)]
+pub(super) struct Files<'e> {
+    pub(super) dir: &'e str,
+    pub(super) name: &'e str,
+    pub(super) salt: &'e str,
+    pub(super) first: u64,
+    pub(super) count: u64,
+    /// With a violation before, when each was open for writing, or after, when it was then opened for writing.
+    pub(super) violates: Option<Violation>,
+    /// Whether each must be recorded unless its digest is known.
+    pub(super) certain: bool,
+}
+
+impl Files<'_> {
+    /// How often IMA looked: a violation is a look of its own.
+    pub(super) fn looks(&self) -> usize {
+        let files = usize::try_from(self.count).unwrap_or(usize::MAX);
+        files.saturating_mul(self.looks_a_file())
+    }
+
+    fn looks_a_file(&self) -> usize {
+        1 + usize::from(self.violates.is_some())
+    }
+
+    /// What a look, from 0, was at.
+    pub(super) fn look(&self, at: usize, log: &WholeLog<'_>) -> Measured {
+        let number = self.first.wrapping_add((at / self.looks_a_file()) as u64);
+        let violation = match self.violates {
+            None => false,
+            Some(Violation::OpenWriters) => at.is_multiple_of(2),
+            Some(Violation::TimeOfUse) => !at.is_multiple_of(2),
+        };
+        let name = format!("{}/{}-{number}", self.dir, self.name);
+        let content = format!("{}-{number} {}\n", self.name, self.salt);
+        let same = log.of_file(&name, (!violation).then_some(content.as_bytes()), violation);
+        Measured { same, name, certain: self.certain, violation }
+    }
 }
 
 /// A file that IMA was made to look at.
 #[derive(Debug)]
 pub(super) struct Measured {
     /// Places of its records in the whole log.
-    pub(super) same: Rc<[usize]>,
+    pub(super) same: Vec<usize>,
     /// Its path.
     pub(super) name: String,
     /// Whether it must be recorded unless its digest is known.
@@ -69,6 +108,36 @@ pub(super) struct Sequence<'e> {
     pub(super) events: Vec<Event<'e>>,
     /// For each event the length of the whole log at the first event from it on of which that is known.
     pub(super) lengths: Vec<Option<usize>>,
+    /// For each event the steps from the first on to its own end: a look at a file is a step.
+    ends: Vec<usize>,
+}
+
+impl<'e> Sequence<'e> {
+    /// How many steps it has.
+    pub(super) fn steps(&self) -> usize {
+        self.ends.last().copied().unwrap_or(0)
+    }
+
+    /// The event that a step, from 0, belongs to, and which of its steps it is.
+    pub(super) fn step(&self, step: usize) -> Option<(usize, usize)> {
+        let event = self.ends.partition_point(|end| *end <= step);
+        let before = event.checked_sub(1).map_or(0, |before| self.ends[before]);
+        (event < self.events.len()).then(|| (event, step - before))
+    }
+
+    fn number(&mut self) {
+        let steps = self.events.iter().map(|event| match &event.does {
+            Does::Files(files) => files.looks(),
+            _ => 1,
+        });
+        let mut end = 0_usize;
+        self.ends = steps
+            .map(|steps| {
+                end = end.saturating_add(steps);
+                end
+            })
+            .collect();
+    }
 }
 
 /// The sequences of all tasks; the last is that of the steps after all tasks.
@@ -95,6 +164,7 @@ impl<'e> Events<'e> {
                 spawned,
                 events: Vec::new(),
                 lengths: Vec::new(),
+                ends: Vec::new(),
             })
             .collect();
         let policy = Policy::of(evidence.plan);
@@ -108,6 +178,7 @@ impl<'e> Events<'e> {
         let mut events = Events { sequences, policy, ops, foreign };
         events.end_tasks(evidence);
         events.staged_lengths();
+        events.sequences.iter_mut().for_each(Sequence::number);
         events
     }
 

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 
 use imalab_wire::{Op, Outcome, TaskId, Violation};
 
-use super::events::{Does, Event, Measured};
+use super::events::{Does, Event, Files};
 use super::policy::Policy;
 use crate::check::evidence::Evidence;
 use crate::check::log::WholeLog;
@@ -194,32 +194,18 @@ impl<'e, 'l> Maker<'e, 'l> {
         Some(bytes)
     }
 
-    /// Files that were measured: with a violation before, when they were open for writing, or after, when they were
-    /// then opened for writing.
+    /// Files that were measured, or violated.
     fn measured(
         &self,
-        (dir, name, salt): (&str, &str, &str),
+        (dir, name, salt): (&'e str, &'e str, &'e str),
         (first, count): (u64, u64),
         violates: Option<Violation>,
         found: Found,
         into: &mut Vec<Does<'e>>,
     ) {
         let certain = self.policy.measures && matches!(found, Found::Value(_));
-        let mut push = |path: &str, content: Option<&str>| {
-            let same = self.log.of_file(path, content.map(str::as_bytes), content.is_none());
-            let (name, violation) = (path.to_owned(), content.is_none());
-            into.push(Does::File(Measured { same: same.into(), name, certain, violation }));
-        };
-        for number in first..first.saturating_add(count) {
-            let (path, content) = (format!("{dir}/{name}-{number}"), format!("{name}-{number} {salt}\n"));
-            if violates == Some(Violation::OpenWriters) {
-                push(&path, None);
-            }
-            push(&path, Some(&content));
-            if violates == Some(Violation::TimeOfUse) {
-                push(&path, None);
-            }
-        }
+        let files = Files { dir, name, salt, first, count, violates, certain };
+        into.extend((files.looks() > 0).then_some(Does::Files(files)));
     }
 }
 

@@ -5,8 +5,10 @@
 //! log. Depth first, never twice from the same state at the same place; what was read tells which order to try first,
 //! so that a sound run takes few detours.
 
+use std::cell::RefCell;
 use std::collections::HashSet;
 use std::hash::{DefaultHasher, Hash, Hasher};
+use std::rc::Rc;
 
 use super::events::{Does, Event, Events, Measured};
 use crate::check::evidence::Moment;
@@ -29,6 +31,8 @@ pub(super) struct Stuck {
     pub(super) certain: bool,
     /// What could not be: task's place among the sequences and place of the event there; none when it is a record.
     pub(super) event: Option<(usize, usize)>,
+    /// The file that it looks at.
+    pub(super) look: Option<Rc<Measured>>,
     /// Length of the whole log there.
     pub(super) total: usize,
     pub(super) why: Why,
@@ -73,23 +77,31 @@ struct State {
     begun: Vec<bool>,
 }
 
+/// A step of a sequence, and the file that it looks at.
+type Look = (usize, Rc<Measured>);
+
 pub(super) struct Search<'s, 'e> {
     events: &'s Events<'e>,
     log: &'s WholeLog<'s>,
     /// The kernel of each boot.
     setups: &'s [Setup],
-    /// Records of the whole log that an operation names.
-    named: HashSet<usize>,
+    /// For each record of the whole log whether an operation names it.
+    named: Vec<bool>,
+    /// Of each sequence the last look that was asked for.
+    looks: RefCell<Vec<Option<Look>>>,
 }
 
 impl<'s, 'e> Search<'s, 'e> {
     pub(super) fn new(events: &'s Events<'e>, log: &'s WholeLog<'s>, setups: &'s [Setup]) -> Search<'s, 'e> {
-        let all = events.sequences.iter().flat_map(|sequence| &sequence.events);
-        let named = all.flat_map(|event| match &event.does {
-            Does::File(file) => file.same.iter().copied(),
-            _ => [].iter().copied(),
-        });
-        Search { events, log, setups, named: named.collect() }
+        let mut named = vec![false; log.len()];
+        for event in events.sequences.iter().flat_map(|sequence| &sequence.events) {
+            if let Does::Files(files) = &event.does {
+                let places = (0..files.looks()).flat_map(|at| files.look(at, log).same);
+                places.for_each(|place| named[place] = true);
+            }
+        }
+        let looks = RefCell::new(vec![None; events.sequences.len()]);
+        Search { events, log, setups, named, looks }
     }
 
     /// Searches, for so many steps at most.
@@ -134,7 +146,7 @@ impl<'s, 'e> Search<'s, 'e> {
     fn is_done(&self, state: &State) -> bool {
         let all = self.events.sequences.iter().zip(&state.next);
         state.kernel.total() >= self.log.len()
-            && all.into_iter().all(|(sequence, next)| *next >= sequence.events.len())
+            && all.into_iter().all(|(sequence, next)| *next >= sequence.steps())
     }
 
     /// The next event of a sequence that is running.
@@ -143,7 +155,26 @@ impl<'s, 'e> Search<'s, 'e> {
         if sequence.boot != state.boot || !state.begun[at] {
             return None;
         }
-        sequence.events.get(state.next[at])
+        sequence.step(state.next[at]).map(|(event, _)| &sequence.events[event])
+    }
+
+    /// The file that the next step of a sequence looks at.
+    fn look(&self, state: &State, at: usize) -> Option<Rc<Measured>> {
+        let step = state.next[at];
+        let last = &mut self.looks.borrow_mut()[at];
+        if let Some((_, look)) = last.as_ref().filter(|(of, _)| *of == step) {
+            return Some(Rc::clone(look));
+        }
+        let sequence = &self.events.sequences[at];
+        let (event, of_event) = sequence.step(step)?;
+        let Does::Files(files) = &sequence.events[event].does else { return None };
+        let look = Rc::new(files.look(of_event, self.log));
+        *last = Some((step, Rc::clone(&look)));
+        Some(look)
+    }
+
+    fn is_named(&self, place: usize) -> bool {
+        self.named.get(place).copied().unwrap_or(false)
     }
 
     fn running<'a>(&'a self, state: &'a State) -> impl Iterator<Item = (usize, &'a Event<'a>)> {
@@ -176,14 +207,14 @@ impl<'s, 'e> Search<'s, 'e> {
         for (at, event) in next {
             measures |= event.measures;
             if self.judge(state, at, event).is_ok() {
-                ways.push(((self.rank(state, event), event.begin), Way::Event(at)));
+                ways.push(((self.rank(state, at, event), event.begin), Way::Event(at)));
             }
             if event.found == Found::Never {
                 ways.push(((5, event.begin), Way::Nothing(at)));
             }
         }
         // What some operation names is most likely its own.
-        let named = self.named.contains(&state.kernel.total());
+        let named = self.is_named(state.kernel.total());
         if (measures || (!named && self.is_fresh(state))) && self.may_record(state) {
             let rank = match (named, self.is_fresh(state)) {
                 (true, _) => 6,
@@ -198,14 +229,13 @@ impl<'s, 'e> Search<'s, 'e> {
 
     fn ways_without_events(&self, state: &State) -> Vec<Way> {
         let later = self.events.sequences.iter().zip(&state.next);
-        let later = later
-            .into_iter()
-            .any(|(sequence, next)| sequence.boot > state.boot && *next < sequence.events.len());
+        let later =
+            later.into_iter().any(|(sequence, next)| sequence.boot > state.boot && *next < sequence.steps());
         let mut ways = Vec::new();
         if later && usize::from(state.boot) + 1 < self.setups.len() {
             ways.push(Way::Kexec);
         }
-        let named = self.named.contains(&state.kernel.total());
+        let named = self.is_named(state.kernel.total());
         if (!self.events.policy.quiet || (!named && self.is_fresh(state))) && self.may_record(state) {
             ways.push(Way::Record);
         }
@@ -223,14 +253,16 @@ impl<'s, 'e> Search<'s, 'e> {
     }
 
     /// The order in which ways are tried: by what was read of the length that the log then had.
-    fn rank(&self, state: &State, event: &Event<'_>) -> u8 {
+    fn rank(&self, state: &State, at: usize, event: &Event<'_>) -> u8 {
         let total = state.kernel.total();
-        match (&event.does, event.length) {
-            (Does::File(file), _) if file.same.contains(&total) => self.rank_of_record(state),
-            (_, Some(length)) if length < total => 4,
-            (_, Some(length)) if length > total => 3,
-            (_, Some(_)) => 0,
-            _ => 1,
+        match event.length {
+            None if self.look(state, at).is_some_and(|file| file.same.contains(&total)) => {
+                self.rank_of_record(state)
+            }
+            Some(length) if length < total => 4,
+            Some(length) if length > total => 3,
+            Some(_) => 0,
+            None => 1,
         }
     }
 
@@ -238,7 +270,9 @@ impl<'s, 'e> Search<'s, 'e> {
     fn rank_of_record(&self, state: &State) -> u8 {
         let total = state.kernel.total();
         let too_long = self.running(state).any(|(at, _)| {
-            self.events.sequences[at].lengths[state.next[at]].is_some_and(|length| length <= total)
+            let sequence = &self.events.sequences[at];
+            let length = sequence.step(state.next[at]).and_then(|(event, _)| sequence.lengths[event]);
+            length.is_some_and(|length| length <= total)
         });
         if too_long { 5 } else { 2 }
     }
@@ -280,7 +314,10 @@ impl<'s, 'e> Search<'s, 'e> {
                 let (uncounted, early) = self.in_the_making(state, at, event);
                 judge(Call::Counter { slot, number, uncounted, early })
             }
-            Does::File(ref file) => self.judge_file(state, file).map(|_| Effect::None),
+            Does::Files(_) => match self.look(state, at) {
+                Some(file) => self.judge_file(state, &file).map(|_| Effect::None),
+                None => Ok(Effect::None),
+            },
             Does::Other => Ok(Effect::None),
         }
     }
@@ -293,8 +330,9 @@ impl<'s, 'e> Search<'s, 'e> {
         let (mut uncounted, mut early) = (0, 0);
         for at in others {
             let sequence = &self.events.sequences[at];
-            let last = state.next[at].checked_sub(1).and_then(|last| sequence.events.get(last));
-            let measures = |event: &Event<'_>| event.measures || matches!(event.does, Does::File(_));
+            let last = state.next[at].checked_sub(1).and_then(|last| sequence.step(last));
+            let last = last.map(|(event, _)| &sequence.events[event]);
+            let measures = |event: &Event<'_>| event.measures || matches!(event.does, Does::Files(_));
             uncounted |= u64::from(last.is_some_and(|last| measures(last) && last.end >= event.begin));
             let next = self.next(state, at);
             let reaches = next.is_some_and(|next| measures(next) && next.begin <= event.end);
@@ -327,10 +365,14 @@ impl<'s, 'e> Search<'s, 'e> {
                 let Some(event) = self.next(state, at) else { return };
                 let task = self.events.sequences[at].task;
                 match &event.does {
-                    Does::File(file) if self.judge_file(state, file) == Ok(true) => {
-                        state.kernel.record(self.log);
+                    Does::Files(_) => {
+                        let look = self.look(state, at);
+                        if look.is_some_and(|file| self.judge_file(state, &file) == Ok(true)) {
+                            state.kernel.record(self.log);
+                        }
+                        state.next[at] += 1;
+                        return;
                     }
-                    Does::File(_) => {}
                     Does::Call(Call::Fork { child } | Call::Thread { child })
                         if matches!(event.found, Found::Value(_)) =>
                     {
@@ -359,7 +401,7 @@ impl<'s, 'e> Search<'s, 'e> {
     /// Why there is no way on.
     fn explain(&self, state: &State, certain: bool) -> Stuck {
         let total = state.kernel.total();
-        let stuck = |event, why| Stuck { certain, event, total, why };
+        let stuck = |event, why| Stuck { certain, event, look: None, total, why };
         let due = self.running(state).min_by_key(|(_, event)| event.end);
         let again = self.again(state);
         match due {
@@ -372,7 +414,10 @@ impl<'s, 'e> Search<'s, 'e> {
                     Err(why) => why,
                     Ok(_) => Why::Unexplained { again },
                 };
-                stuck(Some((at, state.next[at])), why)
+                Stuck {
+                    look: self.look(state, at),
+                    ..stuck(self.events.sequences[at].step(state.next[at]).map(|(event, _)| (at, event)), why)
+                }
             }
             None if total < self.log.len() => stuck(None, Why::Unexplained { again }),
             None => stuck(None, Why::NotStarted),

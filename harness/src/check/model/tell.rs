@@ -60,10 +60,7 @@ fn what(
             (format!("record {} should be {expected}, found {found} ({lengths})", at + 1), Some(*rule))
         }
         Why::NotRecorded => {
-            let name = match event.map(|event| &event.does) {
-                Some(Does::File(file)) => file.name.as_str(),
-                _ => "?",
-            };
+            let name = stuck.look.as_ref().map_or("?", |file| file.name.as_str());
             let next = if stuck.total < log.len() { log.describe(stuck.total) } else { "none".to_owned() };
             (format!("{name} should be recorded, the next record is {next}"), Some(Rule::MeasuredIsRecorded))
         }

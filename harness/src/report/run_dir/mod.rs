@@ -193,26 +193,36 @@ impl RunDir {
     ///
     /// # Errors
     /// When it cannot be written whole.
-    pub fn write_log(&self, records: &[u8]) -> Result<(), FileError> {
-        atomic::write(&self.path.join(LOG), records)
+    pub fn write_log<B: AsRef<[u8]>>(&self, records: impl IntoIterator<Item = B>) -> Result<(), FileError> {
+        self.write_pieces(LOG, records)
     }
 
     /// Writes the same list as lines, as `ascii_runtime_measurements` shows it.
     ///
     /// # Errors
     /// When the file cannot be written whole.
-    pub fn write_lines(&self, lines: &[u8]) -> Result<(), FileError> {
-        atomic::write(&self.path.join(LINES), lines)
+    pub fn write_lines<B: AsRef<[u8]>>(&self, lines: impl IntoIterator<Item = B>) -> Result<(), FileError> {
+        self.write_pieces(LINES, lines)
+    }
+
+    fn write_pieces<B: AsRef<[u8]>>(
+        &self,
+        name: &str,
+        pieces: impl IntoIterator<Item = B>,
+    ) -> Result<(), FileError> {
+        atomic::write_with(&self.path.join(name), |file| {
+            pieces.into_iter().try_for_each(|piece| file.write_all(piece.as_ref()))
+        })
     }
 
     /// Stores where each record was at every moment, a JSON object a line.
     ///
     /// # Errors
     /// When it cannot be written whole.
-    pub fn write_records(&self, lives: &[RecordLife]) -> Result<(), FileError> {
+    pub fn write_records(&self, lives: impl IntoIterator<Item = RecordLife>) -> Result<(), FileError> {
         atomic::write_with(&self.path.join(RECORDS), |file| {
-            lives.iter().try_for_each(|life| {
-                serde_json::to_writer(&mut *file, life)?;
+            lives.into_iter().try_for_each(|life| {
+                serde_json::to_writer(&mut *file, &life)?;
                 writeln!(file)
             })
         })

@@ -13,7 +13,9 @@ use crate::tpm::command::{Command, CommandError, command_code, name, parse, resp
 /// Those of the writer.
 pub fn tpm_text(trace: &Trace, out: &mut impl Write) -> io::Result<()> {
     writeln!(out, "# event, begin (s), duration (ms), sender, locality, command, answer")?;
-    for Event { seq, what, .. } in &trace.events {
+    for seen in trace.iter() {
+        let seen = seen.map_err(io::Error::other)?;
+        let Event { seq, what, .. } = seen.event();
         if let What::Tpm(exchange) = what {
             line(*seq, exchange, out)?;
         }

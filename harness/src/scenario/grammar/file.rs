@@ -1,7 +1,7 @@
 //! Keys of the file itself.
 
 use super::Shape::{
-    Banks, CommandLine, Map, Maps, Matrix, Number, NumberOr, Steps, Tasks, Text, Version, Word, Words,
+    Banks, CommandLine, Map, Maps, Matrix, Number, NumberOr, Steps, Tasks, Text, Truth, Version, Word, Words,
 };
 use super::{Field, field};
 
@@ -17,6 +17,12 @@ pub(in crate::scenario) const KEYS: &[Field] = &[
     field("needs", Words(super::names::NEEDS), "capabilities that the kernel must have")
         .or("what the verbs imply"),
     field("matrix", Matrix, "parameters and their values; every combination is a run").or("one run"),
+    field(
+        "only-when-named",
+        Truth,
+        "whether it is left out unless a pattern of `imalab test` is its whole name: for runs of an hour",
+    )
+    .or("`false`"),
     field("machine", Map(MACHINE), "the machine").or("see below"),
     field("policy", Text, "the IMA policy, whole, as text")
         .or("measures the files of `measure`, nothing else"),

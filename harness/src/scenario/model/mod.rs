@@ -28,6 +28,8 @@ pub struct Scenario {
     pub promise: String,
     /// What the scenario itself asks of the kernel; what its verbs need comes on top.
     pub needs: BTreeSet<Capability>,
+    /// Whether it is left out unless it is asked for by its whole name.
+    pub only_when_named: bool,
     /// Defect of a kernel that it shows.
     pub known_defect: Option<KnownDefect>,
     /// One for each combination of its matrix, at least one.
@@ -140,6 +142,8 @@ pub struct Listing {
     pub needs: BTreeSet<Capability>,
     /// Number of combinations of its matrix.
     pub runs: usize,
+    /// As [`Scenario::only_when_named`].
+    pub only_when_named: bool,
     /// Whether it shows a known defect.
     pub known_defect: bool,
 }
@@ -153,6 +157,7 @@ impl Scenario {
             promise: self.promise.clone(),
             needs: self.variants.iter().flat_map(|variant| crate::plan::needs(self, variant)).collect(),
             runs: self.variants.len(),
+            only_when_named: self.only_when_named,
             known_defect: self.known_defect.is_some(),
         }
     }
