@@ -33,7 +33,8 @@ impl Judgement {
 /// Judges a run. Without checks (a probe of the kernel) the run has to come to its end and nothing more.
 pub fn of(plan: &Plan, trace: &Trace, checks: &[CheckResult]) -> Judgement {
     let release = release(trace).unwrap_or_default();
-    let death = kernel_died(trace);
+    // A kernel that got no time for its timer has not died of itself.
+    let death = kernel_died(trace).filter(|(reason, _)| !reason.contains(NO_TIMER));
     if let (Some((_, report)), Some(known)) = (&death, &plan.known_defect)
         && known.is_death(release, report)
     {
@@ -172,7 +173,8 @@ fn infrastructure(plan: &Plan, trace: &Trace) -> Option<String> {
             |event: &Event| matches!(&event.what, What::Host(Host::Exited { child, .. }) if child == name);
         trace.events.iter().position(is)
     };
-    let reason = first(trace, infra).or_else(|| first(trace, without_tpm));
+    let reason =
+        first(trace, infra).or_else(|| first(trace, without_tpm)).or_else(|| first(trace, without_timer));
     // swtpm is ended by us only after QEMU; that it went before says why the TPM no longer answered.
     let orphaned = exited("swtpm").is_some_and(|at| exited("qemu").is_none_or(|qemu| at < qemu));
     match (reason, lost(plan, trace)) {
@@ -203,6 +205,19 @@ fn without_tpm(event: &Event) -> Option<String> {
     match &event.what {
         What::Console(line) if line.contains("tpm_tis") && line.contains("failed with error -62") => {
             Some(format!("the host was too busy: the guest waited in vain for its TPM at boot ({line})"))
+        }
+        _ => None,
+    }
+}
+
+/// What a kernel says that counts too few ticks while it tries its timer out (`check_timer`, `arch/x86/kernel/apic/io_apic.c`).
+const NO_TIMER: &str = "IO-APIC + timer doesn't work";
+
+/// A guest whose kernel waited for ten ticks of its timer, a tenth of a second, in which the host had no time for it.
+fn without_timer(event: &Event) -> Option<String> {
+    match &event.what {
+        What::Console(line) if line.contains(NO_TIMER) => {
+            Some(format!("the host was too busy: the guest waited in vain for its timer at boot ({line})"))
         }
         _ => None,
     }

@@ -66,6 +66,12 @@ fn shutdown(reason: &str) -> What {
     What::Console("tpm_tis MSFT0101:00: probe with driver tpm_tis failed with error -62".into()),
     Outcome::Infra, "the host was too busy: the guest waited in vain for its TPM at boot"
 )]
+#[case::no_time_for_the_timer(
+    What::Console(
+        "Kernel panic - not syncing: IO-APIC + timer doesn't work!  Boot with apic=debug and send a report.".into()
+    ),
+    Outcome::Infra, "the host was too busy: the guest waited in vain for its timer at boot"
+)]
 #[case::warning(
     What::Console("WARNING: kernel/x.c:1 at f+0x1/0x2, CPU#0: agent/52".into()),
     Outcome::Failed, "kernel-health: console line 2"
