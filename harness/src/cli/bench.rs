@@ -100,6 +100,9 @@ struct InterfacesArgs {
     /// How often each
     #[arg(long, value_name = "N", default_value_t = 3, value_parser = clap::value_parser!(u32).range(1..))]
     rounds: u32,
+    /// Takes the results of an earlier `imalab test --out DIR` of these scenarios, and runs nothing
+    #[arg(long, value_name = "FILE")]
+    results: Option<PathBuf>,
     /// Draws the figures below DIR: `interfaces-append.svg` and `interfaces-request.svg`
     #[arg(long, value_name = "DIR")]
     svg: Option<PathBuf>,
@@ -222,7 +225,10 @@ impl BenchArgs {
         }
         let words = ["--repeat".into(), args.rounds.to_string().into(), "--out".into(), out.into_os_string()];
         // Machines one after the other: side by side they would hold each other up.
-        let (exit, results) = self.run(&scenarios, &words, 1)?;
+        let (exit, results) = match &args.results {
+            Some(path) => (Exit::Passed, report::json::read(path).map_err(Failure::usage)?),
+            None => self.run(&scenarios, &words, 1)?,
+        };
         let compared = bench::interfaces::compare(&results, steps_of)?;
         compared.lines().iter().try_for_each(|line| say(line))?;
         if let Some(folder) = &args.svg {
