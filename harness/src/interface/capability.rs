@@ -111,7 +111,7 @@ impl Capability {
             Capability::Tpm => "CONFIG_TCG_TPM=y and CONFIG_TCG_TIS=y",
             Capability::Policy => "CONFIG_IMA=y, CONFIG_TMPFS=y, and no policy that must be signed",
             Capability::PolicyRecords => {
-                "a kernel with critical data of the label ima_policy, Linux 7.2 or newer"
+                "a kernel with critical data of the label ima_policy, Linux 7.3 or newer"
             }
             Capability::BankFiles => "a kernel with binary_runtime_measurements_<bank> files",
             Capability::HashTable => "CONFIG_IMA_DISABLE_HTABLE not set",
