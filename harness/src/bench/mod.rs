@@ -2,6 +2,7 @@
 
 mod boot;
 mod figures;
+pub mod interfaces;
 mod latency;
 mod plot;
 mod suite;
@@ -9,5 +10,5 @@ mod suite;
 pub use boot::{Boot, BootError, BootRound, boot};
 pub use figures::{Figures, host};
 pub use latency::{Grown, Growth, growth, held_up};
-pub use plot::{PlotError, histograms, lines as growth_plot};
+pub use plot::{PlotError, compared, histograms, lines as growth_plot};
 pub use suite::{SuiteFigures, suite};

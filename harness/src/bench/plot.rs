@@ -83,6 +83,27 @@ pub fn histograms(growth: &Growth) -> Result<String, PlotError> {
     })
 }
 
+/// How long an append took meanwhile at most, or the request itself, over the size of the list: a panel a change, a line a
+/// kernel.
+///
+/// # Errors
+/// As [`lines`].
+pub fn compared(kernels: &[(&str, &Growth)], held: Held) -> Result<String, PlotError> {
+    panels(|area, by| {
+        let series = kernels.iter().filter_map(|(name, growth)| {
+            let grown = growth.times.iter().find(|grown| (grown.held, grown.by) == (held, by))?;
+            let points =
+                grown.sizes.iter().map(|(size, latency)| (*size as f64, latency.max_us.max(1) as f64));
+            Some(((*name).to_owned(), points.collect()))
+        });
+        let title = match held {
+            Held::Writer => format!("{}: the request itself, longest", by.name()),
+            held => format!("{}: an {} meanwhile, longest", by.name(), held.name()),
+        };
+        chart(area, &title, ("records", "us"), &series.collect::<Vec<_>>())
+    })
+}
+
 fn panels(mut panel: impl FnMut(&Area<'_>, By) -> Result<(), PlotError>) -> Result<String, PlotError> {
     let mut svg = String::new();
     {
@@ -185,6 +206,18 @@ mod tests {
             assert!(lines.contains(text), "{text}");
         }
         assert!(histograms.contains("10000 records") && histograms.starts_with("<svg"));
+    }
+
+    #[test]
+    fn each_kernel_is_a_line() {
+        let sizes = BTreeMap::from([(100, Latency::of(Held::Writer, By::Trim, vec![5_000]).unwrap())]);
+        let (held, by) = (Held::Writer, By::Trim);
+        let times = vec![Grown { held, by, sizes, median_exponent: None, max_exponent: None }];
+        let growth = Growth { runs: 1, times, freed: Vec::new() };
+        let picture = compared(&[("one", &growth), ("other", &growth)], Held::Writer).unwrap();
+        for text in ["trim: the request itself, longest", "one", "other"] {
+            assert!(picture.contains(text), "{text}");
+        }
     }
 
     #[test]

@@ -13,6 +13,9 @@ use std::rc::Rc;
 use super::evidence::RecordId;
 use weave::{Inset, weave};
 
+/// Number of records that stands for all of them where the kernel takes it for that: `LONG_MAX`. No list is so long.
+pub(super) const ALL: u64 = i64::MAX as u64;
+
 /// Which staging, counted from 0.
 pub(super) type Generation = usize;
 
@@ -208,10 +211,14 @@ impl Ledger {
         true
     }
 
-    /// The first `count` records of the current list were removed.
-    pub(super) fn trim(&mut self, step: usize, count: u64) {
+    /// The first `count` records of the current list were removed. How many these are, as far as anybody can know.
+    pub(super) fn trim(&mut self, step: usize, count: u64) -> u64 {
         let mut read = self.head.take().unwrap_or_default();
-        let wanted = usize::try_from(count).unwrap_or(usize::MAX);
+        let wanted = match count {
+            // What was not read of them, the tap tells of.
+            ALL => read.len(),
+            count => usize::try_from(count).unwrap_or(usize::MAX),
+        };
         let left = read.split_off(read.len().min(wanted));
         let (before, after) = Inset::split(std::mem::take(&mut self.insets), wanted);
         self.insets = after;
@@ -228,6 +235,7 @@ impl Ledger {
         }
         // What follows the trimmed records is now the head, as far as it was read.
         self.head = (read.len() == wanted).then_some(left);
+        wanted as u64
     }
 
     /// Another kernel took over by the step at this place: its current list begins with what was staged, and goes on with

@@ -25,6 +25,7 @@ mod sheet;
 mod steps;
 #[cfg(test)]
 mod tests;
+mod told;
 mod views_agree;
 mod whole;
 #[cfg(test)]
@@ -35,6 +36,7 @@ use chrono::{DateTime, NaiveDate};
 pub use latency::{freed, latency};
 
 pub use lives::{Place, RecordLife, Within};
+pub use told::{StepTold, told};
 
 use crate::event::Trace;
 use crate::ima::model::{Rule, Rules};

@@ -4,7 +4,7 @@
 //! file shows of its list: the whole log from where the list began when it was read. What was the end of the file must be
 //! the end of a record. A reader keeps writers out, so nothing moves under it; a writer that changed the list itself
 //! begins anew, and what it reads on from the middle of what is no longer there is nobody's promise (`seq_file` goes on
-//! by number of records, `fs/seq_file.c`).
+//! by number of records, `fs/seq_file.c`). A transaction keeps nobody out, and readers keep their place.
 
 mod files;
 mod lists;
@@ -22,6 +22,7 @@ use super::sheet::{Sheet, count};
 use super::whole::Wholes;
 use crate::ima::model::{ListFile, Ranges};
 use crate::outcome::CheckResult;
+use crate::plan::Interface;
 use files::{Got, OpenList};
 use lists::Lists;
 
@@ -80,7 +81,17 @@ impl Reading<'_> {
         // Since when what it shows is one list.
         let mut since = open.opened;
         for got in &open.reads {
-            if open.writes {
+            if self.evidence.plan.interface == Interface::Transaction {
+                // A reader begins when it reads from the start, whoever removes records, and keeps its place from then on.
+                if got.offset == 0 {
+                    since = got.begin;
+                    if self.lists.moved_between(got.begin, got.end) {
+                        self.unjudged += 1;
+                        // From where it goes on is not known.
+                        break;
+                    }
+                }
+            } else if open.writes {
                 if self.lists.moved_between(got.begin, got.end) {
                     self.unjudged += 1;
                     continue;

@@ -68,8 +68,8 @@ impl Wholes {
                     moves.push(done.at, step, Move::Deleted { saved: None });
                 }
                 Deed::Trim(count) => {
-                    ledger.trim(step, *count);
-                    moves.push(done.at, step, Move::Trimmed { records: *count });
+                    let records = ledger.trim(step, *count);
+                    moves.push(done.at, step, Move::Trimmed { records });
                 }
                 Deed::Kexec { doubts } => {
                     let next = next_list(&deeds[number + 1..]);

@@ -10,10 +10,12 @@ use serde::Serialize;
 
 use super::machines::{MachineArgs, Surroundings, kernel};
 use super::{Cli, Failure, test};
-use crate::bench::{self, BootError};
-use crate::outcome::SuiteResult;
-use crate::report::atomic;
-use crate::report::{self, Exit, say};
+use crate::bench::{self, BootError, PlotError};
+use crate::check::{self, StepTold};
+use crate::latency::Held;
+use crate::outcome::{RunResult, SuiteResult};
+use crate::report::run_dir::{RunDir, TRACE};
+use crate::report::{self, Exit, atomic, say, trace};
 use crate::run::{Kernel, Site};
 use crate::verify::speed::{self, SpeedArgs};
 use crate::verify::{GenerateLogArgs, generate};
@@ -48,6 +50,8 @@ enum What {
     Suite(SuiteArgs),
     /// How long a staging, a delete and a trim hold others up, and how that grows with the list
     Latency(LatencyArgs),
+    /// The kernel interfaces side by side, as Markdown: calls a round, whom they hold up, memory, two agents, kexec
+    Interfaces(InterfacesArgs),
 }
 
 #[derive(Args)]
@@ -88,6 +92,22 @@ struct LatencyArgs {
     svg: Option<PathBuf>,
 }
 
+#[derive(Args)]
+struct InterfacesArgs {
+    /// Records in the list, each a machine of its own
+    #[arg(long, value_name = "N,N", value_delimiter = ',', default_values_t = [100, 1_000, 10_000])]
+    sizes: Vec<u64>,
+    /// How often each
+    #[arg(long, value_name = "N", default_value_t = 3, value_parser = clap::value_parser!(u32).range(1..))]
+    rounds: u32,
+    /// Takes the results of an earlier `imalab test --out DIR` of these scenarios, and runs nothing
+    #[arg(long, value_name = "FILE")]
+    results: Option<PathBuf>,
+    /// Draws the figures below DIR: `interfaces-append.svg` and `interfaces-request.svg`
+    #[arg(long, value_name = "DIR")]
+    svg: Option<PathBuf>,
+}
+
 /// Measures.
 pub(super) fn bench(args: &BenchArgs) -> Result<Exit, Failure> {
     say(&bench::host())?;
@@ -102,6 +122,7 @@ pub(super) fn bench(args: &BenchArgs) -> Result<Exit, Failure> {
         }
         What::Suite(suite) => args.suite(suite),
         What::Latency(latency) => args.latency(latency),
+        What::Interfaces(interfaces) => args.interfaces(interfaces),
     }
 }
 
@@ -188,16 +209,36 @@ impl BenchArgs {
         let growth = bench::growth(&results);
         growth.lines().iter().try_for_each(|line| say(line))?;
         if let Some(folder) = &args.svg {
-            std::fs::create_dir_all(folder).map_err(Failure::setup)?;
-            for (name, picture) in [
-                ("latency-growth.svg", bench::growth_plot(&growth)),
-                ("latency-histograms.svg", bench::histograms(&growth)),
-            ] {
-                let picture = picture.map_err(Failure::setup)?;
-                atomic::write(&folder.join(name), picture.as_bytes()).map_err(Failure::setup)?;
-            }
+            draw(folder, "latency-growth.svg", bench::growth_plot(&growth))?;
+            draw(folder, "latency-histograms.svg", bench::histograms(&growth))?;
         }
         self.keep(&growth)?;
+        Ok(exit)
+    }
+
+    fn interfaces(&self, args: &InterfacesArgs) -> Result<Exit, Failure> {
+        let folder = tempfile::tempdir().map_err(Failure::setup)?;
+        let (scenarios, out) = (folder.path().join("scenarios"), folder.path().join("out"));
+        std::fs::create_dir(&scenarios).map_err(Failure::setup)?;
+        for (name, text) in bench::interfaces::scenarios(&args.sizes) {
+            std::fs::write(scenarios.join(format!("{name}.yaml")), text).map_err(Failure::setup)?;
+        }
+        let words = ["--repeat".into(), args.rounds.to_string().into(), "--out".into(), out.into_os_string()];
+        // Machines one after the other: side by side they would hold each other up.
+        let (exit, results) = match &args.results {
+            Some(path) => (Exit::Passed, report::json::read(path).map_err(Failure::usage)?),
+            None => self.run(&scenarios, &words, 1)?,
+        };
+        let compared = bench::interfaces::compare(&results, steps_of)?;
+        compared.lines().iter().try_for_each(|line| say(line))?;
+        if let Some(folder) = &args.svg {
+            let kernels: Vec<_> =
+                compared.kernels.iter().map(|kernel| (kernel.name.as_str(), &kernel.held_up)).collect();
+            draw(folder, "interfaces-append.svg", bench::compared(&kernels, Held::Append))?;
+            draw(folder, "interfaces-request.svg", bench::compared(&kernels, Held::Writer))?;
+        }
+        self.keep(&compared)?;
+        say(&bench::host())?;
         Ok(exit)
     }
 
@@ -251,6 +292,20 @@ impl BenchArgs {
     fn keep(&self, figures: &impl Serialize) -> Result<(), Failure> {
         self.json.as_deref().map_or(Ok(()), |path| write(path, figures))
     }
+}
+
+/// The steps of a run, from its stored trace.
+fn steps_of(run: &RunResult) -> Result<Vec<StepTold>, Failure> {
+    let Some(dir) = &run.dir else { return Ok(Vec::new()) };
+    let plan = RunDir::existing(dir).read_plan().map_err(Failure::setup)?;
+    let trace = trace::read(&dir.join(TRACE)).map_err(Failure::setup)?;
+    Ok(check::told(&plan, &trace))
+}
+
+fn draw(folder: &Path, name: &str, picture: Result<String, PlotError>) -> Result<(), Failure> {
+    std::fs::create_dir_all(folder).map_err(Failure::setup)?;
+    let picture = picture.map_err(Failure::setup)?;
+    atomic::write(&folder.join(name), picture.as_bytes()).map_err(Failure::setup)
 }
 
 fn write(path: &Path, figures: &impl Serialize) -> Result<(), Failure> {

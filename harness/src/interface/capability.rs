@@ -17,6 +17,8 @@ pub enum Capability {
     Tpm,
     /// Takes a policy from user space and measures by it.
     Policy,
+    /// Records each policy that is loaded, as critical data.
+    PolicyRecords,
     /// Has a measurement file for each bank.
     BankFiles,
     /// Records a file that is measured again only once.
@@ -53,10 +55,11 @@ pub enum Capability {
 
 impl Capability {
     /// Every one.
-    pub const ALL: [Capability; 19] = [
+    pub const ALL: [Capability; 20] = [
         Capability::Ima,
         Capability::Tpm,
         Capability::Policy,
+        Capability::PolicyRecords,
         Capability::BankFiles,
         Capability::HashTable,
         Capability::Staging,
@@ -85,6 +88,7 @@ impl Capability {
             Capability::Ima => "ima",
             Capability::Tpm => "tpm",
             Capability::Policy => "policy",
+            Capability::PolicyRecords => "policy-records",
             Capability::BankFiles => "bank-files",
             Capability::HashTable => "hash-table",
             Capability::Staging => "staging",
@@ -110,6 +114,9 @@ impl Capability {
             Capability::Ima => "CONFIG_IMA=y and CONFIG_SECURITYFS=y",
             Capability::Tpm => "CONFIG_TCG_TPM=y and CONFIG_TCG_TIS=y",
             Capability::Policy => "CONFIG_IMA=y, CONFIG_TMPFS=y, and no policy that must be signed",
+            Capability::PolicyRecords => {
+                "a kernel with critical data of the label ima_policy, Linux 7.3 or newer"
+            }
             Capability::BankFiles => "a kernel with binary_runtime_measurements_<bank> files",
             Capability::HashTable => "CONFIG_IMA_DISABLE_HTABLE not set",
             Capability::Staging => "CONFIG_IMA_STAGING=y, Linux 7.2 or newer or with the series staging",

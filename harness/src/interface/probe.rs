@@ -29,6 +29,9 @@ const KEXEC_LOADED: &str = "/sys/kernel/kexec_loaded";
 /// Present when allocations can be made to fail, and debugfs is mounted (`failslab_debugfs_init`, `mm/failslab.c`).
 const FAILSLAB: &str = "/sys/kernel/debug/failslab/cache-filter";
 
+/// Records each policy that is loaded, where the kernel has such records.
+const POLICY_RECORDS: &str = "measure func=CRITICAL_DATA label=ima_policy\n";
+
 /// Files that a probe measures.
 const FILES: u64 = 3;
 
@@ -68,6 +71,10 @@ enum Ask {
     CountMeasured,
     MeasureAgain,
     CountAgain,
+    RecordPolicy,
+    CountPolicy,
+    LoadMore,
+    CountLoaded,
     /// Asked for each interface.
     Of(Interface, Verb),
 }
@@ -106,7 +113,11 @@ impl Ask {
             Ask::CountMeasured => 6,
             Ask::MeasureAgain => 7,
             Ask::CountAgain => 8,
-            Ask::Faults => 9,
+            Ask::RecordPolicy => 9,
+            Ask::CountPolicy => 10,
+            Ask::LoadMore => 11,
+            Ask::CountLoaded => 12,
+            Ask::Faults => 13,
             Ask::Of(interface, verb) => (interface as StepId + 1) * VERBS + verb as StepId,
         }
     }
@@ -129,6 +140,7 @@ pub fn first() -> Boot {
     asks.extend(each(&[Trim, CountTrimmed]));
     asks.extend(each(&[TrimTooMany]));
     asks.extend(each(&[MeasureMore, StageMore, MeasureYet, TrimWhileStaged]));
+    asks.extend([RecordPolicy, CountPolicy, LoadMore, CountLoaded]);
     boot(&[], &asks)
 }
 
@@ -170,7 +182,12 @@ fn ops(ask: Ask) -> Vec<Op> {
         Ask::Faults => vec![look(FAILSLAB, OFlag::O_RDONLY), Op::Close { slot: SLOT }],
         Ask::Policy => request(SLOT, format!("{IMA}/policy"), DEFAULT_POLICY).ops,
         Ask::Measure | Ask::MeasureAgain => vec![measure("probe".to_owned())],
-        Ask::CountBefore | Ask::CountMeasured | Ask::CountAgain => count(),
+        Ask::RecordPolicy => request(SLOT, format!("{IMA}/policy"), POLICY_RECORDS).ops,
+        // A rule that was there before: what counts is that a policy is loaded.
+        Ask::LoadMore => request(SLOT, format!("{IMA}/policy"), DEFAULT_POLICY).ops,
+        Ask::CountBefore | Ask::CountMeasured | Ask::CountAgain | Ask::CountPolicy | Ask::CountLoaded => {
+            count()
+        }
         Ask::Of(interface, verb) => {
             let adapter = adapter(interface);
             let deed = match verb {
@@ -245,6 +262,10 @@ pub fn capabilities(messages: &[Message]) -> Result<Capabilities, ProbeError> {
         Capability::Ima => has(None),
         Capability::Tpm => answers.ok(Ask::Tpm),
         Capability::Policy => measures,
+        Capability::PolicyRecords => {
+            let loaded = answers.ok(Ask::LoadMore).then(|| answers.count(Ask::CountLoaded)).flatten();
+            grown(answers.count(Ask::CountPolicy), loaded) == Some(1)
+        }
         Capability::BankFiles => has(Some(Bank::Sha1)),
         Capability::HashTable => measures && grown(measured, again) == Some(0),
         Capability::Staging => staging,

@@ -15,6 +15,7 @@ struct Kernel {
     htable: bool,
     flush: bool,
     policy: bool,
+    records_policies: bool,
     tpm: bool,
 }
 
@@ -25,6 +26,7 @@ const UPSTREAM: Kernel = Kernel {
     htable: true,
     flush: false,
     policy: true,
+    records_policies: true,
     tpm: true,
 };
 
@@ -35,6 +37,7 @@ struct Lists<'k> {
     staged: u64,
     seen: BTreeSet<String>,
     policy: bool,
+    records_policies: bool,
 }
 
 impl Lists<'_> {
@@ -53,6 +56,8 @@ impl Lists<'_> {
     fn write(&mut self, path: &str, text: &str) -> bool {
         if path.ends_with("/policy") {
             self.policy = self.kernel.policy;
+            self.records_policies |= self.kernel.records_policies && text.contains("label=ima_policy");
+            self.current += u64::from(self.policy && self.records_policies);
             return self.policy;
         }
         let on_staged = path.contains("_staged");
@@ -112,7 +117,14 @@ fn play(kernel: &Kernel, steps: &[Step]) -> Vec<Message> {
         release: "7.3.4".to_owned(),
         at_ns: 0,
     }];
-    let mut lists = Lists { kernel, current: 1, staged: 0, seen: BTreeSet::new(), policy: false };
+    let mut lists = Lists {
+        kernel,
+        current: 1,
+        staged: 0,
+        seen: BTreeSet::new(),
+        policy: false,
+        records_policies: false,
+    };
     for step in steps {
         let mut failed = false;
         let mut path = String::new();
@@ -234,7 +246,11 @@ const NOTHING_REMOVES: [&str; 5] = ["staging", "trim", "flush-htable", "trim-whi
 )]
 #[case::no_policy(
     Kernel { files: FILES.to_vec(), policy: false, ..UPSTREAM },
-    &["policy", "hash-table", "trim", "flush-htable", "trim-while-staged", "exact-trim"]
+    &["policy", "policy-records", "hash-table", "trim", "flush-htable", "trim-while-staged", "exact-trim"]
+)]
+#[case::no_policy_records(
+    Kernel { files: FILES.to_vec(), records_policies: false, ..UPSTREAM },
+    &["policy-records"]
 )]
 #[case::no_tpm(
     Kernel { files: FILES.to_vec(), tpm: false, ..UPSTREAM },
@@ -242,7 +258,7 @@ const NOTHING_REMOVES: [&str; 5] = ["staging", "trim", "flush-htable", "trim-whi
 )]
 #[case::no_ima(
     Kernel { files: vec![], interface: Interface::ReadOnly, policy: false, ..UPSTREAM },
-    &["ima", "policy", "bank-files", "hash-table", "staging", "trim", "flush-htable", "trim-while-staged", "exact-trim"]
+    &["ima", "policy", "policy-records", "bank-files", "hash-table", "staging", "trim", "flush-htable", "trim-while-staged", "exact-trim"]
 )]
 fn capabilities_are_what_was_seen_to_work(#[case] kernel: Kernel, #[case] lacks: &[&str]) {
     assert_eq!(lacking(&kernel), lacks);

@@ -131,8 +131,6 @@ pub fn needs(scenario: &Scenario, variant: &Variant) -> BTreeSet<Capability> {
             }
             Verb::Attest(Attestation::Trim) => {
                 needs.insert(Capability::Trim);
-                // It writes the bare number that it found.
-                spoken = true;
             }
             Verb::Trim { .. } => {
                 needs.insert(Capability::Trim);

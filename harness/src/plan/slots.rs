@@ -22,12 +22,15 @@ pub(super) struct Slots {
     fixed: Option<BTreeMap<String, Slot>>,
     /// First number that this process may take.
     floor: Slot,
+    /// Numbers of descriptors that were not to be made. Whoever makes one all the same keeps it open, and no other step
+    /// is to stumble over it.
+    spent: Slot,
 }
 
 impl Slots {
     /// Those of a task that starts with its boot and is alone in its process.
     pub(super) fn new() -> Slots {
-        Slots { own: OWN, open: BTreeMap::new(), fixed: None, floor: OWN + 1 }
+        Slots { own: OWN, open: BTreeMap::new(), fixed: None, floor: OWN + 1, spent: 0 }
     }
 
     /// Those of a task as it starts; `before` has those that the spawning steps of each task before it found.
@@ -54,7 +57,7 @@ impl Slots {
     fn child(&self) -> Slots {
         let Some(fixed) = &self.fixed else { return self.clone() };
         let own = fixed.values().copied().max().unwrap_or(OWN).saturating_add(1);
-        Slots { own, open: fixed.clone(), fixed: None, floor: own.saturating_add(1) }
+        Slots { own, open: fixed.clone(), fixed: None, floor: own.saturating_add(1), spent: self.spent }
     }
 
     /// Gives every name that a thread of the process will use, and each thread, a number of its own.
@@ -94,16 +97,19 @@ impl Slots {
         self.fixed.as_ref().unwrap_or(&self.open).get(name).copied().unwrap_or(OWN)
     }
 
-    /// The lowest free number becomes the descriptor's, unless making it is to fail.
+    /// The lowest free number becomes the descriptor's, or one of its own that nobody else goes by where making it is to
+    /// fail.
     pub(super) fn take(&mut self, name: &str, fails: bool) -> Slot {
         if let Some(fixed) = &self.fixed {
             return fixed.get(name).copied().unwrap_or(Slot::MAX);
         }
+        if fails {
+            self.spent = self.spent.saturating_add(1);
+            return Slot::MAX - self.spent;
+        }
         let taken = |slot: &Slot| *slot == self.own || self.open.values().any(|open| open == slot);
         let slot = (self.floor..).find(|slot| !taken(slot)).unwrap_or(Slot::MAX);
-        if !fails {
-            self.open.insert(name.to_owned(), slot);
-        }
+        self.open.insert(name.to_owned(), slot);
         slot
     }
 

@@ -5,7 +5,7 @@ use nix::errno::Errno;
 
 use crate::check::evidence::{Evidence, Moment};
 use crate::check::sheet::{Sheet, count};
-use crate::plan::Action;
+use crate::plan::{Action, Interface};
 
 /// A request to change the lists, with its end.
 struct Request {
@@ -26,8 +26,9 @@ pub(super) fn check(evidence: &Evidence<'_>, sheet: &mut Sheet) {
         .enumerate()
         .filter_map(|(at, step)| {
             let refusal = match step.planned.action {
-                Action::Stage => Errno::EACCES,
-                Action::Delete | Action::Trim { .. } | Action::TrimFound => Errno::ESTALE,
+                // The proposals say with one error that the list was handed over, whatever is asked for.
+                Action::Stage if evidence.plan.interface == Interface::Upstream => Errno::EACCES,
+                Action::Stage | Action::Delete | Action::Trim { .. } | Action::TrimFound => Errno::ESTALE,
                 _ => return None,
             };
             let ended = step.write()?.ended?;

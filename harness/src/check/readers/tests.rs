@@ -3,7 +3,7 @@ use rstest::rstest;
 
 use crate::check::world::{World, failed, list, passed, path, record, show, value};
 use crate::ima::Bank;
-use crate::plan::{Action, Form};
+use crate::plan::{Action, Form, Interface};
 
 const BINARY: (Form, Bank, bool) = (Form::Binary, Bank::Sha256, false);
 const ASCII: (Form, Bank, bool) = (Form::Ascii, Bank::Sha1, false);
@@ -201,6 +201,29 @@ fn what_is_beyond_the_end_is_nothing() {
     open(&mut world, 1, BINARY, 0);
     read_at(&mut world, 1, 9_999, vec![7]);
     failed(&world.verdict("readers"), &["got 1 byte at 9999, beyond its"]);
+}
+
+/// A reader that has begun, one that has not, and a commit.
+#[rstest]
+#[case::keeps_its_place(false)]
+#[case::loses_it(true)]
+fn a_transaction_leaves_readers_their_place(#[case] loses: bool) {
+    let mut world = World::new();
+    world.plan.interface = Interface::Transaction;
+    world.measure(5);
+    open(&mut world, 1, BINARY, 0);
+    open(&mut world, 2, BINARY, 0);
+    let before = shown(&world, BINARY);
+    let ahead = before.len() - 10;
+    read(&mut world, 1, Some(ahead as u64), before[..ahead].to_vec());
+    world.trim(2);
+    let after = shown(&world, BINARY);
+    read(&mut world, 1, None, if loses { after.clone() } else { before[ahead..].to_vec() });
+    read(&mut world, 2, None, after);
+    match loses {
+        true => failed(&world.verdict("readers"), &["should find"]),
+        false => passed(&world.verdict("readers")),
+    }
 }
 
 #[test]

@@ -159,7 +159,7 @@ impl Kernel {
                 Call::SetUser { uid } => self.open.rights_mut(task).set_user(uid),
                 Call::NewNamespace => self.open.rights_mut(task).new_namespace(),
                 Call::Limit => self.open.rights_mut(task).limited = true,
-                Call::Suspend => self.lists.suspend(self.interface),
+                Call::Suspend => self.lists.suspend(),
                 Call::Write { .. }
                 | Call::Read { .. }
                 | Call::ReadAt { .. }

@@ -134,16 +134,9 @@ impl Lists {
         }
     }
 
-    /// The lists belong to the next kernel. The proposals take back what was staged.
-    pub(super) fn suspend(&mut self, interface: Interface) {
+    /// The lists belong to the next kernel.
+    pub(super) fn suspend(&mut self) {
         self.suspended = true;
-        if matches!(interface, Interface::RfcV2 | Interface::TwoCommand)
-            && self.rules.holds(Rule::HandoverUnstages)
-        {
-            let current = std::mem::take(&mut self.current);
-            self.current = std::mem::take(&mut self.staged);
-            self.current.append(current);
-        }
     }
 
     /// The next record of the whole log was appended.

@@ -203,9 +203,6 @@ rules! {
     TrimNotWhileStaged:
         "while there are staged records, which have to be deleted first, -N is EEXIST",
         RFC_V2, By "proposals/rfc-v2-trim";
-    HandoverUnstages:
-        "the next kernel gets the staged records, before the others, as if they were not staged",
-        STAGING, Awaited "proposals/rfc-v2-kexec";
     CommitNeedsReading:
         "opening a list for writing alone is refused with EACCES",
         TRANSACTION, By "proposals/transaction-access";

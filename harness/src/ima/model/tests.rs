@@ -156,11 +156,9 @@ fn stager(records: usize, then: impl IntoIterator<Item = Scene>) -> Vec<Scene> {
 /// The interface that a rule's story is told of.
 fn told_of(rule: Rule) -> Interface {
     match rule {
-        Rule::OriginalsAreReadOnly
-        | Rule::StageFirstOnes
-        | Rule::StageTooMany
-        | Rule::TrimNotWhileStaged
-        | Rule::HandoverUnstages => Interface::RfcV2,
+        Rule::OriginalsAreReadOnly | Rule::StageFirstOnes | Rule::StageTooMany | Rule::TrimNotWhileStaged => {
+            Interface::RfcV2
+        }
         Rule::CommitNeedsReading | Rule::TransactionLeavesReaders | Rule::OvertakenReader => {
             Interface::Transaction
         }

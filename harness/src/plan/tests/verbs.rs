@@ -325,7 +325,6 @@ fn what_a_scenario_does_gives_it_time() {
 #[case("  - kexec-load\n", Capability::Kexec)]
 #[case("  - kexec\n", Capability::KexecCarry)]
 #[case("  - attest\n", Capability::Trim)]
-#[case("  - attest\n", Capability::Upstream)]
 #[case("  - attest: stage\n", Capability::Staging)]
 #[case("  - stress: {ms: 1, choose: [{trim: 1}]}\n", Capability::Trim)]
 fn verbs_need_what_they_do(#[case] steps: &str, #[case] needed: Capability) {

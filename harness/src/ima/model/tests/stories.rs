@@ -164,16 +164,6 @@ pub(super) fn story(rule: Rule) -> (Vec<Scene>, Tale, HashTable) {
         Rule::StageFirstOnes => stager(3, [taken(1, "2\n"), Shows(true, vec![0, 1]), Shows(false, vec![2])]),
         Rule::StageTooMany => stager(3, [asks(1, "4\n", noent)]),
         Rule::TrimNotWhileStaged => stager(3, [taken(1, "1\n"), asks(1, "-1\n", errno(Errno::EEXIST))]),
-        Rule::HandoverUnstages => stager(
-            2,
-            [
-                taken(1, "A\n"),
-                Records(1),
-                Does(0, Call::Suspend, OK),
-                Shows(false, vec![0, 1, 2]),
-                asks(1, "D\n", stale),
-            ],
-        ),
         Rule::CommitNeedsReading => vec![opens(0, 1, false, WRITE, errno(Errno::EACCES))],
         Rule::TransactionLeavesReaders => vec![opens(0, 1, false, BOTH, OK), opens(1, 1, false, READ, OK)],
         Rule::OvertakenReader => vec![
