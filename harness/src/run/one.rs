@@ -132,7 +132,8 @@ pub fn run(plan: &Plan, site: Site<'_>) -> Result<Ran, RunError> {
     let console = folder.path().join("console.log");
     let initramfs = kernels::initramfs(plan, site)?;
 
-    let mut stream = Stream::new(begin, folder.path());
+    // Not with the rest of the run: that may lie in memory.
+    let mut stream = Stream::new(begin, &std::env::temp_dir());
     let events = stream.sender();
     let tpm = Tpm::start(site.swtpm, folder.path(), &plan.machine.banks, &plan.marks, begin, &events)?;
     let spec = MachineSpec {
