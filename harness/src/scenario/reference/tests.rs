@@ -95,6 +95,8 @@ fn the_schema_takes_every_scenario_of_the_repository() {
     assert!(files.len() >= 20, "{files:?}");
     for file in files {
         let text = std::fs::read_to_string(&file).unwrap();
+        let first = "# yaml-language-server: $schema=../../docs/scenario.schema.json\n";
+        assert!(text.starts_with(first), "{}: editors are not told of the schema", file.display());
         let errors: Vec<_> = validator
             .iter_errors(&instance(&text).unwrap())
             .map(|error| format!("{}: {error}", error.instance_path()))
