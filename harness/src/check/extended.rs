@@ -3,8 +3,10 @@
 use std::collections::{BTreeSet, VecDeque};
 use std::hash::{DefaultHasher, Hash, Hasher};
 
+use hashbrown::HashTable;
+use hashbrown::hash_table::Entry;
+
 use super::evidence::{Evidence, IMA_PCR, RecordId};
-use super::index::Index;
 use super::whole::Whole;
 use crate::ima::Digest;
 
@@ -28,14 +30,13 @@ fn before(evidence: &Evidence<'_>, mark: u64, mut violations: VecDeque<RecordId>
     pcrs.insert(IMA_PCR);
     let records = &evidence.records;
     let key = |id: RecordId| (records.get(id).pcr, records.extended(id, 0));
-    let mut known = Index::default();
+    let mut known: HashTable<RecordId> = HashTable::new();
     // Of two that are the same in all that was extended, the one that was seen last stands for both.
     for (id, _) in records.all().filter(|(_, record)| !record.violation) {
-        let hash = hash(&key(id));
-        let same = known.find(hash, |other| key(RecordId(other)) == key(id));
-        match same {
-            Some(other) => known.replace(hash, other, id.0),
-            None => known.insert(hash, id.0, |number| self::hash(&key(RecordId(number)))),
+        let wanted = key(id);
+        match known.entry(hash(&wanted), |other| key(*other) == wanted, |other| hash(&key(*other))) {
+            Entry::Occupied(mut same) => *same.get_mut() = id,
+            Entry::Vacant(none) => drop(none.insert(id)),
         }
     }
     let attempts = &evidence.tap.attempts;
@@ -48,7 +49,7 @@ fn before(evidence: &Evidence<'_>, mark: u64, mut violations: VecDeque<RecordId>
                 return violations.pop_front();
             }
             let wanted = (extend.pcr, digest);
-            known.find(self::hash(&wanted), |number| key(RecordId(number)) == wanted).map(RecordId)
+            known.find(hash(&wanted), |id| key(*id) == wanted).copied()
         })
         .collect()
 }

@@ -7,7 +7,6 @@ mod evidence;
 mod exactly_once;
 mod extended;
 mod history;
-mod index;
 pub mod judge;
 mod kernel_health;
 mod kexec;

@@ -6,8 +6,9 @@
 use std::collections::HashSet;
 use std::hash::{DefaultHasher, Hash, Hasher};
 
+use hashbrown::HashTable;
+
 use super::Extend;
-use crate::check::index::Index;
 use crate::ima::{Bank, ByteOrder, Digest, RecordRef, write_record};
 
 /// Longest part of a file name that a finding shows, in characters.
@@ -113,7 +114,8 @@ pub(crate) struct Records {
     places: Vec<Placed>,
     /// Data of records, one after the other.
     blocks: Vec<Vec<u8>>,
-    index: Index,
+    /// Numbers of records by the hash of the record.
+    index: HashTable<u32>,
 }
 
 /// PCR, template and whether it is a violation.
@@ -151,7 +153,7 @@ impl Records {
             kinds: Vec::new(),
             places: Vec::new(),
             blocks: Vec::new(),
-            index: Index::default(),
+            index: HashTable::new(),
         }
     }
 
@@ -168,12 +170,12 @@ impl Records {
             data: record.data,
             violation: record.is_violation(),
         };
-        let same = |id: u32| {
-            let known = self.get(RecordId(id));
+        let same = |id: &u32| {
+            let known = self.get(RecordId(*id));
             known.data == record.data && known.kind() == record.kind()
         };
         if let Some(id) = self.index.find(record.hash(), same) {
-            return RecordId(id);
+            return RecordId(*id);
         }
         self.push(record)
     }
@@ -202,7 +204,7 @@ impl Records {
         });
         let hash = record.hash();
         let mut index = std::mem::take(&mut self.index);
-        index.insert(hash, id, |id| self.get(RecordId(id)).hash());
+        index.insert_unique(hash, id, |id| self.get(RecordId(*id)).hash());
         self.index = index;
         RecordId(id)
     }
