@@ -116,7 +116,7 @@ fn a_run_leaves_its_evidence_and_a_bundle_that_knows_when_it_was_altered() {
     let out = tempfile::tempdir().unwrap();
     let dir = OutDir::create(&out.path().join("new/below")).unwrap().run(&id()).unwrap();
     let mut writer = dir.trace().unwrap();
-    sample_trace().events.iter().for_each(|event| writer.append(event).unwrap());
+    sample_trace().iter().for_each(|seen| writer.append(seen.unwrap().event()).unwrap());
     writer.finish().unwrap();
     dir.write_console(b"\xffraw\r\n").unwrap();
     dir.write_scenario("summary: x\n").unwrap();

@@ -152,7 +152,7 @@ fn with_imalab(site: Site<'_>) -> Result<(f64, f64, f64), BootError> {
 
 /// Milliseconds from the run's beginning to the first such event.
 fn at(trace: &Trace, wanted: impl Fn(&What) -> bool) -> Option<f64> {
-    trace.events.iter().find(|event| wanted(&event.what)).map(|event| event.at_ns as f64 / 1e6)
+    trace.notable().find(|event| wanted(&event.what)).map(|event| event.at_ns as f64 / 1e6)
 }
 
 fn ms(duration: Duration) -> f64 {

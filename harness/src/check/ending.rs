@@ -11,7 +11,7 @@ pub(super) const GUEST_PANIC: &str = "guest-panic";
 
 /// The first `SHUTDOWN` event: its sequence number and its reason.
 pub(super) fn shutdown(trace: &Trace) -> Option<(u64, &str)> {
-    trace.events.iter().find_map(|event| match &event.what {
+    trace.notable().find_map(|event| match &event.what {
         What::Qmp(value) if value["event"] == "SHUTDOWN" => {
             Some((event.seq, value["data"]["reason"].as_str().unwrap_or("an unknown cause")))
         }

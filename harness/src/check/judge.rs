@@ -95,14 +95,13 @@ fn by_checks(checks: &[CheckResult]) -> Judgement {
 
 /// The first event that says it.
 fn first(trace: &Trace, says: impl Fn(&Event) -> Option<String>) -> Option<String> {
-    trace.events.iter().find_map(says)
+    trace.notable().find_map(says)
 }
 
 /// Why the kernel is said to be dead, and its report of that as far as there is one.
 fn kernel_died(trace: &Trace) -> Option<(String, Vec<String>)> {
     let console: Vec<&str> = trace
-        .events
-        .iter()
+        .notable()
         .filter_map(|event| match &event.what {
             What::Console(line) => Some(line.as_str()),
             _ => None,
@@ -137,7 +136,7 @@ fn is_between_kernels(plan: &Plan, trace: &Trace) -> bool {
         matches!(ops.get(usize::from(op)), Some(Op::KexecExecute))
     };
     let mut left = None;
-    for event in &trace.events {
+    for event in trace.notable() {
         match &event.what {
             What::Guest(Message::OpStarted { step, op, .. }) if is_kexec(*step, *op) => {
                 left = Some((*step, *op))
@@ -170,7 +169,7 @@ fn infrastructure(plan: &Plan, trace: &Trace) -> Option<String> {
     let exited = |name: &str| {
         let is =
             |event: &Event| matches!(&event.what, What::Host(Host::Exited { child, .. }) if child == name);
-        trace.events.iter().position(is)
+        trace.notable().position(is)
     };
     let reason = first(trace, infra).or_else(|| first(trace, |event| without_tpm(plan, event)));
     // swtpm is ended by us only after QEMU; that it went before says why the TPM no longer answered.
@@ -211,10 +210,10 @@ fn without_tpm(plan: &Plan, event: &Event) -> Option<String> {
 
 /// A run that ended before its end: a child that died, or an agent that was lost.
 fn lost(plan: &Plan, trace: &Trace) -> Option<String> {
-    let done = trace.events.iter().position(|event| matches!(event.what, What::Guest(Message::Done { .. })));
+    let done = trace.notable().position(|event| matches!(event.what, What::Guest(Message::Done { .. })));
     // A shell ends when its user is done with it, however that is.
     let own = plan.program.end == End::Shell || matches!(ending::shutdown(trace), Some((_, GUEST_SHUTDOWN)));
-    for (at, event) in trace.events.iter().enumerate() {
+    for (at, event) in trace.notable().enumerate() {
         let What::Host(Host::Exited { child, status }) = &event.what else { continue };
         match done {
             None => return Some(format!("{child} ended with status {status} before the guest was done")),
@@ -237,7 +236,7 @@ fn lost(plan: &Plan, trace: &Trace) -> Option<String> {
 }
 
 fn release(trace: &Trace) -> Option<&str> {
-    trace.events.iter().find_map(|event| match &event.what {
+    trace.notable().find_map(|event| match &event.what {
         What::Guest(Message::Hello { release, .. }) => Some(release.as_str()),
         _ => None,
     })

@@ -128,7 +128,7 @@ fn first_list<'e>(after: &[Done<'e>]) -> Option<(usize, &'e [RecordId])> {
 fn took(trace: &Trace) -> String {
     let mut left = None;
     let mut times = Vec::new();
-    for event in &trace.events {
+    for event in trace.notable() {
         match &event.what {
             What::Guest(imalab_wire::Message::Hello { boot: 1.., .. }) => {
                 times.extend(left.take().map(|left: u64| event.at_ns.saturating_sub(left)));

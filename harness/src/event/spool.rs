@@ -27,6 +27,11 @@ pub struct Unreadable {
     source: io::Error,
 }
 
+/// Whether an event is one of the many or large ones.
+pub(super) fn is_bulk(what: &What) -> bool {
+    matches!(what, What::Tpm(_) | What::Guest(Message::Data(_)))
+}
+
 /// Takes events.
 #[derive(Debug, Default)]
 pub(super) struct Spooler {
@@ -45,9 +50,9 @@ impl Spooler {
         Spooler { full: file.is_none(), file, ..Spooler::default() }
     }
 
-    /// Whether an event is one of the many or large ones.
+    /// Whether an event belongs here.
     pub(super) fn takes(&self, event: &Event) -> bool {
-        self.file.is_some() && matches!(event.what, What::Tpm(_) | What::Guest(Message::Data(_)))
+        self.file.is_some() && is_bulk(&event.what)
     }
 
     /// Adds an event, or gives it back.

@@ -3,13 +3,14 @@
 use std::path::Path;
 
 use super::Event;
-use super::spool::{Spool, Spooled, Spooler, Unreadable};
+use super::spool::{Spool, Spooled, Spooler, Unreadable, is_bulk};
 
 /// The whole stream of one run.
 #[derive(Clone, Debug, Default)]
 pub struct Trace {
-    /// In order of `seq`: every event, or all but those in the spool.
-    pub events: Vec<Event>,
+    /// In order of `seq`: every event, or all but those in the spool. Who reads a trace wants [`Trace::iter`] or
+    /// [`Trace::notable`]: which of them are here depends on how it was recorded.
+    pub(crate) events: Vec<Event>,
     /// TPM commands and what the guest read, where a run had them put.
     spool: Spool,
 }
@@ -58,6 +59,11 @@ impl Trace {
             }
             Some(there.next()?.map(|(place, event)| Seen::There(event, place)))
         })
+    }
+
+    /// Every event in order of `seq` but the many and large ones: TPM commands, and what the guest read.
+    pub fn notable(&self) -> impl DoubleEndedIterator<Item = &Event> {
+        self.events.iter().filter(|event| !is_bulk(&event.what))
     }
 }
 
@@ -165,6 +171,15 @@ mod tests {
             }
         }
         assert_eq!(places, 2_000);
+    }
+
+    #[test]
+    fn what_is_notable_does_not_depend_on_how_it_was_recorded() {
+        let events = events(30);
+        let (there, here) = (spooled(&events), Trace::from(events));
+        let seqs = |trace: &Trace| trace.notable().map(|event| event.seq).collect::<Vec<_>>();
+        assert_eq!(seqs(&there), (0..30).step_by(3).collect::<Vec<_>>());
+        assert_eq!(seqs(&there), seqs(&here));
     }
 
     #[test]

@@ -32,8 +32,7 @@ const TAIL: usize = 20;
 /// The last lines of the console.
 pub(crate) fn console_tail(trace: &Trace) -> Vec<String> {
     let mut lines: Vec<String> = trace
-        .events
-        .iter()
+        .notable()
         .rev()
         .filter_map(|event| match &event.what {
             What::Console(line) => Some(line.clone()),

@@ -95,14 +95,14 @@ impl Store {
         dir.write_records(log.lives())?;
         // Up to the first record whose fields have no text.
         dir.write_lines(log.records().map_while(|record| line(&record)))?;
-        let last = ran.trace.events.iter().rev().find_map(|event| match &event.what {
+        let last = ran.trace.notable().rev().find_map(|event| match &event.what {
             What::Pcrs(reading) => Some(reading),
             _ => None,
         });
         if let Some(reading) = last {
             dir.write_pcrs(reading)?;
         }
-        for event in &ran.trace.events {
+        for event in ran.trace.notable() {
             if let What::Quote(quote) = &event.what {
                 dir.write_quote(quote)?;
             }

@@ -338,7 +338,7 @@ pub fn times(ran: &Ran, result: &mut RunResult) {
     let trace = &ran.trace;
     result.wall_ms = millis(ran.wall);
     let at = |wanted: fn(&What) -> bool| {
-        trace.events.iter().find(|event| wanted(&event.what)).map(|event| event.at_ns / 1_000_000)
+        trace.notable().find(|event| wanted(&event.what)).map(|event| event.at_ns / 1_000_000)
     };
     let spawned = at(|what| matches!(what, What::Host(Host::Spawned { child, .. }) if child == "qemu"));
     let hello = at(|what| matches!(what, What::Guest(Message::Hello { .. })));

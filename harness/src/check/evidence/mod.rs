@@ -195,7 +195,7 @@ impl<'a> Evidence<'a> {
     }
 
     fn marks_and_console(&mut self, trace: &'a Trace) {
-        for event in &trace.events {
+        for event in trace.notable() {
             let (mark, twice) = match &event.what {
                 What::Pcrs(reading) => {
                     let seen = AtMark { seq: event.seq, seen: reading };
