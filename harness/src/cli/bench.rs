@@ -78,32 +78,38 @@ struct SuiteArgs {
 
 #[derive(Args)]
 struct LatencyArgs {
-    /// Records in the list, each a machine of its own
-    #[arg(long, value_name = "N,N", value_delimiter = ',', default_values_t = [100, 1_000, 10_000])]
-    sizes: Vec<u64>,
-    /// How often each
-    #[arg(long, value_name = "N", default_value_t = 3, value_parser = clap::value_parser!(u32).range(1..))]
-    rounds: u32,
+    #[command(flatten)]
+    lists: ListArgs,
     /// Takes the results of an earlier `imalab test --json FILE`, and runs nothing
     #[arg(long, value_name = "FILE")]
     results: Option<PathBuf>,
-    /// Draws the figures below DIR: `latency-growth.svg` and `latency-histograms.svg`
-    #[arg(long, value_name = "DIR")]
-    svg: Option<PathBuf>,
 }
 
 #[derive(Args)]
 struct InterfacesArgs {
+    #[command(flatten)]
+    lists: ListArgs,
+    /// Takes the results of an earlier `imalab test --out DIR` of these scenarios, and runs nothing
+    #[arg(long, value_name = "FILE")]
+    results: Option<PathBuf>,
+}
+
+/// What is measured by the length of the list.
+#[derive(Args)]
+struct ListArgs {
     /// Records in the list, each a machine of its own
-    #[arg(long, value_name = "N,N", value_delimiter = ',', default_values_t = [100, 1_000, 10_000])]
+    #[arg(
+        long,
+        value_name = "N,N",
+        value_delimiter = ',',
+        default_values_t = [100, 1_000, 10_000],
+        value_parser = clap::value_parser!(u64).range(1..)
+    )]
     sizes: Vec<u64>,
     /// How often each
     #[arg(long, value_name = "N", default_value_t = 3, value_parser = clap::value_parser!(u32).range(1..))]
     rounds: u32,
-    /// Takes the results of an earlier `imalab test --out DIR` of these scenarios, and runs nothing
-    #[arg(long, value_name = "FILE")]
-    results: Option<PathBuf>,
-    /// Draws the figures below DIR: `interfaces-append.svg` and `interfaces-request.svg`
+    /// Draws the figures below DIR, two SVG files
     #[arg(long, value_name = "DIR")]
     svg: Option<PathBuf>,
 }
@@ -195,20 +201,14 @@ impl BenchArgs {
     }
 
     fn latency(&self, args: &LatencyArgs) -> Result<Exit, Failure> {
+        let lists = &args.lists;
         let (exit, results) = match &args.results {
             Some(path) => (Exit::Passed, report::json::read(path).map_err(Failure::usage)?),
-            None => {
-                let folder = tempfile::tempdir().map_err(Failure::setup)?;
-                let file = folder.path().join("held-up.yaml");
-                std::fs::write(file, bench::held_up(&args.sizes)).map_err(Failure::setup)?;
-                // Machines one after the other: side by side they would hold each other up.
-                let rounds = ["--repeat".into(), args.rounds.to_string().into()];
-                self.run(folder.path(), &rounds, 1)?
-            }
+            None => self.run_each(lists, [("held-up", bench::held_up(&lists.sizes))], &[])?,
         };
         let growth = bench::growth(&results);
         growth.lines().iter().try_for_each(|line| say(line))?;
-        if let Some(folder) = &args.svg {
+        if let Some(folder) = &lists.svg {
             draw(folder, "latency-growth.svg", bench::growth_plot(&growth))?;
             draw(folder, "latency-histograms.svg", bench::histograms(&growth))?;
         }
@@ -217,21 +217,18 @@ impl BenchArgs {
     }
 
     fn interfaces(&self, args: &InterfacesArgs) -> Result<Exit, Failure> {
-        let folder = tempfile::tempdir().map_err(Failure::setup)?;
-        let (scenarios, out) = (folder.path().join("scenarios"), folder.path().join("out"));
-        std::fs::create_dir(&scenarios).map_err(Failure::setup)?;
-        for (name, text) in bench::interfaces::scenarios(&args.sizes) {
-            std::fs::write(scenarios.join(format!("{name}.yaml")), text).map_err(Failure::setup)?;
-        }
-        let words = ["--repeat".into(), args.rounds.to_string().into(), "--out".into(), out.into_os_string()];
-        // Machines one after the other: side by side they would hold each other up.
+        let lists = &args.lists;
+        let out = tempfile::tempdir().map_err(Failure::setup)?;
         let (exit, results) = match &args.results {
             Some(path) => (Exit::Passed, report::json::read(path).map_err(Failure::usage)?),
-            None => self.run(&scenarios, &words, 1)?,
+            None => {
+                let out = ["--out".into(), out.path().into()];
+                self.run_each(lists, bench::interfaces::scenarios(&lists.sizes), &out)?
+            }
         };
         let compared = bench::interfaces::compare(&results, steps_of)?;
         compared.lines().iter().try_for_each(|line| say(line))?;
-        if let Some(folder) = &args.svg {
+        if let Some(folder) = &lists.svg {
             let kernels: Vec<_> =
                 compared.kernels.iter().map(|kernel| (kernel.name.as_str(), &kernel.held_up)).collect();
             draw(folder, "interfaces-append.svg", bench::compared(&kernels, Held::Append))?;
@@ -240,6 +237,21 @@ impl BenchArgs {
         self.keep(&compared)?;
         say(&bench::host())?;
         Ok(exit)
+    }
+
+    /// Runs scenarios that are no files yet, one machine after the other: side by side they would hold each other up.
+    fn run_each<'n>(
+        &self,
+        lists: &ListArgs,
+        scenarios: impl IntoIterator<Item = (&'n str, String)>,
+        test: &[OsString],
+    ) -> Result<(Exit, SuiteResult), Failure> {
+        let folder = tempfile::tempdir().map_err(Failure::setup)?;
+        for (name, text) in scenarios {
+            std::fs::write(folder.path().join(format!("{name}.yaml")), text).map_err(Failure::setup)?;
+        }
+        let rounds = ["--repeat".into(), lists.rounds.to_string().into()];
+        self.run(folder.path(), &[&rounds, test].concat(), 1)
     }
 
     /// Runs `imalab test` within this process, so that signals find one process alone.
@@ -296,7 +308,13 @@ impl BenchArgs {
 
 /// The steps of a run, from its stored trace.
 fn steps_of(run: &RunResult) -> Result<Vec<StepTold>, Failure> {
-    let Some(dir) = &run.dir else { return Ok(Vec::new()) };
+    let Some(dir) = &run.dir else {
+        return Err(Failure::usage(miette!(
+            help = "`imalab test --out DIR` keeps it, and the results in DIR name it",
+            "these results have no evidence of {}",
+            run.scenario
+        )));
+    };
     let plan = RunDir::existing(dir).read_plan().map_err(Failure::setup)?;
     let trace = trace::read(&dir.join(TRACE)).map_err(Failure::setup)?;
     Ok(check::told(&plan, &trace))
