@@ -1,3 +1,6 @@
+mod known_defect;
+mod known_limit;
+
 use std::fmt::Write;
 use std::path::Path;
 
@@ -535,66 +538,6 @@ fn links_fifos_and_other_text_are_refused_all_at_once() {
     assert!(matches!(load(dir.path(), "folder/good"), Err(LoadError::Refused { .. })));
 }
 
-mod known_defect {
-    use super::*;
-    use crate::outcome::{CheckResult, Verdict};
-
-    fn defect() -> KnownDefect {
-        KnownDefect {
-            kernels: KernelRange { from: Some(Version(7, 2, 0)), before: Some(Version(7, 5, 0)) },
-            breaks: "a promise".to_owned(),
-            link: None,
-            shows: vec![
-                Sign { check: "steps".to_owned(), finding: "expected 0 new records, found 3".to_owned() },
-                Sign { check: "model".to_owned(), finding: "was recorded again".to_owned() },
-            ],
-        }
-    }
-
-    fn result(check: &str, verdict: Verdict, findings: &[&str]) -> CheckResult {
-        let findings = findings.iter().map(|finding| (*finding).to_owned()).collect();
-        CheckResult { check: check.to_owned(), verdict, findings }
-    }
-
-    fn model() -> CheckResult {
-        result("model", Verdict::Failed, &["step 5: /m/f-1 was recorded again"])
-    }
-
-    const SHOWS: &str = "step 5: expected 0 new records, found 3";
-
-    #[test]
-    fn shows_as_stated_only_when_nothing_else_does() {
-        let replay = result("replay", Verdict::Passed, &["all"]);
-        let steps = result("steps", Verdict::Failed, &[SHOWS]);
-        assert_eq!(defect().judge("7.3.4", &[replay.clone(), steps.clone(), model()]), Showing::AsStated);
-        assert!(matches!(defect().judge("7.3.4", &[replay.clone(), steps]), Showing::Otherwise(_)));
-        assert_eq!(defect().judge("7.3.4", std::slice::from_ref(&replay)), Showing::Gone);
-    }
-
-    #[rstest]
-    #[case::other_check(result("replay", Verdict::Failed, &[SHOWS]))]
-    #[case::other_way(result("steps", Verdict::Failed, &["step 5: expected 0 new records, found 2"]))]
-    #[case::more(result("steps", Verdict::Failed, &[SHOWS, "step 2: expected ok, found EBUSY"]))]
-    #[case::did_not_run(result("steps", Verdict::CouldNotRun, &[SHOWS]))]
-    fn anything_else_is_otherwise(#[case] failed: CheckResult) {
-        let also = result("steps", Verdict::Failed, &[SHOWS]);
-        assert!(matches!(defect().judge("7.3.4", &[also, model(), failed]), Showing::Otherwise(_)));
-    }
-
-    #[rstest]
-    #[case::first("7.2.0", true)]
-    #[case::candidate("7.2-rc1", true)]
-    #[case::between("7.4.12-imalab+", true)]
-    #[case::before("7.1.99", false)]
-    #[case::after("7.5.0", false)]
-    #[case::unversioned("next-20260101", true)]
-    fn concerns_its_kernels_alone(#[case] release: &str, #[case] concerned: bool) {
-        let steps = result("steps", Verdict::Failed, &[SHOWS]);
-        let expected = if concerned { Showing::AsStated } else { Showing::NotConcerned };
-        assert_eq!(defect().judge(release, &[steps, model()]), expected);
-    }
-}
-
 proptest::proptest! {
     #[test]
     fn any_text_is_read_or_refused(text in "\\PC*") {
@@ -610,33 +553,5 @@ proptest::proptest! {
             proptest::prop_assert!(error.line as usize <= damaged.lines().count() + 1);
             shown(&error);
         }
-    }
-}
-
-mod known_limit {
-    use rstest::rstest;
-
-    use super::super::{KnownLimit, Lost};
-    use super::*;
-
-    fn limit(lost: &str) -> Vec<Option<KnownLimit>> {
-        let text = format!(
-            "summary: s\npromise: p\nmatrix:\n  n: [0, 3]\nsteps:\n  - kexec\nknown-limit:\n  kernels: {{from: \"7.2\"}}\n  why: w\n  lost: {lost}\n"
-        );
-        let scenario = parse("it", "it.yaml", &text).unwrap();
-        scenario.variants.into_iter().map(|variant| variant.known_limit).collect()
-    }
-
-    #[rstest]
-    #[case("{records: 2}", [Some((1, Some(2))), Some((1, Some(2)))])]
-    #[case("{records: all, kexec: 3}", [Some((3, None)), Some((3, None))])]
-    #[case("{records: \"${n}\"}", [None, Some((1, Some(3)))])]
-    fn says_which_kexec_loses_how_many(
-        #[case] lost: &str,
-        #[case] expected: [Option<(u16, Option<u64>)>; 2],
-    ) {
-        let found = limit(lost).into_iter().map(|limit| limit.map(|limit| limit.lost));
-        let expected = expected.map(|lost| lost.map(|(kexec, records)| Lost { kexec, records }));
-        assert_eq!(found.collect::<Vec<_>>(), expected);
     }
 }
