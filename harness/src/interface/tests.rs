@@ -17,6 +17,7 @@ struct Kernel {
     policy: bool,
     records_policies: bool,
     tpm: bool,
+    failslab: bool,
 }
 
 const UPSTREAM: Kernel = Kernel {
@@ -28,6 +29,7 @@ const UPSTREAM: Kernel = Kernel {
     policy: true,
     records_policies: true,
     tpm: true,
+    failslab: true,
 };
 
 /// The lists of such a kernel.
@@ -49,7 +51,11 @@ impl Lists<'_> {
                 name.ends_with("_staged_sha1")
             }
             Interface::RfcV2 | Interface::TwoCommand => !(writes && name.contains("_runtime_")),
-            _ => !name.contains("_staged") && (self.kernel.tpm || path != TPM),
+            _ => {
+                !name.contains("_staged")
+                    && (self.kernel.tpm || path != TPM)
+                    && (self.kernel.failslab || !path.contains("failslab"))
+            }
         }
     }
 
@@ -255,6 +261,10 @@ const NOTHING_REMOVES: [&str; 5] = ["staging", "trim", "flush-htable", "trim-whi
 #[case::no_tpm(
     Kernel { files: FILES.to_vec(), tpm: false, ..UPSTREAM },
     &["tpm"]
+)]
+#[case::no_failslab(
+    Kernel { files: FILES.to_vec(), failslab: false, ..UPSTREAM },
+    &["allocation-faults"]
 )]
 #[case::no_ima(
     Kernel { files: vec![], interface: Interface::ReadOnly, policy: false, ..UPSTREAM },
