@@ -49,6 +49,13 @@ impl Cache {
         fs::create_dir_all(&path).with_context(|| format!("cannot make {}", path.display()))?;
         Ok(path)
     }
+
+    /// A folder to work in by that name, one at a time. It goes away when it is dropped; what somebody left who was killed
+    /// goes first.
+    pub(crate) fn scratch(&self, name: &str) -> Result<Unfinished> {
+        let path = self.room("work")?.join(name);
+        Unfinished::start(&path, lock(&path, name)?)
+    }
 }
 
 /// An exclusive hold on a name in the cache. The kernel frees it when we die, however we die.
@@ -309,6 +316,20 @@ mod tests {
         unfinished.finish().unwrap();
         assert_eq!(fs::read(target.join("bzImage")).unwrap(), b"kernel");
         assert!(!with_extension(&target, UNFINISHED).exists());
+    }
+
+    #[test]
+    fn a_folder_to_work_in_is_empty_and_goes_away() {
+        let folder = tempfile::tempdir().unwrap();
+        let cache = Cache::at(folder.path().to_path_buf()).unwrap();
+        let killed = cache.room("work").unwrap().join("series.unfinished");
+        fs::create_dir(&killed).unwrap();
+        fs::write(killed.join("left"), b"half").unwrap();
+        let scratch = cache.scratch("series").unwrap();
+        assert_eq!(scratch.path(), killed);
+        assert_eq!(fs::read_dir(scratch.path()).unwrap().count(), 0);
+        drop(scratch);
+        assert!(!killed.exists());
     }
 
     #[test]

@@ -82,7 +82,7 @@ pub(crate) fn run(args: &Args, root: &Path) -> Result<()> {
     let kernels = Kernels::open(root, cache.clone())?;
     let harness = harness::build(root, Profile::Dev)?;
     let initramfs = image::ensure(root, &cache)?;
-    let scratch = tempfile::tempdir_in(cache.root()).context("cannot make a folder for results")?;
+    let scratch = cache.scratch("sabotage")?;
     let mut unseen = Vec::new();
     for (name, sabotage) in all.iter().filter(|(name, _)| args.names.is_empty() || args.names.contains(name))
     {

@@ -8,9 +8,10 @@ mod tests;
 
 use imalab_wire::{End, Message, Op, StepId};
 
+use super::complaints::complaints;
 use super::ending::{self, GUEST_PANIC, GUEST_RESET, GUEST_SHUTDOWN};
 use crate::event::{Event, Host, Trace, What};
-use crate::machine::splat::{self, Kind, Splat};
+use crate::machine::splat::{Kind, Splat};
 use crate::outcome::{CheckResult, Outcome, Verdict};
 use crate::plan::{MarkDeed, Plan};
 use crate::scenario::{KnownLimit, Showing};
@@ -33,7 +34,7 @@ impl Judgement {
 /// Judges a run. Without checks (a probe of the kernel) the run has to come to its end and nothing more.
 pub fn of(plan: &Plan, trace: &Trace, checks: &[CheckResult]) -> Judgement {
     let release = release(trace).unwrap_or_default();
-    let death = kernel_died(trace);
+    let death = kernel_died(plan, trace);
     if let (Some((_, report)), Some(known)) = (&death, &plan.known_defect)
         && known.is_death(release, report)
     {
@@ -99,7 +100,7 @@ fn first(trace: &Trace, says: impl Fn(&Event) -> Option<String>) -> Option<Strin
 }
 
 /// Why the kernel is said to be dead, and its report of that as far as there is one.
-fn kernel_died(trace: &Trace) -> Option<(String, Vec<String>)> {
+fn kernel_died(plan: &Plan, trace: &Trace) -> Option<(String, Vec<String>)> {
     let console: Vec<&str> = trace
         .notable()
         .filter_map(|event| match &event.what {
@@ -107,7 +108,7 @@ fn kernel_died(trace: &Trace) -> Option<(String, Vec<String>)> {
             _ => None,
         })
         .collect();
-    if let Some(splat) = splat::find(&console).into_iter().find(is_death) {
+    if let Some(splat) = complaints(plan, &console).into_iter().find(is_death) {
         return Some((splat.title, splat.excerpt));
     }
     let panicked = |event: &Event| match &event.what {
@@ -133,7 +134,7 @@ fn is_between_kernels(plan: &Plan, trace: &Trace) -> bool {
         let tasks = plan.program.tasks.iter().map(|task| &task.steps);
         let mut steps = tasks.chain([&plan.program.finally]).flatten();
         let ops = steps.find(|step| step.id == id).map_or(&[][..], |step| &step.ops);
-        matches!(ops.get(usize::from(op)), Some(Op::KexecExecute))
+        ops.get(usize::from(op)).is_some_and(Op::leaves)
     };
     let mut left = None;
     for event in trace.notable() {

@@ -1,6 +1,6 @@
 //! Invariant `kernel-health`: a console without complaints, as many boots as were asked for, and an end as planned.
 //!
-//! What counts as a complaint is [`splat`]'s; what may be passed over is in `allow.yaml`, each entry with reason,
+//! What counts as a complaint is [`crate::machine::splat`]'s; what may be passed over is in `allow.yaml`, each entry with reason,
 //! link and the day on which it ends.
 
 mod allow;
@@ -10,11 +10,11 @@ mod tests;
 use chrono::NaiveDate;
 use imalab_wire::End;
 
+use super::complaints::complaints;
 use super::ending;
 use super::evidence::Evidence;
 use super::sheet::{Sheet, count};
 use crate::event::Trace;
-use crate::machine::splat;
 use crate::outcome::CheckResult;
 use allow::{Allowed, List};
 
@@ -48,7 +48,7 @@ fn console(evidence: &Evidence<'_>, list: &List, today: NaiveDate, sheet: &mut S
         sheet.obstacle("the console printed nothing, not even the kernel's last words");
     }
     let mut passed_over = 0;
-    for splat in splat::find(&lines) {
+    for splat in complaints(evidence.plan, &lines) {
         let event = evidence.console.get(splat.line_index).map_or(0, |(seq, _)| *seq);
         let place = format!("console line {}, event {event}: {}", splat.line_index + 1, splat.title);
         match list.allows(&splat, today) {

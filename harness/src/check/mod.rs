@@ -1,6 +1,7 @@
 //! Pure: a plan and its trace become verdicts, one file per invariant.
 
 mod boots;
+mod complaints;
 mod deeds;
 mod ending;
 mod evidence;

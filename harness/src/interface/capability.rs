@@ -39,6 +39,8 @@ pub enum Capability {
     KexecCarry,
     /// Copies the list for the next kernel when that one is executed, not when it is loaded.
     KexecLate,
+    /// Can go on in another kernel when it panics.
+    CrashKernel,
     /// Records kexec as critical data, and measures nothing any more once the list is copied.
     KexecRecords,
     /// Fails allocations on request.
@@ -55,7 +57,7 @@ pub enum Capability {
 
 impl Capability {
     /// Every one.
-    pub const ALL: [Capability; 20] = [
+    pub const ALL: [Capability; 21] = [
         Capability::Ima,
         Capability::Tpm,
         Capability::Policy,
@@ -71,6 +73,7 @@ impl Capability {
         Capability::KexecCarry,
         Capability::KexecLate,
         Capability::KexecRecords,
+        Capability::CrashKernel,
         Capability::AllocationFaults,
         Capability::Upstream,
         Capability::RfcV2,
@@ -100,6 +103,7 @@ impl Capability {
             Capability::KexecCarry => "kexec-carry",
             Capability::KexecLate => "kexec-late",
             Capability::KexecRecords => "kexec-records",
+            Capability::CrashKernel => "crash-kernel",
             Capability::AllocationFaults => "allocation-faults",
             Capability::Upstream => Interface::Upstream.name(),
             Capability::RfcV2 => Interface::RfcV2.name(),
@@ -133,6 +137,7 @@ impl Capability {
             Capability::KexecCarry => "CONFIG_IMA_KEXEC=y and CONFIG_KEXEC_FILE=y",
             Capability::KexecLate => "CONFIG_IMA_KEXEC=y, Linux 6.12 of Debian, or newer",
             Capability::KexecRecords => "CONFIG_IMA_KEXEC=y, Linux 7.2 or newer",
+            Capability::CrashKernel => "CONFIG_CRASH_DUMP=y, CONFIG_MAGIC_SYSRQ=y and CONFIG_KEXEC_FILE=y",
             Capability::AllocationFaults => "CONFIG_FAILSLAB=y and CONFIG_FAULT_INJECTION_DEBUG_FS=y",
             Capability::RfcV2 => "CONFIG_IMA_STAGING=y and the series rfc-v2",
             Capability::TwoCommand => "CONFIG_IMA_STAGING=y and the series two-command",

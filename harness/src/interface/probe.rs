@@ -26,6 +26,12 @@ pub const FLUSH: &str = "ima_flush_htable";
 /// Present whenever the kernel can kexec (`kernel/ksysfs.c`, `kernel/kexec_core.c`).
 const KEXEC_LOADED: &str = "/sys/kernel/kexec_loaded";
 
+/// Present when a kernel can be loaded for a panic (`kernel/kexec_core.c`; `CONFIG_CRASH_DUMP` since 6.9).
+const CRASH_LOADED: &str = "/sys/kernel/kexec_crash_loaded";
+
+/// Takes the key that makes a kernel panic (`drivers/tty/sysrq.c`).
+const SYSRQ: &str = "/proc/sysrq-trigger";
+
 /// Present when allocations can be made to fail, and debugfs is mounted (`failslab_debugfs_init`, `mm/failslab.c`).
 const FAILSLAB: &str = "/sys/kernel/debug/failslab/cache-filter";
 
@@ -65,6 +71,8 @@ enum Ask {
     Tpm,
     Kexec,
     Faults,
+    CrashLoaded,
+    SysRq,
     Policy,
     CountBefore,
     Measure,
@@ -118,6 +126,8 @@ impl Ask {
             Ask::LoadMore => 11,
             Ask::CountLoaded => 12,
             Ask::Faults => 13,
+            Ask::CrashLoaded => 14,
+            Ask::SysRq => 15,
             Ask::Of(interface, verb) => (interface as StepId + 1) * VERBS + verb as StepId,
         }
     }
@@ -134,7 +144,7 @@ pub fn first() -> Boot {
             .into_iter()
             .flat_map(|interface| verbs.iter().map(move |verb| Of(interface, *verb)))
     };
-    let mut asks = vec![Files, Tpm, Kexec, Faults];
+    let mut asks = vec![Files, Tpm, Kexec, Faults, CrashLoaded, SysRq];
     asks.extend(each(&[Stage, Save, Delete, CountDeleted]));
     asks.extend([Policy, CountBefore, Measure, CountMeasured, MeasureAgain, CountAgain]);
     asks.extend(each(&[Trim, CountTrimmed]));
@@ -179,6 +189,8 @@ fn ops(ask: Ask) -> Vec<Op> {
         Ask::Files => vec![Op::List { path: IMA.to_owned() }],
         Ask::Tpm => vec![look(TPM, OFlag::O_RDWR), Op::Close { slot: SLOT }],
         Ask::Kexec => vec![look(KEXEC_LOADED, OFlag::O_RDONLY), Op::Close { slot: SLOT }],
+        Ask::CrashLoaded => vec![look(CRASH_LOADED, OFlag::O_RDONLY), Op::Close { slot: SLOT }],
+        Ask::SysRq => vec![look(SYSRQ, OFlag::O_WRONLY), Op::Close { slot: SLOT }],
         Ask::Faults => vec![look(FAILSLAB, OFlag::O_RDONLY), Op::Close { slot: SLOT }],
         Ask::Policy => request(SLOT, format!("{IMA}/policy"), DEFAULT_POLICY).ops,
         Ask::Measure | Ask::MeasureAgain => vec![measure("probe".to_owned())],
@@ -280,6 +292,9 @@ pub fn capabilities(messages: &[Message]) -> Result<Capabilities, ProbeError> {
         }
         Capability::ExactTrim => trim && !answers.ok(of(Verb::TrimTooMany)),
         Capability::Kexec => answers.ok(Ask::Kexec),
+        Capability::CrashKernel => {
+            answers.ok(Ask::Kexec) && answers.ok(Ask::CrashLoaded) && answers.ok(Ask::SysRq)
+        }
         Capability::AllocationFaults => answers.ok(Ask::Faults),
         Capability::Upstream => interface == Interface::Upstream,
         Capability::RfcV2 => interface == Interface::RfcV2,

@@ -15,7 +15,12 @@ impl Plan {
 
     /// Whether the guest attempts to go on in another kernel, be it in vain.
     pub fn kexecs(&self) -> bool {
-        self.ops().any(|op| matches!(op, Op::KexecExecute))
+        self.ops().any(Op::leaves)
+    }
+
+    /// How many panics the guest is asked for.
+    pub fn panics(&self) -> usize {
+        self.ops().filter(|op| matches!(op, Op::Panic)).count()
     }
 
     /// Names of the kernels that the guest loads.

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use crate::interface::probe;
 use crate::scenario::{
-    Attestation, Call, DEFAULT_POLICY, Expectation, File, Files, Records, Step, Verb, Way,
+    Attestation, Call, DEFAULT_POLICY, Expectation, File, Files, Leave, Records, Step, Verb, Way,
 };
 
 /// Records that a kernel puts in the list before anything is measured: the boot aggregate, which is always the
@@ -123,7 +123,11 @@ impl Count {
                     self.lose();
                 }
             }
-            Verb::KexecExecute => self.next_boot(),
+            Verb::KexecExecute { by: Leave::Reboot } => self.next_boot(),
+            Verb::KexecExecute { by: Leave::Panic } => {
+                self.next_boot();
+                self.lose();
+            }
             // What is written may be any command, and what is opened may be measured.
             Verb::Call(call) if call.hands_over().is_some() => self.lose(),
             Verb::Call(Call::Open { file: File::Path(_), .. }) | Verb::View { file: File::Path(_) } => {

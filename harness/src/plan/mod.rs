@@ -23,7 +23,7 @@ pub use types::{
 };
 
 use crate::interface::{Capabilities, Capability, probe};
-use crate::scenario::{Attestation, Call, File, Flag, Scenario, Task, Variant, Verb};
+use crate::scenario::{Attestation, Call, File, Flag, KexecCall, Leave, Scenario, Task, Variant, Verb};
 
 /// What a scenario becomes for a kernel.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -135,14 +135,21 @@ pub fn needs(scenario: &Scenario, variant: &Variant) -> BTreeSet<Capability> {
             Verb::Trim { .. } => {
                 needs.insert(Capability::Trim);
             }
-            Verb::KexecLoad { args, .. } => {
+            Verb::KexecLoad { args, call, .. } => {
                 needs.insert(Capability::Kexec);
+                let for_panic = *call == (KexecCall::File { on: Leave::Panic });
+                needs.extend(for_panic.then_some(Capability::CrashKernel));
                 needs.extend(args.iter().any(|word| word == probe::FLUSH).then_some(Capability::FlushHtable));
             }
-            Verb::KexecUnload | Verb::KexecExecute => {
+            Verb::KexecUnload => {
                 needs.insert(Capability::Kexec);
-                let goes_on = step.verb == Verb::KexecExecute && step.expect.may_succeed();
-                needs.extend(goes_on.then_some(Capability::KexecCarry));
+            }
+            Verb::KexecExecute { by } => {
+                needs.insert(Capability::Kexec);
+                needs.extend(step.expect.may_succeed().then_some(match by {
+                    Leave::Reboot => Capability::KexecCarry,
+                    Leave::Panic => Capability::CrashKernel,
+                }));
             }
             Verb::Call(Call::Open { file: File::List { bank, staged, .. }, flags, .. }) => {
                 needs.extend(bank.map(|_| Capability::BankFiles));

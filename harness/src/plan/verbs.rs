@@ -1,6 +1,6 @@
 //! Each verb's steps.
 
-use imalab_wire::{Op, Violation};
+use imalab_wire::{KEXEC_FILE_ON_CRASH, Op, Violation};
 
 use super::built::Built;
 use super::calls::{Calls, Place, task_id};
@@ -10,7 +10,9 @@ use super::files::{observed, path, reading};
 use super::types::{Action, Expect, Fault, How, MarkDeed};
 use super::{PlanError, checkpoint};
 use crate::interface::{Deed, IMA, MEASURED, read_whole, request};
-use crate::scenario::{Expectation, File, Files, KexecCall, Policy, Records, Step, Verb, Way, task_named};
+use crate::scenario::{
+    Expectation, File, Files, KexecCall, Leave, Policy, Records, Step, Verb, Way, task_named,
+};
 
 impl Compiler<'_> {
     pub(super) fn verb(&mut self, place: usize, step: &Step) -> Result<(), PlanError> {
@@ -234,17 +236,25 @@ impl Compiler<'_> {
                 Built { text: "load-policy".to_owned(), deed, action: Action::SystemCall, expect }
             }
             Verb::KexecLoad { kernel, args, call: which } => {
-                let (kernel, args) = (kernel.clone(), args.join(" "));
                 let text = format!("kexec-load {kernel}");
-                let op = match which {
-                    KexecCall::File => Op::KexecLoad { kernel, args, flags: 0 },
-                    KexecCall::Segments => Op::KexecLoadSegments { kernel, args, flags: 0 },
+                let (kernel, args) = (kernel.clone(), args.join(" "));
+                let (text, op) = match which {
+                    KexecCall::File { on: Leave::Reboot } => (text, Op::KexecLoad { kernel, args, flags: 0 }),
+                    KexecCall::File { on: Leave::Panic } => (
+                        format!("{text} on-crash"),
+                        Op::KexecLoad { kernel, args, flags: KEXEC_FILE_ON_CRASH },
+                    ),
+                    KexecCall::Segments => (text, Op::KexecLoadSegments { kernel, args, flags: 0 }),
                 };
                 Built { action: Action::KexecLoad, ..call(text, op) }
             }
             Verb::KexecUnload => call("kexec-unload".to_owned(), Op::KexecUnload),
-            Verb::KexecExecute => {
-                Built { action: Action::KexecExecute, ..call("kexec-execute".to_owned(), Op::KexecExecute) }
+            Verb::KexecExecute { by } => {
+                let (text, op) = match by {
+                    Leave::Reboot => ("kexec-execute", Op::KexecExecute),
+                    Leave::Panic => ("kexec-execute by panic", Op::Panic),
+                };
+                Built { action: Action::KexecExecute, ..call(text.to_owned(), op) }
             }
             // Every other verb has been dealt with by the caller.
             _ => Built {

@@ -29,7 +29,7 @@ pub use files::{LoadError, load, load_all};
 pub(crate) use grammar::poll_event;
 pub use limit::{KnownLimit, Lost};
 pub use model::{
-    Attestation, Bytes, Call, Expectation, File, Files, Flag, Flags, KexecCall, Limit, Listing, Moved,
+    Attestation, Bytes, Call, Expectation, File, Files, Flag, Flags, KexecCall, Leave, Limit, Listing, Moved,
     Policy, Records, Scenario, Signal, Spawn, Start, Step, Task, Transfer, Variant, Verb, Way, Whence,
     WriteOf,
 };

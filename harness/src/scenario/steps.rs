@@ -6,7 +6,7 @@ use super::error::{Place, ScenarioError, Source};
 use super::expectation;
 use super::fields::Fields;
 use super::grammar::{self, Form};
-use super::model::{Expectation, Step, Verb};
+use super::model::{Expectation, KexecCall, Leave, Step, Verb};
 use super::node::{Key, Kind, Node};
 use super::tasks::Draft;
 use super::verbs;
@@ -92,8 +92,12 @@ impl Reader<'_> {
             "stress" => self.stress(at, &fields),
             "kexec" => {
                 let load = verbs::kexec_load(&fields)?;
+                let by = match load {
+                    Verb::KexecLoad { call: KexecCall::File { on }, .. } => on,
+                    _ => Leave::Reboot,
+                };
                 self.push(at, load, expect);
-                self.push(at, Verb::KexecExecute, expect);
+                self.push(at, Verb::KexecExecute { by }, expect);
                 Ok(())
             }
             _ => {
@@ -105,7 +109,7 @@ impl Reader<'_> {
     }
 
     fn push(&mut self, at: Place, verb: Verb, expect: Expectation) {
-        if verb == Verb::KexecExecute && expect.may_succeed() {
+        if matches!(verb, Verb::KexecExecute { .. }) && expect.may_succeed() {
             // The next boot counts anew.
             self.rounds.clear();
         }

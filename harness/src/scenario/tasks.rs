@@ -72,8 +72,8 @@ fn main(source: &Source, at: Place, steps: Vec<Step>) -> Result<Vec<Draft>, Scen
 /// Whether a step goes on to the next boot.
 fn executes(source: &Source, step: &Step) -> Result<bool, ScenarioError> {
     match (&step.verb, step.expect) {
-        (Verb::KexecExecute, Expectation::Default | Expectation::Ok) => Ok(true),
-        (Verb::KexecExecute, Expectation::Any | Expectation::Blocked) => Err(source
+        (Verb::KexecExecute { .. }, Expectation::Default | Expectation::Ok) => Ok(true),
+        (Verb::KexecExecute { .. }, Expectation::Any | Expectation::Blocked) => Err(source
             .error(step.at, "whether the next boot comes has to be known")
             .expected("no `expect:`, or an errno")),
         _ => Ok(false),

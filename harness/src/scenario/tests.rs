@@ -347,6 +347,7 @@ pub(super) fn invalid() -> Vec<(&'static str, Knows, String)> {
         head("attest without its bank", Parser, "machine: {banks: [sha1]}\ntasks:\n  a:\n    - attest\n"),
         steps("kernel with a slash", Parser, "  - kexec: ../vmlinuz\n"),
         steps("two words of a kernel as one", Schema, "  - kexec: {args: \"quiet debug\"}\n"),
+        steps("crash kernel by the old call", Parser, "  - kexec: {on-crash: true, call: kexec-load}\n"),
         steps("kexec that may fail", Parser, "  - kexec-execute: {expect: any}\n"),
         head("steps after the boot", Parser, "tasks:\n  a:\n    - kexec\n    - stage\n"),
         head("two ways out of a boot", Parser, "tasks:\n  a:\n    - kexec\n  b:\n    - kexec\n"),

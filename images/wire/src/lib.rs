@@ -10,7 +10,9 @@ mod message;
 mod program;
 
 pub use message::{Message, Outcome, Piece};
-pub use program::{End, Op, Program, Setup, Slot, Start, Step, StepId, Task, TaskId, Violation};
+pub use program::{
+    End, KEXEC_FILE_ON_CRASH, Op, Program, Setup, Slot, Start, Step, StepId, Task, TaskId, Violation,
+};
 
 /// Version of the program and of every frame; both sides refuse any other.
 pub const VERSION: u16 = 2;

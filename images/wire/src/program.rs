@@ -198,9 +198,22 @@ pub enum Op {
     /// As [`Op::KexecLoad`], by `kexec_load(2)`, the older call, for which user space makes the segments: boot parameters
     /// as the running kernel got them, without what they chain (`setup_data`). `flags` are Linux's `KEXEC_*` bits.
     KexecLoadSegments { kernel: String, args: String, flags: u64 },
+    /// Waits until all that was sent has left the guest, then has the kernel panic, by the key `c` of
+    /// `/proc/sysrq-trigger` (`drivers/tty/sysrq.c`). There is no `OpDone` when it succeeds: a kernel that was loaded with
+    /// `KEXEC_FILE_ON_CRASH` says hello, or nobody does.
+    Panic,
 }
 
+/// Of [`Op::KexecLoad`]: the kernel is for a panic (`include/uapi/linux/kexec.h`).
+pub const KEXEC_FILE_ON_CRASH: u64 = 2;
+
 impl Op {
+    /// Whether the kernel that does it is left for another one, when it succeeds.
+    #[must_use]
+    pub fn leaves(&self) -> bool {
+        matches!(self, Op::KexecExecute | Op::Panic)
+    }
+
     /// Whether what it reads goes out in [`crate::Message::Data`] pieces.
     #[must_use]
     pub fn sends_data(&self) -> bool {

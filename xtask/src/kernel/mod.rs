@@ -159,7 +159,7 @@ impl Kernels {
         let path = path
             .canonicalize()
             .map_err(|error| Stop::Usage(format!("--series: cannot find {}: {error}", path.display())))?;
-        let scratch = tempfile::tempdir_in(self.cache.root()).context("cannot make a folder for a series")?;
+        let scratch = self.cache.scratch("series")?;
         mailbox::read_series(&path, scratch.path(), &scratch.path().join("log"))
     }
 

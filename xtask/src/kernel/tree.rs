@@ -46,7 +46,9 @@ pub(crate) fn ensure(
     series: Option<&Series>,
     jobs: usize,
 ) -> Result<(PathBuf, Meta)> {
-    let tree = path.canonicalize().with_context(|| format!("cannot find the tree {}", path.display()))?;
+    let tree = path
+        .canonicalize()
+        .map_err(|error| Stop::Usage(format!("cannot find the tree {}: {error}", path.display())))?;
     if !tree.join("Kbuild").is_file() || !tree.join("kernel").is_dir() {
         return Err(Stop::Usage(format!("{} is not a kernel tree", tree.display())).into());
     }
@@ -328,7 +330,9 @@ mod tests {
     fn a_folder_that_is_no_kernel_is_a_usage_error() {
         let folder = tempfile::tempdir().unwrap();
         let cache = Cache::at(folder.path().join("cache")).unwrap();
-        let error = ensure(&cache, folder.path(), &[], Config::Merged, None, 1).unwrap_err();
-        assert!(matches!(error.downcast_ref(), Some(Stop::Usage(_))), "{error}");
+        for path in [folder.path().to_path_buf(), folder.path().join("nowhere")] {
+            let error = ensure(&cache, &path, &[], Config::Merged, None, 1).unwrap_err();
+            assert!(matches!(error.downcast_ref(), Some(Stop::Usage(_))), "{error}");
+        }
     }
 }

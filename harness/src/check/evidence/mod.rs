@@ -233,7 +233,7 @@ impl<'a> Evidence<'a> {
     pub(super) fn left_by(&self, boot: u32) -> Option<usize> {
         self.steps.iter().position(|step| {
             let ops = step.ops.iter().zip(&step.seen);
-            ops.filter(|(op, _)| matches!(op, Op::KexecExecute))
+            ops.filter(|(op, _)| op.leaves())
                 .any(|(_, seen)| seen.ended.is_none() && seen.started.is_some_and(|at| at.boot == boot))
         })
     }

@@ -8,7 +8,7 @@
 
 use std::ops::RangeInclusive;
 
-use imalab_wire::{Op, Outcome};
+use imalab_wire::{KEXEC_FILE_ON_CRASH, Op, Outcome};
 use nix::errno::Errno;
 
 use crate::check::evidence::{Ended, Evidence, Moment};
@@ -170,7 +170,6 @@ impl Judge<'_, '_> {
     /// Loads that reach the measurement list, in order of time: with a file that is a kernel as far as anybody can see, and
     /// not for a crash.
     fn loads(&self, boot: u32) -> Vec<Call> {
-        const ON_CRASH: u64 = 2;
         let mut calls = Vec::new();
         for (at, step) in self.evidence.steps.iter().enumerate() {
             for (op, seen) in step.ops.iter().zip(&step.seen) {
@@ -185,7 +184,7 @@ impl Judge<'_, '_> {
                     }
                     Outcome::NotAttempted => false,
                 };
-                if reached && flags & ON_CRASH == 0 && begin.boot == boot {
+                if reached && flags & KEXEC_FILE_ON_CRASH == 0 && begin.boot == boot {
                     calls.push(Call { step: at, begin, end });
                 }
             }

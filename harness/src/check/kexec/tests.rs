@@ -1,9 +1,10 @@
 use imalab_wire::Outcome;
 use rstest::rstest;
+use serde_json::json;
 
 use crate::check::world::{World, failed, passed, record, result, write};
 use crate::check::{all, judge};
-use crate::event::Trace;
+use crate::event::{Trace, What};
 use crate::ima::Record;
 use crate::outcome::{Outcome as RunOutcome, Verdict};
 use crate::plan::{Action, Expect, Plan};
@@ -393,4 +394,51 @@ fn a_limit_of_other_kernels_excuses_nothing() {
     let judgement = judge::of(&plan, &trace, &all(&plan, &trace));
     assert_eq!(judgement.outcome, RunOutcome::Failed, "{judgement:?}");
     assert!(!judgement.reason.contains("limit"), "{judgement:?}");
+}
+
+/// A panic that is asked for, after 3 records were staged and 2 measured; the kernel for it begins with what `carry` makes
+/// of them.
+fn crashed(carry: fn(Vec<Record>, Vec<Record>) -> Vec<Record>) -> World {
+    let mut world = World::new();
+    world.plan.known_limit = Some(limit(None, None));
+    world.measure(3);
+    world.stage();
+    world.save();
+    world.measure(2);
+    world.checkpoint();
+    world.panic();
+    world.arrive(carry);
+    world.measure(1);
+    world.stage_save_delete();
+    world
+}
+
+#[test]
+fn a_crash_kernel_without_the_list_is_as_stated() {
+    let (plan, trace) = crashed(|_, _| Vec::new()).finish();
+    let results = all(&plan, &trace);
+    assert!(results.iter().all(|result| result.verdict == Verdict::Passed), "{results:#?}");
+    assert_eq!(judge::of(&plan, &trace, &results).outcome, RunOutcome::KnownLimit);
+}
+
+#[test]
+fn a_crash_kernel_with_the_list_is_not_as_stated() {
+    let (plan, trace) = crashed(in_order).finish();
+    let judgement = judge::of(&plan, &trace, &all(&plan, &trace));
+    assert_eq!(judgement.outcome, RunOutcome::Failed, "{judgement:?}");
+}
+
+#[test]
+fn a_panic_that_nothing_goes_on_after_is_a_kernel_that_died() {
+    let mut world = World::new();
+    world.panic();
+    let (plan, mut trace) = world.finish();
+    for event in &mut trace.events {
+        if let What::Qmp(value) = &mut event.what {
+            *value = json!({"event": "SHUTDOWN", "data": {"guest": true, "reason": "guest-reset"}});
+        }
+    }
+    let judgement = judge::of(&plan, &trace, &all(&plan, &trace));
+    assert_eq!(judgement.outcome, RunOutcome::KernelDied, "{judgement:?}");
+    assert!(judgement.reason.ends_with("between two kernels"), "{judgement:?}");
 }

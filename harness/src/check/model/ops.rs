@@ -125,6 +125,8 @@ impl<'e, 'l> Maker<'e, 'l> {
             Op::SetUser { uid } => Does::Call(Call::SetUser { uid }),
             Op::NewUserNamespace => Does::Call(Call::NewNamespace),
             Op::SetLimit { .. } => Does::Call(Call::Limit),
+            // Of a panic nobody is notified: what was going on ends where it is.
+            Op::Panic if *found == Found::Never => return,
             Op::KexecExecute if *found == Found::Never => {
                 *found = Found::Value(0);
                 Does::Call(Call::Suspend)
@@ -142,7 +144,8 @@ impl<'e, 'l> Maker<'e, 'l> {
             | Op::KexecLoad { .. }
             | Op::KexecLoadSegments { .. }
             | Op::KexecUnload
-            | Op::KexecExecute => {
+            | Op::KexecExecute
+            | Op::Panic => {
                 self.foreign += 1;
                 Does::Other
             }

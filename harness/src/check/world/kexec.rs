@@ -86,12 +86,19 @@ impl World {
 
     /// Leaves without a record of it.
     pub(in crate::check) fn leave_silently(&mut self) -> usize {
-        let step = self.step(
-            "kexec-execute",
-            Action::KexecExecute,
-            vec![(Op::KexecExecute, Outcome::NotAttempted, Vec::new())],
-            vec![],
-        );
+        self.leave_by(Op::KexecExecute)
+    }
+
+    /// Panics as it is asked to, which nothing records.
+    pub(in crate::check) fn panic(&mut self) -> usize {
+        let step = self.leave_by(Op::Panic);
+        self.console("Kernel panic - not syncing: sysrq triggered crash");
+        step
+    }
+
+    fn leave_by(&mut self, op: Op) -> usize {
+        let ops = vec![(op, Outcome::NotAttempted, Vec::new())];
+        let step = self.step("kexec-execute", Action::KexecExecute, ops, vec![]);
         self.begin_last();
         step
     }

@@ -315,11 +315,15 @@ mod tests {
     }
 
     #[rstest]
-    #[case::silent("", QmpError::Silent { command: "greeting".into(), patience: HASTE })]
-    #[case::half_a_line("{\"QMP\"", QmpError::Silent { command: "greeting".into(), patience: HASTE })]
-    #[case::no_greeting("{\"return\": {}}\n", QmpError::Malformed("the first message is no greeting".into()))]
-    fn refuses_what_is_no_monitor(#[case] greeting: &str, #[case] expected: QmpError) {
-        let error = Qmp::connect(monitor(greeting, &[]), channel().0, HASTE).err().unwrap();
+    #[case::silent("", HASTE, QmpError::Silent { command: "greeting".into(), patience: HASTE })]
+    #[case::half_a_line("{\"QMP\"", HASTE, QmpError::Silent { command: "greeting".into(), patience: HASTE })]
+    #[case::no_greeting("{\"return\": {}}\n", PATIENCE, QmpError::Malformed("the first message is no greeting".into()))]
+    fn refuses_what_is_no_monitor(
+        #[case] greeting: &str,
+        #[case] patience: Duration,
+        #[case] expected: QmpError,
+    ) {
+        let error = Qmp::connect(monitor(greeting, &[]), channel().0, patience).err().unwrap();
         assert_eq!(error, expected);
     }
 

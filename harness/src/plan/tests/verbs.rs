@@ -91,7 +91,8 @@ fn slot(op: &Op) -> Slot {
     \x20 - save\n\
     \x20 - delete\n\
     \x20 - kexec-execute: {expect: EPERM}\n\
-    \x20 - kexec: other\n",
+    \x20 - kexec: other\n\
+    \x20 - kexec: {on-crash: true}\n",
     ""
 )]
 #[case::attest(
@@ -324,6 +325,8 @@ fn what_a_scenario_does_gives_it_time() {
 #[rstest]
 #[case("  - kexec-load\n", Capability::Kexec)]
 #[case("  - kexec\n", Capability::KexecCarry)]
+#[case("  - kexec-load: {on-crash: true, expect: any}\n", Capability::CrashKernel)]
+#[case("  - kexec: {on-crash: true}\n", Capability::CrashKernel)]
 #[case("  - attest\n", Capability::Trim)]
 #[case("  - attest: stage\n", Capability::Staging)]
 #[case("  - stress: {ms: 1, choose: [{trim: 1}]}\n", Capability::Trim)]

@@ -13,6 +13,12 @@ const CALL: Field = field(
     "which system call: `kexec_file_load(2)`, or `kexec_load(2)`, by which no list is carried",
 )
 .or("`kexec-file-load`");
+const ON_CRASH: Field = field(
+    "on-crash",
+    Truth,
+    "loads it for a panic, beside what is loaded for `reboot(2)`: into memory that `crashkernel=` in the machine's `kernel-args` reserves",
+)
+.or("`false`");
 
 pub(super) const FORMS: &[Form] = &[
     Form {
@@ -86,7 +92,7 @@ pub(super) const FORMS: &[Form] = &[
     Form {
         name: "kexec-load",
         short: Some("kernel"),
-        fields: &[KERNEL, ARGS, CALL],
+        fields: &[KERNEL, ARGS, CALL, ON_CRASH],
         one_of: &[],
         expect: Expect::Yes(&[]),
         doc: "loads a kernel, with a segment for the measurement list",
@@ -102,7 +108,12 @@ pub(super) const FORMS: &[Form] = &[
     Form {
         name: "kexec-execute",
         short: None,
-        fields: &[],
+        fields: &[field(
+            "by",
+            Word(&["reboot", "panic"]),
+            "how the running kernel is left: by `reboot(2)`, or by a panic, for what was loaded with `on-crash`",
+        )
+        .or("`reboot`")],
         one_of: &[],
         expect: Expect::Yes(&[]),
         doc: "goes on in the kernel that is loaded: what follows in `steps:` is done in the next boot",
@@ -110,9 +121,9 @@ pub(super) const FORMS: &[Form] = &[
     Form {
         name: "kexec",
         short: Some("kernel"),
-        fields: &[KERNEL, ARGS, CALL],
+        fields: &[KERNEL, ARGS, CALL, ON_CRASH],
         one_of: &[],
         expect: Expect::No,
-        doc: "`kexec-load` and `kexec-execute`",
+        doc: "`kexec-load` and `kexec-execute`, with `on-crash` by a panic",
     },
 ];

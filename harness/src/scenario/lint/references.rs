@@ -33,7 +33,7 @@ fn ended_by_others(tasks: &[Task], at: usize) -> bool {
             Verb::Kill { task, .. } => {
                 task_named(tasks, other.boot, task).is_some_and(|killed| process_of(tasks, killed) == me)
             }
-            Verb::KexecExecute => by != at && step.expect.may_succeed(),
+            Verb::KexecExecute { .. } => by != at && step.expect.may_succeed(),
             _ => false,
         })
     })

@@ -10,7 +10,7 @@ use serde::Serialize;
 
 pub use call::{Bytes, Call, File, Flag, Flags, Moved, Transfer, Whence, WriteOf};
 pub use expectation::Expectation;
-pub use step::{Attestation, Files, KexecCall, Limit, Policy, Records, Signal, Step, Verb, Way};
+pub use step::{Attestation, Files, KexecCall, Leave, Limit, Policy, Records, Signal, Step, Verb, Way};
 
 use super::defect::KnownDefect;
 use super::limit::KnownLimit;

@@ -184,15 +184,31 @@ pub enum Verb {
     /// Unloads it.
     KexecUnload,
     /// Goes on in it.
-    KexecExecute,
+    KexecExecute {
+        /// How the running kernel is left.
+        by: Leave,
+    },
+}
+
+/// How a kernel is left for another one. Each has a loaded kernel of its own.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+pub enum Leave {
+    /// By `reboot(2)`.
+    #[default]
+    Reboot,
+    /// By a panic.
+    Panic,
 }
 
 /// A system call that loads a kernel.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum KexecCall {
-    /// `kexec_file_load(2)`: the kernel reads the files, and adds a segment for the measurement list.
-    #[default]
-    File,
+    /// `kexec_file_load(2)`: the kernel reads the files, and adds a segment for the measurement list unless it is for a
+    /// panic.
+    File {
+        /// What the kernel is loaded for.
+        on: Leave,
+    },
     /// `kexec_load(2)`: user space makes the segments.
     Segments,
 }

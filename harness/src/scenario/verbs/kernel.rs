@@ -3,7 +3,7 @@
 use super::super::error::ScenarioError;
 use super::super::fields::Fields;
 use super::super::grammar::{self, COMMANDS, RESPONSES};
-use super::super::model::{KexecCall, Policy, Verb};
+use super::super::model::{KexecCall, Leave, Policy, Verb};
 use super::super::steps::Reader;
 use super::lists;
 use crate::plan::{Fault, How};
@@ -32,7 +32,7 @@ pub(super) fn read(
         "load-module" => Verb::LoadModule { files: lists::one(reader, fields)? },
         "kexec-load" => kexec_load(fields)?,
         "kexec-unload" => Verb::KexecUnload,
-        "kexec-execute" => Verb::KexecExecute,
+        "kexec-execute" => Verb::KexecExecute { by: leave(fields)? },
         _ => return Ok(None),
     }))
 }
@@ -48,11 +48,24 @@ pub(in crate::scenario) fn kexec_load(fields: &Fields<'_>) -> Result<Verb, Scena
             .error(at, format!("`kernel`: `{kernel}` is not a kernel's name"))
             .expected("letters, digits, `.`, `_`, `+` and `-`, or `same`"));
     }
-    let call = match fields.word("call")? {
-        Some("kexec-load") => KexecCall::Segments,
-        _ => KexecCall::File,
+    let on = if fields.truth("on-crash")? { Leave::Panic } else { Leave::Reboot };
+    let call = match (fields.word("call")?, on) {
+        (Some("kexec-load"), Leave::Reboot) => KexecCall::Segments,
+        // Where its segments go is not in the memory for that.
+        (Some("kexec-load"), Leave::Panic) => {
+            fields.without("on-crash", "call")?;
+            KexecCall::Segments
+        }
+        _ => KexecCall::File { on },
     };
     Ok(Verb::KexecLoad { kernel: kernel.to_owned(), args: fields.command_line("args")?, call })
+}
+
+fn leave(fields: &Fields<'_>) -> Result<Leave, ScenarioError> {
+    Ok(match fields.word("by")? {
+        Some("panic") => Leave::Panic,
+        _ => Leave::Reboot,
+    })
 }
 
 fn fault(fields: &Fields<'_>) -> Result<Fault, ScenarioError> {

@@ -27,6 +27,9 @@ const KEXEC_FILE_NO_INITRAMFS: u64 = 4;
 /// Where the archive is while it is loaded.
 const INITRD: &str = "/next-initrd";
 
+/// Takes the keys of SysRq, whatever `kernel.sysrq` allows on a keyboard (`Documentation/admin-guide/sysrq.rst`).
+const SYSRQ: &str = "/proc/sysrq-trigger";
+
 /// Loads a kernel of the image for boot `boot` + 1.
 pub(crate) fn load(kernel: &str, args: &str, flags: u64, boot: u16) -> Result<i64, Failure> {
     let line = next_line(args, boot)?;
@@ -80,4 +83,10 @@ pub(crate) fn execute() -> Result<i64, Failure> {
         Ok(never) => match never {},
         Err(errno) => Err(errno.into()),
     }
+}
+
+/// Has the kernel panic, and so leaves for the kernel that is loaded for that; returns only when it could not be asked.
+pub(crate) fn panic() -> Result<i64, Failure> {
+    std::fs::write(SYSRQ, "c")?;
+    Err(Errno::ENOSYS.into())
 }

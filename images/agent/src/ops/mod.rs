@@ -142,6 +142,10 @@ pub(crate) fn run<U: Uplink>(op: &Op, task: &mut Task, report: &mut Report<'_, U
             report.request(Request::Drain)?;
             kexec::execute()
         }
+        Op::Panic => {
+            report.request(Request::Drain)?;
+            kexec::panic()
+        }
         Op::List { path } => list::run(path, report),
         Op::Release => list::release(report),
         Op::Barrier { id, parties } => report.request(Request::Barrier { id: *id, parties: *parties }),
