@@ -5,15 +5,17 @@
 //! log. Depth first, never twice from the same state at the same place; what was read tells which order to try first,
 //! so that a sound run takes few detours.
 
+mod judging;
+mod ways;
+
 use std::cell::RefCell;
 use std::collections::HashSet;
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::rc::Rc;
 
 use super::events::{Does, Event, Events, Measured};
-use crate::check::evidence::Moment;
 use crate::check::log::WholeLog;
-use crate::ima::model::{Broken, Call, Effect, Found, Kernel, Rule, Setup, Written};
+use crate::ima::model::{Broken, Call, Found, Kernel, Rule, Setup};
 
 /// What came of the search.
 #[derive(Debug)]
@@ -179,184 +181,6 @@ impl<'s, 'e> Search<'s, 'e> {
 
     fn running<'a>(&'a self, state: &'a State) -> impl Iterator<Item = (usize, &'a Event<'a>)> {
         (0..state.next.len()).filter_map(|at| Some((at, self.next(state, at)?)))
-    }
-
-    /// The ways on, the likeliest first.
-    fn ways(&self, state: &State) -> Vec<Way> {
-        let running: Vec<(usize, &Event<'_>)> = self.running(state).collect();
-        // What ended before another began comes before it; times are taken right around the system calls, so those
-        // that touch do not overlap.
-        let comes_after = |event: &Event<'_>| {
-            running.iter().any(|(_, other)| other.end <= event.begin && event.end > other.begin)
-        };
-        let next: Vec<(usize, &Event<'_>)> =
-            running.iter().copied().filter(|(_, event)| !comes_after(event)).collect();
-        let Some(first_end) = next.iter().map(|(_, event)| event.end).min() else {
-            return self.ways_without_events(state);
-        };
-        // The end of a task that has nothing open is as good now as later.
-        let ends = |(at, event): &&(usize, &Event<'_>)| {
-            matches!(event.does, Does::Call(Call::End))
-                && !state.kernel.has_lists(self.events.sequences[*at].task)
-        };
-        if let Some((at, _)) = next.iter().find(ends) {
-            return vec![Way::Event(*at)];
-        }
-        let mut ways: Vec<((u8, Moment), Way)> = Vec::new();
-        let mut measures = !self.events.policy.quiet;
-        for (at, event) in next {
-            measures |= event.measures;
-            if self.judge(state, at, event).is_ok() {
-                ways.push(((self.rank(state, at, event), event.begin), Way::Event(at)));
-            }
-            if event.found == Found::Never {
-                ways.push(((5, event.begin), Way::Nothing(at)));
-            }
-        }
-        // What some operation names is most likely its own.
-        let named = self.is_named(state.kernel.total());
-        if (measures || (!named && self.is_fresh(state))) && self.may_record(state) {
-            let rank = match (named, self.is_fresh(state)) {
-                (true, _) => 6,
-                (false, true) => 0,
-                (false, false) => self.rank_of_record(state),
-            };
-            ways.push(((rank, first_end), Way::Record));
-        }
-        ways.sort_by_key(|(rank, _)| *rank);
-        ways.into_iter().map(|(_, way)| way).collect()
-    }
-
-    fn ways_without_events(&self, state: &State) -> Vec<Way> {
-        let later = self.events.sequences.iter().zip(&state.next);
-        let later =
-            later.into_iter().any(|(sequence, next)| sequence.boot > state.boot && *next < sequence.steps());
-        let mut ways = Vec::new();
-        if later && usize::from(state.boot) + 1 < self.setups.len() {
-            ways.push(Way::Kexec);
-        }
-        let named = self.is_named(state.kernel.total());
-        if (!self.events.policy.quiet || (!named && self.is_fresh(state))) && self.may_record(state) {
-            ways.push(Way::Record);
-        }
-        ways
-    }
-
-    /// Whether no task has done anything in this boot: the kernel's own records come first.
-    fn is_fresh(&self, state: &State) -> bool {
-        let of_boot = self.events.sequences.iter().zip(&state.next);
-        of_boot.into_iter().all(|(sequence, next)| sequence.boot != state.boot || *next == 0)
-    }
-
-    fn may_record(&self, state: &State) -> bool {
-        state.kernel.total() < self.log.len() && state.kernel.may_record(self.log).is_ok()
-    }
-
-    /// The order in which ways are tried: by what was read of the length that the log then had.
-    fn rank(&self, state: &State, at: usize, event: &Event<'_>) -> u8 {
-        let total = state.kernel.total();
-        match event.length {
-            None if self.look(state, at).is_some_and(|file| file.same.contains(&total)) => {
-                self.rank_of_record(state)
-            }
-            Some(length) if length < total => 4,
-            Some(length) if length > total => 3,
-            Some(_) => 0,
-            None => 1,
-        }
-    }
-
-    /// A record that comes now is in what is read next, which may be known not to be so long.
-    fn rank_of_record(&self, state: &State) -> u8 {
-        let total = state.kernel.total();
-        let too_long = self.running(state).any(|(at, _)| {
-            let sequence = &self.events.sequences[at];
-            let length = sequence.step(state.next[at]).and_then(|(event, _)| sequence.lengths[event]);
-            length.is_some_and(|length| length <= total)
-        });
-        if too_long { 5 } else { 2 }
-    }
-
-    fn judge<'a>(&'a self, state: &State, at: usize, event: &'a Event<'_>) -> Result<Effect<'a>, Why> {
-        let task = self.events.sequences[at].task;
-        let judge =
-            |call: Call<'a>| state.kernel.judge(self.log, task, call, event.found).map_err(Why::Broken);
-        match event.does {
-            Does::Call(Call::Receive { .. })
-                if matches!(event.found, Found::Value(_)) && !state.kernel.has_mail(task) =>
-            {
-                Err(Why::NotStarted)
-            }
-            Does::Call(call) => judge(call),
-            Does::Write { slot, ref bytes } => {
-                judge(Call::Write { slot, written: Written::Bytes(bytes), at: None })
-            }
-            Does::List { slot, records, .. } => {
-                if let Some((list, shown)) = state.kernel.about_to_show(task, slot) {
-                    let length = shown.len();
-                    let mut expected = shown.iter();
-                    for at in 0..records.len().max(length) {
-                        let (place, found) = (expected.next(), records.get(at).copied());
-                        let same = match place.map(|place| self.log.id(place)) {
-                            // A record that nobody else read may be anything.
-                            Some(None) => found.is_some(),
-                            known => known.flatten() == found,
-                        };
-                        if !same {
-                            let rule = state.kernel.why_shown(list, place);
-                            return Err(Why::Content { rule, at, expected: place, length });
-                        }
-                    }
-                }
-                judge(Call::Read { slot, limit: None })
-            }
-            Does::Counter { slot, number } => {
-                let (uncounted, early) = self.in_the_making(state, at, event);
-                judge(Call::Counter { slot, number, uncounted, early })
-            }
-            Does::Files(_) => match self.look(state, at) {
-                Some(file) => self.judge_file(state, &file).map(|_| Effect::None),
-                None => Ok(Effect::None),
-            },
-            Does::Other => Ok(Effect::None),
-        }
-    }
-
-    /// Records that were appended by operations which reach into the reading of a counter, and violations still to be
-    /// appended by such: neither is atomic with its counter.
-    fn in_the_making(&self, state: &State, reader: usize, event: &Event<'_>) -> (u64, u64) {
-        let others =
-            (0..state.next.len()).filter(|at| *at != reader && self.events.sequences[*at].boot == state.boot);
-        let (mut uncounted, mut early) = (0, 0);
-        for at in others {
-            let sequence = &self.events.sequences[at];
-            let last = state.next[at].checked_sub(1).and_then(|last| sequence.step(last));
-            let last = last.map(|(event, _)| &sequence.events[event]);
-            let measures = |event: &Event<'_>| event.measures || matches!(event.does, Does::Files(_));
-            uncounted |= u64::from(last.is_some_and(|last| measures(last) && last.end >= event.begin));
-            let next = self.next(state, at);
-            let reaches = next.is_some_and(|next| measures(next) && next.begin <= event.end);
-            early += u64::from(reaches || uncounted > 0);
-        }
-        (uncounted, early)
-    }
-
-    /// Whether measuring a file appends the next record.
-    fn judge_file(&self, state: &State, file: &Measured) -> Result<bool, Why> {
-        let total = state.kernel.total();
-        if state.kernel.is_suspended() {
-            return Ok(false);
-        }
-        let before = &file.same[..file.same.partition_point(|place| *place < total)];
-        if !file.violation && state.kernel.suppresses(before).is_some() {
-            return Ok(false);
-        }
-        // A record that was removed before anybody read it may be anything.
-        let unknown = total < self.log.len() && self.log.id(total).is_none();
-        if file.same.contains(&total) || unknown {
-            return state.kernel.may_record(self.log).map(|()| true).map_err(Why::Broken);
-        }
-        if file.certain { Err(Why::NotRecorded) } else { Ok(false) }
     }
 
     fn go(&self, state: &mut State, way: Way) {
