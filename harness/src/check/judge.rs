@@ -119,6 +119,10 @@ fn kernel_died(plan: &Plan, trace: &Trace) -> Option<(String, Vec<String>)> {
     };
     let reason = first(trace, panicked).or_else(|| match ending::shutdown(trace) {
         Some((_, GUEST_PANIC)) => Some("the guest panicked".to_owned()),
+        // Its last words were no complaint.
+        Some((_, GUEST_RESET)) if plan.panics() > 0 && is_between_kernels(plan, trace) => {
+            Some("no kernel came after the panic that was asked for".to_owned())
+        }
         Some((_, GUEST_RESET)) => Some("the guest reset itself without a word".to_owned()),
         _ => None,
     });

@@ -95,7 +95,7 @@ fn a_guest_that_panics_and_resets_ends_the_machine() {
     let (events, seen) = channel();
     let (mut machine, _agent) = start(&spec(dir.path(), panic, Then::Reset), dir.path(), &events).unwrap();
     let line = next_line(&seen);
-    assert!(splat::recognise(&line).is_some_and(splat::Kind::is_fatal), "{line}");
+    assert_eq!(splat::recognise(&line), Some(splat::Kind::Panic), "{line}");
     drop(events);
     let rest: Vec<What> = seen.iter().collect();
     assert_eq!(rest.iter().filter(|&what| is_exit(what)).count(), 1);

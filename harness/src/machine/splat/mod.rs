@@ -1,7 +1,6 @@
 //! Recognises a kernel's complaints on its console: panic, oops, warnings, lock-ups, sanitizer reports.
 //!
-//! Pure. The run uses [`recognise`] on each line as it comes, to stop at a panic; the health check uses
-//! [`find`] on the whole console.
+//! Pure. [`recognise`] tells of one line, [`find`] of a whole console.
 
 mod pattern;
 
@@ -55,14 +54,6 @@ pub enum Kind {
     OutOfMemory,
     /// An allocation failed and nobody was killed for it.
     AllocationFailure,
-}
-
-impl Kind {
-    /// Whether the guest cannot get on: what the run may stop at.
-    #[must_use]
-    pub fn is_fatal(self) -> bool {
-        self == Self::Panic
-    }
 }
 
 /// One complaint.

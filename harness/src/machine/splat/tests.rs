@@ -35,11 +35,11 @@ fn finds(#[case] name: &str, #[case] console: &str) {
 }
 
 #[test]
-fn only_a_panic_stops_a_run() {
-    let kind = recognise("[    3.127402] Kernel panic - not syncing: Fatal exception").unwrap();
-    assert!(kind.is_fatal());
-    let kind = recognise("[    3.127402] BUG: kernel NULL pointer dereference, address: 0").unwrap();
-    assert!(!kind.is_fatal());
+fn a_panic_is_told_from_an_oops() {
+    let panic = "[    3.127402] Kernel panic - not syncing: Fatal exception";
+    assert_eq!(recognise(panic), Some(Kind::Panic));
+    let oops = "[    3.127402] BUG: kernel NULL pointer dereference, address: 0";
+    assert_eq!(recognise(oops), Some(Kind::Oops));
 }
 
 #[test]
