@@ -231,8 +231,9 @@ impl Guest {
     /// Does to a command what the plan says. Nobody else's command waits for that.
     fn fault(&self, how: How, locality: u8, begin_ns: u64, command: Vec<u8>) -> Vec<u8> {
         let code = command_code(&command).unwrap_or_default();
-        self.recorder.note(What::Host(Host::Fault { command: code, how }));
+        // Asked before anybody can know of the fault: whoever cancels because of it ends the wait.
         let cancels = self.waits.cancels();
+        self.recorder.note(What::Host(Host::Fault { command: code, how }));
         let carry_out = |command| self.recorder.forward(Origin::Guest, locality, begin_ns, command);
         match how {
             How::Answer { code } => self.answer_ourselves(Origin::Kept, begin_ns, command, code),
