@@ -9,5 +9,6 @@ pub mod initramfs;
 pub mod qmp;
 mod running;
 pub mod splat;
+pub mod tsc;
 
 pub use running::{Machine, Start, StartError, Stopped};

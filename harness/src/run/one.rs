@@ -20,7 +20,7 @@ use crate::machine::accel::Accel;
 use crate::machine::child::{ChildError, Exit};
 use crate::machine::command::MachineSpec;
 use crate::machine::deadline::{self, Budget, Deadline, Slowness};
-use crate::machine::{Machine, Start, StartError};
+use crate::machine::{Machine, Start, StartError, tsc};
 use crate::plan::Plan;
 
 /// What all runs of a kernel share.
@@ -140,6 +140,7 @@ pub fn run(plan: &Plan, site: Site<'_>) -> Result<Ran, RunError> {
         cpus: plan.machine.cpus.into(),
         memory_mib: plan.machine.memory_mib,
         accel: site.accel,
+        tsc_mhz: tsc::host_mhz(),
         kernel: site.kernel.to_owned(),
         initramfs,
         kernel_args: plan.machine.kernel_args.clone(),

@@ -70,6 +70,7 @@ pub(crate) fn spec(dir: &Path, text: &str, then: Then) -> MachineSpec {
         cpus: 1,
         memory_mib: 64,
         accel: Accel::Tcg,
+        tsc_mhz: None,
         kernel: file("bzImage", &image(text, then)),
         initramfs: file("initramfs", &[0; 512]),
         kernel_args: Vec::new(),

@@ -23,6 +23,8 @@ pub struct MachineSpec {
     pub kernel: PathBuf,
     /// Compressed or plain cpio archive with the agent as `/init`.
     pub initramfs: PathBuf,
+    /// Frequency of the host's time stamp counter in MHz, [`super::tsc::host_mhz`]; a guest under TCG is told.
+    pub tsc_mhz: Option<u32>,
     /// Kernel parameters after [`KERNEL_ARGS`]; a later one wins in the kernel.
     pub kernel_args: Vec<String>,
     /// File with the agent's program, offered as [`imalab_wire::PROGRAM_ITEM`].
@@ -36,7 +38,7 @@ pub struct MachineSpec {
 /// * `oops=panic`: what the dead task held stays held; a verdict after an oops is worth nothing.
 /// * `loglevel=5`: warnings and worse reach the console. What is below would cost boot time: every byte is a
 ///   trap into the emulated UART.
-/// * `random.trust_cpu=on`, with `-cpu max`'s RDRAND: no wait for entropy in a guest without any devices.
+/// * `random.trust_cpu=on`, with the processor's RDRAND: no wait for entropy in a guest without any devices.
 /// * `tsc=nowatchdog`: while 7.3 switches its first clock (`timekeeping_notify`, all processors in `stop_machine`), the
 ///   clocksource watchdog may wait on one of them for another that is stopped (`watchdog_wait_seq`,
 ///   `kernel/time/clocksource.c`), with interrupts off and a time limit by the very clock that then stands still. The boot
@@ -46,7 +48,7 @@ pub struct MachineSpec {
 ///   counts them (`paravirt_ops_setup`, `arch/x86/kernel/kvm.c`).
 /// * `watchdog_thresh=60`, `rcupdate.rcu_cpu_stall_timeout=120`: a processor that the host lets wait for 20 seconds is no
 ///   soft lockup. What hangs for good is found by the deadlines of the run, which know how busy the host is.
-pub const KERNEL_ARGS: &[&str] = &[
+pub const KERNEL_ARGS: [&str; 9] = [
     "console=ttyS0",
     "panic=-1",
     "oops=panic",
@@ -95,9 +97,7 @@ pub fn argv(spec: &MachineSpec, endpoints: &Endpoints) -> Vec<String> {
     let mut argv: Vec<String> = Vec::new();
     let mut option = |name: &str, value: String| argv.extend([name.to_owned(), value]);
 
-    // Without the PIT: the kernel takes its word for the TSC's frequency over the HPET's (`pit_hpet_ptimer_calibrate_cpu`,
-    // arch/x86/kernel/tsc.c), and a processor that the host takes away during those 10 ms makes it wrong. A guest was seen
-    // whose time ran 51 times as fast, so that it complained of lock-ups and TPM commands timed out.
+    // Without the PIT: nothing needs it, and a kernel that is not told the TSC's frequency asks it first (see `tsc`).
     option("-machine", "q35,usb=off,vmport=off,pit=off".into());
     // Boots what `-kernel` names and nothing else, and is part of QEMU. SeaBIOS, with its menu and option
     // ROMs, needs 0.1 s more of processor time under TCG, and would extend the TPM's PCRs 0 to 7.
@@ -108,8 +108,13 @@ pub fn argv(spec: &MachineSpec, endpoints: &Endpoints) -> Vec<String> {
             option("-cpu", "host".into());
         }
         Accel::Tcg => {
-            option("-accel", "tcg,thread=multi".into());
-            option("-cpu", "max".into());
+            // A small cache of translated code, in MiB: after a kexec nothing in it is of use, and a tenth less time goes
+            // by until the next kernel's agent speaks than with 1 GiB.
+            option("-accel", "tcg,thread=multi,tb-size=64".into());
+            // As little as a kernel runs on. It hashes a loaded kernel with the widest vectors that it finds, which the
+            // translator makes slower than plain code: a kexec to another kernel takes two thirds of what it takes
+            // with `max`. An AMD, which `max` is, also takes 0.1 s to start its second processor.
+            option("-cpu", "kvm64,+rdrand,+rdseed".into());
         }
     }
     option("-smp", spec.cpus.to_string());
@@ -117,8 +122,11 @@ pub fn argv(spec: &MachineSpec, endpoints: &Endpoints) -> Vec<String> {
 
     option("-kernel", text(&spec.kernel));
     option("-initrd", text(&spec.initramfs));
-    let mut parameters: Vec<&str> = KERNEL_ARGS.to_vec();
-    parameters.extend(spec.kernel_args.iter().map(String::as_str));
+    let mut parameters: Vec<String> = KERNEL_ARGS.map(String::from).to_vec();
+    if let (Accel::Tcg, Some(mhz)) = (spec.accel, spec.tsc_mhz) {
+        parameters.push(format!("tsc_early_khz={mhz}000"));
+    }
+    parameters.extend(spec.kernel_args.iter().cloned());
     option("-append", parameters.join(" "));
     if let Some(program) = &spec.program {
         option("-fw_cfg", format!("name={},file={}", imalab_wire::PROGRAM_ITEM, value(program)));
@@ -171,6 +179,7 @@ mod tests {
             cpus: 2,
             memory_mib: 256,
             accel: Accel::Tcg,
+            tsc_mhz: Some(2600),
             kernel: "/cache/kernels/7.3/bzImage".into(),
             initramfs: "/cache/images/initramfs.cpio".into(),
             kernel_args: vec!["ima_policy=tcb".into(), "ima_flush_htable".into()],
