@@ -12,7 +12,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use imalab_wire::{End, Message, Op, Outcome, Program, Setup, Slot, Start, Step, StepId, Task};
 use nix::fcntl::OFlag;
 
-pub use kexec::{third, with_third};
+pub use kexec::{third, with_third, without_third};
 
 use super::{Capabilities, Capability, IMA, MEASURED, TPM, adapter, request};
 use crate::ima::Bank;

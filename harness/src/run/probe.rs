@@ -71,19 +71,25 @@ pub fn capabilities(site: Site<'_>, kernel_args: &[String], cache: &Path) -> Res
         found = probe::with_second(found, &messages(&ask(site, kernel_args, boot)?)?)?;
     }
     if let Some(boot) = probe::third(&found) {
-        let answers = match ask(site, kernel_args, boot) {
-            Ok(trace) => messages(&trace)?,
-            // It can all else; that it does not come back says what is asked.
-            Err(AskError::Guest { .. }) => Vec::new(),
+        found = match ask(site, kernel_args, boot) {
+            Ok(trace) => probe::with_third(found, &messages(&trace)?),
+            // Not remembered: another time it may come back.
+            Err(AskError::Guest { judgement, .. }) if is_its_own(judgement.outcome) => {
+                return Ok(probe::without_third(found));
+            }
             Err(error) => return Err(error),
         };
-        found = probe::with_third(found, &answers);
     }
     fs::create_dir_all(&folder).map_err(|source| AskError::Read { path: folder, source })?;
     let text = serde_json::to_vec_pretty(&found)
         .map_err(|error| AskError::Read { path: path.clone(), source: error.into() })?;
     atomic::write(&path, &text)?;
     Ok(found)
+}
+
+/// Whether a run with this outcome says something of the kernel, and not of the host alone.
+fn is_its_own(outcome: Outcome) -> bool {
+    matches!(outcome, Outcome::KernelDied | Outcome::Timeout)
 }
 
 /// Same kernel, same command line, same image, same questions: same answers.
