@@ -48,19 +48,20 @@ pub fn of(plan: &Plan, trace: &Trace, checks: &[CheckResult]) -> Judgement {
         let place = if is_between_kernels(plan, trace) { BETWEEN } else { "" };
         return Judgement::new(outcome, format!("{reason}{place}"));
     }
-    if let Some(limit) = plan.known_limit.as_ref().filter(|limit| limit.kernels.concerns(release)) {
-        return limited(plan, trace, limit, checks);
-    }
-    let Some(known) = &plan.known_defect else { return by_checks(checks) };
+    let plainly = || match plan.known_limit.as_ref().filter(|limit| limit.kernels.concerns(release)) {
+        Some(limit) => limited(plan, trace, limit, checks),
+        None => by_checks(checks),
+    };
+    let Some(known) = &plan.known_defect else { return plainly() };
     match known.judge(release, checks) {
-        Showing::NotConcerned => by_checks(checks),
+        Showing::NotConcerned => plainly(),
         Showing::AsStated => Judgement::new(Outcome::KnownDefect, format!("as stated: {}", known.breaks)),
         Showing::Gone => Judgement::new(
             Outcome::Failed,
             format!("the kernel seems mended: it no longer breaks \"{}\"", known.breaks),
         ),
         Showing::Otherwise(why) => {
-            let Judgement { outcome, reason } = by_checks(checks);
+            let Judgement { outcome, reason } = plainly();
             Judgement::new(outcome, format!("{reason}; not the known defect: {why}"))
         }
     }

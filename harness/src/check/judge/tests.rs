@@ -8,7 +8,7 @@ use crate::check::world::World;
 use crate::event::{Host, Trace, What};
 use crate::outcome::{CheckResult, Outcome, Verdict};
 use crate::plan::{Mark, MarkDeed};
-use crate::scenario::{KERNEL_DIED, KernelRange, KnownDefect, Sign, Version};
+use crate::scenario::{KERNEL_DIED, KernelRange, KnownDefect, KnownLimit, Lost, Sign, Version};
 
 const PANIC: &str = "Kernel panic - not syncing: Attempted to kill init! exitcode=0x00000009";
 
@@ -243,6 +243,28 @@ fn a_kernel_may_die_of_a_known_defect(
     plan.known_defect = Some(KnownDefect { shows, ..defect(before) });
     let judgement = of(&plan, &trace, &[check("steps", Verdict::Passed, "")]);
     assert_eq!(judgement.outcome, outcome, "{judgement:?}");
+}
+
+#[rstest]
+#[case::has_the_defect(None, Outcome::Failed, "the kernel seems mended")]
+#[case::never_had_it(Some(Version(7, 2, 0)), Outcome::KnownLimit, "as stated: no segment")]
+fn a_limit_does_not_hide_that_a_defect_is_gone(
+    #[case] before: Option<Version>,
+    #[case] outcome: Outcome,
+    #[case] reason: &str,
+) {
+    let (mut plan, trace) = sound().finish();
+    let shows = vec![Sign { check: KERNEL_DIED.to_owned(), finding: "ima_update_kexec_buffer".to_owned() }];
+    plan.known_defect = Some(KnownDefect { shows, ..defect(before) });
+    plan.known_limit = Some(KnownLimit {
+        kernels: KernelRange::default(),
+        why: "no segment".to_owned(),
+        link: None,
+        lost: Lost { kexec: 1, records: None },
+    });
+    let judgement = of(&plan, &trace, &[check("kexec", Verdict::Passed, "")]);
+    assert_eq!(judgement.outcome, outcome, "{judgement:?}");
+    assert!(judgement.reason.starts_with(reason), "{judgement:?}");
 }
 
 #[rstest]
