@@ -23,7 +23,8 @@ pub struct Slowness {
     pub accel: Accel,
     /// KASAN, KCSAN, lockdep and the like.
     pub sanitizer: bool,
-    /// Runnable tasks for each processor of the host, see [`Slowness::host_load`].
+    /// Runnable tasks for each processor of the host, see [`Slowness::host_load`]; 1 where what a guest has to wait for
+    /// them is known and excused ([`Deadline::excuse`]).
     pub load: f64,
 }
 
@@ -117,6 +118,12 @@ impl Deadline {
         self.progressed = self.progressed.max(now);
     }
 
+    /// For so long the guest could do nothing, since it had no processor: no budget counts that.
+    pub fn excuse(&mut self, kept: Duration) {
+        self.began += kept;
+        self.progressed += kept;
+    }
+
     /// Which budget is used up at `now`, if any.
     #[must_use]
     pub fn expired(&self, now: Instant) -> Option<Expired> {
@@ -167,6 +174,18 @@ mod tests {
         assert_eq!(deadline.expired(at(start, 24)), None);
         assert_eq!(deadline.expired(at(start, 25)), Some(Expired::Cap(BUDGET.cap)));
         assert_eq!(deadline.left(at(start, 99)), Duration::ZERO);
+    }
+
+    #[test]
+    fn what_the_guest_had_no_processor_for_does_not_count() {
+        let start = Instant::now();
+        let mut deadline = Deadline::new(BUDGET, start);
+        deadline.excuse(Duration::from_secs(4));
+        assert_eq!(deadline.expired(at(start, 13)), None);
+        assert_eq!(deadline.expired(at(start, 14)), Some(Expired::Quiet(BUDGET.quiet)));
+        deadline.progress(at(start, 20));
+        assert_eq!(deadline.expired(at(start, 28)), None);
+        assert_eq!(deadline.expired(at(start, 29)), Some(Expired::Cap(BUDGET.cap)));
     }
 
     #[test]

@@ -10,5 +10,6 @@ pub mod qmp;
 mod running;
 pub mod splat;
 pub mod tsc;
+pub mod waiting;
 
 pub use running::{Machine, Start, StartError, Stopped};

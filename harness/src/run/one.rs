@@ -20,7 +20,7 @@ use crate::machine::accel::Accel;
 use crate::machine::child::{ChildError, Exit};
 use crate::machine::command::MachineSpec;
 use crate::machine::deadline::{self, Budget, Deadline, Slowness};
-use crate::machine::{Machine, Start, StartError, tsc};
+use crate::machine::{Machine, Start, StartError, tsc, waiting};
 use crate::plan::Plan;
 
 /// What all runs of a kernel share.
@@ -112,6 +112,9 @@ impl RunError {
 /// How long QEMU may take to answer at its start, on a host as loaded as they get.
 const START_PATIENCE: Duration = Duration::from_secs(60);
 
+/// Less than that of a processor's time, and a machine is given up.
+const WORTH_WAITING: Duration = Duration::from_secs(1);
+
 /// How long QEMU may take to end after the agent's last message, before scaling.
 const END_PATIENCE: Duration = Duration::from_secs(10);
 
@@ -163,7 +166,7 @@ pub fn run(plan: &Plan, site: Site<'_>) -> Result<Ran, RunError> {
     let guest = guest::listen(agent, plan.kexecs(), events.clone()).map_err(RunError::Thread)?;
     site.interrupts.tell(&events);
 
-    follow(&mut stream, plan.boots(), budget(plan, site.accel), &tpm);
+    follow(&mut stream, plan.boots(), budget(plan, site.accel, machine.pid()), &tpm, machine.pid());
 
     let stopped = machine.stop();
     if let Some(text) = stopped.console_log {
@@ -178,17 +181,24 @@ pub fn run(plan: &Plan, site: Site<'_>) -> Result<Ran, RunError> {
     Ok(Ran { trace: stream.into_trace(), wall: begin.elapsed(), commands, console })
 }
 
-fn budget(plan: &Plan, accel: Accel) -> Budget {
-    let load = fs::read_to_string("/proc/loadavg").unwrap_or_default();
-    let processors = std::thread::available_parallelism().map_or(1, usize::from);
-    let slowness = Slowness { accel, sanitizer: false, load: Slowness::host_load(&load, processors) };
+fn budget(plan: &Plan, accel: Accel, qemu: u32) -> Budget {
+    let load = match waiting::longest(qemu) {
+        Some(_) => 1.0,
+        None => {
+            let load = fs::read_to_string("/proc/loadavg").unwrap_or_default();
+            Slowness::host_load(&load, std::thread::available_parallelism().map_or(1, usize::from))
+        }
+    };
+    let slowness = Slowness { accel, sanitizer: false, load };
     let seconds = |s: u32| Duration::from_secs(s.into());
     Budget { quiet: seconds(plan.budget.silence_s), cap: seconds(plan.budget.total_s) }.scaled(slowness)
 }
 
 /// Takes events until the machine has ended, or must be ended.
-fn follow(stream: &mut Stream, mut boots: u16, budget: Budget, tpm: &Tpm) {
+fn follow(stream: &mut Stream, mut boots: u16, budget: Budget, tpm: &Tpm, qemu: u32) {
     let mut deadline = Deadline::new(budget, Instant::now());
+    // How much of the time that QEMU had to wait for a processor is excused already.
+    let mut excused = waiting::longest(qemu).unwrap_or_default();
     loop {
         // Whether that was the last event that is needed.
         let last = stream.next(deadline.left(Instant::now()), |what| {
@@ -225,7 +235,13 @@ fn follow(stream: &mut Stream, mut boots: u16, budget: Budget, tpm: &Tpm) {
             Ok(true) => return,
             Ok(false) => {}
             Err(_) => {
-                if let Some(expired) = deadline.expired(Instant::now()) {
+                let Some(expired) = deadline.expired(Instant::now()) else { continue };
+                let waited = waiting::longest(qemu).unwrap_or_default();
+                let kept = waited.saturating_sub(excused);
+                if kept >= WORTH_WAITING {
+                    deadline.excuse(kept);
+                    excused = waited;
+                } else {
                     stream.note(What::Host(Host::Deadline { text: expired.to_string() }));
                     return;
                 }
