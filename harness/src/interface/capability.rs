@@ -23,6 +23,8 @@ pub enum Capability {
     BankFiles,
     /// Records a file that is measured again only once.
     HashTable,
+    /// Records it each time.
+    NoHashTable,
     /// Stages the list and deletes what is staged.
     Staging,
     /// Removes the first records of the list.
@@ -57,13 +59,14 @@ pub enum Capability {
 
 impl Capability {
     /// Every one.
-    pub const ALL: [Capability; 21] = [
+    pub const ALL: [Capability; 22] = [
         Capability::Ima,
         Capability::Tpm,
         Capability::Policy,
         Capability::PolicyRecords,
         Capability::BankFiles,
         Capability::HashTable,
+        Capability::NoHashTable,
         Capability::Staging,
         Capability::Trim,
         Capability::FlushHtable,
@@ -94,6 +97,7 @@ impl Capability {
             Capability::PolicyRecords => "policy-records",
             Capability::BankFiles => "bank-files",
             Capability::HashTable => "hash-table",
+            Capability::NoHashTable => "no-hash-table",
             Capability::Staging => "staging",
             Capability::Trim => "trim",
             Capability::FlushHtable => "flush-htable",
@@ -123,6 +127,7 @@ impl Capability {
             }
             Capability::BankFiles => "a kernel with binary_runtime_measurements_<bank> files",
             Capability::HashTable => "CONFIG_IMA_DISABLE_HTABLE not set",
+            Capability::NoHashTable => "CONFIG_IMA_DISABLE_HTABLE=y",
             Capability::Staging => "CONFIG_IMA_STAGING=y, Linux 7.2 or newer or with the series staging",
             Capability::Trim => "CONFIG_IMA_STAGING=y, Linux 7.2 or newer or with one of our series",
             Capability::FlushHtable => {

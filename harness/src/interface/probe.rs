@@ -280,6 +280,7 @@ pub fn capabilities(messages: &[Message]) -> Result<Capabilities, ProbeError> {
         }
         Capability::BankFiles => has(Some(Bank::Sha1)),
         Capability::HashTable => measures && grown(measured, again) == Some(0),
+        Capability::NoHashTable => measures && grown(measured, again) == Some(FILES),
         Capability::Staging => staging,
         Capability::Trim => trim,
         // Only the second boot can tell, and the third.

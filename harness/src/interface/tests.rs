@@ -210,8 +210,10 @@ fn lacking(kernel: &Kernel) -> Vec<&'static str> {
     for interface in Capability::INTERFACES {
         assert_eq!(found.has(interface), interface.name() == kernel.interface.name());
     }
+    assert!(!found.has(Capability::HashTable) || !found.has(Capability::NoHashTable));
     // What a kernel carries is asked in a boot of its own.
-    let apart = [Capability::KexecCarry, Capability::KexecLate, Capability::KexecRecords];
+    let apart =
+        [Capability::NoHashTable, Capability::KexecCarry, Capability::KexecLate, Capability::KexecRecords];
     let lacks =
         |one: &Capability| !found.has(*one) && !Capability::INTERFACES.contains(one) && !apart.contains(one);
     Capability::ALL.into_iter().filter(lacks).map(Capability::name).collect()
@@ -272,6 +274,19 @@ const NOTHING_REMOVES: [&str; 5] = ["staging", "trim", "flush-htable", "trim-whi
 )]
 fn capabilities_are_what_was_seen_to_work(#[case] kernel: Kernel, #[case] lacks: &[&str]) {
     assert_eq!(lacking(&kernel), lacks);
+}
+
+#[rstest]
+#[case::with_one(true, true, false)]
+#[case::without(false, true, true)]
+#[case::nobody_knows(false, false, false)]
+fn no_hash_table_is_one_that_was_seen_to_suppress_nothing(
+    #[case] htable: bool,
+    #[case] policy: bool,
+    #[case] expected: bool,
+) {
+    let kernel = Kernel { files: FILES.to_vec(), htable, policy, ..UPSTREAM };
+    assert_eq!(probed(&kernel).has(Capability::NoHashTable), expected);
 }
 
 #[test]

@@ -117,7 +117,9 @@ pub fn needs(scenario: &Scenario, variant: &Variant) -> BTreeSet<Capability> {
     let mut needs = scenario.needs.clone();
     // Without these no check has anything to rest on.
     needs.extend([Capability::Ima, Capability::Tpm, Capability::Policy]);
-    if variant.machine.kernel_args.iter().any(|word| word == probe::FLUSH) {
+    // Without a table there is nothing to flush, and a scenario can be there to show just that.
+    let flushes = |word: &str| word == probe::FLUSH && !scenario.needs.contains(&Capability::NoHashTable);
+    if variant.machine.kernel_args.iter().any(|word| flushes(word)) {
         needs.insert(Capability::FlushHtable);
     }
     let mut spoken = false;
