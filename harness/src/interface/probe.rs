@@ -322,9 +322,9 @@ pub fn with_second(mut found: Capabilities, messages: &[Message]) -> Result<Capa
     Ok(found)
 }
 
-/// What all boots ask, by which answers of other questions are told apart.
+/// What all boots ask, and what for, by which answers of other questions are told apart.
 pub fn questions() -> String {
-    format!("{:?}{:?}", first(), kexec::boot())
+    format!("{:?}{:?}{:?}", first(), kexec::boot(), Capability::ALL)
 }
 
 fn grown(from: Option<u64>, to: Option<u64>) -> Option<u64> {
