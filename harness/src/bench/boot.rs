@@ -19,7 +19,6 @@ use crate::event::{Host, Trace, What};
 use crate::ima::Bank;
 use crate::machine::child::{self, Child, ChildError, Exit};
 use crate::machine::command::{Endpoint, Endpoints, MachineSpec, argv};
-use crate::machine::tsc;
 use crate::plan::{Budget, Interface, Parameters, Plan, Shape};
 use crate::run::{self, RunError, ScratchError, Site};
 use crate::tpm::swtpm::{self, LaunchError};
@@ -213,7 +212,7 @@ fn bare(site: Site<'_>, tpm: bool) -> Result<f64, BootError> {
         cpus: CPUS.into(),
         memory_mib: MEMORY_MIB,
         accel: site.accel,
-        tsc_mhz: tsc::host_mhz(),
+        tsc_mhz: site.accel.tsc_mhz(),
         kernel: site.kernel.to_owned(),
         initramfs: site.initramfs.to_owned(),
         kernel_args: vec!["--".to_owned(), POWER_OFF_ARGUMENT.to_owned()],

@@ -9,7 +9,6 @@ use miette::miette;
 use super::Failure;
 use super::machines::MachineArgs;
 use crate::machine::command::{MachineSpec, script};
-use crate::machine::tsc;
 use crate::plan::{self, Planned};
 use crate::report::list::{self, ScenarioEntry};
 use crate::report::terminal::Look;
@@ -251,7 +250,7 @@ fn dry_run(
                             cpus: plan.machine.cpus.into(),
                             memory_mib: plan.machine.memory_mib,
                             accel: site.accel,
-                            tsc_mhz: tsc::host_mhz(),
+                            tsc_mhz: site.accel.tsc_mhz(),
                             kernel: kernel.image.clone(),
                             initramfs: request.initramfs.clone(),
                             kernel_args: [plan.machine.kernel_args, request.kernel_args.clone()].concat(),

@@ -9,7 +9,7 @@ pub mod initramfs;
 pub mod qmp;
 mod running;
 pub mod splat;
-pub mod tsc;
+mod tsc;
 pub mod waiting;
 
 pub use running::{Machine, Start, StartError, Stopped};

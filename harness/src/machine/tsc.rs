@@ -10,8 +10,7 @@ use std::sync::OnceLock;
 use std::time::Duration;
 
 /// MHz of the host's counter, measured once a process; none on a host without one.
-#[must_use]
-pub fn host_mhz() -> Option<u32> {
+pub(super) fn host_mhz() -> Option<u32> {
     static MHZ: OnceLock<Option<u32>> = OnceLock::new();
     *MHZ.get_or_init(measure)
 }

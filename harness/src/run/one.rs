@@ -20,7 +20,7 @@ use crate::machine::accel::Accel;
 use crate::machine::child::{ChildError, Exit};
 use crate::machine::command::MachineSpec;
 use crate::machine::deadline::{self, Budget, Deadline, Slowness};
-use crate::machine::{Machine, Start, StartError, tsc, waiting};
+use crate::machine::{Machine, Start, StartError, waiting};
 use crate::plan::Plan;
 
 /// What all runs of a kernel share.
@@ -143,7 +143,7 @@ pub fn run(plan: &Plan, site: Site<'_>) -> Result<Ran, RunError> {
         cpus: plan.machine.cpus.into(),
         memory_mib: plan.machine.memory_mib,
         accel: site.accel,
-        tsc_mhz: tsc::host_mhz(),
+        tsc_mhz: site.accel.tsc_mhz(),
         kernel: site.kernel.to_owned(),
         initramfs,
         kernel_args: plan.machine.kernel_args.clone(),

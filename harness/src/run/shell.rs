@@ -22,7 +22,6 @@ use crate::event::{Host, What};
 use crate::guest;
 use crate::machine::child::{self, ChildError, Exit};
 use crate::machine::command::{Endpoint, Endpoints, MachineSpec, argv};
-use crate::machine::tsc;
 use crate::plan::Shape;
 
 /// Why there is no console.
@@ -108,7 +107,7 @@ pub fn shell(
         cpus: shape.cpus.into(),
         memory_mib: shape.memory_mib,
         accel: site.accel,
-        tsc_mhz: tsc::host_mhz(),
+        tsc_mhz: site.accel.tsc_mhz(),
         kernel: site.kernel.to_owned(),
         initramfs: site.initramfs.to_owned(),
         kernel_args: shape.kernel_args.clone(),

@@ -24,6 +24,17 @@ pub enum Accel {
     Tcg,
 }
 
+impl Accel {
+    /// The frequency in MHz of the time stamp counter that a guest has to be told: the host's, under TCG. KVM tells it.
+    #[must_use]
+    pub fn tsc_mhz(self) -> Option<u32> {
+        match self {
+            Self::Kvm => None,
+            Self::Tcg => super::tsc::host_mhz(),
+        }
+    }
+}
+
 impl fmt::Display for Accel {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
