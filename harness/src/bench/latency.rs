@@ -14,11 +14,16 @@ pub(super) const PARAMETER: &str = "records";
 const SCENARIO: &str = include_str!("../../../scenarios/scale/held-up.yaml");
 /// Its list sizes.
 const SIZES: &str = "records: [100, 1000]";
+/// Its machine's memory.
+const MEMORY: &str = "memory-mib: 512";
 
-/// The scenario with these list sizes.
+/// The scenario with these list sizes, and memory for the longest: twice as many digests stay as the list has records.
 pub fn held_up(sizes: &[u64]) -> String {
+    let longest = sizes.iter().max().copied().unwrap_or_default();
     let sizes: Vec<String> = sizes.iter().map(u64::to_string).collect();
-    SCENARIO.replace(SIZES, &format!("records: [{}]", sizes.join(", ")))
+    SCENARIO
+        .replace(SIZES, &format!("records: [{}]", sizes.join(", ")))
+        .replace(MEMORY, &format!("memory-mib: {}", 512 + longest / 400))
 }
 
 /// One kind of time over all list sizes.
@@ -121,9 +126,10 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_sizes_become_the_scenarios_own() {
-        let text = held_up(&[7, 70_000]);
-        assert!(SCENARIO.contains(SIZES) && text.contains("records: [7, 70000]\n"), "{text}");
+    fn the_sizes_become_the_scenarios_own_and_the_longest_has_memory() {
+        assert!(SCENARIO.contains(SIZES) && SCENARIO.contains(MEMORY));
+        let text = held_up(&[7, 80_000]);
+        assert!(text.contains("records: [7, 80000]\n") && text.contains("memory-mib: 712\n"), "{text}");
     }
 
     fn suite() -> SuiteResult {
