@@ -185,6 +185,7 @@ fn plan() -> Plan {
         budget: Budget { silence_s: 30, total_s: 60 },
         known_defect: None,
         known_limit: None,
+        kernel_says: Vec::new(),
     }
 }
 

@@ -1,4 +1,5 @@
-//! Invariant `kernel-health`: a console without complaints, as many boots as were asked for, and an end as planned.
+//! Invariant `kernel-health`: a console without complaints that shows what the scenario expects on it, as many boots as
+//! were asked for, and an end as planned.
 //!
 //! What counts as a complaint is [`crate::machine::splat`]'s; what may be passed over is in `allow.yaml`, each entry with reason,
 //! link and the day on which it ends.
@@ -31,6 +32,7 @@ fn with_list(evidence: &Evidence<'_>, trace: &Trace, today: NaiveDate, list: &st
         Ok(list) => console(evidence, &list, today, &mut sheet),
         Err(why) => sheet.obstacle(format!("the allow list cannot be read: {why}")),
     }
+    said(evidence, &mut sheet);
     let boots = u32::from(evidence.plan.boots());
     if evidence.boots != boots {
         sheet.finding(format!("the agent said hello {} times, expected {boots}", evidence.boots));
@@ -62,6 +64,16 @@ fn console(evidence: &Evidence<'_>, list: &List, today: NaiveDate, sheet: &mut S
     sheet.fact(count(lines.len(), "console line"));
     if passed_over > 0 {
         sheet.fact(format!("{passed_over} allowed"));
+    }
+}
+
+fn said(evidence: &Evidence<'_>, sheet: &mut Sheet) {
+    for text in &evidence.plan.kernel_says {
+        if let Some(index) = evidence.console.iter().position(|(_, line)| line.contains(text.as_str())) {
+            sheet.fact(format!("console line {} says `{text}`", index + 1));
+        } else {
+            sheet.finding(format!("the kernel never said `{text}` on the console, expected it"));
+        }
     }
 }
 

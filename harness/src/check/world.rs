@@ -113,6 +113,7 @@ impl World {
             budget: Budget { silence_s: 10, total_s: 100 },
             known_defect: None,
             known_limit: None,
+            kernel_says: Vec::new(),
         };
         let mut world = World {
             plan,

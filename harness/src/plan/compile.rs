@@ -100,6 +100,7 @@ pub(super) fn compile(
         marks,
         known_defect: scenario.known_defect.clone(),
         known_limit: variant.known_limit.clone(),
+        kernel_says: variant.kernel_says.clone(),
     })
 }
 

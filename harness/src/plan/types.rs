@@ -43,6 +43,9 @@ pub struct Plan {
     /// What kernels are known to lose in it, by which its log is judged.
     #[serde(default)]
     pub known_limit: Option<KnownLimit>,
+    /// What the console must show, each within a line.
+    #[serde(default)]
+    pub kernel_says: Vec<String>,
 }
 
 fn yes() -> bool {

@@ -130,6 +130,7 @@ fn plan(boot: Boot) -> Plan {
         budget: BUDGET,
         known_defect: None,
         known_limit: None,
+        kernel_says: Vec::new(),
     }
 }
 

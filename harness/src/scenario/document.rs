@@ -128,7 +128,8 @@ fn variant(source: &Source, root: &Node, values: &BTreeMap<String, Node>) -> Res
     let parameters =
         values.iter().map(|(name, value)| (name.clone(), value.scalar().unwrap_or_default())).collect();
     let known_limit = body.get("known-limit").map(|node| limit::read(source, node)).transpose()?.flatten();
-    Ok(Variant { parameters, machine, policy, tasks, known_limit })
+    let kernel_says = body.texts("kernel-says")?;
+    Ok(Variant { parameters, machine, policy, tasks, known_limit, kernel_says })
 }
 
 fn machine(source: &Source, node: Option<&Node>) -> Result<Shape, ScenarioError> {

@@ -162,6 +162,26 @@ impl<'t> Fields<'t> {
         self.value(name)?.map(|node| text(self.source, node, name)).transpose()
     }
 
+    /// Texts of a line each: one, or a list.
+    pub(super) fn texts(&self, name: &str) -> Result<Vec<String>, ScenarioError> {
+        let Some(node) = self.value(name)? else { return Ok(Vec::new()) };
+        let items = list(self.source, node, name)?;
+        if items.is_empty() {
+            return Err(self.source.error(node.at, format!("`{name}`: the list is empty")));
+        }
+        let line = |item| {
+            let line = text(self.source, item, name)?;
+            if line.chars().any(char::is_control) {
+                return Err(self
+                    .source
+                    .error(item.at, format!("`{name}`: a text has a control character"))
+                    .expected("text of a single line"));
+            }
+            Ok(line.to_owned())
+        };
+        items.iter().map(line).collect()
+    }
+
     /// Text that may be empty, byte for byte.
     pub(super) fn bytes(&self, name: &str) -> Result<Option<&'t str>, ScenarioError> {
         let Some(node) = self.value(name)? else { return Ok(None) };

@@ -93,6 +93,15 @@ fn the_matrix_multiplies_and_keeps_the_types_of_its_values() {
 }
 
 #[rstest]
+#[case::nothing("", &[])]
+#[case::one("kernel-says: a ${what}\n", &["a b"])]
+#[case::several("kernel-says: [\"${what}\", \"c: d\"]\n", &["b", "c: d"])]
+fn what_the_kernel_must_say_is_one_or_several(#[case] head: &str, #[case] expected: &[&str]) {
+    let text = format!("summary: s\npromise: p\nmatrix: {{what: [b]}}\n{head}steps:\n  - stage\n");
+    assert_eq!(parse("it", "it.yaml", &text).unwrap().variants[0].kernel_says, expected);
+}
+
+#[rstest]
 #[case::bare("  - trim: 4\n", "  - trim: {records: 4}\n")]
 #[case::nothing("  - stage\n", "  - stage: {}\n")]
 #[case::colon("  - stage\n", "  - stage:\n")]

@@ -39,6 +39,23 @@ fn a_complaint_on_the_console_fails(#[case] line: &str) {
 }
 
 #[test]
+fn what_the_kernel_must_say_is_on_a_line_of_the_console() {
+    let mut world = World::new();
+    world.console("[    0.1] ima: Hash table not enabled, ignoring request to flush");
+    world.plan.kernel_says = vec!["not enabled, ignoring".to_owned()];
+    let result = world.verdict("kernel-health");
+    passed(&result);
+    let findings = ["2 console lines, console line 2 says `not enabled, ignoring`, powered off, 1 boot"];
+    assert_eq!(result.findings, findings);
+
+    let mut world = World::new();
+    world.console("ima: Hash table not enabled,");
+    world.console("ignoring request to flush");
+    world.plan.kernel_says = vec!["not enabled, ignoring".to_owned()];
+    failed(&world.verdict("kernel-health"), &["the kernel never said `not enabled, ignoring`"]);
+}
+
+#[test]
 fn a_second_boot_fails() {
     let mut world = World::new();
     world.hello();

@@ -1,7 +1,8 @@
 //! Keys of the file itself.
 
 use super::Shape::{
-    Banks, CommandLine, Map, Maps, Matrix, Number, NumberOr, Steps, Tasks, Text, Truth, Version, Word, Words,
+    Banks, CommandLine, Map, Maps, Matrix, Number, NumberOr, Steps, Tasks, Text, Texts, Truth, Version, Word,
+    Words,
 };
 use super::{Field, field};
 
@@ -26,6 +27,12 @@ pub(in crate::scenario) const KEYS: &[Field] = &[
     field("machine", Map(MACHINE), "the machine").or("see below"),
     field("policy", Text, "the IMA policy, whole, as text")
         .or("measures the files of `measure`, nothing else"),
+    field(
+        "kernel-says",
+        Texts,
+        "what the console must show, each within a line: for what a kernel warns of and goes on",
+    )
+    .or("none"),
     field("steps", Steps, "what task `main` does").or("`steps` or `tasks`"),
     field("tasks", Tasks, "further tasks: a name, and its list of steps, or `{boot, steps}`").or("none"),
     field("known-defect", Map(DEFECT), "the defect of a kernel that this scenario shows").or("none"),

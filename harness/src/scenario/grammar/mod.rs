@@ -69,6 +69,8 @@ pub(super) enum Shape {
     Name,
     /// Text that is not empty.
     Text,
+    /// Texts of a line, or one.
+    Texts,
     /// Text that may be empty, byte for byte.
     Bytes,
     /// An even number of hexadecimal digits.

@@ -57,6 +57,8 @@ pub struct Variant {
     pub tasks: Vec<Task>,
     /// What kernels are known to lose in it.
     pub known_limit: Option<KnownLimit>,
+    /// What the console must show, each within a line.
+    pub kernel_says: Vec<String>,
 }
 
 /// Steps that run one after the other.

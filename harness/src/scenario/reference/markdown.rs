@@ -182,6 +182,7 @@ fn value(shape: Shape) -> String {
         Shape::Truth => "`true`, `false`".to_owned(),
         Shape::Name => "a name".to_owned(),
         Shape::Text | Shape::Bytes => "text".to_owned(),
+        Shape::Texts => "text, or a list of texts".to_owned(),
         Shape::Hex => "hexadecimal digits".to_owned(),
         // Those that are too many for a cell have a row in the table of words.
         Shape::Word(words) if words.len() > MOST_WORDS => "a word, see below".to_owned(),

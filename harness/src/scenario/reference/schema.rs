@@ -11,6 +11,9 @@ use crate::ima::Bank;
 /// Names of tasks, parameters, descriptors and so on.
 const NAME: &str = "^[a-z][a-z0-9-]{0,63}$";
 
+/// Text of a single line that is not blank, in what editors' regular expressions and ours have in common.
+const LINE: &str = "^[^\\x00-\\x1F\\x7F-\\x9F]*[^\\x00-\\x1F\\x7F-\\x9F\\s][^\\x00-\\x1F\\x7F-\\x9F]*$";
+
 /// Whether parameters are put in at a place.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Parameters {
@@ -145,6 +148,7 @@ fn value(shape: Shape, parameters: Parameters) -> Value {
         Shape::Truth => json!({"type": "boolean"}),
         Shape::Name => text(NAME),
         Shape::Text => text("\\S"),
+        Shape::Texts => return listed(text(LINE), parameters, 1),
         Shape::Bytes => json!({"type": "string"}),
         Shape::Hex => text("^([0-9a-fA-F]{2})*$"),
         Shape::Word(words) => json!({"enum": words}),

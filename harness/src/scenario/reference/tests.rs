@@ -129,7 +129,7 @@ fn sample(shape: grammar::Shape) -> String {
         Shape::Name => "some".to_owned(),
         Shape::Text | Shape::Bytes | Shape::Version => "\"7.2\"".to_owned(),
         Shape::Hex => "\"00ff\"".to_owned(),
-        Shape::CommandLine | Shape::Banks => "[sha256]".to_owned(),
+        Shape::CommandLine | Shape::Banks | Shape::Texts => "[sha256]".to_owned(),
         Shape::Path => "/m/x".to_owned(),
         Shape::File => "binary".to_owned(),
         Shape::Steps | Shape::Choice => "[measure]".to_owned(),

@@ -38,6 +38,9 @@ pub(in crate::scenario) fn invalid() -> Vec<(&'static str, Knows, String)> {
         head("no boolean", Schema, "only-when-named: yes please\n"),
         head("too many processors", Schema, "machine: {cpus: 65}\n"),
         head("two words as one", Schema, "machine:\n  kernel-args: [\"quiet debug\"]\n"),
+        head("nothing that the kernel says", Schema, "kernel-says: []\n"),
+        head("two lines that the kernel says", Schema, "kernel-says: \"one\\ntwo\"\n"),
+        head("a number that the kernel says", Schema, "kernel-says: [42]\n"),
         steps("unknown parameter", Parser, "  - measure: ${files}\n"),
         whole(
             "unknown parameter beside another",
