@@ -107,6 +107,7 @@ pub fn suite(
         .kernels
         .iter()
         .map(|kernel| {
+            reporter.kernel_asked(&kernel.name);
             probe::capabilities(
                 request.site(kernel, scratch, interrupts),
                 &request.kernel_args,

@@ -120,7 +120,13 @@ fn long_name() -> RunResult {
 fn progress_stays_below_the_lines_and_leaves_nothing_behind(#[case] width: u16) {
     let (screen, reporter) = on_screen(width);
     let (first, second) = (long_name(), run("stage/once", "7.3", Outcome::Passed));
+    for kernel in ["6.12", "7.3"] {
+        reporter.kernel_asked(kernel);
+        let asked = screen.contents();
+        assert!(asked.contains(&format!("asking {kernel}")) && asked.lines().count() == 1, "{asked}");
+    }
     reporter.suite_started(2, &context());
+    assert!(!screen.contents().contains("asking"), "the kernels have answered:\n{}", screen.contents());
     reporter.run_started(&RunId::of(&first));
     reporter.run_started(&RunId::of(&second));
     let both = screen.contents();

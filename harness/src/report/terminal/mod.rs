@@ -74,6 +74,13 @@ impl Reporter {
         Reporter { look, state: Mutex::new(state) }
     }
 
+    /// A kernel is booted to see what it can do, or that is looked up.
+    pub fn kernel_asked(&self, kernel: &str) {
+        if let Some(progress) = &mut self.lock().progress {
+            progress.kernel_asked(kernel);
+        }
+    }
+
     /// Names what is going to run, and on what; `total` is the number of runs, skipped ones included.
     pub fn suite_started(&self, total: usize, context: &Context) {
         let mut state = self.lock();

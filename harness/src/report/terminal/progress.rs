@@ -32,7 +32,16 @@ impl Progress {
         Progress { bars, suite: ProgressBar::hidden(), running: BTreeMap::new(), tick }
     }
 
+    pub(super) fn kernel_asked(&mut self, kernel: &str) {
+        self.suite.finish_and_clear();
+        let bar = ProgressBar::new_spinner().with_style(style("{spinner} {elapsed:>4} {wide_msg}"));
+        self.suite = self.bars.add(bar);
+        self.suite.set_message(format!("asking {} what it can do", printable(kernel)));
+        self.animate(&self.suite);
+    }
+
     pub(super) fn start(&mut self, total: usize) {
+        self.suite.finish_and_clear();
         let bar = ProgressBar::new(total as u64).with_style(style("[{elapsed}] {pos}/{len} {wide_msg}"));
         self.suite = self.bars.add(bar);
         self.suite.set_message(Tally::default().to_string());
