@@ -1,5 +1,7 @@
 //! Pictures of how times grow, as SVG.
 
+use std::collections::BTreeSet;
+
 use plotters::coord::Shift;
 use plotters::prelude::*;
 
@@ -8,6 +10,9 @@ use crate::latency::{By, Held};
 
 /// Width and height of a panel, pixels.
 const PANEL: (u32, u32) = (460, 340);
+/// Height of what is drawn of a panel, and of a series' line in the legend, pixels.
+const DRAWN: f64 = 265.0;
+const LEGEND: f64 = 16.0;
 /// Changes that hold somebody up, a panel each.
 const CHANGES: [By; 3] = [By::Stage, By::Delete, By::Trim];
 /// One colour a series; told apart without red and green.
@@ -62,23 +67,24 @@ pub fn lines(growth: &Growth) -> Result<String, PlotError> {
     })
 }
 
-/// Histograms of the times of an append during each change, a line a list size.
+/// Histograms of the times of an append during each change, a line a list size. Each panel names all sizes, so that each
+/// has its colour.
 ///
 /// # Errors
 /// As [`lines`].
 pub fn histograms(growth: &Growth) -> Result<String, PlotError> {
+    let sizes: BTreeSet<u64> = growth.times.iter().flat_map(|grown| grown.sizes.keys().copied()).collect();
     panels(|area, by| {
         let grown = growth.times.iter().find(|grown| (grown.held, grown.by) == (Held::Append, by));
-        let series: Vec<(String, Vec<(f64, f64)>)> = grown
-            .into_iter()
-            .flat_map(|grown| &grown.sizes)
-            .map(|(size, latency)| {
-                let bucket = |(at, count): (usize, &u64)| {
-                    (*count > 0).then(|| (f64::powi(2.0, i32::try_from(at).unwrap_or(0)), *count as f64))
-                };
-                (format!("{size} records"), latency.buckets.iter().enumerate().filter_map(bucket).collect())
-            })
-            .collect();
+        let points = |size: &u64| {
+            let buckets = grown.and_then(|grown| grown.sizes.get(size)).map(|latency| &latency.buckets);
+            let bucket = |(at, count): (usize, &u64)| {
+                (*count > 0).then(|| (f64::powi(2.0, i32::try_from(at).unwrap_or(0)), *count as f64))
+            };
+            buckets.into_iter().flatten().enumerate().filter_map(bucket).collect()
+        };
+        let series: Vec<(String, Vec<(f64, f64)>)> =
+            sizes.iter().map(|size| (format!("{size} records"), points(size))).collect();
         chart(area, &format!("append during {}: histogram", by.name()), ("us", "appends"), &series)
     })
 }
@@ -129,7 +135,10 @@ fn chart(
     let top = |value: fn((f64, f64)) -> f64| all().map(value).fold(10.0, f64::max) * 2.0;
     let bottom =
         |value: fn((f64, f64)) -> f64| all().map(value).fold(f64::INFINITY, f64::min).clamp(1.0, 1e9) / 2.0;
-    let (xs, ys) = (bottom(|p| p.0)..top(|p| p.0), bottom(|p| p.1)..top(|p| p.1));
+    let (xs, low, high) = (bottom(|p| p.0)..top(|p| p.0), bottom(|p| p.1), top(|p| p.1));
+    // The legend stands above all points.
+    let legend = (LEGEND * (series.len() + 1) as f64 / DRAWN).min(0.7);
+    let ys = low..high * (high / low).powf(legend / (1.0 - legend));
     let mut chart = drawn(
         ChartBuilder::on(area)
             .caption(title, ("sans-serif", 16))
@@ -205,7 +214,9 @@ mod tests {
         for text in ["stage: longest times", "append during delete", "the stage itself", "10k"] {
             assert!(lines.contains(text), "{text}");
         }
-        assert!(histograms.contains("10000 records") && histograms.starts_with("<svg"));
+        assert!(histograms.starts_with("<svg"));
+        let named = histograms.matches("10000 records").count();
+        assert_eq!(named, 3, "each panel names each size, also of no appends");
     }
 
     #[test]
