@@ -44,7 +44,7 @@ pub struct Plan {
     #[serde(default)]
     pub known_limit: Option<KnownLimit>,
     /// What the console must show, each within a line.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub kernel_says: Vec<String>,
 }
 
