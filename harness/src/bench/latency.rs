@@ -16,14 +16,17 @@ const SCENARIO: &str = include_str!("../../../scenarios/scale/held-up.yaml");
 const SIZES: &str = "records: [100, 1000]";
 /// Its machine's memory.
 const MEMORY: &str = "memory-mib: 512";
+/// Most that a scenario may ask for, MiB.
+const MOST_MEMORY: u64 = 65_536;
 
 /// The scenario with these list sizes, and memory for the longest: twice as many digests stay as the list has records.
 pub fn held_up(sizes: &[u64]) -> String {
     let longest = sizes.iter().max().copied().unwrap_or_default();
+    let memory_mib = (512 + longest / 400).min(MOST_MEMORY);
     let sizes: Vec<String> = sizes.iter().map(u64::to_string).collect();
     SCENARIO
         .replace(SIZES, &format!("records: [{}]", sizes.join(", ")))
-        .replace(MEMORY, &format!("memory-mib: {}", 512 + longest / 400))
+        .replace(MEMORY, &format!("memory-mib: {memory_mib}"))
 }
 
 /// One kind of time over all list sizes.
@@ -130,6 +133,12 @@ mod tests {
         assert!(SCENARIO.contains(SIZES) && SCENARIO.contains(MEMORY));
         let text = held_up(&[7, 80_000]);
         assert!(text.contains("records: [7, 80000]\n") && text.contains("memory-mib: 712\n"), "{text}");
+        let most = held_up(&[100_000_000]).replace("[100000000]", "[1]");
+        assert!(most.contains("memory-mib: 65536\n"), "{most}");
+        assert!(
+            crate::scenario::parse("it", "it.yaml", &most).is_ok(),
+            "no more than a scenario may ask for"
+        );
     }
 
     fn suite() -> SuiteResult {

@@ -321,13 +321,14 @@ fn steps_of(run: &RunResult) -> Result<Vec<StepTold>, Failure> {
 }
 
 fn draw(folder: &Path, name: &str, picture: Result<String, PlotError>) -> Result<(), Failure> {
-    std::fs::create_dir_all(folder).map_err(Failure::setup)?;
+    std::fs::create_dir_all(folder)
+        .map_err(|error| Failure::told(atomic::FileError::new("create the folder", folder, error)))?;
     let picture = picture.map_err(Failure::setup)?;
-    atomic::write(&folder.join(name), picture.as_bytes()).map_err(Failure::setup)
+    atomic::write(&folder.join(name), picture.as_bytes()).map_err(Failure::told)
 }
 
 fn write(path: &Path, figures: &impl Serialize) -> Result<(), Failure> {
     let mut text = serde_json::to_vec_pretty(figures).map_err(Failure::setup)?;
     text.push(b'\n');
-    atomic::write(path, &text).map_err(Failure::setup)
+    atomic::write(path, &text).map_err(Failure::told)
 }

@@ -80,7 +80,7 @@ pub fn capabilities(site: Site<'_>, kernel_args: &[String], cache: &Path) -> Res
             Err(error) => return Err(error),
         };
     }
-    fs::create_dir_all(&folder).map_err(|source| AskError::Read { path: folder, source })?;
+    fs::create_dir_all(&folder).map_err(|error| FileError::new("create the folder", &folder, error))?;
     let text = serde_json::to_vec_pretty(&found)
         .map_err(|error| AskError::Read { path: path.clone(), source: error.into() })?;
     atomic::write(&path, &text)?;
