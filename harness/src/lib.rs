@@ -17,5 +17,6 @@ pub mod plan;
 pub mod report;
 pub mod run;
 pub mod scenario;
+mod spill;
 pub mod tpm;
 pub mod verify;

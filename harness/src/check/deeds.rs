@@ -4,6 +4,7 @@ use imalab_wire::{Op, Outcome};
 
 use super::evidence::{Evidence, ListSeen, Moment, RecordId, StepSeen};
 use super::ledger::Doubt;
+use super::runs::Runs;
 use crate::plan::Action;
 
 /// What a step did to the lists, or saw of them.
@@ -16,7 +17,7 @@ pub(super) enum Deed<'e> {
     /// Removed so many records from the current list.
     Trim(u64),
     /// Read a list. User space `keeps` what it read itself; a checkpoint's last reading makes a `snapshot`.
-    Read { list: &'e ListSeen, records: &'e [RecordId], keeps: bool, snapshot: bool },
+    Read { list: &'e ListSeen, records: &'e Runs<RecordId>, keeps: bool, snapshot: bool },
     /// Left for another kernel.
     Kexec {
         /// Deletes and trims that were under way and of which no result came.
@@ -40,11 +41,11 @@ pub(super) fn deeds<'e>(evidence: &'e Evidence<'_>) -> Vec<Done<'e>> {
     let mut deeds = Vec::new();
     for (at, step) in evidence.steps.iter().enumerate() {
         let checkpoint = step.planned.action == Action::Checkpoint;
-        let known: Vec<(&ListSeen, &[RecordId])> = evidence
+        let known: Vec<(&ListSeen, &Runs<RecordId>)> = evidence
             .lists_of(at)
             .iter()
             .filter(|list| list.broken.is_none())
-            .filter_map(|list| Some((list, list.records.as_deref()?)))
+            .filter_map(|list| Some((list, list.records.as_ref()?)))
             .collect();
         let last = known.iter().rfind(|(list, _)| !list.staged).map(|(list, _)| list.op);
         for (list, records) in known {
@@ -80,7 +81,7 @@ fn kexec<'e>(evidence: &Evidence<'_>, boot: u32) -> Done<'e> {
 }
 
 /// The list that a kernel began with, as far as anybody read it before it was changed. `after` is what was done in it.
-pub(super) fn next_list<'e>(after: &[Done<'e>]) -> Option<&'e [RecordId]> {
+pub(super) fn next_list<'e>(after: &[Done<'e>]) -> Option<&'e Runs<RecordId>> {
     let mut moved = false;
     for done in after {
         match &done.deed {

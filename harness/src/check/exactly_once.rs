@@ -38,12 +38,14 @@ pub(super) fn check(evidence: &Evidence<'_>, wholes: &Wholes) -> CheckResult {
         ));
     }
     // A rule of the policy may name another PCR; whatever the records name is looked at, in one order.
-    let mut pcrs: BTreeSet<u32> = whole.records.iter().map(|id| evidence.records.get(*id).pcr).collect();
+    let mut pcrs: BTreeSet<u32> = whole.records.iter().map(|id| evidence.records.get(id).pcr).collect();
     pcrs.insert(IMA_PCR);
     let attempts = &evidence.tap.attempts;
-    let of_pcrs = || (0..attempts.len()).filter(|at| pcrs.contains(&attempts.pcrs()[*at]));
-    let extends = attempts.at(of_pcrs().filter(|at| attempts.seqs()[*at] < mark.seq));
-    let late = attempts.at(of_pcrs().filter(|at| attempts.seqs()[*at] >= mark.seq));
+    let of_pcrs =
+        || (0..attempts.len()).filter(|at| attempts.pcr(*at).is_some_and(|pcr| pcrs.contains(&pcr)));
+    let is_late = |at: &usize| attempts.seq(*at).is_none_or(|seq| seq >= mark.seq);
+    let extends = attempts.at(of_pcrs().filter(|at| !is_late(at)));
+    let late = attempts.at(of_pcrs().filter(is_late));
     if extends.is_empty() {
         sheet.obstacle(format!(
             "the tap saw no extend of PCR {IMA_PCR} among {} TPM commands of the guest",
@@ -69,7 +71,7 @@ pub(super) fn check(evidence: &Evidence<'_>, wholes: &Wholes) -> CheckResult {
                 evidence.name(misfit.step),
                 evidence.records.describe(misfit.read),
                 misfit.at + 1,
-                meant.map_or_else(|| "none of the log".to_owned(), |id| evidence.records.describe(*id))
+                meant.map_or_else(|| "none of the log".to_owned(), |id| evidence.records.describe(id))
             ));
         }
     }
@@ -164,7 +166,7 @@ impl Comparison<'_, '_> {
         let parts = records
             .iter()
             .zip(self.extends.iter())
-            .position(|(id, extend)| !is_extend_of(&self.evidence.records, *id, &extend))
+            .position(|(id, extend)| !is_extend_of(&self.evidence.records, id, &extend))
             .unwrap_or(records.len().min(self.extends.len()));
         let same = parts == records.len().max(self.extends.len());
         if !same {

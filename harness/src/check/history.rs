@@ -5,6 +5,7 @@
 
 use super::boots;
 use super::evidence::{Evidence, Moment, RecordId};
+use super::runs::Runs;
 use crate::ima::model::Ranges;
 
 /// What became of the lists as a whole, in order of time.
@@ -99,8 +100,8 @@ pub(super) struct History {
 
 impl History {
     /// Follows `moves` over the whole log `records`, of some of which nothing may be known.
-    pub(super) fn of(evidence: &Evidence<'_>, records: &[Option<RecordId>], moves: &[Moved]) -> History {
-        let mut starts = boots::aggregates(evidence, records.iter().copied());
+    pub(super) fn of(evidence: &Evidence<'_>, records: &Runs<Option<RecordId>>, moves: &[Moved]) -> History {
+        let mut starts = boots::aggregates(evidence, records.iter());
         // Whatever is before the first aggregate is of the first boot.
         match starts.first_mut() {
             Some(first) => *first = 0,

@@ -16,6 +16,7 @@ use super::deeds::{Deed, Done, deeds, next_list};
 use super::evidence::{Evidence, RecordId};
 use super::extended::extended;
 use super::history::History;
+use super::runs::Runs;
 use super::sheet::{Sheet, count};
 use super::whole::Wholes;
 use crate::event::{Trace, What};
@@ -32,7 +33,7 @@ pub(super) fn check(evidence: &Evidence<'_>, wholes: &Wholes, trace: &Trace) -> 
         sheet.obstacle("no checkpoint read the list");
         return sheet.result();
     };
-    let logged: Vec<Option<RecordId>> = whole.records.iter().copied().map(Some).collect();
+    let logged: Runs<Option<RecordId>> = whole.records.iter().map(Some).collect();
     // What should have been carried is told by what was extended, what the kernels count by what they have.
     let extended = extended(evidence, whole);
     aggregates(evidence, &extended, &mut sheet);
@@ -48,8 +49,8 @@ pub(super) fn check(evidence: &Evidence<'_>, wholes: &Wholes, trace: &Trace) -> 
 }
 
 /// Every kernel logs its boot aggregate, once.
-fn aggregates(evidence: &Evidence<'_>, extended: &[Option<RecordId>], sheet: &mut Sheet) {
-    let found = boots::aggregates(evidence, extended.iter().copied());
+fn aggregates(evidence: &Evidence<'_>, extended: &Runs<Option<RecordId>>, sheet: &mut Sheet) {
+    let found = boots::aggregates(evidence, extended.iter());
     if found.len() != evidence.boots as usize {
         let places: Vec<String> = found.iter().map(|at| (at + 1).to_string()).collect();
         sheet.finding(format!(
@@ -68,7 +69,7 @@ fn aggregates(evidence: &Evidence<'_>, extended: &[Option<RecordId>], sheet: &mu
 /// Each kernel's first list against the one that the kernel before it left. How many records were carried each time.
 fn carried(
     evidence: &Evidence<'_>,
-    extended: &[Option<RecordId>],
+    extended: &Runs<Option<RecordId>>,
     wholes: &Wholes,
     sheet: &mut Sheet,
 ) -> Vec<usize> {
@@ -83,11 +84,10 @@ fn carried(
             // A later list has the same records again.
             continue;
         };
-        let ids: Vec<Option<RecordId>> =
-            expected.iter().map(|at| extended.get(*at).copied().flatten()).collect();
+        let ids: Vec<Option<RecordId>> = expected.iter().map(|at| extended.get(*at).flatten()).collect();
         let place = evidence.name(step);
         let same = |at: usize| {
-            ids[at].zip(list.get(at).copied()).is_some_and(|(id, read)| evidence.records.are_same(id, read))
+            ids[at].zip(list.get(at)).is_some_and(|(id, read)| evidence.records.are_same(id, read))
         };
         if let Some(at) = (0..ids.len()).find(|at| !same(*at)) {
             let show = |id: Option<RecordId>, none: &str| {
@@ -95,16 +95,16 @@ fn carried(
             };
             sheet.finding(format!(
                 "boot {boot}: {place} read {} as record {} of the list, where {} had to be carried: staged, then current",
-                show(list.get(at).copied(), "nothing"),
+                show(list.get(at), "nothing"),
                 at + 1,
                 show(ids[at], "one that no list ever showed")
             ));
             // What a later kernel should carry follows from this list.
             break;
-        } else if !list.get(ids.len()).is_some_and(|id| boots::is_aggregate(evidence.records.get(*id))) {
+        } else if !list.get(ids.len()).is_some_and(|id| boots::is_aggregate(&evidence.records.get(id))) {
             let found = list.get(ids.len()).map_or_else(
                 || "nothing".to_owned(),
-                |id| format!("{} in its place", evidence.records.describe(*id)),
+                |id| format!("{} in its place", evidence.records.describe(id)),
             );
             sheet.finding(format!(
                 "boot {boot}: {place} read {found} where the kernel's boot aggregate has to be, after {}",
@@ -116,7 +116,7 @@ fn carried(
 }
 
 /// The list that a kernel began with, and the step that read it first.
-fn first_list<'e>(after: &[Done<'e>]) -> Option<(usize, &'e [RecordId])> {
+fn first_list<'e>(after: &[Done<'e>]) -> Option<(usize, &'e Runs<RecordId>)> {
     let list = next_list(after)?;
     let reader = after
         .iter()

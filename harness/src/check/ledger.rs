@@ -8,9 +8,8 @@
 
 mod weave;
 
-use std::rc::Rc;
-
 use super::evidence::RecordId;
+use super::runs::Runs;
 use weave::{Inset, weave};
 
 /// Number of records that stands for all of them where the kernel takes it for that: `LONG_MAX`. No list is so long.
@@ -25,7 +24,7 @@ pub(super) struct Stretch {
     /// Whence it is known.
     pub(super) source: Source,
     /// Records, in order; none for a gap.
-    pub(super) records: Rc<[RecordId]>,
+    pub(super) records: Runs<RecordId>,
 }
 
 /// Whence a stretch of the whole log is known.
@@ -102,7 +101,7 @@ pub(super) struct Loss {
     /// Records of that list which are not lost.
     pub(super) kept: usize,
     /// Those that are, in order.
-    pub(super) records: Rc<[RecordId]>,
+    pub(super) records: Runs<RecordId>,
 }
 
 /// A delete or a trim of which nobody knows whether it was carried out: the guest went on in another kernel before it
@@ -127,7 +126,7 @@ enum Chunk {
 struct Staging {
     by: usize,
     /// First reading of it by anybody, with the step.
-    read: Option<(usize, Rc<[RecordId]>)>,
+    read: Option<(usize, Runs<RecordId>)>,
     /// The step by which user space read it, which makes it saved.
     saved: Option<usize>,
     /// What belongs between its records.
@@ -146,7 +145,7 @@ pub(super) struct Ledger {
     /// What belongs between the records of the current list.
     insets: Vec<Inset>,
     /// What user space last read off the current list, while its head has not moved.
-    head: Option<Vec<RecordId>>,
+    head: Option<Runs<RecordId>>,
     surprises: Vec<Surprise>,
     again: Vec<SavedAgain>,
 }
@@ -171,7 +170,7 @@ impl Ledger {
     }
 
     /// The staged list was read; `keeps` when it was user space that did, and not a checkpoint of ours.
-    pub(super) fn read_staged(&mut self, step: usize, records: &[RecordId], keeps: bool) {
+    pub(super) fn read_staged(&mut self, step: usize, records: &Runs<RecordId>, keeps: bool) {
         let Some(staging) = self.staged.map(|generation| &mut self.stagings[generation]) else {
             if !records.is_empty() {
                 self.surprises.push(Surprise::StagedFromNowhere { step, records: records.len() });
@@ -182,19 +181,19 @@ impl Ledger {
             staging.saved.get_or_insert(step);
         }
         match &staging.read {
-            None => staging.read = Some((step, records.into())),
+            None => staging.read = Some((step, records.clone())),
             Some((first, before)) => {
-                if **before != *records {
-                    let same = before.iter().zip(records).take_while(|(a, b)| a == b).count();
-                    self.surprises.push(Surprise::StagedChanged { first: *first, then: step, at: same });
+                if before != records {
+                    let at = before.same_as(records);
+                    self.surprises.push(Surprise::StagedChanged { first: *first, then: step, at });
                 }
             }
         }
     }
 
     /// User space read the current list.
-    pub(super) fn read_current(&mut self, records: &[RecordId]) {
-        self.head = Some(records.to_vec());
+    pub(super) fn read_current(&mut self, records: &Runs<RecordId>) {
+        self.head = Some(records.clone());
     }
 
     /// The staged list was deleted.
@@ -213,19 +212,19 @@ impl Ledger {
 
     /// The first `count` records of the current list were removed. How many these are, as far as anybody can know.
     pub(super) fn trim(&mut self, step: usize, count: u64) -> u64 {
-        let mut read = self.head.take().unwrap_or_default();
+        let read = self.head.take().unwrap_or_default();
         let wanted = match count {
             // What was not read of them, the tap tells of.
             ALL => read.len(),
             count => usize::try_from(count).unwrap_or(usize::MAX),
         };
-        let left = read.split_off(read.len().min(wanted));
+        let (left, read) = (read.slice(wanted..read.len()), read.slice(0..wanted));
         let (before, after) = Inset::split(std::mem::take(&mut self.insets), wanted);
         self.insets = after;
         let trimmed = weave(wanted, &before, |range| {
-            let read = read.get(range.start..range.end.min(read.len())).unwrap_or_default();
+            let read = read.slice(range.clone());
             let missing = range.len() - read.len();
-            let known = Stretch { source: Source::Trimmed(step), records: read.into() };
+            let known = Stretch { source: Source::Trimmed(step), records: read };
             [known, Stretch::gap(step, Some(missing as u64))]
         });
         if self.staged.is_some() {
@@ -250,7 +249,7 @@ impl Ledger {
         // `split` counts from the record after those that are kept.
         let among: Vec<Inset> = among.into_iter().map(|inset| inset.behind(1)).collect();
         let lost = weave(loss.records.len(), &among, |range| {
-            let records = loss.records.get(range).unwrap_or_default().into();
+            let records = loss.records.slice(range);
             [Stretch { source: Source::Lost(step), records }]
         });
         insets.extend(lost.into_iter().map(|stretch| Inset { at: loss.kept, stretch }));
@@ -279,9 +278,9 @@ impl Ledger {
 
     /// Takes a side in a doubt, before the kexec: `next` is the list that the new kernel began with.
     /// Whether it was carried out.
-    pub(super) fn settle(&mut self, doubt: Doubt, next: &[RecordId]) -> bool {
+    pub(super) fn settle(&mut self, doubt: Doubt, next: &Runs<RecordId>) -> bool {
         let staged = match self.staged.map(|generation| &self.stagings[generation]) {
-            Some(Staging { read: Some((_, records)), .. }) => Some(Rc::clone(records)),
+            Some(Staging { read: Some((_, records)), .. }) => Some(records.clone()),
             Some(_) => return false,
             None => None,
         };
@@ -289,10 +288,10 @@ impl Ledger {
             (Doubt::Delete(step), Some(staged)) => !next.starts_with(&staged) && self.take_out(step),
             (Doubt::Delete(_), None) => false,
             (Doubt::Trim(step, count), staged) => {
-                let current = next.get(staged.map_or(0, |staged| staged.len())..).unwrap_or_default();
-                let head = self.head.as_deref().unwrap_or_default();
-                let asked = head.get(..usize::try_from(count).unwrap_or(usize::MAX));
-                let done = asked.is_some_and(|asked| !current.starts_with(asked));
+                let current = next.slice(staged.map_or(0, |staged| staged.len())..next.len());
+                let count_asked = usize::try_from(count).unwrap_or(usize::MAX);
+                let head = self.head.as_ref().filter(|head| head.len() >= count_asked);
+                let done = head.is_some_and(|head| !current.starts_with(&head.slice(0..count_asked)));
                 if done {
                     self.trim(step, count);
                 }
@@ -302,14 +301,13 @@ impl Ledger {
     }
 
     /// The whole log as it is now, with the current list as a checkpoint read it.
-    pub(super) fn snapshot(&self, step: usize, current: &[RecordId]) -> Snapshot {
+    pub(super) fn snapshot(&self, step: usize, current: &Runs<RecordId>) -> Snapshot {
         let mut chunks = self.out.clone();
         chunks.extend(self.staged.map(Chunk::Staged));
         chunks.extend(self.trimmed_meanwhile.iter().cloned().map(Chunk::Known));
         let source = Source::Current(step);
-        let current = weave(current.len(), &self.insets, |range| {
-            [Stretch { source, records: current.get(range).unwrap_or_default().into() }]
-        });
+        let current =
+            weave(current.len(), &self.insets, |range| [Stretch { source, records: current.slice(range) }]);
         chunks.extend(current.into_iter().map(Chunk::Known));
         Snapshot { chunks }
     }
@@ -352,10 +350,8 @@ impl Ledger {
 impl Staging {
     /// Its records as far as they were read, with what belongs between them.
     fn stretches(&self, source: Source) -> Vec<Stretch> {
-        let records = self.read.as_ref().map_or(&[][..], |(_, records)| records);
-        weave(records.len(), &self.insets, |range| {
-            [Stretch { source, records: records.get(range).unwrap_or_default().into() }]
-        })
+        let Some((_, records)) = &self.read else { return weave(0, &self.insets, |_| []) };
+        weave(records.len(), &self.insets, |range| [Stretch { source, records: records.slice(range) }])
     }
 
     /// Records that nobody read.
@@ -367,7 +363,7 @@ impl Staging {
 
 impl Stretch {
     fn gap(by: usize, records: Option<u64>) -> Stretch {
-        Stretch { source: Source::Gap { by, records }, records: Rc::default() }
+        Stretch { source: Source::Gap { by, records }, records: Runs::default() }
     }
 
     fn is_empty(&self) -> bool {

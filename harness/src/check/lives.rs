@@ -5,6 +5,7 @@ use serde::Serialize;
 use super::evidence::{Evidence, RecordId};
 use super::extended::extended;
 use super::history::{History, Moved, Turn};
+use super::runs::Runs;
 use super::whole::Wholes;
 
 /// One record and where it was.
@@ -64,11 +65,11 @@ pub(super) fn of<'l>(
     wholes: &'l Wholes,
 ) -> impl Iterator<Item = RecordLife> + use<'l> {
     // The tap's order is the truth; where the lists differ from it, a check has failed.
-    let extended = wholes.last().map_or_else(Vec::new, |whole| extended(evidence, whole));
+    let extended = wholes.last().map_or_else(Runs::default, |whole| extended(evidence, whole));
     let history = History::of(evidence, &extended, &wholes.moves);
     let teller = Teller { evidence, moves: &wholes.moves };
-    let numbered = extended.into_iter().enumerate();
-    numbered.filter_map(move |(at, id)| Some(teller.life(at, id?, history.turns(at))))
+    (0..extended.len())
+        .filter_map(move |at| Some(teller.life(at, extended.get(at).flatten()?, history.turns(at))))
 }
 
 struct Teller<'t, 'a> {

@@ -1,5 +1,6 @@
 //! The whole log as each file would show it, and where in it a measured file is.
 
+mod firsts;
 mod view;
 
 use std::cell::RefCell;
@@ -7,24 +8,25 @@ use std::collections::{BTreeMap, HashMap};
 use std::hash::{DefaultHasher, Hasher};
 use std::rc::Rc;
 
-use super::evidence::{Evidence, RecordId, Records};
+use super::evidence::{Evidence, RecordId, Records, Trouble};
 use super::extended::extended;
+use super::runs::Runs;
 use super::whole::Whole;
 use crate::ima::model::{ListFile, Log, Ranges};
 use crate::ima::{AsciiLine, Bank, ByteOrder, RecordRef, write_record};
 use crate::scenario::Lost;
+use firsts::Firsts;
 use view::Ends;
 pub(super) use view::View;
 
-/// The whole log of a run, by the place of each record. It takes some twenty bytes a record, and sixteen more once somebody
-/// asks for what files show.
+/// The whole log of a run, by the place of each record. It takes eight bytes a record.
 #[derive(Debug)]
 pub(super) struct WholeLog<'e> {
     records: &'e Records,
     /// `None` for those that were removed before anybody read them.
-    ids: Vec<Option<RecordId>>,
-    /// By record the first place at which it is; nowhere where that is not below their number.
-    first: Vec<u32>,
+    ids: Runs<Option<RecordId>>,
+    /// Where each record is first.
+    first: Firsts,
     /// Further places of those that are there more than once.
     again: HashMap<RecordId, Vec<usize>>,
     /// The same record's last place before, of those further places.
@@ -32,12 +34,10 @@ pub(super) struct WholeLog<'e> {
     /// Records by the hash of the file name that they show.
     names: Vec<(u32, RecordId)>,
     ends: RefCell<BTreeMap<bool, Rc<Ends>>>,
+    trouble: Trouble,
     /// What a kexec is known to lose.
     lost: Option<Lost>,
 }
-
-/// What is at no place.
-const NOWHERE: u32 = u32::MAX;
 
 impl<'e> WholeLog<'e> {
     /// What user space holds, as long as the tap bears it out. Else what the tap saw extended: no kernel can falsify that,
@@ -48,37 +48,33 @@ impl<'e> WholeLog<'e> {
             && whole
                 .records
                 .iter()
-                .zip(&extended)
-                .all(|(held, extended)| extended.is_none_or(|id| id == *held));
-        let mut ids = extended;
-        if borne_out || ids.is_empty() {
-            ids.clear();
-            ids.extend(whole.records.iter().copied().map(Some));
-        }
+                .zip(extended.iter())
+                .all(|(held, extended)| extended.is_none_or(|id| id == held));
+        let held = || whole.records.iter().map(Some).collect();
+        let ids = if borne_out || extended.is_empty() { held() } else { extended };
+        let trouble = Rc::clone(&evidence.trouble);
         let lost = evidence.limit.map(|limit| limit.lost);
         let records = &evidence.records;
         // Of a record that only its extend is known of, no view can be made.
-        for id in &mut ids {
-            *id = id.filter(|id| records.get(*id).is_shown());
-        }
-        let mut first = vec![NOWHERE; records.len()];
+        let is_shown = |id: &RecordId| records.get(*id).is_shown();
+        let ids: Runs<Option<RecordId>> = ids.iter().map(|id| id.filter(is_shown)).collect();
+        let mut first = Firsts::default();
         let mut again: HashMap<RecordId, Vec<usize>> = HashMap::new();
-        let (mut same_before, mut names) = (HashMap::new(), Vec::new());
+        let (mut same_before, mut names) = (HashMap::new(), Vec::with_capacity(records.len()));
         for (place, id) in ids.iter().enumerate() {
-            let Some(id) = *id else { continue };
-            let held = &mut first[id.0 as usize];
-            if *held == NOWHERE {
-                *held = u32::try_from(place).unwrap_or(NOWHERE);
-                names.push((hash(records.get(id).file_name()), id));
-            } else {
+            let Some(id) = id else { continue };
+            if let Some(held) = first.get(id) {
                 let places = again.entry(id).or_default();
-                same_before.insert(place, places.last().copied().unwrap_or(*held as usize));
+                same_before.insert(place, places.last().copied().unwrap_or(held));
                 places.push(place);
+            } else {
+                first.insert(id, place);
+                names.push((hash(records.get(id).file_name()), id));
             }
         }
         names.sort_unstable();
         names.shrink_to_fit();
-        WholeLog { records, ids, first, again, same_before, names, ends: RefCell::default(), lost }
+        WholeLog { records, ids, first, again, same_before, names, ends: RefCell::default(), trouble, lost }
     }
 
     /// Records that the kexec to this boot, from 0, is known to lose at the end of the list.
@@ -91,7 +87,7 @@ impl<'e> WholeLog<'e> {
     }
 
     pub(super) fn id(&self, place: usize) -> Option<RecordId> {
-        self.ids.get(place).copied().flatten()
+        self.ids.get(place).flatten()
     }
 
     /// The record in a finding's words.
@@ -118,9 +114,8 @@ impl<'e> WholeLog<'e> {
 
     /// The places of a record, in order.
     fn places(&self, id: RecordId) -> impl Iterator<Item = usize> {
-        let first = self.first.get(id.0 as usize).copied().filter(|first| *first != NOWHERE);
         let again = self.again.get(&id).map_or(&[][..], Vec::as_slice);
-        first.map(|first| first as usize).into_iter().chain(again.iter().copied())
+        self.first.get(id).into_iter().chain(again.iter().copied())
     }
 
     /// The place of a record that is there once.
@@ -133,8 +128,8 @@ impl<'e> WholeLog<'e> {
     pub(super) fn view(&self, ascii: bool, bank: Bank) -> View {
         let mut ends = self.ends.borrow_mut();
         let ends = ends.entry(ascii).or_insert_with(|| {
-            let length = |id: &Option<RecordId>| id.and_then(|id| self.length(id, ascii));
-            Rc::new(Ends::of(self.ids.iter().map(length)))
+            let length = |id: Option<RecordId>| id.and_then(|id| self.length(id, ascii));
+            Rc::new(Ends::of(self.ids.iter().map(length), &self.trouble))
         });
         View::of(ends, ascii, bank)
     }
@@ -156,7 +151,8 @@ impl<'e> WholeLog<'e> {
 
     fn write(&self, id: RecordId, ascii: bool, bank: Bank, into: &mut Vec<u8>) -> bool {
         let digest = self.records.shown(id, bank);
-        let shown = RecordRef { digest: digest.as_bytes(), ..self.records.get(id).borrowed() };
+        let record = self.records.get(id);
+        let shown = RecordRef { digest: digest.as_bytes(), ..record.borrowed() };
         if !ascii {
             return write_record(into, shown, ByteOrder::Little).is_ok();
         }

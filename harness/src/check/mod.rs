@@ -21,6 +21,7 @@ mod quote;
 mod readers;
 mod replay;
 mod replayer;
+mod runs;
 mod sheet;
 mod steps;
 #[cfg(test)]
@@ -40,7 +41,7 @@ pub use told::{StepTold, told};
 
 use crate::event::Trace;
 use crate::ima::model::{Rule, Rules};
-use crate::outcome::CheckResult;
+use crate::outcome::{CheckResult, Verdict};
 use crate::plan::Plan;
 use evidence::Evidence;
 use whole::Wholes;
@@ -57,7 +58,7 @@ pub fn all(plan: &Plan, trace: &Trace) -> Vec<CheckResult> {
 pub fn all_on(plan: &Plan, trace: &Trace, today: NaiveDate) -> Vec<CheckResult> {
     let evidence = Evidence::of(plan, trace);
     let wholes = Wholes::of(&evidence);
-    vec![
+    let mut results = vec![
         steps::check(&evidence),
         model::check(&evidence, &wholes, Rules::default()),
         exactly_once::check(&evidence, &wholes),
@@ -67,7 +68,14 @@ pub fn all_on(plan: &Plan, trace: &Trace, today: NaiveDate) -> Vec<CheckResult> 
         quote::check(&evidence, &wholes),
         kernel_health::check(&evidence, trace, today),
         kexec::check(&evidence, &wholes, trace),
-    ]
+    ];
+    if let Some(why) = evidence.trouble.get() {
+        for result in &mut results {
+            result.verdict = Verdict::CouldNotRun;
+            result.findings.insert(0, why.clone());
+        }
+    }
+    results
 }
 
 /// Judges a run by the reference model alone, one of whose rules is turned over: proof that the rule matters to what the
@@ -96,10 +104,10 @@ impl<'a> RunLog<'a> {
     /// Each record in the kernel's binary form, as the file of the SHA-1 bank shows it. What nobody had saved is not in
     /// it: then `exactly-once` has failed.
     pub fn records(&self) -> impl Iterator<Item = Vec<u8>> {
-        let ids = self.wholes.last().into_iter().flat_map(|whole| &whole.records);
+        let ids = self.wholes.last().into_iter().flat_map(|whole| whole.records.iter());
         ids.map(|id| {
             let mut bytes = Vec::new();
-            self.evidence.records.write(*id, &mut bytes);
+            self.evidence.records.write(id, &mut bytes);
             bytes
         })
     }

@@ -86,15 +86,15 @@ fn log(evidence: &Evidence<'_>, wholes: &Wholes, quotes: &[&AtMark<&QuoteTaken>]
     for quote in quotes {
         let extended = extends.before(quote.seq);
         let mark = quote.seen.mark;
-        let Some(prefix) = records.get(..extended) else {
+        if extended > records.len() {
             sheet.finding(format!(
                 "mark {mark}: {} came before the quote, the whole log holds {}",
                 count(extended, "extend"),
                 count(records.len(), "record")
             ));
             continue;
-        };
-        replayer.go_to(prefix);
+        }
+        replayer.go_to(&records.slice(0..extended));
         for (at, bank) in evidence.records.active().iter().enumerate() {
             let value = quote.seen.values.iter().find(|value| value.bank == *bank);
             let Some(value) = value.filter(|value| value.digest != replayer.values()[at].as_bytes()) else {

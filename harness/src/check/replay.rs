@@ -162,14 +162,14 @@ fn sampled(
     let same = records
         .iter()
         .zip(extends.iter().take(extended))
-        .take_while(|(id, extend)| is_extend_of(&evidence.records, **id, extend))
+        .take_while(|(id, extend)| is_extend_of(&evidence.records, *id, extend))
         .count();
     let place = format!("{}, mark {}", evidence.name(whole.step), reading.seen.mark);
     if same < records.len().min(extended) {
         sheet.finding(format!(
             "{place}: record {} {} is not what was extended as #{} (event {}), though other tasks ran only after it",
             same + 1,
-            evidence.records.describe(records[same]),
+            records.get(same).map_or_else(String::new, |id| evidence.records.describe(id)),
             same + 1,
             extends.get(same).map_or(0, |extend| extend.seq)
         ));
@@ -186,8 +186,8 @@ fn sampled(
 /// (`ima_restore_measurement_list`, `security/integrity/ima/ima_template.c`). How many there are.
 fn counter(evidence: &Evidence<'_>, whole: &Whole, sheet: &mut Sheet) -> Option<usize> {
     let boot = evidence.steps.get(whole.step).and_then(StepSeen::span).map_or(1, |(begin, _)| begin.boot);
-    let own = &whole.records[boots::start(evidence, &whole.records, boot)..];
-    let found = own.iter().filter(|id| evidence.records.get(**id).violation).count();
+    let own = whole.records.slice(boots::start(evidence, &whole.records, boot)..whole.records.len());
+    let found = own.iter().filter(|id| evidence.records.get(*id).violation).count();
     let mut compared = None;
     for counter in
         evidence.counters_of(whole.step).iter().filter(|counter| counter.of == Observed::Violations)

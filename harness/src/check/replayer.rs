@@ -1,6 +1,7 @@
 //! Replays growing logs into PCR 10, each from where the one before has led.
 
 use super::evidence::{Evidence, RecordId};
+use super::runs::Runs;
 use super::sheet::count;
 use crate::ima::Digest;
 
@@ -9,19 +10,19 @@ use crate::ima::Digest;
 /// Logs of one run are nearly always prefixes of one another; the common part is replayed once.
 pub(super) struct Replayer<'r, 'a> {
     evidence: &'r Evidence<'a>,
-    done: Vec<RecordId>,
+    done: Runs<RecordId>,
     values: Vec<Digest>,
 }
 
 impl<'r, 'a> Replayer<'r, 'a> {
     pub(super) fn new(evidence: &'r Evidence<'a>) -> Self {
-        let mut replayer = Replayer { evidence, done: Vec::new(), values: Vec::new() };
+        let mut replayer = Replayer { evidence, done: Runs::default(), values: Vec::new() };
         replayer.restart();
         replayer
     }
 
     fn restart(&mut self) {
-        self.done.clear();
+        self.done = Runs::default();
         self.values = self.evidence.records.active().iter().map(|bank| Digest::zero(*bank)).collect();
     }
 
@@ -30,15 +31,15 @@ impl<'r, 'a> Replayer<'r, 'a> {
     }
 
     /// Replays just these records.
-    pub(super) fn go_to(&mut self, records: &[RecordId]) {
+    pub(super) fn go_to(&mut self, records: &Runs<RecordId>) {
         if !records.starts_with(&self.done) {
             self.restart();
         }
-        for id in &records[self.done.len()..] {
+        for id in records.slice(self.done.len()..records.len()).iter() {
             for (at, value) in self.values.iter_mut().enumerate() {
-                value.extend(&self.evidence.records.extended(*id, at));
+                value.extend(&self.evidence.records.extended(id, at));
             }
-            self.done.push(*id);
+            self.done.push(id);
         }
     }
 
@@ -48,11 +49,11 @@ impl<'r, 'a> Replayer<'r, 'a> {
     }
 
     /// A finding's words on which part of the records has the value in the `at`-th bank, if any has.
-    pub(super) fn prefix_hint(&self, records: &[RecordId], at: usize, target: &[u8]) -> String {
+    pub(super) fn prefix_hint(&self, records: &Runs<RecordId>, at: usize, target: &[u8]) -> String {
         let mut value = Digest::zero(self.evidence.records.active()[at]);
         let mut found = (value.as_bytes() == target).then_some(0);
-        for (number, id) in (1..).zip(records) {
-            value.extend(&self.evidence.records.extended(*id, at));
+        for (number, id) in (1..).zip(records.iter()) {
+            value.extend(&self.evidence.records.extended(id, at));
             if value.as_bytes() == target {
                 found = Some(number);
             }

@@ -11,6 +11,7 @@ use std::collections::BTreeSet;
 use std::io::{BufReader, Read};
 
 use super::evidence::{Evidence, ListSeen, RecordId};
+use super::runs::Runs;
 use super::sheet::{Sheet, count};
 use crate::ima::{AsciiLine, Bank, ByteOrder, RecordRef};
 use crate::outcome::CheckResult;
@@ -113,7 +114,7 @@ impl Views<'_, '_> {
             self.finding(&format!("{}: {why}", view.name()));
         }
         let (Some(wrong), Some(records)) = (view.wrong.first(), &view.records) else { return };
-        let (id, more) = (records[wrong.at], view.wrong.len() - 1);
+        let (Some(id), more) = (records.get(wrong.at), view.wrong.len() - 1) else { return };
         let records = &self.evidence.records;
         let more = if more == 0 { String::new() } else { format!("; so are {more} more") };
         self.finding(&format!(
@@ -133,7 +134,7 @@ impl Views<'_, '_> {
             .iter()
             .filter(sound)
             .filter(|view| view.form == Form::Binary)
-            .find_map(|view| Some((*view, view.records.as_deref()?)))
+            .find_map(|view| Some((*view, view.records.as_ref()?)))
         else {
             return;
         };
@@ -146,13 +147,13 @@ impl Views<'_, '_> {
         }
     }
 
-    fn same(&mut self, first: &ListSeen, records: &[RecordId], view: &ListSeen, others: &[RecordId]) {
+    fn same(&mut self, first: &ListSeen, records: &Runs<RecordId>, view: &ListSeen, others: &Runs<RecordId>) {
         if records == others {
             return;
         }
-        let at = records.iter().zip(others).take_while(|(a, b)| a == b).count();
-        let show = |records: &[RecordId]| {
-            records.get(at).map_or_else(|| "nothing".to_owned(), |id| self.evidence.records.describe(*id))
+        let at = records.same_as(others);
+        let show = |records: &Runs<RecordId>| {
+            records.get(at).map_or_else(|| "nothing".to_owned(), |id| self.evidence.records.describe(id))
         };
         self.finding(&format!(
             "record {}: the {} shows {}, the {} shows {} ({} and {} in all)",
@@ -166,11 +167,11 @@ impl Views<'_, '_> {
         ));
     }
 
-    fn text(&mut self, first: &ListSeen, records: &[RecordId], view: &ListSeen) {
+    fn text(&mut self, first: &ListSeen, records: &Runs<RecordId>, view: &ListSeen) {
         let mut text = BufReader::new(self.evidence.bytes_of(view));
         let mut found = Vec::new();
         for (at, id) in records.iter().enumerate() {
-            let expected = match self.line(*id, view.bank) {
+            let expected = match self.line(id, view.bank) {
                 Ok(line) => line,
                 Err(why) => {
                     self.finding(&format!("{}: record {}: {why}", first.name(), at + 1));
@@ -210,7 +211,7 @@ impl Views<'_, '_> {
             pcr: record.pcr,
             digest: digest.as_bytes(),
             template: record.template,
-            data: record.data,
+            data: &record.data,
         };
         AsciiLine::of(shown, ByteOrder::Little).map(|line| line.to_bytes()).map_err(|error| error.to_string())
     }

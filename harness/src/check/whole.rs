@@ -7,6 +7,7 @@ use super::evidence::{Evidence, IMA_PCR, Moment, RecordId};
 use super::extended::all_extended;
 use super::history::{History, Move, Moved, Moves};
 use super::ledger::{Doubt, Ledger, Loss, SavedAgain, Snapshot, Source, Stretch, Surprise};
+use super::runs::Runs;
 
 /// The whole log at one checkpoint.
 #[derive(Debug)]
@@ -20,7 +21,7 @@ pub(super) struct Whole {
     /// Where the records come from, in order.
     pub(super) stretches: Vec<Stretch>,
     /// The records, in order.
-    pub(super) records: Vec<RecordId>,
+    pub(super) records: Runs<RecordId>,
 }
 
 /// The whole log at all checkpoints, in the order of time.
@@ -109,7 +110,7 @@ impl Wholes {
                     step: *step,
                     mark: evidence.steps[*step].planned.mark,
                     quiescent: evidence.quiescent(*step),
-                    records: stretches.iter().flat_map(|stretch| stretch.records.iter().copied()).collect(),
+                    records: stretches.iter().flat_map(|stretch| stretch.records.iter()).collect(),
                     stretches,
                 }
             })
@@ -138,9 +139,9 @@ impl Wholes {
     }
 
     /// The records of `whole` that were extended into this PCR.
-    pub(super) fn extended(&self, evidence: &Evidence<'_>, whole: &Whole, pcr: u32) -> Vec<RecordId> {
+    pub(super) fn extended(&self, evidence: &Evidence<'_>, whole: &Whole, pcr: u32) -> Runs<RecordId> {
         let records = whole.records.iter().enumerate().filter(|(at, _)| !self.kept.contains(at));
-        records.map(|(_, id)| *id).filter(|id| evidence.records.get(*id).pcr == pcr).collect()
+        records.map(|(_, id)| id).filter(|id| evidence.records.get(*id).pcr == pcr).collect()
     }
 
     /// The whole log at the end.
@@ -161,9 +162,9 @@ fn loss(evidence: &Evidence<'_>, boot: u32, mut moves: Moves) -> Loss {
     let carried = history.carried.last().map_or(&[][..], Vec::as_slice);
     let lost = limit.lost.records.map_or(carried.len(), |lost| usize::try_from(lost).unwrap_or(usize::MAX));
     let kept = carried.len().saturating_sub(lost);
-    let records: Option<Vec<RecordId>> =
-        carried[kept..].iter().map(|at| extended.get(*at).copied().flatten()).collect();
-    Loss { kept, records: records.unwrap_or_default().into() }
+    let records: Option<Runs<RecordId>> =
+        carried[kept..].iter().map(|at| extended.get(*at).flatten()).collect();
+    Loss { kept, records: records.unwrap_or_default() }
 }
 
 /// Which of the records the tap kept from the TPM. The guest appends and extends in one order, so the n-th record is the
@@ -172,10 +173,11 @@ fn kept(evidence: &Evidence<'_>, whole: &Whole) -> BTreeSet<usize> {
     if evidence.tap.kept.is_empty() {
         return BTreeSet::new();
     }
-    let mut pcrs: BTreeSet<u32> = whole.records.iter().map(|id| evidence.records.get(*id).pcr).collect();
+    let mut pcrs: BTreeSet<u32> = whole.records.iter().map(|id| evidence.records.get(id).pcr).collect();
     pcrs.insert(IMA_PCR);
-    let of_pcrs = evidence.tap.attempts.pcrs().iter().enumerate().filter(|(_, pcr)| pcrs.contains(pcr));
-    let kept = of_pcrs.enumerate().filter(|(_, (attempt, _))| evidence.tap.kept.contains(attempt));
+    let attempts = &evidence.tap.attempts;
+    let of_pcrs = (0..attempts.len()).filter(|at| attempts.pcr(*at).is_some_and(|pcr| pcrs.contains(&pcr)));
+    let kept = of_pcrs.enumerate().filter(|(_, attempt)| evidence.tap.kept.contains(attempt));
     kept.map(|(at, _)| at).collect()
 }
 
@@ -190,9 +192,8 @@ impl Whole {
         if stretches.iter().any(|stretch| matches!(stretch.source, Source::Gap { .. })) {
             return None;
         }
-        let read = stretches.iter().flat_map(|stretch| stretch.records.iter().copied());
-        let same =
-            |at: usize, id| self.records.get(at).is_some_and(|own| evidence.records.are_same(*own, id));
+        let read = stretches.iter().flat_map(|stretch| stretch.records.iter());
+        let same = |at: usize, id| self.records.get(at).is_some_and(|own| evidence.records.are_same(own, id));
         read.enumerate().find(|(at, id)| !same(*at, *id))
     }
 

@@ -3,17 +3,16 @@
 //! A million records are a million TPM commands and as many lines of lists: gigabytes, if all were in memory. Who reads
 //! them here holds a portion. What few events there are in a short run never leave the buffer.
 
-use std::fs::File;
 use std::io;
-use std::os::unix::fs::FileExt;
 use std::path::Path;
 use std::sync::Arc;
 
 use imalab_wire::Message;
 
 use super::{Event, What};
+use crate::spill::Spill;
 
-/// Bytes that are written and read at once.
+/// Bytes that are read at once.
 const PORTION: usize = 256 * 1024;
 
 /// Bytes of the length before each event.
@@ -35,86 +34,47 @@ pub(super) fn is_bulk(what: &What) -> bool {
 /// Takes events.
 #[derive(Debug, Default)]
 pub(super) struct Spooler {
-    /// Where they go when there are many.
-    file: Option<File>,
-    written: u64,
-    buffer: Vec<u8>,
-    /// The disk is full: what is not written yet stays in memory.
-    full: bool,
+    /// Where they go, when not into memory.
+    spill: Option<Spill>,
 }
 
 impl Spooler {
     /// Puts them into a file in `folder`. Where that is not possible they stay in memory.
     pub(super) fn within(folder: &Path) -> Spooler {
-        let file = tempfile::tempfile_in(folder).ok();
-        Spooler { full: file.is_none(), file, ..Spooler::default() }
+        Spooler { spill: Spill::within(folder) }
     }
 
     /// Whether an event belongs here.
     pub(super) fn takes(&self, event: &Event) -> bool {
-        self.file.is_some() && is_bulk(&event.what)
+        self.spill.is_some() && is_bulk(&event.what)
     }
 
     /// Adds an event, or gives it back.
     pub(super) fn push(&mut self, event: Event) -> Option<Event> {
+        let Some(spill) = &mut self.spill else { return Some(event) };
         let Ok(bytes) = postcard::to_stdvec(&event) else { return Some(event) };
         let Ok(length) = u32::try_from(bytes.len()) else { return Some(event) };
-        self.buffer.extend_from_slice(&length.to_le_bytes());
-        self.buffer.extend_from_slice(&bytes);
-        if self.buffer.len() >= PORTION && !self.full {
-            self.write();
-        }
+        spill.push(&length.to_le_bytes());
+        spill.push(&bytes);
         None
-    }
-
-    fn write(&mut self) {
-        let Some(file) = &self.file else { return };
-        match file.write_all_at(&self.buffer, self.written) {
-            Ok(()) => {
-                self.written += self.buffer.len() as u64;
-                self.buffer.clear();
-            }
-            Err(_) => self.full = true,
-        }
     }
 
     /// All that was added.
     pub(super) fn finish(self) -> Spool {
-        let file = self.file.filter(|_| self.written > 0).map(Arc::new);
-        Spool { file, written: self.written, rest: self.buffer.into() }
+        Spool { spill: Arc::new(self.spill.unwrap_or_default()) }
     }
 }
 
 /// Events in order.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Spool {
-    /// None when all of them are in the rest.
-    file: Option<Arc<File>>,
-    /// Bytes in the file.
-    written: u64,
-    /// What comes after those.
-    rest: Arc<[u8]>,
+    spill: Arc<Spill>,
 }
 
 impl Spool {
     /// All events, each with its place.
     pub(super) fn iter(&self) -> Reader<'_> {
         Reader { spool: self, at: 0, portion: Vec::new(), from: 0 }
-    }
-
-    /// Fills the buffer with what begins at `at`, as far as there is so much.
-    fn read(&self, at: u64, buffer: &mut [u8]) -> io::Result<usize> {
-        let Some(behind) = at.checked_sub(self.written) else {
-            let Some(file) = &self.file else { return Ok(0) };
-            let within = usize::try_from(self.written - at).unwrap_or(usize::MAX).min(buffer.len());
-            file.read_exact_at(&mut buffer[..within], at)?;
-            return Ok(within);
-        };
-        let rest =
-            usize::try_from(behind).ok().and_then(|behind| self.rest.get(behind..)).unwrap_or_default();
-        let length = rest.len().min(buffer.len());
-        buffer[..length].copy_from_slice(&rest[..length]);
-        Ok(length)
     }
 }
 
@@ -179,7 +139,7 @@ impl<'s> Reader<'s> {
             self.portion.resize(length.max(PORTION), 0);
             let mut got = 0;
             while got < self.portion.len() {
-                let more = self.spool.read(at + got as u64, &mut self.portion[got..]);
+                let more = self.spool.spill.read(at + got as u64, &mut self.portion[got..]);
                 match more.map_err(|source| Unreadable { at, source })? {
                     0 => break,
                     more => got += more,
@@ -199,7 +159,7 @@ impl<'s> Iterator for Reader<'s> {
     fn next(&mut self) -> Option<Self::Item> {
         let item = self.next_event().transpose();
         if let Some(Err(_)) = item {
-            self.at = self.spool.written + self.spool.rest.len() as u64;
+            self.at = self.spool.spill.len();
         }
         item
     }

@@ -1,7 +1,9 @@
-//! Extends in order, in twelve bytes each and their digests.
+//! Extends in order.
 
 use std::collections::BTreeMap;
 
+use super::column::{Column, Trouble, number};
+use crate::check::runs::Runs;
 use crate::ima::{Bank, Digest};
 
 /// An extend that the guest sent.
@@ -18,59 +20,72 @@ pub(crate) struct Extend {
 }
 
 /// Extends in the order of their events.
-#[derive(Clone, Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct Extends {
     banks: Vec<Bank>,
-    seqs: Vec<u64>,
-    pcrs: Vec<u32>,
-    /// A digest of each bank for each extend.
-    digests: Vec<u8>,
+    /// Of each the number of its event, its PCR and a digest of each bank.
+    rows: Column,
+    length: usize,
     /// Those that have not just one digest for each bank.
     odd: BTreeMap<usize, Extend>,
 }
 
+/// Bytes of an event's number, and with the PCR.
+const SEQ: usize = 8;
+const HEAD: usize = SEQ + 4;
+
 impl Extends {
-    pub(super) fn new(banks: &[Bank]) -> Extends {
-        Extends { banks: banks.to_vec(), ..Extends::default() }
+    pub(super) fn new(banks: &[Bank], trouble: &Trouble) -> Extends {
+        Extends { banks: banks.to_vec(), rows: Column::new(trouble), length: 0, odd: BTreeMap::new() }
     }
 
     pub(super) fn push(&mut self, extend: Extend) {
+        let mut row = extend.seq.to_le_bytes().to_vec();
+        row.extend_from_slice(&extend.pcr.to_le_bytes());
         for (bank, digest) in self.banks.iter().zip(&extend.digests) {
             let digest = digest.unwrap_or_else(|| Digest::zero(*bank));
-            self.digests.extend_from_slice(digest.as_bytes());
+            row.extend_from_slice(digest.as_bytes());
         }
-        self.pcrs.push(extend.pcr);
-        self.seqs.push(extend.seq);
+        self.rows.push(&row);
         if !extend.foreign.is_empty() || extend.digests.iter().any(Option::is_none) {
-            self.odd.insert(self.len() - 1, extend);
+            self.odd.insert(self.length, extend);
         }
+        self.length += 1;
     }
 
     pub(super) fn pop(&mut self) {
-        if self.seqs.pop().is_some() {
-            self.pcrs.pop();
-            self.odd.remove(&self.seqs.len());
-            self.digests.truncate(self.seqs.len() * self.width());
+        if let Some(last) = self.length.checked_sub(1) {
+            self.odd.remove(&last);
+            self.rows.truncate(self.start(last));
+            self.length = last;
         }
     }
 
-    /// Bytes of one extend's digests.
+    /// Bytes of one row.
     fn width(&self) -> usize {
-        self.banks.iter().map(|bank| bank.digest_size()).sum()
+        HEAD + self.banks.iter().map(|bank| bank.digest_size()).sum::<usize>()
+    }
+
+    fn start(&self, at: usize) -> u64 {
+        at as u64 * self.width() as u64
     }
 
     pub(crate) fn len(&self) -> usize {
-        self.seqs.len()
+        self.length
     }
 
-    /// The PCR of each.
-    pub(crate) fn pcrs(&self) -> &[u32] {
-        &self.pcrs
+    /// The PCR of the one at this place.
+    pub(crate) fn pcr(&self, at: usize) -> Option<u32> {
+        self.head(at).map(|(_, pcr)| pcr)
     }
 
-    /// The number of the event of each.
-    pub(crate) fn seqs(&self) -> &[u64] {
-        &self.seqs
+    /// The number of its event.
+    pub(crate) fn seq(&self, at: usize) -> Option<u64> {
+        self.head(at).map(|(seq, _)| seq)
+    }
+
+    fn head(&self, at: usize) -> Option<(u64, u32)> {
+        self.rows.look(self.start(at), HEAD, head)
     }
 
     /// The one at this place.
@@ -78,28 +93,34 @@ impl Extends {
         if let Some(odd) = self.odd.get(&at) {
             return Some(odd.clone());
         }
-        let (seq, pcr) = (*self.seqs.get(at)?, *self.pcrs.get(at)?);
-        let mut rest = self.digests.get(at * self.width()..)?;
-        let digests = self.banks.iter().map(|bank| {
-            let (digest, after) = rest.split_at_checked(bank.digest_size())?;
-            rest = after;
-            Digest::from_bytes(*bank, digest)
-        });
-        Some(Extend { seq, pcr, digests: digests.collect(), foreign: Vec::new() })
+        self.rows.look(self.start(at), self.width(), |row| {
+            let ((seq, pcr), mut rest) = (head(row), &row[HEAD..]);
+            let digests = self.banks.iter().map(|bank| {
+                let (digest, after) = rest.split_at_checked(bank.digest_size())?;
+                rest = after;
+                Digest::from_bytes(*bank, digest)
+            });
+            Extend { seq, pcr, digests: digests.collect(), foreign: Vec::new() }
+        })
     }
 
     /// Those at these places.
     pub(crate) fn at(&self, places: impl Iterator<Item = usize>) -> Chosen<'_> {
-        // Four thousand million of them cannot be held in memory.
-        Chosen { of: self, places: places.filter_map(|at| u32::try_from(at).ok()).collect() }
+        Chosen { of: self, places: places.collect() }
     }
+}
+
+/// Number of the event and PCR at the begin of a row.
+fn head(row: &[u8]) -> (u64, u32) {
+    let (seq, rest) = row.split_at(SEQ);
+    (number(seq), u32::try_from(number(&rest[..HEAD - SEQ])).unwrap_or(u32::MAX))
 }
 
 /// Some of the extends, in their order.
 #[derive(Clone, Debug)]
 pub(crate) struct Chosen<'e> {
     of: &'e Extends,
-    places: Vec<u32>,
+    places: Runs<usize>,
 }
 
 impl Chosen<'_> {
@@ -112,16 +133,16 @@ impl Chosen<'_> {
     }
 
     pub(crate) fn get(&self, at: usize) -> Option<Extend> {
-        self.of.get(*self.places.get(at)? as usize)
+        self.of.get(self.places.get(at)?)
     }
 
     pub(crate) fn iter(&self) -> impl Iterator<Item = Extend> {
-        self.places.iter().filter_map(|at| self.of.get(*at as usize))
+        self.places.iter().filter_map(|at| self.of.get(at))
     }
 
     /// How many are before this event.
     pub(crate) fn before(&self, seq: u64) -> usize {
-        self.places.partition_point(|at| self.of.seqs[*at as usize] < seq)
+        self.places.partition_point(|at| self.of.seq(at).is_some_and(|own| own < seq))
     }
 }
 
@@ -144,7 +165,7 @@ mod tests {
             extend(8, both(b"two"), &[0x0c]),
             extend(9, both(b"three"), &[]),
         ];
-        let mut extends = Extends::new(&BANKS);
+        let mut extends = Extends::new(&BANKS, &Trouble::default());
         all.iter().for_each(|extend| extends.push(extend.clone()));
         extends.push(extend(12, [None, None], &[]));
         extends.pop();

@@ -6,6 +6,7 @@ use imalab_wire::{Op, Outcome, StepId};
 
 use super::portion::{Pieces, Portion};
 use super::{Moment, Oddity, OpSeen, RecordId, Records, StepSeen};
+use crate::check::runs::Runs;
 use crate::ima::{AsciiReader, Bank, ByteOrder, LogReader, ReadError, RecordRef};
 use crate::plan::{Action, Form, Observed};
 
@@ -30,7 +31,7 @@ pub(crate) struct ListSeen {
     /// How many records it holds, up to where it is broken.
     pub(crate) count: usize,
     /// What it holds. Not known of an ASCII list in a checkpoint, whose text is compared as it is.
-    pub(crate) records: Option<Vec<RecordId>>,
+    pub(crate) records: Option<Runs<RecordId>>,
     /// Records whose digest column is not the digest of their data.
     pub(crate) wrong: Vec<WrongDigest>,
     /// Why it could not be read to its end.
@@ -151,7 +152,7 @@ fn number(step: StepId, op: u16, seen: &OpSeen<'_>) -> Result<u64, Oddity> {
 impl ListSeen {
     fn read(&mut self, seen: &OpSeen<'_>, known: bool, records: &mut Records) {
         let pieces = Pieces::new(&seen.pieces);
-        let mut ids = Vec::new();
+        let mut ids = Runs::default();
         self.broken = match (self.form, known) {
             (Form::Binary, _) => self.binary(pieces, &mut ids, records).err().map(|error| error.to_string()),
             (Form::Ascii, true) => self.ascii(pieces, &mut ids, records),
@@ -166,7 +167,7 @@ impl ListSeen {
     fn binary(
         &mut self,
         pieces: Pieces<'_, '_>,
-        ids: &mut Vec<RecordId>,
+        ids: &mut Runs<RecordId>,
         records: &mut Records,
     ) -> Result<(), ReadError> {
         let mut reader = LogReader::new(pieces, self.bank);
@@ -179,7 +180,7 @@ impl ListSeen {
     fn ascii(
         &mut self,
         pieces: Pieces<'_, '_>,
-        ids: &mut Vec<RecordId>,
+        ids: &mut Runs<RecordId>,
         records: &mut Records,
     ) -> Option<String> {
         for line in AsciiReader::new(BufReader::new(pieces), self.bank) {
@@ -208,7 +209,7 @@ impl ListSeen {
         last.filter(|last| *last != b'\n').map(|_| "the last line has no end".to_owned())
     }
 
-    fn take(&mut self, record: RecordRef<'_>, ids: &mut Vec<RecordId>, records: &mut Records) {
+    fn take(&mut self, record: RecordRef<'_>, ids: &mut Runs<RecordId>, records: &mut Records) {
         let id = records.intern(record);
         if records.shown(id, self.bank).as_bytes() != record.digest {
             self.wrong.push(WrongDigest { at: ids.len(), found: record.digest.to_vec() });

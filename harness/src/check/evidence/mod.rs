@@ -3,6 +3,7 @@
 //! Everything the guest sent is untrusted: whatever does not fit the plan or itself becomes an [`Oddity`], never
 //! a panic and never silence.
 
+mod column;
 mod extends;
 mod guest;
 mod lists;
@@ -22,6 +23,7 @@ use crate::event::{Host, PcrReading, QuoteTaken, Trace, What};
 use crate::plan::{Plan, PlannedStep};
 use crate::scenario::KnownLimit;
 
+pub(super) use column::{Column, Trouble, number};
 pub(super) use extends::{Chosen, Extend};
 pub(super) use lists::{CounterSeen, ListSeen};
 pub(super) use oddity::Oddity;
@@ -141,6 +143,8 @@ pub(super) struct Evidence<'a> {
     pub(super) limit: Option<&'a KnownLimit>,
     /// Commands to which the tap did something.
     pub(super) faults: u64,
+    /// Why not all of this is what it was, when it is not.
+    pub(super) trouble: Trouble,
     /// What does not fit.
     pub(super) oddities: Vec<Oddity>,
     /// When each task was in an operation that may measure, in order of time.
@@ -151,7 +155,8 @@ impl<'a> Evidence<'a> {
     pub(super) fn of(plan: &'a Plan, trace: &'a Trace) -> Evidence<'a> {
         let (mut oddities, mut of_tap, mut unreadable) = (Vec::new(), Vec::new(), None);
         let mut guest = guest::Digester::new(plan, &mut oddities);
-        let mut tap = tap::Digester::new(&plan.machine.banks);
+        let trouble = Trouble::default();
+        let mut tap = tap::Digester::new(&plan.machine.banks, &trouble);
         // What is much is read but once.
         for seen in trace.iter() {
             match seen {
@@ -166,8 +171,9 @@ impl<'a> Evidence<'a> {
         let (guest, tap) = (guest.finish(), tap.finish());
         oddities.append(&mut of_tap);
         oddities.extend(unreadable);
-        let mut records = Records::new(&plan.machine.banks);
+        let mut records = Records::new(&plan.machine.banks, &trouble);
         let (lists, counters) = lists::digest(&guest.steps, &mut records, &mut oddities);
+        records.close();
         let mut evidence = Evidence {
             plan,
             boots: guest.boots,
@@ -184,6 +190,7 @@ impl<'a> Evidence<'a> {
             console: Vec::new(),
             faults: 0,
             limit: plan.known_limit.as_ref().filter(|limit| limit.kernels.concerns(&guest.release)),
+            trouble,
             oddities,
         };
         if evidence.limit.is_some() {

@@ -1,43 +1,42 @@
 //! Every record that any list showed, kept once.
 //!
 //! One run reads the same records over and over: in each view, at each checkpoint. Kept once and known by number,
-//! lists compare by number, and a list takes four bytes a record.
+//! lists compare by number, and a list of records that were seen in its order is next to nothing.
 
+use std::borrow::Cow;
 use std::collections::HashSet;
 use std::hash::{DefaultHasher, Hash, Hasher};
 
 use hashbrown::HashTable;
 
 use super::Extend;
+use super::column::{Column, Trouble, number};
 use crate::ima::{Bank, ByteOrder, Digest, RecordRef, write_record};
 
 /// Longest part of a file name that a finding shows, in characters.
 const NAME_SHOWN: usize = 120;
-
-/// Bytes of data that are asked for at once.
-const BLOCK: usize = 1024 * 1024;
 
 /// Number of a record in [`Records`]; equal numbers are equal records.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(crate) struct RecordId(pub(in crate::check) u32);
 
 /// What all views of a record share.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct KnownRecord<'r> {
     /// PCR that was to be extended.
     pub(crate) pcr: u32,
     /// Template name.
     pub(crate) template: &'r str,
     /// Template data as in the binary list.
-    pub(crate) data: &'r [u8],
+    pub(crate) data: Cow<'r, [u8]>,
     /// Whether the list shows an all-zero digest.
     pub(crate) violation: bool,
 }
 
 impl<'r> KnownRecord<'r> {
     /// As a record without a digest.
-    pub(crate) fn borrowed(&self) -> RecordRef<'r> {
-        RecordRef { pcr: self.pcr, digest: &[], template: self.template, data: self.data }
+    pub(crate) fn borrowed(&self) -> RecordRef<'_> {
+        RecordRef { pcr: self.pcr, digest: &[], template: self.template, data: &self.data }
     }
 
     fn kind(&self) -> (u32, &'r str, bool) {
@@ -47,7 +46,7 @@ impl<'r> KnownRecord<'r> {
     fn hash(&self) -> u64 {
         let mut hasher = DefaultHasher::new();
         self.kind().hash(&mut hasher);
-        hasher.write(self.data);
+        hasher.write(&self.data);
         hasher.finish()
     }
 
@@ -57,7 +56,7 @@ impl<'r> KnownRecord<'r> {
     }
 
     /// The field with this identifier, when its template has it and its data are sound up to there.
-    pub(crate) fn field(&self, id: &str) -> Option<&'r [u8]> {
+    pub(crate) fn field(&self, id: &str) -> Option<&[u8]> {
         let mut fields = self.borrowed().fields(ByteOrder::Little).filter_map(Result::ok);
         fields.find(|field| field.id == Some(id)).map(|field| field.data)
     }
@@ -68,7 +67,7 @@ impl<'r> KnownRecord<'r> {
     }
 
     /// File name, or what the template has in its place; empty when it has none.
-    pub(crate) fn file_name(&self) -> &'r [u8] {
+    pub(crate) fn file_name(&self) -> &[u8] {
         let name = self.field("n").or_else(|| self.field("n-ng")).unwrap_or_default();
         name.strip_suffix(&[0]).unwrap_or(name)
     }
@@ -101,8 +100,8 @@ fn is_digest_of(field: &[u8], content: &[u8]) -> Option<bool> {
     Some(Digest::of(bank, &[content]).as_bytes() == &field[split + 1..])
 }
 
-/// The records and the banks in which their digests are asked for. A record takes its data and some thirty bytes; digests
-/// are computed when they are asked for.
+/// The records and the banks in which their digests are asked for, which are computed when they are asked for. Memory holds
+/// no records, and of each a few bytes of the index while lists are read.
 #[derive(Debug)]
 pub(crate) struct Records {
     /// The machine's banks in their order, then SHA-1 when it is not among them: its view is always there.
@@ -111,9 +110,11 @@ pub(crate) struct Records {
     active: usize,
     /// What many records share.
     kinds: Vec<KindOf>,
-    places: Vec<Placed>,
+    /// Where each record's data are, and its kind.
+    places: Column,
+    length: usize,
     /// Data of records, one after the other.
-    blocks: Vec<Vec<u8>>,
+    data: Column,
     /// Numbers of records by the hash of the record.
     index: HashTable<u32>,
 }
@@ -132,17 +133,31 @@ impl KindOf {
     }
 }
 
-/// Where a record's data are.
+/// Where a record's data are, and what is said of it elsewhere.
 #[derive(Clone, Copy, Debug)]
 struct Placed {
-    kind: u32,
-    block: u32,
-    at: u32,
+    at: u64,
     length: u32,
+    kind: u32,
+}
+
+impl Placed {
+    /// Bytes of one.
+    const SIZE: usize = 16;
+
+    fn to_bytes(self) -> [u8; Placed::SIZE] {
+        let number = u128::from(self.at) | u128::from(self.length) << 64 | u128::from(self.kind) << 96;
+        number.to_le_bytes()
+    }
+
+    fn of(bytes: &[u8]) -> Placed {
+        let part = |from: usize| u32::try_from(number(&bytes[from..from + 4])).unwrap_or_default();
+        Placed { at: number(&bytes[..8]), length: part(8), kind: part(12) }
+    }
 }
 
 impl Records {
-    pub(crate) fn new(active: &[Bank]) -> Records {
+    pub(crate) fn new(active: &[Bank], trouble: &Trouble) -> Records {
         let mut banks = active.to_vec();
         if !banks.contains(&Bank::Sha1) {
             banks.push(Bank::Sha1);
@@ -151,8 +166,9 @@ impl Records {
             banks,
             active: active.len(),
             kinds: Vec::new(),
-            places: Vec::new(),
-            blocks: Vec::new(),
+            places: Column::new(trouble),
+            length: 0,
+            data: Column::new(trouble),
             index: HashTable::new(),
         }
     }
@@ -167,7 +183,7 @@ impl Records {
         let record = KnownRecord {
             pcr: record.pcr,
             template: record.template,
-            data: record.data,
+            data: Cow::Borrowed(record.data),
             violation: record.is_violation(),
         };
         let same = |id: &u32| {
@@ -177,46 +193,43 @@ impl Records {
         if let Some(id) = self.index.find(record.hash(), same) {
             return RecordId(*id);
         }
-        self.push(record)
+        let hash = record.hash();
+        let id = self.push(record);
+        let mut index = std::mem::take(&mut self.index);
+        index.insert_unique(hash, id.0, |id| self.get(RecordId(*id)).hash());
+        self.index = index;
+        id
+    }
+
+    /// No more lists are read.
+    pub(super) fn close(&mut self) {
+        self.index = HashTable::new();
     }
 
     fn push(&mut self, record: KnownRecord<'_>) -> RecordId {
-        // A trace of four thousand million distinct records cannot be held in memory.
-        let id = u32::try_from(self.places.len()).unwrap_or(u32::MAX);
+        // Of four thousand million distinct records the guest would not come to the end.
+        let id = u32::try_from(self.length).unwrap_or(u32::MAX);
         let kind = self.kinds.iter().position(|kind| kind.borrowed() == record.kind()).unwrap_or_else(|| {
             let (pcr, template, violation) = record.kind();
             self.kinds.push(KindOf { pcr, template: template.into(), violation });
             self.kinds.len() - 1
         });
-        if self.blocks.last().is_none_or(|block| block.capacity() - block.len() < record.data.len()) {
-            self.blocks.push(Vec::with_capacity(BLOCK.max(record.data.len())));
-        }
         let number = |number: usize| u32::try_from(number).unwrap_or(u32::MAX);
-        let (block, at) = (number(self.blocks.len() - 1), self.blocks.last().map_or(0, Vec::len));
-        if let Some(block) = self.blocks.last_mut() {
-            block.extend_from_slice(record.data);
-        }
-        self.places.push(Placed {
-            kind: number(kind),
-            block,
-            at: number(at),
-            length: number(record.data.len()),
-        });
-        let hash = record.hash();
-        let mut index = std::mem::take(&mut self.index);
-        index.insert_unique(hash, id, |id| self.get(RecordId(*id)).hash());
-        self.index = index;
+        let (length, kind) = (number(record.data.len()), number(kind));
+        self.places.push(&Placed { at: self.data.len(), length, kind }.to_bytes());
+        self.data.push(&record.data);
+        self.length += 1;
         RecordId(id)
     }
 
     /// How many there are.
     pub(crate) fn len(&self) -> usize {
-        self.places.len()
+        self.length
     }
 
     /// All of them.
     pub(crate) fn all(&self) -> impl Iterator<Item = (RecordId, KnownRecord<'_>)> {
-        (0..).map(RecordId).take(self.places.len()).map(|id| (id, self.get(id)))
+        (0..).map(RecordId).take(self.length).map(|id| (id, self.get(id)))
     }
 
     /// Adds the records of extends that no list showed, so that a log without one can be told from one that is wrong. All
@@ -234,16 +247,19 @@ impl Records {
                 let digest = digests.get(at).copied().flatten().unwrap_or_else(|| Digest::zero(*bank));
                 data.extend_from_slice(digest.as_bytes());
             }
-            self.push(KnownRecord { pcr, template: "", data: &data, violation: false });
+            self.push(KnownRecord { pcr, template: "", data: Cow::Owned(data), violation: false });
         }
     }
 
     /// A record.
     pub(crate) fn get(&self, id: RecordId) -> KnownRecord<'_> {
-        let Placed { kind, block, at, length } = self.places[id.0 as usize];
-        let kind = &self.kinds[kind as usize];
-        let data = &self.blocks[block as usize][at as usize..][..length as usize];
-        KnownRecord { pcr: kind.pcr, template: &kind.template, data, violation: kind.violation }
+        // What cannot be read back is nobody's record, and the column tells of it.
+        let place = self.places.look(u64::from(id.0) * Placed::SIZE as u64, Placed::SIZE, Placed::of);
+        let Placed { at, length, kind } = place.unwrap_or(Placed { at: 0, length: 0, kind: u32::MAX });
+        let data = self.data.look(at, length as usize, <[u8]>::to_vec).unwrap_or_default();
+        let (pcr, template, violation) =
+            self.kinds.get(kind as usize).map_or((0, "", false), KindOf::borrowed);
+        KnownRecord { pcr, template, data: Cow::Owned(data), violation }
     }
 
     /// The digest over its data in the `at`-th bank; of a record that no list showed, the one that was extended.
@@ -299,7 +315,8 @@ impl Records {
             return;
         }
         let digest = self.shown(id, Bank::Sha1);
-        let shown = RecordRef { digest: digest.as_bytes(), ..self.get(id).borrowed() };
+        let record = self.get(id);
+        let shown = RecordRef { digest: digest.as_bytes(), ..record.borrowed() };
         // It came out of a list of this form, so its lengths fit; memory takes what is written.
         let _ = write_record(into, shown, ByteOrder::Little);
     }

@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 
 use super::Oddity;
+use super::column::Trouble;
 use super::extends::{Chosen, Extend, Extends};
 use crate::event::{Exchange, Origin};
 use crate::ima::{Bank, Digest};
@@ -28,7 +29,7 @@ pub(crate) struct FailedExtend {
 }
 
 /// What the tap saw of the guest.
-#[derive(Clone, Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct Tap {
     /// Extends of any PCR that succeeded, the firmware's among them, and those that were kept.
     pub(crate) attempts: Extends,
@@ -51,8 +52,10 @@ pub(super) struct Digester<'a> {
 }
 
 impl<'a> Digester<'a> {
-    pub(super) fn new(banks: &'a [Bank]) -> Digester<'a> {
-        Digester { banks, tap: Tap { attempts: Extends::new(banks), ..Tap::default() }, retried: None }
+    pub(super) fn new(banks: &'a [Bank], trouble: &Trouble) -> Digester<'a> {
+        let attempts = Extends::new(banks, trouble);
+        let tap = Tap { attempts, kept: BTreeSet::new(), failed: Vec::new(), commands: 0 };
+        Digester { banks, tap, retried: None }
     }
 
     /// Takes the next exchange.
@@ -122,13 +125,12 @@ impl Tap {
 
     /// The extends of this PCR that reached the TPM.
     pub(crate) fn extends_of(&self, pcr: u32) -> Chosen<'_> {
-        let pcrs = self.attempts.pcrs();
-        self.attempts.at(self.reached().filter(|at| pcrs[*at] == pcr))
+        self.attempts.at(self.reached().filter(|at| self.attempts.pcr(*at) == Some(pcr)))
     }
 
     /// Commands that change PCR 10 and that IMA never sends: the records cannot explain the PCR after them.
     fn meddling(&self, seq: u64, command: &Command, oddities: &mut Vec<Oddity>) {
-        let extended = self.reached().any(|at| self.attempts.pcrs()[at] == IMA_PCR);
+        let extended = self.reached().any(|at| self.attempts.pcr(at) == Some(IMA_PCR));
         let (command, when) = match command {
             Command::PcrEvent { pcr: IMA_PCR, .. } => ("TPM2_PCR_Event for PCR 10", ""),
             Command::EventSequenceComplete { pcr: IMA_PCR } => ("TPM2_EventSequenceComplete for PCR 10", ""),

@@ -23,8 +23,8 @@ impl Tally {
         for extend in comparison.extends.iter() {
             tally.counts.entry(extend_key(&extend)).or_default().0 += 1;
         }
-        for id in &comparison.whole.records {
-            tally.counts.entry(comparison.record_key(*id)).or_default().1 += 1;
+        for id in comparison.whole.records.iter() {
+            tally.counts.entry(comparison.record_key(id)).or_default().1 += 1;
         }
         tally
     }
@@ -55,7 +55,7 @@ fn extend_key(extend: &Extend) -> Key {
 /// The findings for the first place, from 0, at which the sequences part.
 pub(super) fn tell(comparison: &Comparison<'_, '_>, at: usize) -> Vec<String> {
     let tally = Tally::of(comparison);
-    let record = comparison.whole.records.get(at).copied();
+    let record = comparison.whole.records.get(at);
     let extend = comparison.extends.get(at);
     let mut findings = Vec::new();
     let extend = extend.as_ref();
@@ -111,7 +111,7 @@ impl Comparison<'_, '_> {
             };
             format!(", {list}: number {} in what {} read", inside + 1, self.evidence.name(step))
         });
-        format!("record {} {}{place}", at + 1, self.evidence.records.describe(*id))
+        format!("record {} {}{place}", at + 1, self.evidence.records.describe(id))
     }
 
     /// An extend in context: number, event, digest, and the name of the record if any list ever showed it.
@@ -163,7 +163,7 @@ impl Comparison<'_, '_> {
     fn missing(&self, at: usize, extend: &Extend) -> String {
         let mut rest = self.extends.iter().skip(at);
         let lost = match self.whole.records.get(at) {
-            Some(next) => rest.position(|extend| is_extend_of(&self.evidence.records, *next, &extend)),
+            Some(next) => rest.position(|extend| is_extend_of(&self.evidence.records, next, &extend)),
             None => Some(rest.count()),
         };
         let range = match lost {
@@ -183,7 +183,7 @@ impl Comparison<'_, '_> {
         let records = &self.evidence.records;
         if extended > 0 {
             let whole = &self.whole.records;
-            let twin = whole.iter().enumerate().position(|(other, twin)| other != at && *twin == id);
+            let twin = whole.iter().enumerate().position(|(other, twin)| other != at && twin == id);
             let as_number = self.extends.iter().position(|extend| is_extend_of(records, id, &extend));
             return format!(
                 "{record} is doubled: it was extended {extended} times, first as #{}, and is also {}",
@@ -226,7 +226,7 @@ impl Comparison<'_, '_> {
             .records
             .iter()
             .skip(at)
-            .position(|id| is_extend_of(records, *id, extend))
+            .position(|id| is_extend_of(records, id, extend))
             .map(|n| n + at);
         let own_text = own.map_or_else(|| "another".to_owned(), |own| format!("#{}", own + 1));
         let other_text = other.map_or_else(|| "a record before".to_owned(), |other| self.record(other));

@@ -78,7 +78,7 @@ pub(super) fn check(
 fn told(evidence: &Evidence<'_>, whole: &Whole, sheet: &mut Sheet) -> Vec<Told> {
     let mut all = Vec::new();
     for (at, id) in whole.records.iter().enumerate() {
-        let record = evidence.records.get(*id);
+        let record = evidence.records.get(id);
         if *record.template != *TEMPLATE {
             continue;
         }
@@ -93,7 +93,7 @@ fn told(evidence: &Evidence<'_>, whole: &Whole, sheet: &mut Sheet) -> Vec<Told> 
             None => sheet.finding(format!(
                 "record {} {}: `{}` does not have the three numbers",
                 at + 1,
-                evidence.records.describe(*id),
+                evidence.records.describe(id),
                 text.escape_ascii()
             )),
         }
@@ -194,7 +194,7 @@ impl Judge<'_, '_> {
     }
 
     fn size(&self, at: usize) -> u64 {
-        self.whole.records.get(at).map_or(0, |id| self.evidence.records.get(*id).size())
+        self.whole.records.get(at).map_or(0, |id| self.evidence.records.get(id).size())
     }
 
     /// The two counts against what the kernel had logged and taken over by then. While other tasks may measure, they may be

@@ -4,18 +4,27 @@ use super::*;
 use rstest::rstest;
 
 /// Records from `from` up to and without `to`.
-fn ids(from: u32, to: u32) -> Vec<RecordId> {
+fn ids(from: u32, to: u32) -> Runs<RecordId> {
     (from..to).map(RecordId).collect()
 }
 
-fn whole(ledger: &Ledger, current: &[RecordId]) -> Vec<u32> {
+fn joined(lists: &[&Runs<RecordId>]) -> Runs<RecordId> {
+    lists.iter().flat_map(|list| list.iter()).collect()
+}
+
+/// The list without its first records.
+fn from(list: &Runs<RecordId>, first: usize) -> Runs<RecordId> {
+    list.slice(first..list.len())
+}
+
+fn whole(ledger: &Ledger, current: &Runs<RecordId>) -> Vec<u32> {
     let snapshot = ledger.snapshot(99, current);
     let stretches = ledger.resolve(&snapshot);
     stretches.iter().flat_map(|stretch| stretch.records.iter().map(|id| id.0)).collect()
 }
 
 fn gaps(ledger: &Ledger) -> Vec<Source> {
-    let stretches = ledger.resolve(&ledger.snapshot(99, &[]));
+    let stretches = ledger.resolve(&ledger.snapshot(99, &ids(0, 0)));
     stretches
         .iter()
         .map(|stretch| stretch.source)
@@ -165,14 +174,14 @@ fn what_was_deleted_or_trimmed_is_not_carried() {
 }
 
 /// Staged 0 to 3, trimmed 4 and 5 meanwhile; so the list of the next kernel goes from 3 to 6.
-fn carried_around_a_trim() -> (Ledger, Vec<RecordId>) {
+fn carried_around_a_trim() -> (Ledger, Runs<RecordId>) {
     let mut ledger = Ledger::default();
     ledger.stage(1);
     ledger.read_staged(2, &ids(0, 4), true);
     ledger.read_current(&ids(4, 8));
     ledger.trim(3, 2);
     ledger.kexec(8, &Loss::default());
-    (ledger, [ids(0, 4), ids(6, 9)].concat())
+    (ledger, joined(&[&ids(0, 4), &ids(6, 9)]))
 }
 
 #[test]
@@ -185,54 +194,54 @@ fn what_was_trimmed_belongs_between_carried_records() {
 }
 
 #[rstest]
-#[case::staged(&|ledger: &mut Ledger, list: &[RecordId]| {
+#[case::staged(&|ledger: &mut Ledger, list: &Runs<RecordId>| {
     ledger.stage(5);
     ledger.read_staged(6, list, true);
     ledger.snapshot(9, &ids(9, 11))
 })]
-#[case::deleted(&|ledger: &mut Ledger, list: &[RecordId]| {
+#[case::deleted(&|ledger: &mut Ledger, list: &Runs<RecordId>| {
     ledger.stage(5);
     ledger.read_staged(6, list, true);
     ledger.delete(7);
     ledger.snapshot(9, &ids(9, 11))
 })]
-#[case::trimmed_before_it(&|ledger: &mut Ledger, list: &[RecordId]| {
+#[case::trimmed_before_it(&|ledger: &mut Ledger, list: &Runs<RecordId>| {
     ledger.read_current(list);
     ledger.trim(5, 3);
-    ledger.snapshot(9, &[&list[3..], &ids(9, 11)].concat())
+    ledger.snapshot(9, &joined(&[&from(list, 3), &ids(9, 11)]))
 })]
-#[case::trimmed_up_to_it(&|ledger: &mut Ledger, list: &[RecordId]| {
+#[case::trimmed_up_to_it(&|ledger: &mut Ledger, list: &Runs<RecordId>| {
     ledger.read_current(list);
     ledger.trim(5, 4);
-    ledger.snapshot(9, &[&list[4..], &ids(9, 11)].concat())
+    ledger.snapshot(9, &joined(&[&from(list, 4), &ids(9, 11)]))
 })]
-#[case::trimmed_beyond_it(&|ledger: &mut Ledger, list: &[RecordId]| {
+#[case::trimmed_beyond_it(&|ledger: &mut Ledger, list: &Runs<RecordId>| {
     ledger.read_current(list);
     ledger.trim(5, 5);
     ledger.trim(6, 1);
-    ledger.snapshot(9, &[&list[6..], &ids(9, 11)].concat())
+    ledger.snapshot(9, &joined(&[&from(list, 6), &ids(9, 11)]))
 })]
-#[case::carried_again(&|ledger: &mut Ledger, list: &[RecordId]| {
+#[case::carried_again(&|ledger: &mut Ledger, list: &Runs<RecordId>| {
     ledger.stage(5);
     ledger.read_staged(6, list, true);
     ledger.read_current(&ids(9, 11));
     ledger.trim(7, 1);
     ledger.kexec(8, &Loss::default());
-    ledger.snapshot(9, &[list, &ids(10, 11)].concat())
+    ledger.snapshot(9, &joined(&[list, &ids(10, 11)]))
 })]
-#[case::carried_unstaged(&|ledger: &mut Ledger, list: &[RecordId]| {
+#[case::carried_unstaged(&|ledger: &mut Ledger, list: &Runs<RecordId>| {
     ledger.kexec(8, &Loss::default());
-    ledger.snapshot(9, &[list, &ids(9, 11)].concat())
+    ledger.snapshot(9, &joined(&[list, &ids(9, 11)]))
 })]
-#[case::carried_behind_others(&|ledger: &mut Ledger, list: &[RecordId]| {
+#[case::carried_behind_others(&|ledger: &mut Ledger, list: &Runs<RecordId>| {
     ledger.read_current(list);
     ledger.trim(5, 2);
     ledger.stage(6);
-    ledger.read_staged(7, &list[2..], true);
+    ledger.read_staged(7, &from(list, 2), true);
     ledger.kexec(8, &Loss::default());
-    ledger.snapshot(9, &[&list[2..], &ids(9, 11)].concat())
+    ledger.snapshot(9, &joined(&[&from(list, 2), &ids(9, 11)]))
 })]
-fn it_keeps_its_place_whatever_comes(#[case] story: &dyn Fn(&mut Ledger, &[RecordId]) -> Snapshot) {
+fn it_keeps_its_place_whatever_comes(#[case] story: &dyn Fn(&mut Ledger, &Runs<RecordId>) -> Snapshot) {
     let (mut ledger, list) = carried_around_a_trim();
     let snapshot = story(&mut ledger, &list);
     let stretches = ledger.resolve(&snapshot);
@@ -260,7 +269,7 @@ fn a_gap_across_an_inset_is_two() {
     let (mut ledger, _) = carried_around_a_trim();
     ledger.trim(5, 6);
     let sources: Vec<Source> =
-        ledger.resolve(&ledger.snapshot(9, &[])).iter().map(|stretch| stretch.source).collect();
+        ledger.resolve(&ledger.snapshot(9, &ids(0, 0))).iter().map(|stretch| stretch.source).collect();
     let gap = |records| Source::Gap { by: 5, records: Some(records) };
     assert_eq!(sources, [gap(4), Source::Trimmed(3), gap(2)]);
 }
@@ -293,8 +302,8 @@ fn doubtful() -> Ledger {
 #[case::delete_lost(Doubt::Delete(5), ids(0, 9))]
 #[case::delete_won(Doubt::Delete(5), ids(4, 9))]
 #[case::trim_lost(Doubt::Trim(5, 2), ids(0, 9))]
-#[case::trim_won(Doubt::Trim(5, 2), [ids(0, 4), ids(6, 9)].concat())]
-fn a_doubt_is_settled_by_the_next_list(#[case] doubt: Doubt, #[case] next: Vec<RecordId>) {
+#[case::trim_won(Doubt::Trim(5, 2), joined(&[&ids(0, 4), &ids(6, 9)]))]
+fn a_doubt_is_settled_by_the_next_list(#[case] doubt: Doubt, #[case] next: Runs<RecordId>) {
     let mut ledger = doubtful();
     assert_eq!(ledger.settle(doubt, &next), !next.starts_with(&ids(0, 8)));
     ledger.kexec(8, &Loss::default());
@@ -315,15 +324,15 @@ fn a_doubt_that_cannot_matter_changes_nothing(#[case] doubt: Doubt, #[case] read
 }
 
 /// Staged 0 to 3, trimmed 4 and 5 meanwhile, current 6 to 8; of the seven that are to be carried, so many are kept.
-fn lossy(kept: usize) -> (Ledger, Vec<RecordId>) {
+fn lossy(kept: usize) -> (Ledger, Runs<RecordId>) {
     let mut ledger = Ledger::default();
     ledger.stage(1);
     ledger.read_staged(2, &ids(0, 4), true);
     ledger.read_current(&ids(4, 9));
     ledger.trim(3, 2);
-    let all = [ids(0, 4), ids(6, 9)].concat();
-    ledger.kexec(8, &Loss { kept, records: all[kept..].into() });
-    (ledger, [&all[..kept], &ids(9, 11)].concat())
+    let all = joined(&[&ids(0, 4), &ids(6, 9)]);
+    ledger.kexec(8, &Loss { kept, records: from(&all, kept) });
+    (ledger, joined(&[&all.slice(0..kept), &ids(9, 11)]))
 }
 
 #[rstest]
@@ -350,5 +359,5 @@ fn what_is_lost_keeps_its_place(#[case] kept: usize) {
 fn what_is_lost_and_nothing_was_staged() {
     let mut ledger = Ledger::default();
     ledger.kexec(8, &Loss { kept: 3, records: ids(3, 6).into() });
-    assert_eq!(whole(&ledger, &[ids(0, 3), ids(6, 8)].concat()), (0..8).collect::<Vec<_>>());
+    assert_eq!(whole(&ledger, &joined(&[&ids(0, 3), &ids(6, 8)])), (0..8).collect::<Vec<_>>());
 }

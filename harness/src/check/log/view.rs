@@ -3,29 +3,40 @@
 use std::ops::Range;
 use std::rc::Rc;
 
+use crate::check::evidence::{Column, Trouble, number};
 use crate::ima::Bank;
+use crate::ima::model::Ranges;
+
+/// Bytes of a number.
+const NUMBER: usize = 8;
 
 /// Where each record ends in the SHA-1 bank's file.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Ends {
-    ends: Vec<u64>,
-    /// Records of which the bytes are not known, in order.
-    unknown: Vec<usize>,
+    ends: Column,
+    length: usize,
+    /// Records of which the bytes are not known.
+    unknown: Ranges,
 }
 
 impl Ends {
     /// From the records' lengths, as far as they are known.
-    pub(super) fn of(lengths: impl ExactSizeIterator<Item = Option<u64>>) -> Ends {
-        let mut ends = Ends { ends: Vec::with_capacity(lengths.len()), unknown: Vec::new() };
-        let mut end = 0;
+    pub(super) fn of(lengths: impl Iterator<Item = Option<u64>>, trouble: &Trouble) -> Ends {
+        let mut ends = Ends { ends: Column::new(trouble), length: 0, unknown: Ranges::default() };
+        let mut end: u64 = 0;
         for (place, length) in lengths.enumerate() {
             if length.is_none() {
-                ends.unknown.push(place);
+                ends.unknown.push(place..place + 1);
             }
             end += length.unwrap_or(0);
-            ends.ends.push(end);
+            ends.ends.push(&end.to_le_bytes());
+            ends.length += 1;
         }
         ends
+    }
+
+    fn get(&self, place: usize) -> Option<u64> {
+        self.ends.look(place as u64 * NUMBER as u64, NUMBER, number)
     }
 }
 
@@ -48,21 +59,21 @@ impl View {
 
     /// The first record from this one on of which the bytes are not known.
     pub(in crate::check) fn unknown_from(&self, place: usize) -> Option<usize> {
-        let at = self.ends.unknown.partition_point(|unknown| *unknown < place);
-        self.ends.unknown.get(at).copied()
+        let unknown = self.ends.unknown.stretches();
+        let at = unknown.partition_point(|range| range.end <= place);
+        unknown.get(at).map(|range| range.start.max(place))
     }
 
     /// Bytes of all records before this one.
     pub(in crate::check) fn start(&self, place: usize) -> u64 {
-        let end = place.checked_sub(1).and_then(|before| self.ends.ends.get(before));
-        end.copied().unwrap_or(0) + place as u64 * self.more
+        let end = place.checked_sub(1).and_then(|before| self.ends.get(before));
+        end.unwrap_or(0) + place as u64 * self.more
     }
 
     /// Bytes of these records, which follow one another; `None` when not all are known.
     pub(in crate::check) fn length(&self, places: Range<usize>) -> Option<u64> {
         let known = self.unknown_from(places.start).is_none_or(|unknown| unknown >= places.end);
-        (known && places.end <= self.ends.ends.len())
-            .then(|| self.start(places.end) - self.start(places.start))
+        (known && places.end <= self.ends.length).then(|| self.start(places.end) - self.start(places.start))
     }
 
     /// The record of these, which follow one another, in which the byte is that comes so many after the first of them

@@ -8,6 +8,7 @@ use super::ops::Maker;
 use super::policy::Policy;
 use crate::check::evidence::{Evidence, Moment, RecordId, ends};
 use crate::check::log::WholeLog;
+use crate::check::runs::Runs;
 use crate::ima::model::{Call, Found};
 
 /// One thing that happened within an operation, at some moment of it.
@@ -36,7 +37,7 @@ pub(super) enum Does<'e> {
     /// A write, whose bytes may be made up from what a call before it gave.
     Write { slot: u16, bytes: Cow<'e, [u8]> },
     /// A list was read to its end, and held this.
-    List { slot: u16, records: &'e [RecordId], staged: bool },
+    List { slot: u16, records: &'e Runs<RecordId>, staged: bool },
     /// A counter was read whole.
     Counter { slot: u16, number: u64 },
     /// Files were measured, or violated.

@@ -71,8 +71,8 @@ impl<'e, 'l> Maker<'e, 'l> {
     /// well.
     fn length(&self, does: &Does<'_>) -> Option<usize> {
         let Does::List { records, .. } = does else { return None };
-        let mut last = records.iter().rev().enumerate();
-        last.find_map(|(after, id)| Some(self.log.only_place(*id)? + 1 + after))
+        let mut last = (0..records.len()).rev().filter_map(|at| records.get(at)).enumerate();
+        last.find_map(|(after, id)| Some(self.log.only_place(id)? + 1 + after))
     }
 
     fn op(&mut self, at: (usize, usize), op: &'e Op, found: &mut Found, into: &mut Vec<Does<'e>>) {
@@ -178,7 +178,7 @@ impl<'e, 'l> Maker<'e, 'l> {
             return Does::Counter { slot, number: counter.value };
         }
         let list = evidence.lists_of(step).iter().find(|list| is(list.op) && list.broken.is_none());
-        match list.and_then(|list| Some((list.records.as_deref()?, list.staged))) {
+        match list.and_then(|list| Some((list.records.as_ref()?, list.staged))) {
             Some((records, staged)) => Does::List { slot, records, staged },
             None => Does::Call(Call::Read { slot, limit }),
         }

@@ -7,6 +7,7 @@ use super::search::{Stuck, Why};
 use crate::check::evidence::Evidence;
 use crate::check::log::WholeLog;
 use crate::check::op_text;
+use crate::check::runs::Runs;
 use crate::check::sheet::count;
 use crate::ima::model::{Found, Rule};
 
@@ -50,12 +51,12 @@ fn what(
         }
         Why::Content { rule, at, expected, length } => {
             let records = match event.map(|event| &event.does) {
-                Some(Does::List { records, .. }) => *records,
-                _ => &[],
+                Some(Does::List { records, .. }) => (*records).clone(),
+                _ => Runs::default(),
             };
             let expected = expected.map_or_else(|| "nothing".to_owned(), |place| log.describe(place));
             let found =
-                records.get(*at).map_or_else(|| "nothing".to_owned(), |id| evidence.records.describe(*id));
+                records.get(*at).map_or_else(|| "nothing".to_owned(), |id| evidence.records.describe(id));
             let lengths = format!("{} expected, {} found", count(*length, "record"), records.len());
             (format!("record {} should be {expected}, found {found} ({lengths})", at + 1), Some(*rule))
         }

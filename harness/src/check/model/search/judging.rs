@@ -28,9 +28,9 @@ impl Search<'_, '_> {
             Does::List { slot, records, .. } => {
                 if let Some((list, shown)) = state.kernel.about_to_show(task, slot) {
                     let length = shown.len();
-                    let mut expected = shown.iter();
+                    let (mut expected, mut read) = (shown.iter(), records.iter());
                     for at in 0..records.len().max(length) {
-                        let (place, found) = (expected.next(), records.get(at).copied());
+                        let (place, found) = (expected.next(), read.next());
                         let same = match place.map(|place| self.log.id(place)) {
                             // A record that nobody else read may be anything.
                             Some(None) => found.is_some(),
