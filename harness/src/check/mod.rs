@@ -58,7 +58,7 @@ pub fn all(plan: &Plan, trace: &Trace) -> Vec<CheckResult> {
 pub fn all_on(plan: &Plan, trace: &Trace, today: NaiveDate) -> Vec<CheckResult> {
     let evidence = Evidence::of(plan, trace);
     let wholes = Wholes::of(&evidence);
-    let mut results = vec![
+    let results = vec![
         steps::check(&evidence),
         model::check(&evidence, &wholes, Rules::default()),
         exactly_once::check(&evidence, &wholes),
@@ -69,13 +69,16 @@ pub fn all_on(plan: &Plan, trace: &Trace, today: NaiveDate) -> Vec<CheckResult> 
         kernel_health::check(&evidence, trace, today),
         kexec::check(&evidence, &wholes, trace),
     ];
-    if let Some(why) = evidence.trouble.get() {
-        for result in &mut results {
-            result.verdict = Verdict::CouldNotRun;
-            result.findings.insert(0, why.clone());
-        }
+    match evidence.trouble.get() {
+        Some(why) => results.into_iter().map(|result| in_doubt(result, why)).collect(),
+        None => results,
     }
-    results
+}
+
+/// Not all of the evidence was what it was: whatever was found, nothing is known.
+fn in_doubt(result: CheckResult, why: &str) -> CheckResult {
+    let findings = [why.to_owned()].into_iter().chain(result.findings).collect();
+    CheckResult { verdict: Verdict::CouldNotRun, findings, ..result }
 }
 
 /// Judges a run by the reference model alone, one of whose rules is turned over: proof that the rule matters to what the

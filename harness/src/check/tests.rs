@@ -1,7 +1,10 @@
 use imalab_wire::Message;
 
+use super::evidence::Evidence;
+use super::extended::extended;
+use super::whole::Wholes;
 use super::world::{World, passed};
-use super::{RunLog, all};
+use super::{RunLog, all, in_doubt};
 use crate::event::{Origin, Trace, What};
 use crate::ima::{Bank, parse_log, replay};
 use crate::outcome::Verdict;
@@ -39,6 +42,36 @@ fn ten_thousand_records_pass_every_check() {
     let results = all(&plan, &trace);
     results.iter().for_each(passed);
     assert!(results[2].findings[0].starts_with("10001 extends = 10001 records"), "{results:#?}");
+}
+
+#[test]
+fn what_is_kept_of_a_list_does_not_grow_with_it() {
+    let mut world = World::new();
+    world.measure(700);
+    world.checkpoint();
+    world.stage_save_delete();
+    world.measure(300);
+    let (plan, trace) = world.finish();
+    let evidence = Evidence::of(&plan, &trace);
+    let lists = evidence.lists.iter().filter_map(|list| list.records.as_ref());
+    let sizes: Vec<(usize, usize)> = lists.map(|list| (list.len(), list.runs())).collect();
+    assert!(sizes.contains(&(701, 1)) && sizes.contains(&(300, 1)), "{sizes:?}");
+    assert!(sizes.iter().all(|(_, runs)| *runs <= 1), "{sizes:?}");
+    let wholes = Wholes::of(&evidence);
+    let whole = wholes.last().expect("a checkpoint");
+    assert_eq!((whole.records.len(), whole.records.runs()), (1_001, 1));
+    let extended = extended(&evidence, whole);
+    assert_eq!((extended.len(), extended.runs()), (1_001, 1));
+}
+
+#[test]
+fn evidence_that_cannot_be_read_back_proves_nothing() {
+    let (plan, trace) = World::new().finish();
+    let results = all(&plan, &trace).into_iter().map(|result| in_doubt(result, "gone"));
+    for result in results {
+        assert_eq!((result.verdict, result.findings[0].as_str()), (Verdict::CouldNotRun, "gone"));
+        assert!(result.findings.len() > 1, "what was found is still told: {result:?}");
+    }
 }
 
 fn log_of(plan: &Plan, trace: &Trace) -> Vec<u8> {

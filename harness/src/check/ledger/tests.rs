@@ -358,6 +358,6 @@ fn what_is_lost_keeps_its_place(#[case] kept: usize) {
 #[test]
 fn what_is_lost_and_nothing_was_staged() {
     let mut ledger = Ledger::default();
-    ledger.kexec(8, &Loss { kept: 3, records: ids(3, 6).into() });
+    ledger.kexec(8, &Loss { kept: 3, records: ids(3, 6) });
     assert_eq!(whole(&ledger, &joined(&[&ids(0, 3), &ids(6, 8)])), (0..8).collect::<Vec<_>>());
 }
