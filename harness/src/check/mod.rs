@@ -70,15 +70,14 @@ pub fn all_on(plan: &Plan, trace: &Trace, today: NaiveDate) -> Vec<CheckResult> 
         kexec::check(&evidence, &wholes, trace),
     ];
     match evidence.trouble.get() {
-        Some(why) => results.into_iter().map(|result| in_doubt(result, why)).collect(),
+        Some(why) => results.into_iter().map(|result| unknown(result, why)).collect(),
         None => results,
     }
 }
 
-/// Not all of the evidence was what it was: whatever was found, nothing is known.
-fn in_doubt(result: CheckResult, why: &str) -> CheckResult {
-    let findings = [why.to_owned()].into_iter().chain(result.findings).collect();
-    CheckResult { verdict: Verdict::CouldNotRun, findings, ..result }
+/// Not all of the evidence was what it was: whatever was found in it would lead astray.
+fn unknown(result: CheckResult, why: &str) -> CheckResult {
+    CheckResult { verdict: Verdict::CouldNotRun, findings: vec![why.to_owned()], ..result }
 }
 
 /// Judges a run by the reference model alone, one of whose rules is turned over: proof that the rule matters to what the

@@ -210,7 +210,7 @@ impl ListSeen {
     }
 
     fn take(&mut self, record: RecordRef<'_>, ids: &mut Runs<RecordId>, records: &mut Records) {
-        let id = records.intern(record);
+        let Some(id) = records.intern(record) else { return };
         if records.shown(id, self.bank).as_bytes() != record.digest {
             self.wrong.push(WrongDigest { at: ids.len(), found: record.digest.to_vec() });
         }

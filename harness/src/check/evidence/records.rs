@@ -6,6 +6,7 @@
 use std::borrow::Cow;
 use std::collections::HashSet;
 use std::hash::{DefaultHasher, Hash, Hasher};
+use std::rc::Rc;
 
 use hashbrown::HashTable;
 
@@ -117,6 +118,7 @@ pub(crate) struct Records {
     data: Column,
     /// Numbers of records by the hash of the record.
     index: HashTable<u32>,
+    trouble: Trouble,
 }
 
 /// PCR, template and whether it is a violation.
@@ -170,6 +172,7 @@ impl Records {
             length: 0,
             data: Column::new(trouble),
             index: HashTable::new(),
+            trouble: Rc::clone(trouble),
         }
     }
 
@@ -178,8 +181,12 @@ impl Records {
         &self.banks[..self.active]
     }
 
-    /// The number of a record, which is a new one when it was not seen before.
-    pub(crate) fn intern(&mut self, record: RecordRef<'_>) -> RecordId {
+    /// The number of a record, which is a new one when it was not seen before. None when what was seen before cannot be
+    /// read back.
+    pub(crate) fn intern(&mut self, record: RecordRef<'_>) -> Option<RecordId> {
+        if self.trouble.get().is_some() {
+            return None;
+        }
         let record = KnownRecord {
             pcr: record.pcr,
             template: record.template,
@@ -191,14 +198,14 @@ impl Records {
             known.data == record.data && known.kind() == record.kind()
         };
         if let Some(id) = self.index.find(record.hash(), same) {
-            return RecordId(*id);
+            return Some(RecordId(*id));
         }
         let hash = record.hash();
         let id = self.push(record);
         let mut index = std::mem::take(&mut self.index);
         index.insert_unique(hash, id.0, |id| self.get(RecordId(*id)).hash());
         self.index = index;
-        id
+        Some(id)
     }
 
     /// No more lists are read.
