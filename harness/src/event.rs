@@ -144,6 +144,11 @@ pub enum Host {
         /// Which budget, and how long it was.
         text: String,
     },
+    /// What the processors did of a machine in which nothing happened any more.
+    Processors {
+        /// Their registers and interrupt controllers in the words of QEMU's monitor, or why it did not tell.
+        text: String,
+    },
     /// The agent's stream could not be decoded.
     BadFrame {
         /// Where and why.

@@ -11,6 +11,7 @@ use imalab_wire::{End, Message, Op, StepId};
 use super::complaints::complaints;
 use super::ending::{self, GUEST_PANIC, GUEST_RESET, GUEST_SHUTDOWN};
 use crate::event::{Event, Host, Trace, What};
+use crate::machine::processors;
 use crate::machine::splat::{Kind, Splat};
 use crate::outcome::{CheckResult, Outcome, Verdict};
 use crate::plan::{MarkDeed, Plan};
@@ -42,7 +43,7 @@ pub fn of(plan: &Plan, trace: &Trace, checks: &[CheckResult]) -> Judgement {
     }
     let seen = death
         .map(|(reason, _)| (Outcome::KernelDied, reason))
-        .or_else(|| first(trace, timeout).map(|reason| (Outcome::Timeout, reason)))
+        .or_else(|| first(trace, timeout).map(|reason| (Outcome::Timeout, reason + &idle(trace))))
         .or_else(|| infrastructure(plan, trace).map(|reason| (Outcome::Infra, reason)));
     if let Some((outcome, reason)) = seen {
         let place = if is_between_kernels(plan, trace) { BETWEEN } else { "" };
@@ -168,6 +169,18 @@ fn timeout(event: &Event) -> Option<String> {
     match &event.what {
         What::Host(Host::Deadline { text }) => Some(text.clone()),
         _ => None,
+    }
+}
+
+/// How many processors of a machine in which nothing happened any more waited for an interrupt, as a reason goes on.
+fn idle(trace: &Trace) -> String {
+    let told = trace.notable().find_map(|event| match &event.what {
+        What::Host(Host::Processors { text }) => Some(processors::count(text)),
+        _ => None,
+    });
+    match told {
+        Some((idle, all @ 1..)) => format!(", {idle} of {all} processors idle"),
+        Some((_, 0)) | None => String::new(),
     }
 }
 

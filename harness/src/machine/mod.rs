@@ -6,6 +6,7 @@ pub mod command;
 pub mod console;
 pub mod deadline;
 pub mod initramfs;
+pub mod processors;
 pub mod qmp;
 mod running;
 pub mod splat;

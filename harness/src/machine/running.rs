@@ -11,6 +11,7 @@ use std::time::Duration;
 use super::child::{self, Child, ChildError, Exit};
 use super::command::{Endpoint, Endpoints, MachineSpec, argv};
 use super::console;
+use super::processors;
 use super::qmp::{Qmp, QmpError};
 use crate::event::{Host, What};
 
@@ -216,6 +217,11 @@ impl Machine {
     /// QEMU's monitor.
     pub fn qmp(&mut self) -> &mut Qmp {
         &mut self.qmp
+    }
+
+    /// What its processors do: registers and interrupt controllers, or why QEMU does not tell.
+    pub fn processors(&mut self) -> String {
+        processors::tell(&mut self.qmp, QUIT_PATIENCE)
     }
 
     /// How QEMU ended, if it has.

@@ -166,8 +166,10 @@ pub fn run(plan: &Plan, site: Site<'_>) -> Result<Ran, RunError> {
     let guest = guest::listen(agent, plan.kexecs(), events.clone()).map_err(RunError::Thread)?;
     site.interrupts.tell(&events);
 
-    follow(&mut stream, plan.boots(), budget(plan, site.accel, machine.pid()), &tpm, machine.pid());
-
+    let pid = machine.pid();
+    if follow(&mut stream, plan.boots(), budget(plan, site.accel, pid), &tpm, pid) == End::Expired {
+        stream.note(What::Host(Host::Processors { text: machine.processors() }));
+    }
     let stopped = machine.stop();
     if let Some(text) = stopped.console_log {
         stream.note(What::Host(Host::Trouble { text: format!("the console's log is incomplete: {text}") }));
@@ -194,8 +196,17 @@ fn budget(plan: &Plan, accel: Accel, qemu: u32) -> Budget {
     Budget { quiet: seconds(plan.budget.silence_s), cap: seconds(plan.budget.total_s) }.scaled(slowness)
 }
 
+/// Why events are no longer taken.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum End {
+    /// The machine has ended, or nothing that it does is needed.
+    Over,
+    /// A deadline has expired.
+    Expired,
+}
+
 /// Takes events until the machine has ended, or must be ended.
-fn follow(stream: &mut Stream, mut boots: u16, budget: Budget, tpm: &Tpm, qemu: u32) {
+fn follow(stream: &mut Stream, mut boots: u16, budget: Budget, tpm: &Tpm, qemu: u32) -> End {
     let mut deadline = Deadline::new(budget, Instant::now());
     // How much of the time that QEMU had to wait for a processor is excused already.
     let mut excused = waiting::longest(qemu).unwrap_or_default();
@@ -232,7 +243,7 @@ fn follow(stream: &mut Stream, mut boots: u16, budget: Budget, tpm: &Tpm, qemu: 
             false
         });
         match last {
-            Ok(true) => return,
+            Ok(true) => return End::Over,
             Ok(false) => {}
             Err(_) => {
                 let Some(expired) = deadline.expired(Instant::now()) else { continue };
@@ -243,7 +254,7 @@ fn follow(stream: &mut Stream, mut boots: u16, budget: Budget, tpm: &Tpm, qemu: 
                     excused = waited;
                 } else {
                     stream.note(What::Host(Host::Deadline { text: expired.to_string() }));
-                    return;
+                    return End::Expired;
                 }
             }
         }

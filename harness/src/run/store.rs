@@ -6,7 +6,7 @@ use super::kernels;
 use super::one::Ran;
 use super::suite::{Kernel, Request};
 use crate::check::RunLog;
-use crate::event::What;
+use crate::event::{Host, What};
 use crate::ima::{AsciiLine, Bank, ByteOrder, LogReader};
 use crate::outcome::{Outcome, RunResult};
 use crate::plan::Plan;
@@ -103,8 +103,10 @@ impl Store {
             dir.write_pcrs(reading)?;
         }
         for event in ran.trace.notable() {
-            if let What::Quote(quote) = &event.what {
-                dir.write_quote(quote)?;
+            match &event.what {
+                What::Quote(quote) => dir.write_quote(quote)?,
+                What::Host(Host::Processors { text }) => dir.write_processors(text)?,
+                _ => {}
             }
         }
         if let Ok(text) = std::fs::read_to_string(self.scenarios.join(format!("{}.yaml", plan.scenario))) {

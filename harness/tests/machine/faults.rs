@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 use imalab::event::{Host, What};
 use imalab::machine::child::{ChildError, Exit};
 use imalab::machine::command::{MachineSpec, QEMU};
+use imalab::machine::processors;
 use imalab::machine::qmp::QmpError;
 use imalab::machine::splat;
 use imalab::machine::{Machine, Start, StartError};
@@ -70,6 +71,8 @@ fn a_machine_runs_prints_and_stops_when_asked() {
     assert_eq!(next_line(&seen), "hello");
     assert_eq!(next_line(&seen), "world");
     assert_eq!(machine.qmp().status(LONG).unwrap(), "running");
+    let told = machine.processors();
+    assert!(processors::count(&told).1 == 1 && told.contains("IP=") && told.contains("LVTT"), "{told}");
     machine.qmp().stop(LONG).unwrap();
     assert_eq!(machine.qmp().status(LONG).unwrap(), "paused");
     machine.qmp().cont(LONG).unwrap();

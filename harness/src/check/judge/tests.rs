@@ -50,6 +50,14 @@ fn a_command_that_was_made_to_time_out_is_no_trouble_of_the_host() {
     assert_ne!(judged(world).outcome, Outcome::Infra);
 }
 
+#[test]
+fn a_guest_that_does_nothing_more_is_told_with_its_idle_processors() {
+    let mut world = sound();
+    world.see(deadline());
+    world.see(What::Host(Host::Processors { text: "CPU#0\n HLT=1\nCPU#1\n HLT=0\n".to_owned() }));
+    assert_eq!(judged(world).reason, "no event for 30 s, 1 of 2 processors idle");
+}
+
 #[rstest]
 #[case::panic(What::Console(PANIC.into()), Outcome::KernelDied, PANIC)]
 #[case::oops(

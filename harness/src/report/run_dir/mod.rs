@@ -32,6 +32,8 @@ pub const RESULT: &str = "result.json";
 pub const PLAN: &str = "plan.json";
 /// Everything that was observed.
 pub const TRACE: &str = "trace.jsonl";
+/// What the processors did of a machine in which nothing happened any more.
+pub const PROCESSORS: &str = "processors.txt";
 /// What the serial console printed, byte for byte.
 pub const CONSOLE: &str = "console.log";
 /// The complete measurement list in the kernel's binary form, sha1 view.
@@ -147,6 +149,14 @@ impl RunDir {
     /// When it cannot be written whole.
     pub fn write_console(&self, bytes: &[u8]) -> Result<(), FileError> {
         atomic::write(&self.path.join(CONSOLE), bytes)
+    }
+
+    /// Stores what the processors did.
+    ///
+    /// # Errors
+    /// When it cannot be written whole.
+    pub fn write_processors(&self, text: &str) -> Result<(), FileError> {
+        atomic::write(&self.path.join(PROCESSORS), text.as_bytes())
     }
 
     /// Stores the plan.
