@@ -49,6 +49,18 @@ pub fn of(plan: &Plan, trace: &Trace, checks: &[CheckResult]) -> Judgement {
         let place = if is_between_kernels(plan, trace) { BETWEEN } else { "" };
         return Judgement::new(outcome, format!("{reason}{place}"));
     }
+    let judged = by_what_is_known(plan, trace, release, checks);
+    match first(trace, |event| timed_out(plan, event)) {
+        // Where all of it was proved all the same, the kernel got over it. A probe proves nothing.
+        Some(reason) if judged.outcome == Outcome::Failed || checks.is_empty() => {
+            Judgement::new(Outcome::Infra, reason)
+        }
+        _ => judged,
+    }
+}
+
+/// By what the checks say, and what is known of such a kernel.
+fn by_what_is_known(plan: &Plan, trace: &Trace, release: &str, checks: &[CheckResult]) -> Judgement {
     let plainly = || match plan.known_limit.as_ref().filter(|limit| limit.kernels.concerns(release)) {
         Some(limit) => limited(plan, trace, limit, checks),
         None => by_checks(checks),
@@ -190,14 +202,16 @@ fn infrastructure(plan: &Plan, trace: &Trace) -> Option<String> {
             |event: &Event| matches!(&event.what, What::Host(Host::Exited { child, .. }) if child == name);
         trace.notable().position(is)
     };
-    let reason = first(trace, infra).or_else(|| first(trace, |event| without_tpm(plan, event)));
+    let reason = first(trace, infra).or_else(|| first(trace, without_tpm));
     // swtpm is ended by us only after QEMU; that it went before says why the TPM no longer answered.
     let orphaned = exited("swtpm").is_some_and(|at| exited("qemu").is_none_or(|qemu| at < qemu));
     match (reason, lost(plan, trace)) {
         (Some(reason), Some(lost)) if orphaned && reason.starts_with(TPM) => {
             Some(format!("{lost}; {reason}"))
         }
-        (reason, lost) => reason.or(lost),
+        (Some(reason), _) => Some(reason),
+        (None, Some(lost)) => first(trace, |event| timed_out(plan, event)).or(Some(lost)),
+        (None, None) => None,
     }
 }
 
@@ -215,16 +229,23 @@ fn infra(event: &Event) -> Option<String> {
     }
 }
 
-/// A guest whose kernel waited in vain for an answer of its TPM that takes milliseconds (`tpm_try_transmit`,
-/// `drivers/char/tpm/tpm-interface.c`), or gave the TPM up at boot for that, and nobody had asked for it: the host had no
-/// time for the TPM, and nothing can be said of the kernel.
-fn without_tpm(plan: &Plan, event: &Event) -> Option<String> {
+/// A guest whose kernel gave the TPM up at boot, since an answer that takes milliseconds did not come: the host had no time
+/// for the TPM, and nothing can be said of the kernel.
+fn without_tpm(event: &Event) -> Option<String> {
     let What::Console(line) = &event.what else { return None };
-    let gave_up = line.contains("tpm_tis") && line.contains("failed with error -62");
-    let timed_out = line.contains("tpm tpm0: Operation Timed out");
+    (line.contains("tpm_tis") && line.contains("failed with error -62")).then(|| in_vain(line))
+}
+
+/// A guest whose kernel waited in vain for an answer of its TPM (`tpm_try_transmit`, `drivers/char/tpm/tpm-interface.c`), and
+/// nobody had asked for it. It may get over that: the TPM carries the command out, only later.
+fn timed_out(plan: &Plan, event: &Event) -> Option<String> {
+    let What::Console(line) = &event.what else { return None };
     let asked = || plan.marks.iter().any(|mark| matches!(mark.does, MarkDeed::Arm(_) | MarkDeed::Hold));
-    (gave_up || timed_out && !asked())
-        .then(|| format!("the host was too busy: the guest waited in vain for its TPM ({line})"))
+    (line.contains("tpm tpm0: Operation Timed out") && !asked()).then(|| in_vain(line))
+}
+
+fn in_vain(line: &str) -> String {
+    format!("the host was too busy: the guest waited in vain for its TPM ({line})")
 }
 
 /// A run that ended before its end: a child that died, or an agent that was lost.

@@ -1,6 +1,7 @@
 //! Says what happened where the extends and the records part.
 
 use std::collections::HashMap;
+use std::hash::{DefaultHasher, Hash, Hasher};
 
 use super::{Comparison, is_extend_of};
 use crate::check::evidence::{Extend, RecordId};
@@ -8,13 +9,14 @@ use crate::check::ledger::Source;
 use crate::check::sheet::count;
 use crate::ima::{Bank, Digest};
 
-/// What makes an extend and a record the same: PCR and the digest in each bank.
-type Key = (u32, Vec<Digest>);
+/// A hash of what makes an extend and a record the same, PCR and the digest in each bank: whole, a million of them are
+/// too much, and two that only seem the same would at worst be counted together.
+type Key = u64;
 
 /// How often each key was extended, and how often recorded.
 #[derive(Default)]
 struct Tally {
-    counts: HashMap<Key, (usize, usize)>,
+    counts: HashMap<Key, (u32, u32)>,
 }
 
 impl Tally {
@@ -29,8 +31,8 @@ impl Tally {
         tally
     }
 
-    fn get(&self, key: &Key) -> (usize, usize) {
-        self.counts.get(key).copied().unwrap_or_default()
+    fn get(&self, key: Key) -> (u32, u32) {
+        self.counts.get(&key).copied().unwrap_or_default()
     }
 
     fn totals(&self) -> String {
@@ -48,8 +50,15 @@ impl Tally {
     }
 }
 
+fn key(pcr: u32, digests: impl Iterator<Item = Digest>) -> Key {
+    let mut hasher = DefaultHasher::new();
+    hasher.write_u32(pcr);
+    digests.for_each(|digest| digest.hash(&mut hasher));
+    hasher.finish()
+}
+
 fn extend_key(extend: &Extend) -> Key {
-    (extend.pcr, extend.digests.iter().flatten().copied().collect())
+    key(extend.pcr, extend.digests.iter().flatten().copied())
 }
 
 /// The findings for the first place, from 0, at which the sequences part.
@@ -65,15 +74,15 @@ pub(super) fn tell(comparison: &Comparison<'_, '_>, at: usize) -> Vec<String> {
         findings.push(finding);
     } else {
         let lost = extend.filter(|extend| {
-            let (extended, recorded) = tally.get(&extend_key(extend));
+            let (extended, recorded) = tally.get(extend_key(extend));
             extended > recorded
         });
         let extra = record.filter(|id| {
-            let (extended, recorded) = tally.get(&comparison.record_key(*id));
+            let (extended, recorded) = tally.get(comparison.record_key(*id));
             recorded > extended
         });
         findings.extend(lost.map(|extend| comparison.missing(at, extend)));
-        findings.extend(extra.map(|id| comparison.surplus(at, id, tally.get(&comparison.record_key(id)).0)));
+        findings.extend(extra.map(|id| comparison.surplus(at, id, tally.get(comparison.record_key(id)).0)));
         if let (true, Some(id), Some(extend)) = (findings.is_empty(), record, extend) {
             findings.push(comparison.out_of_order(at, id, extend));
         }
@@ -94,7 +103,7 @@ pub(super) fn tell(comparison: &Comparison<'_, '_>, at: usize) -> Vec<String> {
 impl Comparison<'_, '_> {
     fn record_key(&self, id: RecordId) -> Key {
         let records = &self.evidence.records;
-        (records.get(id).pcr, (0..records.active().len()).map(|bank| records.extended(id, bank)).collect())
+        key(records.get(id).pcr, (0..records.active().len()).map(|bank| records.extended(id, bank)))
     }
 
     /// A record in context: number, name, template, digest, and in which list it was found.
@@ -178,7 +187,7 @@ impl Comparison<'_, '_> {
         format!("{range} {}, found in no chunk; {before}before {next}", self.extend(at, extend))
     }
 
-    fn surplus(&self, at: usize, id: RecordId, extended: usize) -> String {
+    fn surplus(&self, at: usize, id: RecordId, extended: u32) -> String {
         let record = self.record(at);
         let records = &self.evidence.records;
         if extended > 0 {
