@@ -148,6 +148,9 @@ pub enum Host {
     Processors {
         /// Their registers and interrupt controllers in the words of QEMU's monitor, or why it did not tell.
         text: String,
+        /// Whether QEMU made them up itself, interrupt controllers and all (TCG).
+        #[serde(default)]
+        emulated: bool,
     },
     /// The agent's stream could not be decoded.
     BadFrame {

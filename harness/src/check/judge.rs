@@ -43,6 +43,7 @@ pub fn of(plan: &Plan, trace: &Trace, checks: &[CheckResult]) -> Judgement {
     }
     let seen = death
         .map(|(reason, _)| (Outcome::KernelDied, reason))
+        .or_else(|| first(trace, unended).map(|reason| (Outcome::Infra, reason)))
         .or_else(|| first(trace, timeout).map(|reason| (Outcome::Timeout, reason + &idle(trace))))
         .or_else(|| infrastructure(plan, trace).map(|reason| (Outcome::Infra, reason)));
     if let Some((outcome, reason)) = seen {
@@ -184,10 +185,21 @@ fn timeout(event: &Event) -> Option<String> {
     }
 }
 
+/// A guest in which nothing happened any more since its emulated interrupt controller waits for the end of an interrupt that no
+/// processor is in: it was lost on the way, and the kernel cannot be blamed for what came after.
+fn unended(event: &Event) -> Option<String> {
+    let What::Host(Host::Processors { text, emulated: true }) = &event.what else { return None };
+    let (processor, vector) = processors::unended(text)?;
+    Some(format!(
+        "QEMU lost the end of an interrupt: processor {processor} is halted with vector {vector} in service, so none of its \
+         priority or below gets through any more"
+    ))
+}
+
 /// How many processors of a machine in which nothing happened any more waited for an interrupt, as a reason goes on.
 fn idle(trace: &Trace) -> String {
     let told = trace.notable().find_map(|event| match &event.what {
-        What::Host(Host::Processors { text }) => Some(processors::count(text)),
+        What::Host(Host::Processors { text, .. }) => Some(processors::count(text)),
         _ => None,
     });
     match told {

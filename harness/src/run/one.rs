@@ -168,7 +168,8 @@ pub fn run(plan: &Plan, site: Site<'_>) -> Result<Ran, RunError> {
 
     let pid = machine.pid();
     if follow(&mut stream, plan.boots(), budget(plan, site.accel, pid), &tpm, pid) == End::Expired {
-        stream.note(What::Host(Host::Processors { text: machine.processors() }));
+        let (text, emulated) = (machine.processors(), site.accel == Accel::Tcg);
+        stream.note(What::Host(Host::Processors { text, emulated }));
     }
     let stopped = machine.stop();
     if let Some(text) = stopped.console_log {

@@ -105,7 +105,7 @@ impl Store {
         for event in ran.trace.notable() {
             match &event.what {
                 What::Quote(quote) => dir.write_quote(quote)?,
-                What::Host(Host::Processors { text }) => dir.write_processors(text)?,
+                What::Host(Host::Processors { text, .. }) => dir.write_processors(text)?,
                 _ => {}
             }
         }

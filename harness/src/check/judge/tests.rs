@@ -77,8 +77,25 @@ fn a_command_that_was_made_to_time_out_is_no_trouble_of_the_host() {
 fn a_guest_that_does_nothing_more_is_told_with_its_idle_processors() {
     let mut world = sound();
     world.see(deadline());
-    world.see(What::Host(Host::Processors { text: "CPU#0\n HLT=1\nCPU#1\n HLT=0\n".to_owned() }));
+    let text = "CPU#0\n HLT=1\nCPU#1\n HLT=0\n".to_owned();
+    world.see(What::Host(Host::Processors { text, emulated: true }));
     assert_eq!(judged(world).reason, "no event for 30 s, 1 of 2 processors idle");
+}
+
+#[rstest]
+#[case::by_qemu(
+    true,
+    Outcome::Infra,
+    "QEMU lost the end of an interrupt: processor 0 is halted with vector 236 in service"
+)]
+#[case::by_hardware(false, Outcome::Timeout, "no event for 30 s, 1 of 1 processors idle")]
+fn an_interrupt_that_was_never_ended(#[case] emulated: bool, #[case] outcome: Outcome, #[case] reason: &str) {
+    let mut world = sound();
+    world.see(deadline());
+    let text = "CPU#0\nRFL=00000246 HLT=1\ndumping local APIC state for CPU 0\nISR\t 236 \n".to_owned();
+    world.see(What::Host(Host::Processors { text, emulated }));
+    let judgement = judged(world);
+    assert!(judgement.outcome == outcome && judgement.reason.starts_with(reason), "{judgement:?}");
 }
 
 #[rstest]
