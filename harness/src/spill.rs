@@ -1,6 +1,6 @@
 //! Bytes that may be many: what comes first goes into a file without a name, memory holds the end of them.
 //!
-//! What few bytes there are in a short run never leave memory, and no file is made.
+//! What few bytes there are in a short run never leave memory. Without room for a file all of them stay there.
 
 use std::fs::File;
 use std::io;

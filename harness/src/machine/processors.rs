@@ -43,9 +43,9 @@ pub fn count(told: &str) -> (usize, usize) {
     (told.matches("HLT=1").count(), told.matches("HLT=").count())
 }
 
-/// A halted processor, open to interrupts, that still has one in service, and its vector: whatever took that one has never
-/// ended it (a write to the EOI register comes first in each of Linux's handlers, `DEFINE_IDTENTRY_SYSVEC` and the like,
-/// `arch/x86/kernel/apic/apic.c`), so that none of its priority or below gets through any more.
+/// A halted processor, open to interrupts, that still has one in service, and its vector: nothing of its priority or below
+/// gets through any more. Linux halts in no handler, and each of its handlers ends its interrupt, that of the timer before anything
+/// else (`sysvec_apic_timer_interrupt`, `arch/x86/kernel/apic/apic.c`).
 #[must_use]
 pub fn unended(told: &str) -> Option<(usize, u8)> {
     let registers = told.split("CPU#").skip(1);

@@ -34,7 +34,7 @@ impl Window {
         self.bytes.get(skip..skip.checked_add(length)?)
     }
 
-    /// Whether it is just before `at`, or ends within what begins there.
+    /// Whether what begins at `at` begins in it, or right behind it.
     fn leads_to(&self, at: u64) -> bool {
         let end = self.from + self.bytes.len() as u64;
         at >= self.from && at <= end
