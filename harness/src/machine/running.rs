@@ -79,6 +79,10 @@ impl StartError {
             Self::Ended { exit: Exit::Signal(_), .. } => {
                 Some("somebody or the host's OOM killer killed it: `dmesg` may tell")
             }
+            // It waits one second (`tpm_util_request`, QEMU's `backends/tpm/tpm_util.c`).
+            Self::Ended { output, .. } if output.contains("is not emulating TPM device") => {
+                Some("QEMU gives a TPM one second for its first answer: try fewer `--jobs`")
+            }
             Self::Ended { .. } => Some(
                 "`--dry-run` prints the whole command to try by hand; an option may be newer than this QEMU",
             ),
@@ -258,5 +262,19 @@ impl Machine {
         let stopped = Stopped { exit, forced, console_log, output: self.child.output() };
         self.stopped = Some(stopped.clone());
         stopped
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_tpm_that_was_late_at_the_start_is_told_from_an_option_that_is_unknown() {
+        let ended = |output: &str| StartError::Ended { exit: Exit::Code(1), output: output.into() };
+        let late = "qemu-system-x86_64: -tpmdev emulator,id=tpm0,chardev=tpm: 'tpm' is not emulating TPM device. Error: Success";
+        assert!(ended(late).hint().unwrap().contains("try fewer `--jobs`"));
+        let unknown = "qemu-system-x86_64: -device tpm-tis: 'tpm-tis' is not a valid device model name";
+        assert!(ended(unknown).hint().unwrap().contains("newer than this QEMU"));
     }
 }
