@@ -79,10 +79,10 @@ impl StartError {
             Self::Ended { exit: Exit::Signal(_), .. } => {
                 Some("somebody or the host's OOM killer killed it: `dmesg` may tell")
             }
-            // It waits one second (`tpm_util_request`, QEMU's `backends/tpm/tpm_util.c`).
-            Self::Ended { output, .. } if output.contains("is not emulating TPM device") => {
-                Some("QEMU gives a TPM one second for its first answer: try fewer `--jobs`")
-            }
+            // It asks two questions and waits a second for each answer (`tpm_util_request`, QEMU's `backends/tpm/tpm_util.c`).
+            Self::Ended { output, .. } if output.contains("is not emulating TPM device") => Some(
+                "QEMU waits no more than a second for either of its TPM's first two answers: try fewer `--jobs`",
+            ),
             Self::Ended { .. } => Some(
                 "`--dry-run` prints the whole command to try by hand; an option may be newer than this QEMU",
             ),
