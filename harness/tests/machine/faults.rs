@@ -17,7 +17,7 @@ use nix::unistd::Pid;
 use rstest::rstest;
 
 use crate::children::lives;
-use crate::guest::{Then, spec};
+use crate::guest::{TIMER_VECTOR, Then, spec};
 
 const LONG: Duration = Duration::from_secs(60);
 const SHORT: Duration = Duration::from_millis(300);
@@ -89,6 +89,28 @@ fn a_machine_runs_prints_and_stops_when_asked() {
     assert_eq!(rest.last(), Some(&What::Host(Host::Exited { child: "qemu".into(), status: 0 })));
     let log = std::fs::read(dir.path().join("console.log")).unwrap();
     assert!(log.ends_with(b"hello\r\n\x1b[1mworld\r\n"), "{}", log.escape_ascii());
+}
+
+#[rstest]
+#[case::for_good(Then::Halt, None)]
+#[case::with_an_interrupt_in_service(Then::HaltInService, Some((0, TIMER_VECTOR)))]
+fn a_halted_guest_shows_whether_it_ended_its_interrupt(
+    #[case] then: Then,
+    #[case] unended: Option<(usize, u8)>,
+) {
+    let dir = tempfile::tempdir().unwrap();
+    let (events, seen) = channel();
+    let (mut machine, _agent) = start(&spec(dir.path(), "hello\r\n", then), dir.path(), &events).unwrap();
+    assert_eq!(next_line(&seen), "hello");
+    let until = Instant::now() + LONG;
+    loop {
+        let told = machine.processors();
+        if processors::count(&told) == (1, 1) && processors::unended(&told) == unended {
+            break;
+        }
+        assert!(Instant::now() < until, "{told}");
+    }
+    machine.stop();
 }
 
 #[test]

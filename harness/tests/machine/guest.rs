@@ -12,6 +12,58 @@ pub(crate) enum Then {
     Halt,
     /// Resets the machine through the keyboard controller, as Linux does after a panic with `panic=-1`.
     Reset,
+    /// Halts for ever, with interrupts on, after one of the timer of its interrupt controller that it never ended.
+    HaltInService,
+}
+
+/// The vector of that interrupt.
+pub(crate) const TIMER_VECTOR: u8 = 0xec;
+
+/// Where the code of [`in_service`] has to stand in the image.
+const IN_SERVICE: usize = 0x278;
+
+/// Reaches the interrupt controller from real mode by a segment that protected mode gave four gigabytes, has its timer fire
+/// once, and returns from the interrupt without writing to its EOI register (Intel SDM volume 3, 12.8.5).
+fn in_service() -> Vec<u8> {
+    const HANDLER: u8 = 0xf7;
+    const SEGMENTS: u8 = 0xf8;
+    const POINTER: u8 = 0x08;
+    #[rustfmt::skip]
+    let mut code = vec![
+        0x31, 0xc0,                                     // 278 xor %ax, %ax
+        0x8e, 0xc0,                                     // 27a mov %ax, %es
+        0x26, 0xc7, 0x06, 0xb0, 0x03, HANDLER, 0x02,    // 27c movw $handler, %es:4 * TIMER_VECTOR
+        0x26, 0x8c, 0x1e, 0xb2, 0x03,                   // 283 mov %ds, %es:4 * TIMER_VECTOR + 2
+        0x66, 0x31, 0xc0,                               // 288 xor %eax, %eax
+        0x8c, 0xd8,                                     // 28b mov %ds, %ax
+        0x66, 0xc1, 0xe0, 0x04,                         // 28d shl $4, %eax
+        0x66, 0x05, SEGMENTS, 0x02, 0x00, 0x00,         // 291 add $segments, %eax
+        0x66, 0xa3, POINTER + 2, 0x03,                  // 297 mov %eax, pointer + 2
+        0x66, 0x0f, 0x01, 0x16, POINTER, 0x03,          // 29b lgdtl pointer
+        0x0f, 0x20, 0xc0,                               // 2a1 mov %cr0, %eax
+        0x0c, 0x01,                                     // 2a4 or $PE, %al
+        0x0f, 0x22, 0xc0,                               // 2a6 mov %eax, %cr0
+        0xbb, 0x08, 0x00,                               // 2a9 mov $8, %bx
+        0x8e, 0xe3,                                     // 2ac mov %bx, %fs
+        0x24, 0xfe,                                     // 2ae and $~PE, %al
+        0x0f, 0x22, 0xc0,                               // 2b0 mov %eax, %cr0
+        0xb0, 0xff,                                     // 2b3 mov $0xff, %al: nothing of the older controllers
+        0xe6, 0x21,                                     // 2b5 out %al, $0x21
+        0xe6, 0xa1,                                     // 2b7 out %al, $0xa1
+        0x66, 0xbb, 0x00, 0x00, 0xe0, 0xfe,             // 2b9 mov $0xfee00000, %ebx
+        // Spurious vector and enabled; the timer's divisor of one, its vector, and its count.
+        0x64, 0x67, 0x66, 0xc7, 0x83, 0xf0, 0x00, 0x00, 0x00, 0xff, 0x01, 0x00, 0x00,
+        0x64, 0x67, 0x66, 0xc7, 0x83, 0xe0, 0x03, 0x00, 0x00, 0x0b, 0x00, 0x00, 0x00,
+        0x64, 0x67, 0x66, 0xc7, 0x83, 0x20, 0x03, 0x00, 0x00, TIMER_VECTOR, 0x00, 0x00, 0x00,
+        0x64, 0x67, 0x66, 0xc7, 0x83, 0x80, 0x03, 0x00, 0x00, 0xe8, 0x03, 0x00, 0x00,
+        0xfb,                                           // 2f3 sti
+        0xf4,                                           // 2f4 hlt
+        0xeb, 0xfd,                                     // 2f5 jmp to it
+        0xcf,                                           // 2f7 iret
+    ];
+    code.extend([0, 0x00cf_9200_0000_ffff_u64].iter().flat_map(|segment| segment.to_le_bytes()));
+    code.extend([15, 0, 0, 0, 0, 0]); // the table's limit, and its place
+    code
 }
 
 /// A boot image that prints `text` on the serial port.
@@ -37,6 +89,10 @@ fn image(text: &str, then: Then) -> Vec<u8> {
     ];
     if let Then::Reset = then {
         code.extend([0xb0, 0xfe, 0xe6, 0x64]); // mov al, 0xfe; out 0x64, al
+    }
+    if let Then::HaltInService = then {
+        assert_eq!(CODE + code.len(), IN_SERVICE);
+        code.extend(in_service());
     }
     code.extend([0xf4, 0xeb, 0xfd]); // hlt; jmp to it
     let text_at = u16::try_from(CODE + code.len()).unwrap();
