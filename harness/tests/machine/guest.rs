@@ -23,8 +23,8 @@ pub(crate) const TIMER_VECTOR: u8 = 0xec;
 const IN_SERVICE: usize = 0x278;
 
 /// Reaches the interrupt controller from real mode by a segment that protected mode gave four gigabytes, has its timer fire
-/// once, and returns from the interrupt without writing to its EOI register (Intel SDM
-/// volume 3, "Signaling Interrupt Servicing Completion").
+/// once, and returns from the interrupt without writing to its EOI register (Intel SDM volume 3, "Signaling
+/// Interrupt Servicing Completion").
 fn in_service() -> Vec<u8> {
     const HANDLER: u8 = 0xf7;
     const SEGMENTS: u8 = 0xf8;
