@@ -13,6 +13,7 @@ use crate::cargo;
 use crate::doctor;
 use crate::image;
 use crate::kernel::{self, Kernels};
+use crate::process;
 use crate::stop::Stop;
 
 /// What of a command line is ours, and what is the harness's.
@@ -55,6 +56,8 @@ Flags of the front door, taken out before the harness sees the rest:
   --bisect GOOD..BAD  Find the commit of the tree since which a scenario fails (test alone)
   --image BZIMAGE     Boot this image as it is
   --yes               Install what is missing on this machine, with sudo when not root
+
+What a kernel of the list must offer is in kernel-config/kernels.yaml; --require says it of any other.
 
 Everything else goes to the harness unchanged:";
 
@@ -123,8 +126,10 @@ pub(crate) enum Needs {
     Nothing,
     /// The scenarios of the checkout.
     Scenarios,
-    /// Kernels, the initramfs and the scenarios.
+    /// Kernels, what is demanded of them, the initramfs and the scenarios.
     Suite,
+    /// Kernels, the initramfs and the scenarios.
+    Bench,
     /// Kernels and the initramfs.
     Machine,
     /// What its bundle names, unless the command line names a kernel.
@@ -153,7 +158,12 @@ pub(crate) fn exec(
     let help = arguments.iter().any(|argument| argument == "--help" || argument == "-h");
     let split = split(arguments, |name| kernels.has(name))?;
     doctor::ensure(split.yes)?;
-    let mut command = Command::new(build(root, profile)?);
+    let harness = build(root, profile)?;
+    if needs == Needs::Suite && !help {
+        // Before a kernel is built: that takes minutes.
+        known_capabilities(&harness, &kernels, &split)?;
+    }
+    let mut command = Command::new(harness);
     // libtss2 would print on stderr what the harness reports itself (tpm2-tss, doc/logging.md).
     command.arg(name).env("TSS2_LOG", "all+NONE");
     if help {
@@ -178,60 +188,130 @@ pub(crate) fn inputs(
         Needs::Nothing | Needs::Scenarios => {}
         Needs::Bundle => {
             if split.names_a_kernel() {
-                for (_, image) in images(kernels, split)? {
-                    arguments.extend(["--image".into(), image.into()]);
+                for given in images(kernels, split)? {
+                    arguments.extend(["--image".into(), given.path.into()]);
                 }
             }
         }
-        Needs::Suite | Needs::Machine => {
-            for (name, image) in images(kernels, split)? {
-                let mut pair = OsString::from(format!("{name}="));
-                pair.push(image);
+        Needs::Suite | Needs::Bench | Needs::Machine => {
+            for given in images(kernels, split)? {
+                let mut pair = OsString::from(format!("{}=", given.name));
+                pair.push(&given.path);
                 arguments.extend(["--kernel-image".into(), pair]);
+                if needs == Needs::Suite {
+                    arguments.extend(given.demands());
+                }
             }
             arguments.extend(["--initramfs".into(), image::ensure(root, cache)?.into()]);
         }
     }
-    if matches!(needs, Needs::Suite | Needs::Scenarios) {
+    if matches!(needs, Needs::Suite | Needs::Bench | Needs::Scenarios) {
         arguments.extend(["--scenarios".into(), root.join("scenarios").into()]);
     }
     Ok(arguments)
 }
 
-fn images(kernels: &Kernels, split: &Split) -> Result<Vec<(String, PathBuf)>> {
+/// A kernel for the harness.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct Image {
+    name: String,
+    path: PathBuf,
+    /// What it must offer.
+    offers: Vec<String>,
+    /// Whether it is a release that nobody has patched.
+    stock: bool,
+}
+
+impl Image {
+    pub(crate) fn of(kernel: &kernel::Kernel) -> Image {
+        let kernel::Kernel { name, offers, stock, .. } = kernel;
+        Image { name: name.clone(), path: kernel.image(), offers: offers.clone(), stock: *stock }
+    }
+
+    /// What the harness is told to demand of it.
+    pub(crate) fn demands(&self) -> Vec<OsString> {
+        let mut arguments: Vec<OsString> = Vec::new();
+        if !self.offers.is_empty() {
+            let offers = format!("{}={}", self.name, self.offers.join(","));
+            arguments.extend(["--offers".into(), offers.into()]);
+        }
+        if self.stock {
+            arguments.extend(["--stock".into(), self.name.as_str().into()]);
+        }
+        arguments
+    }
+}
+
+fn images(kernels: &Kernels, split: &Split) -> Result<Vec<Image>> {
     let series = split.series.as_deref();
     if split.all_kernels {
         return all_images(kernels);
     }
     if let Some(tree) = &split.tree {
-        let kernel = kernels.ensure_tree(tree, split.keep_config, series)?;
-        return Ok(vec![(kernel.name.clone(), kernel.image())]);
+        return Ok(vec![Image::of(&kernels.ensure_tree(tree, split.keep_config, series)?)]);
     }
     if let Some(path) = &split.image {
-        return Ok(vec![("image".into(), kernel::image(path)?)]);
+        let path = kernel::image(path)?;
+        return Ok(vec![Image { name: "image".into(), path, offers: Vec::new(), stock: false }]);
     }
     if split.kernels.is_empty() {
-        let kernel = kernels.ensure(None, series, Refresh::WhenStale)?;
-        return Ok(vec![(kernel.name.clone(), kernel.image())]);
+        return Ok(vec![Image::of(&kernels.ensure(None, series, Refresh::WhenStale)?)]);
     }
-    let ensure = |name: &String| {
-        let kernel = kernels.ensure(Some(name), series, Refresh::WhenStale)?;
-        Ok((kernel.name.clone(), kernel.image()))
-    };
+    let ensure = |name: &String| Ok(Image::of(&kernels.ensure(Some(name), series, Refresh::WhenStale)?));
     split.kernels.iter().map(ensure).collect()
 }
 
-/// Every kernel of the catalogue; of those that are the same build today, the first alone.
-fn all_images(kernels: &Kernels) -> Result<Vec<(String, PathBuf)>> {
-    let mut images: Vec<(String, PathBuf)> = Vec::new();
+/// Every kernel of the catalogue; of those that are the same build today, the first alone, which has to offer what any of
+/// them must.
+fn all_images(kernels: &Kernels) -> Result<Vec<Image>> {
+    let mut images: Vec<Image> = Vec::new();
     for name in kernels.names() {
-        let image = kernels.ensure(Some(name), None, Refresh::WhenStale)?.image();
-        match images.iter().find(|(_, known)| *known == image) {
-            Some((known, _)) => eprintln!("{name} is the same kernel as {known} today"),
-            None => images.push((name.to_owned(), image)),
+        let image = Image::of(&kernels.ensure(Some(name), None, Refresh::WhenStale)?);
+        match images.iter_mut().find(|known| known.path == image.path) {
+            Some(known) => {
+                eprintln!("{name} is the same kernel as {} today", known.name);
+                known.offers.extend(image.offers);
+            }
+            None => images.push(image),
         }
     }
     Ok(images)
+}
+
+/// Refuses names that the harness does not know, in the catalogue and in `--require`.
+fn known_capabilities(harness: &Path, kernels: &Kernels, split: &Split) -> Result<()> {
+    let known = process::stdout_of(Command::new(harness).args(["capabilities", "--names"]))?;
+    let known: Vec<&str> = known.lines().collect();
+    let listed = kernels.offers().flat_map(|(kernel, offers)| {
+        offers
+            .iter()
+            .map(move |name| (format!("kernel-config/kernels.yaml: `offers` of {kernel}"), name.as_str()))
+    });
+    let required = required(&split.rest);
+    let required = required.iter().map(|name| ("--require".to_owned(), name.as_str()));
+    match listed.chain(required).find(|(_, name)| !known.contains(name)) {
+        Some((place, name)) => Err(Stop::Usage(format!(
+            "{place}: `{}` is no capability; there are {}",
+            name.escape_debug(),
+            known.join(", ")
+        ))
+        .into()),
+        None => Ok(()),
+    }
+}
+
+/// The values of `--require`.
+fn required(arguments: &[OsString]) -> Vec<String> {
+    let mut names = Vec::new();
+    let mut words = arguments.iter().map(|word| word.to_string_lossy()).take_while(|word| word != "--");
+    while let Some(word) = words.next() {
+        match word.strip_prefix("--require") {
+            Some("") => names.extend(words.next().map(|name| name.into_owned())),
+            Some(rest) => names.extend(rest.strip_prefix('=').map(str::to_owned)),
+            None => {}
+        }
+    }
+    names
 }
 
 /// Builds the harness and gives the path of its command.
@@ -298,6 +378,24 @@ mod tests {
         let tree = Some(PathBuf::from("../linux"));
         let rest = vec!["race".into()];
         assert_eq!(split, Split { tree, keep_config: true, yes: true, rest, ..Split::default() });
+    }
+
+    #[test]
+    fn the_harness_is_told_what_a_kernel_must_offer() {
+        let mut image = Image { name: "7.3".into(), path: "/b".into(), offers: Vec::new(), stock: false };
+        assert_eq!(image.demands(), Vec::<OsString>::new());
+        image.offers = vec!["trim".into(), "staging".into()];
+        image.stock = true;
+        assert_eq!(image.demands(), ["--offers", "7.3=trim,staging", "--stock", "7.3"]);
+    }
+
+    #[rstest]
+    #[case("stage --require trim --require=kexec --jobs 1", &["trim", "kexec"])]
+    #[case("--required x -- --require y", &[])]
+    #[case("--require", &[])]
+    fn what_a_user_requires(#[case] line: &str, #[case] names: &[&str]) {
+        let words: Vec<OsString> = line.split_whitespace().map(OsString::from).collect();
+        assert_eq!(required(&words), names);
     }
 
     #[rstest]

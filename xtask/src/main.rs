@@ -113,7 +113,7 @@ fn run(task: Task) -> Result<()> {
         Task::Repro(passed) => become_harness("repro", passed, Needs::Bundle, Profile::Dev)?,
         Task::Recheck(passed) => become_harness("recheck", passed, Needs::Nothing, Profile::Dev)?,
         Task::Merge(passed) => become_harness("merge", passed, Needs::Nothing, Profile::Dev)?,
-        Task::Bench(passed) => become_harness("bench", passed, Needs::Suite, Profile::Release)?,
+        Task::Bench(passed) => become_harness("bench", passed, Needs::Bench, Profile::Release)?,
         Task::List(passed) => become_harness("list", passed, Needs::Scenarios, Profile::Dev)?,
         Task::Accel(passed) => become_harness("accel", passed, Needs::Nothing, Profile::Dev)?,
         Task::Verify(passed) => become_harness("verify", passed, Needs::Nothing, Profile::Release)?,

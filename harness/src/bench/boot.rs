@@ -179,6 +179,7 @@ fn plan() -> Plan {
             kernel_args: Vec::new(),
         },
         hash_table: true,
+        stock: true,
         program: program(),
         steps: Vec::new(),
         marks: Vec::new(),

@@ -13,7 +13,7 @@ use super::ending::{self, GUEST_PANIC, GUEST_RESET, GUEST_SHUTDOWN};
 use crate::event::{Event, Host, Trace, What};
 use crate::machine::processors;
 use crate::machine::splat::{Kind, Splat};
-use crate::outcome::{CheckResult, Outcome, Verdict};
+use crate::outcome::{CheckResult, Outcome, RunResult, Verdict};
 use crate::plan::{MarkDeed, Plan};
 use crate::scenario::{KnownLimit, Showing};
 
@@ -22,13 +22,32 @@ use crate::scenario::{KnownLimit, Showing};
 pub struct Judgement {
     /// What became of the run.
     pub outcome: Outcome,
-    /// One line that says why, empty when passed.
+    /// One line that says why; empty when passed, but where something known is not there.
     pub reason: String,
+    /// The checks that it rests on, where they are others than those that were given.
+    pub checks: Option<Vec<CheckResult>>,
 }
 
 impl Judgement {
     fn new(outcome: Outcome, reason: impl Into<String>) -> Judgement {
-        Judgement { outcome, reason: reason.into() }
+        Judgement { outcome, reason: reason.into(), checks: None }
+    }
+
+    /// What it makes of a run's result.
+    pub fn put_into(self, result: &mut RunResult) {
+        result.outcome = self.outcome;
+        result.reason = self.reason;
+        if let Some(checks) = self.checks {
+            result.checks = checks;
+        }
+    }
+
+    /// This, with a word on something known that the kernel turned out not to have.
+    fn without(self, what: &str, known: &str) -> Judgement {
+        if self.outcome != Outcome::Passed {
+            return self;
+        }
+        Judgement { reason: format!("{what} is not present in this kernel: {known}"), ..self }
     }
 }
 
@@ -70,25 +89,33 @@ fn by_what_is_known(plan: &Plan, trace: &Trace, release: &str, checks: &[CheckRe
     match known.judge(release, checks) {
         Showing::NotConcerned => plainly(),
         Showing::AsStated => Judgement::new(Outcome::KnownDefect, format!("as stated: {}", known.breaks)),
+        // A fix has to be able to pass.
+        Showing::Gone if !plan.stock => plainly().without("the known defect", &known.breaks),
         Showing::Gone => Judgement::new(
             Outcome::Failed,
             format!("the kernel seems mended: it no longer breaks \"{}\"", known.breaks),
         ),
         Showing::Otherwise(why) => {
-            let Judgement { outcome, reason } = plainly();
-            Judgement::new(outcome, format!("{reason}; not the known defect: {why}"))
+            let judgement = plainly();
+            let reason = format!("{}; not the known defect: {why}", judgement.reason);
+            Judgement { reason, ..judgement }
         }
     }
 }
 
 /// Judges a run in which something is known to be lost: its checks have taken that in.
 fn limited(plan: &Plan, trace: &Trace, limit: &KnownLimit, checks: &[CheckResult]) -> Judgement {
-    let Judgement { outcome, reason } = by_checks(checks);
+    let Judgement { outcome, reason, .. } = by_checks(checks);
     if outcome == Outcome::Passed {
         return Judgement::new(Outcome::KnownLimit, format!("as stated: {}", limit.why));
     }
     let unlimited = Plan { known_limit: None, ..plan.clone() };
-    let gone = super::all(&unlimited, trace).iter().all(|check| check.verdict == Verdict::Passed);
+    let checks = super::all(&unlimited, trace);
+    let gone = checks.iter().all(|check| check.verdict == Verdict::Passed);
+    if gone && !plan.stock {
+        let passed = Judgement { checks: Some(checks), ..Judgement::new(Outcome::Passed, "") };
+        return passed.without("the known limit", &limit.why);
+    }
     let reason = if gone {
         format!("the kernel no longer has the limit, nothing was lost: {}", limit.why)
     } else {

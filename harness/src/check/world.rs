@@ -101,6 +101,7 @@ impl World {
             interface: Interface::Upstream,
             machine: Shape { cpus: 1, memory_mib: 256, banks: banks.to_vec(), kernel_args: Vec::new() },
             hash_table: true,
+            stock: true,
             program: Program {
                 token: TOKEN,
                 setup: Setup { policy: DEFAULT_POLICY.as_bytes().to_vec() },

@@ -47,7 +47,7 @@ pub(super) fn kernel(text: &str) -> Result<Kernel, String> {
     if name.is_empty() || !name.chars().all(sound) {
         return Err(format!("a kernel's name is made of letters, digits and `._+-`, not `{name}`"));
     }
-    Ok(Kernel { name: name.to_owned(), image: image.into() })
+    Ok(Kernel::new(name, image))
 }
 
 fn accelerator(text: &str) -> Result<Accel, String> {

@@ -2,6 +2,8 @@
 
 mod accel;
 mod bench;
+mod capabilities;
+mod demands;
 mod language;
 mod machines;
 mod merge;
@@ -32,9 +34,11 @@ const EXIT_CODES: &str = "Exit codes: 0 all passed; 100 a scenario failed or tim
 #[derive(Subcommand)]
 enum Command {
     /// Runs scenarios and proves what they claim
-    Test(test::TestArgs),
+    Test(Box<test::TestArgs>),
     /// Lists scenarios
     List(test::ListArgs),
+    /// Lists what a kernel can offer, and what would make one offer it
+    Capabilities(capabilities::CapabilitiesArgs),
     /// Writes the reference of the scenario language, or its schema for editors
     Language(language::LanguageArgs),
     /// Opens a console in a guest
@@ -70,6 +74,7 @@ pub fn main() -> ExitCode {
     let done = match cli.command {
         Command::Test(args) => test::test(&args),
         Command::List(args) => test::list(&args),
+        Command::Capabilities(args) => capabilities::capabilities(&args),
         Command::Language(args) => language::language(&args),
         Command::Shell(args) => shell::shell(&args),
         Command::Repro(args) => repro::repro(&args),

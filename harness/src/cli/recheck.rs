@@ -25,8 +25,7 @@ pub(super) fn recheck(args: &RecheckArgs) -> Result<Exit, Failure> {
     let mut result = dir.read_result().map_err(Failure::setup)?;
     result.checks = check::all(&plan, &trace);
     let judgement = judge::of(&plan, &trace, &result.checks);
-    result.outcome = judgement.outcome;
-    result.reason = judgement.reason;
+    judgement.put_into(&mut result);
     tell(result, false)
 }
 

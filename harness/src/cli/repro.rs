@@ -32,7 +32,9 @@ pub(super) struct ReproArgs {
 pub(super) fn repro(args: &ReproArgs) -> Result<Exit, Failure> {
     let dir = RunDir::existing(&args.bundle);
     let bundle = dir.read_bundle().map_err(Failure::setup)?;
-    let plan = dir.read_plan().map_err(Failure::setup)?;
+    let mut plan = dir.read_plan().map_err(Failure::setup)?;
+    // Another image is anybody's kernel.
+    plan.stock &= args.image.is_none();
     let mut result = dir.read_result().map_err(Failure::setup)?;
     let kernel = the_same(args.image.as_deref(), &bundle.kernel.image, "kernel")?;
     let initramfs = the_same(args.initramfs.as_deref(), &bundle.kernel.initramfs, "initramfs")?;
@@ -43,7 +45,7 @@ pub(super) fn repro(args: &ReproArgs) -> Result<Exit, Failure> {
         .iter()
         .map(|(name, used)| {
             let image = the_same(None, used, "other kernel")?.to_owned();
-            Ok(Kernel { name: name.clone(), image })
+            Ok(Kernel::new(name.clone(), image))
         })
         .collect::<Result<Vec<_>, Failure>>()?;
 
@@ -62,8 +64,7 @@ pub(super) fn repro(args: &ReproArgs) -> Result<Exit, Failure> {
     run::times(&ran, &mut result);
     result.checks = check::all(&plan, &ran.trace);
     let judgement = judge::of(&plan, &ran.trace, &result.checks);
-    result.outcome = judgement.outcome;
-    result.reason = judgement.reason;
+    judgement.put_into(&mut result);
     result.console_tail = run::console_tail(&ran.trace);
     tell(result, interrupts.seen())
 }

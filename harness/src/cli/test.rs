@@ -7,6 +7,7 @@ use clap::Args;
 use miette::miette;
 
 use super::Failure;
+use super::demands::Demands;
 use super::machines::MachineArgs;
 use crate::machine::command::{MachineSpec, script};
 use crate::plan::{self, Planned};
@@ -43,6 +44,8 @@ pub(super) struct TestArgs {
     selection: Selection,
     #[command(flatten)]
     machines: MachineArgs,
+    #[command(flatten)]
+    demands: Demands,
     /// A word for every kernel's command line; may be given several times
     #[arg(long = "kernel-arg", value_name = "WORD", allow_hyphen_values = true)]
     kernel_args: Vec<String>,
@@ -181,11 +184,12 @@ pub(super) fn list(args: &ListArgs) -> Result<Exit, Failure> {
 pub(super) fn test(args: &TestArgs) -> Result<Exit, Failure> {
     let scenarios = args.selection.load()?;
     args.machines.check()?;
+    let kernels = args.demands.of(&args.machines.kernels)?;
     let (scratch, interrupts) = args.machines.surroundings.claim()?;
     let surroundings = &args.machines.surroundings;
     let processors = std::thread::available_parallelism().map_or(1, usize::from);
     let request = Request {
-        kernels: &args.machines.kernels,
+        kernels: &kernels,
         initramfs: args.machines.initramfs.clone(),
         kernel_args: args.kernel_args.clone(),
         scenarios: &scenarios,

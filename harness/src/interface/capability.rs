@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::fmt;
+use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 
@@ -151,6 +152,17 @@ impl Capability {
     }
 }
 
+impl FromStr for Capability {
+    type Err = String;
+
+    fn from_str(name: &str) -> Result<Capability, String> {
+        Capability::ALL.into_iter().find(|capability| capability.name() == name).ok_or_else(|| {
+            let names: Vec<&str> = Capability::ALL.into_iter().map(Capability::name).collect();
+            format!("`{}` is no capability; there are {}", name.escape_debug(), names.join(", "))
+        })
+    }
+}
+
 impl fmt::Display for Capability {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.name())
@@ -174,5 +186,41 @@ impl Capabilities {
     /// Whether it can do this.
     pub fn has(&self, capability: Capability) -> bool {
         self.have.contains(&capability)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+    use std::path::Path;
+
+    use serde::Deserialize;
+
+    use super::*;
+
+    #[derive(Deserialize)]
+    struct Catalogue {
+        kernels: BTreeMap<String, Entry>,
+    }
+
+    #[derive(Deserialize)]
+    struct Entry {
+        offers: Vec<String>,
+    }
+
+    #[test]
+    fn what_the_kernels_of_the_catalogue_offer_are_capabilities_and_each_is_offered_by_one() {
+        let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../kernel-config/kernels.yaml");
+        let catalogue: Catalogue = serde_saphyr::from_str(&std::fs::read_to_string(path).unwrap()).unwrap();
+        let mut offered = BTreeSet::new();
+        for (kernel, entry) in &catalogue.kernels {
+            let names: BTreeSet<&String> = entry.offers.iter().collect();
+            assert_eq!(names.len(), entry.offers.len(), "{kernel} offers something twice");
+            for name in names {
+                offered
+                    .insert(name.parse::<Capability>().unwrap_or_else(|error| panic!("{kernel}: {error}")));
+            }
+        }
+        assert_eq!(offered, Capability::ALL.into_iter().collect());
     }
 }

@@ -88,6 +88,7 @@ pub(super) fn compile(
         interface,
         machine: variant.machine.clone(),
         hash_table: capabilities.has(Capability::HashTable),
+        stock: true,
         program: Program {
             token: token(scenario, variant, seed),
             setup: Setup { policy: variant.policy.clone().into_bytes() },

@@ -30,6 +30,10 @@ pub struct Plan {
     /// Whether the kernel has a hash table, which suppresses duplicates (`CONFIG_IMA_DISABLE_HTABLE` not set).
     #[serde(default = "yes")]
     pub hash_table: bool,
+    /// Whether the kernel is a release that nobody has patched: its version then tells what is known of it. In another one a
+    /// known defect or limit may be mended.
+    #[serde(default = "yes")]
+    pub stock: bool,
     /// What the guest does.
     pub program: Program,
     /// Meaning of every step of the program, those of `finally` included, by [`StepId`] in order.

@@ -2,6 +2,7 @@
 
 mod interrupt;
 mod kernels;
+mod offers;
 mod one;
 mod partition;
 mod probe;

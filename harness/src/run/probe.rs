@@ -124,6 +124,7 @@ fn plan(boot: Boot) -> Plan {
         interface: Interface::ReadOnly,
         machine: Shape { cpus: 1, memory_mib: 256, banks: BANKS.to_vec(), kernel_args: boot.kernel_args },
         hash_table: true,
+        stock: true,
         program: boot.program,
         steps: Vec::new(),
         marks: Vec::new(),

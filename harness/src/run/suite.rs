@@ -1,23 +1,23 @@
 //! Many runs: scenarios times kernels times repetitions, some side by side.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeSet, VecDeque};
 use std::path::PathBuf;
 use std::sync::{Mutex, PoisonError};
 use std::time::Instant;
 
-use super::kernels;
 use super::one::{Ran, RunError, Site, run};
 use super::partition::Partition;
 use super::probe::{self, AskError};
 use super::store::{Store, StoreError};
 use super::{Interrupts, Scratch, console_tail};
+use super::{kernels, offers};
 use crate::check;
 use crate::check::judge;
 use crate::event::{Host, What};
-use crate::interface::Capabilities;
+use crate::interface::{Capabilities, Capability};
 use crate::machine::accel::Choice;
-use crate::outcome::{AcceleratorUsed, Outcome, RunResult, SuiteResult};
-use crate::plan::{self, Plan, PlanError, Planned};
+use crate::outcome::{AcceleratorUsed, CheckResult, Outcome, RunResult, SuiteResult};
+use crate::plan::{self, Parameters, Plan, PlanError, Planned};
 use crate::report::{Context, Reporter, RunId};
 use crate::scenario::Scenario;
 
@@ -28,6 +28,17 @@ pub struct Kernel {
     pub name: String,
     /// x86 boot image.
     pub image: PathBuf,
+    /// What it must offer: lacking it fails the suite.
+    pub offers: BTreeSet<Capability>,
+    /// Whether it is a release that nobody has patched.
+    pub stock: bool,
+}
+
+impl Kernel {
+    /// A kernel of which nothing is known.
+    pub fn new(name: impl Into<String>, image: impl Into<PathBuf>) -> Kernel {
+        Kernel { name: name.into(), image: image.into(), offers: BTreeSet::new(), stock: false }
+    }
 }
 
 /// What is to be run, and how.
@@ -86,10 +97,17 @@ struct Job {
 
 /// A run that ends before it begins.
 #[derive(Clone)]
-struct Refusal {
-    outcome: Outcome,
-    reason: String,
-    console_tail: Vec<String>,
+pub(super) struct Refusal {
+    pub(super) outcome: Outcome,
+    pub(super) reason: String,
+    pub(super) checks: Vec<CheckResult>,
+    pub(super) console_tail: Vec<String>,
+}
+
+impl Refusal {
+    fn new(outcome: Outcome, reason: String) -> Refusal {
+        Refusal { outcome, reason, checks: Vec::new(), console_tail: Vec::new() }
+    }
 }
 
 /// Runs everything and tells `reporter`.
@@ -173,12 +191,10 @@ fn refusal(error: AskError) -> Refusal {
     let reason = crate::report::chain(&error);
     match error {
         AskError::Guest { judgement, console_tail } => {
-            Refusal { outcome: judgement.outcome, reason, console_tail }
+            Refusal { console_tail, ..Refusal::new(judgement.outcome, reason) }
         }
-        AskError::Run(error) => {
-            Refusal { outcome: Outcome::Infra, reason: with_hint(&error), console_tail: Vec::new() }
-        }
-        _ => Refusal { outcome: Outcome::Infra, reason, console_tail: Vec::new() },
+        AskError::Run(error) => Refusal::new(Outcome::Infra, with_hint(&error)),
+        _ => Refusal::new(Outcome::Infra, reason),
     }
 }
 
@@ -224,6 +240,19 @@ impl Request<'_> {
         let mut jobs = Vec::new();
         for repeat in 1..=self.repeat.max(1) {
             for (kernel, known) in known.iter().enumerate() {
+                // Once, since a kernel is asked once.
+                let missing = known.as_ref().ok().filter(|_| repeat == 1);
+                if let Some(refusal) = missing.and_then(|known| offers::lacking(&self.kernels[kernel], known))
+                {
+                    let id = RunId {
+                        scenario: offers::RUN.to_owned(),
+                        parameters: Parameters::new(),
+                        kernel: self.kernels[kernel].name.clone(),
+                        repeat,
+                    };
+                    let (place, seed) = (jobs.len() as u64, self.seed);
+                    jobs.push(Job { id, place, seed, kernel, work: Err(refusal) });
+                }
                 for text in self.scenarios {
                     for parameters in plan::expand(text) {
                         let seed = self.seed.wrapping_add(u64::from(repeat) - 1);
@@ -231,21 +260,17 @@ impl Request<'_> {
                             Err(refusal) => Err(refusal.clone()),
                             Ok(known) => match plan::plan(text, &parameters, known, known.interface, seed)? {
                                 Planned::Plan(mut plan) => {
+                                    plan.stock = self.kernels[kernel].stock;
                                     plan.machine.kernel_args.extend_from_slice(&self.kernel_args);
                                     match kernels::others(&plan, self.kernels) {
                                         Ok(_) => Ok(plan),
-                                        Err(missing) => Err(Refusal {
-                                            outcome: Outcome::Skipped,
-                                            reason: format!("{missing} (--kernel-image NAME=BZIMAGE)"),
-                                            console_tail: Vec::new(),
-                                        }),
+                                        Err(missing) => Err(Refusal::new(
+                                            Outcome::Skipped,
+                                            format!("{missing} (--kernel-image NAME=BZIMAGE)"),
+                                        )),
                                     }
                                 }
-                                Planned::Skip(skip) => Err(Refusal {
-                                    outcome: Outcome::Skipped,
-                                    reason: skip.reason,
-                                    console_tail: Vec::new(),
-                                }),
+                                Planned::Skip(skip) => Err(Refusal::new(Outcome::Skipped, skip.reason)),
                             },
                         };
                         let id = RunId {
@@ -298,6 +323,7 @@ impl Request<'_> {
             Err(refusal) => {
                 result.outcome = refusal.outcome;
                 result.reason.clone_from(&refusal.reason);
+                result.checks.clone_from(&refusal.checks);
                 result.console_tail.clone_from(&refusal.console_tail);
                 return Ok(result);
             }
@@ -314,8 +340,7 @@ impl Request<'_> {
                 result.latency = check::latency(plan, &ran.trace);
                 result.freed = check::freed(plan, &ran.trace);
                 let judgement = judge::of(plan, &ran.trace, &result.checks);
-                result.outcome = judgement.outcome;
-                result.reason = judgement.reason;
+                judgement.put_into(&mut result);
                 if !matches!(result.outcome, Outcome::Passed | Outcome::Skipped) {
                     result.console_tail = console_tail(&ran.trace);
                 }

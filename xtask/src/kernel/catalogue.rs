@@ -32,9 +32,19 @@ pub(crate) struct Entry {
     /// Series under `kernel-config/patches`, applied in this order.
     #[serde(default)]
     pub(crate) patches: Vec<String>,
+    /// Capabilities that it must have, by the harness's names; lacking one fails its suite.
+    #[serde(default)]
+    pub(crate) offers: Vec<String>,
     /// What a reader should know about it; not read by any program.
     #[serde(default)]
     pub(crate) notes: String,
+}
+
+impl Entry {
+    /// Whether it is a release that nobody has patched, whose version tells its defects.
+    pub(crate) fn is_stock(&self) -> bool {
+        self.patches.is_empty() && !matches!(self.source, Source::Tree(_))
+    }
 }
 
 /// Where a kernel's source comes from.
@@ -172,10 +182,12 @@ kernels:
       debian-newest:
         from: "7.2"
     fragments: [base, ima]
+    offers: [staging, trim]
   "7.3":
     source:
       debian: linux-source-7.3
     fragments: [base]
+    offers: []
     notes: has staging
   "6.6":
     source:
@@ -184,10 +196,12 @@ kernels:
         sha256: "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"
     fragments: [base]
     patches: [rfc-v2]
+    offers: [rfc-v2]
   mine:
     source:
       tree: ../linux
     fragments: []
+    offers: []
 "#;
 
     #[test]
@@ -199,6 +213,9 @@ kernels:
         assert!(matches!(source("6.6"), Source::Tarball { .. }));
         assert_eq!(source("mine"), Source::Tree("../linux".into()));
         assert_eq!(catalogue.entry("6.6").unwrap().patches, ["rfc-v2"]);
+        assert_eq!(catalogue.entry("mainline").unwrap().offers, ["staging", "trim"]);
+        let stock = catalogue.kernels.iter().filter(|(_, entry)| entry.is_stock());
+        assert_eq!(stock.map(|(name, _)| name.as_str()).collect::<Vec<_>>(), ["7.3", "mainline"]);
     }
 
     #[rstest]
@@ -229,6 +246,10 @@ kernels:
         let catalogue = Catalogue::load(&folder.join("kernels.yaml")).unwrap();
         for entry in catalogue.kernels.values() {
             crate::kernel::fragment::load(&folder.join("fragments"), &entry.fragments).unwrap();
+            assert!(
+                !entry.offers.is_empty(),
+                "a kernel that is to offer nothing shows nothing by what it lacks"
+            );
             for series in &entry.patches {
                 crate::kernel::series::load(&folder.join("patches"), series).unwrap();
             }

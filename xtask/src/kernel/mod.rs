@@ -82,6 +82,10 @@ pub(crate) struct Kernel {
     /// Folder with `bzImage`, `config`, `System.map`, `vmlinux` and `meta.json`.
     folder: PathBuf,
     meta: Meta,
+    /// What it must offer, by the harness's names.
+    pub(crate) offers: Vec<String>,
+    /// Whether it is a release that nobody has patched.
+    pub(crate) stock: bool,
 }
 
 impl Kernel {
@@ -112,6 +116,11 @@ impl Kernels {
         self.catalogue.kernels.contains_key(name)
     }
 
+    /// What each kernel of the catalogue must offer.
+    pub(crate) fn offers(&self) -> impl Iterator<Item = (&str, &[String])> {
+        self.catalogue.kernels.iter().map(|(name, entry)| (name.as_str(), entry.offers.as_slice()))
+    }
+
     /// Every name in the catalogue.
     pub(crate) fn names(&self) -> impl Iterator<Item = &str> {
         self.catalogue.kernels.keys().map(String::as_str)
@@ -129,7 +138,10 @@ impl Kernels {
         let entry = self.catalogue.entry(name)?;
         let mut recipe = self.recipe(entry)?;
         let mut name = name.to_owned();
+        let (mut offers, mut stock) = (entry.offers.clone(), entry.is_stock());
         if let Some(path) = series {
+            // A series may take out what the kernel had, and mend what it broke.
+            (offers, stock) = (Vec::new(), false);
             let series = self.read_series(path)?;
             name = patched_name(&name, &series);
             recipe.patches.push(series);
@@ -141,10 +153,10 @@ impl Kernels {
             let config = tree::Config::Merged;
             let (folder, meta) =
                 tree::ensure(&self.cache, &path, &recipe.wishes, config, recipe.patches.last(), jobs())?;
-            return Ok(Kernel { name, folder, meta });
+            return Ok(Kernel { name, folder, meta, offers, stock });
         }
-        let offers = Offers::new(&self.cache, &self.catalogue, refresh);
-        let built = source::resolve(entry, &offers).and_then(|source| {
+        let offered = Offers::new(&self.cache, &self.catalogue, refresh);
+        let built = source::resolve(entry, &offered).and_then(|source| {
             let source = source.context("a source without content")?;
             build::ensure(&self.cache, &name, &recipe, &source, jobs())
         });
@@ -152,7 +164,7 @@ impl Kernels {
             Ok(built) => built,
             Err(error) => self.instead(entry, &recipe, error)?,
         };
-        Ok(Kernel { name, folder, meta })
+        Ok(Kernel { name, folder, meta, offers, stock })
     }
 
     fn read_series(&self, path: &Path) -> Result<Series> {
@@ -205,7 +217,7 @@ impl Kernels {
         let (folder, meta) =
             tree::ensure(&self.cache, path, &recipe.wishes, config, series.as_ref(), jobs())?;
         let name = series.map_or_else(|| "tree".to_owned(), |series| patched_name("tree", &series));
-        Ok(Kernel { name, folder, meta })
+        Ok(Kernel { name, folder, meta, offers: Vec::new(), stock: false })
     }
 
     fn recipe(&self, entry: &Entry) -> Result<Recipe> {

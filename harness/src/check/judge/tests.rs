@@ -28,7 +28,7 @@ fn judged(world: World) -> Judgement {
 
 #[test]
 fn a_sound_run_passes() {
-    assert_eq!(judged(sound()), Judgement { outcome: Outcome::Passed, reason: String::new() });
+    assert_eq!(judged(sound()), Judgement::new(Outcome::Passed, ""));
 }
 
 #[test]
@@ -154,7 +154,7 @@ fn a_tpm_that_died_is_why_it_no_longer_answers(#[case] ended: &[&str], #[case] r
     let mut world = sound();
     world.see(What::Host(Host::TpmTrouble { text: "gone".to_owned() }));
     ended.iter().for_each(|child| world.see(exited(child, 137)));
-    assert_eq!(judged(world), Judgement { outcome: Outcome::Infra, reason: reason.to_owned() });
+    assert_eq!(judged(world), Judgement::new(Outcome::Infra, reason));
 }
 
 /// A run that ended when the first event of these was about to be seen.
@@ -170,7 +170,7 @@ fn cut(world: World, before: fn(&What) -> bool) -> Judgement {
 #[case::no_start(|what: &What| matches!(what, What::Guest(_)), "the agent never said hello")]
 fn a_lost_agent_is_no_verdict_on_the_kernel(#[case] before: fn(&What) -> bool, #[case] reason: &str) {
     let judgement = cut(sound(), before);
-    assert_eq!(judgement, Judgement { outcome: Outcome::Infra, reason: reason.to_owned() });
+    assert_eq!(judgement, Judgement::new(Outcome::Infra, reason));
 }
 
 #[test]
@@ -217,7 +217,7 @@ fn check(name: &str, verdict: Verdict, finding: &str) -> CheckResult {
 fn the_reason_names_what_was_found(#[case] checks: &[CheckResult], #[case] reason: &str) {
     let (plan, trace) = sound().finish();
     let judgement = of(&plan, &trace, checks);
-    assert_eq!(judgement, Judgement { outcome: Outcome::Failed, reason: reason.to_owned() });
+    assert_eq!(judgement, Judgement::new(Outcome::Failed, reason));
 }
 
 fn defect(before: Option<Version>) -> KnownDefect {
@@ -259,6 +259,61 @@ fn a_known_defect_counts_when_it_shows_just_so(
     let judgement = of(&plan, &trace, checks);
     assert_eq!(judgement.outcome, outcome, "{judgement:?}");
     assert!(judgement.reason.starts_with(reason), "{judgement:?}");
+}
+
+#[rstest]
+#[case::has_it(
+    &[check("exactly-once", Verdict::Failed, "record 4 is missing")],
+    Outcome::KnownDefect, "as stated: no record is lost"
+)]
+#[case::mended(
+    &[check("exactly-once", Verdict::Passed, "")],
+    Outcome::Passed, "the known defect is not present in this kernel: no record is lost"
+)]
+#[case::otherwise(
+    &[check("exactly-once", Verdict::Failed, "record 4 is doubled")],
+    Outcome::Failed, "exactly-once: record 4 is doubled; not the known defect"
+)]
+fn a_kernel_of_ones_own_may_have_a_defect_mended(
+    #[case] checks: &[CheckResult],
+    #[case] outcome: Outcome,
+    #[case] reason: &str,
+) {
+    let (mut plan, trace) = sound().finish();
+    plan.known_defect = Some(defect(None));
+    plan.stock = false;
+    let judgement = of(&plan, &trace, checks);
+    assert_eq!(judgement.outcome, outcome, "{judgement:?}");
+    assert!(judgement.reason.starts_with(reason), "{judgement:?}");
+}
+
+#[rstest]
+#[case::stock(
+    true,
+    Outcome::Failed,
+    "the kernel no longer has the limit, nothing was lost: no segment",
+    false
+)]
+#[case::ones_own(false, Outcome::Passed, "the known limit is not present in this kernel: no segment", true)]
+fn a_kernel_of_ones_own_may_have_a_limit_mended(
+    #[case] stock: bool,
+    #[case] outcome: Outcome,
+    #[case] reason: &str,
+    #[case] passes: bool,
+) {
+    let (mut plan, trace) = sound().finish();
+    plan.known_limit = Some(KnownLimit {
+        kernels: KernelRange::default(),
+        why: "no segment".to_owned(),
+        link: None,
+        lost: Lost { kexec: 1, records: Some(3) },
+    });
+    plan.stock = stock;
+    let judgement = of(&plan, &trace, &[check("kexec", Verdict::Failed, "3 records are said to be lost")]);
+    assert_eq!((judgement.outcome, judgement.reason.as_str()), (outcome, reason));
+    // What is shown is what the verdict rests on.
+    let sound = |checks: &Vec<CheckResult>| checks.iter().all(|check| check.verdict == Verdict::Passed);
+    assert_eq!(judgement.checks.as_ref().is_some_and(sound), passes);
 }
 
 /// What a kernel says when it dies of a use of a list entry that was removed.

@@ -1,0 +1,24 @@
+//! `imalab capabilities`: the names that `needs:`, `offers:` and `--require` take.
+
+use clap::Args;
+
+use super::Failure;
+use crate::interface::Capability;
+use crate::report::{self, Exit};
+
+#[derive(Args)]
+pub(super) struct CapabilitiesArgs {
+    /// Prints the names alone
+    #[arg(long)]
+    names: bool,
+}
+
+/// Prints a line for each.
+pub(super) fn capabilities(args: &CapabilitiesArgs) -> Result<Exit, Failure> {
+    for capability in Capability::ALL {
+        let name = capability.name();
+        let line = if args.names { name.to_owned() } else { format!("{name:<18} {}", capability.met_by()) };
+        report::say::line(&line).map_err(Failure::setup)?;
+    }
+    Ok(Exit::Passed)
+}
