@@ -33,8 +33,8 @@ pub(super) fn check(evidence: &Evidence<'_>) -> CheckResult {
             continue;
         }
         if step.planned.expect == Expect::Blocked {
-            if !waiting::seen(evidence, step) {
-                sheet.finding(format!("{}: nobody saw it wait within a system call", evidence.name(at)));
+            if let Some(why) = waiting::unproved(evidence, step) {
+                sheet.finding(format!("{}: {why}", evidence.name(at)));
             }
             continue;
         }

@@ -366,6 +366,7 @@ impl Answers {
                 | Message::OpStarted { .. }
                 | Message::Progress { .. }
                 | Message::ReleaseHold { .. }
+                | Message::FoundAsleep { .. }
                 | Message::TaskEnded { .. } => {}
             }
         }

@@ -21,7 +21,7 @@ pub(super) const MEANINGS: &[(&str, &str)] = &[
     ("any", "nothing: what it gives is evidence for the invariants alone"),
     (
         "blocked",
-        "be seen waiting within a system call by an `await-blocked` of another task; how it ends is evidence alone",
+        "be seen waiting within a system call of its own by an `await-blocked` of another task; in a scenario that holds the TPM, while it is held, and without ending before it is released. How it ends is evidence alone",
     ),
     ("EBUSY", "or another errno: fail with it, at whichever of its system calls"),
     ("{new-records: n}", "succeed, and make the current list n records longer"),

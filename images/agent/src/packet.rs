@@ -4,8 +4,8 @@
 //! answers, at once or when there is something to answer. All tasks send into one socket, so that what one of them did
 //! because of another comes after it; answers come by a socket of the task's own.
 
-use imalab_wire::TaskId;
 use imalab_wire::frame::MAX_PAYLOAD;
+use imalab_wire::{Message, StepId, TaskId};
 use nix::errno::Errno;
 use serde::{Deserialize, Serialize};
 
@@ -16,8 +16,8 @@ const MESSAGES: u8 = 0;
 const OTHER: u8 = 1;
 /// The kind and the sender.
 const SENDER: usize = 3;
-/// These, the number of operations and what sleeping means.
-const HEAD: usize = SENDER + 5;
+/// These, the number of operations, the last of them by step and index, and what sleeping means.
+const HEAD: usize = SENDER + 11;
 
 /// What it means when a task sleeps in a system call after it has sent this.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -47,13 +47,15 @@ pub(crate) struct Batch {
     bytes: Vec<u8>,
     /// Operations that the messages say are about to be attempted.
     started: u32,
+    /// The last that they, or earlier messages, say that of.
+    last: (StepId, u16),
 }
 
 impl Batch {
     pub(crate) fn new(sender: TaskId) -> Self {
         let mut bytes = head(MESSAGES, sender);
         bytes.resize(HEAD, 0);
-        Self { bytes, started: 0 }
+        Self { bytes, started: 0, last: (0, 0) }
     }
 
     pub(crate) fn is_empty(&self) -> bool {
@@ -65,17 +67,24 @@ impl Batch {
         self.bytes.len() + 4 + payload <= MAX
     }
 
-    pub(crate) fn push(&mut self, payload: &[u8], starts_op: bool) {
+    /// Adds a message, encoded as `payload`.
+    pub(crate) fn push(&mut self, message: &Message, payload: &[u8]) {
         let len = u32::try_from(payload.len()).unwrap_or(u32::MAX);
         self.bytes.extend_from_slice(&len.to_le_bytes());
         self.bytes.extend_from_slice(payload);
-        self.started += u32::from(starts_op);
+        if let Message::OpStarted { step, op, .. } = message {
+            self.started += 1;
+            self.last = (*step, *op);
+        }
     }
 
     /// The packet.
     pub(crate) fn bytes(&mut self, sleep: Sleep) -> &[u8] {
-        self.bytes[SENDER..HEAD - 1].copy_from_slice(&self.started.to_le_bytes());
-        self.bytes[HEAD - 1] = sleep as u8;
+        let (step, op) = self.last;
+        let head = self.started.to_le_bytes().into_iter().chain(step.to_le_bytes()).chain(op.to_le_bytes());
+        for (place, byte) in self.bytes[SENDER..HEAD].iter_mut().zip(head.chain([sleep as u8])) {
+            *place = byte;
+        }
         &self.bytes
     }
 
@@ -144,10 +153,12 @@ impl Word {
 /// A packet as PID 1 sees it.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Packet<'a> {
-    /// Encoded messages, how many operations they say are about to be attempted, and what sleeping means then.
+    /// Encoded messages, how many operations they say are about to be attempted, the last that the task has announced, and
+    /// what sleeping means then.
     Messages {
         payloads: Vec<&'a [u8]>,
         started: u32,
+        last: (StepId, u16),
         sleep: Sleep,
     },
     Notice(Notice),
@@ -170,15 +181,18 @@ pub(crate) fn parse(bytes: &[u8]) -> Option<(TaskId, Packet<'_>)> {
 }
 
 fn messages(bytes: &[u8]) -> Option<Packet<'_>> {
-    let ([started @ .., sleep], mut rest) = bytes.split_first_chunk::<{ HEAD - SENDER }>()?;
+    let ([s0, s1, s2, s3, step @ .., o0, o1, sleep], mut rest) =
+        bytes.split_first_chunk::<{ HEAD - SENDER }>()?;
     let mut payloads = Vec::new();
     while let Some((len, after)) = rest.split_first_chunk::<4>() {
         let (payload, after) = after.split_at_checked(usize::try_from(u32::from_le_bytes(*len)).ok()?)?;
         payloads.push(payload);
         rest = after;
     }
-    let (started, sleep) = (u32::from_le_bytes(*started), Sleep::from_byte(*sleep)?);
-    rest.is_empty().then_some(Packet::Messages { payloads, started, sleep })
+    let started = u32::from_le_bytes([*s0, *s1, *s2, *s3]);
+    let last = (StepId::from_le_bytes(*step), u16::from_le_bytes([*o0, *o1]));
+    let sleep = Sleep::from_byte(*sleep)?;
+    rest.is_empty().then_some(Packet::Messages { payloads, started, last, sleep })
 }
 
 /// PID 1's answer to a request: a value, or the errno with which the operation fails.
@@ -210,15 +224,19 @@ mod tests {
     fn messages_come_back() {
         let mut batch = Batch::new(258);
         assert!(batch.is_empty());
-        batch.push(b"one", true);
-        batch.push(b"", false);
-        batch.push(b"three", true);
+        let starts = |op| Message::OpStarted { task: 258, step: 70_000, op, at_ns: 0 };
+        batch.push(&starts(1), b"one");
+        batch.push(&Message::Progress { task: 258, step: 70_000, done: 0 }, b"");
+        batch.push(&starts(259), b"three");
         for sleep in [Sleep::Operation, Sleep::Mapping, Sleep::Agent, Sleep::Outside] {
-            let expected = Packet::Messages { payloads: vec![b"one", b"", b"three"], started: 2, sleep };
+            let payloads: Vec<&[u8]> = vec![b"one", b"", b"three"];
+            let expected = Packet::Messages { payloads, started: 2, last: (70_000, 259), sleep };
             assert_eq!(parse(batch.bytes(sleep)), Some((258, expected)));
         }
         batch.clear();
-        let nothing = Packet::Messages { payloads: vec![], started: 0, sleep: Sleep::Outside };
+        // What it announced last still holds.
+        let (payloads, last) = (vec![], (70_000, 259));
+        let nothing = Packet::Messages { payloads, started: 0, last, sleep: Sleep::Outside };
         assert_eq!(parse(batch.bytes(Sleep::Outside)), Some((258, nothing)));
     }
 
@@ -226,7 +244,7 @@ mod tests {
     fn the_largest_message_fits_an_empty_batch_alone() {
         let mut batch = Batch::new(258);
         assert!(batch.fits(MAX_PAYLOAD));
-        batch.push(&vec![0; MAX_PAYLOAD], false);
+        batch.push(&Message::Progress { task: 258, step: 1, done: 0 }, &vec![0; MAX_PAYLOAD]);
         assert!(batch.fits(100));
         assert!(!batch.fits(MAX_PAYLOAD));
         assert!(batch.bytes(Sleep::Operation).len() <= MAX);

@@ -91,7 +91,7 @@ impl Uplink for ToFirst {
         if !self.batch.fits(payload.len()) {
             self.flush()?;
         }
-        self.batch.push(&payload, matches!(message, Message::OpStarted { .. }));
+        self.batch.push(message, &payload);
         Ok(())
     }
 

@@ -71,6 +71,20 @@ pub enum Message {
         /// Number of the mark.
         hold: u64,
     },
+    /// A task that somebody waits for ([`crate::Op::AwaitBlocked`]) was found asleep in a system call of an operation. It
+    /// comes after the operation's `OpStarted` and before its `OpDone`.
+    FoundAsleep {
+        /// Task that sleeps.
+        task: TaskId,
+        /// Step of the operation that it is in.
+        step: StepId,
+        /// Index in the step.
+        op: u16,
+        /// Number of the system call.
+        call: i64,
+        /// When it was looked at.
+        at_ns: u64,
+    },
     /// A task's process or thread has ended.
     TaskEnded {
         /// Which.

@@ -43,6 +43,8 @@ fn message() -> impl Strategy<Value = Message> {
             step,
             done
         }),
+        (any::<u16>(), any::<u32>(), any::<u16>(), any::<i64>(), any::<u64>())
+            .prop_map(|(task, step, op, call, at_ns)| Message::FoundAsleep { task, step, op, call, at_ns }),
         (any::<u16>(), any::<i32>()).prop_map(|(task, status)| Message::TaskEnded { task, status }),
         ".{0,80}".prop_map(|text| Message::Fault { text }),
     ]

@@ -4,8 +4,9 @@ use std::collections::BTreeMap;
 
 use imalab_wire::{Message, Op, Outcome, Piece, StepId, TaskId, VERSION};
 
+use super::holds::{self, Hold};
 use super::portion::Portion;
-use super::{Ended, Moment, Oddity, OpSeen, StepSeen, operations};
+use super::{Asleep, Ended, Moment, Oddity, OpSeen, StepSeen, operations};
 use crate::event::Seen;
 use crate::plan::Plan;
 
@@ -17,6 +18,7 @@ pub(super) struct Guest<'a> {
     pub(super) boots: u32,
     pub(super) done: Option<u64>,
     pub(super) tasks_ended: BTreeMap<TaskId, i32>,
+    pub(super) holds: Vec<Hold>,
 }
 
 /// Sorts the agent's messages by step and operation.
@@ -34,6 +36,7 @@ pub(super) struct Digester<'a, 'o> {
     attempted: u64,
     /// When each task's last operation ended.
     last_end: BTreeMap<TaskId, Moment>,
+    holds: holds::Digester,
 }
 
 impl<'a, 'o> Digester<'a, 'o> {
@@ -61,6 +64,7 @@ impl<'a, 'o> Digester<'a, 'o> {
             frames: 0,
             attempted: 0,
             last_end: BTreeMap::new(),
+            holds: holds::Digester::default(),
         }
     }
 
@@ -77,6 +81,7 @@ impl<'a, 'o> Digester<'a, 'o> {
             }
             self.boots += 1;
             (self.frames, self.attempted) = (0, 0);
+            self.holds.boot(seq);
             self.hello(seq, *version, *token);
         } else if self.boots == 0 {
             self.oddities.push(Oddity::BeforeHello { seq });
@@ -85,13 +90,24 @@ impl<'a, 'o> Digester<'a, 'o> {
             Message::OpStarted { task, step, op, at_ns } => {
                 let at = Moment { boot: self.boots, ns: *at_ns };
                 self.attempted += 1;
+                let what = self.what(*step, *op);
+                self.holds.started(self.plan, seq, *task, at, what);
                 if let Some(seen) = self.op(seq, *task, *step, *op) {
                     seen.started = Some(at);
                 }
             }
             Message::OpDone { task, step, op, begin_ns, end_ns, outcome } => {
+                let what = self.what(*step, *op);
+                self.holds.ended(seq, what);
                 self.ended(seq, (*task, *step, *op), (*begin_ns, *end_ns), *outcome);
             }
+            Message::FoundAsleep { task, step, op, at_ns, .. } => {
+                let at = Moment { boot: self.boots, ns: *at_ns };
+                if let Some(seen) = self.op(seq, *task, *step, *op) {
+                    seen.asleep.push(Asleep { seq, at });
+                }
+            }
+            Message::ReleaseHold { task, hold } => self.holds.released(seq, *task, *hold),
             Message::Data(piece) => self.data(piece, seen),
             Message::TaskStarted { task, .. } => self.task(seq, *task),
             Message::TaskEnded { task, status } => {
@@ -99,10 +115,7 @@ impl<'a, 'o> Digester<'a, 'o> {
                 self.tasks_ended.insert(*task, *status);
             }
             Message::Done { ops, frames } => self.finished(seq, *ops, *frames),
-            Message::Hello { .. }
-            | Message::Progress { .. }
-            | Message::ReleaseHold { .. }
-            | Message::Fault { .. } => {}
+            Message::Hello { .. } | Message::Progress { .. } | Message::Fault { .. } => {}
         }
         self.frames += 1;
     }
@@ -121,6 +134,12 @@ impl<'a, 'o> Digester<'a, 'o> {
         if usize::from(task) >= self.plan.program.tasks.len() {
             self.oddities.push(Oddity::UnknownTask { seq, task });
         }
+    }
+
+    /// The program's operation.
+    fn what(&self, step: StepId, op: u16) -> Option<&'a Op> {
+        let at = *self.places.get(&step)?;
+        self.steps.get(at)?.ops.get(usize::from(op))
     }
 
     fn op(&mut self, seq: u64, task: TaskId, step: StepId, op: u16) -> Option<&mut OpSeen<'a>> {
@@ -199,8 +218,9 @@ impl<'a, 'o> Digester<'a, 'o> {
     /// All that the guest told.
     pub(super) fn finish(mut self) -> Guest<'a> {
         self.lengths();
-        let Digester { release, steps, boots, done, tasks_ended, .. } = self;
-        Guest { release: release.unwrap_or_default(), steps, boots, done, tasks_ended }
+        let Digester { release, steps, boots, done, tasks_ended, holds, .. } = self;
+        let (release, holds) = (release.unwrap_or_default(), holds.finish());
+        Guest { release, steps, boots, done, tasks_ended, holds }
     }
 
     /// A read says how much it read; just so much must have arrived.

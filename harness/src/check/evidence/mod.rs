@@ -6,6 +6,7 @@
 mod column;
 mod extends;
 mod guest;
+mod holds;
 mod lists;
 mod oddity;
 mod portion;
@@ -25,6 +26,7 @@ use crate::scenario::KnownLimit;
 
 pub(super) use column::{Column, Trouble, number};
 pub(super) use extends::{Chosen, Extend};
+pub(super) use holds::Hold;
 pub(super) use lists::{CounterSeen, ListSeen};
 pub(super) use oddity::Oddity;
 pub(super) use portion::{Pieces, Portion};
@@ -49,6 +51,16 @@ pub(super) struct OpSeen<'a> {
     pub(super) pieces: Vec<Portion<'a>>,
     /// Bytes of all pieces.
     pub(super) length: u64,
+    /// When it was found asleep in one of its system calls.
+    pub(super) asleep: Vec<Asleep>,
+}
+
+/// An operation was found asleep in one of its system calls.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Asleep {
+    /// Place in the stream.
+    pub(super) seq: u64,
+    pub(super) at: Moment,
 }
 
 /// The end of an operation.
@@ -139,6 +151,8 @@ pub(super) struct Evidence<'a> {
     pub(super) quotes: BTreeMap<u64, AtMark<&'a QuoteTaken>>,
     /// Console lines with their sequence numbers.
     pub(super) console: Vec<(u64, &'a str)>,
+    /// When the TPM was held.
+    pub(super) holds: Vec<Hold>,
     /// What the kernel that the guest began with is known to lose.
     pub(super) limit: Option<&'a KnownLimit>,
     /// Commands to which the tap did something.
@@ -181,6 +195,7 @@ impl<'a> Evidence<'a> {
             busy: busy(plan, &guest.steps, &guest.tasks_ended),
             tasks_ended: guest.tasks_ended,
             steps: guest.steps,
+            holds: guest.holds,
             lists,
             counters,
             records,

@@ -216,38 +216,6 @@ fn a_task_that_exits_has_its_status(#[case] status: i32, #[case] finding: Option
 }
 
 #[rstest]
-#[case::seen(1, true, true)]
-#[case::not_found_waiting(1, false, false)]
-#[case::another_task(0, true, false)]
-fn a_step_that_must_wait_has_to_be_seen(#[case] looked_at: u16, #[case] found: bool, #[case] passes: bool) {
-    let mut world = World::new();
-    world.task = 1;
-    let step = world.step("measure", Action::SystemCall, write("list", b"x"), vec![]);
-    world.plan.steps[step].expect = Expect::Blocked;
-    // It is in its second operation to the end.
-    let done = |event: &crate::event::Event| {
-        matches!(event.what, What::Guest(Message::OpDone { step: 0, op: 1.., .. }))
-    };
-    let later = |event: &crate::event::Event| {
-        matches!(event.what, What::Guest(Message::OpStarted { step: 0, op: 2, .. }))
-    };
-    world.trace.events.retain(|event| !done(event) && !later(event));
-    world.task = 0;
-    let outcome = if found { value(0) } else { Outcome::Errno(3) };
-    let look = world.step(
-        "look",
-        Action::SystemCall,
-        vec![(Op::AwaitBlocked { task: looked_at }, outcome, Vec::new())],
-        vec![],
-    );
-    world.plan.steps[look].expect = Expect::Any;
-    let (plan, trace) = world.finish();
-    let found = result(&plan, &trace, "steps").findings.join("\n");
-    assert_eq!(found.contains("nobody saw it wait"), !passes, "{found}");
-    assert!(!found.contains("no result"), "{found}");
-}
-
-#[rstest]
 #[case::as_said(Op::Poll { slot: 1, events: 1 }, 5, 5, None)]
 #[case::otherwise(Op::Poll { slot: 1, events: 1 }, 5, 1, Some("expected 5 as its value, found 1"))]
 #[case::negative(Op::Seek { slot: 1, offset: 0, whence: 1 }, -3, 0, Some("expected -3 as its value, found 0"))]

@@ -1,25 +1,47 @@
 //! Steps that must have been seen waiting within a system call.
+//!
+//! A look counts for the operation that the agent's first process found the task in, at a moment within it, and for no other
+//! (`images/agent/src/supervise/asleep.rs`). A short sleep, for memory or for a grace period, is no wait for somebody else:
+//! where the plan holds the TPM, whoever waits for that can end only after it was let go of.
 
-use imalab_wire::{Op, Outcome};
+#[cfg(test)]
+mod tests;
 
-use crate::check::evidence::{Evidence, Moment, OpSeen, StepSeen};
+use crate::check::evidence::{Asleep, Evidence, Hold, OpSeen, StepSeen};
+use crate::plan::MarkDeed;
 
-/// Whether another task saw the step wait: its look ended while an operation of the step was under way.
-pub(super) fn seen(evidence: &Evidence<'_>, step: &StepSeen<'_>) -> bool {
-    let spans: Vec<_> = step.seen.iter().filter_map(OpSeen::span).collect();
-    looks(evidence, step).any(|look| spans.iter().any(|(begin, end)| *begin <= look.1 && look.0 <= *end))
+/// Why the step is not proved to have waited, if it is not.
+pub(super) fn unproved(evidence: &Evidence<'_>, step: &StepSeen<'_>) -> Option<String> {
+    let mut why = "nobody saw it wait within a system call".to_owned();
+    for seen in &step.seen {
+        for look in seen.asleep.iter().filter(|look| is_within(seen, look)) {
+            why = refuted(evidence, seen, look)?;
+        }
+    }
+    Some(why)
 }
 
-/// When other tasks looked at the step's task and found it waiting.
-fn looks<'e>(
-    evidence: &'e Evidence<'_>,
-    step: &'e StepSeen<'_>,
-) -> impl Iterator<Item = (Moment, Moment)> + 'e {
-    let task = step.planned.task;
-    let all = evidence.steps.iter().flat_map(|step| step.ops.iter().zip(&step.seen));
-    all.filter(move |(op, seen)| {
-        matches!(op, Op::AwaitBlocked { task: looked_at } if *looked_at == task)
-            && matches!(seen.outcome(), Some(Outcome::Value(_)))
+/// Whether the look's moment lies within the operation.
+fn is_within(seen: &OpSeen<'_>, look: &Asleep) -> bool {
+    seen.span().is_some_and(|(begin, end)| begin < look.at && look.at < end)
+}
+
+/// Why an operation that was found asleep did not wait for what the plan holds.
+fn refuted(evidence: &Evidence<'_>, seen: &OpSeen<'_>, look: &Asleep) -> Option<String> {
+    if !evidence.plan.marks.iter().any(|mark| mark.does == MarkDeed::Hold) {
+        return None;
+    }
+    let mut in_force = evidence.holds.iter().filter(|hold| hold.is_in_force(look.seq)).peekable();
+    if in_force.peek().is_none() {
+        return Some("it was seen asleep in a system call when the TPM was not held".to_owned());
+    }
+    (!in_force.any(|hold| outlasts(seen, hold))).then(|| {
+        "it was seen asleep in a system call, but ended before the TPM was released: it did not wait for that"
+            .to_owned()
     })
-    .filter_map(|(_, seen)| seen.span())
+}
+
+/// Whether the operation ended after the hold was let go of, or never.
+fn outlasts(seen: &OpSeen<'_>, hold: &Hold) -> bool {
+    seen.ended.is_none_or(|ended| hold.released.is_some_and(|released| released <= ended.end))
 }

@@ -5,13 +5,14 @@
 //! two operations. So a look counts when the task has announced an operation before it, sent nothing until after
 //! it, and the call is none of those by which the agent itself sends and waits.
 
-use imalab_wire::TaskId;
+use imalab_wire::{Message, StepId, TaskId};
 use nix::libc;
 use nix::unistd::Pid;
 
 use super::requests::WAITS_IN;
 use super::roster::{Member, Wait};
 use super::{Supervisor, Trouble};
+use crate::clock::now_ns;
 use crate::packet::Sleep;
 
 /// Calls that map memory, which an allocator does too.
@@ -31,6 +32,16 @@ const AGENTS: &[i64] = &[
     libc::SYS_exit_group,
 ];
 
+/// What a look at a task found.
+struct Found {
+    task: TaskId,
+    /// The operation that it is in, by step and index.
+    op: (StepId, u16),
+    /// Number of the system call.
+    call: i64,
+    at_ns: u64,
+}
+
 impl Supervisor<'_> {
     /// Answers those who wait for a task that sleeps.
     pub(super) fn look(&mut self) -> Result<(), Trouble> {
@@ -40,19 +51,23 @@ impl Supervisor<'_> {
         };
         let watched: Vec<_> = self.roster.members().iter().filter_map(watched).collect();
         for (watcher, other) in watched {
-            if let Some(call) = self.sleeps_in(other)? {
+            if let Some(found) = self.sleeps_in(other)? {
+                let Found { task, op: (step, op), call, at_ns } = found;
+                // Before the answer, and before anything that the task has yet to send.
+                self.port.message(&Message::FoundAsleep { task, step, op, call, at_ns })?;
                 self.answer(watcher, Ok(call))?;
             }
         }
         Ok(())
     }
 
-    /// Number of the system call that a task sleeps in.
-    fn sleeps_in(&mut self, task: TaskId) -> Result<Option<i64>, Trouble> {
+    /// The operation and the system call that a task sleeps in.
+    fn sleeps_in(&mut self, task: TaskId) -> Result<Option<Found>, Trouble> {
         let Some(member) = self.roster.get(task) else { return Ok(None) };
+        let op = member.op;
         if member.wait.is_some() {
             // In an answer's absence it can do nothing else.
-            return Ok(Some(WAITS_IN));
+            return Ok(Some(Found { task, op, call: WAITS_IN, at_ns: now_ns() }));
         }
         let (Some(pid), Some(tid)) = (member.pid, member.tid) else { return Ok(None) };
         let (sleep, packets) = (member.sleep, member.packets);
@@ -61,10 +76,11 @@ impl Supervisor<'_> {
             (Sleep::Agent, Some(child)) => (child, child),
             _ => return Ok(None),
         };
-        let Some(call) = blocked_in(pid, tid).filter(|call| is_of(*call, sleep)) else { return Ok(None) };
+        let blocked = blocked_in(pid, tid).filter(|(call, _)| is_of(*call, sleep));
+        let Some((call, at_ns)) = blocked else { return Ok(None) };
         self.take_packets()?;
         let same = self.roster.get(task).is_some_and(|member| member.packets == packets);
-        Ok(same.then_some(call))
+        Ok(same.then_some(Found { task, op, call, at_ns }))
     }
 }
 
@@ -78,15 +94,16 @@ fn is_of(call: i64, sleep: Sleep) -> bool {
     }
 }
 
-/// The call in which a thread sleeps at this moment.
-fn blocked_in(pid: Pid, tid: Pid) -> Option<i64> {
+/// The call in which a thread sleeps at this moment, and the moment.
+fn blocked_in(pid: Pid, tid: Pid) -> Option<(i64, u64)> {
     let read = |file: &str| std::fs::read_to_string(format!("/proc/{pid}/task/{tid}/{file}")).ok();
     let before = read("syscall")?;
     let sleeps = is_asleep(&read("stat")?);
+    let at_ns = now_ns();
     // The kernel shows a call only when the thread did not run while it looked (`task_current_syscall`,
     // lib/syscall.c); the same before and after means that the state in between was the call's.
     let call = call_of(&before)?;
-    (sleeps && read("syscall")? == before).then_some(call)
+    (sleeps && read("syscall")? == before).then_some((call, at_ns))
 }
 
 /// The number at the start of `/proc/PID/syscall`; `None` when it says `running`, or -1 outside of a call.

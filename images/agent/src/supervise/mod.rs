@@ -169,8 +169,8 @@ impl<'a> Supervisor<'a> {
             let member = self.roster.get_mut(task).ok_or(Trouble::Packet)?;
             member.packets += 1;
             match packet {
-                Packet::Messages { payloads, started, sleep } => {
-                    member.sleep = sleep;
+                Packet::Messages { payloads, started, last, sleep } => {
+                    (member.op, member.sleep) = (last, sleep);
                     member.child = None;
                     self.port.count_ops(started);
                     for payload in payloads {

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, VecDeque};
 use std::os::fd::OwnedFd;
 
-use imalab_wire::TaskId;
+use imalab_wire::{StepId, TaskId};
 use nix::unistd::Pid;
 
 use crate::packet::Sleep;
@@ -36,6 +36,8 @@ pub(super) struct Member {
     pub(super) finished: bool,
     /// Packets taken from it.
     pub(super) packets: u64,
+    /// The operation that it announced last, by step and index.
+    pub(super) op: (StepId, u16),
     /// As of its last messages.
     pub(super) sleep: Sleep,
     /// Process that makes its present operation's calls.
@@ -53,6 +55,7 @@ impl Member {
             thread: false,
             finished: false,
             packets: 0,
+            op: (0, 0),
             sleep: Sleep::Outside,
             child: None,
             wait: None,

@@ -277,7 +277,14 @@ fn only_sleep_within_an_operation_counts() {
     let place = |wanted: &dyn Fn(&Message) -> bool| messages.iter().position(wanted).unwrap();
     let begun = place(&|message| matches!(message, Message::OpStarted { task: 0, step: 2, .. }));
     let seen = place(&|message| matches!(message, Message::OpDone { task: 1, step: 3, op: 1, .. }));
-    assert!(begun < seen);
+    let found =
+        place(&|message| matches!(message, Message::FoundAsleep { task: 0, step: 2, op: 0, call: 0, .. }));
+    assert!(begun < found && found < seen);
+    assert_eq!(messages.iter().filter(|message| matches!(message, Message::FoundAsleep { .. })).count(), 1);
+    // At a moment within the operation, by the same clock.
+    let Message::FoundAsleep { at_ns, .. } = messages[found] else { unreachable!() };
+    let within = |message: &Message| matches!(message, Message::OpDone { task: 0, step: 2, op: 0, begin_ns, end_ns, .. } if *begin_ns < at_ns && at_ns < *end_ns);
+    assert!(messages.iter().any(within));
 }
 
 #[test]
@@ -288,6 +295,9 @@ fn waiting_for_the_agent_is_waiting_too() {
         vec![step(2, vec![Op::AwaitBlocked { task: 0 }]), step(3, vec![Op::Barrier { id: 0, parties: 2 }])];
     let messages = run(&dir, &program(vec![at_barrier, watcher], vec![]));
     assert_eq!(outcomes(&messages, 1, 2), [Outcome::Value(nix::libc::SYS_recvmsg)]);
+    let at_barrier =
+        |message: &Message| matches!(message, Message::FoundAsleep { task: 0, step: 1, op: 0, .. });
+    assert!(messages.iter().any(at_barrier), "its operation is told, too");
     assert_eq!(outcomes(&messages, 0, 1), [Outcome::Value(0)]);
 }
 
