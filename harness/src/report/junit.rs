@@ -9,6 +9,7 @@ use quick_junit::{NonSuccessKind, Property, Report, TestCase, TestCaseStatus, Te
 use super::atomic::{self, FileError};
 use super::printable::{printable, printable_lines};
 use super::run_id::RunId;
+use super::skips::Skips;
 use super::terminal::{machine, verdict};
 use crate::outcome::{Outcome, RunResult, SuiteResult, Verdict};
 
@@ -32,6 +33,13 @@ pub fn report(suite: &SuiteResult) -> Report {
         kernel_suite.add_property(Property::new("kernel", &*printable(kernel)));
         if let Some(release) = runs.iter().find_map(|run| run.release.as_ref()) {
             kernel_suite.add_property(Property::new("release", &*printable(release)));
+        }
+        let skips = Skips::on(suite, kernel);
+        for (reason, count) in &skips.by_reason {
+            kernel_suite.add_property(Property::new("skipped", format!("{count}: {}", printable(reason))));
+        }
+        for theme in skips.themes.iter().flat_map(|(_, themes)| themes) {
+            kernel_suite.add_property(Property::new("nothing-ran-of", &*printable(theme)));
         }
         kernel_suite.add_test_cases(runs.into_iter().map(case));
         report.add_test_suite(kernel_suite);
@@ -64,6 +72,8 @@ fn case(run: &RunResult) -> TestCase {
     let known = match run.outcome {
         Outcome::KnownDefect => Some("known-defect"),
         Outcome::KnownLimit => Some("known-limit"),
+        // Something known that is not there.
+        Outcome::Passed if !run.reason.is_empty() => Some("not-present"),
         _ => None,
     };
     if let Some(known) = known {

@@ -10,6 +10,7 @@ use super::atomic::{self, FileError};
 use super::junit::kernels;
 use super::printable::{printable, printable_lines};
 use super::run_id::RunId;
+use super::skips::Skips;
 use super::terminal::{counts_as_failed, machine, verdict, word};
 use crate::outcome::{Outcome, RunResult, SuiteResult, Verdict};
 
@@ -37,7 +38,9 @@ pub fn document(suite: &SuiteResult) -> String {
                 });
                 themes[at].children.push(leaf(run, &id));
             }
-            Node { children: themes, ..Node::group(name(kernel)) }
+            let skipped = Skips::on(suite, kernel).by_reason.into_iter();
+            let skipped = skipped.map(|(reason, count)| format!("skipped: {count}: {}", line(&reason)));
+            Node { children: themes, diagnostics: skipped.collect(), ..Node::group(name(kernel)) }
         })
         .collect();
     let mut text = String::from("KTAP version 1\n");
@@ -84,7 +87,8 @@ fn leaf(run: &RunResult, id: &RunId) -> Node {
 /// Each starts with a word and a colon of ours, so that no text of a guest can look like a line of KTAP.
 fn diagnostics(run: &RunResult) -> Vec<String> {
     if run.outcome == Outcome::Passed {
-        return Vec::new();
+        let note = (!run.reason.is_empty()).then(|| format!("note: {}", line(&run.reason)));
+        return note.into_iter().collect();
     }
     let mut lines = vec![
         format!("{}: {}", word(run.outcome), line(&run.reason)),

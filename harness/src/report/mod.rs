@@ -17,6 +17,7 @@ mod printable;
 pub mod run_dir;
 mod run_id;
 pub mod say;
+mod skips;
 mod tally;
 pub mod terminal;
 pub mod trace;

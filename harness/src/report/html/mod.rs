@@ -11,6 +11,7 @@ use super::atomic::{self, FileError};
 use super::junit::kernels;
 use super::printable::printable;
 use super::run_id::RunId;
+use super::skips::Skips;
 use super::tally::Tally;
 use super::terminal::{counts_as_failed, seconds, word};
 use crate::outcome::{Outcome, RunResult, SuiteResult};
@@ -35,7 +36,7 @@ pub fn page(suite: &SuiteResult) -> Markup {
         runs.iter().copied().partition(|(_, r)| counts_as_failed(r.outcome));
     let (skipped, ran): (Vec<_>, Vec<_>) =
         other.into_iter().partition(|(_, r)| r.outcome == Outcome::Skipped);
-    let tally = Tally::of(suite);
+    let (tally, skips) = (Tally::of(suite), Skips::of(suite));
     html! {
         (DOCTYPE)
         html lang="en" {
@@ -47,7 +48,7 @@ pub fn page(suite: &SuiteResult) -> Markup {
             }
             body {
                 h1 { "imalab" }
-                p.summary { (summary(&tally)) }
+                p.summary { (summary(&tally)) (printable(&skips.to_string())) }
                 p.facts {
                     (tally.total()) " runs in " (seconds(suite.wall_ms))
                     @if let Some(detail) = tally.detail() { "; " (detail) }
@@ -58,6 +59,7 @@ pub fn page(suite: &SuiteResult) -> Markup {
                 (section("Failures", &failed, true))
                 (section("Passed, and known defects and limits", &ran, false))
                 (section("Skipped", &skipped, false))
+                (reasons(&skips))
             }
         }
     }
@@ -68,6 +70,18 @@ fn summary(tally: &Tally) -> Markup {
         span.o.passed { (tally.counted_passed()) " passed" } ", "
         span.o.failed[tally.counted_failed() > 0] { (tally.counted_failed()) " failed" }
         @if tally.skipped() > 0 { ", " span.o.skipped { (tally.skipped()) " skipped" } }
+    }
+}
+
+/// How many runs were skipped for which reason.
+fn reasons(skips: &Skips) -> Markup {
+    html! {
+        @if !skips.by_reason.is_empty() {
+            h3 { "Skipped, by reason" }
+            table.skips {
+                @for (reason, count) in &skips.by_reason { tr { td { (count) } td { (printable(reason)) } } }
+            }
+        }
     }
 }
 

@@ -7,6 +7,7 @@ use super::look::{Look, word};
 use crate::outcome::{CheckResult, Outcome, RunResult, SuiteResult, Verdict};
 use crate::report::printable::{printable, printable_lines};
 use crate::report::run_id::RunId;
+use crate::report::skips::Skips;
 use crate::report::tally::{Tally, plural};
 
 /// What will run and on what.
@@ -97,7 +98,7 @@ pub(crate) fn verdict(check: &CheckResult) -> &'static str {
     }
 }
 
-/// Failures in full, known defects in brief, then the numbers; the last line is the summary alone.
+/// Failures in full, then the numbers and what was skipped for which reason; the last line is the summary alone.
 pub(super) fn footer(suite: &SuiteResult, planned: usize, look: Look) -> String {
     let mut text = String::new();
     let failed: Vec<&RunResult> = suite.runs.iter().filter(|run| counts_as_failed(run.outcome)).collect();
@@ -123,10 +124,17 @@ pub(super) fn footer(suite: &SuiteResult, planned: usize, look: Look) -> String 
     if let Some(detail) = tally.detail() {
         push_line(&mut text, &detail);
     }
+    let skips = Skips::of(suite);
+    if !skips.by_reason.is_empty() {
+        push_line(&mut text, "skipped, by reason:");
+    }
+    for (reason, count) in &skips.by_reason {
+        push_line(&mut text, &format!("{count:>5}  {}", printable(reason)));
+    }
     if tally.counted_passed() + tally.counted_failed() == 0 {
         push_line(&mut text, "nothing ran");
     }
-    push_line(&mut text, &tally.to_string());
+    push_line(&mut text, &format!("{tally}{}", printable(&skips.to_string())));
     text
 }
 
