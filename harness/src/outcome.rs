@@ -1,5 +1,6 @@
 //! Results: what became of a check, of a run, of a suite. One model feeds every report.
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
@@ -35,12 +36,24 @@ pub enum Outcome {
 #[serde(rename_all = "kebab-case")]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 pub enum Verdict {
-    /// It ran and found nothing wrong.
+    /// It compared what it is there for, and found nothing wrong.
     Passed,
+    /// By its plan the run has nothing that it could compare: no kexec, no quote. It says nothing of the kernel.
+    NotApplicable,
     /// It ran and found something wrong.
     Failed,
-    /// It could not run, which fails the run.
+    /// It could not run, or there was nothing to compare where there had to be something: that fails the run.
     CouldNotRun,
+}
+
+impl Verdict {
+    /// Whether it fails the run.
+    pub fn is_bad(self) -> bool {
+        match self {
+            Verdict::Passed | Verdict::NotApplicable => false,
+            Verdict::Failed | Verdict::CouldNotRun => true,
+        }
+    }
 }
 
 /// One check's result.
@@ -51,9 +64,23 @@ pub struct CheckResult {
     pub check: String,
     /// What became of it.
     pub verdict: Verdict,
-    /// Passed: what it rests on (`213 extends = 213 records, banks sha1 sha256`). Else: what, where, expected,
-    /// found; a finding a line.
+    /// Passed: what it rests on (`213 extends = 213 records, banks sha1 sha256`). Not applicable: why. Else: what, where,
+    /// expected, found; a finding a line.
     pub findings: Vec<String>,
+    /// How many of what were compared (`records`: 213). A check has passed only where none that it rests on is 0.
+    #[serde(default)]
+    pub compared: BTreeMap<String, u64>,
+    /// How many of what were there and were not compared, by what the check leaves to others or cannot tell.
+    #[serde(default)]
+    pub left_out: BTreeMap<String, u64>,
+}
+
+impl CheckResult {
+    /// One that counts nothing of what it compared.
+    pub fn new(check: impl Into<String>, verdict: Verdict, findings: Vec<String>) -> CheckResult {
+        let (compared, left_out) = (BTreeMap::new(), BTreeMap::new());
+        CheckResult { check: check.into(), verdict, findings, compared, left_out }
+    }
 }
 
 /// The accelerator that a machine ran with.

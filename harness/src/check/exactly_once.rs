@@ -40,6 +40,8 @@ pub(super) fn check(evidence: &Evidence<'_>, wholes: &Wholes) -> CheckResult {
     // A rule of the policy may name another PCR; whatever the records name is looked at, in one order.
     let mut pcrs: BTreeSet<u32> = whole.records.iter().map(|id| evidence.records.get(id).pcr).collect();
     pcrs.insert(IMA_PCR);
+    // Were only those looked at that records name, a list that lost all records of a PCR would be right.
+    pcrs.extend(evidence.plan.named_pcrs());
     let attempts = &evidence.tap.attempts;
     let of_pcrs =
         || (0..attempts.len()).filter(|at| attempts.pcr(*at).is_some_and(|pcr| pcrs.contains(&pcr)));
@@ -98,6 +100,13 @@ pub(super) fn check(evidence: &Evidence<'_>, wholes: &Wholes) -> CheckResult {
         count(whole.records.len(), "record"),
         names.join(" ")
     ));
+    sheet.rests_on(extends.len(), "extends");
+    sheet.rests_on(whole.records.len(), "records");
+    sheet.rests_on(names.len(), "banks");
+    sheet
+        .leaves_out(attempts.len() - extends.len() - late.len(), "extends of PCRs that nothing of IMA names");
+    sheet.leaves_out(evidence.tap.kept.len(), "extends kept from the TPM as planned");
+    sheet.leaves_out(lost, "records lost as known");
     sheet.result()
 }
 

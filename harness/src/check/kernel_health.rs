@@ -19,6 +19,13 @@ use crate::event::Trace;
 use crate::outcome::CheckResult;
 use allow::{Allowed, List};
 
+/// Level of `KERN_WARNING`; what is shown is below the console's level.
+const WARNING_LEVEL: u32 = 4;
+
+/// What a kernel says at its highest level, whatever the console's, before it powers off (`kernel_power_off`,
+/// kernel/reboot.c).
+const LAST_WORDS: &str = "reboot: Power down";
+
 /// The allow list of this checkout.
 const LIST: &str = include_str!("allow.yaml");
 
@@ -39,13 +46,12 @@ fn with_list(evidence: &Evidence<'_>, trace: &Trace, today: NaiveDate, list: &st
     }
     end(evidence, trace, &mut sheet);
     sheet.fact(count(evidence.boots as usize, "boot"));
+    sheet.rests_on(evidence.boots as usize, "boots");
     sheet.result()
 }
 
 fn console(evidence: &Evidence<'_>, list: &List, today: NaiveDate, sheet: &mut Sheet) {
     let lines: Vec<&str> = evidence.console.iter().map(|(_, line)| *line).collect();
-    // A kernel says "reboot: Power down" at its highest level, whatever the log level (`kernel_power_off`,
-    // kernel/reboot.c).
     if lines.is_empty() {
         sheet.obstacle("the console printed nothing, not even the kernel's last words");
     }
@@ -62,9 +68,29 @@ fn console(evidence: &Evidence<'_>, list: &List, today: NaiveDate, sheet: &mut S
         }
     }
     sheet.fact(count(lines.len(), "console line"));
+    sheet.compared(lines.len(), "console lines");
+    sheet.leaves_out(passed_over, "complaints that are allowed");
+    if let Some(word) = quietened(&evidence.plan.machine.kernel_args) {
+        sheet.obstacle(format!("the kernel was told `{word}`, by which it keeps warnings off the console"));
+    }
     if passed_over > 0 {
         sheet.fact(format!("{passed_over} allowed"));
     }
+}
+
+/// The word of the kernel's command line by which warnings no longer reach the console, if one does: the last of
+/// `loglevel=`, `quiet` and `debug` holds (`init/main.c`), and warnings are of level 4 (`include/linux/kern_levels.h`).
+fn quietened(kernel_args: &[String]) -> Option<&str> {
+    let level = |word: &str| match word {
+        "quiet" => Some(4),
+        "debug" => Some(10),
+        word => word.strip_prefix("loglevel=").map(|level| level.parse().unwrap_or(0)),
+    };
+    let console = kernel_args.iter().map(String::as_str).find(|word| {
+        word.starts_with("console=") || word.starts_with("printk.devkmsg=") && word.ends_with("off")
+    });
+    let last = kernel_args.iter().rev().find_map(|word| Some((word.as_str(), level(word)?)));
+    last.filter(|(_, level)| *level <= WARNING_LEVEL).map(|(word, _)| word).or(console)
 }
 
 fn said(evidence: &Evidence<'_>, sheet: &mut Sheet) {
@@ -85,7 +111,13 @@ fn end(evidence: &Evidence<'_>, trace: &Trace, sheet: &mut Sheet) {
         return;
     }
     match ending::shutdown(trace) {
-        Some((_, ending::GUEST_SHUTDOWN)) => sheet.fact("powered off"),
+        Some((_, ending::GUEST_SHUTDOWN)) => {
+            sheet.fact("powered off");
+            // From a console that went away no complaint came.
+            if !evidence.console.iter().any(|(_, line)| line.contains(LAST_WORDS)) {
+                sheet.obstacle(format!("the console did not show the kernel's last words, `{LAST_WORDS}`"));
+            }
+        }
         Some((seq, reason)) => {
             sheet.finding(format!("event {seq}: the machine went down by {reason}, expected guest-shutdown"));
         }

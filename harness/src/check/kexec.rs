@@ -25,7 +25,7 @@ use crate::outcome::CheckResult;
 pub(super) fn check(evidence: &Evidence<'_>, wholes: &Wholes, trace: &Trace) -> CheckResult {
     let mut sheet = Sheet::new("kexec");
     if evidence.boots <= 1 && !evidence.plan.kexecs() && evidence.plan.kernels().is_empty() {
-        sheet.fact("no kexec");
+        sheet.not_applicable("no kexec step");
         return sheet.result();
     }
     suspended::check(evidence, &mut sheet);
@@ -36,20 +36,30 @@ pub(super) fn check(evidence: &Evidence<'_>, wholes: &Wholes, trace: &Trace) -> 
     let logged: Runs<Option<RecordId>> = whole.records.iter().map(Some).collect();
     // What should have been carried is told by what was extended, what the kernels count by what they have.
     let extended = extended(evidence, whole);
-    aggregates(evidence, &extended, &mut sheet);
+    let found = aggregates(evidence, &extended, &mut sheet);
     let carried = carried(evidence, &extended, wholes, &mut sheet);
     numbers::check(evidence, whole, &History::of(evidence, &logged, &wholes.moves), wholes, &mut sheet);
     let kexecs = evidence.boots.saturating_sub(1) as usize;
+    sheet.rests_on(found, "boot aggregates");
+    sheet.compared(kexecs, "kexecs");
+    if kexecs > 0 {
+        sheet.rests_on(carried.read, "lists that a kernel began with");
+        sheet.compared(carried.sizes.iter().sum(), "carried records");
+        sheet.leaves_out(
+            kexecs - carried.read,
+            "lists that a kernel began with and nobody read before the next kexec",
+        );
+    }
     sheet.fact(format!("{}{}", count(kexecs, "kexec"), took(trace)));
-    if !carried.is_empty() {
-        let carried: Vec<String> = carried.iter().map(ToString::to_string).collect();
+    if !carried.sizes.is_empty() {
+        let carried: Vec<String> = carried.sizes.iter().map(ToString::to_string).collect();
         sheet.fact(format!("carried {} records", carried.join(", ")));
     }
     sheet.result()
 }
 
-/// Every kernel logs its boot aggregate, once.
-fn aggregates(evidence: &Evidence<'_>, extended: &Runs<Option<RecordId>>, sheet: &mut Sheet) {
+/// Every kernel logs its boot aggregate, once. How many there are.
+fn aggregates(evidence: &Evidence<'_>, extended: &Runs<Option<RecordId>>, sheet: &mut Sheet) -> usize {
     let found = boots::aggregates(evidence, extended.iter());
     if found.len() != evidence.boots as usize {
         let places: Vec<String> = found.iter().map(|at| (at + 1).to_string()).collect();
@@ -64,26 +74,37 @@ fn aggregates(evidence: &Evidence<'_>, extended: &Runs<Option<RecordId>>, sheet:
             count(evidence.boots as usize, "boot")
         ));
     }
+    found.len()
 }
 
-/// Each kernel's first list against the one that the kernel before it left. How many records were carried each time.
+/// The lists that kernels began with.
+#[derive(Default)]
+struct Carried {
+    /// Records that were carried each time.
+    sizes: Vec<usize>,
+    /// How many of the lists were read and compared.
+    read: usize,
+}
+
+/// Each kernel's first list against the one that the kernel before it left.
 fn carried(
     evidence: &Evidence<'_>,
     extended: &Runs<Option<RecordId>>,
     wholes: &Wholes,
     sheet: &mut Sheet,
-) -> Vec<usize> {
+) -> Carried {
     let history = History::of(evidence, extended, &wholes.moves);
     let deeds = deeds(evidence);
-    let mut sizes = Vec::new();
+    let mut all = Carried::default();
     for (place, boot) in (1..).zip(2..=evidence.boots) {
         let expected = history.carried.get(place).map_or(&[][..], Vec::as_slice);
-        sizes.push(expected.len());
+        all.sizes.push(expected.len());
         let after = deeds.iter().position(|done| done.at.boot >= boot).unwrap_or(deeds.len());
         let Some((step, list)) = first_list(&deeds[after..]) else {
             // A later list has the same records again.
             continue;
         };
+        all.read += 1;
         let ids: Vec<Option<RecordId>> = expected.iter().map(|at| extended.get(*at).flatten()).collect();
         let place = evidence.name(step);
         let same = |at: usize| {
@@ -112,7 +133,7 @@ fn carried(
             ));
         }
     }
-    sizes
+    all
 }
 
 /// The list that a kernel began with, and the step that read it first.

@@ -32,6 +32,8 @@ mod whole;
 #[cfg(test)]
 mod world;
 
+use std::collections::BTreeMap;
+
 use chrono::{DateTime, NaiveDate};
 
 pub use latency::{freed, latency};
@@ -77,7 +79,8 @@ pub fn all_on(plan: &Plan, trace: &Trace, today: NaiveDate) -> Vec<CheckResult> 
 
 /// Not all of the evidence was what it was: whatever was found in it would lead astray.
 fn unknown(result: CheckResult, why: &str) -> CheckResult {
-    CheckResult { verdict: Verdict::CouldNotRun, findings: vec![why.to_owned()], ..result }
+    let compared = BTreeMap::new();
+    CheckResult { verdict: Verdict::CouldNotRun, findings: vec![why.to_owned()], compared, ..result }
 }
 
 /// Judges a run by the reference model alone, one of whose rules is turned over: proof that the rule matters to what the

@@ -58,6 +58,8 @@ fn judge(evidence: &Evidence<'_>, wholes: &Wholes, rules: Rules, patience: u64) 
         count(events.sequences.iter().filter(|sequence| !sequence.events.is_empty()).count(), "task"),
         count(usize::try_from(searched.tried).unwrap_or(usize::MAX), "order"),
     ));
+    sheet.rests_on(events.ops - events.foreign, "operations");
+    sheet.leaves_out(events.foreign, "operations of which the model says only what they may record");
     sheet.result()
 }
 

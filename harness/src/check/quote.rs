@@ -23,6 +23,10 @@ pub(super) fn check(evidence: &Evidence<'_>, wholes: &Wholes) -> CheckResult {
             sheet.obstacle(format!("mark {}: no quote was taken", mark.number));
         }
     }
+    if evidence.quotes.is_empty() && evidence.plan.marks.iter().all(|mark| mark.does != MarkDeed::Quote) {
+        sheet.not_applicable("no quote step");
+        return sheet.result();
+    }
     let mut quotes: Vec<&AtMark<&QuoteTaken>> = evidence.quotes.values().collect();
     quotes.sort_unstable_by_key(|quote| quote.seq);
 
@@ -44,7 +48,16 @@ pub(super) fn check(evidence: &Evidence<'_>, wholes: &Wholes) -> CheckResult {
     if resets.len() > 1 {
         sheet.finding(format!("the TPM was reset between the quotes at marks {:?}", resets.values()));
     }
-    log(evidence, wholes, &quotes, &mut sheet);
+    let records = log(evidence, wholes, &quotes, &mut sheet);
+    sheet.rests_on(quotes.len(), "quotes");
+    sheet.rests_on(records, "records");
+    sheet.rests_on(evidence.records.active().len(), "banks");
+    if let Some(whole) = wholes.last() {
+        sheet.leaves_out(
+            whole.records.len().saturating_sub(records),
+            "records of other PCRs, or that came after the last quote",
+        );
+    }
     if !quotes.is_empty() {
         let names: Vec<&str> = evidence.records.active().iter().map(|bank| bank.name()).collect();
         sheet.fact(format!("{}, banks {}", count(quotes.len(), "quote"), names.join(" ")));
@@ -74,15 +87,21 @@ fn banks(evidence: &Evidence<'_>, taken: &QuoteTaken, sheet: &mut Sheet) {
     }
 }
 
-/// What was quoted against the whole log at the end, as far as it was extended by then.
-fn log(evidence: &Evidence<'_>, wholes: &Wholes, quotes: &[&AtMark<&QuoteTaken>], sheet: &mut Sheet) {
+/// What was quoted against the whole log at the end, as far as it was extended by then. How many records that were at most.
+fn log(
+    evidence: &Evidence<'_>,
+    wholes: &Wholes,
+    quotes: &[&AtMark<&QuoteTaken>],
+    sheet: &mut Sheet,
+) -> usize {
     let Some(whole) = wholes.last().filter(|whole| !whole.has_gap()) else {
         sheet.obstacle("no checkpoint shows a whole log that the quotes could be compared with");
-        return;
+        return 0;
     };
     let records = wholes.extended(evidence, whole, IMA_PCR);
     let mut replayer = Replayer::new(evidence);
     let extends = evidence.tap.extends_of(IMA_PCR);
+    let mut most = 0;
     for quote in quotes {
         let extended = extends.before(quote.seq);
         let mark = quote.seen.mark;
@@ -94,6 +113,7 @@ fn log(evidence: &Evidence<'_>, wholes: &Wholes, quotes: &[&AtMark<&QuoteTaken>]
             ));
             continue;
         }
+        most = most.max(extended);
         replayer.go_to(&records.slice(0..extended));
         for (at, bank) in evidence.records.active().iter().enumerate() {
             let value = quote.seen.values.iter().find(|value| value.bank == *bank);
@@ -109,4 +129,5 @@ fn log(evidence: &Evidence<'_>, wholes: &Wholes, quotes: &[&AtMark<&QuoteTaken>]
             ));
         }
     }
+    most
 }

@@ -47,6 +47,10 @@ pub(super) fn check(evidence: &Evidence<'_>, wholes: &Wholes) -> CheckResult {
     for open in files::open_lists(evidence) {
         reading.file(&open, &mut sheet);
     }
+    sheet.rests_on(reading.reads, "reads");
+    sheet.compared(reading.bytes, "bytes");
+    sheet.compared(reading.readers, "open files");
+    sheet.leaves_out(reading.unjudged, "reads outside of the rules");
     if reading.reads > 0 {
         let unjudged = match reading.unjudged {
             0 => String::new(),

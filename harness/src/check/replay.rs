@@ -31,7 +31,7 @@ pub(super) fn check(evidence: &Evidence<'_>, wholes: &Wholes) -> CheckResult {
     tap(evidence, &extends, &mut sheet);
 
     let mut replayer = Replayer::new(evidence);
-    let (mut points, mut samples, mut violations, mut records) = (0, 0, None, 0);
+    let (mut points, mut samples, mut violations, mut records, mut others) = (0, 0, None, 0, 0);
     for whole in &wholes.all {
         let name = evidence.name(whole.step);
         let Some(mark) = whole.mark else {
@@ -47,7 +47,9 @@ pub(super) fn check(evidence: &Evidence<'_>, wholes: &Wholes) -> CheckResult {
         }
         if whole.quiescent {
             points += 1;
-            records = records.max(whole.records.len());
+            let of_pcr = wholes.extended(evidence, whole, IMA_PCR).len();
+            records = records.max(of_pcr);
+            others = others.max(whole.records.len() - of_pcr);
             equal(&mut replayer, wholes, whole, reading, &extends, &mut sheet);
             violations = counter(evidence, whole, &mut sheet).or(violations);
         } else {
@@ -65,6 +67,12 @@ pub(super) fn check(evidence: &Evidence<'_>, wholes: &Wholes) -> CheckResult {
     }
     sheet.fact(format!("banks {}", names.join(" ")));
     sheet.fact(count(records, "record"));
+    sheet.rests_on(points, "quiescent points");
+    sheet.rests_on(records, "records");
+    sheet.rests_on(names.len(), "banks");
+    sheet.compared(samples, "sampled points");
+    sheet.compared(violations.unwrap_or(0), "violations");
+    sheet.leaves_out(others, "records of other PCRs, or that were kept from the TPM");
     match violations {
         Some(violations) => sheet.fact(count(violations, "violation")),
         None => sheet.obstacle("no quiescent checkpoint read the counter of violations"),

@@ -1,5 +1,7 @@
 //! One check's notes while it runs, and the result they make.
 
+use std::collections::BTreeMap;
+
 use crate::outcome::{CheckResult, Verdict};
 
 /// Findings shown at most; more of the same say nothing new.
@@ -7,7 +9,8 @@ const SHOWN: usize = 20;
 
 /// Collects what a check finds.
 ///
-/// A check passes only when it rested on something: one that noted neither a finding nor a fact could not run.
+/// A check passes only when it compared something: it says what it rests on, and where there was none of that it could not
+/// run, whatever else it looked at.
 #[derive(Debug)]
 pub(super) struct Sheet {
     check: &'static str,
@@ -15,11 +18,23 @@ pub(super) struct Sheet {
     hidden: usize,
     obstacles: Vec<String>,
     facts: Vec<String>,
+    compared: BTreeMap<String, u64>,
+    left_out: BTreeMap<String, u64>,
+    nothing: Option<String>,
 }
 
 impl Sheet {
     pub(super) fn new(check: &'static str) -> Sheet {
-        Sheet { check, findings: Vec::new(), hidden: 0, obstacles: Vec::new(), facts: Vec::new() }
+        Sheet {
+            check,
+            findings: Vec::new(),
+            hidden: 0,
+            obstacles: Vec::new(),
+            facts: Vec::new(),
+            compared: BTreeMap::new(),
+            left_out: BTreeMap::new(),
+            nothing: None,
+        }
     }
 
     /// Something is wrong: what, where, expected, found.
@@ -36,9 +51,34 @@ impl Sheet {
         self.obstacles.push(obstacle.into());
     }
 
-    /// What a pass rests on.
+    /// A pass in words.
     pub(super) fn fact(&mut self, fact: impl Into<String>) {
         self.facts.push(fact.into());
+    }
+
+    /// So many of these were compared; a pass rests on it, so that none is an obstacle.
+    pub(super) fn rests_on(&mut self, number: usize, what: &str) {
+        if number == 0 {
+            self.obstacle(format!("none of the {what} were there to be compared"));
+        }
+        self.compared(number, what);
+    }
+
+    /// So many of these were compared as well; a sound run may have none.
+    pub(super) fn compared(&mut self, number: usize, what: &str) {
+        self.compared.insert(what.to_owned(), number as u64);
+    }
+
+    /// So many of these were there and not compared.
+    pub(super) fn leaves_out(&mut self, number: usize, what: &str) {
+        if number > 0 {
+            self.left_out.insert(what.to_owned(), number as u64);
+        }
+    }
+
+    /// By the plan there is nothing to compare.
+    pub(super) fn not_applicable(&mut self, why: &str) {
+        self.nothing = Some(why.to_owned());
     }
 
     pub(super) fn result(mut self) -> CheckResult {
@@ -50,16 +90,64 @@ impl Sheet {
             (Verdict::Failed, self.findings)
         } else if !self.obstacles.is_empty() {
             (Verdict::CouldNotRun, self.obstacles)
-        } else if self.facts.is_empty() {
-            (Verdict::CouldNotRun, vec!["nothing was there to be checked".to_owned()])
+        } else if let Some(why) = self.nothing {
+            (Verdict::NotApplicable, vec![why])
+        } else if self.compared.values().all(|number| *number == 0) {
+            (Verdict::CouldNotRun, vec!["nothing was there to be compared".to_owned()])
         } else {
             (Verdict::Passed, vec![self.facts.join(", ")])
         };
-        CheckResult { check: self.check.to_owned(), verdict, findings }
+        let (compared, left_out) = (self.compared, self.left_out);
+        CheckResult { check: self.check.to_owned(), verdict, findings, compared, left_out }
     }
 }
 
 /// `1 record`, `2 records`.
 pub(super) fn count(number: usize, what: &str) -> String {
     format!("{number} {what}{}", if number == 1 { "" } else { "s" })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn verdict(note: impl FnOnce(&mut Sheet)) -> CheckResult {
+        let mut sheet = Sheet::new("any");
+        note(&mut sheet);
+        sheet.result()
+    }
+
+    #[test]
+    fn words_alone_are_no_pass() {
+        let result = verdict(|sheet| sheet.fact("all is well"));
+        assert_eq!(result.verdict, Verdict::CouldNotRun, "{result:?}");
+        let result = verdict(|sheet| sheet.compared(0, "records"));
+        assert_eq!(result.verdict, Verdict::CouldNotRun, "{result:?}");
+    }
+
+    #[test]
+    fn nothing_of_one_thing_is_no_pass_whatever_there_was_of_another() {
+        let result = verdict(|sheet| {
+            sheet.rests_on(3, "records");
+            sheet.rests_on(0, "banks");
+            sheet.fact("3 records");
+        });
+        assert_eq!(result.verdict, Verdict::CouldNotRun);
+        assert_eq!(result.findings, ["none of the banks were there to be compared"]);
+        assert_eq!(result.compared["banks"], 0);
+    }
+
+    #[test]
+    fn what_does_not_apply_is_not_a_pass_and_hides_no_finding() {
+        let result = verdict(|sheet| sheet.not_applicable("no quote step"));
+        assert_eq!(
+            (result.verdict, result.findings),
+            (Verdict::NotApplicable, vec!["no quote step".to_owned()])
+        );
+        let result = verdict(|sheet| {
+            sheet.not_applicable("no quote step");
+            sheet.finding("a quote");
+        });
+        assert_eq!(result.verdict, Verdict::Failed);
+    }
 }

@@ -27,12 +27,14 @@ pub(super) fn check(evidence: &Evidence<'_>) -> CheckResult {
         let name = evidence.plan.program.tasks.get(usize::from(*task)).map_or("?", |task| &task.name);
         sheet.finding(format!("task `{name}` ended with status {status}, expected {expected}"));
     }
-    let (mut refusals, mut lost) = (0, 0);
+    let (mut judged, mut refusals, mut lost, mut excused, mut free) = (0, 0, 0, 0, 0);
     for (at, step) in evidence.steps.iter().enumerate() {
         if endings.excuse(step) {
+            excused += 1;
             continue;
         }
         if step.planned.expect == Expect::Blocked {
+            judged += 1;
             if let Some(why) = waiting::unproved(evidence, step) {
                 sheet.finding(format!("{}: {why}", evidence.name(at)));
             }
@@ -49,7 +51,11 @@ pub(super) fn check(evidence: &Evidence<'_>) -> CheckResult {
                     Some("the guest went on in another kernel before it gave its result".to_owned())
                 }
             },
-            None => judge(evidence, at, step),
+            None => {
+                judged += usize::from(step.planned.expect != Expect::Any);
+                free += usize::from(step.planned.expect == Expect::Any);
+                judge(evidence, at, step)
+            }
         };
         match finding {
             Some(finding) => sheet.finding(format!("{}: {finding}", evidence.name(at))),
@@ -59,12 +65,17 @@ pub(super) fn check(evidence: &Evidence<'_>) -> CheckResult {
     }
     unfinished(evidence, &endings, &mut sheet);
     faults(evidence, &mut sheet);
-    if !evidence.steps.is_empty() {
-        let refused = if refusals == 0 { String::new() } else { format!(" ({refusals} refused)") };
-        let steps = evidence.steps.len().saturating_sub(lost);
-        sheet.fact(format!("{} as expected{refused}", count(steps, "step")));
-        if lost > 0 {
-            sheet.fact(format!("{} cut off by a kexec", count(lost, "step")));
+    let refused = if refusals == 0 { String::new() } else { format!(" ({refusals} refused)") };
+    sheet.fact(format!("{} as expected{refused}", count(judged, "step")));
+    sheet.rests_on(judged, "steps");
+    for (number, what) in [
+        (free, "steps of which anything may come"),
+        (excused, "steps after their task had ended or their time was over"),
+        (lost, "steps cut off by a kexec"),
+    ] {
+        sheet.leaves_out(number, what);
+        if number > 0 {
+            sheet.fact(format!("{number} {what}"));
         }
     }
     sheet.result()

@@ -1,3 +1,5 @@
+mod nothing_compared;
+
 use imalab_wire::Message;
 
 use super::evidence::Evidence;

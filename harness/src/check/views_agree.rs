@@ -37,6 +37,7 @@ pub(super) fn check(evidence: &Evidence<'_>) -> CheckResult {
                 comparison.together(&views);
             }
         }
+        unread(evidence, step, &mut sheet);
         if quiescent && evidence.steps[step].planned.action == Action::Checkpoint {
             let counted = counter(evidence, step, &mut sheet);
             if counted && both && read(evidence, step) == planned {
@@ -49,6 +50,17 @@ pub(super) fn check(evidence: &Evidence<'_>) -> CheckResult {
         sheet.obstacle("no quiescent checkpoint read the counter and every view of the list");
     }
     let banks: BTreeSet<&str> = planned.iter().map(|(_, bank)| bank.name()).collect();
+    sheet.rests_on(full, "full checkpoints");
+    sheet.compared(most, "records");
+    if full > 0 && most == 0 {
+        sheet.not_applicable(
+            "every list was empty at each full checkpoint: no two views had a record to agree on",
+        );
+    }
+    sheet.rests_on(banks.len(), "banks");
+    sheet.compared(lists, "views");
+    let without_file = evidence.records.active().iter().filter(|bank| !banks.contains(bank.name()));
+    sheet.leaves_out(without_file.count(), "banks without a file of their own");
     sheet.fact(format!(
         "{} in {}, of up to {}, binary and ascii of {}",
         count(lists, "view"),
@@ -74,6 +86,26 @@ fn planned(evidence: &Evidence<'_>) -> BTreeSet<(Form, Bank)> {
 fn read(evidence: &Evidence<'_>, step: usize) -> BTreeSet<(Form, Bank)> {
     let lists = evidence.lists_of(step).iter().filter(|list| !list.staged && list.broken.is_none());
     lists.map(|list| (list.form, list.bank)).collect()
+}
+
+/// A checkpoint that came to its end has read everything that it was there to read.
+fn unread(evidence: &Evidence<'_>, step: usize, sheet: &mut Sheet) {
+    let seen = &evidence.steps[step];
+    let ended = !seen.seen.is_empty() && seen.seen.iter().all(|op| op.ended.is_some());
+    if seen.planned.action != Action::Checkpoint || !ended {
+        return;
+    }
+    let lists =
+        seen.planned.reads.iter().filter(|reading| matches!(reading.of, Observed::List { .. })).count();
+    let counters = seen.planned.reads.len() - lists;
+    let (lists_read, counters_read) = (evidence.lists_of(step).len(), evidence.counters_of(step).len());
+    if lists_read < lists || counters_read < counters {
+        sheet.obstacle(format!(
+            "{}: {lists_read} of {lists} views and {counters_read} of {} were read",
+            evidence.name(step),
+            count(counters, "counter")
+        ));
+    }
 }
 
 /// The counter of records is that of the current list alone. Whether both were read.

@@ -24,7 +24,7 @@ use crate::scenario::DEFAULT_POLICY;
 use crate::tpm::command;
 
 pub(super) use call::{Done, list, path, read, show, value, write};
-pub(super) use verdict::{could_not_run, failed, passed, result};
+pub(super) use verdict::{could_not_run, failed, not_applicable, passed, result};
 
 /// Bytes of a piece of data; small, so that lists come in several.
 const PIECE: usize = 700;
@@ -328,6 +328,7 @@ impl World {
     pub(super) fn power_off(mut self) -> (Plan, Trace) {
         let (ops, frames) = (self.attempted, self.frames);
         self.say(Message::Done { ops, frames });
+        self.console("[    9.1] reboot: Power down");
         self.see(What::Qmp(
             json!({"event": "SHUTDOWN", "data": {"guest": true, "reason": "guest-shutdown"}}),
         ));

@@ -1,4 +1,4 @@
-//! How often a plan's guest boots, and which kernels it goes on in.
+//! How often a plan's guest boots, which kernels it goes on in, and which PCRs its policies name.
 
 use std::collections::BTreeSet;
 
@@ -31,6 +31,20 @@ impl Plan {
                 _ => None,
             })
             .collect()
+    }
+
+    /// PCRs that rules of its policies name, be they loaded at the start or later.
+    pub fn named_pcrs(&self) -> BTreeSet<u32> {
+        let written = self.ops().filter_map(|op| match op {
+            Op::Write { bytes, .. } | Op::WriteAt { bytes, .. } | Op::Create { bytes, .. } => Some(bytes),
+            _ => None,
+        });
+        let texts = written.chain([&self.program.setup.policy]).map(|bytes| String::from_utf8_lossy(bytes));
+        let named = |text: std::borrow::Cow<'_, str>| {
+            let words = text.split_ascii_whitespace().filter_map(|word| word.strip_prefix("pcr="));
+            words.filter_map(|number| number.parse().ok()).collect::<Vec<u32>>()
+        };
+        texts.flat_map(named).collect()
     }
 
     fn ops(&self) -> impl Iterator<Item = &Op> {

@@ -11,7 +11,7 @@ use super::printable::{printable, printable_lines};
 use super::run_id::RunId;
 use super::skips::Skips;
 use super::terminal::{machine, verdict};
-use crate::outcome::{Outcome, RunResult, SuiteResult, Verdict};
+use crate::outcome::{Outcome, RunResult, SuiteResult};
 
 /// Writes a suite's results.
 ///
@@ -109,7 +109,7 @@ fn status(run: &RunResult) -> TestCaseStatus {
 /// What was found, and how to see it again.
 fn description(run: &RunResult) -> String {
     let mut lines = vec![machine(run)];
-    for check in run.checks.iter().filter(|check| check.verdict != Verdict::Passed) {
+    for check in run.checks.iter().filter(|check| check.verdict.is_bad()) {
         lines.push(format!("check {} {}", printable(&check.check), verdict(check)));
         lines.extend(
             check.findings.iter().flat_map(|f| printable_lines(f)).map(|finding| format!("  {finding}")),

@@ -12,7 +12,7 @@ use super::printable::{printable, printable_lines};
 use super::run_id::RunId;
 use super::skips::Skips;
 use super::terminal::{counts_as_failed, machine, verdict, word};
-use crate::outcome::{Outcome, RunResult, SuiteResult, Verdict};
+use crate::outcome::{Outcome, RunResult, SuiteResult};
 
 /// Writes a suite's results.
 ///
@@ -94,7 +94,7 @@ fn diagnostics(run: &RunResult) -> Vec<String> {
         format!("{}: {}", word(run.outcome), line(&run.reason)),
         format!("machine: {}", line(&machine(run))),
     ];
-    for check in run.checks.iter().filter(|check| check.verdict != Verdict::Passed) {
+    for check in run.checks.iter().filter(|check| check.verdict.is_bad()) {
         lines.push(format!("check: {} {}", line(&check.check), verdict(check)));
         lines.extend(
             check.findings.iter().flat_map(|f| printable_lines(f)).map(|f| format!("finding: {}", line(&f))),

@@ -29,11 +29,7 @@ pub(super) fn lacking(kernel: &Kernel, known: &Capabilities) -> Option<Refusal> 
             known.release,
             names.join(", ")
         ),
-        checks: vec![CheckResult {
-            check: "offers".to_owned(),
-            verdict: Verdict::Failed,
-            findings: findings.collect(),
-        }],
+        checks: vec![CheckResult::new("offers", Verdict::Failed, findings.collect())],
         console_tail: Vec::new(),
     })
 }

@@ -67,7 +67,7 @@ impl KnownDefect {
         if !self.kernels.concerns(release) {
             return Showing::NotConcerned;
         }
-        let failed: Vec<_> = checks.iter().filter(|check| check.verdict != Verdict::Passed).collect();
+        let failed: Vec<_> = checks.iter().filter(|check| check.verdict.is_bad()).collect();
         if failed.is_empty() {
             return Showing::Gone;
         }

@@ -4,7 +4,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use imalab::outcome::{Outcome, Verdict};
+use imalab::outcome::Outcome;
 
 use crate::lab::{Lab, said};
 
@@ -57,7 +57,7 @@ fn a_run_that_passed_convinces_others() {
     lab.run(command.arg("stage/twice")).exits(0).says(&["1 passed", "stage/twice"]);
     let result = lab.result();
     assert_eq!(result.outcome, Outcome::Passed);
-    assert!(result.checks.iter().all(|check| check.verdict == Verdict::Passed), "{result:#?}");
+    assert!(result.checks.iter().all(|check| !check.verdict.is_bad()), "{result:#?}");
     for check in
         ["steps", "model", "exactly-once", "replay", "views-agree", "readers", "quote", "kernel-health"]
     {

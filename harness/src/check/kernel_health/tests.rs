@@ -20,7 +20,7 @@ fn day(text: &str) -> NaiveDate {
 fn a_sound_run_passes_and_says_what_it_rests_on() {
     let result = World::new().verdict("kernel-health");
     passed(&result);
-    assert_eq!(result.findings, ["1 console line, powered off, 1 boot"]);
+    assert_eq!(result.findings, ["2 console lines, powered off, 1 boot"]);
 }
 
 #[rstest]
@@ -45,7 +45,7 @@ fn what_the_kernel_must_say_is_on_a_line_of_the_console() {
     world.plan.kernel_says = vec!["not enabled, ignoring".to_owned()];
     let result = world.verdict("kernel-health");
     passed(&result);
-    let findings = ["2 console lines, console line 2 says `not enabled, ignoring`, powered off, 1 boot"];
+    let findings = ["3 console lines, console line 2 says `not enabled, ignoring`, powered off, 1 boot"];
     assert_eq!(result.findings, findings);
 
     let mut world = World::new();
@@ -105,6 +105,31 @@ fn a_dumb_console_could_not_be_judged() {
     could_not_run(&result(&plan, &trace, "kernel-health"), &["the console printed nothing"]);
 }
 
+#[test]
+fn a_console_that_went_away_could_not_be_judged() {
+    let (plan, mut trace) = World::new().finish();
+    trace.events.retain(|event| !matches!(&event.what, What::Console(line) if line.contains("Power down")));
+    could_not_run(&result(&plan, &trace, "kernel-health"), &["did not show the kernel's last words"]);
+}
+
+#[rstest]
+#[case::quiet(&["quiet"], Some("quiet"))]
+#[case::level(&["loglevel=4"], Some("loglevel=4"))]
+#[case::last_of_several(&["quiet", "loglevel=3"], Some("loglevel=3"))]
+#[case::and_loud_again(&["quiet", "loglevel=7"], None)]
+#[case::loud(&["debug", "crashkernel=128M"], None)]
+#[case::nonsense(&["loglevel=x"], Some("loglevel=x"))]
+#[case::another_console(&["console=tty0"], Some("console=tty0"))]
+fn a_console_without_warnings_could_not_be_judged(#[case] words: &[&str], #[case] by: Option<&str>) {
+    let mut world = World::new();
+    world.plan.machine.kernel_args = words.iter().map(|word| (*word).to_owned()).collect();
+    let result = world.verdict("kernel-health");
+    match by {
+        Some(word) => could_not_run(&result, &[&format!("the kernel was told `{word}`")]),
+        None => passed(&result),
+    }
+}
+
 const ENTRY: &str = "
 - kind: warning
   title: ima_fs.c:512
@@ -124,7 +149,7 @@ fn judged(list: &str, today: &str) -> CheckResult {
 fn what_is_allowed_is_passed_over_until_its_day() {
     let result = judged(ENTRY, "2027-03-30");
     passed(&result);
-    assert_eq!(result.findings, ["2 console lines, 1 allowed, powered off, 1 boot"]);
+    assert_eq!(result.findings, ["3 console lines, 1 allowed, powered off, 1 boot"]);
     failed(&judged(ENTRY, "2027-03-31"), &["WARNING: ", "(allowed until 2027-03-31: look again)"]);
 }
 

@@ -1,6 +1,6 @@
 use rstest::rstest;
 
-use crate::check::world::{World, could_not_run, failed, passed, record, result};
+use crate::check::world::{World, could_not_run, failed, not_applicable, passed, record, result};
 use crate::event::{QuoteTaken, What};
 use crate::ima::Bank;
 
@@ -100,11 +100,11 @@ fn a_quote_that_was_not_taken_could_not_be_judged() {
 }
 
 #[test]
-fn without_a_plan_for_a_quote_nothing_was_checked() {
+fn a_run_without_a_quote_step_says_so() {
     let mut world = World::new();
     world.checkpoint();
     let (plan, trace) = world.power_off();
-    could_not_run(&result(&plan, &trace, "quote"), &["nothing was there to be checked"]);
+    not_applicable(&result(&plan, &trace, "quote"), &["no quote step"]);
 }
 
 #[test]

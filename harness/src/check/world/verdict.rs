@@ -10,10 +10,17 @@ pub(in crate::check) fn result(plan: &Plan, trace: &Trace, check: &str) -> Check
     all(plan, trace).into_iter().find(|result| result.check == check).expect("a check of that name")
 }
 
-/// Fails unless the check passed.
+/// Fails unless the check passed, or does not concern the run.
 #[track_caller]
 pub(in crate::check) fn passed(result: &CheckResult) {
-    assert_eq!(result.verdict, Verdict::Passed, "{result:#?}");
+    assert!(!result.verdict.is_bad(), "{result:#?}");
+}
+
+/// Fails unless the check does not concern the run, and says why.
+#[track_caller]
+pub(in crate::check) fn not_applicable(result: &CheckResult, words: &[&str]) {
+    assert_eq!(result.verdict, Verdict::NotApplicable, "{result:#?}");
+    says(result, words);
 }
 
 /// Fails unless the check failed with a finding that has all of these words.

@@ -1,5 +1,7 @@
 //! One run on the page.
 
+use std::collections::BTreeMap;
+
 use maud::{Markup, html};
 
 use crate::outcome::{CheckResult, Outcome, RunResult, Verdict};
@@ -17,28 +19,42 @@ pub(super) fn details(number: usize, run: &RunResult, open: bool) -> Markup {
                 @if run.wall_ms > 0 { span.time { (seconds(run.wall_ms)) } }
             }
             @if !run.reason.is_empty() { p { (printable(&run.reason)) } }
-            @for check in run.checks.iter().filter(|check| check.verdict != Verdict::Passed) { (finding(check)) }
+            @for check in run.checks.iter().filter(|check| check.verdict.is_bad()) { (finding(check)) }
             @if !run.console_tail.is_empty() {
                 h3 { "Console, last lines" }
                 pre { @for line in &run.console_tail { (printable(line)) "\n" } }
             }
             @if let Some(repro) = &run.repro { h3 { "Again" } pre { (printable(repro)) } }
             (facts(run))
-            @for check in run.checks.iter().filter(|check| check.verdict == Verdict::Passed) { (finding(check)) }
+            @for check in run.checks.iter().filter(|check| !check.verdict.is_bad()) { (finding(check)) }
         }
     }
 }
 
 fn finding(check: &CheckResult) -> Markup {
-    let class = if check.verdict == Verdict::Passed { "passed" } else { "failed" };
+    let class = match check.verdict {
+        Verdict::Passed => "passed",
+        Verdict::NotApplicable => "skipped",
+        Verdict::Failed | Verdict::CouldNotRun => "failed",
+    };
     html! {
         h3 { "check " (printable(&check.check)) " " span.o.(class) { (verdict(check)) } }
+        @for (title, numbers) in [("compared", &check.compared), ("left out", &check.left_out)] {
+            @if !numbers.is_empty() { p { (title) ": " (amounts(numbers)) } }
+        }
         @if !check.findings.is_empty() {
             ul.findings {
                 @for line in check.findings.iter().flat_map(|finding| printable_lines(finding)) { li { (line) } }
             }
         }
     }
+}
+
+/// `banks 2, records 213`.
+fn amounts(numbers: &BTreeMap<String, u64>) -> String {
+    let each: Vec<String> =
+        numbers.iter().map(|(what, number)| format!("{} {number}", printable(what))).collect();
+    each.join(", ")
 }
 
 fn facts(run: &RunResult) -> Markup {

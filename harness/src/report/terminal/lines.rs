@@ -48,11 +48,18 @@ pub(super) fn failure(run: &RunResult, look: Look) -> String {
     if !run.reason.is_empty() {
         push_line(&mut text, &format!("  reason: {}", printable(&run.reason)));
     }
-    for check in run.checks.iter().filter(|check| check.verdict != Verdict::Passed) {
+    for check in run.checks.iter().filter(|check| check.verdict.is_bad()) {
         push_line(&mut text, &format!("  check {} {}", printable(&check.check), verdict(check)));
         for finding in check.findings.iter().flat_map(|finding| printable_lines(finding)) {
             push_line(&mut text, &format!("    {finding}"));
         }
+    }
+    for check in run.checks.iter().filter(|check| check.verdict == Verdict::NotApplicable) {
+        let why = check.findings.join("; ");
+        push_line(
+            &mut text,
+            &format!("  check {} {}: {}", printable(&check.check), verdict(check), printable(&why)),
+        );
     }
     if !run.console_tail.is_empty() {
         push_line(&mut text, "  console, last lines:");
@@ -93,6 +100,7 @@ pub(crate) fn machine(run: &RunResult) -> String {
 pub(crate) fn verdict(check: &CheckResult) -> &'static str {
     match check.verdict {
         Verdict::Passed => "passed",
+        Verdict::NotApplicable => "not applicable",
         Verdict::Failed => "failed",
         Verdict::CouldNotRun => "could not run, which is a failure",
     }

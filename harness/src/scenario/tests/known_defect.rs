@@ -17,7 +17,7 @@ fn defect() -> KnownDefect {
 
 fn result(check: &str, verdict: Verdict, findings: &[&str]) -> CheckResult {
     let findings = findings.iter().map(|finding| (*finding).to_owned()).collect();
-    CheckResult { check: check.to_owned(), verdict, findings }
+    CheckResult::new(check, verdict, findings)
 }
 
 fn model() -> CheckResult {
