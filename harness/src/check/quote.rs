@@ -18,6 +18,10 @@ use crate::tpm::quote;
 
 pub(super) fn check(evidence: &Evidence<'_>, wholes: &Wholes) -> CheckResult {
     let mut sheet = Sheet::new("quote");
+    if let Some(why) = evidence.tap.not_alone() {
+        sheet.obstacle(why);
+        return sheet.result();
+    }
     for mark in evidence.plan.marks.iter().filter(|mark| mark.does == MarkDeed::Quote) {
         if !evidence.quotes.contains_key(&mark.number) {
             sheet.obstacle(format!("mark {}: no quote was taken", mark.number));

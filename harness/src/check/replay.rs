@@ -25,6 +25,10 @@ const IN_FLIGHT: usize = 1;
 
 pub(super) fn check(evidence: &Evidence<'_>, wholes: &Wholes) -> CheckResult {
     let mut sheet = Sheet::new("replay");
+    if let Some(why) = evidence.tap.not_alone() {
+        sheet.obstacle(why);
+        return sheet.result();
+    }
     let banks = evidence.records.active();
     let extends = evidence.tap.extends_of(IMA_PCR);
 

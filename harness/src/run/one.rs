@@ -22,6 +22,7 @@ use crate::machine::command::MachineSpec;
 use crate::machine::deadline::{self, Budget, Deadline, Slowness};
 use crate::machine::{Machine, Start, StartError, waiting};
 use crate::plan::Plan;
+use crate::tpm::tap::Admit;
 
 /// What all runs of a kernel share.
 #[derive(Clone, Copy)]
@@ -138,7 +139,10 @@ pub fn run(plan: &Plan, site: Site<'_>) -> Result<Ran, RunError> {
     // Not with the rest of the run: that may lie in memory.
     let mut stream = Stream::new(begin, &std::env::temp_dir());
     let events = stream.sender();
-    let tpm = Tpm::start(site.swtpm, folder.path(), &plan.machine.banks, &plan.marks, begin, &events)?;
+    let banks = &plan.machine.banks;
+    // Nobody but the marks' own commands belongs between those of the guest.
+    let admit = Admit::ThisProcess;
+    let tpm = Tpm::start(site.swtpm, folder.path(), banks, &plan.marks, begin, &events, admit)?;
     let spec = MachineSpec {
         cpus: plan.machine.cpus.into(),
         memory_mib: plan.machine.memory_mib,

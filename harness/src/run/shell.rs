@@ -23,6 +23,7 @@ use crate::guest;
 use crate::machine::child::{self, ChildError, Exit};
 use crate::machine::command::{Endpoint, Endpoints, MachineSpec, argv};
 use crate::plan::Shape;
+use crate::tpm::tap::Admit;
 
 /// Why there is no console.
 #[derive(Debug, thiserror::Error)]
@@ -91,7 +92,9 @@ pub fn shell(
     };
     fs::write(&file, encode_program(&program)?).map_err(io("the guest's program"))?;
     let (events, heard) = channel();
-    let (tpm, chardev) = Tpm::start(site.swtpm, folder.path(), &shape.banks, &[], Instant::now(), &events)?;
+    let now = Instant::now();
+    let (tpm, chardev) =
+        Tpm::start(site.swtpm, folder.path(), &shape.banks, &[], now, &events, Admit::ThisUser)?;
     ready(tpm.port());
 
     let pair = || UnixStream::pair().map_err(io("a channel"));

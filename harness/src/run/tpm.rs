@@ -17,7 +17,7 @@ use crate::tpm::banks::BanksError;
 use crate::tpm::client::Client;
 use crate::tpm::link::{Link, LinkError};
 use crate::tpm::swtpm::{self, LaunchError};
-use crate::tpm::tap::{AfterMark, OnMark, Sink, Tap, TapError};
+use crate::tpm::tap::{Admit, AfterMark, OnMark, Sink, Tap, TapError};
 
 /// Why there is no TPM. Nothing of it is left.
 #[derive(Debug, thiserror::Error)]
@@ -63,7 +63,7 @@ pub struct Tpm {
 
 impl Tpm {
     /// Starts both below `folder` and returns with them QEMU's end of the control channel. `events` gets every
-    /// exchange, what is read at each of `marks`, and swtpm's end.
+    /// exchange, what is read at each of `marks`, and swtpm's end. `admit` says who may use the tap's port.
     ///
     /// # Errors
     /// [`TpmError`]; swtpm is dead and reaped then.
@@ -74,6 +74,7 @@ impl Tpm {
         marks: &[Mark],
         epoch: Instant,
         events: &Sender<What>,
+        admit: Admit,
     ) -> Result<(Tpm, OwnedFd), TpmError> {
         let state = folder.join("tpm");
         fs::create_dir(&state).map_err(|source| TpmError::State { path: state.clone(), source })?;
@@ -95,7 +96,7 @@ impl Tpm {
         let on_mark = on_mark(marks.to_vec(), Arc::clone(&port), events.clone());
         let sink = events.clone();
         let sink: Sink = Arc::new(move |what| drop(sink.send(what)));
-        let (tap, chardev) = Tap::start(link, epoch, sink, on_mark)?;
+        let (tap, chardev) = Tap::start(link, epoch, sink, on_mark, admit)?;
         // Set once, here, before there is a guest that could send a mark.
         let _ = port.set(tap.port());
         Ok((Tpm { child, watcher, tap, command }, chardev))

@@ -27,6 +27,9 @@ pub const PCR_EXTEND: u32 = 0x182;
 /// `TPM_CC_EventSequenceComplete`.
 pub const EVENT_SEQUENCE_COMPLETE: u32 = 0x185;
 
+/// `TPM_RH_NULL` (TPM 2.0 Library Part 2, 7.4): no PCR.
+const RH_NULL: u32 = 0x4000_0007;
+
 const ST_NO_SESSIONS: u16 = 0x8001;
 const ST_SESSIONS: u16 = 0x8002;
 
@@ -147,6 +150,26 @@ pub fn response_code(answer: &[u8]) -> Result<u32, CommandError> {
 /// The command code of a whole command, whatever else is wrong with it.
 pub fn command_code(bytes: &[u8]) -> Option<u32> {
     frame::code(bytes)
+}
+
+/// Of a whole command that changes a PCR when it succeeds: its name, and the PCR.
+pub fn changes_pcr(bytes: &[u8]) -> Option<String> {
+    let code = command_code(bytes)?;
+    let pcr = match parse(bytes) {
+        Ok(Command::PcrExtend { pcr, .. } | Command::PcrEvent { pcr, .. } | Command::PcrReset { pcr }) => {
+            Some(pcr)
+        }
+        Ok(Command::EventSequenceComplete { pcr }) => Some(pcr),
+        // What cannot be read may have been taken all the same.
+        Err(_) if matches!(code, PCR_EXTEND | PCR_EVENT | PCR_RESET | EVENT_SEQUENCE_COMPLETE) => None,
+        _ => return None,
+    };
+    let label = names::label(code);
+    match pcr {
+        Some(RH_NULL) => None,
+        Some(pcr) => Some(format!("{label} of PCR {pcr}")),
+        None => Some(label),
+    }
 }
 
 fn header(bytes: &[u8]) -> Result<(u16, u32, Reader<'_>), CommandError> {

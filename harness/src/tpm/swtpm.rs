@@ -36,6 +36,7 @@ pub struct LaunchError {
 
 /// Prepares `program` to run a TPM 2.0 whose state is in `folder`, which must exist and is made private.
 ///
+/// `program` is looked up in `PATH` when it is a bare name, and is otherwise relative to the folder of the caller.
 /// swtpm runs *in* the folder and names it `.`, because its options are split at commas. What it has to say it
 /// prints on its standard streams, which are the caller's to set.
 pub fn prepare(program: &Path, folder: &Path) -> Result<Launch, LaunchError> {
@@ -46,10 +47,33 @@ fn prepare_in(program: &Path, folder: &Path) -> io::Result<Launch> {
     std::fs::set_permissions(folder, Permissions::from_mode(0o700))?;
     let (control, theirs) = UnixStream::pair()?;
     let theirs = OwnedFd::from(theirs);
+    // What has a slash would be looked for in the folder that the child runs in (execve(2)).
+    let bare = program.components().count() == 1 && !program.as_os_str().as_encoded_bytes().contains(&b'/');
+    let program = if bare { program.to_owned() } else { std::path::absolute(program)? };
     let mut command = Command::new(program);
     command
         .args(["socket", "--tpm2", "--terminate", "--tpmstate", "dir=.,mode=0600", "--ctrl"])
         .arg(format!("type=unixio,clientfd={}", theirs.as_raw_fd()))
         .current_dir(folder);
     Ok(Launch { command, inherit: vec![theirs], control })
+}
+
+#[cfg(test)]
+mod tests {
+    use rstest::rstest;
+
+    use super::*;
+
+    #[rstest]
+    #[case::bare("swtpm", "swtpm")]
+    #[case::whole("/opt/swtpm", "/opt/swtpm")]
+    #[case::relative("./swtpm", "swtpm")]
+    #[case::below("tools/swtpm", "tools/swtpm")]
+    fn a_relative_program_is_that_of_the_caller(#[case] program: &str, #[case] expected: &str) {
+        let folder = tempfile::tempdir().unwrap();
+        let launch = prepare(Path::new(program), folder.path()).unwrap();
+        let here = std::env::current_dir().unwrap();
+        let expected = if program.contains('/') { here.join(expected) } else { expected.into() };
+        assert_eq!(launch.command.get_program(), expected.as_os_str());
+    }
 }

@@ -11,6 +11,7 @@
 //! tap is [shut down](Tap::shutdown).
 
 mod guest;
+mod peer;
 mod port;
 mod record;
 mod waits;
@@ -29,6 +30,7 @@ use super::link::{Link, LinkError};
 use crate::event::What;
 
 use guest::Guest;
+pub use peer::Admit;
 use port::Port;
 use record::Recorder;
 
@@ -88,6 +90,12 @@ pub enum Trouble {
     /// A connection to the tap's port could not be served.
     #[error("port of the tap: {0}")]
     Port(io::Error),
+    /// A command that came by the tap's port changed a PCR: what that holds after it is not the guest's doing.
+    #[error("{command} came through the harness's own port, not from the guest")]
+    Foreign {
+        /// Name of the command, and the PCR.
+        command: String,
+    },
 }
 
 /// Why there is no tap.
@@ -117,18 +125,19 @@ impl Tap {
     ///
     /// QEMU inherits it as descriptor N and gets `-chardev socket,id=X,fd=N -tpmdev
     /// tpm-emulator,id=Y,chardev=X`; after that the caller drops it. `epoch` is when the machine was started: the
-    /// times of the exchanges count from there.
+    /// times of the exchanges count from there. `admit` says who may use the tap's port.
     pub fn start(
         link: Link,
         epoch: Instant,
         sink: Sink,
         on_mark: OnMark,
+        admit: Admit,
     ) -> Result<(Tap, OwnedFd), TapError> {
         link.wait_without_limit()?;
         let recorder = Arc::new(Recorder::new(link, epoch, sink));
         let (ours, qemus) = UnixStream::pair()?;
         let guest = Arc::new(Guest::new(ours, Arc::clone(&recorder)));
-        let port = Arc::new(Port::bind(Arc::clone(&recorder)).map_err(TapError::Ports)?);
+        let port = Arc::new(Port::bind(Arc::clone(&recorder), admit).map_err(TapError::Ports)?);
         let mut tap = Tap { recorder, guest, port, threads: Vec::new() };
         let guest = Arc::clone(&tap.guest);
         tap.spawn("tpm-control", move || guest.serve_control(on_mark))?;
@@ -147,8 +156,8 @@ impl Tap {
     /// The loopback TCP port on which the tap speaks swtpm's protocol; control is on the next one, where libtss2
     /// expects it.
     ///
-    /// For libtss2 it is `swtpm:host=127.0.0.1,port=N`. Any user of this host can connect, so a machine's TPM is
-    /// worth no secret. Nothing there can reset or stop the TPM: that is for the guest alone.
+    /// For libtss2 it is `swtpm:host=127.0.0.1,port=N`. Whoever is not [admitted](Admit) is disconnected before a byte of
+    /// theirs is read. Nothing there can reset or stop the TPM: that is for the guest alone.
     pub fn port(&self) -> u16 {
         self.port.number()
     }

@@ -7,4 +7,5 @@ mod faults;
 mod port;
 mod qemu;
 mod rig;
+mod strangers;
 mod tap;

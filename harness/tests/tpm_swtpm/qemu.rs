@@ -14,7 +14,7 @@ use imalab::tpm::client::{Client, ClientError};
 use imalab::tpm::command::{Command as Tpm, parse, response_code};
 use imalab::tpm::link::Link;
 use imalab::tpm::quote::verify;
-use imalab::tpm::tap::{AfterMark, Tap};
+use imalab::tpm::tap::{Admit, AfterMark, Tap};
 
 use crate::rig::{Owned, PATIENCE, Swtpm, spawn};
 
@@ -25,7 +25,8 @@ fn boot(banks: &[Bank], more: &[&str]) -> (Tap, Owned, UnixStream, std::sync::mp
     link.set_banks(banks).unwrap();
     let (sender, events) = channel();
     let sink = Arc::new(move |what| drop(sender.send(what)));
-    let (tap, qemus) = Tap::start(link, Instant::now(), sink, Box::new(|_| Ok(AfterMark::Answer))).unwrap();
+    let (tap, qemus) =
+        Tap::start(link, Instant::now(), sink, Box::new(|_| Ok(AfterMark::Answer)), Admit::ThisUser).unwrap();
     let (qmp, theirs) = UnixStream::pair().unwrap();
     qmp.set_read_timeout(Some(PATIENCE)).unwrap();
     let mut command = Command::new("qemu-system-x86_64");

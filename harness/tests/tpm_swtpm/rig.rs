@@ -14,7 +14,7 @@ use imalab::event::{Exchange, Host, Origin, What};
 use imalab::ima::Bank;
 use imalab::tpm::link::Link;
 use imalab::tpm::swtpm;
-use imalab::tpm::tap::{AfterMark, OnMark, Tap};
+use imalab::tpm::tap::{Admit, AfterMark, OnMark, Tap};
 use nix::fcntl::{FcntlArg, FdFlag, fcntl};
 use nix::sys::socket::{ControlMessage, MsgFlags, sendmsg};
 use nix::sys::wait::{Id, WaitPidFlag, waitid};
@@ -111,8 +111,20 @@ impl Rig {
         rig
     }
 
+    /// A machine whose firmware has started the TPM, and whose port is for this process alone.
+    pub(crate) fn closed(banks: &[Bank]) -> Rig {
+        let mut rig = Rig::admitting(banks, |_| Box::new(|_| Ok(AfterMark::Answer)), Admit::ThisProcess);
+        rig.qemu.init();
+        assert_eq!(code(&rig.qemu.command(&startup())), 0);
+        rig
+    }
+
     /// A machine whose QEMU is just about to start the TPM.
     pub(crate) fn attached(banks: &[Bank], on_mark: impl FnOnce(PortCell) -> OnMark) -> Rig {
+        Rig::admitting(banks, on_mark, Admit::ThisUser)
+    }
+
+    fn admitting(banks: &[Bank], on_mark: impl FnOnce(PortCell) -> OnMark, admit: Admit) -> Rig {
         let swtpm = Swtpm::start();
         let link = Link::open(swtpm.control, PATIENCE).unwrap();
         link.set_banks(banks).unwrap();
@@ -120,7 +132,7 @@ impl Rig {
         let port = PortCell::default();
         let on_mark = on_mark(port.clone());
         let sink = Arc::new(move |what| drop(sender.send(what)));
-        let (tap, qemu) = Tap::start(link, Instant::now(), sink, on_mark).unwrap();
+        let (tap, qemu) = Tap::start(link, Instant::now(), sink, on_mark, admit).unwrap();
         *port.0.lock().unwrap() = tap.port();
         let qemu = Qemu::attach(qemu);
         Rig { qemu, tap: Some(tap), events, child: swtpm.child, folder: swtpm.folder }

@@ -41,6 +41,8 @@ pub(crate) struct Tap {
     pub(crate) failed: Vec<FailedExtend>,
     /// TPM commands of the guest, marks not counted.
     pub(crate) commands: u64,
+    /// Commands that came by the harness's port and changed a PCR: how many, and the first. No list explains that PCR.
+    pub(crate) foreign: Option<(u64, String)>,
 }
 
 /// Picks the guest's extends out of what the tap saw.
@@ -54,14 +56,14 @@ pub(super) struct Digester<'a> {
 impl<'a> Digester<'a> {
     pub(super) fn new(banks: &'a [Bank], trouble: &Trouble) -> Digester<'a> {
         let attempts = Extends::new(banks, trouble);
-        let tap = Tap { attempts, kept: BTreeSet::new(), failed: Vec::new(), commands: 0 };
+        let tap = Tap { attempts, kept: BTreeSet::new(), failed: Vec::new(), commands: 0, foreign: None };
         Digester { banks, tap, retried: None }
     }
 
     /// Takes the next exchange.
     pub(super) fn exchange(&mut self, seq: u64, exchange: &Exchange, oddities: &mut Vec<Oddity>) {
         if !matches!(exchange.origin, Origin::Guest | Origin::Kept) {
-            return;
+            return self.foreign(seq, exchange);
         }
         self.tap.commands += 1;
         let code = command::response_code(&exchange.answer).ok();
@@ -97,6 +99,15 @@ impl<'a> Digester<'a> {
         }
     }
 
+    /// Takes a command that is not the guest's.
+    fn foreign(&mut self, seq: u64, exchange: &Exchange) {
+        let Some(command) = command::changes_pcr(&exchange.command) else { return };
+        if command::response_code(&exchange.answer) == Ok(0) {
+            let first = || format!("event {seq}: {command} came through the harness's own port");
+            self.tap.foreign.get_or_insert_with(|| (0, first())).0 += 1;
+        }
+    }
+
     /// All that the tap saw.
     pub(super) fn finish(self) -> Tap {
         self.tap
@@ -118,6 +129,13 @@ fn sort(seq: u64, pcr: u32, digests: &[(u16, Vec<u8>)], banks: &[Bank]) -> Exten
 }
 
 impl Tap {
+    /// Why no list explains the TPM's PCRs, when the guest was not alone in changing them.
+    pub(crate) fn not_alone(&self) -> Option<String> {
+        let (count, first) = self.foreign.as_ref()?;
+        let more = if *count > 1 { format!(", and {} more", count - 1) } else { String::new() };
+        Some(format!("{first}{more}: what a PCR holds is not the guest's doing alone"))
+    }
+
     /// Places of the attempts that reached the TPM.
     pub(crate) fn reached(&self) -> impl Iterator<Item = usize> {
         (0..self.attempts.len()).filter(|at| !self.kept.contains(at))

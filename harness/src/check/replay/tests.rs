@@ -44,6 +44,26 @@ fn sound_runs_pass(#[case] story_of: &dyn Fn(&mut World)) {
     passed(&story(story_of).verdict("replay"));
 }
 
+/// An extend that somebody sent by the harness's port is neither in the list nor the kernel's fault.
+#[test]
+fn an_extend_through_the_port_is_not_blamed_on_the_kernel() {
+    let world = || {
+        story(|world| {
+            world.extend(&record("/m/stranger"));
+            let last = world.trace.events.last_mut().map(|event| &mut event.what);
+            let Some(What::Tpm(exchange)) = last else { panic!("{last:?}") };
+            exchange.origin = crate::event::Origin::Harness;
+            world.checkpoint();
+        })
+    };
+    let why =
+        "TPM2_PCR_Extend of PCR 10 came through the harness's own port: what a PCR holds is not the guest's";
+    for check in ["replay", "quote"] {
+        could_not_run(&world().verdict(check), &[why]);
+    }
+    passed(&world().verdict("exactly-once"));
+}
+
 #[test]
 fn a_pass_says_what_it_rests_on() {
     let result = story(World::violate).verdict("replay");

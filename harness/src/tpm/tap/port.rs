@@ -3,6 +3,8 @@
 //! libtss2 connects anew for every command and sends one control request, SET_LOCALITY, when it is opened
 //! (`src/tss2-tcti/tcti-swtpm.c`, 3.2 to 4.1); versions without `port + 1` of their own to set take the next one
 //! for control.
+//!
+//! Who connects is [looked up](Admit) first. A stranger's connection is closed at once and takes nobody's place.
 
 use std::collections::HashMap;
 use std::io::{self, ErrorKind, Read, Write};
@@ -13,9 +15,10 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use nix::sys::socket::{Shutdown as How, shutdown};
 
-use super::Trouble;
 use super::record::Recorder;
+use super::{Admit, Trouble};
 use crate::event::Origin;
+use crate::tpm::command::changes_pcr;
 use crate::tpm::control::{self, be32};
 use crate::tpm::frame::{self, REST, Received};
 
@@ -31,6 +34,7 @@ pub(super) struct Port {
     number: u16,
     data: TcpListener,
     control: TcpListener,
+    admit: Admit,
     /// What SET_LOCALITY last said on this port, for all of its connections, as with swtpm.
     locality: AtomicU8,
     open: Mutex<Open>,
@@ -47,11 +51,11 @@ struct Open {
 impl Port {
     /// Binds two neighbouring ports. Both are held from the first moment, so that two machines cannot get the
     /// same.
-    pub(super) fn bind(recorder: Arc<Recorder>) -> io::Result<Self> {
+    pub(super) fn bind(recorder: Arc<Recorder>, admit: Admit) -> io::Result<Self> {
         let (data, control) = pair()?;
         let number = data.local_addr()?.port();
         let locality = AtomicU8::new(0);
-        Ok(Port { number, data, control, locality, open: Mutex::default(), recorder })
+        Ok(Port { number, data, control, admit, locality, open: Mutex::default(), recorder })
     }
 
     pub(super) fn number(&self) -> u16 {
@@ -92,6 +96,10 @@ impl Port {
                     // The port was closed, or is of no use any more.
                     Err(error) => return self.recorder.trouble(&Trouble::Port(error)),
                 };
+                // Closed when it is dropped; nothing of a stranger's was read.
+                if !self.admit.admits(&stream) {
+                    continue;
+                }
                 let Ok(Some(id)) = self.enter(&stream) else { continue };
                 let thread = std::thread::Builder::new().name("tpm-port-peer".to_owned());
                 let started = thread.spawn_scoped(scope, move || {
@@ -134,7 +142,12 @@ impl Port {
                 Received::Closed => return Ok(()),
                 Received::Bad(..) => return stream.write_all(&frame::bare_answer(frame::RC_COMMAND_SIZE)),
                 Received::Whole(command) => {
+                    let change = changes_pcr(&command);
                     let answer = self.recorder.forward(Origin::Harness, locality, begin_ns, command);
+                    if let Some(command) = change.filter(|_| frame::code(&answer) == Some(frame::RC_SUCCESS))
+                    {
+                        self.recorder.trouble(&Trouble::Foreign { command });
+                    }
                     stream.write_all(&answer)?;
                 }
             }
