@@ -14,6 +14,7 @@ mod kernel;
 mod matrix;
 mod process;
 mod sabotage;
+mod say;
 mod stop;
 
 use std::convert::Infallible;

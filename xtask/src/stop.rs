@@ -2,9 +2,11 @@
 
 use std::process::ExitCode;
 
+use crate::say::say;
+
 /// Exit code of a set-up or infrastructure failure: a retry on another machine may well succeed.
 pub(crate) const SETUP: u8 = 96;
-/// Exit code of a command line that cannot be understood.
+/// Exit code of a command line that cannot be understood, or that names what is no good.
 pub(crate) const USAGE: u8 = 2;
 /// Exit code after Ctrl-C (128 + SIGINT, as a shell reports it).
 pub(crate) const INTERRUPTED: u8 = 130;
@@ -18,6 +20,9 @@ pub(crate) enum Stop {
     /// The command line names something that does not exist or does not go together.
     #[error("{0}")]
     Usage(String),
+    /// What the user gave cannot be built.
+    #[error("{0}")]
+    Unbuildable(String),
     /// A child has already said what is wrong; its code is passed on.
     #[error("{what} failed with exit code {code}")]
     Child {
@@ -32,11 +37,15 @@ pub(crate) enum Stop {
 pub(crate) fn report(error: &anyhow::Error) -> ExitCode {
     let code = match error.downcast_ref::<Stop>() {
         Some(Stop::Interrupted) => INTERRUPTED,
-        Some(Stop::Usage(_)) => USAGE,
+        Some(Stop::Usage(_) | Stop::Unbuildable(_)) => USAGE,
         Some(Stop::Child { code, .. }) => *code,
         None => SETUP,
     };
-    eprintln!("error: {error:#}");
+    match error.downcast_ref::<Stop>() {
+        // However it came to be, the user knows.
+        Some(stop @ Stop::Interrupted) => say!("error: {stop}"),
+        _ => say!("error: {error:#}"),
+    }
     ExitCode::from(code)
 }
 

@@ -17,6 +17,7 @@ use serde::{Deserialize, Serialize};
 use crate::cache::{self, Cache};
 use crate::guard;
 use crate::process::{self, stdout_of};
+use crate::say::say;
 use crate::stop::Stop;
 use mirror::Mirrors;
 use offer::Offer;
@@ -82,7 +83,7 @@ impl Apt {
         }
         let answer = self.update(suites)?;
         if let Some(failure) = &answer.failure {
-            eprintln!("warning: not every suite could be asked, going by what is known: {failure}");
+            say!("warning: not every suite could be asked, going by what is known: {failure}");
         }
         cache::write_atomically(&self.answer_file(), &serde_json::to_vec_pretty(&answer)?)?;
         Ok(answer)
@@ -127,7 +128,7 @@ impl Apt {
 
     fn update(&self, suites: &[String]) -> Result<Answer> {
         self.configure(suites, &mirror::find()?)?;
-        eprintln!("asking Debian's suites for kernel sources");
+        say!("asking Debian's suites for kernel sources");
         let mut command = guard::command("apt-get");
         // By default apt calls an unreachable mirror a mere warning.
         command
@@ -260,7 +261,7 @@ pub(crate) fn fetch(url: &str, sha256: &str, path: &Path) -> Result<()> {
     let file = staging.path().join("file");
     let mut command = guard::command(APT_HELPER);
     command.arg("download-file").arg(url).arg(&file).arg(format!("SHA256:{sha256}"));
-    let status = process::run_logged(&mut command, &staging.path().join("log"), |line| eprintln!("{line}"))?;
+    let status = process::run_logged(&mut command, &staging.path().join("log"), |line| say!("{line}"))?;
     if !status.success() {
         bail!("cannot download {url}");
     }

@@ -1,13 +1,15 @@
 //! `cargo xtask doctor`: what this machine lacks, and the one line that brings it.
 
+mod install;
 pub(crate) mod requirement;
 
 use std::path::Path;
-use std::process::Command;
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Result, bail};
 
 use crate::cache::{self, Cache};
+use crate::say::say;
+use install::Host;
 use requirement::{ALL, Places, Requirement, packages};
 
 /// Arguments of `cargo xtask doctor`.
@@ -44,58 +46,23 @@ fn bring(places: &Places, missing: Vec<&Requirement>, yes: bool) -> Result<()> {
     if missing.is_empty() {
         return Ok(());
     }
-    eprintln!("missing:");
+    say!("missing:");
     for requirement in &missing {
-        eprintln!(
-            "  {:<34} {:<22} {}",
-            requirement.probe.to_string(),
-            requirement.package,
-            requirement.purpose
-        );
+        say!("  {:<34} {:<22} {}", requirement.probe.to_string(), requirement.package, requirement.purpose);
     }
     let packages = packages(&missing);
-    let sudo = !nix::unistd::geteuid().is_root();
-    let line = install_line(&packages, sudo);
+    let host = Host { sudo: !nix::unistd::geteuid().is_root(), ..Host::default() };
     if !yes {
+        let line = host.line(&packages);
         bail!("{} thing(s) missing; bring them with --yes or with\n  {line}", missing.len());
     }
-    install(&packages, sudo)?;
+    host.install(&packages)?;
     let still = places.missing(ALL);
     if !still.is_empty() {
         let names: Vec<String> = still.iter().map(|requirement| requirement.probe.to_string()).collect();
         bail!("installed, and still missing: {}", names.join(", "));
     }
     Ok(())
-}
-
-/// The line to paste.
-fn install_line(packages: &[&str], sudo: bool) -> String {
-    let prefix = if sudo { "sudo " } else { "" };
-    format!("{prefix}apt-get install --yes --no-install-recommends {}", packages.join(" "))
-}
-
-fn install(packages: &[&str], sudo: bool) -> Result<()> {
-    // A fresh machine or container image has no package lists, or old ones that name files long gone. An
-    // update that fails for a third party's source does not matter if the install then works.
-    if !apt(&["update", "--quiet"], sudo)? {
-        eprintln!("warning: apt-get update failed; trying to install all the same");
-    }
-    let mut arguments = vec!["install", "--yes", "--quiet", "--no-install-recommends"];
-    arguments.extend(packages);
-    if !apt(&arguments, sudo)? {
-        bail!("apt-get install failed; by hand: {}", install_line(packages, sudo));
-    }
-    Ok(())
-}
-
-/// Runs apt-get in the foreground: sudo may ask for a password, and apt must not be killed half-way.
-fn apt(arguments: &[&str], sudo: bool) -> Result<bool> {
-    let mut command = if sudo { Command::new("sudo") } else { Command::new("env") };
-    // sudo would drop the variable; given to it as an argument it stays.
-    command.arg("DEBIAN_FRONTEND=noninteractive").arg("apt-get").args(arguments);
-    let status =
-        command.status().with_context(|| format!("cannot run {}", command.get_program().display()))?;
-    Ok(status.success())
 }
 
 fn describe_machine(cache: &Cache, root: &Path) -> Result<()> {
@@ -127,14 +94,6 @@ fn memory() -> Option<(u64, u64)> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use rstest::rstest;
-
-    #[rstest]
-    #[case(true, "sudo apt-get install --yes --no-install-recommends flex bison")]
-    #[case(false, "apt-get install --yes --no-install-recommends flex bison")]
-    fn one_line_brings_it_all(#[case] sudo: bool, #[case] line: &str) {
-        assert_eq!(install_line(&["flex", "bison"], sudo), line);
-    }
 
     #[test]
     fn this_machine_has_memory() {
