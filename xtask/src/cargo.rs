@@ -5,11 +5,10 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 use anyhow::{Context, Result};
-use nix::unistd::Pid;
 use serde::Deserialize;
 
 use crate::guard;
-use crate::interrupt;
+use crate::process::Child;
 use crate::stop::Stop;
 
 /// The cargo that runs us, in the checkout at `root`.
@@ -38,22 +37,15 @@ struct Target {
 /// # Errors
 /// [`Stop::Child`] with cargo's code when it fails; it has then said why.
 pub(crate) fn build(command: &mut Command, name: &str) -> Result<PathBuf> {
-    let mut child = command
-        .args(["--quiet", "--message-format=json-render-diagnostics"])
-        .stdin(Stdio::null())
-        .stdout(Stdio::piped())
-        .spawn()
-        .context("cannot run cargo")?;
-    let under_way = interrupt::under_way(Pid::from_raw(child.id().cast_signed()));
-    let stdout = child.stdout.take().context("a child without standard output")?;
+    command.args(["--quiet", "--message-format=json-render-diagnostics"]);
+    let mut child = Child::start(command.stdin(Stdio::null()).stdout(Stdio::piped()))?;
+    let stdout = child.stdout().context("a child without standard output")?;
     let mut executable = None;
     for line in BufReader::new(stdout).lines() {
         let line = line.context("cannot read cargo's output")?;
         executable = executable.or(executable_of(&line, name));
     }
-    let status = child.wait().context("cannot wait for cargo")?;
-    drop(under_way);
-    interrupt::check()?;
+    let status = child.end()?;
     if !status.success() {
         return Err(Stop::Child { what: format!("building {name}"), code: guard::exit_code(status) }.into());
     }

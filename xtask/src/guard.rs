@@ -2,10 +2,15 @@
 //!
 //! A parent-death signal reaches only the direct child, and `make` has grandchildren. So the direct
 //! child is this guard, the leader of a process group of its own, and it takes the group with it.
+//!
+//! The guard may be the one that is killed. So there are two, one the parent of the other, and each ends the group when the
+//! other is gone; so do we ([`crate::process::Child`]).
 
 use std::ffi::{OsStr, OsString};
 use std::os::unix::process::{CommandExt, ExitStatusExt};
 use std::process::{Command, ExitCode};
+use std::sync::mpsc;
+use std::time::Duration;
 
 use anyhow::{Context, Result};
 use nix::sys::prctl::set_pdeathsig;
@@ -16,10 +21,19 @@ use signal_hook::iterator::Signals;
 
 /// The hidden subcommand under which the guard runs.
 pub(crate) const NAME: &str = "guard";
+/// The flag of the second one.
+const INNER: &str = "--inner";
+
+/// How long a command may take to clear up after SIGTERM. make(1) removes the files that it was making; a guest's disk and
+/// TPM are gone in less.
+const GRACE: Duration = Duration::from_secs(20);
 
 /// Arguments of the guard.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
+    /// Be the second one, which has the command for a child
+    #[arg(long)]
+    inner: bool,
     /// Process that the command must not outlive
     parent: i32,
     /// Command to run
@@ -29,33 +43,81 @@ pub(crate) struct Args {
 
 /// A command that runs `program` in a process group of its own and ends with this process.
 pub(crate) fn command(program: impl AsRef<OsStr>) -> Command {
-    // Not the path: cargo may replace the file of a running xtask.
-    let mut command = Command::new("/proc/self/exe");
-    command.arg0("xtask").arg(NAME).arg(std::process::id().to_string()).arg("--").arg(program);
+    let mut command = ourselves();
+    command.arg(std::process::id().to_string()).arg("--").arg(program);
     command.process_group(0);
     command
+}
+
+/// The name of the program in a command of [`command`].
+pub(crate) fn guarded(command: &Command) -> String {
+    let program = command.get_args().skip_while(|argument| *argument != "--").nth(1);
+    program.unwrap_or_else(|| command.get_program()).to_string_lossy().into_owned()
+}
+
+fn ourselves() -> Command {
+    // Not the path: cargo may replace the file of a running xtask.
+    let mut command = Command::new("/proc/self/exe");
+    command.arg0("xtask").arg(NAME);
+    command
+}
+
+/// Asks the guard `guard` to end its command, which may clear up first; asked again, it does not wait.
+pub(crate) fn ask_to_end(guard: Pid) {
+    // It may have ended by itself a moment ago, and then there is nothing to end.
+    let _ = nix::sys::signal::kill(guard, Signal::SIGINT);
 }
 
 /// Runs the command of `args` and gives its exit code; 128 + signal when one ended it.
 pub(crate) fn run(args: &Args) -> Result<ExitCode> {
     let mut signals = Signals::new([SIGTERM, SIGINT, SIGHUP]).context("cannot listen for signals")?;
+    let inner = args.inner;
     std::thread::spawn(move || {
-        for _ in signals.forever() {
-            // Includes ourselves, so there is no answer to wait for.
-            let _ = killpg(getpgrp(), Signal::SIGKILL);
+        let mut asked = false;
+        for signal in signals.forever() {
+            match signal {
+                // That is for the outer one, which sends it to the whole group.
+                SIGTERM | SIGINT if inner => {}
+                // Our own echo.
+                SIGTERM if asked => {}
+                SIGTERM | SIGINT if !asked => {
+                    asked = true;
+                    let _ = killpg(getpgrp(), Signal::SIGTERM);
+                    std::thread::spawn(|| {
+                        let (_never, end) = mpsc::channel::<()>();
+                        let _ = end.recv_timeout(GRACE);
+                        kill_all();
+                    });
+                }
+                // Asked twice, or nobody is left who waits.
+                _ => kill_all(),
+            }
         }
     });
-    set_pdeathsig(Signal::SIGTERM).context("cannot ask for a parent-death signal")?;
+    set_pdeathsig(Signal::SIGHUP).context("cannot ask for a parent-death signal")?;
     // The parent may have died before the line above took effect.
     if getppid() != Pid::from_raw(args.parent) {
         return Ok(ExitCode::from(crate::stop::INTERRUPTED));
     }
     let (program, rest) = args.command.split_first().context("no command to guard")?;
-    let status = Command::new(program)
-        .args(rest)
-        .status()
-        .with_context(|| format!("cannot run {}", program.to_string_lossy()))?;
+    if args.inner {
+        let status = Command::new(program).args(rest).status();
+        let status = status.with_context(|| format!("cannot run {}", program.to_string_lossy()))?;
+        return Ok(ExitCode::from(exit_code(status)));
+    }
+    let mut second = ourselves();
+    second.args([INNER, &std::process::id().to_string(), "--"]).args(&args.command);
+    let status = second.status().context("cannot run this program again")?;
+    if status.signal().is_some() {
+        // Whatever it guarded is still there.
+        kill_all();
+    }
     Ok(ExitCode::from(exit_code(status)))
+}
+
+fn kill_all() {
+    // Includes ourselves, so there is no answer to wait for.
+    let _ = killpg(getpgrp(), Signal::SIGKILL);
 }
 
 /// What a shell would report for `status`.

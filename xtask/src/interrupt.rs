@@ -3,21 +3,24 @@
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use anyhow::{Context, Result};
-use nix::sys::signal::{Signal, killpg};
 use nix::unistd::Pid;
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 use signal_hook::iterator::Signals;
 
+use crate::guard;
+use crate::say::say;
 use crate::stop::{INTERRUPTED, Stop};
 
 struct State {
     asked: bool,
-    /// The process group under way. Without one there is nothing to clean up that the next run would
-    /// not sweep away, so the first signal ends us too.
-    group: Option<Pid>,
+    /// The guard of the work under way.
+    guard: Option<Pid>,
+    /// How many want the work to come to an orderly end even where no process is under way. Without any there is nothing
+    /// to clean up that the next run would not sweep away, so the first signal ends us too.
+    held: usize,
 }
 
-static STATE: Mutex<State> = Mutex::new(State { asked: false, group: None });
+static STATE: Mutex<State> = Mutex::new(State { asked: false, guard: None, held: 0 });
 
 fn state() -> MutexGuard<'static, State> {
     STATE.lock().unwrap_or_else(PoisonError::into_inner)
@@ -31,14 +34,13 @@ pub(crate) fn listen() -> Result<()> {
         .spawn(move || {
             for _ in signals.forever() {
                 let mut state = state();
-                match state.group {
-                    Some(group) if !state.asked => {
-                        state.asked = true;
-                        eprintln!("stopping and clearing up; once more to stop at once");
-                        // The group may have ended by itself a moment ago, and then there is nothing to stop.
-                        let _ = killpg(group, Signal::SIGTERM);
-                    }
-                    _ => signal_hook::low_level::exit(INTERRUPTED.into()),
+                if state.asked || (state.guard.is_none() && state.held == 0) {
+                    signal_hook::low_level::exit(INTERRUPTED.into());
+                }
+                state.asked = true;
+                say!("stopping and clearing up; once more to stop at once");
+                if let Some(guard) = state.guard {
+                    guard::ask_to_end(guard);
                 }
             }
         })
@@ -46,9 +48,14 @@ pub(crate) fn listen() -> Result<()> {
     Ok(())
 }
 
-/// Marks the process group `group` as the work under way until the guard is dropped.
-pub(crate) fn under_way(group: Pid) -> UnderWay {
-    state().group = Some(group);
+/// Marks the process `guard` as the work under way until what comes back is dropped.
+pub(crate) fn under_way(guard: Pid) -> UnderWay {
+    let mut state = state();
+    state.guard = Some(guard);
+    if state.asked {
+        // Between the last check and now.
+        guard::ask_to_end(guard);
+    }
     UnderWay
 }
 
@@ -58,7 +65,23 @@ pub(crate) struct UnderWay;
 
 impl Drop for UnderWay {
     fn drop(&mut self) {
-        state().group = None;
+        state().guard = None;
+    }
+}
+
+/// Lets the first signal end nothing but the process under way, until what comes back is dropped.
+pub(crate) fn hold() -> Held {
+    state().held += 1;
+    Held
+}
+
+/// See [`hold`].
+#[must_use]
+pub(crate) struct Held;
+
+impl Drop for Held {
+    fn drop(&mut self) {
+        state().held -= 1;
     }
 }
 
