@@ -17,6 +17,7 @@ use crate::harness::{self, Needs, Profile, Split};
 use crate::interrupt;
 use crate::kernel::Kernels;
 use crate::process::{self, stdout_of};
+use crate::say::say;
 use crate::stop::{self, Stop};
 
 /// The hidden subcommand that tells git what one commit is.
@@ -47,7 +48,11 @@ pub(crate) fn run(root: &Path, arguments: &[OsString]) -> Result<Option<()>> {
     let step = std::env::current_exe().context("cannot find this program")?;
     let mut command = guard::command("git");
     command.arg("-C").arg(&place.folder).args(["bisect", "run"]).arg(step).arg(STEP);
-    command.arg("--tree").arg(&place.folder).args(&split.rest);
+    command.arg("--tree").arg(&place.folder);
+    for symbol in &split.over.kconfig {
+        command.arg("--kconfig").arg(symbol);
+    }
+    command.args(&split.rest);
     let status = process::run(&mut command)?;
     place.close()?;
     if !status.success() {
@@ -72,16 +77,20 @@ fn judge(root: &Path, arguments: Vec<OsString>) -> Result<u8> {
     let split = harness::split(arguments, |name| kernels.has(name))?;
     let inputs = match harness::inputs(root, &cache, &kernels, &split, Needs::Suite) {
         Ok(inputs) => inputs,
-        // The next commit would not be built either.
-        Err(error) if error.is::<Stop>() => return Err(error),
+        // A commit that does not compile, or that lacks a symbol; with anything else the next one would not be built either.
+        Err(error) if error.is::<Stop>() && !unbuildable(&error) => return Err(error),
         Err(error) => {
-            eprintln!("this commit is passed over: {error:#}");
+            say!("this commit is passed over: {error:#}");
             return Ok(SKIP);
         }
     };
     let mut command = guard::command(harness::build(root, Profile::Dev)?);
     command.arg("test").env("TSS2_LOG", "all+NONE").args(inputs).args(&split.rest);
     Ok(verdict(guard::exit_code(process::run(&mut command)?)))
+}
+
+fn unbuildable(error: &anyhow::Error) -> bool {
+    matches!(error.downcast_ref(), Some(Stop::Unbuildable(_)))
 }
 
 /// What a run's exit code says of a commit.
@@ -110,13 +119,14 @@ fn ends(range: &str) -> Result<(&str, &str), Stop> {
 
 fn tree_of(split: &Split) -> Result<PathBuf> {
     let tree = match &split.tree {
-        Some(tree) if split.series.is_none() && !split.keep_config => tree,
+        Some(tree) if split.over.series.is_empty() && !split.keep_config => tree,
         _ => {
             let message = "--bisect goes with --tree, and neither with --series nor with --keep-config";
             return Err(Stop::Usage(message.into()).into());
         }
     };
-    tree.canonicalize().with_context(|| format!("cannot find the tree {}", tree.display()))
+    let missing = |error| Stop::Usage(format!("cannot find the tree {}: {error}", tree.display()));
+    Ok(tree.canonicalize().map_err(missing)?)
 }
 
 /// The work tree in which commits are checked out.

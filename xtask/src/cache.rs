@@ -7,6 +7,8 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result, bail};
 use sha2::{Digest, Sha256};
 
+use crate::say::say;
+
 /// Extension of a folder that is still being filled.
 const UNFINISHED: &str = "unfinished";
 /// Extension of the lock beside a cache entry.
@@ -72,7 +74,7 @@ pub(crate) fn lock(path: &Path, what: &str) -> Result<Lock> {
     match file.try_lock() {
         Ok(()) => {}
         Err(fs::TryLockError::WouldBlock) => {
-            eprintln!("waiting for another imalab that is busy with {what} ({})", lock_path.display());
+            say!("waiting for another imalab that is busy with {what} ({})", lock_path.display());
             file.lock().with_context(|| format!("cannot lock {}", lock_path.display()))?;
         }
         Err(fs::TryLockError::Error(error)) => {
@@ -145,7 +147,7 @@ impl Unfinished {
 impl Drop for Unfinished {
     fn drop(&mut self) {
         if let Err(error) = remove(&self.path) {
-            eprintln!("warning: {error:#}");
+            say!("warning: {error:#}");
         }
     }
 }
@@ -216,14 +218,39 @@ pub(crate) fn copy_folder(from: &Path, to: &Path) -> Result<()> {
     for entry in fs::read_dir(from).with_context(|| format!("cannot read {}", from.display()))? {
         let entry = entry.with_context(|| format!("cannot read {}", from.display()))?;
         let (path, target) = (entry.path(), to.join(entry.file_name()));
-        if entry.file_type().is_ok_and(|kind| kind.is_dir()) {
+        let kind = entry.file_type().with_context(|| format!("cannot read {}", path.display()))?;
+        if kind.is_dir() {
             copy_folder(&path, &target)?;
+        } else if kind.is_symlink() {
+            fs::read_link(&path)
+                .and_then(|leads_to| std::os::unix::fs::symlink(leads_to, &target))
+                .with_context(|| format!("cannot copy {} to {}", path.display(), target.display()))?;
         } else {
             fs::copy(&path, &target)
                 .with_context(|| format!("cannot copy {} to {}", path.display(), target.display()))?;
         }
     }
     Ok(())
+}
+
+/// Every file below the folder `path`; links are none.
+pub(crate) fn files(path: &Path) -> Result<Vec<PathBuf>> {
+    let mut files = Vec::new();
+    let mut folders = vec![path.to_path_buf()];
+    while let Some(folder) = folders.pop() {
+        let unreadable = || format!("cannot read {}", folder.display());
+        for entry in fs::read_dir(&folder).with_context(unreadable)? {
+            let entry = entry.with_context(unreadable)?;
+            let kind = entry.file_type().with_context(unreadable)?;
+            if kind.is_dir() {
+                folders.push(entry.path());
+            } else if kind.is_file() {
+                files.push(entry.path());
+            }
+        }
+    }
+    files.sort();
+    Ok(files)
 }
 
 /// SHA-256 of a file, in lower-case hexadecimal digits.

@@ -11,7 +11,7 @@ use crate::cargo;
 use crate::doctor;
 use crate::guard;
 use crate::image;
-use crate::kernel::{Kernels, build};
+use crate::kernel::{Kernels, Over, build};
 use crate::process;
 use crate::stop::Stop;
 
@@ -58,7 +58,8 @@ pub(crate) fn run(args: &Args, root: &Path) -> Result<()> {
     succeed(&mut validate, "workflows")?;
     heading("kernel and image");
     let cache = Cache::open()?;
-    let kernel = Kernels::open(root, cache.clone())?.ensure(None, None, Refresh::WhenStale)?.image();
+    let kernel =
+        Kernels::open(root, cache.clone())?.ensure(None, &Over::default(), Refresh::WhenStale)?.image();
     let initramfs = image::ensure(root, &cache)?;
     println!("{}\n{}", kernel.display(), initramfs.display());
     let kunit = kernel.with_file_name(build::KUNIT).join("kunit.py");

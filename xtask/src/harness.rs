@@ -12,8 +12,10 @@ use crate::cache::Cache;
 use crate::cargo;
 use crate::doctor;
 use crate::image;
-use crate::kernel::{self, Kernels};
+use crate::interrupt;
+use crate::kernel::{self, Kernels, Over};
 use crate::process;
+use crate::say::say;
 use crate::stop::Stop;
 
 /// What of a command line is ours, and what is the harness's.
@@ -27,8 +29,8 @@ pub(crate) struct Split {
     pub(crate) keep_config: bool,
     /// Somebody's own bzImage.
     image: Option<PathBuf>,
-    /// Patches to apply first.
-    pub(crate) series: Option<PathBuf>,
+    /// What goes over the kernel.
+    pub(crate) over: Over,
     /// Ends of the range in which a commit is looked for.
     pub(crate) bisect: Option<String>,
     /// Every kernel of the catalogue.
@@ -52,7 +54,9 @@ Flags of the front door, taken out before the harness sees the rest:
   --all-kernels       Every kernel of that list, those that mean the same today once
   --tree DIR          Build this kernel tree as it is, incrementally; nothing is written to it
   --keep-config       Use the tree's .config as it is, without our fragments over it
-  --series FILE|DIR   Apply these patches first, as git am does, to a copy of the kernel's source or the tree
+  --series FILE|DIR   Apply these patches first, as git am does, to a copy of the kernel's source or the tree: a mailbox
+                      (also .gz), a maildir, a folder of mails or diffs, a quilt series; may be given again
+  --kconfig SYM[=V]   Set this symbol of the kernel's configuration (y by default); may be given again
   --bisect GOOD..BAD  Find the commit of the tree since which a scenario fails (test alone)
   --image BZIMAGE     Boot this image as it is
   --yes               Install what is missing on this machine, with sudo when not root
@@ -95,10 +99,11 @@ pub(crate) fn split(arguments: Vec<OsString>, is_kernel: impl Fn(&str) -> bool) 
                 }
             }
             "--all-kernels" => split.all_kernels = true,
-            "--tree" => split.tree = Some(value()?.into()),
-            "--series" => split.series = Some(value()?.into()),
-            "--bisect" => split.bisect = Some(value()?.to_string_lossy().into_owned()),
-            "--image" => split.image = Some(value()?.into()),
+            "--tree" => once(&flag, &mut split.tree, value()?.into())?,
+            "--series" => split.over.series.push(value()?.into()),
+            "--kconfig" => split.over.kconfig.push(value()?.to_string_lossy().into_owned()),
+            "--bisect" => once(&flag, &mut split.bisect, value()?.to_string_lossy().into_owned())?,
+            "--image" => once(&flag, &mut split.image, value()?.into())?,
             "--keep-config" => split.keep_config = true,
             "--yes" => split.yes = true,
             _ => split.rest.push(argument),
@@ -110,13 +115,27 @@ pub(crate) fn split(arguments: Vec<OsString>, is_kernel: impl Fn(&str) -> bool) 
             "--kernel, --all-kernels, --tree and --image are ways to say the same; give one".into(),
         ));
     }
-    if split.series.is_some() && (split.image.is_some() || split.all_kernels) {
-        return Err(Stop::Usage("--series goes with --kernel, --tree or the default kernel".into()));
+    let over = [("--series", split.over.series.is_empty()), ("--kconfig", split.over.kconfig.is_empty())];
+    if let Some((flag, _)) = over.into_iter().find(|(_, unused)| !unused)
+        && (split.image.is_some() || split.all_kernels)
+    {
+        return Err(Stop::Usage(format!("{flag} goes with --kernel, --tree or the default kernel")));
+    }
+    if split.keep_config && !split.over.kconfig.is_empty() {
+        return Err(Stop::Usage("--keep-config takes the .config as it is, and --kconfig changes it".into()));
     }
     if split.keep_config && split.tree.is_none() {
         return Err(Stop::Usage("--keep-config goes with --tree".into()));
     }
     Ok(split)
+}
+
+/// Keeps the value of a flag that has one.
+fn once<T>(flag: &str, place: &mut Option<T>, value: T) -> Result<(), Stop> {
+    match place.replace(value) {
+        None => Ok(()),
+        Some(_) => Err(Stop::Usage(format!("{flag} is given twice"))),
+    }
 }
 
 /// What a subcommand of the harness needs before it can start.
@@ -172,6 +191,7 @@ pub(crate) fn exec(
         command.args(inputs(root, &cache, &kernels, &split, needs)?);
     }
     command.args(&split.rest);
+    interrupt::check()?;
     Err(command.exec()).with_context(|| format!("cannot run {}", command.get_program().display()))
 }
 
@@ -187,6 +207,11 @@ pub(crate) fn inputs(
     match needs {
         Needs::Nothing | Needs::Scenarios => {}
         Needs::Bundle => {
+            if !split.names_a_kernel() && split.over != Over::default() {
+                let message =
+                    "--series and --kconfig go with --kernel or --tree here: a bundle names its kernel";
+                return Err(Stop::Usage(message.into()).into());
+            }
             if split.names_a_kernel() {
                 for given in images(kernels, split)? {
                     arguments.extend(["--image".into(), given.path.into()]);
@@ -243,21 +268,21 @@ impl Image {
 }
 
 fn images(kernels: &Kernels, split: &Split) -> Result<Vec<Image>> {
-    let series = split.series.as_deref();
+    let over = &split.over;
     if split.all_kernels {
         return all_images(kernels);
     }
     if let Some(tree) = &split.tree {
-        return Ok(vec![Image::of(&kernels.ensure_tree(tree, split.keep_config, series)?)]);
+        return Ok(vec![Image::of(&kernels.ensure_tree(tree, split.keep_config, over)?)]);
     }
     if let Some(path) = &split.image {
         let path = kernel::image(path)?;
         return Ok(vec![Image { name: "image".into(), path, offers: Vec::new(), stock: false }]);
     }
     if split.kernels.is_empty() {
-        return Ok(vec![Image::of(&kernels.ensure(None, series, Refresh::WhenStale)?)]);
+        return Ok(vec![Image::of(&kernels.ensure(None, over, Refresh::WhenStale)?)]);
     }
-    let ensure = |name: &String| Ok(Image::of(&kernels.ensure(Some(name), series, Refresh::WhenStale)?));
+    let ensure = |name: &String| Ok(Image::of(&kernels.ensure(Some(name), over, Refresh::WhenStale)?));
     split.kernels.iter().map(ensure).collect()
 }
 
@@ -266,10 +291,10 @@ fn images(kernels: &Kernels, split: &Split) -> Result<Vec<Image>> {
 fn all_images(kernels: &Kernels) -> Result<Vec<Image>> {
     let mut images: Vec<Image> = Vec::new();
     for name in kernels.names() {
-        let image = Image::of(&kernels.ensure(Some(name), None, Refresh::WhenStale)?);
+        let image = Image::of(&kernels.ensure(Some(name), &Over::default(), Refresh::WhenStale)?);
         match images.iter_mut().find(|known| known.path == image.path) {
             Some(known) => {
-                eprintln!("{name} is the same kernel as {} today", known.name);
+                say!("{name} is the same kernel as {} today", known.name);
                 known.offers.extend(image.offers);
             }
             None => images.push(image),
@@ -367,8 +392,16 @@ mod tests {
     #[test]
     fn a_series_of_ones_own() {
         let split = split_words("--kernel 7.3 --series v3.mbox stage").unwrap();
-        assert_eq!(split.series, Some(PathBuf::from("v3.mbox")));
+        assert_eq!(split.over.series, [PathBuf::from("v3.mbox")]);
         assert_eq!(split.kernels, ["7.3"]);
+        assert_eq!(split.rest, ["stage"]);
+    }
+
+    #[test]
+    fn all_that_goes_over_a_kernel_is_kept_in_order() {
+        let split = split_words("--series b --kconfig IMA_X --series=a --kconfig CONFIG_Y=n stage").unwrap();
+        assert_eq!(split.over.series, ["b", "a"].map(PathBuf::from));
+        assert_eq!(split.over.kconfig, ["IMA_X", "CONFIG_Y=n"]);
         assert_eq!(split.rest, ["stage"]);
     }
 
@@ -409,6 +442,15 @@ mod tests {
     #[case(
         "--all-kernels --kernel 7.3",
         "--kernel, --all-kernels, --tree and --image are ways to say the same; give one"
+    )]
+    #[case("--tree a --tree b", "--tree is given twice")]
+    #[case("--image a --image b", "--image is given twice")]
+    #[case("--bisect a..b --bisect c..d --tree t", "--bisect is given twice")]
+    #[case("--kconfig", "--kconfig needs a value")]
+    #[case("--all-kernels --kconfig X", "--kconfig goes with --kernel, --tree or the default kernel")]
+    #[case(
+        "--tree t --keep-config --kconfig X",
+        "--keep-config takes the .config as it is, and --kconfig changes it"
     )]
     #[case("--image a --series b", "--series goes with --kernel, --tree or the default kernel")]
     fn what_does_not_go(#[case] line: &str, #[case] message: &str) {

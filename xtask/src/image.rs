@@ -10,6 +10,7 @@ use cpio::newc::trailer;
 
 use crate::cache::{self, Cache, Unfinished};
 use crate::cargo;
+use crate::say::say;
 
 /// The target that Rust's own static C library support knows on this machine.
 const TARGET: &str = "x86_64-unknown-linux-gnu";
@@ -29,9 +30,13 @@ pub(crate) fn ensure(root: &Path, cache: &Cache) -> Result<PathBuf> {
     let key = cache::sha256_of_parts([("initramfs", archive.as_slice())]);
     let folder = cache.room("images")?.join(&key[..16]);
     let path = folder.join("initramfs.cpio");
-    if !path.exists() {
+    let whole = || fs::read(&path).is_ok_and(|there| there == archive);
+    if !whole() {
         let lock = cache::lock(&folder, "writing an image")?;
-        if !path.exists() {
+        if !whole() {
+            if path.exists() {
+                say!("{} is not what was built; writing it again", path.display());
+            }
             let unfinished = Unfinished::start(&folder, lock)?;
             fs::write(unfinished.path().join("initramfs.cpio"), &archive)
                 .context("cannot write the initramfs")?;

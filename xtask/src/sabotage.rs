@@ -14,7 +14,7 @@ use crate::doctor;
 use crate::guard;
 use crate::harness::{self, Profile};
 use crate::image;
-use crate::kernel::Kernels;
+use crate::kernel::{Kernels, Over};
 use crate::process;
 use crate::stop::Stop;
 
@@ -87,7 +87,7 @@ pub(crate) fn run(args: &Args, root: &Path) -> Result<()> {
     for (name, sabotage) in all.iter().filter(|(name, _)| args.names.is_empty() || args.names.contains(name))
     {
         let patch = folder.join(format!("{name}.patch"));
-        let kernel = kernels.ensure(Some(&sabotage.kernel), Some(&patch), Refresh::WhenStale)?;
+        let kernel = kernels.ensure(Some(&sabotage.kernel), &Over::series(&patch), Refresh::WhenStale)?;
         let results = scratch.path().join(format!("{name}.json"));
         let mut image = std::ffi::OsString::from(format!("{}=", kernel.name));
         image.push(kernel.image());

@@ -1,5 +1,6 @@
 //! One kernel, from source to a folder in the cache.
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -14,22 +15,35 @@ use super::series::Series;
 use super::source::{Resolved, Unreachable};
 use super::workplace::Workplace;
 use crate::cache::{self, Cache, Unfinished};
-use crate::process::stdout_of;
+use crate::interrupt;
+use crate::process::{Cut, stdout_of};
+use crate::say::say;
 use crate::stop::Stop;
 
 /// Bytes that an unpacked tree (1.8 GB) and its objects take while a build lasts.
 const SPACE: u64 = 3 << 30;
 
-/// What a finished build folder holds besides `meta.json`, and where kbuild leaves it.
-const ARTEFACTS: &[(&str, &str)] = &[
-    ("bzImage", "arch/x86/boot/bzImage"),
-    ("config", ".config"),
-    ("System.map", "System.map"),
-    ("vmlinux", "vmlinux"),
+/// Where kbuild leaves the image.
+pub(crate) const IMAGE: &str = "arch/x86/boot/bzImage";
+/// What is made of the objects on the way to the image.
+const LINKED: &[&str] = &[
+    IMAGE,
+    "arch/x86/boot/vmlinux.bin",
+    "arch/x86/boot/compressed/vmlinux",
+    "arch/x86/boot/compressed/vmlinux.bin",
+    "arch/x86/boot/compressed/vmlinux.bin.lz4",
+    "vmlinux",
 ];
+
+/// What a finished build folder holds besides `meta.json`, and where kbuild leaves it.
+const ARTEFACTS: &[(&str, &str)] =
+    &[("bzImage", IMAGE), ("config", ".config"), ("System.map", "System.map"), ("vmlinux", "vmlinux")];
 
 /// The kernel's own reader of KTAP, kept at the place in a tree that it insists on; our tests run it.
 pub(crate) const KUNIT: &str = "tools/testing/kunit";
+
+/// What a patch is called in a key, by how much of its files' names is stripped.
+const PATCH: &[&str] = &["patch-p0", "patch", "patch-p2", "patch-p3"];
 
 /// Name of the file that describes a build; a folder without it is none.
 pub(crate) const META: &str = "meta.json";
@@ -57,6 +71,9 @@ pub(crate) struct Meta {
     pub(crate) bzimage_sha256: String,
     /// SHA-256 of `config`.
     pub(crate) config_sha256: String,
+    /// SHA-256 of every file of the folder, but for this one and logs. A build of before has none.
+    #[serde(default)]
+    pub(crate) files: BTreeMap<String, String>,
     /// Files compiled.
     pub(crate) objects: u64,
     /// Seconds to fetch, unpack and patch the source.
@@ -92,7 +109,8 @@ impl Recipe {
         let arguments = make::ARGUMENTS.join("\n");
         let environment = format!("{:?}", make::ENVIRONMENT);
         let mails = self.patches.iter().flat_map(|series| &series.mails);
-        let patches = mails.map(|mail| ("patch", mail.content.as_slice()));
+        // Another level than git's own makes another kernel; the name of that part keeps the others' keys.
+        let patches = mails.map(|mail| (PATCH[mail.strip.min(PATCH.len() - 1)], mail.content.as_slice()));
         cache::sha256_of_parts(
             [
                 ("schema", SCHEMA.to_be_bytes().as_slice()),
@@ -129,10 +147,52 @@ pub(crate) fn folder(cache: &Cache, source: &Resolved, key: &str) -> Result<Path
     Ok(cache.room("kernels")?.join(format!("{}-{}", source.label(), &key[..16])))
 }
 
-/// The description of the finished build in `folder`, if there is one.
-pub(crate) fn finished(folder: &Path) -> Option<Meta> {
+/// What the folder of a build is like.
+enum State {
+    /// There is no build.
+    Absent,
+    /// A file is not what was built.
+    Damaged(String),
+    /// Each file is what was built.
+    Whole(Box<Meta>),
+}
+
+/// The description of the build in `folder`, if there is one.
+pub(crate) fn described(folder: &Path) -> Option<Meta> {
     let meta: Meta = serde_json::from_slice(&fs::read(folder.join(META)).ok()?).ok()?;
     (meta.schema == SCHEMA && folder.join("bzImage").exists()).then_some(meta)
+}
+
+/// The description of the build in `folder`, if there is one and each of its files is what was built.
+pub(crate) fn finished(folder: &Path) -> Option<Meta> {
+    match state(folder) {
+        State::Whole(meta) => Some(*meta),
+        State::Absent => None,
+        State::Damaged(what) => {
+            say!("warning: {what}");
+            None
+        }
+    }
+}
+
+fn state(folder: &Path) -> State {
+    let Some(meta) = described(folder) else { return State::Absent };
+    let known = [("bzImage", &meta.bzimage_sha256), ("config", &meta.config_sha256)];
+    let more = meta.files.iter().map(|(name, digest)| (name.as_str(), digest));
+    for (name, expected) in known.into_iter().chain(more) {
+        let path = folder.join(name);
+        match cache::sha256_of_file(&path) {
+            Ok(digest) if digest == *expected => {}
+            Ok(_) => return State::Damaged(format!("{} is not what was built", path.display())),
+            Err(error) => return State::Damaged(format!("{error:#}")),
+        }
+    }
+    State::Whole(Box::new(meta))
+}
+
+/// Removes what is linked of the objects in `objects`, so that kbuild does it again.
+pub(crate) fn unlink(objects: &Path) -> Result<()> {
+    LINKED.iter().try_for_each(|name| cache::remove(&objects.join(name)))
 }
 
 /// Builds `recipe` from `source` unless the cache has it, and gives the folder with its description.
@@ -151,8 +211,13 @@ pub(crate) fn ensure(
     }
     let lock = cache::lock(&folder, &format!("building kernel {name}"))?;
     // Another imalab may have built it while we waited.
-    if let Some(meta) = finished(&folder) {
-        return Ok((folder, meta));
+    let damaged = match state(&folder) {
+        State::Whole(meta) => return Ok((folder, *meta)),
+        State::Damaged(_) => true,
+        State::Absent => false,
+    };
+    if damaged {
+        say!("building kernel {name} again");
     }
     let room = cache.room("kernels")?;
     cache::sweep(&room)?;
@@ -160,7 +225,7 @@ pub(crate) fn ensure(
     let expected = expected_objects(&room);
     let unfinished = Unfinished::start(&folder, lock)?;
     let log = unfinished.path().join("build.log");
-    let job = Job { cache, name, recipe, source, compiler: &compiler, jobs, expected, log };
+    let job = Job { cache, name, recipe, source, compiler: &compiler, jobs, expected, damaged, log };
     match job.build(unfinished.path()) {
         Ok(built) => {
             let meta = Meta {
@@ -181,11 +246,13 @@ pub(crate) fn ensure(
         Err(error) => {
             // The folder goes away with everything in it; the log stays, because the message names it.
             let kept = folder.with_file_name(format!("{}.failed.log", source.label()));
-            let text = format!("{error:#}");
-            if fs::rename(&job.log, &kept).is_err() {
-                return Err(anyhow!("{text}"));
+            let mut text = format!("{error:#}");
+            if fs::rename(&job.log, &kept).is_ok() {
+                text = text.replace(&job.log.display().to_string(), &kept.display().to_string());
             }
-            Err(anyhow!("{}", text.replace(&job.log.display().to_string(), &kept.display().to_string())))
+            let users = recipe.patches.iter().any(|series| series.users);
+            let stop = make::blame(error, users).is::<Stop>();
+            Err(if stop { Stop::Unbuildable(text).into() } else { anyhow!("{text}") })
         }
     }
 }
@@ -198,6 +265,8 @@ struct Job<'a> {
     compiler: &'a str,
     jobs: usize,
     expected: Option<u64>,
+    /// Whether there was such a kernel, and it was no longer what was built.
+    damaged: bool,
     log: PathBuf,
 }
 
@@ -205,25 +274,26 @@ impl Job<'_> {
     /// Fills `into`; what the caller knows better is left empty in the result.
     fn build(&self, into: &Path) -> Result<Meta> {
         let started = Instant::now();
-        let place = if self.recipe.shares {
+        let _held = interrupt::hold();
+        let mut place = if self.recipe.shares {
             Workplace::shared(self.cache, self.source, self.compiler, &self.log)?
         } else {
             Workplace::own(self.cache, self.source, into, &self.log)?
         };
-        let built = self.build_in(&place, into, started);
-        // What is interrupted may have stopped anywhere; a tree in which something does not compile is as good as new.
-        if !matches!(&built, Err(error) if error.is::<Stop>()) {
-            place.done()?;
-        }
+        let built = self.build_in(&mut place, into, started);
+        // A make that was asked to end has removed what it was making (its manual, "Interrupting or Killing make"), and a tree
+        // in which something does not compile is as good as new.
+        place.done(matches!(&built, Err(error) if error.is::<Cut>()))?;
         built
     }
 
-    fn build_in(&self, place: &Workplace, into: &Path, started: Instant) -> Result<Meta> {
+    fn build_in(&self, place: &mut Workplace, into: &Path, started: Instant) -> Result<Meta> {
         let applied = place.patch(self.cache, self.source, &self.recipe.patches, &self.log)?;
-        for (series, applied) in self.recipe.patches.iter().zip(applied) {
-            for patch in applied.before {
-                eprintln!("{}/{patch} is in {} already", series.name, self.source.label());
-            }
+        for title in applied.into_iter().flat_map(|applied| applied.before) {
+            say!("{title} is in {} already", self.source.label());
+        }
+        if self.damaged {
+            unlink(&place.tree)?;
         }
         let unpack_seconds = started.elapsed().as_secs_f64();
         let configured = configure(&place.tree, None, &self.recipe.wishes, self.name, &self.log)?;
@@ -284,21 +354,29 @@ pub(crate) fn collect(objects: &Path, into: &Path, wishes: &[Wish], tree: &Path)
         compiler: String::new(),
         bzimage_sha256: cache::sha256_of_file(&into.join("bzImage"))?,
         config_sha256: cache::sha256_of_file(&into.join("config"))?,
+        files: BTreeMap::new(),
         objects: 0,
         unpack_seconds: 0.0,
         make_seconds: 0.0,
     })
 }
 
-/// Writes the description of a build.
+/// Writes the description of a build, whose files are all there.
 pub(crate) fn write_meta(folder: &Path, meta: &Meta) -> Result<()> {
-    cache::write_atomically(&folder.join(META), &serde_json::to_vec_pretty(meta)?)
+    let mut meta = meta.clone();
+    for path in cache::files(folder)? {
+        let name = path.strip_prefix(folder).unwrap_or(&path).to_string_lossy().into_owned();
+        if name != META && !name.ends_with(".log") {
+            meta.files.insert(name, cache::sha256_of_file(&path)?);
+        }
+    }
+    cache::write_atomically(&folder.join(META), &serde_json::to_vec_pretty(&meta)?)
 }
 
-/// Every finished build in the room `kernels`.
+/// Every described build in the room `kernels`.
 pub(crate) fn all(room: &Path) -> Vec<(PathBuf, Meta)> {
     let Ok(entries) = fs::read_dir(room) else { return Vec::new() };
-    entries.flatten().filter_map(|entry| finished(&entry.path()).map(|meta| (entry.path(), meta))).collect()
+    entries.flatten().filter_map(|entry| described(&entry.path()).map(|meta| (entry.path(), meta))).collect()
 }
 
 /// How many files an earlier build compiled; kernels of one catalogue are much alike.
@@ -321,7 +399,8 @@ mod tests {
             patches: vec![Series {
                 name: "rfc-v2".into(),
                 kernels: Range::default(),
-                mails: vec![Mail { name: "0001.patch".into(), content: patch.to_vec() }],
+                mails: vec![Mail { name: "0001.patch".into(), content: patch.to_vec(), strip: 1 }],
+                users: false,
             }],
             shares: false,
         }

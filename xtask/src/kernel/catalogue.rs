@@ -111,7 +111,9 @@ impl Catalogue {
     /// With file, line and column when it is not YAML of this form.
     pub(crate) fn load(path: &Path) -> Result<Self> {
         let text = fs::read_to_string(path).with_context(|| format!("cannot read {}", path.display()))?;
-        Self::parse(&text).with_context(|| format!("{} cannot be used", path.display()))
+        // Somebody wrote it, and has to mend it.
+        Self::parse(&text)
+            .map_err(|error| Stop::Usage(format!("{} cannot be used: {error:#}", path.display())).into())
     }
 
     fn parse(text: &str) -> Result<Self> {

@@ -7,6 +7,8 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail};
 
+use crate::stop::Stop;
+
 /// The comment that makes the next symbol optional.
 const OPTIONAL: &str = "# optional";
 
@@ -19,8 +21,54 @@ pub(crate) struct Wish {
     pub(crate) value: String,
     /// Whether a kernel that does not know the symbol may go without it.
     pub(crate) optional: bool,
-    /// File name of the fragment, and the line, counted from 1.
+    /// File name of the fragment, and the line, counted from 1; [`FLAG`] for the command line.
     pub(crate) place: (String, usize),
+}
+
+/// Where the user asks for symbols.
+const FLAG: &str = "--kconfig";
+
+impl Wish {
+    /// Whether it is the user's, on the command line.
+    pub(crate) fn users(&self) -> bool {
+        self.place.0 == FLAG
+    }
+}
+
+/// What `--kconfig` asks for: `SYMBOL` or `SYMBOL=VALUE`, each with or without `CONFIG_`. They count more than `wishes`.
+///
+/// # Errors
+/// [`Stop::Usage`] for what is no symbol, or the same one twice with different values.
+pub(crate) fn add(wishes: &mut Vec<Wish>, asked: &[String]) -> Result<(), Stop> {
+    let mut all: Vec<Wish> = Vec::new();
+    for (number, text) in (1..).zip(asked) {
+        let (symbol, value) = text.split_once('=').unwrap_or((text, "y"));
+        let symbol = format!("CONFIG_{}", symbol.strip_prefix("CONFIG_").unwrap_or(symbol));
+        let line = format!("{symbol}={value}");
+        if line.contains(char::is_control) {
+            return Err(Stop::Usage(format!("{FLAG}: {text:?} is more than a line")));
+        }
+        let parsed = parse(FLAG, &line).map_err(|_| {
+            Stop::Usage(format!("{FLAG}: {text:?} is no symbol; it looks like IMA_STAGING or IMA_STAGING=n"))
+        })?;
+        for mut wish in parsed {
+            wish.place.1 = number;
+            if let Some(other) =
+                all.iter().find(|other| other.symbol == wish.symbol && other.value != wish.value)
+            {
+                let message = format!("{FLAG}: {} is to be {} and {}", wish.symbol, other.value, wish.value);
+                return Err(Stop::Usage(message));
+            }
+            all.push(wish);
+        }
+    }
+    for wish in all {
+        match wishes.iter_mut().find(|earlier| earlier.symbol == wish.symbol) {
+            Some(earlier) => *earlier = wish,
+            None => wishes.push(wish),
+        }
+    }
+    Ok(())
 }
 
 /// A symbol that did not stick.
@@ -37,9 +85,10 @@ pub(crate) struct Missed {
 impl fmt::Display for Missed {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let (file, line) = &self.wish.place;
+        let place = if self.wish.users() { FLAG.to_owned() } else { format!("{file}:{line}") };
         write!(
             f,
-            "{file}:{line}: {} should be {}, and the final .config has {}\n    {}",
+            "{place}: {} should be {}, and the final .config has {}\n    {}",
             self.wish.symbol, self.wish.value, self.got, self.hint
         )
     }
@@ -121,19 +170,27 @@ pub(crate) fn missed(wishes: &[Wish], config: &str, tree: &Path) -> Vec<Missed> 
         .map(|wish| Missed {
             wish: wish.clone(),
             got: got(&values, &wish.symbol).to_owned(),
-            hint: definitions.hint(&wish.symbol),
+            hint: definitions.hint(wish),
         })
         .collect()
 }
 
 /// Fails with every symbol of `wishes` that the final `.config` does not have.
+///
+/// # Errors
+/// [`Stop::Unbuildable`] when the user asked for one of them.
 pub(crate) fn verify(wishes: &[Wish], config: &str, tree: &Path) -> Result<()> {
     let missed = missed(wishes, config, tree);
     if missed.is_empty() {
         return Ok(());
     }
     let list: Vec<String> = missed.iter().map(ToString::to_string).collect();
-    bail!("{} symbol(s) of the config fragments did not stick:\n  {}", missed.len(), list.join("\n  "));
+    let list = list.join("\n  ");
+    if missed.iter().any(|missed| missed.wish.users()) {
+        let text = format!("{} symbol(s) that were asked for did not stick:\n  {list}", missed.len());
+        return Err(Stop::Unbuildable(text).into());
+    }
+    bail!("{} symbol(s) of the config fragments did not stick:\n  {list}", missed.len());
 }
 
 fn values(config: &str) -> BTreeMap<&str, &str> {
@@ -173,8 +230,11 @@ impl Definitions {
         self.0.iter().filter(|definition| definition.symbol == symbol).collect()
     }
 
-    fn hint(&self, symbol: &str) -> String {
-        let definitions = self.of(symbol);
+    fn hint(&self, wish: &Wish) -> String {
+        let definitions = self.of(&wish.symbol);
+        if definitions.is_empty() && wish.users() {
+            return "this kernel has no such symbol".into();
+        }
         if definitions.is_empty() {
             return format!(
                 "this kernel has no such symbol (renamed or removed?); \"{OPTIONAL}\" on the line above lets it go"

@@ -4,11 +4,13 @@ use std::path::Path;
 use std::process::Command;
 use std::time::{Duration, Instant};
 
-use anyhow::{Result, bail};
+use anyhow::Result;
 use indicatif::{ProgressBar, ProgressStyle};
 
 use crate::guard;
 use crate::process;
+use crate::say::{printable, say};
+use crate::stop::Stop;
 
 /// Arguments of every `make`; part of a build's key.
 pub(crate) const ARGUMENTS: &[&str] = &["ARCH=x86_64"];
@@ -66,10 +68,39 @@ pub(crate) fn run(command: &mut Command, title: &str, expected: Option<u64>, log
     })?;
     drop(progress);
     if !status.success() {
+        let compiler = complaints.iter().any(|line| is_compilers(line));
         let shown = if complaints.is_empty() { last_lines(log) } else { complaints };
-        bail!("{title}: make failed\n  {}\nthe whole log is {}", shown.join("\n  "), log.display());
+        let text =
+            format!("{title}: make failed\n  {}\nthe whole log is {}", shown.join("\n  "), log.display());
+        return Err(Failed { text, compiler }.into());
     }
     Ok(Done { objects, time: started.elapsed() })
+}
+
+/// A build that failed.
+#[derive(Debug, thiserror::Error)]
+#[error("{text}")]
+pub(crate) struct Failed {
+    text: String,
+    /// Whether it is the source that does not compile or link.
+    compiler: bool,
+}
+
+/// Makes the user's mistake out of an `error` of the source when that is the user's.
+pub(crate) fn blame(error: anyhow::Error, users: bool) -> anyhow::Error {
+    match error.downcast_ref::<Failed>() {
+        Some(Failed { text, compiler: true }) if users => Stop::Unbuildable(text.clone()).into(),
+        _ => error,
+    }
+}
+
+/// Whether the source is at fault: `FILE:LINE:COLUMN: error: …` of gcc(1), or ld(1) that misses a symbol. A compiler that
+/// has no room or no memory says other things.
+fn is_compilers(line: &str) -> bool {
+    let of_a_line = line.split_once(": error:").is_some_and(|(place, _)| {
+        place.rsplit(':').next().is_some_and(|number| number.bytes().all(|byte| byte.is_ascii_digit()))
+    });
+    of_a_line && !line.contains("No space left") || line.contains("undefined reference")
 }
 
 /// Whether a line of a build's output says why the build failed.
@@ -101,13 +132,13 @@ impl Progress {
         if let Ok(style) = ProgressStyle::with_template("{spinner} {msg} [{elapsed}]") {
             bar.set_style(style);
         }
-        bar.set_message(title.to_owned());
+        bar.set_message(printable(title).into_owned());
         if bar.is_hidden() {
-            eprintln!("{title}");
+            say!("{title}");
         } else {
             bar.enable_steady_tick(Duration::from_millis(200));
         }
-        Self { bar, title: title.to_owned(), expected }
+        Self { bar, title: printable(title).into_owned(), expected }
     }
 
     fn compiled(&self, objects: u64) {
@@ -115,7 +146,7 @@ impl Progress {
         if !self.bar.is_hidden() {
             self.bar.set_message(format!("{}: {objects}{of} files", self.title));
         } else if objects.is_multiple_of(PLAIN_STEP) {
-            eprintln!("{}: {objects}{of} files", self.title);
+            say!("{}: {objects}{of} files", self.title);
         }
     }
 }

@@ -2,23 +2,30 @@
 
 pub(crate) mod build;
 pub(crate) mod catalogue;
+mod conflict;
+mod content;
 pub(crate) mod fragment;
-mod mailbox;
+mod git;
+mod mails;
 mod make;
 pub(crate) mod series;
 mod source;
+mod subject;
+mod touched;
 pub(crate) mod tree;
+mod trial;
 mod workplace;
 
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result};
 use serde::Serialize;
 
 use crate::apt::Refresh;
 use crate::apt::offer;
 use crate::cache::Cache;
+use crate::say::say;
 use crate::stop::Stop;
 use build::{Meta, Recipe};
 use catalogue::{Catalogue, Entry, Source};
@@ -69,9 +76,27 @@ pub(crate) struct TreeArgs {
     /// Use the tree's .config as it is, without our fragments over it
     #[arg(long, requires = "tree")]
     pub(crate) keep_config: bool,
-    /// Apply these patches to a copy of the source first, as git am does: a mailbox, or a folder of patches
+    #[command(flatten)]
+    pub(crate) over: Over,
+}
+
+/// What of the user's goes over a kernel.
+#[derive(Debug, Clone, Default, PartialEq, Eq, clap::Args)]
+pub(crate) struct Over {
+    /// Apply these patches to a copy of the source first, as git am does: a mailbox (also .gz), a maildir, a folder of
+    /// mails or diffs, a quilt series; may be given again
     #[arg(long, value_name = "FILE|DIR")]
-    pub(crate) series: Option<PathBuf>,
+    pub(crate) series: Vec<PathBuf>,
+    /// Set this symbol of the configuration (y by default); may be given again
+    #[arg(long, value_name = "SYMBOL[=VALUE]", conflicts_with = "keep_config")]
+    pub(crate) kconfig: Vec<String>,
+}
+
+impl Over {
+    /// The patches in the file or folder at `path`.
+    pub(crate) fn series(path: &Path) -> Self {
+        Self { series: vec![path.to_path_buf()], ..Self::default() }
+    }
 }
 
 /// A kernel that is ready to boot.
@@ -126,33 +151,27 @@ impl Kernels {
         self.catalogue.kernels.keys().map(String::as_str)
     }
 
-    /// Builds the kernel `name` unless the cache has it; `None` means the default one. With `series`, a mailbox or a
-    /// folder of patches, they are applied last.
-    pub(crate) fn ensure(
-        &self,
-        name: Option<&str>,
-        series: Option<&Path>,
-        refresh: Refresh,
-    ) -> Result<Kernel> {
+    /// Builds the kernel `name` unless the cache has it; `None` means the default one. The patches of `over` are applied
+    /// last, one series after the other, and its symbols count more than those of the fragments.
+    pub(crate) fn ensure(&self, name: Option<&str>, over: &Over, refresh: Refresh) -> Result<Kernel> {
         let name = name.unwrap_or(&self.catalogue.default);
         let entry = self.catalogue.entry(name)?;
         let mut recipe = self.recipe(entry)?;
-        let mut name = name.to_owned();
         let (mut offers, mut stock) = (entry.offers.clone(), entry.is_stock());
-        if let Some(path) = series {
-            // A series may take out what the kernel had, and mend what it broke.
+        if *over != Over::default() {
+            // A series may take out what the kernel had, and mend what it broke; so may a symbol.
             (offers, stock) = (Vec::new(), false);
-            let series = self.read_series(path)?;
-            name = patched_name(&name, &series);
-            recipe.patches.push(series);
-            // Whoever brings a series brings its next version too.
-            recipe.shares = true;
         }
+        let series = self.read_all(over)?;
+        let name = name_over(name, &series, over);
+        // Whoever brings a series brings its next version too.
+        recipe.shares |= !series.is_empty();
+        recipe.patches.extend(series);
+        fragment::add(&mut recipe.wishes, &over.kconfig)?;
         if let Source::Tree(path) = &entry.source {
             let path = self.folder.join("..").join(path);
-            let config = tree::Config::Merged;
-            let (folder, meta) =
-                tree::ensure(&self.cache, &path, &recipe.wishes, config, recipe.patches.last(), jobs())?;
+            let (config, patches) = (tree::Config::Merged, &recipe.patches);
+            let (folder, meta) = tree::ensure(&self.cache, &path, &recipe.wishes, config, patches, jobs())?;
             return Ok(Kernel { name, folder, meta, offers, stock });
         }
         let offered = Offers::new(&self.cache, &self.catalogue, refresh);
@@ -167,12 +186,12 @@ impl Kernels {
         Ok(Kernel { name, folder, meta, offers, stock })
     }
 
-    fn read_series(&self, path: &Path) -> Result<Series> {
-        let path = path
-            .canonicalize()
-            .map_err(|error| Stop::Usage(format!("--series: cannot find {}: {error}", path.display())))?;
-        let scratch = self.cache.scratch("series")?;
-        mailbox::read_series(&path, scratch.path(), &scratch.path().join("log"))
+    fn read_all(&self, over: &Over) -> Result<Vec<Series>> {
+        let read = |path: &PathBuf| {
+            let scratch = self.cache.scratch("series")?;
+            mails::read(path, scratch.path(), &scratch.path().join("log"))
+        };
+        over.series.iter().map(read).collect()
     }
 
     /// A kernel built earlier by the same recipe, when the source cannot be had today.
@@ -190,33 +209,30 @@ impl Kernels {
             _ => false,
         };
         let built = build::all(&self.cache.room("kernels")?);
-        let newest = built
+        let mut fitting: Vec<_> = built
             .into_iter()
             .filter(|(_, meta)| meta.recipe == digest && fits(meta))
             .filter_map(|(folder, meta)| match &meta.source {
                 Some(Resolved::Debian(offer)) => Some((offer.clone(), (folder, meta))),
                 _ => None,
             })
-            .max_by(|(a, _), (b, _)| a.compare_version(b));
+            .collect();
+        fitting.sort_by(|(a, _), (b, _)| b.compare_version(a));
+        let newest = fitting.into_iter().find(|(_, (folder, _))| build::finished(folder).is_some());
         let Some((offer, built)) = newest else { return Err(error) };
-        eprintln!("warning: {error:#}");
-        eprintln!("warning: going on with {} {} from the cache", offer.package, offer.version);
+        say!("warning: {error:#}");
+        say!("warning: going on with {} {} from the cache", offer.package, offer.version);
         Ok(built)
     }
 
     /// Builds a developer's tree with the fragments of the default kernel.
-    pub(crate) fn ensure_tree(
-        &self,
-        path: &Path,
-        keep_config: bool,
-        series: Option<&Path>,
-    ) -> Result<Kernel> {
-        let recipe = self.recipe(self.catalogue.entry(&self.catalogue.default)?)?;
+    pub(crate) fn ensure_tree(&self, path: &Path, keep_config: bool, over: &Over) -> Result<Kernel> {
+        let mut recipe = self.recipe(self.catalogue.entry(&self.catalogue.default)?)?;
         let config = if keep_config { tree::Config::Kept } else { tree::Config::Merged };
-        let series = series.map(|path| self.read_series(path)).transpose()?;
-        let (folder, meta) =
-            tree::ensure(&self.cache, path, &recipe.wishes, config, series.as_ref(), jobs())?;
-        let name = series.map_or_else(|| "tree".to_owned(), |series| patched_name("tree", &series));
+        let series = self.read_all(over)?;
+        fragment::add(&mut recipe.wishes, &over.kconfig)?;
+        let (folder, meta) = tree::ensure(&self.cache, path, &recipe.wishes, config, &series, jobs())?;
+        let name = name_over("tree", &series, over);
         Ok(Kernel { name, folder, meta, offers: Vec::new(), stock: false })
     }
 
@@ -259,11 +275,14 @@ impl Kernels {
     }
 }
 
-/// The name of a kernel with a series of the user's, in letters that fit in one.
-fn patched_name(kernel: &str, series: &Series) -> String {
+/// The name of a kernel with what is over it, in letters that fit in one.
+fn name_over(kernel: &str, series: &[Series], over: &Over) -> String {
     let fits = |letter: char| letter.is_ascii_alphanumeric() || ".-_".contains(letter);
-    let name = series.name.chars().map(|letter| if fits(letter) { letter } else { '_' });
-    format!("{kernel}+{}", name.collect::<String>())
+    let symbol = |asked: &String| asked.strip_prefix("CONFIG_").unwrap_or(asked).replace('=', "-");
+    let parts = series.iter().map(|series| series.name.clone()).chain(over.kconfig.iter().map(symbol));
+    let fitting = |part: String| part.chars().map(|letter| if fits(letter) { letter } else { '_' }).collect();
+    let parts: Vec<String> = std::iter::once(kernel.to_owned()).chain(parts.map(fitting)).collect();
+    parts.join("+")
 }
 
 /// What `kernel list --json` writes.
@@ -309,21 +328,24 @@ pub(crate) fn run(args: Args, root: &Path) -> Result<()> {
             }
         }
         Action::Build { names, tree, refresh: now } => {
-            let series = tree.series.as_deref();
+            let over = &tree.over;
             if let Some(path) = &tree.tree {
                 if !names.is_empty() {
                     return Err(Stop::Usage("a name and --tree do not go together".into()).into());
                 }
-                show(&kernels.ensure_tree(path, tree.keep_config, series)?);
+                show(&kernels.ensure_tree(path, tree.keep_config, over)?);
             } else if names.is_empty() {
-                show(&kernels.ensure(None, series, refresh(now))?);
+                show(&kernels.ensure(None, over, refresh(now))?);
             }
             for name in &names {
-                show(&kernels.ensure(Some(name), series, refresh(now))?);
+                show(&kernels.ensure(Some(name), over, refresh(now))?);
             }
         }
         Action::Path { name } => {
-            println!("{}", kernels.ensure(name.as_deref(), None, Refresh::WhenStale)?.image().display());
+            println!(
+                "{}",
+                kernels.ensure(name.as_deref(), &Over::default(), Refresh::WhenStale)?.image().display()
+            );
         }
     }
     Ok(())
@@ -357,12 +379,19 @@ fn print(listing: &Listing) {
 pub(crate) fn image(path: &Path) -> Result<PathBuf> {
     // The x86 boot protocol: "HdrS" at offset 0x202 (Documentation/arch/x86/boot.rst).
     const MAGIC_AT: usize = 0x202;
-    let path = path.canonicalize().with_context(|| format!("cannot find the image {}", path.display()))?;
+    let missing = |error| Stop::Usage(format!("cannot find the image {}: {error}", path.display()));
+    let path = path.canonicalize().map_err(missing)?;
+    let no_image = || Stop::Usage(format!("{} is not a bzImage", path.display()));
+    // A pipe would wait for its writer for ever.
+    if !path.is_file() {
+        return Err(no_image().into());
+    }
     let mut head = [0; MAGIC_AT + 4];
-    let mut file = fs::File::open(&path).with_context(|| format!("cannot open {}", path.display()))?;
+    let mut file = fs::File::open(&path)
+        .map_err(|error| Stop::Usage(format!("cannot open {}: {error}", path.display())))?;
     let read = std::io::Read::read_exact(&mut file, &mut head);
     if read.is_err() || !head.ends_with(b"HdrS") {
-        bail!("{} is not a bzImage", path.display());
+        return Err(no_image().into());
     }
     Ok(path)
 }
@@ -381,7 +410,10 @@ mod tests {
         assert_eq!(image(&path).unwrap(), path.canonicalize().unwrap());
         for wrong in [b"".as_slice(), &bytes[..0x204], &[0; 0x300]] {
             fs::write(&path, wrong).unwrap();
-            assert!(image(&path).unwrap_err().to_string().ends_with("is not a bzImage"));
+            let error = image(&path).unwrap_err();
+            assert!(matches!(error.downcast_ref(), Some(Stop::Usage(_))), "{error}");
+            assert!(error.to_string().ends_with("is not a bzImage"));
         }
+        assert!(matches!(image(folder.path()).unwrap_err().downcast_ref(), Some(Stop::Usage(_))));
     }
 }

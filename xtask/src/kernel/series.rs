@@ -1,17 +1,20 @@
 //! Series of patches: a folder of mails under `kernel-config/patches`, with the kernels that they are for.
 
-use std::collections::BTreeSet;
 use std::fmt;
 use std::fs;
-use std::path::{Component, Path, PathBuf};
+use std::path::Path;
 
 use anyhow::{Context, Result, anyhow, bail};
 use serde::Deserialize;
 
 use super::catalogue::Line;
+use crate::stop::Stop;
 
 /// The file that says what the patches beside it are for.
 const DESCRIPTION: &str = "series.yaml";
+
+/// `a/` and `b/`, or the folders that somebody ran `diff` on.
+pub(crate) const STRIP: usize = 1;
 
 /// Patches that belong together, in their order.
 #[derive(Debug, Clone)]
@@ -22,15 +25,31 @@ pub(crate) struct Series {
     pub(crate) kernels: Range,
     /// The patches as mails.
     pub(crate) mails: Vec<Mail>,
+    /// Whether it is the user's: what is wrong with it is no failure of ours.
+    pub(crate) users: bool,
 }
 
-/// One patch as a mail, in the form of `git format-patch`.
+impl Series {
+    /// What a message calls a patch of it.
+    pub(crate) fn title(&self, mail: &Mail) -> String {
+        format!("{}/{}", self.name, mail.name)
+    }
+
+    /// Makes the user's mistake out of `error` when the series is the user's.
+    pub(crate) fn blame(&self, error: anyhow::Error) -> anyhow::Error {
+        if self.users && !error.is::<Stop>() { Stop::Usage(format!("{error:#}")).into() } else { error }
+    }
+}
+
+/// One patch, as a mail in the form of `git format-patch` or plain.
 #[derive(Debug, Clone)]
 pub(crate) struct Mail {
-    /// File name, or its number within a mailbox.
+    /// File name, or its number and subject within a mailbox.
     pub(crate) name: String,
     /// The mail.
     pub(crate) content: Vec<u8>,
+    /// How many folders before a file's name are not the tree's, as with `patch -p`.
+    pub(crate) strip: usize,
 }
 
 /// Version lines that a series is for; an end that is not given is open.
@@ -83,16 +102,16 @@ pub(crate) fn load(patches: &Path, name: &str) -> Result<Series> {
     let text = fs::read_to_string(&path).with_context(|| format!("cannot read {}", path.display()))?;
     let options = serde_saphyr::options! { strict_booleans: true };
     let description: Description = serde_saphyr::from_str_with_options(&text, options)
-        .map_err(|error| anyhow!("{} cannot be used: {error}", path.display()))?;
+        .map_err(|error| Stop::Usage(format!("{} cannot be used: {error}", path.display())))?;
     let mails = mails_of(&folder)?;
     if mails.is_empty() {
         bail!("{} has no patch", folder.display());
     }
-    Ok(Series { name: name.to_owned(), kernels: description.kernels, mails })
+    Ok(Series { name: name.to_owned(), kernels: description.kernels, mails, users: false })
 }
 
 /// The patches in a folder, by name.
-pub(crate) fn mails_of(folder: &Path) -> Result<Vec<Mail>> {
+fn mails_of(folder: &Path) -> Result<Vec<Mail>> {
     let entries = fs::read_dir(folder).with_context(|| format!("cannot read {}", folder.display()))?;
     let mut mails = Vec::new();
     for entry in entries {
@@ -100,7 +119,7 @@ pub(crate) fn mails_of(folder: &Path) -> Result<Vec<Mail>> {
         if path.extension().is_some_and(|extension| extension == "patch") {
             let content = fs::read(&path).with_context(|| format!("cannot read {}", path.display()))?;
             let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
-            mails.push(Mail { name, content });
+            mails.push(Mail { name, content, strip: STRIP });
         }
     }
     mails.sort_by(|a, b| a.name.cmp(&b.name));
@@ -117,57 +136,6 @@ pub(crate) fn line_of(tree: &Path) -> Result<Line> {
     let version = value("VERSION").zip(value("PATCHLEVEL"));
     let (major, minor) = version.with_context(|| format!("{} names no version", path.display()))?;
     format!("{major}.{minor}").parse().map_err(|error: String| anyhow!("{}: {error}", path.display()))
-}
-
-/// Files that a mail touches.
-#[derive(Debug, Default, PartialEq, Eq)]
-pub(crate) struct Touched {
-    /// Those that it changes or removes.
-    pub(crate) present: BTreeSet<PathBuf>,
-    /// Those that it makes.
-    pub(crate) made: BTreeSet<PathBuf>,
-}
-
-impl Touched {
-    /// Whether there is none, as in a cover letter.
-    pub(crate) fn is_empty(&self) -> bool {
-        self.present.is_empty() && self.made.is_empty()
-    }
-
-    /// Every one.
-    pub(crate) fn all(&self) -> impl Iterator<Item = &PathBuf> {
-        self.present.iter().chain(&self.made)
-    }
-}
-
-/// The files that `mails` touch together. A line of a patch may look like a header, so there may be names of no file
-/// among them; names that lead out of a tree are not.
-pub(crate) fn touched<'a>(mails: impl IntoIterator<Item = &'a Mail>) -> Touched {
-    let mut touched = Touched::default();
-    for mail in mails {
-        for line in String::from_utf8_lossy(&mail.content).lines() {
-            if let Some(path) = line.strip_prefix("--- a/").and_then(inside) {
-                if !touched.made.contains(&path) {
-                    touched.present.insert(path);
-                }
-            } else if let Some(path) = line.strip_prefix("rename from ").and_then(inside) {
-                touched.present.insert(path);
-            } else if let Some(path) =
-                line.strip_prefix("+++ b/").or_else(|| line.strip_prefix("rename to ")).and_then(inside)
-                && !touched.present.contains(&path)
-            {
-                touched.made.insert(path);
-            }
-        }
-    }
-    touched
-}
-
-/// A path below a tree; `diff` may put a time stamp after a tabulator.
-fn inside(name: &str) -> Option<PathBuf> {
-    let path = Path::new(name.split('\t').next().unwrap_or(name));
-    let below = path.components().all(|part| matches!(part, Component::Normal(_)));
-    (below && !path.as_os_str().is_empty()).then(|| path.to_path_buf())
 }
 
 #[cfg(test)]
@@ -189,21 +157,6 @@ mod tests {
         assert_eq!(range.has(line(kernel)), has);
         assert_eq!(range.to_string(), "kernels from 6.12 and before 7.0");
         assert!(Range::default().has(line(kernel)));
-    }
-
-    #[test]
-    fn touched_files_are_those_of_the_headers() {
-        let mail = |text: &str| Mail { name: "m".into(), content: text.into() };
-        let mails = [
-            mail("diff --git a/Makefile b/Makefile\n--- a/Makefile\n+++ b/Makefile\n@@ -1 +1 @@\n-a\n+b\n"),
-            mail("--- /dev/null\n+++ b/ima/new.c\n@@ -0,0 +1 @@\n+a\n"),
-            // What an earlier patch makes is nothing that has to be there.
-            mail("--- a/ima/new.c\t2026-01-01\n+++ b/ima/new.c\t2026-01-01\n"),
-            mail("--- a/../../etc/passwd\n+++ b//etc/passwd\n"),
-        ];
-        let touched = touched(&mails);
-        assert_eq!(touched.present, BTreeSet::from([PathBuf::from("Makefile")]));
-        assert_eq!(touched.made, BTreeSet::from([PathBuf::from("ima/new.c")]));
     }
 
     #[test]

@@ -15,6 +15,7 @@ use crate::apt::{self, Answer, Apt, Refresh};
 use crate::cache::{self, Cache};
 use crate::guard;
 use crate::process;
+use crate::say::say;
 use crate::stop::Stop;
 
 /// A source with its exact version and content.
@@ -138,16 +139,20 @@ fn unreachable(error: anyhow::Error) -> anyhow::Error {
 /// Fetches the file of `source` unless the cache has it, and gives its path.
 pub(crate) fn fetch(cache: &Cache, source: &Resolved) -> Result<PathBuf> {
     let room = cache.room("sources")?;
-    // A digest of its own in the name: a file that is there is the right one.
     let path = room.join(format!("{}-{}", source.label(), &source.sha256()[..16]));
-    if path.exists() {
+    let whole = || -> Result<bool> { Ok(path.exists() && cache::sha256_of_file(&path)? == source.sha256()) };
+    if whole()? {
         return Ok(path);
     }
     let _lock = cache::lock(&path, &format!("fetching {}", source.describe()))?;
-    if path.exists() {
+    if whole()? {
         return Ok(path);
     }
-    eprintln!("fetching {}", source.describe());
+    if path.exists() {
+        say!("{} is not what was fetched; fetching it again", path.display());
+        cache::remove(&path)?;
+    }
+    say!("fetching {}", source.describe());
     match source {
         Resolved::Debian(offer) => {
             cache::require_space(&room, offer.size * 2)?;

@@ -15,16 +15,21 @@ use std::process::Command;
 use anyhow::{Context, Result, bail};
 
 use super::build::{self, Meta, Tree};
+use super::content;
 use super::fragment::{self, Wish};
-use super::mailbox::{self, Contents, Trial};
 use super::make;
-use super::series::{self, Series};
+use super::series::Series;
+use super::trial;
 use crate::cache::{self, Cache, Lock};
-use crate::process::stdout_of;
+use crate::interrupt;
+use crate::process::{Cut, stdout_of};
+use crate::say::say;
 use crate::stop::Stop;
 
 /// Bytes that the objects of a first build take.
 const SPACE: u64 = 1 << 30;
+/// There while a build lasts; afterwards only when it was killed.
+const UNDER_WAY: &str = "under-way";
 
 /// Which `.config` a tree is built with.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -43,7 +48,7 @@ pub(crate) fn ensure(
     path: &Path,
     wishes: &[Wish],
     config: Config,
-    series: Option<&Series>,
+    series: &[Series],
     jobs: usize,
 ) -> Result<(PathBuf, Meta)> {
     let tree = path
@@ -57,24 +62,20 @@ pub(crate) fn ensure(
         return Err(Stop::Usage(message).into());
     }
     // kbuild would build everything again for another path of the source.
-    let place = Place::open(cache, &tree, if series.is_some() { "patched tree" } else { "tree" })?;
+    let place = Place::open(cache, &tree, if series.is_empty() { "tree" } else { "patched tree" })?;
     cache::require_space(&place.folder, SPACE)?;
-    let source = match series {
-        Some(series) => {
-            let shadow = place.shadow(&tree)?;
-            place.patch(&tree, &shadow, series)?;
-            shadow
-        }
-        None if is_configured(&tree) => place.shadow(&tree)?,
-        None => tree.clone(),
+    let _held = interrupt::hold();
+    let source = if !series.is_empty() || is_configured(&tree) {
+        let shadow = place.shadow(&tree)?;
+        place.patch(&tree, &shadow, series)?;
+        shadow
+    } else {
+        tree.clone()
     };
     let wishes = if config == Config::Kept { &[] } else { wishes };
-    place.configure(&tree, &source, wishes)?;
-    let title = format!("building {}", tree.display());
-    let mut command = make::command(&source, Some(&place.objects));
-    command.arg(format!("-j{jobs}")).arg("bzImage");
-    let built = make::run(&mut command, &title, None, &place.log)?;
     let into = place.folder.join("kernel");
+    place.check_objects(&into)?;
+    let built = place.make(&tree, &source, wishes, jobs).map_err(|error| make::blame(error, true))?;
     fs::create_dir_all(&into).with_context(|| format!("cannot make {}", into.display()))?;
     cache::remove(&into.join(build::META))?;
     let meta = build::collect(&place.objects, &into, wishes, &source)?;
@@ -109,6 +110,39 @@ impl Place {
         Ok(Self { objects, log, folder, _lock: lock })
     }
 
+    /// Throws objects away that may be half written, and makes kbuild link again where the image is not what it was.
+    fn check_objects(&self, built: &Path) -> Result<()> {
+        if self.folder.join(UNDER_WAY).exists() {
+            say!("the last build of this tree was killed; compiling all of it again");
+            cache::remove(&self.objects)?;
+            fs::create_dir(&self.objects)
+                .with_context(|| format!("cannot make {}", self.objects.display()))?;
+            cache::remove(&self.folder.join(UNDER_WAY))?;
+        }
+        if let Some(meta) = build::described(built) {
+            let image = self.objects.join(build::IMAGE);
+            if image.exists() && cache::sha256_of_file(&image)? != meta.bzimage_sha256 {
+                say!("{} is not what was built; linking it again", image.display());
+                build::unlink(&self.objects)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn make(&self, tree: &Path, source: &Path, wishes: &[Wish], jobs: usize) -> Result<make::Done> {
+        let mark = self.folder.join(UNDER_WAY);
+        cache::write_atomically(&mark, b"")?;
+        let done = self.configure(tree, source, wishes).and_then(|()| {
+            let mut command = make::command(source, Some(&self.objects));
+            command.arg(format!("-j{jobs}")).arg("bzImage");
+            make::run(&mut command, &format!("building {}", tree.display()), None, &self.log)
+        });
+        if !matches!(&done, Err(error) if error.is::<Cut>()) {
+            cache::remove(&mark)?;
+        }
+        done
+    }
+
     /// Makes the `.config` among the objects. It is written only when it differs, or everything would be
     /// built again.
     fn configure(&self, tree: &Path, source: &Path, wishes: &[Wish]) -> Result<()> {
@@ -141,12 +175,12 @@ impl Place {
     /// Brings the shadow of `tree` up to date: a link for each file that git tracks or would.
     fn shadow(&self, tree: &Path) -> Result<PathBuf> {
         let shadow = self.folder.join("shadow");
-        let files = source_files(tree).with_context(|| {
-            format!(
+        let files = source_files(tree).map_err(|error| {
+            Stop::Usage(format!(
                 "{} can only be built through a copy, for a series, or since it was configured in place; \
-                 that needs a git checkout (without a series, make mrproper will do: save its .config first)",
+                 that needs a git checkout (without a series, make mrproper will do: save its .config first): {error:#}",
                 tree.display()
-            )
+            ))
         })?;
         let mut folders = BTreeSet::new();
         for file in &files {
@@ -154,6 +188,10 @@ impl Place {
             if let Some(folder) = link.parent()
                 && folders.insert(folder.to_path_buf())
             {
+                // Where they had a link, and have a folder now: over the link is their tree.
+                while let Some(link) = content::link_above(&shadow, file) {
+                    cache::remove(&shadow.join(link))?;
+                }
                 fs::create_dir_all(folder).with_context(|| format!("cannot make {}", folder.display()))?;
             }
             match symlink(tree.join(file), &link) {
@@ -171,56 +209,45 @@ impl Place {
 
     /// Replaces the links to files that `series` touches by what it makes of them; those of an earlier one are links
     /// again.
-    fn patch(&self, tree: &Path, shadow: &Path, series: &Series) -> Result<()> {
+    fn patch(&self, tree: &Path, shadow: &Path, series: &[Series]) -> Result<()> {
         let record = self.folder.join("patched.json");
-        let before: BTreeSet<PathBuf> = match mailbox::read(&record)? {
-            Some(text) => serde_json::from_slice(&text).context("cannot read what was patched")?,
-            None => BTreeSet::new(),
+        let before: BTreeSet<PathBuf> = match fs::read(&record) {
+            Ok(text) => serde_json::from_slice(&text).context("cannot read what was patched")?,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => BTreeSet::new(),
+            Err(error) => return Err(error).context("cannot read what was patched"),
         };
-        let touched: BTreeSet<PathBuf> = series::touched(&series.mails).all().cloned().collect();
-        let pristine: Contents = touched
-            .iter()
-            .map(|path| Ok((path.clone(), mailbox::read(&tree.join(path))?)))
-            .collect::<Result<_>>()?;
-        let scratch = self.folder.join("trial");
-        cache::remove(&scratch)?;
-        let trial = Trial::start(&scratch, &pristine, &self.log)?;
-        for patch in trial.apply(series)?.before {
-            eprintln!("{}/{patch} is in {} already", series.name, tree.display());
+        let outcome = trial::run(&self.folder.join("trial"), &self.log, series, |touched| {
+            let mut there = content::Contents::new();
+            for path in touched.all() {
+                // git has to know of a link on the way, and refuses to go beyond it.
+                let at = content::link_above(tree, path).unwrap_or_else(|| path.clone());
+                let entry = content::read(tree, &at)?;
+                there.insert(at, entry);
+            }
+            Ok(there)
+        })?;
+        for title in outcome.applied.into_iter().flat_map(|applied| applied.before) {
+            say!("{title} is in {} already", tree.display());
         }
-        let wanted = trial.contents(touched)?;
-        cache::remove(&scratch)?;
+        let wanted = outcome.changed;
         // Named before they are there: what a killed build leaves is put right by the next one.
         let all: BTreeSet<&PathBuf> = before.iter().chain(wanted.keys()).collect();
         cache::write_atomically(&record, &serde_json::to_vec(&all)?)?;
         for path in all {
-            let (ours, theirs) = (shadow.join(path), tree.join(path));
-            let content = wanted.get(path).filter(|content| Some(*content) != pristine.get(path));
-            match content {
-                Some(Some(content)) => replace(&ours, content)?,
-                Some(None) => cache::remove(&ours)?,
-                None if fs::symlink_metadata(&theirs).is_err() => cache::remove(&ours)?,
-                None if ours.is_symlink() => {}
-                None => {
-                    cache::remove(&ours)?;
-                    symlink(&theirs, &ours)
-                        .with_context(|| format!("cannot make the link {}", ours.display()))?;
+            let theirs = tree.join(path);
+            let entry = match wanted.get(path) {
+                Some(entry) => entry.clone(),
+                None if fs::symlink_metadata(&theirs).map_or(true, |there| there.is_dir()) => None,
+                None => Some(content::Entry::Link(theirs.into_os_string())),
+            };
+            if content::read(shadow, path)? != entry {
+                content::remove(shadow, path)?;
+                if let Some(entry) = entry {
+                    content::write(shadow, path, &entry)?;
                 }
             }
         }
         Ok(())
-    }
-}
-
-/// Makes `path` a file with this content, unless it is one already.
-fn replace(path: &Path, content: &[u8]) -> Result<()> {
-    if path.is_symlink() {
-        cache::remove(path)?;
-    }
-    if mailbox::read(path)?.is_some_and(|there| there == content) {
-        Ok(())
-    } else {
-        mailbox::write(path, content)
     }
 }
 
@@ -249,7 +276,16 @@ fn source_files(tree: &Path) -> Result<BTreeSet<PathBuf>> {
             .arg("-C")
             .arg(tree)
             // Never refreshes the index of a developer at work.
-            .args(["--no-optional-locks", "ls-files", "-z", "--cached", "--others", "--exclude-standard"]),
+            .args([
+                "-c",
+                "core.fsmonitor=false",
+                "--no-optional-locks",
+                "ls-files",
+                "-z",
+                "--cached",
+                "--others",
+                "--exclude-standard",
+            ]),
     )?;
     // In a folder of some other repository git lists nothing of the kernel's.
     if !list.split('\0').any(|file| file == "Kbuild") {
@@ -266,7 +302,8 @@ fn source_files(tree: &Path) -> Result<BTreeSet<PathBuf>> {
 
 fn describe(tree: &Path) -> Option<String> {
     let mut command = Command::new("git");
-    command.arg("-C").arg(tree).args(["--no-optional-locks", "describe", "--always", "--dirty"]);
+    command.arg("-C").arg(tree).args(["-c", "core.fsmonitor=false", "--no-optional-locks"]);
+    command.args(["describe", "--always", "--dirty"]);
     stdout_of(&mut command).ok().map(|text| text.trim().to_owned())
 }
 
@@ -331,7 +368,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let cache = Cache::at(folder.path().join("cache")).unwrap();
         for path in [folder.path().to_path_buf(), folder.path().join("nowhere")] {
-            let error = ensure(&cache, &path, &[], Config::Merged, None, 1).unwrap_err();
+            let error = ensure(&cache, &path, &[], Config::Merged, &[], 1).unwrap_err();
             assert!(matches!(error.downcast_ref(), Some(Stop::Usage(_))), "{error}");
         }
     }

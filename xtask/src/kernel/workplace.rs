@@ -5,14 +5,17 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail};
 
-use super::mailbox::{self, Applied, Contents, Trial};
+use super::content::{self, Contents, Entry};
 use super::make;
-use super::series::{self, Series, Touched};
+use super::series::{self, Series};
 use super::source::{self, Resolved};
+use super::touched::Touched;
+use super::trial::{self, Applied};
 use crate::cache::{self, Cache, Lock};
 
 /// Room of the cache for trees that are kept.
@@ -33,12 +36,14 @@ pub(crate) struct Workplace {
     /// Folder of what is known about the tree.
     folder: PathBuf,
     kept: Option<Lock>,
+    /// Whether every file of the source is whole.
+    sound: bool,
 }
 
 impl Workplace {
     /// A tree of its own for one build, in the folder `into`, which the caller removes.
     pub(crate) fn own(cache: &Cache, source: &Resolved, into: &Path, log: &Path) -> Result<Self> {
-        let place = Self { tree: into.join("tree"), folder: into.to_path_buf(), kept: None };
+        let place = Self { tree: into.join("tree"), folder: into.to_path_buf(), kept: None, sound: true };
         source::unpack(cache, source, &place.tree, log)?;
         Ok(place)
     }
@@ -62,10 +67,10 @@ impl Workplace {
                 }
             }
         }
-        let place = Self { tree: folder.join("tree"), folder, kept: Some(lock) };
+        let place = Self { tree: folder.join("tree"), folder, kept: Some(lock), sound: true };
         let whole = place.folder.join(WHOLE);
-        let usable = fs::read(&whole).is_ok_and(|boot| fs::read(BOOT).is_ok_and(|now| boot == now));
-        if usable {
+        let same_boot = fs::read(&whole).is_ok_and(|boot| fs::read(BOOT).is_ok_and(|now| boot == now));
+        if same_boot && place.known().is_ok() {
             cache::remove(&whole)?;
         } else {
             cache::remove(&place.folder)?;
@@ -79,9 +84,9 @@ impl Workplace {
     /// Applies `patches` to the source, whatever was applied before.
     ///
     /// # Errors
-    /// When a series is not for this kernel, or with a [`mailbox::Conflict`].
+    /// When a series is not for this kernel, or with a [`Conflict`](super::conflict::Conflict).
     pub(crate) fn patch(
-        &self,
+        &mut self,
         cache: &Cache,
         source: &Resolved,
         patches: &[Series],
@@ -93,36 +98,37 @@ impl Workplace {
                 bail!("the series {} is for {}, and this is {line}", series.name, series.kernels);
             }
         }
-        let touched = series::touched(patches.iter().flat_map(|series| &series.mails));
         let known = self.known()?;
-        self.complete(cache, source, &touched, &known, log)?;
-        let mut pristine = Contents::new();
-        for path in touched.all() {
-            pristine.insert(path.clone(), self.pristine(path, &known)?);
-        }
-        let scratch = self.folder.join("trial");
-        cache::remove(&scratch)?;
-        let trial = Trial::start(&scratch, &pristine, log)?;
-        let applied = patches.iter().map(|series| trial.apply(series)).collect::<Result<Vec<_>>>()?;
-        let wanted = trial.contents(pristine.into_keys())?;
-        cache::remove(&scratch)?;
-        self.put(&wanted, &known)?;
-        Ok(applied)
+        let outcome = trial::run(&self.folder.join("trial"), log, patches, |touched| {
+            self.sound = false;
+            self.complete(cache, source, touched, &known, log)?;
+            self.sound = true;
+            touched.all().map(|path| Ok((path.clone(), self.pristine(path, &known)?))).collect()
+        })?;
+        self.sound = false;
+        self.put(&outcome.changed, &known)?;
+        self.sound = true;
+        Ok(outcome.applied)
     }
 
-    /// The build has ended, well or not, and nothing of it runs any more.
-    pub(crate) fn done(self) -> Result<()> {
+    /// The build has ended, well or not, and nothing of it runs any more. A tree in which files may be half written is
+    /// made anew by the next one.
+    pub(crate) fn done(self, cut: bool) -> Result<()> {
         if self.kept.is_none() {
             return cache::remove(&self.tree);
+        }
+        if cut || !self.sound {
+            return Ok(());
         }
         let boot = fs::read(BOOT).with_context(|| format!("cannot read {BOOT}"))?;
         cache::write_atomically(&self.folder.join(WHOLE), &boot)
     }
 
     fn known(&self) -> Result<BTreeMap<PathBuf, bool>> {
-        match mailbox::read(&self.folder.join(PATCHED))? {
-            Some(text) => serde_json::from_slice(&text).context("cannot read what was patched"),
-            None => Ok(BTreeMap::new()),
+        match fs::read(self.folder.join(PATCHED)) {
+            Ok(text) => serde_json::from_slice(&text).context("cannot read what was patched"),
+            Err(error) if error.kind() == ErrorKind::NotFound => Ok(BTreeMap::new()),
+            Err(error) => Err(error).context("cannot read what was patched"),
         }
     }
 
@@ -138,7 +144,7 @@ impl Workplace {
         let missing: BTreeSet<&Path> = touched
             .present
             .iter()
-            .filter(|path| !known.contains_key(*path) && !self.tree.join(path).exists())
+            .filter(|path| !known.contains_key(*path) && fs::symlink_metadata(self.tree.join(path)).is_err())
             .map(PathBuf::as_path)
             .collect();
         if missing.is_empty() {
@@ -148,10 +154,10 @@ impl Workplace {
         }
     }
 
-    fn pristine(&self, path: &Path, known: &BTreeMap<PathBuf, bool>) -> Result<Option<Vec<u8>>> {
+    fn pristine(&self, path: &Path, known: &BTreeMap<PathBuf, bool>) -> Result<Option<Entry>> {
         match known.get(path) {
-            None => mailbox::read(&self.tree.join(path)),
-            Some(true) => mailbox::read(&self.folder.join(PRISTINE).join(path)),
+            None => content::read(&self.tree, path),
+            Some(true) => content::read(&self.folder.join(PRISTINE), path),
             Some(false) => Ok(None),
         }
     }
@@ -160,22 +166,24 @@ impl Workplace {
     /// file that is right already is not written, so that nothing is compiled for it.
     fn put(&self, wanted: &Contents, known: &BTreeMap<PathBuf, bool>) -> Result<()> {
         let mut patched = BTreeMap::new();
+        let mut written = Vec::new();
         for path in known.keys().chain(wanted.keys()).collect::<BTreeSet<_>>() {
             let pristine = self.pristine(path, known)?;
             let wanted = wanted.get(path).unwrap_or(&pristine);
             if *wanted != pristine {
                 patched.insert(path.clone(), pristine.is_some());
                 if let Some(pristine) = &pristine {
-                    mailbox::write(&self.folder.join(PRISTINE).join(path), pristine)?;
+                    content::write(&self.folder.join(PRISTINE), path, pristine)?;
                 }
             }
-            let place = self.tree.join(path);
-            if mailbox::read(&place)? != *wanted {
-                match wanted {
-                    Some(content) => mailbox::write(&place, content)?,
-                    None => cache::remove(&place)?,
-                }
+            if content::read(&self.tree, path)? != *wanted {
+                // What goes makes way first: a folder may become a link, and the other way round.
+                content::remove(&self.tree, path)?;
+                written.extend(wanted.clone().map(|entry| (path, entry)));
             }
+        }
+        for (path, entry) in written {
+            content::write(&self.tree, path, &entry)?;
         }
         cache::write_atomically(&self.folder.join(PATCHED), &serde_json::to_vec(&patched)?)
     }

@@ -1,5 +1,7 @@
 //! `cargo xtask kernel`, with a kernel so small that it builds in an instant.
 
+mod damage;
+mod foreign;
 mod lab;
 mod patches;
 mod tree;

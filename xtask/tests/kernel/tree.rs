@@ -91,6 +91,6 @@ fn what_cannot_be_built_is_said_clearly() {
 
     fs::write(tree.join(".config"), "CONFIG_IMA=y\n").unwrap();
     let (code, stderr) = run(&[]);
-    assert_eq!(code, Some(96));
+    assert_eq!(code, Some(2));
     assert!(stderr.contains("make mrproper will do: save its .config first"), "{stderr}");
 }
