@@ -4,13 +4,14 @@ use std::io;
 
 use super::Failure;
 use crate::ima::Bank;
-use crate::report::Exit;
+use crate::report::{Escaping, Exit};
 use crate::tpm::quote;
 use crate::verify::{self, QuoteCheckError, QuoteFiles, Quoted, VerifyArgs};
 
 /// Judges lists offline.
 pub(super) fn verify(args: &VerifyArgs) -> Result<Exit, Failure> {
-    let mut out = io::stdout().lock();
+    let stdout = io::stdout().lock();
+    let mut out = if args.json { Escaping::json(stdout) } else { Escaping::text(stdout) };
     let verdict = verify::run(args, check_quote, &mut out).map_err(Failure::usage_of)?;
     Ok(if verdict.holds { Exit::Passed } else { Exit::ScenarioFailed })
 }

@@ -14,7 +14,7 @@ use crate::interface::Capabilities;
 use crate::interface::probe::{self, Boot, ProbeError};
 use crate::outcome::Outcome;
 use crate::plan::{Budget, Interface, Parameters, Plan, Shape};
-use crate::report::atomic::{self, FileError};
+use crate::report::atomic;
 
 /// Why nothing is known about a kernel.
 #[derive(Debug, thiserror::Error)]
@@ -44,9 +44,6 @@ pub enum AskError {
     /// What the guest said cannot be read back.
     #[error(transparent)]
     Unreadable(#[from] Unreadable),
-    /// The answer cannot be remembered.
-    #[error(transparent)]
-    Remember(#[from] FileError),
 }
 
 /// Banks of the machine on which a kernel is asked; scenarios choose their own.
@@ -80,10 +77,10 @@ pub fn capabilities(site: Site<'_>, kernel_args: &[String], cache: &Path) -> Res
             Err(error) => return Err(error),
         };
     }
-    fs::create_dir_all(&folder).map_err(|error| FileError::new("create the folder", &folder, error))?;
-    let text = serde_json::to_vec_pretty(&found)
-        .map_err(|error| AskError::Read { path: path.clone(), source: error.into() })?;
-    atomic::write(&path, &text)?;
+    // Where it cannot be remembered, the next call asks again.
+    if let (Ok(()), Ok(text)) = (fs::create_dir_all(&folder), serde_json::to_vec_pretty(&found)) {
+        let _ = atomic::write(&path, &text);
+    }
     Ok(found)
 }
 
