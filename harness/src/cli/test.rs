@@ -255,12 +255,18 @@ fn dry_run(
     scratch: &run::Scratch,
     interrupts: &run::Interrupts,
 ) -> Result<Exit, Failure> {
+    let mut exit = Exit::Passed;
     for kernel in request.kernels {
         let site = request.site(kernel, scratch, interrupts);
         let known = match run::capabilities(site, &request.kernel_args, &request.cache) {
             Err(_) if interrupts.seen() => return Ok(Exit::Interrupted),
             known => known.map_err(Failure::setup)?,
         };
+        for finding in &known.findings {
+            exit = Exit::ScenarioFailed;
+            report::say::line(&format!("# {} on {}: {finding}", run::PROBE, kernel.name))
+                .map_err(Failure::setup)?;
+        }
         for scenario in request.scenarios {
             for parameters in plan::expand(scenario) {
                 let planned = plan::plan(scenario, &parameters, &known, known.interface, request.seed)
@@ -286,7 +292,7 @@ fn dry_run(
             }
         }
     }
-    Ok(Exit::Passed)
+    Ok(exit)
 }
 
 #[cfg(test)]

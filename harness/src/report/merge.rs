@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use super::journal;
 use super::json::{self, ReadError};
 use crate::outcome::{RunResult, Shard, SuiteResult};
+use crate::run::PROBE;
 
 /// Name of the results in a folder of `--out`.
 pub const RESULTS: &str = "results.json";
@@ -127,12 +128,18 @@ pub fn merge(places: &[PathBuf]) -> Result<SuiteResult, MergeError> {
     let planned = parts.first().map_or(0, |(_, shard, _)| shard.planned);
     let wall_ms = parts.iter().map(|(.., suite)| suite.wall_ms).max().unwrap_or(0);
     let interrupted = parts.iter().any(|(.., suite)| suite.interrupted);
-    let mut runs: Vec<RunResult> = parts.into_iter().flat_map(|(.., suite)| suite.runs).collect();
+    let runs: Vec<RunResult> = parts.into_iter().flat_map(|(.., suite)| suite.runs).collect();
+    // Every part may have found something wrong when it asked a kernel what it can do: told once.
+    let (probes, mut runs): (Vec<_>, Vec<_>) = runs.into_iter().partition(|run| run.scenario == PROBE);
     runs.sort_by_key(|run| run.place);
     let found = runs.iter().map(|run| run.place).collect::<BTreeSet<_>>().len() as u64;
     if found != planned || runs.len() as u64 != planned {
         return Err(MergeError::Runs { planned, found, doubled: runs.len() as u64 - found });
     }
+    let mut asked = BTreeSet::new();
+    runs.extend(
+        probes.into_iter().filter(|probe| asked.insert((probe.kernel.clone(), probe.reason.clone()))),
+    );
     Ok(SuiteResult { schema: json::SCHEMA, runs, wall_ms, interrupted, shard: None })
 }
 
@@ -261,6 +268,30 @@ mod tests {
             run["kernel"] = kernel.into();
         }
         whole
+    }
+
+    #[test]
+    fn what_each_part_found_when_it_asked_a_kernel_is_told_once() {
+        let probed = |mut part: serde_json::Value, reason: &str| {
+            let mut probe = part["runs"][0].clone();
+            probe["scenario"] = PROBE.into();
+            probe["outcome"] = "failed".into();
+            probe["reason"] = reason.into();
+            probe["place"] = 4.into();
+            part["runs"].as_array_mut().unwrap().insert(0, probe);
+            part
+        };
+        let (one, other) = (part(1, 2, "s", &[0, 2]), part(2, 2, "s", &[1, 3]));
+        let told = |suite: SuiteResult| -> Vec<String> {
+            suite.runs.into_iter().filter(|run| run.scenario == PROBE).map(|run| run.reason).collect()
+        };
+        let suite = merged(&[probed(one.clone(), "trim"), probed(other.clone(), "trim")]).unwrap();
+        assert_eq!(suite.runs.len(), 5);
+        assert_eq!(told(suite), ["trim"]);
+        // And what one alone found is not lost.
+        assert_eq!(told(merged(&[one.clone(), probed(other.clone(), "trim")]).unwrap()), ["trim"]);
+        let suite = merged(&[probed(one, "trim"), probed(other, "it died")]).unwrap();
+        assert_eq!(told(suite), ["trim", "it died"]);
     }
 
     #[test]

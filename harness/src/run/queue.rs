@@ -5,7 +5,7 @@ use std::sync::{Mutex, PoisonError};
 
 use super::partition::Partition;
 use super::suite::{Refusal, Request};
-use super::{kernels, offers};
+use super::{kernels, offers, probed};
 use crate::interface::Capabilities;
 use crate::outcome::{Outcome, Shard};
 use crate::plan::{self, Parameters, Plan, PlanError, Planned};
@@ -69,6 +69,8 @@ pub(super) struct Queue<'a> {
     lacking: Vec<(usize, Refusal)>,
     cases: Vec<Case<'a>>,
     places: Mutex<VecDeque<u64>>,
+    /// What probes found, told before all else. No part of a partition: whoever runs any of it says so.
+    probed: Mutex<VecDeque<Job>>,
     /// Runs in it at first.
     pub(super) total: usize,
     /// Which part of the suite it is.
@@ -96,9 +98,10 @@ impl<'a> Queue<'a> {
         let lacking = (0..).zip(known).filter_map(|(kernel, known)| {
             Some((kernel, offers::lacking(&request.kernels[kernel], known.as_ref().ok()?)?))
         });
-        let (lacking, places) = (lacking.collect::<Vec<_>>(), Mutex::default());
+        let lacking = lacking.collect::<Vec<_>>();
         let first = lacking.len() as u64;
-        let mut queue = Queue { request, known, lacking, cases, places, total: 0, shard: None };
+        let (places, probed) = (Mutex::default(), Mutex::default());
+        let mut queue = Queue { request, known, lacking, cases, places, probed, total: 0, shard: None };
         // What cannot be planned is told before the first run.
         for case in &queue.cases {
             drop(queue.work(case, request.seed)?);
@@ -111,13 +114,17 @@ impl<'a> Queue<'a> {
         });
         let places: VecDeque<u64> =
             all.filter(|place| part.is_none_or(|part| part.takes(*place, &queue.id(*place)))).collect();
-        queue.total = places.len();
-        queue.places = Mutex::new(places);
+        let probed = queue.probed(first + count * u64::from(repeat));
+        queue.total = places.len() + probed.len();
+        (queue.places, queue.probed) = (Mutex::new(places), Mutex::new(probed));
         Ok(queue)
     }
 
     /// The next run; none when all have begun.
     pub(super) fn next(&self) -> Option<Job> {
+        if let Some(job) = self.probed.lock().unwrap_or_else(PoisonError::into_inner).pop_front() {
+            return Some(job);
+        }
         let place = self.places.lock().unwrap_or_else(PoisonError::into_inner).pop_front()?;
         let id = self.id(place);
         let Some(case) = self.case(place) else {
@@ -130,6 +137,22 @@ impl<'a> Queue<'a> {
             .work(case, seed)
             .unwrap_or_else(|error| Err(Refusal::new(Outcome::Infra, error.to_string())));
         Some(Job { id, place, seed, kernel: case.kernel, work })
+    }
+
+    /// A failed run for each kernel in which the probe found something wrong, from place `first` on.
+    fn probed(&self, first: u64) -> VecDeque<Job> {
+        let job = |(kernel, known): (usize, &Result<Capabilities, Refusal>)| {
+            let refusal = probed::found_by_probe(known.as_ref().ok()?)?;
+            let id = RunId {
+                scenario: probed::PROBE.to_owned(),
+                parameters: Parameters::new(),
+                kernel: self.request.kernels[kernel].name.clone(),
+                repeat: 1,
+            };
+            let (place, seed) = (first + kernel as u64, self.request.seed);
+            Some(Job { id, place, seed, kernel, work: Err(refusal) })
+        };
+        self.known.iter().enumerate().filter_map(job).collect()
     }
 
     /// The case at a place; none where it is told what a kernel lacks.
