@@ -4,27 +4,25 @@
 //! itself, the nonce is ours, and the digest in it is that of the values we were given: PCR 10 of each bank and
 //! nothing else. (TPM 2.0 Library Part 1, 31.3; Part 2, 10.12.8; Part 3, 18.4.)
 
+mod algorithm;
 mod file;
 mod key;
+mod signature;
 
+pub use algorithm::Unsupported;
 pub use file::{FileError, key_from_file, key_to_pem, key_to_tpm2b, values_to_file};
 pub use key::{AttestationKey, KeyError};
 
-use p256::ecdsa::Signature;
-use p256::ecdsa::signature::hazmat::PrehashVerifier;
-use sha2::{Digest, Sha256};
+use signature::{Signature, SignatureError};
 
 use super::unmarshal::{Malformed, Reader};
 use crate::event::{PcrValue, QuoteTaken};
-use crate::ima::Bank;
+use crate::ima::{Bank, Digest};
 
 /// `TPM_GENERATED_VALUE`, which no restricted key signs outside of a TPM structure (Part 2, 6.2).
 const GENERATED: u32 = 0xff54_4347;
 /// `TPM_ST_ATTEST_QUOTE` (Part 2, 6.9).
 const ATTEST_QUOTE: u16 = 0x8018;
-/// `TPM_ALG_ECDSA`, `TPM_ALG_SHA256` (Part 2, 6.3).
-const ALG_ECDSA: u16 = 0x0018;
-const ALG_SHA256: u16 = 0x000b;
 
 /// PCR 10 in a bit map: bit 2 of byte 1.
 const MAP: [u8; 3] = [0, 1 << 2, 0];
@@ -55,6 +53,9 @@ pub enum QuoteError {
     /// The signature cannot be read.
     #[error("quote signature: {0}")]
     SignatureForm(Malformed),
+    /// The signature is one that imalab cannot verify.
+    #[error("{0}")]
+    Unsupported(Unsupported),
     /// A TPM did not make it.
     #[error("quote message: expected magic {GENERATED:#x}, found {found:#x}")]
     Magic {
@@ -145,7 +146,7 @@ pub fn verify_parts(
     if quoted.selections != expected {
         return Err(QuoteError::Selection { expected, found: quoted.selections });
     }
-    let digest = digest(values)?;
+    let digest = digest(quoted.hash, values)?;
     if quoted.digest != digest {
         return Err(QuoteError::Digest { expected: digest, found: quoted.digest });
     }
@@ -164,9 +165,14 @@ pub fn signed(
     signature: &[u8],
     expected_nonce: &[u8],
 ) -> Result<Quoted, QuoteError> {
-    let signature = read_signature(signature)?;
-    key.verifying.verify_prehash(&Sha256::digest(attest), &signature).map_err(|_| QuoteError::Signature)?;
-    let quoted = Quoted::read(attest)?;
+    let signature = Signature::read(signature).map_err(|error| match error {
+        SignatureError::Form(malformed) => QuoteError::SignatureForm(malformed),
+        SignatureError::Unsupported(unsupported) => QuoteError::Unsupported(unsupported),
+    })?;
+    if !key.signed(attest, &signature) {
+        return Err(QuoteError::Signature);
+    }
+    let quoted = Quoted::read(attest, signature.hash)?;
     if quoted.nonce != expected_nonce {
         return Err(QuoteError::Nonce { expected: expected_nonce.to_vec(), found: quoted.nonce });
     }
@@ -174,8 +180,7 @@ pub fn signed(
 }
 
 /// The values in the order of the selection, hashed with the signature's hash (Part 3, 18.4.1).
-fn digest(values: &[PcrValue]) -> Result<Vec<u8>, QuoteError> {
-    let mut hash = Sha256::new();
+fn digest(hash: Bank, values: &[PcrValue]) -> Result<Vec<u8>, QuoteError> {
     for (place, value) in values.iter().enumerate() {
         let (bank, expected, found) = (value.bank, value.bank.digest_size(), value.digest.len());
         if expected != found {
@@ -184,9 +189,9 @@ fn digest(values: &[PcrValue]) -> Result<Vec<u8>, QuoteError> {
         if values[..place].iter().any(|earlier| earlier.bank == bank) {
             return Err(QuoteError::Twice(bank));
         }
-        hash.update(&value.digest);
     }
-    Ok(hash.finalize().to_vec())
+    let parts: Vec<&[u8]> = values.iter().map(|value| &*value.digest).collect();
+    Ok(Digest::of(hash, &parts).as_bytes().to_vec())
 }
 
 /// `TPMS_ATTEST` with a `TPMS_QUOTE_INFO` (Part 2, 10.12.12 and 10.12.4).
@@ -200,12 +205,14 @@ pub struct Quoted {
     pub reset_count: u32,
     /// `TPM_ALG_ID` and bit map of each bank.
     pub selections: Vec<(u16, Vec<u8>)>,
-    /// SHA-256 over the selected values.
+    /// The hash of the signature, and of the digest.
+    pub hash: Bank,
+    /// Digest over the selected values, one after the other.
     pub digest: Vec<u8>,
 }
 
 impl Quoted {
-    fn read(attest: &[u8]) -> Result<Quoted, QuoteError> {
+    fn read(attest: &[u8], hash: Bank) -> Result<Quoted, QuoteError> {
         let mut reader = Reader::new(attest);
         let magic = reader.u32("magic").map_err(QuoteError::Attest)?;
         if magic != GENERATED {
@@ -215,10 +222,10 @@ impl Quoted {
         if kind != ATTEST_QUOTE {
             return Err(QuoteError::Type { found: kind });
         }
-        Quoted::read_rest(reader).map_err(QuoteError::Attest)
+        Quoted::read_rest(reader, hash).map_err(QuoteError::Attest)
     }
 
-    fn read_rest(mut reader: Reader<'_>) -> Result<Quoted, Malformed> {
+    fn read_rest(mut reader: Reader<'_>, hash: Bank) -> Result<Quoted, Malformed> {
         reader.sized("qualifiedSigner")?;
         let nonce = reader.sized("extraData")?.to_vec();
         let clock = reader.u64("clock")?;
@@ -229,28 +236,6 @@ impl Quoted {
         let selections = reader.pcr_selections()?;
         let digest = reader.sized("pcrDigest")?.to_vec();
         reader.finish()?;
-        Ok(Quoted { nonce, clock, reset_count, selections, digest })
+        Ok(Quoted { nonce, clock, reset_count, selections, hash, digest })
     }
-}
-
-/// `TPMT_SIGNATURE` of ECDSA with SHA-256 on P-256 (Part 2, 11.3.4 and 11.3.2).
-fn read_signature(bytes: &[u8]) -> Result<Signature, QuoteError> {
-    let read = || {
-        let mut reader = Reader::new(bytes);
-        let alg = reader.u16("sigAlg")?;
-        if alg != ALG_ECDSA {
-            return Err(reader.wrong("sigAlg", 2, "TPM_ALG_ECDSA", alg));
-        }
-        let hash = reader.u16("hash")?;
-        if hash != ALG_SHA256 {
-            return Err(reader.wrong("hash", 2, "TPM_ALG_SHA256", hash));
-        }
-        let r = key::coordinate(&mut reader, "signatureR")?;
-        let s = key::coordinate(&mut reader, "signatureS")?;
-        reader.finish()?;
-        Ok((r, s))
-    };
-    let (r, s) = read().map_err(QuoteError::SignatureForm)?;
-    // Zero, or not below the order of the curve: no signature of any key.
-    Signature::from_scalars(r, s).map_err(|_| QuoteError::Signature)
 }

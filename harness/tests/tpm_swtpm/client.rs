@@ -116,7 +116,7 @@ fn each_failure_has_a_name() {
 
     let mut elsewhere = good.clone();
     *elsewhere.key.last_mut().unwrap() ^= 1;
-    assert_eq!(of(elsewhere), QuoteError::Key(KeyError::Point));
+    assert_eq!(of(elsewhere), QuoteError::Key(KeyError::Point("P-256")));
 
     let (_rig, stranger) = quoted(&[Bank::Sha1, Bank::Sha256]);
     assert_eq!(of(QuoteTaken { key: stranger.key, ..good.clone() }), QuoteError::Signature);
@@ -215,7 +215,11 @@ fn a_quote_of_tpm2_tools_verifies() {
 
 #[rstest]
 #[case::empty(b"", "public area: type at byte 0 needs 2 bytes, 0 are left")]
-#[case::rsa(&[0, 1, 0, 0xb], "public area: type at byte 0: expected TPM_ALG_ECC, found 0x1")]
+#[case::cut(&[0, 1, 0, 0xb], "public area: objectAttributes at byte 4 needs 4 bytes, 0 are left")]
+#[case::keyed_hash(
+    &[0, 8, 0, 0xb],
+    "this key is not supported: expected an RSA key, or an ECC key on P-256 or P-384, found TPM_ALG_KEYEDHASH (0x0008)"
+)]
 #[case::pem(b"-----BEGIN PUBLIC KEY-----\nAAAA\n-----END PUBLIC KEY-----\n", "PEM public key: ")]
 #[case::not_text(b"-----BEGIN \xff", "PEM public key: invalid utf-8 sequence of 1 bytes from index 11")]
 fn a_file_that_is_no_key_is_refused(#[case] bytes: &[u8], #[case] expected: &str) {

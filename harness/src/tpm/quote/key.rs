@@ -1,33 +1,49 @@
 //! The public key of a quote.
 
-use p256::ecdsa::VerifyingKey;
-use p256::{EncodedPoint, FieldBytes};
+use p256::FieldBytes as Bytes32;
+use rsa::traits::PublicKeyParts;
+use rsa::{BigUint, RsaPublicKey};
 
-use super::{ALG_ECDSA, ALG_SHA256};
+use super::algorithm::{self, Unsupported};
+use super::signature::{Scheme, Signature};
+use crate::ima::{Bank, Digest};
 use crate::tpm::unmarshal::{Malformed, Reader};
-
-const ALG_NULL: u16 = 0x0010;
-const ALG_ECC: u16 = 0x0023;
-const ECC_NIST_P256: u16 = 0x0003;
 
 /// Bits of `TPMA_OBJECT` (TPM 2.0 Library Part 2, 8.3).
 const FIXED_TPM: u32 = 1 << 1;
 const RESTRICTED: u32 = 1 << 16;
 const SIGN: u32 = 1 << 18;
 
-/// A key that a quote can be verified with: ECDSA with SHA-256 on NIST P-256.
+/// RSA keys below this many bits prove little (NIST SP 800-131A), and TPMs have none.
+const RSA_LEAST: usize = 2048;
+
+/// The exponent that 0 stands for (Part 2, 12.2.3.5).
+const RSA_EXPONENT: u32 = 65537;
+
+/// A key that a quote can be verified with: RSA of 2048 to 4096 bits, or ECC on NIST P-256 or P-384.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct AttestationKey {
-    pub(super) verifying: VerifyingKey,
+    pub(super) verifying: Verifying,
     pub(super) restricted: bool,
+}
+
+/// The key by its kind.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Verifying {
+    P256(p256::ecdsa::VerifyingKey),
+    P384(p384::ecdsa::VerifyingKey),
+    Rsa(RsaPublicKey),
 }
 
 /// Why a key cannot be one.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum KeyError {
-    /// It cannot be read, or is of another kind.
+    /// It cannot be read.
     #[error("{0}")]
     Form(#[from] Malformed),
+    /// It is a key, of a kind that imalab cannot verify with.
+    #[error("{0}")]
+    Unsupported(#[from] Unsupported),
     /// It may sign what no TPM made, or may be held outside of a TPM.
     #[error("attributes: expected restricted, sign and fixedTPM, found {found:#010x}, which lacks {lacking}")]
     Attributes {
@@ -37,15 +53,21 @@ pub enum KeyError {
         lacking: String,
     },
     /// Its coordinates are no point of the curve.
-    #[error("no point of NIST P-256")]
-    Point,
+    #[error("no point of NIST {0}")]
+    Point(&'static str),
+    /// Its modulus or exponent is none of an RSA key.
+    #[error("no RSA key: {0}")]
+    Rsa(String),
 }
 
 impl AttestationKey {
     /// Reads a marshalled `TPMT_PUBLIC` (Part 2, 12.2.4), and checks that it is an attestation key.
     pub fn from_public(bytes: &[u8]) -> Result<Self, KeyError> {
         let mut reader = Reader::new(bytes);
-        expect(&mut reader, "type", "TPM_ALG_ECC", ALG_ECC)?;
+        let kind = reader.u16("type")?;
+        if kind != algorithm::RSA && kind != algorithm::ECC {
+            return Err(Unsupported::of("key", "an RSA key, or an ECC key on P-256 or P-384", kind).into());
+        }
         reader.u16("nameAlg")?;
         let found = reader.u32("objectAttributes")?;
         let wanted = [(RESTRICTED, "restricted"), (SIGN, "sign"), (FIXED_TPM, "fixedTPM")];
@@ -55,43 +77,148 @@ impl AttestationKey {
             return Err(KeyError::Attributes { found, lacking: lacking.join(", ") });
         }
         reader.sized("authPolicy")?;
-        expect(&mut reader, "symmetric", "TPM_ALG_NULL", ALG_NULL)?;
-        expect(&mut reader, "scheme", "TPM_ALG_ECDSA", ALG_ECDSA)?;
-        expect(&mut reader, "hashAlg", "TPM_ALG_SHA256", ALG_SHA256)?;
-        expect(&mut reader, "curveID", "TPM_ECC_NIST_P256", ECC_NIST_P256)?;
-        expect(&mut reader, "kdf", "TPM_ALG_NULL", ALG_NULL)?;
-        let x = coordinate(&mut reader, "unique.x")?;
-        let y = coordinate(&mut reader, "unique.y")?;
+        // Part 2, 12.2.3.5: a restricted signing key has no symmetric algorithm.
+        match reader.u16("symmetric")? {
+            algorithm::NULL => {}
+            found => return Err(reader.wrong("symmetric", 2, "TPM_ALG_NULL", found).into()),
+        }
+        scheme(&mut reader)?;
+        let verifying = if kind == algorithm::RSA { rsa(&mut reader)? } else { ecc(&mut reader)? };
         reader.finish()?;
-        let point = EncodedPoint::from_affine_coordinates(&x, &y, false);
-        let verifying = VerifyingKey::from_encoded_point(&point).map_err(|_| KeyError::Point)?;
         Ok(AttestationKey { verifying, restricted: true })
     }
-}
 
-fn expect(
-    reader: &mut Reader<'_>,
-    field: &'static str,
-    name: &'static str,
-    value: u16,
-) -> Result<(), Malformed> {
-    match reader.u16(field)? {
-        found if found == value => Ok(()),
-        found => Err(reader.wrong(field, 2, name, found)),
+    /// Whether the key was shown to be a restricted one that cannot leave its TPM; a bare public key cannot show it.
+    pub fn restricted(&self) -> bool {
+        self.restricted
     }
-}
 
-/// A `TPM2B_ECC_PARAMETER` of P-256: at most 32 bytes, leading zeros may be left out.
-pub(super) fn coordinate(reader: &mut Reader<'_>, field: &'static str) -> Result<FieldBytes, Malformed> {
-    let at = reader.at();
-    let bytes = reader.sized(field)?;
-    let mut padded = FieldBytes::default();
-    match padded.len().checked_sub(bytes.len()) {
-        Some(zeros) => padded[zeros..].copy_from_slice(bytes),
-        None => {
-            let found = bytes.len() as u64;
-            return Err(Malformed::Value { field, at, expected: "a size of at most 32 bytes", found });
+    /// Whether the key made this signature over `message`.
+    pub(super) fn signed(&self, message: &[u8], signature: &Signature<'_>) -> bool {
+        let digest = Digest::of(signature.hash, &[message]);
+        let hash = digest.as_bytes();
+        match (&self.verifying, signature.scheme) {
+            (Verifying::P256(key), Scheme::Ecdsa { r, s }) => ecdsa_p256(key, hash, r, s).is_some(),
+            (Verifying::P384(key), Scheme::Ecdsa { r, s }) => ecdsa_p384(key, hash, r, s).is_some(),
+            (Verifying::Rsa(key), Scheme::Rsassa(bytes)) => rsassa(key, signature.hash, hash, bytes),
+            (Verifying::Rsa(key), Scheme::Rsapss(bytes)) => rsapss(key, signature.hash, hash, bytes),
+            _ => false,
         }
     }
-    Ok(padded)
+}
+
+/// A `TPMT_RSA_SCHEME` or `TPMT_ECC_SCHEME` (Part 2, 11.2.4.2 and 11.2.5.6); which one a quote was signed with is
+/// in its signature.
+fn scheme(reader: &mut Reader<'_>) -> Result<(), KeyError> {
+    match reader.u16("scheme")? {
+        algorithm::NULL => Ok(()),
+        algorithm::RSASSA | algorithm::RSAPSS | algorithm::ECDSA => {
+            algorithm::hash("key's scheme", reader.u16("hashAlg")?)?;
+            Ok(())
+        }
+        found => Err(Unsupported::of("key's scheme", algorithm::SCHEMES, found).into()),
+    }
+}
+
+fn rsa(reader: &mut Reader<'_>) -> Result<Verifying, KeyError> {
+    reader.u16("keyBits")?;
+    let exponent = match reader.u32("exponent")? {
+        0 => RSA_EXPONENT,
+        exponent => exponent,
+    };
+    let modulus = reader.sized("unique.rsa")?;
+    let key = RsaPublicKey::new(BigUint::from_bytes_be(modulus), exponent.into());
+    rsa_in_range(key.map_err(|error| rsa_error(&error))?)
+}
+
+pub(super) fn rsa_in_range(key: RsaPublicKey) -> Result<Verifying, KeyError> {
+    let bits = key.n().bits();
+    if bits < RSA_LEAST {
+        let found = format!("{bits} bits");
+        return Err(Unsupported { what: "RSA key", expected: "2048 to 4096 bits", found }.into());
+    }
+    Ok(Verifying::Rsa(key))
+}
+
+pub(super) fn rsa_error(error: &rsa::Error) -> KeyError {
+    match error {
+        rsa::Error::ModulusTooLarge => {
+            let found = "a longer one".to_owned();
+            Unsupported { what: "RSA key", expected: "2048 to 4096 bits", found }.into()
+        }
+        error => KeyError::Rsa(error.to_string()),
+    }
+}
+
+fn ecc(reader: &mut Reader<'_>) -> Result<Verifying, KeyError> {
+    let curve = reader.u16("curveID")?;
+    if curve != algorithm::P256 && curve != algorithm::P384 {
+        let found = algorithm::curve_name(curve);
+        return Err(Unsupported { what: "ECC key", expected: "curve P-256 or P-384", found }.into());
+    }
+    if reader.u16("kdf")? != algorithm::NULL {
+        reader.u16("kdf hash")?;
+    }
+    let (x, y) = (reader.sized("unique.x")?, reader.sized("unique.y")?);
+    if curve == algorithm::P256 {
+        let point: Option<_> =
+            (|| Some(p256::EncodedPoint::from_affine_coordinates(&padded(x)?, &padded(y)?, false)))();
+        let key = point.and_then(|point| p256::ecdsa::VerifyingKey::from_encoded_point(&point).ok());
+        Ok(Verifying::P256(key.ok_or(KeyError::Point("P-256"))?))
+    } else {
+        let point: Option<_> =
+            (|| Some(p384::EncodedPoint::from_affine_coordinates(&padded(x)?, &padded(y)?, false)))();
+        let key = point.and_then(|point| p384::ecdsa::VerifyingKey::from_encoded_point(&point).ok());
+        Ok(Verifying::P384(key.ok_or(KeyError::Point("P-384"))?))
+    }
+}
+
+/// A `TPM2B_ECC_PARAMETER` at its full size: leading zeros may be left out. `None` when it is longer.
+fn padded<T: Default + AsMut<[u8]>>(bytes: &[u8]) -> Option<T> {
+    let mut padded = T::default();
+    let place = padded.as_mut();
+    let zeros = place.len().checked_sub(bytes.len())?;
+    place[zeros..].copy_from_slice(bytes);
+    Some(padded)
+}
+
+// A number that is zero, or not below the order of the curve, is part of no signature.
+
+fn ecdsa_p256(key: &p256::ecdsa::VerifyingKey, hash: &[u8], r: &[u8], s: &[u8]) -> Option<()> {
+    use p256::ecdsa::signature::hazmat::PrehashVerifier;
+    let (r, s): (Bytes32, Bytes32) = (padded(r)?, padded(s)?);
+    key.verify_prehash(hash, &p256::ecdsa::Signature::from_scalars(r, s).ok()?).ok()
+}
+
+fn ecdsa_p384(key: &p384::ecdsa::VerifyingKey, hash: &[u8], r: &[u8], s: &[u8]) -> Option<()> {
+    use p384::ecdsa::signature::hazmat::PrehashVerifier;
+    let (r, s): (p384::FieldBytes, p384::FieldBytes) = (padded(r)?, padded(s)?);
+    key.verify_prehash(hash, &p384::ecdsa::Signature::from_scalars(r, s).ok()?).ok()
+}
+
+fn rsassa(key: &RsaPublicKey, bank: Bank, hash: &[u8], signature: &[u8]) -> bool {
+    use rsa::Pkcs1v15Sign as Padding;
+    let padding = match bank {
+        Bank::Sha1 => return false,
+        Bank::Sha256 => Padding::new::<rsa::sha2::Sha256>(),
+        Bank::Sha384 => Padding::new::<rsa::sha2::Sha384>(),
+        Bank::Sha512 => Padding::new::<rsa::sha2::Sha512>(),
+    };
+    key.verify(padding, hash, signature).is_ok()
+}
+
+/// The salt is as long as the hash, or as it can be at most, which depends on the TPM (Part 1, B.7).
+fn rsapss(key: &RsaPublicKey, bank: Bank, hash: &[u8], signature: &[u8]) -> bool {
+    use rsa::Pss as Padding;
+    // RFC 8017, 9.1.1: emLen is that of the modulus less a bit, and the salt leaves room for the hash and two bytes.
+    let longest = (key.n().bits() - 1).div_ceil(8).saturating_sub(hash.len() + 2);
+    [hash.len(), longest].into_iter().any(|salt| {
+        let padding = match bank {
+            Bank::Sha1 => return false,
+            Bank::Sha256 => Padding::new_with_salt::<rsa::sha2::Sha256>(salt),
+            Bank::Sha384 => Padding::new_with_salt::<rsa::sha2::Sha384>(salt),
+            Bank::Sha512 => Padding::new_with_salt::<rsa::sha2::Sha512>(salt),
+        };
+        key.verify(padding, hash, signature).is_ok()
+    })
 }
