@@ -80,7 +80,7 @@ fn judge(log: &Path, pcrs: impl IntoIterator<Item = String>) -> Verdict {
         line.extend(["--pcrs".to_owned(), pcrs]);
     }
     let args = CommandLine::parse_from(line).verify;
-    run(&args, |_| unreachable!("no quote was named"), &mut Vec::new()).unwrap()
+    run(&args, |_| unreachable!("no quote was named")).unwrap()
 }
 
 #[rstest]

@@ -1,7 +1,7 @@
 //! Pure: what a run showed and what its checks found become one outcome with its reason.
 //!
-//! What explains everything after it comes first: a dead kernel, then a run without progress, then a signal that ended it, then
-//! a harness or surroundings that failed, and only then what the checks say.
+//! What explains everything after it comes first: a dead kernel, then a run without progress, then a harness or
+//! surroundings that failed, and only then what the checks say.
 
 #[cfg(test)]
 mod tests;
@@ -63,10 +63,7 @@ pub fn of(plan: &Plan, trace: &Trace, checks: &[CheckResult]) -> Judgement {
     let seen = death
         .map(|(reason, _)| (Outcome::KernelDied, reason))
         .or_else(|| first(trace, unended).map(|reason| (Outcome::Infra, reason)))
-        .or_else(|| {
-            first(trace, timeout).map(|reason| (Outcome::Timeout, silence(trace, reason) + &idle(trace)))
-        })
-        .or_else(|| interrupted(trace).then(|| (Outcome::Interrupted, "interrupted".to_owned())))
+        .or_else(|| first(trace, timeout).map(|reason| (Outcome::Timeout, reason + &idle(trace))))
         .or_else(|| infrastructure(plan, trace).map(|reason| (Outcome::Infra, reason)));
     if let Some((outcome, reason)) = seen {
         let place = if is_between_kernels(plan, trace) { BETWEEN } else { "" };
@@ -208,34 +205,11 @@ fn is_death(splat: &Splat) -> bool {
     }
 }
 
-/// Whether a signal ended the run: nothing else had before it. What came of it after that was our own doing.
-fn interrupted(trace: &Trace) -> bool {
-    let ended = trace.notable().find_map(|event| match &event.what {
-        What::Host(Host::Interrupted) => Some(true),
-        What::Host(Host::Exited { .. }) => Some(false),
-        _ => infra(event).map(|_| false),
-    });
-    ended.unwrap_or(false)
-}
-
 fn timeout(event: &Event) -> Option<String> {
     match &event.what {
         What::Host(Host::Deadline { text }) => Some(text.clone()),
         _ => None,
     }
-}
-
-/// Why nothing happened any more: what the agent complained of before it fell silent says more than the silence.
-fn silence(trace: &Trace, reason: String) -> String {
-    let fault = first(trace, |event| match &event.what {
-        What::Guest(Message::Fault { text }) => Some(agent(text)),
-        _ => None,
-    });
-    fault.map_or(reason.clone(), |fault| format!("{fault}; then {reason}"))
-}
-
-fn agent(text: &str) -> String {
-    format!("agent: {text}")
 }
 
 /// A guest in which nothing happened any more since its emulated interrupt controller waits for the end of an interrupt that no
@@ -285,10 +259,11 @@ const TPM: &str = "TPM: ";
 
 fn infra(event: &Event) -> Option<String> {
     match &event.what {
+        What::Host(Host::Interrupted) => Some("interrupted".to_owned()),
         What::Host(Host::BadFrame { text }) => Some(format!("the agent's stream cannot be decoded: {text}")),
         What::Host(Host::TpmTrouble { text }) => Some(format!("{TPM}{text}")),
         What::Host(Host::Trouble { text }) => Some(text.clone()),
-        What::Guest(Message::Fault { text }) => Some(agent(text)),
+        What::Guest(Message::Fault { text }) => Some(format!("agent: {text}")),
         _ => None,
     }
 }
@@ -319,19 +294,14 @@ fn lost(plan: &Plan, trace: &Trace) -> Option<String> {
     let own = plan.program.end == End::Shell || matches!(ending::shutdown(trace), Some((_, GUEST_SHUTDOWN)));
     for (at, event) in trace.notable().enumerate() {
         let What::Host(Host::Exited { child, status }) = &event.what else { continue };
-        let words = last_words(trace, child);
         match done {
-            None => {
-                return Some(format!("{child} ended with status {status} before the guest was done{words}"));
-            }
+            None => return Some(format!("{child} ended with status {status} before the guest was done")),
             // Each source of events has a thread of its own: on a busy host a child's orderly end can be told before the
             // last messages of the guest that it waited for.
             Some(done) if at < done && !(own && *status == 0) => {
-                return Some(format!("{child} ended with status {status} before the guest was done{words}"));
+                return Some(format!("{child} ended with status {status} before the guest was done"));
             }
-            Some(_) if !own && *status != 0 => {
-                return Some(format!("{child} ended with status {status}{words}"));
-            }
+            Some(_) if !own && *status != 0 => return Some(format!("{child} ended with status {status}")),
             Some(_) => {}
         }
     }
@@ -342,16 +312,6 @@ fn lost(plan: &Plan, trace: &Trace) -> Option<String> {
         Some(_) => "the agent's last message never came".to_owned(),
         None => "the agent never said hello".to_owned(),
     })
-}
-
-/// What a child that failed said at its end, as a reason goes on.
-fn last_words(trace: &Trace, child: &str) -> String {
-    let said = trace.notable().find_map(|event| match &event.what {
-        What::Host(Host::LastWords { child: of, text }) if of == child => Some(text),
-        _ => None,
-    });
-    let lines: Vec<&str> = said.into_iter().flat_map(|text| text.lines()).map(str::trim).collect();
-    if lines.is_empty() { String::new() } else { format!(", its last words: {}", lines.join(" / ")) }
 }
 
 fn release(trace: &Trace) -> Option<&str> {

@@ -70,7 +70,7 @@ impl fmt::Display for Bank {
 
 /// A bank name that imalab does not know.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("unknown bank `{0}` (expected sha1, sha256, sha384 or sha512)")]
+#[error("unknown bank `{}` (expected sha1, sha256, sha384 or sha512)", .0.escape_debug())]
 pub struct UnknownBank(pub String);
 
 impl FromStr for Bank {

@@ -70,6 +70,15 @@ impl Digest {
         digest
     }
 
+    /// These bytes, padded with zeros to the size of a digest of `bank`, or cut to it.
+    #[must_use]
+    pub fn padded_to(&self, bank: Bank) -> Digest {
+        let mut digest = Digest::zero(bank);
+        let size = self.bank.digest_size().min(bank.digest_size());
+        digest.bytes[..size].copy_from_slice(&self.bytes[..size]);
+        digest
+    }
+
     /// Makes of this PCR value the one that follows when `with` is extended (TPM 2.0 Library Part 1, 17.3:
     /// `PCRnew = H(PCRold || digest)`). Both are of one bank; when they are not, the bank of `self` hashes both
     /// as they are.

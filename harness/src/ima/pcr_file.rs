@@ -1,9 +1,12 @@
-//! Files of PCR values: the form that `evmctl ima_measurement --pcrs <bank>,FILE` reads, and that of
-//! `tpm2_pcrread`.
+//! Files of PCR values, in every form in which Linux and the tools of TPMs give them.
+
+mod binary;
+mod text;
 
 use std::collections::BTreeMap;
 use std::io::{self, Write};
 
+use super::pcr_selection::PcrSelection;
 use super::{Bank, Digest};
 
 /// PCRs that a PC client TPM has at least, and that evmctl looks for (`NUM_PCRS` in its `imaevm.h`).
@@ -16,16 +19,42 @@ pub struct PcrValues {
     values: BTreeMap<u32, Digest>,
 }
 
-/// A line of a file of PCR values that is none.
+/// What is known of a file of PCR values from elsewhere than its content.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct PcrHint {
+    /// Which PCRs of which banks to take; all that there are when there is none.
+    pub selection: Option<PcrSelection>,
+    /// The PCR that the file's name tells, as of `/sys/class/tpm/tpm0/pcr-sha256/10`.
+    pub index: Option<u32>,
+}
+
+/// Why there are no PCR values in a file.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("line {line}: expected {expected}, found \"{found}\"")]
-pub struct PcrFileError {
-    /// Which line, from 1; one past the last when the file lacks something.
-    pub line: usize,
-    /// What belongs there.
-    pub expected: String,
-    /// What is there.
-    pub found: String,
+pub enum PcrFileError {
+    /// A line is none of PCR values.
+    #[error("line {line}: expected {expected}, found \"{}\"", found.escape_debug())]
+    Line {
+        /// Which line, from 1.
+        line: usize,
+        /// What belongs there.
+        expected: String,
+        /// What is there.
+        found: String,
+    },
+    /// The file as a whole is none of PCR values.
+    #[error("expected {expected}, found {found}")]
+    Whole {
+        /// What was asked for.
+        expected: String,
+        /// What is there.
+        found: String,
+    },
+}
+
+impl PcrFileError {
+    fn whole(expected: impl Into<String>, found: impl Into<String>) -> PcrFileError {
+        PcrFileError::Whole { expected: expected.into(), found: found.into() }
+    }
 }
 
 impl PcrValues {
@@ -48,65 +77,59 @@ impl PcrValues {
         fits
     }
 
-    /// The value of PCR `index`, when the file has it.
+    /// The value of PCR `index`, when there is one.
     pub fn get(&self, index: u32) -> Option<Digest> {
         self.values.get(&index).copied()
     }
 
-    /// Parses a file of `bank`.
+    /// Every value, by index.
+    pub fn iter(&self) -> impl Iterator<Item = (u32, Digest)> {
+        self.values.iter().map(|(index, value)| (*index, *value))
+    }
+
+    /// Reads a file, which may have values of several banks. What it is, is told from its content:
     ///
-    /// Lines are `PCR-10: <hex>`, where the bytes may have spaces between them, as sysfs of a TPM 1.2 had
-    /// them; or `10: 0x<hex>` as `tpm2_pcrread` prints it, under a line `<bank>:` when there is more than one
-    /// bank: then only those of `bank` count. Empty lines and comments from `#` on are passed over.
+    /// - lines `PCR-10: <hex>`, where the bytes may have blanks between them, as sysfs of a TPM 1.2 had them and evmctl
+    ///   reads them; or `10: 0x<hex>` under `<bank>:` as `tpm2_pcrread` prints them. Empty lines and comments from `#` on
+    ///   are passed over. Where no bank stands, the size of the digest tells it.
+    /// - bare hexadecimal, as sysfs has a PCR of a TPM 2.0 (`pcr-sha256/10`, Linux 5.12 and newer) and `tsspcrread -ns`
+    ///   prints it, or `digest length 32` with lines of bytes, as `tsspcrread` does; which PCR it is has to be hinted at.
+    /// - bytes: the values alone (`tpm2_pcrread -o`, `tsspcrread -of`), of the selection or of 24 PCRs a bank, or with the
+    ///   selection before them (`tpm2_quote -o`).
     ///
     /// # Errors
     ///
-    /// [`PcrFileError`] for any other line, a digest of another size, an index given twice, no value at all.
-    pub fn parse(text: &str, bank: Bank) -> Result<PcrValues, PcrFileError> {
-        let mut values = PcrValues::new(bank);
-        let mut ours = true;
-        let mut last = 0;
-        for (line, content) in (1..).zip(text.lines()) {
-            last = line;
-            let content = content.trim();
-            let wrong = |expected: &str| PcrFileError {
-                line,
-                expected: expected.to_owned(),
-                found: content.chars().take(80).collect(),
-            };
-            if content.is_empty() || content.starts_with('#') {
-                continue;
+    /// [`PcrFileError`] for anything else, a digest of another size, an index given twice, no value at all, and none of a
+    /// PCR that was selected by number.
+    pub fn read(content: &[u8], hint: &PcrHint) -> Result<Vec<PcrValues>, PcrFileError> {
+        let found = match std::str::from_utf8(content) {
+            Ok(text) if !text.chars().any(|c| c.is_control() && !c.is_ascii_whitespace()) => {
+                text::read(text, hint)?
             }
-            let Some((key, value)) = content.split_once(':') else {
-                return Err(wrong("`PCR-<index>: <hex>` or `<index>: 0x<hex>`"));
-            };
-            let (key, value) = (key.trim(), value.trim());
-            if value.is_empty() && !key.starts_with(|first: char| first.is_ascii_digit()) {
-                ours = key == bank.name();
-                continue;
-            }
-            let index: u32 = key
-                .strip_prefix("PCR-")
-                .unwrap_or(key)
-                .parse()
-                .map_err(|_| wrong("`PCR-<index>: <hex>` or `<index>: 0x<hex>`"))?;
-            if !ours {
-                continue;
-            }
-            let digits: String = value.trim_start_matches("0x").split_whitespace().collect();
-            let digest = hex::decode(digits)
-                .ok()
-                .and_then(|bytes| Digest::from_bytes(bank, &bytes))
-                .ok_or_else(|| wrong(&format!("a {bank} digest of {} bytes", bank.digest_size())))?;
-            if values.values.insert(index, digest).is_some() {
-                return Err(wrong("each PCR once"));
+            _ => binary::read(content, hint.selection.as_ref())?,
+        };
+        let mut banks: BTreeMap<Bank, PcrValues> = BTreeMap::new();
+        for (bank, index, value) in found {
+            if hint.selection.as_ref().is_none_or(|selection| selection.has(bank, index)) {
+                banks.entry(bank).or_insert_with(|| PcrValues::new(bank)).set(index, value);
             }
         }
-        if values.values.is_empty() {
-            let expected = format!("the value of a {bank} PCR");
-            return Err(PcrFileError { line: last + 1, expected, found: "end of the file".to_owned() });
+        if let Some(selection) = &hint.selection {
+            for (bank, pcrs) in selection.banks() {
+                let has = |pcr| banks.get(&bank).is_some_and(|values| values.get(pcr).is_some());
+                if let Some(missing) = pcrs.unwrap_or_default().iter().find(|pcr| !has(**pcr)) {
+                    return Err(PcrFileError::whole(format!("the value of {bank} PCR {missing}"), "none"));
+                }
+                if !banks.contains_key(&bank) {
+                    return Err(PcrFileError::whole(format!("the value of a {bank} PCR"), "none"));
+                }
+            }
         }
-        Ok(values)
+        if banks.is_empty() {
+            let names = Bank::ALL.map(Bank::name).join(", ");
+            return Err(PcrFileError::whole(format!("the value of a PCR of {names}"), "none"));
+        }
+        Ok(banks.into_values().collect())
     }
 
     /// Writes the values so that evmctl reads them.
@@ -126,52 +149,10 @@ impl PcrValues {
     }
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use rstest::rstest;
-
-    const HEX: &str = "0102030405060708090a0b0c0d0e0f1011121314";
-
-    #[rstest]
-    #[case::evmctl("PCR-10: 0102030405060708090a0b0c0d0e0f1011121314\n")]
-    #[case::sysfs("PCR-10: 01 02 03 04 05 06 07 08 09 0A 0B 0C 0D 0E 0F 10 11 12 13 14 \n")]
-    #[case::comment("# taken at mark 3\n\nPCR-10: 0102030405060708090a0b0c0d0e0f1011121314\n")]
-    #[case::tpm2_pcrread("  10: 0x0102030405060708090A0B0C0D0E0F1011121314")]
-    #[case::tpm2_pcrread_wide(
-        "  sha256:\n    10: 0xAB\n  sha1:\n    10 : 0x0102030405060708090A0B0C0D0E0F1011121314\n"
-    )]
-    fn forms(#[case] text: &str) {
-        let values = PcrValues::parse(text, Bank::Sha1).unwrap();
-        assert_eq!(values.get(10).unwrap().to_string(), HEX);
-        assert_eq!(values.get(11), None);
-    }
-
-    #[rstest]
-    #[case::no_value("", 1, "the value of a sha1 PCR")]
-    #[case::only_other_bank("sha256:\n10: 0xAB\n", 3, "the value of a sha1 PCR")]
-    #[case::text("hello\n", 1, "`PCR-<index>")]
-    #[case::index("\nPCR-ten: 00\n", 2, "`PCR-<index>")]
-    #[case::short("PCR-10: 0102\n", 1, "a sha1 digest of 20 bytes")]
-    #[case::not_hex("PCR-10: xyz\n", 1, "a sha1 digest of 20 bytes")]
-    #[case::twice(&format!("PCR-10: {HEX}\n10: 0x{HEX}"), 2, "each PCR once")]
-    fn errors(#[case] text: &str, #[case] line: usize, #[case] expected: &str) {
-        let error = PcrValues::parse(text, Bank::Sha1).unwrap_err();
-        assert_eq!(error.line, line);
-        assert!(error.expected.starts_with(expected), "{error}");
-    }
-
-    #[test]
-    fn written_values_parse_again() {
-        let mut values = PcrValues::new(Bank::Sha256);
-        assert!(values.set(10, Digest::ones(Bank::Sha256)));
-        assert!(!values.set(11, Digest::ones(Bank::Sha1)));
-        let mut text = Vec::new();
-        values.write(&mut text).unwrap();
-        let text = String::from_utf8(text).unwrap();
-        let again = PcrValues::parse(&text, Bank::Sha256).unwrap();
-        assert_eq!(again.get(10), values.get(10));
-        assert_eq!(again.get(0), Some(Digest::zero(Bank::Sha256)));
-        assert_eq!(text.lines().count(), 24);
-    }
+/// The bank whose digests have so many bytes.
+fn bank_of_size(bytes: usize) -> Option<Bank> {
+    Bank::ALL.into_iter().find(|bank| bank.digest_size() == bytes)
 }
+
+#[cfg(test)]
+mod tests;

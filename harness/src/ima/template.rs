@@ -65,6 +65,12 @@ pub fn format_of(name: &str) -> Option<&str> {
     (name.contains('|') || field_kind(name).is_some()).then_some(name)
 }
 
+/// Whether `name` is a template's of a kernel up to 7.3, or a format of fields that one has. No digest covers a template's
+/// name: what stands under an unknown one cannot be read, and who changed it left no trace.
+pub fn is_known_template(name: &str) -> bool {
+    format_of(name).is_some_and(|format| format.split('|').all(|id| field_kind(id).is_some()))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -79,6 +85,17 @@ mod tests {
     #[case("ima-tomorrow", None)]
     fn formats(#[case] name: &str, #[case] format: Option<&str>) {
         assert_eq!(format_of(name), format);
+    }
+
+    #[rstest]
+    #[case("ima", true)]
+    #[case("evm-sig", true)]
+    #[case("d-ng|n-ng|imode", true)]
+    #[case("d-ng|made-up", false)]
+    #[case("ima-tomorrow", false)]
+    #[case("|", false)]
+    fn known_templates(#[case] name: &str, #[case] known: bool) {
+        assert_eq!(is_known_template(name), known);
     }
 
     #[test]

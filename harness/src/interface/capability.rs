@@ -1,12 +1,11 @@
 //! What a kernel can do, as scenarios ask for it.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::fmt;
 use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 
-use super::finding::ProbeFinding;
 use crate::plan::Interface;
 
 /// One thing that a scenario can need of a kernel.
@@ -170,24 +169,21 @@ impl fmt::Display for Capability {
     }
 }
 
-/// What a kernel was seen to offer.
+/// What a kernel was seen to do.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Capabilities {
     /// `uname -r`.
     pub release: String,
     /// How records leave its list.
     pub interface: Interface,
-    /// What it offers, whether or not it does it right.
+    /// What it can do.
     pub have: BTreeSet<Capability>,
-    /// Names in its `ima` folder, with `st_mode`.
-    pub files: BTreeMap<String, u32>,
-    /// What it did otherwise than promised when it was asked.
-    pub findings: Vec<ProbeFinding>,
+    /// Names in its `ima` folder.
+    pub files: BTreeSet<String>,
 }
 
 impl Capabilities {
-    /// Whether the kernel offers this, by what is there and what it takes: one that does it wrong offers it too, and has
-    /// a [finding](Capabilities::findings).
+    /// Whether it can do this.
     pub fn has(&self, capability: Capability) -> bool {
         self.have.contains(&capability)
     }

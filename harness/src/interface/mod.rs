@@ -4,7 +4,6 @@
 //! found out by [`probe`], never concluded from its version.
 
 mod capability;
-mod finding;
 pub mod probe;
 mod read_only;
 mod rfc_v2;
@@ -16,7 +15,6 @@ use imalab_wire::{Op, Slot};
 use nix::fcntl::OFlag;
 
 pub use capability::{Capabilities, Capability};
-pub use finding::{FindingCode, ProbeFinding};
 
 use crate::ima::Bank;
 use crate::plan::{Action, Form, Interface, Observed, Reading};

@@ -18,8 +18,7 @@ fn upstream() -> Capabilities {
         release: "7.3.4".to_owned(),
         interface: Interface::Upstream,
         have: Capability::ALL.into_iter().collect(),
-        files: Default::default(),
-        findings: Vec::new(),
+        files: BTreeSet::new(),
     }
 }
 

@@ -6,9 +6,8 @@
 use std::fmt::Write as _;
 use std::path::Path;
 
-use super::atomic::FileError;
-use super::junit::{interrupted, kernels};
-use super::output;
+use super::atomic::{self, FileError};
+use super::junit::kernels;
 use super::printable::{printable, printable_lines};
 use super::run_id::RunId;
 use super::skips::Skips;
@@ -20,7 +19,7 @@ use crate::outcome::{Outcome, RunResult, SuiteResult};
 /// # Errors
 /// When the file cannot be written whole.
 pub fn write(path: &Path, suite: &SuiteResult) -> Result<(), FileError> {
-    output::write(path, document(suite).as_bytes())
+    atomic::write(path, document(suite).as_bytes())
 }
 
 /// The document.
@@ -76,25 +75,20 @@ impl Node {
 }
 
 fn leaf(run: &RunResult, id: &RunId) -> Node {
-    let skipped = match run.outcome {
-        Outcome::Skipped => Some(run.reason.clone()),
-        Outcome::Interrupted => Some(interrupted(run)),
-        _ => None,
-    };
+    let skipped = run.outcome == Outcome::Skipped;
     Node {
         ok: !counts_as_failed(run.outcome),
-        diagnostics: if skipped.is_some() { Vec::new() } else { diagnostics(run) },
-        directive: skipped.map(|why| format!("SKIP {}", line(&why))),
+        directive: skipped.then(|| format!("SKIP {}", line(&run.reason))),
+        diagnostics: if skipped { Vec::new() } else { diagnostics(run) },
         ..Node::group(name(&id.case()))
     }
 }
 
 /// Each starts with a word and a colon of ours, so that no text of a guest can look like a line of KTAP.
 fn diagnostics(run: &RunResult) -> Vec<String> {
-    let unstored = run.not_stored.as_ref().map(|why| format!("not stored: {}", line(why)));
     if run.outcome == Outcome::Passed {
         let note = (!run.reason.is_empty()).then(|| format!("note: {}", line(&run.reason)));
-        return note.into_iter().chain(unstored).collect();
+        return note.into_iter().collect();
     }
     let mut lines = vec![
         format!("{}: {}", word(run.outcome), line(&run.reason)),
@@ -113,7 +107,6 @@ fn diagnostics(run: &RunResult) -> Vec<String> {
     if let Some(repro) = &run.repro {
         lines.push(format!("again: {}", line(repro)));
     }
-    lines.extend(unstored);
     lines
 }
 

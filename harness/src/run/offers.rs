@@ -51,8 +51,7 @@ mod tests {
             release: "7.3.4".to_owned(),
             interface: Interface::Upstream,
             have: BTreeSet::from([Capability::Staging]),
-            files: Default::default(),
-            findings: Vec::new(),
+            files: BTreeSet::new(),
         };
         let refusal = lacking(&kernel, &known).unwrap();
         assert_eq!(refusal.outcome, Outcome::Failed);

@@ -3,7 +3,7 @@
 //! Extending a PCR is a chain that cannot be shared out, but each bank is a chain of its own. Records go round in
 //! batches, of which only a few exist at a time: memory does not grow with the list.
 
-use std::fs::File;
+use std::io::Read;
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::thread::{Scope, ScopedJoinHandle};
@@ -33,7 +33,7 @@ impl<'scope> Bench<'scope> {
     }
 
     /// Shows every judge the records of a list.
-    pub(super) fn hear(&mut self, mut reader: LogReader<File>) -> Result<(), ReadError> {
+    pub(super) fn hear(&mut self, mut reader: LogReader<impl Read>) -> Result<(), ReadError> {
         loop {
             let mut batch = self.free_batch();
             if !reader.next_batch(&mut batch)? {

@@ -5,26 +5,26 @@
 
 use std::hash::{DefaultHasher, Hash, Hasher};
 
-use super::{VerifyArgs, VerifyError, log_error, open};
-use crate::ima::{Bank, LogReader, RecordRef};
+use super::{Case, VerifyError};
+use crate::ima::RecordRef;
 
-/// For each file the number of records at its start that files before it end with, in the order of `args`.
-pub(super) fn overlaps(args: &VerifyArgs, view: Bank) -> Result<Vec<u64>, VerifyError> {
+/// For each file the number of records at its start that files before it end with, in the order of the files.
+pub(super) fn overlaps(case: &Case<'_>) -> Result<Vec<u64>, VerifyError> {
     let mut log = Vec::new();
     let mut ends = Vec::new();
     let mut overlaps = Vec::new();
     // A single file has nothing before it, and is not read twice.
-    if args.log.len() < 2 {
-        return Ok(vec![0; args.log.len()]);
+    if case.logs.len() < 2 {
+        return Ok(vec![0; case.logs.len()]);
     }
-    for path in &args.log {
-        let mut reader = LogReader::new(open(path)?, view).byte_order(args.byte_order());
+    for part in &case.logs {
+        let mut reader = case.reader(part)?;
         let mut file = Vec::new();
         loop {
             match reader.next_record() {
                 Ok(Some(record)) => file.push(fingerprint(record)),
                 Ok(None) => break,
-                Err(source) => return Err(log_error(path, view, args, source)),
+                Err(source) => return Err(case.log_error(part, source)),
             }
         }
         overlaps.push(overlap(&log, &ends, &file));

@@ -1,81 +1,57 @@
 //! `imalab verify`: judges a measurement list offline, against PCR values or a quote.
 
+mod again;
 mod args;
 mod bench;
 mod carried;
+mod error;
 mod generate;
+mod hint;
+mod input;
+mod joint;
 mod judge;
 mod quoted;
+mod read;
 pub mod speed;
 mod target;
+mod text;
 mod trail;
 mod verdict;
 
-use std::fs::File;
-use std::io::{self, Write};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
-pub use args::{PcrsArg, VerifyArgs};
+pub use args::{PcrsArg, StartArg, StartArgError, VerifyArgs};
+pub use error::{QuoteCheckError, VerifyError};
 pub use generate::{GenerateLogArgs, generate};
-pub use judge::Judge;
+pub use joint::joint_verdict;
+pub use judge::{Judge, Setup};
 pub use quoted::{QuoteFiles, Quoted};
 pub use trail::Explanation;
-pub use verdict::{BankVerdict, Inconsistency, Outcome, PcrVerdict, QuoteVerdict, Verdict};
+pub use verdict::{
+    BankVerdict, Comparison, Conclusion, Inconsistency, Outcome, PcrVerdict, QuoteVerdict, Uncovered,
+    UnknownTemplate, Verdict,
+};
 
+use again::Again;
 use bench::Bench;
+use input::{Source, SourceReader};
 
-use crate::ima::{Bank, LogReader, PcrFileError, PcrValues, ReadError};
+use crate::ima::{Bank, LogReader, ReadError};
 
-/// Why there is no verdict.
-#[derive(Debug, thiserror::Error)]
-pub enum VerifyError {
-    /// A file could not be opened or read.
-    #[error("cannot read {}", path.display())]
-    Read {
-        /// The file.
-        path: PathBuf,
-        /// Why.
-        source: io::Error,
-    },
-    /// A measurement list is not well-formed.
-    #[error("malformed measurement list {}{hint}", path.display())]
-    Log {
-        /// The list's file.
-        path: PathBuf,
-        /// What would help, or nothing.
-        hint: String,
-        /// Where and what. Record numbers count from the start of this file.
-        source: ReadError,
-    },
-    /// The lists have no record: nothing to judge.
-    #[error("the measurement list has no record")]
-    Empty,
-    /// A file of PCR values is not well-formed.
-    #[error("malformed PCR values in {}", path.display())]
-    Pcrs {
-        /// The file.
-        path: PathBuf,
-        /// Where and what.
-        source: PcrFileError,
-    },
-    /// Two files of PCR values are of one bank.
-    #[error("the PCR values of bank {0} are given twice")]
-    BankTwice(Bank),
-    /// The nonce is not hexadecimal.
-    #[error("expected the nonce in hexadecimal")]
-    Nonce(#[source] hex::FromHexError),
-    /// The quote does not verify.
-    #[error("the quote does not verify")]
-    Quote(#[source] QuoteCheckError),
-    /// The verdict could not be written.
-    #[error("cannot write the verdict")]
-    Write(#[source] io::Error),
+/// The lists, and what they are judged by.
+struct Case<'a> {
+    args: &'a VerifyArgs,
+    logs: Vec<Log<'a>>,
+    setup: Setup,
 }
 
-/// What a check of a quote's signature and nonce fails with.
-pub type QuoteCheckError = Box<dyn std::error::Error + Send + Sync>;
+/// A list, or a part of one.
+struct Log<'a> {
+    path: &'a Path,
+    source: Source,
+}
 
-/// Judges what `args` name, and writes the verdict to `out` as text, or JSON with `--json`.
+/// Judges what `args` name.
 ///
 /// `check_quote` verifies signature, magic and nonce of a quote and returns what it attests to; it is called
 /// only when the arguments name one.
@@ -86,104 +62,127 @@ pub type QuoteCheckError = Box<dyn std::error::Error + Send + Sync>;
 pub fn run(
     args: &VerifyArgs,
     check_quote: impl FnOnce(&QuoteFiles) -> Result<Quoted, QuoteCheckError>,
-    out: &mut dyn Write,
 ) -> Result<Verdict, VerifyError> {
-    let targets = read_targets(&args.pcrs)?;
-    let quoted = match args.quote_files()? {
-        Some(files) => Some(check_quote(&files).map_err(VerifyError::Quote)?),
+    if let Some(path) = input::pipe_named_twice(read::paths(args)) {
+        return Err(VerifyError::PipeTwice(path.to_owned()));
+    }
+    let targets = read::targets(&args.pcrs)?;
+    let starts = read::starts(&args.start)?;
+    let quoted = match read::quote_files(args)? {
+        Some(files) => Some(check_quote(&files)?),
         None => None,
     };
-    let view = match args.view {
-        Some(view) => view,
-        None => guess_view(args)?,
+    let log = |path| match Source::of(path) {
+        Ok(source) => Ok(Log { path, source }),
+        Err(source) => Err(VerifyError::Read { path: path.to_owned(), source }),
     };
-    let overlaps = carried::overlaps(args, view)?;
-    let verdict = if overlaps.iter().all(|overlap| *overlap == 0) {
-        judge(args, view, Judge::share_out(view, targets, quoted), &overlaps)?
-    } else {
+    let logs = args.log.iter().map(|path| log(path.as_path())).collect::<Result<Vec<_>, _>>()?;
+    let mut case = Case {
+        args,
+        logs,
+        setup: Setup {
+            view: args.view.unwrap_or(Bank::Sha1),
+            order: args.byte_order(),
+            targets,
+            starts,
+            quoted,
+            padded_sha1: false,
+        },
+    };
+    if args.view.is_none() {
+        case.guess_view()?;
+    }
+    case.verdict()
+}
+
+impl Case<'_> {
+    fn verdict(&self) -> Result<Verdict, VerifyError> {
+        let overlaps = carried::overlaps(self)?;
+        if overlaps.iter().all(|overlap| *overlap == 0) {
+            return self.judge(&overlaps);
+        }
         // A file may begin as another ends by chance: each kernel has the same boot aggregate. The PCRs tell.
-        let once = judge(args, view, Judge::share_out(view, targets.clone(), quoted.clone()), &overlaps)?;
+        let once = self.judge(&overlaps)?;
         if once.holds {
-            once
-        } else {
-            let none = vec![0; overlaps.len()];
-            let every = judge(args, view, Judge::share_out(view, targets, quoted), &none)?;
-            if every.holds { every } else { once }
+            return Ok(once);
         }
-    };
-    let written = if args.json { verdict.write_json(out) } else { verdict.write_text(out) };
-    written.map_err(VerifyError::Write)?;
-    Ok(verdict)
-}
-
-/// Has all files judged without so many records at the start of each.
-fn judge(
-    args: &VerifyArgs,
-    view: Bank,
-    judges: Vec<Judge>,
-    overlaps: &[u64],
-) -> Result<Verdict, VerifyError> {
-    let judges = std::thread::scope(|scope| {
-        let mut bench = Bench::seat(judges, scope);
-        for (path, overlap) in args.log.iter().zip(overlaps) {
-            read_log(path, view, args, *overlap, &mut bench)?;
-        }
-        Ok(bench.rise())
-    })?;
-    let mut verdict = Judge::joint_verdict(&judges, args.whole).ok_or(VerifyError::Empty)?;
-    verdict.carried = overlaps.iter().sum();
-    Ok(verdict)
-}
-
-fn open(path: &Path) -> Result<File, VerifyError> {
-    File::open(path).map_err(|source| VerifyError::Read { path: path.to_owned(), source })
-}
-
-fn read_targets(pcrs: &[PcrsArg]) -> Result<Vec<PcrValues>, VerifyError> {
-    let mut targets: Vec<PcrValues> = Vec::new();
-    for PcrsArg { bank, path } in pcrs {
-        if targets.iter().any(|target| target.bank() == *bank) {
-            return Err(VerifyError::BankTwice(*bank));
-        }
-        let text = std::fs::read_to_string(path)
-            .map_err(|source| VerifyError::Read { path: path.clone(), source })?;
-        let values = PcrValues::parse(&text, *bank)
-            .map_err(|source| VerifyError::Pcrs { path: path.clone(), source })?;
-        targets.push(values);
+        let every = self.judge(&vec![0; overlaps.len()])?;
+        Ok(if every.conclusion < once.conclusion { every } else { once })
     }
-    Ok(targets)
-}
 
-/// The bank whose file this is: the one as whose file the first record is well-formed, SHA-1 when none is.
-fn guess_view(args: &VerifyArgs) -> Result<Bank, VerifyError> {
-    let Some(path) = args.log.first() else { return Err(VerifyError::Empty) };
-    for bank in Bank::ALL {
-        let mut reader = LogReader::new(open(path)?, bank).byte_order(args.byte_order());
-        if matches!(reader.next_record(), Ok(Some(_))) {
-            return Ok(bank);
+    /// Has all files judged without so many records at the start of each.
+    fn judge(&self, overlaps: &[u64]) -> Result<Verdict, VerifyError> {
+        let (whole, allowed) = (self.args.whole, &*self.args.uncovered_pcr);
+        let judges = std::thread::scope(|scope| {
+            let mut bench = Bench::seat(Judge::share_out(&self.setup), scope);
+            for (log, overlap) in self.logs.iter().zip(overlaps) {
+                let reader = self.reader_from(log, *overlap)?;
+                bench.hear(reader).map_err(|source| self.log_error(log, source))?;
+            }
+            Ok::<_, VerifyError>(bench.rise())
+        })?;
+        let mut verdict = joint_verdict(&judges, &self.setup, whole, allowed).ok_or(VerifyError::Empty)?;
+        if let Some(mut again) = Again::for_verdict(&verdict, &self.setup) {
+            for (log, overlap) in self.logs.iter().zip(overlaps) {
+                let mut reader = self.reader_from(log, *overlap)?;
+                loop {
+                    let offset = reader.offset();
+                    match reader.next_record().map_err(|source| self.log_error(log, source))? {
+                        Some(record) => again.record(record, offset),
+                        None => break,
+                    }
+                }
+            }
+            again.explain(&mut verdict, whole, allowed);
         }
+        verdict.carried = overlaps.iter().sum();
+        Ok(verdict)
     }
-    Ok(Bank::Sha1)
-}
 
-fn read_log(
-    path: &Path,
-    view: Bank,
-    args: &VerifyArgs,
-    overlap: u64,
-    bench: &mut Bench<'_>,
-) -> Result<(), VerifyError> {
-    let mut reader = LogReader::new(open(path)?, view).byte_order(args.byte_order());
-    for _ in 0..overlap {
-        reader.next_record().map_err(|source| log_error(path, view, args, source))?;
+    fn open(&self, log: &Log<'_>) -> Result<SourceReader, VerifyError> {
+        log.source.open().map_err(|source| VerifyError::Read { path: log.path.to_owned(), source })
     }
-    bench.hear(reader).map_err(|source| log_error(path, view, args, source))
-}
 
-fn log_error(path: &Path, view: Bank, args: &VerifyArgs, source: ReadError) -> VerifyError {
-    let hint = match (source.record, args.view) {
-        (1, Some(_)) => format!(", read as the file of bank {view} (see --view)"),
-        _ => String::new(),
-    };
-    VerifyError::Log { path: path.to_owned(), hint, source }
+    fn reader(&self, log: &Log<'_>) -> Result<LogReader<SourceReader>, VerifyError> {
+        Ok(LogReader::new(self.open(log)?, self.setup.view).byte_order(self.setup.order))
+    }
+
+    /// A reader behind the first `overlap` records.
+    fn reader_from(&self, log: &Log<'_>, overlap: u64) -> Result<LogReader<SourceReader>, VerifyError> {
+        let mut reader = self.reader(log)?;
+        for _ in 0..overlap {
+            reader.next_record().map_err(|source| self.log_error(log, source))?;
+        }
+        Ok(reader)
+    }
+
+    /// Takes the bank as whose file the first record of all is well-formed, SHA-1 when none is.
+    fn guess_view(&mut self) -> Result<(), VerifyError> {
+        for log in &self.logs {
+            let mut empty = true;
+            for bank in Bank::ALL {
+                let mut reader = LogReader::new(self.open(log)?, bank).byte_order(self.setup.order);
+                match reader.next_record() {
+                    Ok(None) => {}
+                    Ok(Some(_)) => {
+                        self.setup.view = bank;
+                        return Ok(());
+                    }
+                    Err(_) => empty = false,
+                }
+            }
+            if !empty {
+                break;
+            }
+        }
+        Ok(())
+    }
+
+    fn log_error(&self, log: &Log<'_>, source: ReadError) -> VerifyError {
+        let hint = match source.record {
+            1 => self.open(log).ok().and_then(|start| hint::of(start, self.args)),
+            _ => None,
+        };
+        VerifyError::Log { path: log.path.to_owned(), hint: hint.unwrap_or_default(), source }
+    }
 }

@@ -2,7 +2,7 @@
 
 use crate::ima::{Bank, Digest};
 
-use super::verdict::{Outcome, QuoteVerdict};
+use super::verdict::Outcome;
 
 /// The parts of a quote as they came from files.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -27,19 +27,21 @@ pub struct Quoted {
     pub hash: Bank,
     /// Digest over the values of the selected PCRs, one after the other in the order of the selection.
     pub digest: Vec<u8>,
+    /// Whether the key was shown to sign nothing but what a TPM made itself; a bare public key shows nothing.
+    pub restricted: bool,
 }
 
 impl Quoted {
     /// The digest that a quote with this selection has when each PCR has the value that `value` gives.
     pub fn digest_of(&self, mut value: impl FnMut(Bank, u32) -> Digest) -> Digest {
-        let values: Vec<Digest> = self
-            .selection
-            .iter()
-            .flat_map(|(bank, pcrs)| pcrs.iter().map(move |pcr| (*bank, *pcr)))
-            .map(|(bank, pcr)| value(bank, pcr))
-            .collect();
+        let values: Vec<Digest> = self.selected().map(|(bank, pcr)| value(bank, pcr)).collect();
         let parts: Vec<&[u8]> = values.iter().map(Digest::as_bytes).collect();
         Digest::of(self.hash, &parts)
+    }
+
+    /// Every PCR of every bank, in order.
+    pub fn selected(&self) -> impl Iterator<Item = (Bank, u32)> {
+        self.selection.iter().flat_map(|(bank, pcrs)| pcrs.iter().map(move |pcr| (*bank, *pcr)))
     }
 
     /// Whether the quote covers PCR `pcr` in any bank.
@@ -59,18 +61,20 @@ impl QuoteTarget {
         QuoteTarget { quoted, matched: None }
     }
 
-    /// Takes note of the PCR values after record `number`, from 1.
+    /// Takes note of the PCR values after record `number`, from 1; 0 is before all.
     pub(super) fn after(&mut self, number: u64, value: impl FnMut(Bank, u32) -> Digest) {
         if self.quoted.digest_of(value).as_bytes() == self.quoted.digest {
             self.matched = Some(number);
         }
     }
 
-    /// What came of it, after `records`, of which some extended the PCRs for which `extended` holds.
-    pub(super) fn verdict(&self, records: u64, extended: impl Fn(u32) -> bool) -> QuoteVerdict {
-        // A quote that covers no PCR of the list says nothing about it, whatever its digest.
-        let speaks = (0..crate::ima::PCR_LIMIT).any(|pcr| self.quoted.covers(pcr) && extended(pcr));
-        let outcome = if speaks { Outcome::of(self.matched, records) } else { Outcome::Mismatch };
-        QuoteVerdict { selection: self.quoted.selection.clone(), outcome }
+    /// The most of `records` after which the digest was met. A record of a PCR that it does not cover changes
+    /// nothing; `last_covered` is the last that does.
+    pub(super) fn matched(&self, records: u64, last_covered: u64) -> Option<u64> {
+        self.matched.map(|matched| if matched == last_covered { records } else { matched })
+    }
+
+    pub(super) fn outcome(&self, records: u64, last_covered: u64) -> Outcome {
+        Outcome::of(self.matched(records, last_covered), records)
     }
 }

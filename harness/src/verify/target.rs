@@ -2,75 +2,68 @@
 
 use crate::ima::{Digest, PCR_LIMIT, PcrValues, Replay};
 
-use super::trail::{Explanation, Trail};
-use super::verdict::{BankVerdict, Outcome, PcrVerdict};
-
-/// The replay of a bank beside the values that it should come to.
+/// The values that the replay of a bank should come to, and when it was there.
 pub(super) struct Target {
     /// The value of PCR n at n.
     values: [Option<Digest>; PCR_LIMIT as usize],
-    /// Bit n: PCR n was extended.
-    extended: u64,
-    /// Bit n: PCR n was extended and is not at its value, or has none.
-    off: u64,
-    /// The longest prefix after which every PCR that the records extend was at its value.
-    matched: Option<u64>,
-    trail: Trail,
+    met: [Met; PCR_LIMIT as usize],
 }
 
-const _: () = assert!(PCR_LIMIT == u64::BITS, "a PCR is a bit of a u64");
+/// After which records a PCR was at its value. A chain of extends comes to no value twice, so it is one stretch.
+#[derive(Clone, Copy)]
+struct Met {
+    first: u64,
+    /// [`AT_IT`] when it still is, [`NEVER`] when it never was.
+    last: u64,
+}
+
+const AT_IT: u64 = u64::MAX;
+const NEVER: u64 = u64::MAX - 1;
 
 impl Target {
-    pub(super) fn new(values: &PcrValues) -> Target {
+    /// `replay` is where the PCRs start.
+    pub(super) fn new(values: &PcrValues, replay: &Replay) -> Target {
         let mut index = 0..;
-        let values = std::array::from_fn(|_| index.next().and_then(|index| values.get(index)));
-        Target { values, extended: 0, off: 0, matched: None, trail: Trail::default() }
+        let values: [Option<Digest>; _] =
+            std::array::from_fn(|_| index.next().and_then(|index| values.get(index)));
+        let mut index = 0..;
+        let met = values.map(|value| {
+            let start = index.next().and_then(|index| replay.value(index));
+            Met { first: 0, last: if value.is_some() && value == start { AT_IT } else { NEVER } }
+        });
+        Target { values, met }
     }
 
-    /// Takes note that record `number`, from 1, has extended PCR `pcr` with `digest`, so that it was `before` and
-    /// is `now`.
-    pub(super) fn extended(&mut self, number: u64, pcr: u32, digest: &Digest, before: &Digest, now: &Digest) {
-        self.trail.push(number, pcr, digest);
-        let bit = 1 << (pcr % PCR_LIMIT);
-        let wanted = self.values[(pcr % PCR_LIMIT) as usize].as_ref();
-        if self.extended & bit == 0 {
-            self.extended |= bit;
-            // At a prefix that does not reach this PCR, it must have been as the TPM starts it.
-            if wanted != Some(before) {
-                self.matched = None;
-            }
+    /// Takes note that record `number`, from 1, has extended PCR `pcr`, which is `now`.
+    pub(super) fn extended(&mut self, number: u64, pcr: u32, now: &Digest) {
+        let place = (pcr % PCR_LIMIT) as usize;
+        let met = &mut self.met[place];
+        if met.last == AT_IT {
+            met.last = number - 1;
         }
-        if wanted == Some(now) {
-            self.off &= !bit;
-        } else {
-            self.off |= bit;
+        if self.values[place].as_ref() == Some(now) {
+            *met = Met { first: number, last: AT_IT };
         }
-        if self.off == 0 {
-            self.matched = Some(number);
-        }
-    }
-
-    /// What came of it, after `records`.
-    pub(super) fn verdict(&self, replay: &Replay, records: u64) -> BankVerdict {
-        let pcrs = replay
-            .extended()
-            .map(|(index, replayed)| PcrVerdict { index, replayed, expected: self.value(index) })
-            .collect();
-        let outcome = Outcome::of(self.matched, records);
-        let explanation = (outcome == Outcome::Mismatch).then(|| self.explain(replay)).flatten();
-        BankVerdict { bank: replay.bank(), outcome, pcrs, explanation }
-    }
-
-    /// What a single record would have to be for the whole list to match; when several PCRs are off, it is more
-    /// than one.
-    fn explain(&self, replay: &Replay) -> Option<Explanation> {
-        let pcr = self.off.trailing_zeros();
-        let wanted = self.value(pcr).filter(|_| self.off.count_ones() == 1)?;
-        self.trail.explain(&Replay::new(replay.bank()), pcr, &wanted)
     }
 
     /// The value that the TPM had in PCR `pcr`.
     pub(super) fn value(&self, pcr: u32) -> Option<Digest> {
         self.values.get(pcr as usize).copied().flatten()
+    }
+
+    /// The first and the last of `records` after which PCR `pcr` was at its value, 0 for none; `None`: it never was.
+    pub(super) fn met(&self, pcr: u32, records: u64) -> Option<(u64, u64)> {
+        let met = self.met.get(pcr as usize).filter(|met| met.last != NEVER)?;
+        Some((met.first, met.last.min(records)))
+    }
+
+    /// After how many of `records` all of `pcrs` were at their values at the same time: the most.
+    pub(super) fn all_met(&self, pcrs: impl IntoIterator<Item = u32>, records: u64) -> Option<u64> {
+        let mut all = (0, records);
+        for pcr in pcrs {
+            let (first, last) = self.met(pcr, records)?;
+            all = (all.0.max(first), all.1.min(last));
+        }
+        (all.0 <= all.1).then_some(all.1)
     }
 }

@@ -5,7 +5,7 @@ use serde_json::json;
 use super::{Judgement, of};
 use crate::check::all;
 use crate::check::world::World;
-use crate::event::{Event, Host, Trace, What};
+use crate::event::{Host, Trace, What};
 use crate::outcome::{CheckResult, Outcome, Verdict};
 use crate::plan::{Mark, MarkDeed};
 use crate::scenario::{KERNEL_DIED, KernelRange, KnownDefect, KnownLimit, Lost, Sign, Version};
@@ -82,51 +82,6 @@ fn a_guest_that_does_nothing_more_is_told_with_its_idle_processors() {
     assert_eq!(judged(world).reason, "no event for 30 s, 1 of 2 processors idle");
 }
 
-#[test]
-fn what_the_agent_said_before_it_fell_silent_is_not_lost() {
-    let mut world = sound();
-    world.see(What::Guest(Message::Fault { text: "cannot mount /sys: EBUSY".into() }));
-    world.see(deadline());
-    let judgement = judged(world);
-    assert_eq!(judgement.outcome, Outcome::Timeout);
-    assert_eq!(judgement.reason, "agent: cannot mount /sys: EBUSY; then no event for 30 s");
-}
-
-#[test]
-fn a_child_that_dies_has_its_last_words() {
-    let mut world = sound();
-    world.see(exited("swtpm", 1));
-    let text = "swtpm: could not open\n  the log\n".to_owned();
-    world.see(What::Host(Host::LastWords { child: "swtpm".into(), text }));
-    let reason = "swtpm ended with status 1 before the guest was done, its last words: swtpm: could not open / the log";
-    assert_eq!(judged(world).reason, reason);
-}
-
-#[rstest]
-#[case::the_signal_first(&[What::Host(Host::Interrupted), exited("qemu", 0)], Outcome::Interrupted)]
-#[case::and_what_it_led_to(
-    &[What::Host(Host::Interrupted), What::Host(Host::TpmTrouble { text: "gone".into() }), exited("qemu", 137)],
-    Outcome::Interrupted
-)]
-#[case::a_child_that_had_died(&[exited("swtpm", 1), What::Host(Host::Interrupted)], Outcome::Infra)]
-#[case::a_kernel_that_had_died(&[What::Console(PANIC.into()), What::Host(Host::Interrupted)], Outcome::KernelDied)]
-fn a_signal_ends_only_what_was_under_way(#[case] seen: &[What], #[case] outcome: Outcome) {
-    let mut world = sound();
-    seen.iter().for_each(|what| world.see(what.clone()));
-    let judgement = judged(world);
-    assert_eq!(judgement.outcome, outcome, "{judgement:?}");
-}
-
-#[test]
-fn a_signal_after_the_end_of_a_run_does_not_take_it_back() {
-    let (plan, trace) = sound().finish();
-    let mut events = trace.events;
-    let seq = events.len() as u64;
-    events.push(Event { seq, at_ns: seq * 1_000, what: What::Host(Host::Interrupted) });
-    let trace = Trace::from(events);
-    assert_eq!(of(&plan, &trace, &all(&plan, &trace)).outcome, Outcome::Passed);
-}
-
 #[rstest]
 #[case::by_qemu(
     true,
@@ -161,7 +116,7 @@ fn an_interrupt_that_was_never_ended(#[case] emulated: bool, #[case] outcome: Ou
 #[case::tpm(What::Host(Host::TpmTrouble { text: "gone".into() }), Outcome::Infra, "TPM: gone")]
 #[case::disk(What::Host(Host::Trouble { text: "disk full".into() }), Outcome::Infra, "disk full")]
 #[case::agent(What::Guest(Message::Fault { text: "no port".into() }), Outcome::Infra, "agent: no port")]
-#[case::interrupted(What::Host(Host::Interrupted), Outcome::Interrupted, "interrupted")]
+#[case::interrupted(What::Host(Host::Interrupted), Outcome::Infra, "interrupted")]
 #[case::qemu(exited("qemu", 1), Outcome::Infra, "qemu ended with status 1 before the guest was done")]
 #[case::swtpm(exited("swtpm", 137), Outcome::Infra, "swtpm ended with status 137 before the guest was done")]
 #[case::swtpm_after_qemu(exited("swtpm", 0), Outcome::Passed, "")]

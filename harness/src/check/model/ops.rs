@@ -155,7 +155,6 @@ impl<'e, 'l> Maker<'e, 'l> {
             | Op::Clock { .. }
             | Op::ReleaseHold { .. }
             | Op::List { .. }
-            | Op::ListModes { .. }
             | Op::Release
             | Op::Barrier { .. }
             | Op::Mark { .. }

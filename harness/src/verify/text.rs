@@ -1,0 +1,234 @@
+//! The verdict for a person.
+
+use std::io::{self, Write};
+
+use super::trail::Explanation;
+use super::verdict::{BankVerdict, Comparison, Conclusion, Outcome, QuoteVerdict, Verdict};
+
+impl Verdict {
+    /// Writes the verdict for a person.
+    ///
+    /// # Errors
+    ///
+    /// Those of `out`.
+    pub fn write_text(&self, out: &mut dyn Write) -> io::Result<()> {
+        let (records, violations) = (self.records, self.violations);
+        writeln!(out, "{records} records of the {} view, violations: {violations}", self.view)?;
+        if self.carried > 0 {
+            writeln!(out, "records that a file has again after a kexec, counted once: {}", self.carried)?;
+        }
+        for bank in &self.banks {
+            self.write_bank(out, bank)?;
+        }
+        if let Some(quote) = &self.quote {
+            self.write_quote(out, quote)?;
+        }
+        self.write_templates(out)?;
+        if let Some(first) = &self.first_inconsistency {
+            writeln!(
+                out,
+                "record {} (`{}`, byte {}) has digest {}, but its data hash to {}",
+                first.record, first.template, first.offset, first.listed, first.computed
+            )?;
+            if self.inconsistent > 1 {
+                writeln!(out, "records like it in all: {}", self.inconsistent)?;
+            }
+        } else if self.is_unexplained() {
+            self.write_causes(out)?;
+        }
+        self.write_uncovered(out)?;
+        self.write_conclusion(out)
+    }
+
+    fn write_bank(&self, out: &mut dyn Write, verdict: &BankVerdict) -> io::Result<()> {
+        let compared: Vec<u32> = of(verdict, Comparison::Compared).map(|pcr| pcr.index).collect();
+        let all = compared.len() == verdict.pcrs.len() || verdict.outcome == Outcome::Unchecked;
+        let which = if all { String::new() } else { format!(" in PCR {}", list(&compared)) };
+        let padded =
+            if verdict.padded_sha1 { " with SHA-1 digests, padded with zeros (SHA-1 padded)" } else { "" };
+        writeln!(out, "{:7} {}{which}{padded}", verdict.bank.name(), self.describe(verdict.outcome))?;
+        for pcr in &verdict.pcrs {
+            let index = pcr.index;
+            let shown = matches!(
+                (pcr.comparison, verdict.outcome),
+                (Comparison::Compared, Outcome::Mismatch)
+                    | (Comparison::StartUnknown, _)
+                    | (Comparison::NoValue, Outcome::Unchecked)
+                    | (_, Outcome::NotBegun)
+            );
+            if shown {
+                writeln!(out, "        PCR {index} replayed {}", pcr.replayed)?;
+                if let Some(expected) = pcr.expected {
+                    writeln!(out, "        PCR {index} expected {expected}")?;
+                }
+            }
+            match pcr.comparison {
+                Comparison::NoValue if self.quote.is_none() => {
+                    writeln!(out, "        PCR {index} has no value to compare with")?;
+                }
+                Comparison::StartUnknown => writeln!(
+                    out,
+                    "        PCR {index} was not compared: what it was before record {} is not known{} (see --start)",
+                    pcr.first,
+                    self.why_unknown()
+                )?,
+                _ => {}
+            }
+        }
+        write_explanation(out, verdict.explanation)
+    }
+
+    /// Why it is not known what a PCR started from.
+    fn why_unknown(&self) -> &'static str {
+        if self.from_boot {
+            ", others extend PCRs too"
+        } else {
+            ", and the list does not begin with boot_aggregate"
+        }
+    }
+
+    fn write_quote(&self, out: &mut dyn Write, quote: &QuoteVerdict) -> io::Result<()> {
+        let selection: Vec<String> =
+            quote.selection.iter().map(|(bank, pcrs)| format!("{bank}:{}", list(pcrs))).collect();
+        let padded =
+            if quote.padded_sha1 { " with SHA-1 digests, padded with zeros (SHA-1 padded)" } else { "" };
+        let outcome = self.describe(quote.outcome);
+        writeln!(out, "quote   {outcome}{padded} over {}", selection.join("+"))?;
+        if quote.outcome == Outcome::Unchecked && quote.unknown.is_empty() {
+            writeln!(out, "        it covers no PCR that a record extends")?;
+        }
+        for (bank, pcr) in quote.unknown.iter().take(UNKNOWN_SHOWN) {
+            let extended = self.banks.iter().any(|found| found.pcrs.iter().any(|found| found.index == *pcr));
+            let (what, option) = if extended {
+                ("what it was before its first record", "--start")
+            } else {
+                ("its value", "--pcrs")
+            };
+            writeln!(out, "        it covers {bank} PCR {pcr}, and {what} is not known (see {option})")?;
+        }
+        if let Some(more) = quote.unknown.len().checked_sub(UNKNOWN_SHOWN).filter(|more| *more > 0) {
+            writeln!(out, "        and {more} more")?;
+        }
+        if !quote.restricted_key {
+            writeln!(
+                out,
+                "        the key is a bare public key: that it signs nothing but what a TPM made was not shown"
+            )?;
+        }
+        write_explanation(out, quote.explanation)
+    }
+
+    fn write_templates(&self, out: &mut dyn Write) -> io::Result<()> {
+        for unknown in &self.unknown_templates {
+            writeln!(
+                out,
+                "unknown template `{}` in {} records, the first is {}: no digest covers a template's name",
+                unknown.name, unknown.records, unknown.first
+            )?;
+        }
+        if self.more_unknown_templates > 0 {
+            writeln!(out, "records of further unknown templates: {}", self.more_unknown_templates)?;
+        }
+        Ok(())
+    }
+
+    fn is_unexplained(&self) -> bool {
+        self.outcomes().any(|outcome| outcome == Outcome::Mismatch)
+            && self.banks.iter().all(|bank| bank.explanation.is_none())
+            && self.quote.iter().all(|quote| quote.explanation.is_none())
+    }
+
+    /// What makes a list and a TPM part when each record is sound, likeliest first.
+    fn write_causes(&self, out: &mut dyn Write) -> io::Result<()> {
+        writeln!(out, "every record agrees with its own digest; what can be, the likeliest first:")?;
+        let what = if self.quote.is_some() { "the quote was taken" } else { "the PCRs were read" };
+        writeln!(
+            out,
+            "  - {what} after the list was read, and a record came in between: read the list last"
+        )?;
+        writeln!(out, "  - the list and the values are of different boots, or of different machines")?;
+        writeln!(out, "  - a kexec carried no list over: give what the PCRs were before it (--start)")?;
+        writeln!(out, "  - something else than IMA extended the PCR")?;
+        writeln!(out, "  - a record was lost, added, moved or replaced whole")
+    }
+
+    fn write_uncovered(&self, out: &mut dyn Write) -> io::Result<()> {
+        for uncovered in &self.uncovered {
+            let (pcr, records) = (uncovered.pcr, uncovered.records);
+            let more = if uncovered.allowed {
+                ", which is allowed".to_owned()
+            } else if self.conclusion == Conclusion::PartlyCompared {
+                format!(", so nothing is said of them (--uncovered-pcr {pcr} allows it)")
+            } else {
+                String::new()
+            };
+            writeln!(out, "{records} records of PCR {pcr} were compared with nothing{more}")?;
+        }
+        for bank in self.idle_banks().filter(|_| self.conclusion == Conclusion::PartlyCompared) {
+            writeln!(out, "nothing was compared in bank {}, of which values were given", bank.bank)?;
+        }
+        Ok(())
+    }
+
+    fn write_conclusion(&self, out: &mut dyn Write) -> io::Result<()> {
+        let prefix = self.outcomes().filter_map(|outcome| match outcome {
+            Outcome::MatchesPrefix { records } => Some(records),
+            _ => None,
+        });
+        match (self.conclusion, prefix.min()) {
+            (Conclusion::Holds, None) => writeln!(out, "the list holds"),
+            (Conclusion::Holds, Some(records)) => {
+                writeln!(out, "the list holds up to record {records}; --whole would not accept that")
+            }
+            (Conclusion::DoesNotHold, _) => writeln!(out, "the list does not hold"),
+            (Conclusion::PartlyCompared, _) => {
+                writeln!(out, "the list was compared in part, and that part holds")
+            }
+            (Conclusion::NotCompared, _) => {
+                writeln!(out, "nothing was compared: whether the list holds is not known")
+            }
+        }
+    }
+
+    fn describe(&self, outcome: Outcome) -> String {
+        match outcome {
+            Outcome::Matches => format!("matches after all {} records", self.records),
+            Outcome::MatchesPrefix { records } => format!(
+                "matches after {records} of {} records, the last {} are not in it",
+                self.records,
+                self.records - records
+            ),
+            Outcome::NotBegun => "is as before the first record: none of them is in it".to_owned(),
+            Outcome::Mismatch => format!("does not match after any of the {} records", self.records),
+            Outcome::Unchecked => "not compared".to_owned(),
+        }
+    }
+}
+
+/// Quoted PCRs of unknown value that are told one by one.
+const UNKNOWN_SHOWN: usize = 4;
+
+fn of(bank: &BankVerdict, comparison: Comparison) -> impl Iterator<Item = &super::PcrVerdict> {
+    bank.pcrs.iter().filter(move |pcr| pcr.comparison == comparison)
+}
+
+fn list(pcrs: &[u32]) -> String {
+    pcrs.iter().map(u32::to_string).collect::<Vec<_>>().join(",")
+}
+
+fn write_explanation(out: &mut dyn Write, explanation: Option<Explanation>) -> io::Result<()> {
+    match explanation {
+        Some(Explanation::NotExtended { record }) => {
+            writeln!(out, "        it would match if record {record} was in the list but not extended")
+        }
+        Some(Explanation::Swapped { first, second }) => {
+            writeln!(out, "        it would match if records {first} and {second} changed places")
+        }
+        Some(Explanation::SinceReset { first, last }) => writeln!(
+            out,
+            "        the value is that of records {first} on, to {last}, from the value after a reset: the TPM was reset \
+             before record {first} (as by a hibernation), or the records before it were not extended, or in another boot"
+        ),
+        None => Ok(()),
+    }
+}
