@@ -12,8 +12,9 @@ use anyhow::{Context, Result, bail};
 
 use crate::cache::{self, Cache};
 use crate::doctor;
+use crate::flags::{Split, split};
 use crate::guard;
-use crate::harness::{self, Needs, Profile, Split};
+use crate::harness::{self, Needs, Profile};
 use crate::interrupt;
 use crate::kernel::Kernels;
 use crate::process::{self, stdout_of};
@@ -33,7 +34,7 @@ const ABORT: u8 = 255;
 pub(crate) fn run(root: &Path, arguments: &[OsString]) -> Result<Option<()>> {
     let cache = Cache::open()?;
     let kernels = Kernels::open(root, cache.clone())?;
-    let split = harness::split(arguments.to_vec(), |name| kernels.has(name))?;
+    let split = split(arguments.to_vec(), |name| kernels.has(name))?;
     let Some(range) = &split.bisect else { return Ok(None) };
     let (good, bad) = ends(range)?;
     let tree = tree_of(&split)?;
@@ -74,7 +75,7 @@ pub(crate) fn step(root: fn() -> Result<PathBuf>, arguments: Vec<OsString>) -> R
 fn judge(root: &Path, arguments: Vec<OsString>) -> Result<u8> {
     let cache = Cache::open()?;
     let kernels = Kernels::open(root, cache.clone())?;
-    let split = harness::split(arguments, |name| kernels.has(name))?;
+    let split = split(arguments, |name| kernels.has(name))?;
     let inputs = match harness::inputs(root, &cache, &kernels, &split, Needs::Suite) {
         Ok(inputs) => inputs,
         // A commit that does not compile, or that lacks a symbol; with anything else the next one would not be built either.

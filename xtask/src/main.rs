@@ -6,6 +6,7 @@ mod cache;
 mod cargo;
 mod check;
 mod doctor;
+mod flags;
 mod guard;
 mod harness;
 mod image;

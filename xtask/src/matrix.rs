@@ -3,10 +3,11 @@
 use std::fs;
 use std::path::Path;
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result};
 
 use crate::cache;
 use crate::kernel::catalogue::Catalogue;
+use crate::stop::Stop;
 
 /// Arguments of `cargo xtask matrix`.
 #[derive(Debug, clap::Args)]
@@ -33,7 +34,9 @@ pub(crate) fn run(args: &Args, root: &Path) -> Result<()> {
     }
     let found = fs::read_to_string(&path).with_context(|| format!("cannot read {}", path.display()))?;
     if found != text {
-        bail!("{FILE} is not what kernel-config/kernels.yaml makes it; run cargo xtask matrix");
+        let message =
+            format!("{FILE} is not what kernel-config/kernels.yaml makes it; run cargo xtask matrix");
+        return Err(Stop::Usage(message).into());
     }
     Ok(())
 }

@@ -15,7 +15,7 @@ use requirement::{ALL, Places, Requirement, packages};
 /// Arguments of `cargo xtask doctor`.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
-    /// Install what is missing, with sudo when not root
+    /// Install what is missing, with sudo when not root; nothing is removed or upgraded for it
     #[arg(long)]
     yes: bool,
 }

@@ -5,7 +5,7 @@ use std::fmt;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Result, bail};
 
 use crate::stop::Stop;
 
@@ -141,8 +141,9 @@ pub(crate) fn load(folder: &Path, names: &[String]) -> Result<Vec<Wish>> {
         let file = format!("{name}.config");
         let path = folder.join(&file);
         let text = fs::read_to_string(&path)
-            .with_context(|| format!("cannot read the fragment {}", path.display()))?;
-        for wish in parse(&file, &text)? {
+            .map_err(|error| Stop::Usage(format!("cannot read the fragment {}: {error}", path.display())))?;
+        let parsed = parse(&file, &text).map_err(|error| Stop::Usage(format!("{error:#}")))?;
+        for wish in parsed {
             match merged.iter_mut().find(|earlier| earlier.symbol == wish.symbol) {
                 Some(earlier) => *earlier = wish,
                 None => merged.push(wish),

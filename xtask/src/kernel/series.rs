@@ -4,7 +4,7 @@ use std::fmt;
 use std::fs;
 use std::path::Path;
 
-use anyhow::{Context, Result, anyhow, bail};
+use anyhow::{Context, Result, anyhow};
 use serde::Deserialize;
 
 use super::catalogue::Line;
@@ -99,13 +99,15 @@ impl fmt::Display for Range {
 pub(crate) fn load(patches: &Path, name: &str) -> Result<Series> {
     let folder = patches.join(name);
     let path = folder.join(DESCRIPTION);
-    let text = fs::read_to_string(&path).with_context(|| format!("cannot read {}", path.display()))?;
+    let text = fs::read_to_string(&path).map_err(|error| {
+        Stop::Usage(format!("the series {name}: cannot read {}: {error}", path.display()))
+    })?;
     let options = serde_saphyr::options! { strict_booleans: true };
     let description: Description = serde_saphyr::from_str_with_options(&text, options)
         .map_err(|error| Stop::Usage(format!("{} cannot be used: {error}", path.display())))?;
     let mails = mails_of(&folder)?;
     if mails.is_empty() {
-        bail!("{} has no patch", folder.display());
+        return Err(Stop::Usage(format!("{} has no patch", folder.display())).into());
     }
     Ok(Series { name: name.to_owned(), kernels: description.kernels, mails, users: false })
 }
