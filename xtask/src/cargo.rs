@@ -25,6 +25,18 @@ struct Message {
     reason: String,
     target: Option<Target>,
     executable: Option<PathBuf>,
+    /// Whether there was nothing to do.
+    #[serde(default)]
+    fresh: bool,
+}
+
+/// A program that cargo has built.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct Built {
+    /// Where it is.
+    pub(crate) path: PathBuf,
+    /// Whether an earlier call has built it.
+    pub(crate) fresh: bool,
 }
 
 #[derive(Debug, Deserialize)]
@@ -32,11 +44,11 @@ struct Target {
     name: String,
 }
 
-/// Runs a `cargo build` and gives the path of the program `name` that it built.
+/// Runs a `cargo build` and gives the program `name` that it built.
 ///
 /// # Errors
 /// [`Stop::Child`] with cargo's code when it fails; it has then said why.
-pub(crate) fn build(command: &mut Command, name: &str) -> Result<PathBuf> {
+pub(crate) fn build(command: &mut Command, name: &str) -> Result<Built> {
     command.args(["--quiet", "--message-format=json-render-diagnostics"]);
     let mut child = Child::start(command.stdin(Stdio::null()).stdout(Stdio::piped()))?;
     let stdout = child.stdout().context("a child without standard output")?;
@@ -52,10 +64,10 @@ pub(crate) fn build(command: &mut Command, name: &str) -> Result<PathBuf> {
     executable.with_context(|| format!("cargo built no program called {name}"))
 }
 
-fn executable_of(line: &str, name: &str) -> Option<PathBuf> {
+fn executable_of(line: &str, name: &str) -> Option<Built> {
     let message: Message = serde_json::from_str(line).ok()?;
     let ours = message.reason == "compiler-artifact" && message.target?.name == name;
-    if ours { message.executable } else { None }
+    message.executable.filter(|_| ours).map(|path| Built { path, fresh: message.fresh })
 }
 
 #[cfg(test)]
@@ -66,7 +78,7 @@ mod tests {
     #[rstest]
     #[case::program(
         r#"{"reason":"compiler-artifact","target":{"name":"imalab"},"executable":"/t/imalab","fresh":true}"#,
-        Some("/t/imalab")
+        Some(("/t/imalab", true))
     )]
     #[case::library(r#"{"reason":"compiler-artifact","target":{"name":"imalab"},"executable":null}"#, None)]
     #[case::another(
@@ -75,7 +87,8 @@ mod tests {
     )]
     #[case::another_reason(r#"{"reason":"build-finished","success":true}"#, None)]
     #[case::noise("warning: text", None)]
-    fn the_program_is_found_among_messages(#[case] line: &str, #[case] expected: Option<&str>) {
-        assert_eq!(executable_of(line, "imalab"), expected.map(PathBuf::from));
+    fn the_program_is_found_among_messages(#[case] line: &str, #[case] expected: Option<(&str, bool)>) {
+        let expected = expected.map(|(path, fresh)| Built { path: path.into(), fresh });
+        assert_eq!(executable_of(line, "imalab"), expected);
     }
 }

@@ -2,7 +2,9 @@
 
 use std::fs;
 use std::io::Write;
+use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
+use std::process::Command;
 
 use anyhow::{Context, Result};
 use cpio::NewcBuilder;
@@ -48,11 +50,38 @@ pub(crate) fn ensure(root: &Path, cache: &Cache) -> Result<PathBuf> {
 
 /// Builds the agent as a static program and gives its path.
 fn build_agent(root: &Path, cache: &Cache) -> Result<PathBuf> {
+    let room = cache.room("agent")?;
+    let built = cargo::build(&mut agent_command(root, &room), "imalab-agent")?;
+    // cargo goes by the age of files. Other checkouts build here too.
+    let checkout = cache::sha256_of_parts([("checkout", root.as_os_str().as_bytes())]);
+    let record = room.join(format!("{}.sha256", &checkout[..16]));
+    let built = if built.fresh && !is_recorded(&built.path, &record)? {
+        say!("{} is not what was built; building it again", built.path.display());
+        if let Some(profile) = built.path.parent() {
+            cache::remove(profile)?;
+        }
+        cargo::build(&mut agent_command(root, &room), "imalab-agent")?
+    } else {
+        built
+    };
+    cache::write_atomically(&record, cache::sha256_of_file(&built.path)?.as_bytes())?;
+    Ok(built.path)
+}
+
+/// Whether the digest of the program at `path` is the recorded one; without a record it is.
+fn is_recorded(path: &Path, record: &Path) -> Result<bool> {
+    match fs::read_to_string(record) {
+        Ok(digest) => Ok(cache::sha256_of_file(path)? == digest),
+        Err(_) => Ok(true),
+    }
+}
+
+fn agent_command(root: &Path, room: &Path) -> Command {
     let mut command = cargo::command(root);
     command.args(["build", "--package", "imalab-agent", "--profile", "agent", "--target", TARGET]);
-    command.arg("--target-dir").arg(cache.room("agent")?);
+    command.arg("--target-dir").arg(room);
     command.env("CARGO_ENCODED_RUSTFLAGS", rust_flags(root).join("\x1f")).env_remove("RUSTFLAGS");
-    cargo::build(&mut command, "imalab-agent")
+    command
 }
 
 /// Flags for a static program in which no path of this machine is left.
@@ -110,6 +139,18 @@ mod tests {
         assert_ne!(initramfs(b"other").unwrap(), archive);
         // Also from one day and one version of ours to the next.
         insta::assert_snapshot!(cache::sha256_of_parts([("initramfs", archive.as_slice())]));
+    }
+
+    #[test]
+    fn a_program_that_is_not_what_was_recorded_is_seen() {
+        let folder = tempfile::tempdir().unwrap();
+        let (path, record) = (folder.path().join("agent"), folder.path().join("agent.sha256"));
+        fs::write(&path, b"agent").unwrap();
+        assert!(is_recorded(&path, &record).unwrap());
+        fs::write(&record, cache::sha256_of_file(&path).unwrap()).unwrap();
+        assert!(is_recorded(&path, &record).unwrap());
+        fs::write(&path, b"agenT").unwrap();
+        assert!(!is_recorded(&path, &record).unwrap());
     }
 
     #[test]
