@@ -59,6 +59,7 @@ pub(crate) fn run_logged_from(
     command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
     let mut lines = BufReader::new(reader);
     let mut line = Vec::new();
+    let mut left = LOG;
     loop {
         line.clear();
         // Half a line is a line too when it grows too long.
@@ -66,7 +67,11 @@ pub(crate) fn run_logged_from(
         if read.context("cannot read a build's output")? == 0 {
             break;
         }
-        log_file.write_all(&line).with_context(|| format!("cannot write {}", log.display()))?;
+        // Whatever is written on and on, the end is what counts less: the first error stands before it.
+        if left > 0 {
+            left = left.saturating_sub(line.len() as u64);
+            log_file.write_all(&line).with_context(|| format!("cannot write {}", log.display()))?;
+        }
         on_line(String::from_utf8_lossy(&line).trim_end());
     }
     child.end()
@@ -81,6 +86,8 @@ pub(crate) fn run(command: &mut Command) -> Result<ExitStatus> {
     Child::start(command.stdin(Stdio::null()))?.end()
 }
 
+/// The most that a command may add to a log, in bytes; a whole build writes less than one.
+const LOG: u64 = 64 << 20;
 /// The most of a line that is handed on at once, in bytes.
 const LONGEST: u64 = 1 << 20;
 

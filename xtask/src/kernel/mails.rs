@@ -18,6 +18,8 @@ use crate::stop::Stop;
 
 /// The most that the patches of a series may have together, in bytes: a tenth of a kernel's source.
 const LIMIT: u64 = 128 << 20;
+/// The most mails that are looked at; the longest threads of the kernel's lists have some hundred.
+const MAILS: usize = 2000;
 /// What the names of patches end in.
 const ENDINGS: &[&str] = &["patch", "diff", "eml", "mbox"];
 /// The file of quilt(1) that lists patches.
@@ -108,7 +110,8 @@ impl Reader<'_> {
         let mut numbered = !maildir;
         for name in files {
             let place = within(path, name.strip_prefix(path).unwrap_or(&name).to_string_lossy().as_ref())?;
-            let shown = name.file_name().unwrap_or_default().to_string_lossy().into_owned();
+            // A line break in a name would begin a line of ours.
+            let shown = name.file_name().unwrap_or_default().to_string_lossy().replace('\n', "\\n");
             numbered &= shown.starts_with(|letter: char| letter.is_ascii_digit());
             let content = self.content(&place)?;
             self.split(&content, (!maildir).then_some(&shown), series::STRIP)?;
@@ -158,12 +161,19 @@ impl Reader<'_> {
             .collect();
         // Numbers of four digits or more.
         files.sort_by(|a, b| a.as_os_str().len().cmp(&b.as_os_str().len()).then(a.cmp(b)));
+        if self.found.len() + files.len() > MAILS {
+            bail!("more than {MAILS} mails");
+        }
         for file in files {
             let patch = self.scratch.join("patch");
             let content = fs::read(&file).with_context(|| format!("cannot read {}", file.display()))?;
             let subject = trial::mailinfo(self.scratch, &file, &patch, self.log)?;
             let patch = fs::read(&patch).with_context(|| format!("cannot read {}", patch.display()))?;
             let name = name.map_or_else(|| title(&subject, self.found.len() + 1), str::to_owned);
+            if contains(&patch, b"GIT binary patch") {
+                // Deflated, and so of any size; no kernel is changed by one.
+                bail!("{name} is a binary patch, and those are not taken");
+            }
             self.found.push(Found { mail: Mail { name, content, strip }, subject, patch });
         }
         Ok(())

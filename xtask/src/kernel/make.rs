@@ -40,6 +40,10 @@ pub(crate) fn command(tree: &Path, objects: Option<&Path>) -> Command {
     command
 }
 
+/// The most lines of a build's output that a message has, and the most letters of each.
+const SHOWN: usize = 100;
+const WIDTH: usize = 1000;
+
 /// What a `make` did.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Done {
@@ -56,14 +60,14 @@ pub(crate) struct Done {
 pub(crate) fn run(command: &mut Command, title: &str, expected: Option<u64>, log: &Path) -> Result<Done> {
     let started = Instant::now();
     let progress = Progress::start(title, expected);
-    let mut complaints = Vec::new();
+    let mut complaints: Vec<String> = Vec::new();
     let mut objects = 0;
     let status = process::run_logged(command, log, |line| {
         if line.starts_with("  CC ") || line.starts_with("  AS ") {
             objects += 1;
             progress.compiled(objects);
-        } else if is_complaint(line) {
-            complaints.push(line.to_owned());
+        } else if complaints.len() < SHOWN && is_complaint(line) {
+            complaints.push(line.chars().take(WIDTH).collect());
         }
     })?;
     drop(progress);
@@ -110,10 +114,11 @@ fn is_complaint(line: &str) -> bool {
 }
 
 fn last_lines(log: &Path) -> Vec<String> {
-    const SHOWN: usize = 15;
-    let text = std::fs::read_to_string(log).unwrap_or_default();
-    let lines: Vec<String> = text.lines().map(str::to_owned).collect();
-    lines[lines.len().saturating_sub(SHOWN)..].to_vec()
+    const LAST: usize = 15;
+    let text = std::fs::read(log).unwrap_or_default();
+    let tail = &text[text.len().saturating_sub(LAST * WIDTH)..];
+    let lines: Vec<String> = String::from_utf8_lossy(tail).lines().map(str::to_owned).collect();
+    lines[lines.len().saturating_sub(LAST)..].to_vec()
 }
 
 /// A moving line on a terminal; elsewhere a plain line now and then.

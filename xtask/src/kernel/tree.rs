@@ -30,6 +30,8 @@ use crate::stop::Stop;
 const SPACE: u64 = 1 << 30;
 /// There while a build lasts; afterwards only when it was killed.
 const UNDER_WAY: &str = "under-way";
+/// Which files of the copy are not the tree's.
+const PATCHED: &str = "patched.json";
 
 /// Which `.config` a tree is built with.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -107,6 +109,14 @@ impl Place {
         let lock = cache::lock(&folder, &format!("building {}", tree.display()))?;
         let log = folder.join("build.log");
         cache::remove(&log)?;
+        let record = folder.join(PATCHED);
+        let damaged = |text: Vec<u8>| serde_json::from_slice::<BTreeSet<PathBuf>>(&text).is_err();
+        if fs::read(&record).is_ok_and(damaged) {
+            // Without it nobody knows which files of the copy are the tree's.
+            say!("{} is not what was written; copying the tree anew", record.display());
+            cache::remove(&folder.join("shadow"))?;
+            cache::remove(&record)?;
+        }
         Ok(Self { objects, log, folder, _lock: lock })
     }
 
@@ -210,7 +220,7 @@ impl Place {
     /// Replaces the links to files that `series` touches by what it makes of them; those of an earlier one are links
     /// again.
     fn patch(&self, tree: &Path, shadow: &Path, series: &[Series]) -> Result<()> {
-        let record = self.folder.join("patched.json");
+        let record = self.folder.join(PATCHED);
         let before: BTreeSet<PathBuf> = match fs::read(&record) {
             Ok(text) => serde_json::from_slice(&text).context("cannot read what was patched")?,
             Err(error) if error.kind() == io::ErrorKind::NotFound => BTreeSet::new(),

@@ -121,6 +121,32 @@ fn objects_of_a_tree_whose_build_was_killed_are_not_trusted() {
     assert!(!objects.join("half.o").exists());
 }
 
+#[test]
+fn a_damaged_record_of_what_was_patched_is_no_end() {
+    let lab = Lab::new("CONFIG_IMA=y\n");
+    let tree = lab.tree();
+    for arguments in [["init", "--quiet"], ["add", "."]] {
+        let git = std::process::Command::new("git").arg("-C").arg(&tree).args(arguments).status();
+        assert!(git.unwrap().success());
+    }
+    let path = series(&lab);
+    let (tree, path) = (tree.to_str().unwrap(), path.to_str().unwrap());
+    for arguments in
+        [&["kernel", "build", "--series", path][..], &["kernel", "build", "--tree", tree, "--series", path]]
+    {
+        assert!(lab.run(arguments).status.success());
+        for room in ["builds", "trees"] {
+            let Ok(entries) = fs::read_dir(lab.cache(room)) else { continue };
+            for place in entries.flatten().map(|entry| entry.path()).filter(|path| path.is_dir()) {
+                fs::write(place.join("patched.json"), "{").unwrap();
+            }
+        }
+        fs::write(path, mail(1, "kernel/fork.c", "kernel", "next")).unwrap();
+        let output = lab.run(arguments);
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    }
+}
+
 #[rstest]
 #[case("bzImage", "other")]
 #[case("bzImage", "")]

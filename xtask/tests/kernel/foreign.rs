@@ -180,6 +180,51 @@ fn a_series_that_is_no_good_is_the_users_mistake() {
 }
 
 #[test]
+fn bombs_are_refused_in_bounded_time() {
+    let lab = Lab::new("CONFIG_IMA=y\n");
+    let refused = |path: &Path, message: &str| {
+        let (code, _, stderr) = build(&lab, &[path], &[]);
+        assert_eq!((code, stderr.contains(message)), (Some(2), true), "{stderr}");
+    };
+    // Two gigabytes of zeros.
+    let bomb = lab.home("bomb.mbox.gz");
+    let packed = "head -c 2G /dev/zero | gzip -1 > \"$0\"";
+    assert!(Command::new("sh").args(["-c", packed]).arg(&bomb).status().unwrap().success());
+    refused(&bomb, "more than 128 MiB of patches");
+    let crowd = lab.home("crowd.mbox");
+    fs::write(&crowd, "From a Thu Jan  1 00:00:00 2026\nSubject: a\n\nb\n\n".repeat(3000)).unwrap();
+    refused(&crowd, "more than 2000 mails");
+    let binary = lab.home("binary.patch");
+    fs::write(
+        &binary,
+        "diff --git a/x b/x\nnew file mode 100644\nGIT binary patch\nliteral 99999999999\nzc\n\n",
+    )
+    .unwrap();
+    refused(&binary, "is a binary patch, and those are not taken");
+    let module = lab.home("module.patch");
+    fs::write(
+        &module,
+        "diff --git a/sub b/sub\nnew file mode 160000\n--- /dev/null\n+++ b/sub\n@@ -0,0 +1 @@\n\
+         +Subproject commit 1234567890123456789012345678901234567890\n",
+    )
+    .unwrap();
+    refused(&module, "sub is a submodule");
+}
+
+#[test]
+fn a_build_that_writes_without_end_is_bounded() {
+    let lab = Lab::new("CONFIG_IMA=y\n");
+    let path = lab.home("loud.patch");
+    fs::write(&path, mail(1, "kernel/fork.c", "kernel", "mine")).unwrap();
+    fs::write(lab.home("loud"), "").unwrap();
+    let (code, _, stderr) = build(&lab, &[&path], &[]);
+    assert_eq!(code, Some(2));
+    assert!(stderr.len() < 200_000, "{}", stderr.len());
+    let log = fs::metadata(lab.cache("kernels/linux-7.9.failed.log")).unwrap();
+    assert!(log.len() <= (64 << 20) + (1 << 20), "{}", log.len());
+}
+
+#[test]
 fn a_series_that_does_not_compile_is_the_users_mistake() {
     let lab = Lab::new("CONFIG_IMA=y\n");
     let path = as_form(&lab, "gz");

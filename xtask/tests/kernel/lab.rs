@@ -25,6 +25,7 @@ olddefconfig:
 bzImage:
 \techo built >> $(HOME)/builds
 \tif test -p $(HOME)/gate; then cat $(HOME)/gate; fi
+\tif test -f $(HOME)/loud; then yes \"$$(printf 'a.c:1:1: error: %04000d' 1)\" | head -c 80M; exit 1; fi
 \tif test -f $(HOME)/broken; then echo 'ima.c:1: error: broken' >&2; exit 1; fi
 \tmkdir -p $(O)/arch/x86/boot
 \tcat kernel/fork.c > $(O)/arch/x86/boot/bzImage
