@@ -144,6 +144,24 @@ pub enum Host {
         /// Which budget, and how long it was.
         text: String,
     },
+    /// The kernel complained that something of it does not get on, and the tap held nothing that could be why.
+    Hang {
+        /// The kernel's words.
+        text: String,
+    },
+    /// How long the host kept from a processor what the guest needs, when the line of the console before it came.
+    Kept {
+        /// Milliseconds that a thread of QEMU or swtpm, the one that waited longest, was ready without running, or that
+        /// imalab itself came too late.
+        longest_ms: u64,
+        /// Within so many milliseconds.
+        within_ms: u64,
+    },
+    /// The kernel was made to panic by an NMI, and to tell then what its tasks wait for: what it says after this is an
+    /// answer.
+    NmiSent,
+    /// QEMU asked swtpm to end.
+    EndAsked,
     /// What the processors did of a machine in which nothing happened any more.
     Processors {
         /// Their registers and interrupt controllers in the words of QEMU's monitor, or why it did not tell.

@@ -25,9 +25,9 @@ pub enum Outcome {
     KnownLimit,
     /// The guest's kernel panicked or oopsed.
     KernelDied,
-    /// Set-up or the harness's surroundings failed: QEMU, swtpm, disk, agent.
+    /// Set-up or the harness's surroundings failed: QEMU, swtpm, disk, a host that was measured to be too busy.
     Infra,
-    /// No progress within the budget.
+    /// No progress within the budget, or a kernel that says that it hangs.
     Timeout,
 }
 

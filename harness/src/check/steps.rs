@@ -22,11 +22,12 @@ pub(super) fn check(evidence: &Evidence<'_>) -> CheckResult {
         sheet.finding(oddity.to_string());
     }
     let endings = Endings::of(evidence);
-    for (task, status) in &evidence.tasks_ended {
-        let Some(expected) = endings.expected(*task, *status) else { continue };
-        let name = evidence.plan.program.tasks.get(usize::from(*task)).map_or("?", |task| &task.name);
-        sheet.finding(format!("task `{name}` ended with status {status}, expected {expected}"));
-    }
+    // Of what is wrong the earliest is the likeliest cause of the rest, whichever task it was of.
+    let mut findings = Vec::new();
+    let began = |at: usize| evidence.steps.get(at).and_then(StepSeen::span).map(|(begin, _)| begin);
+    let mut find = |at: usize, finding: &str| {
+        findings.push((began(at).is_none(), began(at), format!("{}: {finding}", evidence.name(at))));
+    };
     let (mut judged, mut refusals, mut lost, mut excused, mut free) = (0, 0, 0, 0, 0);
     for (at, step) in evidence.steps.iter().enumerate() {
         if endings.excuse(step) {
@@ -36,7 +37,7 @@ pub(super) fn check(evidence: &Evidence<'_>) -> CheckResult {
         if step.planned.expect == Expect::Blocked {
             judged += 1;
             if let Some(why) = waiting::unproved(evidence, step) {
-                sheet.finding(format!("{}: {why}", evidence.name(at)));
+                find(at, &why);
             }
             continue;
         }
@@ -58,12 +59,19 @@ pub(super) fn check(evidence: &Evidence<'_>) -> CheckResult {
             }
         };
         match finding {
-            Some(finding) => sheet.finding(format!("{}: {finding}", evidence.name(at))),
+            Some(finding) => find(at, &finding),
             None if matches!(step.planned.expect, Expect::Errno(_)) => refusals += 1,
             None => {}
         }
     }
+    findings.sort_by_key(|(never, began, _)| (*never, *began));
+    findings.into_iter().for_each(|(.., finding)| sheet.finding(finding));
     unfinished(evidence, &endings, &mut sheet);
+    for (task, status) in &evidence.tasks_ended {
+        let Some(expected) = endings.expected(*task, *status) else { continue };
+        let name = evidence.plan.program.tasks.get(usize::from(*task)).map_or("?", |task| &task.name);
+        sheet.finding(format!("task `{name}` ended with status {status}, expected {expected}"));
+    }
     faults(evidence, &mut sheet);
     let refused = if refusals == 0 { String::new() } else { format!(" ({refusals} refused)") };
     sheet.fact(format!("{} as expected{refused}", count(judged, "step")));

@@ -5,6 +5,7 @@
 use std::time::{Duration, Instant};
 
 use super::accel::Accel;
+use super::splat::{self, Kind};
 use crate::event::{Host, What};
 
 /// How long a run may be without progress, and altogether.
@@ -87,14 +88,28 @@ impl std::fmt::Display for Expired {
     }
 }
 
-/// Whether an observation shows that the guest gets on. Our own doings and QEMU's notices do not.
-#[must_use]
-pub fn is_progress(what: &What) -> bool {
-    match what {
-        What::Guest(_) | What::Tpm(_) | What::Console(_) => true,
-        What::Pcrs(_) | What::Quote(_) | What::Qmp(_) => false,
-        What::Host(Host::Spawned { .. }) => true,
-        What::Host(_) => false,
+/// Tells what shows that the guest gets on from what does not.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Progress {
+    /// The console's last word was of something that does not get on.
+    complains: bool,
+}
+
+impl Progress {
+    /// Whether this observation shows that the guest gets on. Our own doings and QEMU's notices do not, nor does a kernel
+    /// that tells that something of it hangs: whatever the console says from there on is taken for its report, until the
+    /// agent or the TPM is heard of.
+    pub fn is_made_by(&mut self, what: &What) -> bool {
+        match what {
+            What::Guest(_) | What::Tpm(_) => self.complains = false,
+            What::Console(line) => {
+                self.complains |= splat::recognise(line).is_some_and(Kind::is_stall);
+                return !self.complains;
+            }
+            What::Host(Host::Spawned { .. }) => {}
+            What::Pcrs(_) | What::Quote(_) | What::Qmp(_) | What::Host(_) => return false,
+        }
+        true
     }
 }
 
@@ -195,6 +210,24 @@ mod tests {
         deadline.progress(start);
         assert_eq!(deadline.left(at(start, 5)), BUDGET.quiet);
         assert_eq!(deadline.expired(start), None, "a clock before the beginning");
+    }
+
+    #[test]
+    fn a_kernel_that_tells_of_a_hang_does_not_get_on_by_that() {
+        let line = |text: &str| What::Console(text.to_owned());
+        let mut progress = Progress::default();
+        assert!(progress.is_made_by(&line("[    1.0] random: crng init done")));
+        for report in [
+            "[   91.1] INFO: task agent:72 blocked for more than 30 seconds.",
+            "[   91.2]       Not tainted 7.3.4 #1",
+            "[   91.3] \"echo 0 > /proc/sys/kernel/hung_task_timeout_secs\" disables this message.",
+        ] {
+            assert!(!progress.is_made_by(&line(report)), "{report}");
+        }
+        let released = What::Guest(imalab_wire::Message::ReleaseHold { task: 0, hold: 1 });
+        assert!(progress.is_made_by(&released));
+        assert!(progress.is_made_by(&line("[   92.0] reboot: Power down")));
+        assert!(!progress.is_made_by(&What::Host(Host::Interrupted)));
     }
 
     #[rstest]

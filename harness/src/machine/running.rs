@@ -228,6 +228,12 @@ impl Machine {
         processors::tell(&mut self.qmp, QUIT_PATIENCE)
     }
 
+    /// Sends the guest an NMI, by which a kernel with [`super::command::KERNEL_ARGS`] panics and tells what its tasks wait for;
+    /// whether QEMU did so.
+    pub fn interrupt(&mut self) -> bool {
+        self.qmp.execute("inject-nmi", serde_json::json!({}), QUIT_PATIENCE).is_ok()
+    }
+
     /// How QEMU ended, if it has.
     #[must_use]
     pub fn ended(&self) -> Option<Exit> {

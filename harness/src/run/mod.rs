@@ -1,5 +1,6 @@
 //! Drives plans on machines and collects their traces.
 
+mod follow;
 mod interrupt;
 mod kernels;
 mod offers;

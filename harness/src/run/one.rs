@@ -5,9 +5,9 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use imalab_wire::Message;
 use imalab_wire::frame::encode_program;
 
+use super::follow::{End, follow, hear_dump};
 use super::interrupt::Interrupts;
 use super::kernels::{self, KernelsError};
 use super::scratch::{Scratch, ScratchError};
@@ -19,7 +19,7 @@ use crate::guest;
 use crate::machine::accel::Accel;
 use crate::machine::child::{ChildError, Exit};
 use crate::machine::command::MachineSpec;
-use crate::machine::deadline::{self, Budget, Deadline, Slowness};
+use crate::machine::deadline::{Budget, Slowness};
 use crate::machine::{Machine, Start, StartError, waiting};
 use crate::plan::Plan;
 use crate::tpm::tap::Admit;
@@ -113,12 +113,6 @@ impl RunError {
 /// How long QEMU may take to answer at its start, on a host as loaded as they get.
 const START_PATIENCE: Duration = Duration::from_secs(60);
 
-/// Less than that of a processor's time, and a machine is given up.
-const WORTH_WAITING: Duration = Duration::from_secs(1);
-
-/// How long QEMU may take to end after the agent's last message, before scaling.
-const END_PATIENCE: Duration = Duration::from_secs(10);
-
 /// Runs `plan` and returns when every process of it is gone.
 ///
 /// # Errors
@@ -171,9 +165,18 @@ pub fn run(plan: &Plan, site: Site<'_>) -> Result<Ran, RunError> {
     site.interrupts.tell(&events);
 
     let pid = machine.pid();
-    if follow(&mut stream, plan.boots(), budget(plan, site.accel, pid), &tpm, pid) == End::Expired {
-        let (text, emulated) = (machine.processors(), site.accel == Accel::Tcg);
-        stream.note(What::Host(Host::Processors { text, emulated }));
+    match follow(&mut stream, plan.boots(), budget(plan, site.accel, pid), &tpm, pid) {
+        End::Over => {}
+        End::Expired | End::Hung => {
+            let (text, emulated) = (machine.processors(), site.accel == Accel::Tcg);
+            stream.note(What::Host(Host::Processors { text, emulated }));
+            // Before it is sent, so that whatever comes of it comes later.
+            stream.drain();
+            stream.note(What::Host(Host::NmiSent));
+            if machine.interrupt() {
+                hear_dump(&mut stream);
+            }
+        }
     }
     let stopped = machine.stop();
     if let Some(text) = stopped.console_log {
@@ -199,69 +202,4 @@ fn budget(plan: &Plan, accel: Accel, qemu: u32) -> Budget {
     let slowness = Slowness { accel, sanitizer: false, load };
     let seconds = |s: u32| Duration::from_secs(s.into());
     Budget { quiet: seconds(plan.budget.silence_s), cap: seconds(plan.budget.total_s) }.scaled(slowness)
-}
-
-/// Why events are no longer taken.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum End {
-    /// The machine has ended, or nothing that it does is needed.
-    Over,
-    /// A deadline has expired.
-    Expired,
-}
-
-/// Takes events until the machine has ended, or must be ended.
-fn follow(stream: &mut Stream, mut boots: u16, budget: Budget, tpm: &Tpm, qemu: u32) -> End {
-    let mut deadline = Deadline::new(budget, Instant::now());
-    // How much of the time that QEMU had to wait for a processor is excused already.
-    let mut excused = waiting::longest(qemu).unwrap_or_default();
-    loop {
-        // Whether that was the last event that is needed.
-        let last = stream.next(deadline.left(Instant::now()), |what| {
-            match what {
-                // It ends by itself because QEMU has, which has just not been noticed yet, nor its guest's last words.
-                What::Host(Host::Exited { child, status: 0 }) if child == "swtpm" => {
-                    deadline = Deadline::new(Budget { quiet: END_PATIENCE, cap: budget.cap }, Instant::now());
-                }
-                What::Host(Host::Exited { .. } | Host::Interrupted) => return true,
-                // Nothing that comes after it can be trusted or is needed.
-                What::Host(Host::BadFrame { .. }) => return true,
-                // A boot that nobody asked for has no end of its own.
-                What::Guest(Message::Hello { .. }) if boots == 0 => return true,
-                What::Guest(Message::Hello { .. }) => {
-                    boots -= 1;
-                    deadline.progress(Instant::now());
-                }
-                What::Guest(Message::Done { .. }) => {
-                    deadline = Deadline::new(
-                        Budget { quiet: END_PATIENCE.max(budget.quiet), cap: budget.cap },
-                        Instant::now(),
-                    );
-                }
-                What::Guest(Message::ReleaseHold { hold, .. }) => {
-                    tpm.release(*hold);
-                    deadline.progress(Instant::now());
-                }
-                what if deadline::is_progress(what) => deadline.progress(Instant::now()),
-                _ => {}
-            }
-            false
-        });
-        match last {
-            Ok(true) => return End::Over,
-            Ok(false) => {}
-            Err(_) => {
-                let Some(expired) = deadline.expired(Instant::now()) else { continue };
-                let waited = waiting::longest(qemu).unwrap_or_default();
-                let kept = waited.saturating_sub(excused);
-                if kept >= WORTH_WAITING {
-                    deadline.excuse(kept);
-                    excused = waited;
-                } else {
-                    stream.note(What::Host(Host::Deadline { text: expired.to_string() }));
-                    return End::Expired;
-                }
-            }
-        }
-    }
 }

@@ -89,7 +89,7 @@ pub fn capabilities(site: Site<'_>, kernel_args: &[String], cache: &Path) -> Res
 
 /// Whether a run with this outcome says something of the kernel, and not of the host alone.
 fn is_its_own(outcome: Outcome) -> bool {
-    matches!(outcome, Outcome::KernelDied | Outcome::Timeout)
+    matches!(outcome, Outcome::KernelDied | Outcome::Timeout | Outcome::Failed)
 }
 
 /// Same kernel, same command line, same image, same questions: same answers.

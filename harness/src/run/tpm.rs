@@ -117,6 +117,21 @@ impl Tpm {
         self.tap.port()
     }
 
+    /// swtpm's process.
+    pub fn pid(&self) -> u32 {
+        self.child.pid()
+    }
+
+    /// As [`Tap::is_held`].
+    pub fn is_held(&self) -> bool {
+        self.tap.is_held()
+    }
+
+    /// As [`Tap::owed`].
+    pub fn owed(&self) -> Option<Duration> {
+        self.tap.owed()
+    }
+
     /// Lets go of a mark that holds the TPM.
     pub fn release(&self, mark: u64) {
         self.tap.release(mark);

@@ -15,6 +15,7 @@ use super::frame::REST;
 
 pub(super) const GET_CAPABILITY: u32 = 0x01;
 pub(super) const INIT: u32 = 0x02;
+pub(super) const SHUTDOWN: u32 = 0x03;
 pub(super) const GET_TPMESTABLISHED: u32 = 0x04;
 pub(super) const SET_LOCALITY: u32 = 0x05;
 pub(super) const HASH_DATA: u32 = 0x07;

@@ -21,7 +21,7 @@ use std::os::fd::OwnedFd;
 use std::os::unix::net::UnixStream;
 use std::sync::Arc;
 use std::thread::JoinHandle;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use super::control::ControlError;
 use super::fault::Fault;
@@ -160,6 +160,16 @@ impl Tap {
     /// theirs is read. Nothing there can reset or stop the TPM: that is for the guest alone.
     pub fn port(&self) -> u16 {
         self.port.number()
+    }
+
+    /// Whether a command of the guest waits at the tap, as the plan says.
+    pub fn is_held(&self) -> bool {
+        self.guest.is_held()
+    }
+
+    /// How long swtpm has owed the answer to a command, if it does.
+    pub fn owed(&self) -> Option<Duration> {
+        self.recorder.owed()
     }
 
     /// Lets go of the mark that was held, or that will be.

@@ -20,6 +20,7 @@ use std::io::Read;
 
 use imalab_wire::{Op, Outcome, StepId, TaskId};
 
+use super::ending;
 use crate::event::{Host, PcrReading, QuoteTaken, Trace, What};
 use crate::plan::{Plan, PlannedStep};
 use crate::scenario::KnownLimit;
@@ -217,7 +218,7 @@ impl<'a> Evidence<'a> {
     }
 
     fn marks_and_console(&mut self, trace: &'a Trace) {
-        for event in trace.notable() {
+        for event in ending::own_words(trace) {
             let (mark, twice) = match &event.what {
                 What::Pcrs(reading) => {
                     let seen = AtMark { seq: event.seq, seen: reading };

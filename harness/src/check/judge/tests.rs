@@ -5,12 +5,14 @@ use serde_json::json;
 use super::{Judgement, of};
 use crate::check::all;
 use crate::check::world::World;
-use crate::event::{Host, Trace, What};
+use crate::event::{Exchange, Host, Origin, Trace, What};
 use crate::outcome::{CheckResult, Outcome, Verdict};
 use crate::plan::{Mark, MarkDeed};
 use crate::scenario::{KERNEL_DIED, KernelRange, KnownDefect, KnownLimit, Lost, Sign, Version};
 
 const PANIC: &str = "Kernel panic - not syncing: Attempted to kill init! exitcode=0x00000009";
+
+const GAVE_UP: &str = "tpm_tis MSFT0101:00: probe with driver tpm_tis failed with error -62";
 
 const TIMED_OUT: &str = "[   19.551099] tpm tpm0: Operation Timed out";
 
@@ -31,23 +33,54 @@ fn a_sound_run_passes() {
     assert_eq!(judged(sound()), Judgement::new(Outcome::Passed, ""));
 }
 
-#[test]
-fn what_failed_where_the_tpm_did_not_answer_in_time_says_nothing_of_the_kernel() {
-    let reason = "the host was too busy: the guest waited in vain for its TPM";
+fn kept(longest_ms: u64) -> What {
+    What::Host(Host::Kept { longest_ms, within_ms: 3_000 })
+}
+
+/// The guest's command took the tap so long, host milliseconds.
+fn took(ms: u64) -> What {
+    let command = [&[0x80, 1, 0, 0, 0, 12, 0, 0, 1, 0x44][..], &[0, 0]].concat();
+    let answer = vec![0x80, 1, 0, 0, 0, 10, 0, 0, 0, 0];
+    let (begin_ns, end_ns) = (0, ms * 1_000_000);
+    What::Tpm(Exchange { origin: Origin::Guest, locality: 0, command, answer, begin_ns, end_ns })
+}
+
+#[rstest]
+#[case::qemu_waited(&[kept(1_500)], Outcome::Infra, "; QEMU, swtpm or imalab waited 1500 ms of 3000 ms for a processor")]
+#[case::swtpm_was_late(&[took(2_000)], Outcome::Infra, "; swtpm took 2000 ms for an answer")]
+// A host with some load, and a TPM that answered at once: it was the kernel.
+#[case::nobody_waited_long(&[kept(1_400)], Outcome::Failed, "console line 2")]
+#[case::answered_at_once(&[took(30), kept(10)], Outcome::Failed, "console line 2")]
+#[case::nothing_was_measured(&[], Outcome::Failed, "console line 2")]
+fn the_host_is_blamed_for_a_late_tpm_when_it_was_measured(
+    #[case] measured: &[What],
+    #[case] outcome: Outcome,
+    #[case] reason: &str,
+) {
+    let seen = |world: &mut World| {
+        world.see(What::Console("WARNING: x".into()));
+        world.see(What::Console(TIMED_OUT.into()));
+        measured.iter().for_each(|what| world.see(what.clone()));
+    };
     let mut world = sound();
-    world.see(What::Console(TIMED_OUT.into()));
-    world.see(What::Console("WARNING: x".into()));
+    seen(&mut world);
     let (plan, trace) = world.finish();
     let judgement = of(&plan, &trace, &all(&plan, &trace));
-    assert!(judgement.outcome == Outcome::Infra && judgement.reason.starts_with(reason), "{judgement:?}");
-    // As does a probe, which checks nothing.
-    let mut world = sound();
-    world.see(What::Console(TIMED_OUT.into()));
-    let (plan, trace) = world.finish();
-    assert_eq!(of(&plan, &trace, &[]).outcome, Outcome::Infra);
-    // And a run that never came to its end.
-    let judgement = of(&plan, &Trace::from(trace.events[..trace.events.len() - 4].to_vec()), &[]);
-    assert!(judgement.outcome == Outcome::Infra && judgement.reason.starts_with(reason), "{judgement:?}");
+    assert!(judgement.outcome == outcome && judgement.reason.contains(reason), "{judgement:?}");
+    // A run that never came to its end, of which nobody knows why, is the host's in any case.
+    let cut = Trace::from(trace.events[..trace.events.len() - 4].to_vec());
+    assert_eq!(of(&plan, &cut, &[]).outcome, Outcome::Infra);
+}
+
+#[test]
+fn a_stall_that_the_host_made_is_the_hosts() {
+    let hung = "[   91.1] INFO: task agent:72 blocked for more than 30 seconds.";
+    for (waited, outcome) in [(2_900, Outcome::Infra), (100, Outcome::Failed)] {
+        let mut world = sound();
+        world.see(What::Console(hung.into()));
+        world.see(kept(waited));
+        assert_eq!(judged(world).outcome, outcome);
+    }
 }
 
 fn deadline() -> What {
@@ -115,15 +148,22 @@ fn an_interrupt_that_was_never_ended(#[case] emulated: bool, #[case] outcome: Ou
 )]
 #[case::tpm(What::Host(Host::TpmTrouble { text: "gone".into() }), Outcome::Infra, "TPM: gone")]
 #[case::disk(What::Host(Host::Trouble { text: "disk full".into() }), Outcome::Infra, "disk full")]
-#[case::agent(What::Guest(Message::Fault { text: "no port".into() }), Outcome::Infra, "agent: no port")]
+#[case::agent(What::Guest(Message::Fault { text: "no port".into() }), Outcome::Failed, "agent: no port")]
 #[case::interrupted(What::Host(Host::Interrupted), Outcome::Infra, "interrupted")]
 #[case::qemu(exited("qemu", 1), Outcome::Infra, "qemu ended with status 1 before the guest was done")]
-#[case::swtpm(exited("swtpm", 137), Outcome::Infra, "swtpm ended with status 137 before the guest was done")]
-#[case::swtpm_after_qemu(exited("swtpm", 0), Outcome::Passed, "")]
-#[case::no_time_for_the_tpm(
-    What::Console("tpm_tis MSFT0101:00: probe with driver tpm_tis failed with error -62".into()),
-    Outcome::Infra, "the host was too busy: the guest waited in vain for its TPM"
+#[case::swtpm(
+    exited("swtpm", 137),
+    Outcome::Infra,
+    "swtpm ended with status 137 before QEMU was done with it"
 )]
+// By SIGTERM it ends as if it had been asked to.
+#[case::swtpm_orderly(
+    exited("swtpm", 0),
+    Outcome::Infra,
+    "swtpm ended with status 0 before QEMU was done with it"
+)]
+#[case::qemu_by_a_signal(shutdown("host-signal"), Outcome::Infra, "QEMU was ended by a signal from outside")]
+#[case::no_tpm_and_no_proof(What::Console(GAVE_UP.into()), Outcome::Passed, "")]
 #[case::no_time_for_a_command_and_got_over_it(What::Console(TIMED_OUT.into()), Outcome::Passed, "")]
 #[case::warning(
     What::Console("WARNING: kernel/x.c:1 at f+0x1/0x2, CPU#0: agent/52".into()),
@@ -140,6 +180,8 @@ fn what_is_seen_decides(#[case] what: What, #[case] outcome: Outcome, #[case] re
 #[rstest]
 #[case::death_first(&[deadline(), What::Console(PANIC.into()), exited("qemu", 0)], Outcome::KernelDied)]
 #[case::time_before_surroundings(&[What::Host(Host::Interrupted), exited("qemu", 137), deadline()], Outcome::Timeout)]
+#[case::whoever_ended_swtpm_before_time(&[exited("swtpm", 0), deadline()], Outcome::Infra)]
+#[case::whoever_ended_swtpm_before_findings(&[exited("swtpm", 143), What::Console("WARNING: x".into())], Outcome::Infra)]
 #[case::surroundings_before_checks(&[What::Console("WARNING: x".into()), exited("swtpm", 1)], Outcome::Infra)]
 fn what_explains_the_rest_comes_first(#[case] seen: &[What], #[case] outcome: Outcome) {
     let mut world = sound();
@@ -148,13 +190,109 @@ fn what_explains_the_rest_comes_first(#[case] seen: &[What], #[case] outcome: Ou
 }
 
 #[rstest]
-#[case::it_died_first(&["swtpm", "qemu"], "swtpm ended with status 137 before the guest was done; TPM: gone")]
+#[case::it_died_first(&["swtpm", "qemu"], "swtpm ended with status 137 before QEMU was done with it")]
 #[case::we_ended_it(&["qemu", "swtpm"], "TPM: gone")]
 fn a_tpm_that_died_is_why_it_no_longer_answers(#[case] ended: &[&str], #[case] reason: &str) {
     let mut world = sound();
     world.see(What::Host(Host::TpmTrouble { text: "gone".to_owned() }));
     ended.iter().for_each(|child| world.see(exited(child, 137)));
-    assert_eq!(judged(world), Judgement::new(Outcome::Infra, reason));
+    let judgement = judged(world);
+    assert_eq!((judgement.outcome, judgement.reason.as_str()), (Outcome::Infra, reason));
+}
+
+#[test]
+fn swtpm_may_end_when_qemu_has_asked_it_to() {
+    let mut world = sound();
+    world.see(What::Host(Host::EndAsked));
+    world.see(exited("swtpm", 0));
+    assert_eq!(judged(world).outcome, Outcome::Passed);
+}
+
+#[rstest]
+#[case::with_proof(2_000, Outcome::Infra, "the host was too busy")]
+#[case::without(10, Outcome::Failed, "the kernel gave its TPM up (tpm_tis MSFT0101:00")]
+fn a_guest_without_its_tpm_is_the_kernels_fault_unless_the_host_is_proved_guilty(
+    #[case] waited: u64,
+    #[case] outcome: Outcome,
+    #[case] reason: &str,
+) {
+    let mut world = sound();
+    world.see(What::Console(GAVE_UP.into()));
+    world.see(kept(waited));
+    let (plan, trace) = world.finish();
+    // A probe, and a run with findings that all come of it.
+    for checks in [vec![], vec![check("steps", Verdict::Failed, "expected success, failed with ENOENT")]] {
+        let judgement = of(&plan, &trace, &checks);
+        assert!(judgement.outcome == outcome && judgement.reason.starts_with(reason), "{judgement:?}");
+    }
+}
+
+#[test]
+fn a_guest_that_powers_itself_off_too_early_is_no_fault_of_the_host() {
+    let (plan, mut trace) = sound().finish();
+    trace.events.retain(|event| !matches!(event.what, What::Guest(Message::Done { .. })));
+    let judgement = of(&plan, &trace, &all(&plan, &trace));
+    assert_eq!(judgement.outcome, Outcome::Failed);
+    assert_eq!(judgement.reason, "the agent's last message never came, and the guest powered itself off");
+}
+
+/// What a kernel says of a task that waits, and answers to the NMI that asks it.
+const HANG: &[&str] = &[
+    "[   45.1] INFO: task agent:72 blocked for more than 30 seconds.",
+    "[   45.2] INFO: task agent:72 is blocked on a mutex likely owned by task agent:70.",
+];
+const ANSWER: &[&str] = &[
+    "[   47.0] Kernel panic - not syncing: NMI: Not continuing",
+    "[   47.1] task:agent           state:D stack:0     pid:70    tgid:70",
+    "[   47.1] Call Trace:",
+    "[   47.1]  __schedule+0x3f4/0xb20",
+    "[   47.1]  ima_pcr_extend+0x5c/0xd0",
+    "[   47.2] task:agent           state:D stack:0     pid:72    tgid:72",
+    "[   47.2] Call Trace:",
+    "[   47.2]  __mutex_lock.constprop.0+0x37f/0x6b0",
+    "[   47.2]  ima_queue_stage+0x21/0x130",
+];
+
+#[test]
+fn a_kernel_that_hangs_is_told_with_the_task_its_function_and_the_holder() {
+    let mut world = sound();
+    HANG.iter().for_each(|line| world.console(line));
+    world.see(kept(10));
+    world
+        .see(What::Host(Host::Hang { text: "INFO: task agent:72 blocked for more than 30 seconds.".into() }));
+    world.see(What::Host(Host::NmiSent));
+    ANSWER.iter().for_each(|line| world.console(line));
+    world.see(shutdown("guest-reset"));
+    let judgement = judged(world);
+    assert_eq!(judgement.outcome, Outcome::Timeout, "{judgement:?}");
+    assert_eq!(
+        judgement.reason,
+        "the kernel hangs: INFO: task agent:72 blocked for more than 30 seconds.; it waits in ima_queue_stage, for a lock that \
+         agent:70 in ima_pcr_extend likely holds"
+    );
+}
+
+#[test]
+fn a_silent_guest_is_told_with_what_its_tasks_wait_for() {
+    let mut world = sound();
+    world.see(deadline());
+    world.see(What::Host(Host::NmiSent));
+    ANSWER.iter().for_each(|line| world.console(line));
+    let judgement = judged(world);
+    assert_eq!(judgement.outcome, Outcome::Timeout);
+    let waits = "no event for 30 s; agent:70 waits in ima_pcr_extend; agent:72 waits in ima_queue_stage";
+    assert_eq!(judgement.reason, waits);
+}
+
+#[test]
+fn a_death_is_told_with_its_function_before_anything_that_could_not_run() {
+    let mut world = sound();
+    DEATH.iter().for_each(|line| world.console(line));
+    let (plan, trace) = world.finish();
+    let blind = [check("exactly-once", Verdict::CouldNotRun, "no checkpoint read the list")];
+    let judgement = of(&plan, &trace, &blind);
+    assert_eq!(judgement.outcome, Outcome::KernelDied);
+    assert!(judgement.reason.ends_with("[#1] SMP, in ima_queue_delete_partial"), "{judgement:?}");
 }
 
 /// A run that ended when the first event of these was about to be seen.
@@ -378,7 +516,7 @@ fn a_child_may_be_told_to_have_ended_before_the_last_message_came(
     let (plan, mut trace) = sound().finish();
     let done = |event: &crate::event::Event| matches!(event.what, What::Guest(Message::Done { .. }));
     let at = trace.events.iter().position(done).unwrap();
-    for what in [exited("swtpm", status), shutdown(reason)] {
+    for what in [exited("swtpm", status), shutdown(reason), What::Host(Host::EndAsked)] {
         let event = crate::event::Event { what, ..trace.events[at].clone() };
         trace.events.insert(at, event);
     }

@@ -1,5 +1,5 @@
 use chrono::NaiveDate;
-use imalab_wire::{End, Message};
+use imalab_wire::{End, Message, Op, Outcome};
 use rstest::rstest;
 use serde_json::json;
 
@@ -8,6 +8,7 @@ use crate::check::evidence::Evidence;
 use crate::check::world::{World, could_not_run, failed, passed, result};
 use crate::event::What;
 use crate::outcome::CheckResult;
+use crate::plan::{Action, Mark, MarkDeed};
 
 const WARNING: &str =
     "[    1.5] WARNING: CPU: 0 PID: 44 at security/integrity/ima/ima_fs.c:512 ima_stage+0x3a/0x70";
@@ -177,4 +178,33 @@ fn an_entry_without_its_grounds_could_not_be_used(#[case] from: &str, #[case] to
 #[test]
 fn the_allow_list_of_this_checkout_can_be_read() {
     List::parse(LIST).expect("a list");
+}
+
+#[rstest]
+#[case::while_it_was_held(false, "INFO: task agent:52 blocked for more than 30 seconds.", true)]
+#[case::after_it_was_released(true, "INFO: task agent:52 blocked for more than 30 seconds.", false)]
+#[case::another_complaint(false, "watchdog: BUG: soft lockup - CPU#0 stuck for 41s! [agent:52]", false)]
+fn who_waits_for_a_tpm_that_the_plan_holds_is_no_hung_task(
+    #[case] released: bool,
+    #[case] line: &str,
+    #[case] passes: bool,
+) {
+    let mut world = World::new();
+    let mark = Op::Mark { path: "/dev/tpm0".into(), number: 9_000 };
+    let step = world.step("hold", Action::SystemCall, vec![(mark, Outcome::Value(0), Vec::new())], vec![]);
+    world.plan.marks.push(Mark { number: 9_000, step: step as u32, does: MarkDeed::Hold });
+    // Its end comes later.
+    let done = world.trace.events.pop().unwrap();
+    if released {
+        world.say(Message::ReleaseHold { task: 0, hold: 9_000 });
+    }
+    world.console(line);
+    world.see(done.what);
+    let result = world.verdict("kernel-health");
+    if passes {
+        passed(&result);
+        assert!(result.findings[0].contains("1 of tasks that waited while the TPM was held"), "{result:?}");
+    } else {
+        failed(&result, &["console line 2", line]);
+    }
 }

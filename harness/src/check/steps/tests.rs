@@ -253,3 +253,24 @@ fn steps_whose_clock_ran_out_are_not_attempted(#[case] clock: Option<u16>, #[cas
         failed(&result, &["was not attempted"]);
     }
 }
+
+#[test]
+fn the_earliest_finding_comes_first_whichever_task_it_is_of() {
+    let mut world = World::new();
+    let refused = |name| {
+        let mut ops = write("staged", b"A\n");
+        ops[1].1 = Outcome::Errno(EPERM);
+        (name, ops)
+    };
+    // The plan has the first task's steps before the other's.
+    let (name, ops) = refused("late");
+    world.now = 9_000_000;
+    world.step(name, Action::SystemCall, ops, vec![]);
+    let (name, ops) = refused("early");
+    (world.task, world.now) = (1, 2_000_000);
+    world.step(name, Action::SystemCall, ops, vec![]);
+    (world.task, world.now) = (0, 10_000_000);
+    let findings = world.verdict("steps").findings;
+    let place = |name: &str| findings.iter().position(|finding| finding.contains(name)).unwrap();
+    assert!(place("`early`") < place("`late`"), "{findings:?}");
+}

@@ -46,9 +46,14 @@ pub struct MachineSpec {
 /// * `no_timer_check`: at boot the kernel counts five interrupts of its timer in some 0.15 seconds and panics when there
 ///   are fewer (`check_timer`, `arch/x86/kernel/apic/io_apic.c`), which a busy host makes happen. Under KVM Linux never
 ///   counts them (`paravirt_ops_setup`, `arch/x86/kernel/kvm.c`).
-/// * `watchdog_thresh=60`, `rcupdate.rcu_cpu_stall_timeout=120`: a processor that the host lets wait for 20 seconds is no
-///   soft lockup. What hangs for good is found by the deadlines of the run, which know how busy the host is.
-pub const KERNEL_ARGS: [&str; 9] = [
+/// * `watchdog_thresh=20`, `rcupdate.rcu_cpu_stall_timeout=60`, `sysctl.kernel.hung_task_timeout_secs=30` and
+///   `…_check_interval_secs=5`: what hangs is told after 30 seconds of a task, 40 of a processor and 60 of a grace period. The run
+///   ends then, unless the host was what let it wait (`run::follow`).
+/// * `unknown_nmi_panic`, `panic_print=0x80`: at an NMI, which the run sends when nothing gets on any more, the kernel panics and
+///   prints the stacks of all tasks that wait without being woken by signals (`SYS_INFO_BLOCKED_TASKS`,
+///   `include/linux/sys_info.h`; before 6.17 `PANIC_PRINT_BLOCKED_TASKS`). A hung task's own report has its stack at a level
+///   that is not printed (`sched_show_task`).
+pub const KERNEL_ARGS: [&str; 13] = [
     "console=ttyS0",
     "panic=-1",
     "oops=panic",
@@ -56,8 +61,12 @@ pub const KERNEL_ARGS: [&str; 9] = [
     "random.trust_cpu=on",
     "tsc=nowatchdog",
     "no_timer_check",
-    "watchdog_thresh=60",
-    "rcupdate.rcu_cpu_stall_timeout=120",
+    "watchdog_thresh=20",
+    "rcupdate.rcu_cpu_stall_timeout=60",
+    "sysctl.kernel.hung_task_timeout_secs=30",
+    "sysctl.kernel.hung_task_check_interval_secs=5",
+    "unknown_nmi_panic",
+    "panic_print=0x80",
 ];
 
 /// What a channel is attached to on QEMU's side.

@@ -3,6 +3,7 @@
 //! Pure. [`recognise`] tells of one line, [`find`] of a whole console.
 
 mod pattern;
+pub mod stack;
 
 use serde::{Deserialize, Serialize};
 
@@ -54,6 +55,17 @@ pub enum Kind {
     OutOfMemory,
     /// An allocation failed and nobody was killed for it.
     AllocationFailure,
+}
+
+impl Kind {
+    /// Whether it says that a task or a processor does not get on.
+    #[must_use]
+    pub fn is_stall(self) -> bool {
+        matches!(
+            self,
+            Kind::HungTask | Kind::RcuStall | Kind::SoftLockup | Kind::HardLockup | Kind::WorkqueueLockup
+        )
+    }
 }
 
 /// One complaint.
@@ -128,7 +140,7 @@ fn is_end(text: &str) -> bool {
 
 /// The line without what printk puts before it: `[   12.345678] `, with CONFIG_PRINTK_CALLER also
 /// `[    T1] ` or `[    C0] ` (kernel/printk/printk.c, info_print_prefix()).
-fn without_prefix(line: &str) -> &str {
+pub(crate) fn without_prefix(line: &str) -> &str {
     let mut text = line.trim();
     if let Some((stamp, rest)) = bracketed(text)
         && stamp.contains('.')

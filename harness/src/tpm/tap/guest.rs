@@ -67,6 +67,11 @@ impl Guest {
         }
     }
 
+    /// Whether a command waits here.
+    pub(super) fn is_held(&self) -> bool {
+        self.waits.is_waiting()
+    }
+
     /// Lets go of a mark.
     pub(super) fn release(&self, mark: u64) {
         self.waits.release(mark);
@@ -151,6 +156,11 @@ impl Guest {
             }
             control::STOP | control::SET_BUFFERSIZE | control::SET_STATEBLOB | control::GET_STATEBLOB => {
                 link.lock().control(bytes)
+            }
+            control::SHUTDOWN => {
+                // Told first: that swtpm has ended then comes later.
+                self.recorder.note(What::Host(Host::EndAsked));
+                link.control(bytes)
             }
             control::CANCEL_TPM_CMD => {
                 let answer = link.control(bytes);

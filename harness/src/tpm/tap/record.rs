@@ -1,7 +1,8 @@
 //! Forwards commands to the TPM and puts what happened into the stream.
 
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Instant;
+use std::sync::{Mutex, PoisonError};
+use std::time::{Duration, Instant};
 
 use super::{Sink, Trouble};
 use crate::event::{Exchange, Host, Origin, What};
@@ -14,6 +15,8 @@ pub(super) struct Recorder {
     epoch: Instant,
     sink: Sink,
     closing: AtomicBool,
+    /// When swtpm got the command that it has not answered yet.
+    asked: Mutex<Option<Instant>>,
 }
 
 impl std::fmt::Debug for Recorder {
@@ -24,7 +27,7 @@ impl std::fmt::Debug for Recorder {
 
 impl Recorder {
     pub(super) fn new(link: Link, epoch: Instant, sink: Sink) -> Self {
-        Recorder { link, epoch, sink, closing: AtomicBool::new(false) }
+        Recorder { link, epoch, sink, closing: AtomicBool::new(false), asked: Mutex::default() }
     }
 
     pub(super) fn link(&self) -> &Link {
@@ -47,7 +50,10 @@ impl Recorder {
     /// The exchange is recorded while nobody else can reach the TPM: the stream has the TPM's order.
     pub(super) fn forward(&self, origin: Origin, locality: u8, begin_ns: u64, command: Vec<u8>) -> Vec<u8> {
         let mut tpm = self.link.lock();
-        let answer = match tpm.exchange(locality, &command) {
+        self.set_asked(Some(Instant::now()));
+        let answered = tpm.exchange(locality, &command);
+        self.set_asked(None);
+        let answer = match answered {
             Ok(answer) => answer,
             Err(_) if self.closing.load(Ordering::SeqCst) => return frame::bare_answer(frame::RC_FAILURE),
             Err(source) => {
@@ -61,6 +67,15 @@ impl Recorder {
         };
         self.exchange(origin, locality, begin_ns, command, &answer);
         answer
+    }
+
+    fn set_asked(&self, asked: Option<Instant>) {
+        *self.asked.lock().unwrap_or_else(PoisonError::into_inner) = asked;
+    }
+
+    /// How long swtpm has owed an answer.
+    pub(super) fn owed(&self) -> Option<Duration> {
+        self.asked.lock().unwrap_or_else(PoisonError::into_inner).map(|asked| asked.elapsed())
     }
 
     /// Records a command with the answer that its sender is about to get.

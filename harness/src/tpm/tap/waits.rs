@@ -20,6 +20,7 @@ struct State {
     released: BTreeSet<u64>,
     /// Cancellations so far.
     cancels: u64,
+    waiting: bool,
     closed: bool,
 }
 
@@ -79,7 +80,19 @@ impl Waits {
         self.wait(Some(end), |state| (state.cancels > cancels).then_some(Ended::Cancelled))
     }
 
+    /// Whether somebody waits.
+    pub(super) fn is_waiting(&self) -> bool {
+        self.state().waiting
+    }
+
     fn wait(&self, end: Option<Instant>, ended: impl Fn(&State) -> Option<Ended>) -> Ended {
+        self.change(|state| state.waiting = true);
+        let over = self.wait_until(end, ended);
+        self.change(|state| state.waiting = false);
+        over
+    }
+
+    fn wait_until(&self, end: Option<Instant>, ended: impl Fn(&State) -> Option<Ended>) -> Ended {
         let mut state = self.state();
         loop {
             if state.closed {
