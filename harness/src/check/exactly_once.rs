@@ -4,6 +4,7 @@
 //! place at which the two sequences part; everything after that is told in totals.
 
 mod difference;
+mod refused;
 #[cfg(test)]
 mod tests;
 
@@ -17,6 +18,8 @@ use crate::outcome::CheckResult;
 
 pub(super) fn check(evidence: &Evidence<'_>, wholes: &Wholes) -> CheckResult {
     let mut sheet = Sheet::new("exactly-once");
+    // Why records are not in the PCR, before which they are.
+    refused::tell(evidence, &mut sheet);
     for surprise in &wholes.surprises {
         sheet.finding(tell(evidence, surprise));
     }

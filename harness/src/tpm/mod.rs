@@ -9,6 +9,7 @@ pub mod client;
 pub mod command;
 pub mod link;
 pub mod quote;
+pub mod response;
 pub mod swtpm;
 pub mod tap;
 

@@ -8,10 +8,11 @@ use crate::check::evidence::{Extend, RecordId};
 use crate::check::ledger::Source;
 use crate::check::sheet::count;
 use crate::ima::{Bank, Digest};
+use crate::tpm::response;
 
 /// A hash of what makes an extend and a record the same, PCR and the digest in each bank: whole, a million of them are
 /// too much, and two that only seem the same would at worst be counted together.
-type Key = u64;
+pub(super) type Key = u64;
 
 /// How often each key was extended, and how often recorded.
 #[derive(Default)]
@@ -57,7 +58,7 @@ fn key(pcr: u32, digests: impl Iterator<Item = Digest>) -> Key {
     hasher.finish()
 }
 
-fn extend_key(extend: &Extend) -> Key {
+pub(super) fn extend_key(extend: &Extend) -> Key {
     key(extend.pcr, extend.digests.iter().flatten().copied())
 }
 
@@ -206,10 +207,7 @@ impl Comparison<'_, '_> {
         };
         let tap = &self.evidence.tap;
         let why = if let Some(failed) = tap.failed.iter().find(|failed| same(&failed.extend)) {
-            format!(
-                "its extend failed with TPM response code {:#x} (event {})",
-                failed.code, failed.extend.seq
-            )
+            format!("its extend failed with {} (event {})", response::name(failed.code), failed.extend.seq)
         } else if let Some(other) = tap
             .reached()
             .filter_map(|at| tap.attempts.get(at))

@@ -99,7 +99,7 @@ fn a_pass_says_what_it_rests_on() {
         world.extend_with(10, vec![late.extend_digest(Bank::Sha1), late.extend_digest(Bank::Sha256)], 0x922);
         world.current.push(late);
     },
-    &["record 7 /m/late", "never extended", "failed with TPM response code 0x922"]
+    &["record 7 /m/late", "never extended", "failed with TPM_RC_RETRY (0x922)"]
 )]
 #[case::wrong_pcr(
     &|world: &mut World| {
@@ -246,4 +246,53 @@ fn without_the_reading_at_its_mark_it_could_not_run() {
     let (plan, mut trace) = story(|_| {}).finish();
     trace.events.retain(|event| !matches!(event.what, crate::event::What::Pcrs(_)));
     could_not_run(&result(&plan, &trace, "exactly-once"), &["no PCR reading at its mark"]);
+}
+
+/// Two records of a PCR whose extends the TPM refuses, and what a run shows of them.
+fn refused(pcr: u32, code: u32, sent_again: bool) -> World {
+    let mut world = story(|_| {});
+    for name in ["/m/first", "/m/second"] {
+        let mut one = record(name);
+        one.pcr = pcr;
+        let digests = vec![one.extend_digest(Bank::Sha1), one.extend_digest(Bank::Sha256)];
+        world.extend_with(pcr, digests.clone(), code);
+        if sent_again {
+            world.extend_with(pcr, digests, 0);
+        }
+        world.current.push(one);
+    }
+    world
+}
+
+#[rstest]
+#[case::of_another_locality(
+    17,
+    0x907,
+    "the TPM refused 2 extends of PCR 17 with TPM_RC_LOCALITY (0x907), the first in event "
+)]
+#[case::that_is_none(
+    24,
+    0x184,
+    "the TPM refused 2 extends of PCR 24 with TPM_RC_VALUE for handle 1 (0x184), the first in event "
+)]
+fn the_tpms_refusal_is_the_first_finding_and_the_reason(
+    #[case] pcr: u32,
+    #[case] code: u32,
+    #[case] finding: &str,
+) {
+    let mut world = refused(pcr, code, false);
+    // The counter that the scenario is about is wrong for the same reason.
+    let step = world.measure(1);
+    world.plan.steps[step].expect = crate::plan::Expect::NewRecords(3);
+    let (plan, trace) = world.finish();
+    let results = crate::check::all(&plan, &trace);
+    let first = &results.iter().find(|result| result.check == "exactly-once").unwrap().findings[0];
+    assert!(first.starts_with(finding), "{first}");
+    let reason = crate::check::judge::of(&plan, &trace, &results).reason;
+    assert!(reason.starts_with(&format!("exactly-once: {finding}")), "{reason}");
+}
+
+#[test]
+fn an_extend_that_was_sent_again_and_carried_out_was_not_refused() {
+    passed(&refused(11, 0x90a, true).verdict("exactly-once"));
 }
