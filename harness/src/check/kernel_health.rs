@@ -18,10 +18,8 @@ use super::sheet::{Sheet, count};
 use crate::event::Trace;
 use crate::machine::splat::Kind;
 use crate::outcome::CheckResult;
+use crate::plan::{level, silences};
 use allow::{Allowed, List};
-
-/// Level of `KERN_WARNING`; what is shown is below the console's level.
-const WARNING_LEVEL: u32 = 4;
 
 /// What a kernel says at its highest level, whatever the console's, before it powers off (`kernel_power_off`,
 /// kernel/reboot.c).
@@ -90,19 +88,12 @@ fn console(evidence: &Evidence<'_>, list: &List, today: NaiveDate, sheet: &mut S
     }
 }
 
-/// The word of the kernel's command line by which warnings no longer reach the console, if one does: the last of
-/// `loglevel=`, `quiet` and `debug` holds (`init/main.c`), and warnings are of level 4 (`include/linux/kern_levels.h`).
+/// The word of the kernel's command line by which warnings no longer reach the console, if one does: of those that set its
+/// level the last holds.
 fn quietened(kernel_args: &[String]) -> Option<&str> {
-    let level = |word: &str| match word {
-        "quiet" => Some(4),
-        "debug" => Some(10),
-        word => word.strip_prefix("loglevel=").map(|level| level.parse().unwrap_or(0)),
-    };
-    let console = kernel_args.iter().map(String::as_str).find(|word| {
-        word.starts_with("console=") || word.starts_with("printk.devkmsg=") && word.ends_with("off")
-    });
-    let last = kernel_args.iter().rev().find_map(|word| Some((word.as_str(), level(word)?)));
-    last.filter(|(_, level)| *level <= WARNING_LEVEL).map(|(word, _)| word).or(console)
+    let mut words = kernel_args.iter().map(String::as_str);
+    let last = words.clone().rev().find(|word| level(word).is_some());
+    last.filter(|word| silences(word)).or_else(|| words.find(|word| level(word).is_none() && silences(word)))
 }
 
 fn said(evidence: &Evidence<'_>, sheet: &mut Sheet) {

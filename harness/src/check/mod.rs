@@ -28,6 +28,7 @@ mod steps;
 mod tests;
 mod told;
 mod views_agree;
+mod violations;
 mod whole;
 #[cfg(test)]
 mod world;

@@ -16,6 +16,7 @@ use imalab_wire::Op;
 use super::evidence::Evidence;
 use super::log::WholeLog;
 use super::sheet::{Sheet, count};
+use super::violations::Counters;
 use super::whole::Wholes;
 use crate::ima::model::{HashTable, Kernel, Rules, Setup};
 use crate::interface::probe;
@@ -43,7 +44,7 @@ fn judge(evidence: &Evidence<'_>, wholes: &Wholes, rules: Rules, patience: u64) 
     };
     let log = WholeLog::of(evidence, whole);
     let events = Events::of(evidence, &log);
-    let setups = setups(evidence.plan);
+    let setups = setups(evidence.plan, &Counters::of(evidence, wholes));
     let searched = Search::new(&events, &log, &setups).run(Kernel::new(setups[0], rules), patience);
     if let Some(stuck) = &searched.stuck {
         sheet.finding(tell::finding(evidence, &events, &log, stuck));
@@ -64,7 +65,7 @@ fn judge(evidence: &Evidence<'_>, wholes: &Wholes, rules: Rules, patience: u64) 
 }
 
 /// The kernel of each boot: a kexec keeps the command line and adds to it.
-fn setups(plan: &Plan) -> Vec<Setup> {
+fn setups(plan: &Plan, counters: &Counters) -> Vec<Setup> {
     let mut flush = plan.machine.kernel_args.iter().any(|word| word == probe::FLUSH);
     let boots = plan.program.tasks.iter().map(|task| task.boot).max().unwrap_or_default();
     let mut setups = Vec::new();
@@ -74,7 +75,11 @@ fn setups(plan: &Plan) -> Vec<Setup> {
             (true, true) => HashTable::Flushed,
             (true, false) => HashTable::Kept,
         };
-        setups.push(Setup { table, interface: plan.interface });
+        setups.push(Setup {
+            table,
+            interface: plan.interface,
+            violations: counters.begins(u32::from(boot) + 1) as u64,
+        });
         let tasks = plan.program.tasks.iter().filter(|task| task.boot == boot);
         flush |= tasks.flat_map(|task| &task.steps).flat_map(|step| &step.ops).any(|op| match op {
             Op::KexecLoad { args, .. } | Op::KexecLoadSegments { args, .. } => {

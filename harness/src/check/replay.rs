@@ -9,11 +9,11 @@ mod tests;
 
 use std::collections::BTreeSet;
 
-use super::boots;
-use super::evidence::{AtMark, Chosen, Evidence, IMA_PCR, StepSeen};
+use super::evidence::{AtMark, Chosen, Evidence, IMA_PCR};
 use super::exactly_once::is_extend_of;
 use super::replayer::Replayer;
 use super::sheet::{Sheet, count};
+use super::violations::{self, Counters};
 use super::whole::{Whole, Wholes};
 use crate::event::PcrReading;
 use crate::ima::{Bank, Digest};
@@ -34,6 +34,7 @@ pub(super) fn check(evidence: &Evidence<'_>, wholes: &Wholes) -> CheckResult {
 
     tap(evidence, &extends, &mut sheet);
 
+    let counters = Counters::of(evidence, wholes);
     let mut replayer = Replayer::new(evidence);
     let (mut points, mut samples, mut violations, mut records, mut others) = (0, 0, None, 0, 0);
     for whole in &wholes.all {
@@ -55,7 +56,7 @@ pub(super) fn check(evidence: &Evidence<'_>, wholes: &Wholes) -> CheckResult {
             records = records.max(of_pcr);
             others = others.max(whole.records.len() - of_pcr);
             equal(&mut replayer, wholes, whole, reading, &extends, &mut sheet);
-            violations = counter(evidence, whole, &mut sheet).or(violations);
+            violations = counter(evidence, &counters, whole, &mut sheet).or(violations);
         } else {
             samples += 1;
             sampled(evidence, wholes, whole, reading, &extends, &mut sheet);
@@ -78,7 +79,10 @@ pub(super) fn check(evidence: &Evidence<'_>, wholes: &Wholes) -> CheckResult {
     sheet.compared(violations.unwrap_or(0), "violations");
     sheet.leaves_out(others, "records of other PCRs, or that were kept from the TPM");
     match violations {
-        Some(violations) => sheet.fact(count(violations, "violation")),
+        Some(violations) => {
+            sheet.fact(count(violations, "violation"));
+            counters.tell().into_iter().for_each(|told| sheet.fact(told));
+        }
         None => sheet.obstacle("no quiescent checkpoint read the counter of violations"),
     }
     sheet.result()
@@ -194,12 +198,12 @@ fn sampled(
     }
 }
 
-/// Violations in the log against the kernel's counter of them, which a boot starts at 0: carried ones do not count
-/// (`ima_restore_measurement_list`, `security/integrity/ima/ima_template.c`). How many there are.
-fn counter(evidence: &Evidence<'_>, whole: &Whole, sheet: &mut Sheet) -> Option<usize> {
-    let boot = evidence.steps.get(whole.step).and_then(StepSeen::span).map_or(1, |(begin, _)| begin.boot);
-    let own = whole.records.slice(boots::start(evidence, &whole.records, boot)..whole.records.len());
-    let found = own.iter().filter(|id| evidence.records.get(*id).violation).count();
+/// Violations in the log against the kernel's counter of them, which a boot starts at 0 or at those that were carried
+/// ([`Counters`]). How many there are.
+fn counter(evidence: &Evidence<'_>, counters: &Counters, whole: &Whole, sheet: &mut Sheet) -> Option<usize> {
+    let boot = violations::boot_of(evidence, whole);
+    let begun = counters.begins(u32::try_from(boot).unwrap_or(u32::MAX));
+    let found = violations::own(evidence, whole) + begun;
     let mut compared = None;
     for counter in
         evidence.counters_of(whole.step).iter().filter(|counter| counter.of == Observed::Violations)
@@ -210,7 +214,11 @@ fn counter(evidence: &Evidence<'_>, whole: &Whole, sheet: &mut Sheet) -> Option<
                 "{}: the kernel counts {} violations, the log holds {found}{}",
                 evidence.name(whole.step),
                 counter.value,
-                if boot > 1 { " of this kernel's own" } else { "" }
+                match (boot > 1, begun) {
+                    (false, _) => String::new(),
+                    (true, 0) => " of this kernel's own".to_owned(),
+                    (true, begun) => format!(", of which {begun} were carried"),
+                }
             ));
         }
     }

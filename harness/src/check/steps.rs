@@ -163,6 +163,7 @@ fn judge(evidence: &Evidence<'_>, at: usize, step: &StepSeen<'_>) -> Option<Stri
             describe(&step.ops[op]),
             errno_name(found)
         )),
+        (Expect::Value(expected), None) if reads_a_counter(step) => counted(evidence, at, expected),
         (expect, None) => values(step).or_else(|| match expect {
             Expect::NewRecords(expected) => growth(evidence, at, expected),
             Expect::Records(expected) => holds(evidence, at, expected),
@@ -198,6 +199,20 @@ fn values(step: &StepSeen<'_>) -> Option<String> {
 /// What the kernel gives for a number of bytes or files.
 fn whole(number: u64) -> i64 {
     i64::try_from(number).unwrap_or(i64::MAX)
+}
+
+/// Whether the step reads a counter whole.
+fn reads_a_counter(step: &StepSeen<'_>) -> bool {
+    step.planned.reads.iter().any(|reading| matches!(reading.of, Observed::Count | Observed::Violations))
+}
+
+/// What is wrong with the number that a counter showed.
+fn counted(evidence: &Evidence<'_>, at: usize, expected: i64) -> Option<String> {
+    let Some(counter) = evidence.counters_of(at).first() else {
+        return Some("the counter was not read".to_owned());
+    };
+    (i64::try_from(counter.value) != Ok(expected))
+        .then(|| format!("expected {expected} as the counter's value, found {}", counter.value))
 }
 
 fn growth(evidence: &Evidence<'_>, at: usize, expected: u64) -> Option<String> {

@@ -1,4 +1,5 @@
 mod nothing_compared;
+mod violations;
 
 use imalab_wire::Message;
 

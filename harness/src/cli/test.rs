@@ -46,7 +46,8 @@ pub(super) struct TestArgs {
     machines: MachineArgs,
     #[command(flatten)]
     demands: Demands,
-    /// A word for every kernel's command line; may be given several times
+    /// A word for every kernel's command line; may be given several times. Words that change what is measured before a
+    /// scenario loads its policy are refused: a scenario gives them itself
     #[arg(long = "kernel-arg", value_name = "WORD", allow_hyphen_values = true)]
     kernel_args: Vec<String>,
     /// Machines side by side; without it, as many as the host has processors
@@ -183,6 +184,7 @@ pub(super) fn list(args: &ListArgs) -> Result<Exit, Failure> {
 /// Runs scenarios.
 pub(super) fn test(args: &TestArgs) -> Result<Exit, Failure> {
     let scenarios = args.selection.load()?;
+    check_words(&args.kernel_args)?;
     args.machines.check()?;
     let kernels = args.demands.of(&args.machines.kernels)?;
     let (scratch, interrupts) = args.machines.surroundings.claim()?;
@@ -229,6 +231,19 @@ pub(super) fn test(args: &TestArgs) -> Result<Exit, Failure> {
     Ok(exit)
 }
 
+/// Refuses words for every kernel's command line by which sound kernels would fail.
+fn check_words(words: &[String]) -> Result<(), Failure> {
+    let Some((word, change)) = plan::unfit(words) else { return Ok(()) };
+    Err(Failure::usage(miette!(
+        help = format!(
+            "a scenario that is about it gives the word itself, `machine: {{kernel-args: [\"{word}\"]}}`, and expects what \
+             comes of it; `shell --kernel-arg` takes any"
+        ),
+        "--kernel-arg {word}: {}",
+        change.why()
+    )))
+}
+
 /// Prints how each machine would be started. A kernel that was never asked what it can do is asked, since that
 /// decides what is planned.
 fn dry_run(
@@ -257,7 +272,7 @@ fn dry_run(
                             tsc_mhz: site.accel.tsc_mhz(),
                             kernel: kernel.image.clone(),
                             initramfs: request.initramfs.clone(),
-                            kernel_args: [plan.machine.kernel_args, request.kernel_args.clone()].concat(),
+                            kernel_args: plan::words_of(&request.kernel_args, &plan.machine.kernel_args),
                             program: None,
                         };
                         format!("{title}\n{}", script(&spec, true))

@@ -10,7 +10,7 @@ use super::calls::Movers;
 use super::count::Count;
 use super::slots::Slots;
 use super::types::{Action, Expect, Interface, Mark, MarkDeed, Plan, PlannedStep};
-use super::{PlanError, budget, checkpoint, stress};
+use super::{PlanError, budget, checkpoint, has_boot_policy, stress};
 use crate::interface::{Adapter, Capabilities, Capability, Deed, TPM, adapter, probe};
 use crate::scenario::{self, Expectation, Scenario, Step, Task, Variant, Verb};
 
@@ -48,11 +48,12 @@ pub(super) fn compile(
     };
     let mut programs = Vec::with_capacity(tasks.len());
     let mut before: Vec<BTreeMap<usize, Slots>> = Vec::with_capacity(tasks.len());
-    let mut last = Some(Count::new(suppresses, &variant.policy));
+    let booted = has_boot_policy(&variant.machine.kernel_args);
+    let mut last = Some(Count::new(suppresses, &variant.policy, booted));
     for (number, task) in tasks.iter().enumerate() {
         let single = tasks.iter().filter(|other| other.boot == task.boot).count() == 1;
-        compiler.count =
-            single.then(|| last.take().unwrap_or_else(|| Count::unknown(suppresses, &variant.policy)));
+        compiler.count = single
+            .then(|| last.take().unwrap_or_else(|| Count::unknown(suppresses, &variant.policy, booted)));
         compiler.task = number;
         compiler.slots = Slots::of(&tasks, number, &before);
         let mut spawns = BTreeMap::new();

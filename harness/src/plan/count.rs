@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use super::kernel_words::has_boot_policy;
 use crate::interface::probe;
 use crate::scenario::{
     Attestation, Call, DEFAULT_POLICY, Expectation, File, Files, Leave, Records, Step, Verb, Way,
@@ -27,6 +28,8 @@ pub(super) struct Count {
     suppresses: bool,
     /// Whether the policy is known to record each file of `measure` once, and nothing else.
     plain: bool,
+    /// Whether the kernel measures by a policy of its own before that: how much is not known.
+    booted: bool,
     /// The kernel that is loaded.
     next: Next,
 }
@@ -38,18 +41,21 @@ struct Next {
     same: bool,
     /// It forgets the digests of what is deleted.
     flushes: bool,
+    /// It measures by a policy of its own at first.
+    booted: bool,
 }
 
 impl Count {
-    pub(super) fn new(suppresses: bool, policy: &str) -> Count {
-        let current = Some(BOOT_RECORDS);
+    /// `booted`: whether the kernel measures by a policy of its own until this one is loaded.
+    pub(super) fn new(suppresses: bool, policy: &str, booted: bool) -> Count {
+        let current = (!booted).then_some(BOOT_RECORDS);
         let (measured, plain) = (BTreeMap::new(), is_plain(policy));
-        Count { current, staged: Some(0), measured, suppresses, plain, next: Next::default() }
+        Count { current, staged: Some(0), measured, suppresses, plain, booted, next: Next::default() }
     }
 
     /// As at the start of a boot after one of which nothing is known.
-    pub(super) fn unknown(suppresses: bool, policy: &str) -> Count {
-        Count { current: None, staged: None, ..Count::new(suppresses, policy) }
+    pub(super) fn unknown(suppresses: bool, policy: &str, booted: bool) -> Count {
+        Count { current: None, staged: None, ..Count::new(suppresses, policy, booted) }
     }
 
     /// Records in the current list.
@@ -117,8 +123,11 @@ impl Count {
                 self.lose();
             }
             Verb::KexecLoad { kernel, args, .. } => {
-                self.next =
-                    Next { same: kernel == "same", flushes: args.iter().any(|word| word == probe::FLUSH) };
+                self.next = Next {
+                    same: kernel == "same",
+                    flushes: args.iter().any(|word| word == probe::FLUSH),
+                    booted: has_boot_policy(args),
+                };
                 if !self.plain {
                     self.lose();
                 }
@@ -146,8 +155,9 @@ impl Count {
         self.plain &= self.next.same;
         // The words of the running kernel's command line stay.
         self.suppresses &= !self.next.flushes;
+        self.booted |= self.next.booted;
         let carried = self.staged.zip(self.current).map(|(staged, current)| staged + current);
-        self.current = carried.filter(|_| self.plain).map(|carried| carried + BOOT_RECORDS);
+        self.current = carried.filter(|_| self.plain && !self.booted).map(|carried| carried + BOOT_RECORDS);
         self.staged = Some(0);
         self.measured.clear();
     }

@@ -9,6 +9,7 @@ mod checkpoint;
 mod compile;
 mod count;
 mod files;
+mod kernel_words;
 mod slots;
 mod stress;
 mod types;
@@ -17,6 +18,8 @@ mod verbs;
 use std::collections::BTreeSet;
 
 pub use count::BOOT_RECORDS;
+pub use kernel_words::{Change, unfit, words_of};
+pub(crate) use kernel_words::{has_boot_policy, level, silences};
 pub use types::{
     Action, Budget, Expect, Fault, Form, How, Interface, Mark, MarkDeed, Observed, Parameters, Plan,
     PlannedStep, Reading, Shape,

@@ -202,11 +202,27 @@ fn all_records_are_counted_before_the_run(#[case] steps: &str, #[case] records: 
 #[rstest]
 #[case::anything("  - measure: {files: 3, expect: any}\n  - trim: all\n")]
 #[case::written("  - open: {as: f, file: /m/x, flags: create}\n  - close: f\n  - trim: all\n")]
+#[case::after_a_boot_policy("  - kexec: {args: ima_policy=tcb}\n  - trim: all\n")]
 fn all_records_that_cannot_be_counted_are_an_error(#[case] steps: &str) {
     let text = format!("summary: s\npromise: p\nsteps:\n{steps}");
     let scenario = scenario::parse("it", "it.yaml", &text).unwrap();
     let error = plan(&scenario, &Parameters::new(), &upstream(), Interface::Upstream, 1).unwrap_err();
     assert!(matches!(error, PlanError::UnknownCount { .. }), "{error}");
+}
+
+/// What the boot's own policy has recorded by then nobody knows; what a file adds is known as ever.
+#[rstest]
+#[case::none("maxcpus=1", Expect::Records(4))]
+#[case::tcb("ima_policy=tcb", Expect::Ok)]
+#[case::critical_data("ima_policy=critical_data", Expect::Ok)]
+#[case::the_old_word("ima_tcb", Expect::Ok)]
+#[case::template("ima_template=ima-sig", Expect::Records(4))]
+fn a_policy_of_the_boot_leaves_the_lists_length_open(#[case] word: &str, #[case] saved: Expect) {
+    let head = format!("machine: {{kernel-args: [\"{word}\"]}}\n");
+    let plan = of(&format!("{head}steps:\n  - measure: 3\n  - stage\n  - save\n  - delete\n"));
+    assert_eq!(plan.steps[0].expect, Expect::NewRecords(3), "{:#?}", plan.steps[0]);
+    let save = plan.steps.iter().find(|step| step.action == Action::Save).unwrap();
+    assert_eq!(save.expect, saved);
 }
 
 #[test]

@@ -261,7 +261,8 @@ impl Request<'_> {
                             Ok(known) => match plan::plan(text, &parameters, known, known.interface, seed)? {
                                 Planned::Plan(mut plan) => {
                                     plan.stock = self.kernels[kernel].stock;
-                                    plan.machine.kernel_args.extend_from_slice(&self.kernel_args);
+                                    let own = std::mem::take(&mut plan.machine.kernel_args);
+                                    plan.machine.kernel_args = plan::words_of(&self.kernel_args, &own);
                                     match kernels::others(&plan, self.kernels) {
                                         Ok(_) => Ok(plan),
                                         Err(missing) => Err(Refusal::new(

@@ -27,7 +27,10 @@ pub(super) const MEANINGS: &[(&str, &str)] = &[
     ("{new-records: n}", "succeed, and make the current list n records longer"),
     ("{records: n}", "succeed, and find n records in the list"),
     ("{bytes: n}", "succeed, and read, write or move n bytes"),
-    ("{value: n}", "succeed, and have n as the value of its system call"),
+    (
+        "{value: n}",
+        "succeed, and have n as the value of its system call; of a `view` of a counter, as the number read",
+    ),
 ];
 
 /// Reads it for a verb.

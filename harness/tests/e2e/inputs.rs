@@ -62,6 +62,15 @@ fn a_pattern_that_matches_nothing_runs_nothing() {
 }
 
 #[test]
+fn words_by_which_sound_kernels_would_fail_are_refused() {
+    let lab = Lab::new();
+    for word in ["ima_policy=tcb", "ima_policy=critical_data", "ima_appraise=enforce", "ima=off", "quiet"] {
+        let ended = lab.run(lab.test().args(["--kernel-arg", word, SHORT]));
+        ended.exits(2).says(&[&format!("--kernel-arg {word}"), "kernel-args"]);
+    }
+}
+
+#[test]
 fn a_path_that_is_not_there_is_named() {
     let lab = Lab::new();
     let missing = lab.path("no-bzImage");

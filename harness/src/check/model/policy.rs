@@ -3,7 +3,7 @@
 use imalab_wire::Op;
 
 use crate::ima::model::File;
-use crate::plan::Plan;
+use crate::plan::{Plan, has_boot_policy};
 
 /// Functions by which nothing is measured unless a task asks for it in an operation that is known to.
 const ASKED_FOR: [&str; 8] = [
@@ -30,8 +30,7 @@ impl Policy {
     pub(super) fn of(plan: &Plan) -> Policy {
         let tasks = plan.program.tasks.iter().flat_map(|task| &task.steps).chain(&plan.program.finally);
         let loads = |op: &Op| matches!(op, Op::Open { path, .. } if File::of_path(path) == File::Policy);
-        let booted = |word: &String| word.starts_with("ima_policy=") || word == "ima_tcb";
-        if tasks.flat_map(|step| &step.ops).any(loads) || plan.machine.kernel_args.iter().any(booted) {
+        if tasks.flat_map(|step| &step.ops).any(loads) || has_boot_policy(&plan.machine.kernel_args) {
             return Policy { measures: false, quiet: false };
         }
         Policy::of_text(&String::from_utf8_lossy(&plan.program.setup.policy))

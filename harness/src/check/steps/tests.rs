@@ -53,6 +53,21 @@ fn what_is_not_expected_fails(#[case] expect: Expect, #[case] errno: Option<i32>
 }
 
 #[rstest]
+#[case::right(3, None)]
+#[case::wrong(4, Some("expected 4 as the counter's value, found 3"))]
+fn a_counter_has_a_value(#[case] expected: i64, #[case] finding: Option<&str>) {
+    let mut world = World::new();
+    let reads = vec![Reading { op: 1, of: Observed::Violations }];
+    let step = world.step("view", Action::SystemCall, read("violations", b"3\n".to_vec()), reads);
+    world.plan.steps[step].expect = Expect::Value(expected);
+    let result = world.verdict("steps");
+    match finding {
+        Some(finding) => failed(&result, &[finding]),
+        None => passed(&result),
+    }
+}
+
+#[rstest]
 #[case::short_write(Op::Write { slot: 0, bytes: b"A\n".to_vec() }, 1, "expected 2 bytes written, found 1")]
 #[case::files_left_out(
     Op::Measure { dir: "/m".into(), name: "f".into(), salt: String::new(), first: 0, count: 5 }, 4,

@@ -20,6 +20,8 @@ pub struct Setup {
     pub table: HashTable,
     /// How records leave the list.
     pub interface: Interface,
+    /// What its counter of violations begins with: nothing, or those that were carried.
+    pub violations: u64,
 }
 
 /// A system call, or what else changes what calls give.

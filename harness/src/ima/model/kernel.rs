@@ -23,7 +23,7 @@ impl Kernel {
             interface: setup.interface,
             lists: Lists::new(rules, setup.table),
             open: Descriptors::new(rules),
-            violations: 0,
+            violations: setup.violations,
         }
     }
 
@@ -32,7 +32,7 @@ impl Kernel {
         self.lists.kexec(setup.table, lost);
         self.interface = setup.interface;
         self.open = Descriptors::new(self.rules);
-        self.violations = 0;
+        self.violations = setup.violations;
     }
 
     /// Records of the whole log so far.

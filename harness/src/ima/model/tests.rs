@@ -106,7 +106,7 @@ fn says_of(
     table: HashTable,
     rules: Rules,
 ) -> Result<(), String> {
-    let setup = Setup { table, interface };
+    let setup = Setup { table, interface, violations: 0 };
     let mut kernel = Kernel::new(setup, rules);
     for (at, scene) in story.iter().enumerate() {
         let wrong = |why: String| Err(format!("scene {at}: {why}"));
@@ -363,7 +363,7 @@ fn what_may_be_passes(#[case] story: Vec<Scene>) {
 
 #[test]
 fn a_kernel_without_requests_only_grows() {
-    let setup = Setup { table: HashTable::Kept, interface: Interface::ReadOnly };
+    let setup = Setup { table: HashTable::Kept, interface: Interface::ReadOnly, violations: 0 };
     let mut kernel = Kernel::new(setup, Rules::default());
     let tale = Tale::default();
     kernel.record(&tale);

@@ -123,8 +123,8 @@ pub(super) const FORMS: &[Form] = &[
         short: Some("file"),
         fields: &[field("file", File, "the file").needed("what to open"), BANK],
         one_of: &[],
-        expect: Expect::Yes(&["records"]),
-        doc: "opens a file, reads it whole, closes it",
+        expect: Expect::Yes(&["records", "value"]),
+        doc: "opens a file, reads it whole, closes it; of a counter, `value` is the number that it shows",
     },
     Form {
         name: "create",

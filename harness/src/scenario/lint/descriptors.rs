@@ -101,7 +101,7 @@ fn chosen(source: &Source, steps: &[Step], before: &Names<'_>) -> Result<(), Sce
         .expected("steps that are left to chance close what they open, and nothing else"))
 }
 
-/// How many records a reading shows is known only of a list that is read whole.
+/// How many records a reading shows is known only of a list that is read whole, and a value only a counter has.
 fn records(
     source: &Source,
     tasks: &[Task],
@@ -109,6 +109,14 @@ fn records(
     number: usize,
     step: &Step,
 ) -> Result<(), ScenarioError> {
+    if let (Expectation::Value(_), Verb::View { file }) = (step.expect, &step.verb) {
+        return match file {
+            File::Count | File::Violations => Ok(()),
+            File::List { .. } | File::Path(_) => Err(source
+                .error(step.at, "only a counter has a value")
+                .expected("`count` or `violations` as the file")),
+        };
+    }
     if !matches!(step.expect, Expectation::Records(_)) {
         return Ok(());
     }

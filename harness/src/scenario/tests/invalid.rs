@@ -235,6 +235,8 @@ pub(in crate::scenario) fn invalid() -> Vec<(&'static str, Knows, String)> {
             "  - open: {as: r, file: binary}\n  - duplicate: {from: r, as: s}\n  - read: {from: s, limit: 5}\n  - read: {from: r, expect: {records: 1}}\n",
         ),
         steps("records of a counter", Parser, "  - view: {file: count, expect: {records: 1}}\n"),
+        steps("value of a list", Parser, "  - view: {file: binary, expect: {value: 1}}\n"),
+        steps("value of any file", Parser, "  - view: {file: /proc/meminfo, expect: {value: 1}}\n"),
         steps("two counts", Schema, "  - view: {file: binary, expect: {records: 1, bytes: 2}}\n"),
         steps("value of what has none", Schema, "  - stage: {expect: {value: 1}}\n"),
         steps(
