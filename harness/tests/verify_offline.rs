@@ -7,6 +7,7 @@ use std::fs;
 use clap::Parser;
 use imalab::ima::{Bank, Digest, Generator, Mix, Record, replay};
 use imalab::verify::{Comparison, Conclusion, Explanation, Outcome, Quoted};
+use proptest::prelude::*;
 use rstest::rstest;
 
 #[path = "verify/bench.rs"]
@@ -236,6 +237,7 @@ fn quoted(records: &[Record], others: &[Digest]) -> Quoted {
         hash: Bank::Sha256,
         digest: Digest::of(Bank::Sha256, &parts).as_bytes().to_vec(),
         restricted: true,
+        empty_nonce: false,
     }
 }
 
@@ -311,4 +313,31 @@ fn bad_input_is_an_error_that_says_where() {
 #[case("verify --log a --pcrs sha256:64,b")]
 fn command_lines_that_are_refused(#[case] line: &str) {
     CommandLine::try_parse_from(line.split(' ')).unwrap_err();
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(200))]
+
+    /// No digest covers the name of a template; everything else of a record is covered, or in front of something that is.
+    #[test]
+    fn no_changed_byte_of_a_list_holds(at in any::<prop::sample::Index>(), flip in 1u8.., by_quote in any::<bool>()) {
+        let bench = Bench::new();
+        let records: Vec<Record> = records(25).into_iter().filter(|record| !record.is_violation()).collect();
+        bench.log("log", &records);
+        bench.pcrs(&records, Bank::Sha1);
+        fs::write(bench.path("message"), "message").unwrap();
+        let mut list = fs::read(bench.path("log")).unwrap();
+        let at = at.index(list.len());
+        list[at] ^= flip;
+        fs::write(bench.path("log"), list).unwrap();
+        let (verdict, text) = match by_quote {
+            true => bench.run(&format!("verify --log @log {QUOTE}"), Some(quoted(&records, &[]))),
+            false => bench.run("verify --log @log --pcrs @sha1", None),
+        };
+        prop_assert!(!text.chars().any(|c| c.is_control() && c != '\n'));
+        match verdict {
+            Ok(verdict) => prop_assert!(!verdict.holds || !verdict.unknown_templates.is_empty(), "{}", text),
+            Err(error) => prop_assert!(!error.to_string().chars().any(char::is_control)),
+        }
+    }
 }

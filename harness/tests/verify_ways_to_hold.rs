@@ -38,6 +38,7 @@ fn quoted(selection: &[(Bank, &[u32])], records: &[Record]) -> Quoted {
         hash: Bank::Sha256,
         digest: Vec::new(),
         restricted: true,
+        empty_nonce: false,
     };
     quoted.digest = quoted.digest_of(|bank, pcr| value(records, bank, pcr)).as_bytes().to_vec();
     quoted
@@ -65,7 +66,7 @@ fn nothing_to_compare_with() {
         text,
         format!(
             "3 records of the sha1 view, violations: 0\nsha1    not compared\n        PCR 10 replayed {value}\n        \
-             PCR 10 has no value to compare with\n3 records of PCR 10 were compared with nothing\nnothing was compared: whether the list holds is not known\n"
+             PCR 10 has no value to compare with\ncompared with nothing: 3 records of PCR 10\nnothing was compared: whether the list holds is not known\n"
         )
     );
 }
@@ -87,7 +88,7 @@ fn a_bank_without_the_value_of_the_pcr(#[case] line: &str, #[case] conclusion: C
     let (verdict, text) = run(&bench, "--pcrs @other", None);
     assert_eq!(verdict.conclusion, conclusion);
     assert_eq!(verdict.banks[0].outcome, Outcome::Unchecked);
-    assert!(text.contains("3 records of PCR 10 were compared with nothing"), "{text}");
+    assert!(text.contains("compared with nothing: 3 records of PCR 10"), "{text}");
 }
 
 #[test]
@@ -112,7 +113,7 @@ fn records_of_a_pcr_without_a_value(#[case] option: &str, #[case] conclusion: Co
     assert_eq!(verdict.conclusion, conclusion, "{text}");
     assert_eq!((verdict.uncovered[0].pcr, verdict.uncovered[0].records), (11, 2));
     assert!(text.contains("matches after all 5 records in PCR 10\n"), "{text}");
-    assert!(text.contains("2 records of PCR 11 were compared with nothing"), "{text}");
+    assert!(text.contains("compared with nothing: 2 records of PCR 11"), "{text}");
 }
 
 #[rstest]
@@ -127,7 +128,7 @@ fn forged_records_of_a_pcr_that_the_quote_does_not_cover(
         run(&bench(&log), &format!("{QUOTE} {option}"), Some(quoted(&[(Bank::Sha256, &[10])], &log)));
     assert_eq!(verdict.quote.as_ref().unwrap().outcome, Outcome::Matches);
     assert_eq!(verdict.conclusion, conclusion, "{text}");
-    assert!(text.contains("1000 records of PCR 11 were compared with nothing"), "{text}");
+    assert!(text.contains("compared with nothing: 1000 records of PCR 11"), "{text}");
 }
 
 #[test]
@@ -421,4 +422,27 @@ proptest! {
             }
         }
     }
+}
+
+/// A record in front changes nothing about where IMA's own PCR began.
+#[test]
+fn a_record_before_the_boot_aggregate() {
+    let taken = records(9);
+    let mut log = taken.clone();
+    log[5].data[50] ^= 1;
+    log[5] = Record::new(Bank::Sha1, 10, &log[5].template, log[5].data.clone());
+    log.insert(0, Record { pcr: 11, ..taken[0].clone() });
+    let bench = bench(&log);
+    bench.pcrs(&taken, Bank::Sha256);
+    let (verdict, _) = run(&bench, "--pcrs sha256:10,@sha256 --uncovered-pcr 11", None);
+    assert_eq!(verdict.conclusion, Conclusion::DoesNotHold);
+}
+
+#[test]
+fn a_quote_without_a_nonce_may_be_an_old_one() {
+    let log = records(9);
+    let quoted = Quoted { empty_nonce: true, ..quoted(&[(Bank::Sha256, &[10])], &log) };
+    let (verdict, text) = run(&bench(&log), QUOTE, Some(quoted));
+    assert!(verdict.quote.unwrap().empty_nonce);
+    assert!(text.contains("it carries no nonce: it may be an old one"), "{text}");
 }

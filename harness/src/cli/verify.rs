@@ -71,5 +71,11 @@ fn check_quote(files: &QuoteFiles) -> Result<Quoted, QuoteCheckError> {
         Ok((bank, pcrs.collect()))
     });
     let selection = selection.collect::<Result<_, QuoteCheckError>>()?;
-    Ok(Quoted { selection, hash: signed.hash, digest: signed.digest, restricted: key.restricted() })
+    Ok(Quoted {
+        selection,
+        hash: signed.hash,
+        digest: signed.digest,
+        restricted: key.restricted(),
+        empty_nonce: files.nonce.is_empty(),
+    })
 }

@@ -23,7 +23,7 @@ pub fn joint_verdict(judges: &[Judge], setup: &Setup, whole: bool, allowed: &[u3
         records: first.records,
         violations: first.violations,
         carried: 0,
-        from_boot: first.boot.is_some(),
+        from_boot: first.pcrs.iter().any(|extended| extended.boot),
         banks,
         quote,
         uncovered: Vec::new(),
@@ -80,7 +80,7 @@ impl Joint<'_> {
             })
         };
         !reset(bank)
-            || self.first.boot == Some(pcr)
+            || self.first.pcrs.get(pcr as usize).is_some_and(|extended| extended.boot)
             || self.banks().any(met)
             || self.judges.iter().any(quoted)
     }
@@ -148,6 +148,7 @@ impl Joint<'_> {
         Some(QuoteVerdict {
             selection: quote.quoted.selection.clone(),
             restricted_key: quote.quoted.restricted,
+            empty_nonce: quote.quoted.empty_nonce,
             outcome,
             padded_sha1: self.setup.padded_sha1,
             unknown,

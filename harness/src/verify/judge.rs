@@ -60,9 +60,6 @@ pub struct Judge {
     pub(super) violations: u64,
     pub(super) inconsistent: u64,
     pub(super) first_inconsistency: Option<Inconsistency>,
-    /// The PCR of the list's first record, when that is a `boot_aggregate`: the kernel's own (`CONFIG_IMA_MEASURE_PCR_IDX`),
-    /// which nothing extended before.
-    pub(super) boot: Option<u32>,
     /// How many records extend PCR n, at n, and the first and the last that do.
     pub(super) pcrs: [Extended; PCR_LIMIT as usize],
     /// The last record's template, and whether its name is known: mostly the next one has the same.
@@ -78,6 +75,9 @@ pub(super) struct Extended {
     pub(super) records: u64,
     pub(super) first: u64,
     pub(super) last: u64,
+    /// Whether the first is a `boot_aggregate`: it is the kernel's own PCR (`CONFIG_IMA_MEASURE_PCR_IDX`), which nothing
+    /// extended before.
+    pub(super) boot: bool,
 }
 
 pub(super) struct JudgedBank {
@@ -113,7 +113,6 @@ impl Judge {
             violations: 0,
             inconsistent: 0,
             first_inconsistency: None,
-            boot: None,
             pcrs: [Extended::default(); PCR_LIMIT as usize],
             template: String::new(),
             template_is_known: true,
@@ -168,6 +167,7 @@ impl Judge {
         let extended = &mut self.pcrs[(record.pcr % PCR_LIMIT) as usize];
         if extended.records == 0 {
             extended.first = self.records;
+            extended.boot = is_boot_aggregate(record, self.setup.order);
         }
         extended.records += 1;
         extended.last = self.records;
@@ -190,7 +190,6 @@ impl Judge {
 
     /// Looks at what is before the first record.
     fn begin(&mut self, record: RecordRef<'_>) {
-        self.boot = is_boot_aggregate(record, self.setup.order).then_some(record.pcr);
         let (setup, banks) = (&self.setup, &self.banks);
         if let Some(quote) = &mut self.quote {
             quote.after(0, |bank, pcr| {

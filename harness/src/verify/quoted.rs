@@ -29,6 +29,8 @@ pub struct Quoted {
     pub digest: Vec<u8>,
     /// Whether the key was shown to sign nothing but what a TPM made itself; a bare public key shows nothing.
     pub restricted: bool,
+    /// Whether it carries no nonce: then it may be an old one.
+    pub empty_nonce: bool,
 }
 
 impl Quoted {

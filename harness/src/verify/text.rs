@@ -13,7 +13,8 @@ impl Verdict {
     /// Those of `out`.
     pub fn write_text(&self, out: &mut dyn Write) -> io::Result<()> {
         let (records, violations) = (self.records, self.violations);
-        writeln!(out, "{records} records of the {} view, violations: {violations}", self.view)?;
+        let shown = count(records);
+        writeln!(out, "{shown} of the {} view, violations: {violations}", self.view)?;
         if self.carried > 0 {
             writeln!(out, "records that a file has again after a kexec, counted once: {}", self.carried)?;
         }
@@ -109,6 +110,9 @@ impl Verdict {
         if let Some(more) = quote.unknown.len().checked_sub(UNKNOWN_SHOWN).filter(|more| *more > 0) {
             writeln!(out, "        and {more} more")?;
         }
+        if quote.empty_nonce {
+            writeln!(out, "        it carries no nonce: it may be an old one")?;
+        }
         if !quote.restricted_key {
             writeln!(
                 out,
@@ -122,8 +126,10 @@ impl Verdict {
         for unknown in &self.unknown_templates {
             writeln!(
                 out,
-                "unknown template `{}` in {} records, the first is {}: no digest covers a template's name",
-                unknown.name, unknown.records, unknown.first
+                "unknown template `{}` in {}, the first is {}: no digest covers a template's name",
+                unknown.name,
+                count(unknown.records),
+                unknown.first
             )?;
         }
         if self.more_unknown_templates > 0 {
@@ -154,15 +160,15 @@ impl Verdict {
 
     fn write_uncovered(&self, out: &mut dyn Write) -> io::Result<()> {
         for uncovered in &self.uncovered {
-            let (pcr, records) = (uncovered.pcr, uncovered.records);
+            let (pcr, records) = (uncovered.pcr, count(uncovered.records));
             let more = if uncovered.allowed {
                 ", which is allowed".to_owned()
             } else if self.conclusion == Conclusion::PartlyCompared {
-                format!(", so nothing is said of them (--uncovered-pcr {pcr} allows it)")
+                format!(", nothing is said of them (--uncovered-pcr {pcr} allows it)")
             } else {
                 String::new()
             };
-            writeln!(out, "{records} records of PCR {pcr} were compared with nothing{more}")?;
+            writeln!(out, "compared with nothing: {records} of PCR {pcr}{more}")?;
         }
         for bank in self.idle_banks().filter(|_| self.conclusion == Conclusion::PartlyCompared) {
             writeln!(out, "nothing was compared in bank {}, of which values were given", bank.bank)?;
@@ -192,13 +198,15 @@ impl Verdict {
 
     fn describe(&self, outcome: Outcome) -> String {
         match outcome {
+            Outcome::Matches if self.records == 1 => "matches after the only record".to_owned(),
             Outcome::Matches => format!("matches after all {} records", self.records),
-            Outcome::MatchesPrefix { records } => format!(
-                "matches after {records} of {} records, the last {} are not in it",
-                self.records,
-                self.records - records
-            ),
+            Outcome::MatchesPrefix { records } => {
+                let (all, after) = (self.records, self.records.saturating_sub(records));
+                let are = if after == 1 { "one is" } else { &*format!("{after} are") };
+                format!("matches after {records} of {all} records, the last {are} not in it")
+            }
             Outcome::NotBegun => "is as before the first record: none of them is in it".to_owned(),
+            Outcome::Mismatch if self.records == 1 => "does not match after the only record".to_owned(),
             Outcome::Mismatch => format!("does not match after any of the {} records", self.records),
             Outcome::Unchecked => "not compared".to_owned(),
         }
@@ -210,6 +218,10 @@ const UNKNOWN_SHOWN: usize = 4;
 
 fn of(bank: &BankVerdict, comparison: Comparison) -> impl Iterator<Item = &super::PcrVerdict> {
     bank.pcrs.iter().filter(move |pcr| pcr.comparison == comparison)
+}
+
+fn count(records: u64) -> String {
+    format!("{records} record{}", if records == 1 { "" } else { "s" })
 }
 
 fn list(pcrs: &[u32]) -> String {

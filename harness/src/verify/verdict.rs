@@ -72,7 +72,7 @@ pub struct Verdict {
     pub violations: u64,
     /// How many more stood at the start of files that a kexec had carried: those before them end with the same.
     pub carried: u64,
-    /// Whether the first record is a `boot_aggregate`.
+    /// Whether the first record of any PCR is a `boot_aggregate`.
     pub from_boot: bool,
     /// What became of each bank.
     pub banks: Vec<BankVerdict>,
@@ -144,6 +144,8 @@ pub struct QuoteVerdict {
     pub selection: Vec<(Bank, Vec<u32>)>,
     /// Whether the key was shown to sign nothing but what a TPM made itself; a bare public key shows nothing.
     pub restricted_key: bool,
+    /// Whether it carries no nonce: then it may be an old one.
+    pub empty_nonce: bool,
     /// Where the replay met its digest.
     pub outcome: Outcome,
     /// Whether it did so with SHA-1 digests, padded with zeros, in banks that are not SHA-1.
