@@ -4,7 +4,8 @@
 //! child is this guard, the leader of a process group of its own, and it takes the group with it.
 //!
 //! The guard may be the one that is killed. So there are two, one the parent of the other, and each ends the group when the
-//! other is gone; so do we ([`crate::process::Child`]).
+//! other is gone; so do we ([`crate::process::Child`]). For the case that all three are killed at once, the command itself
+//! has a parent-death signal.
 
 use std::ffi::{OsStr, OsString};
 use std::os::unix::process::{CommandExt, ExitStatusExt};
@@ -23,6 +24,8 @@ use signal_hook::iterator::Signals;
 pub(crate) const NAME: &str = "guard";
 /// The flag of the second one.
 const INNER: &str = "--inner";
+/// The flag of the process that becomes the command.
+const BECOME: &str = "--become";
 
 /// How long a command may take to clear up after SIGTERM. make(1) removes the files that it was making; a guest's disk and
 /// TPM are gone in less.
@@ -34,6 +37,9 @@ pub(crate) struct Args {
     /// Be the second one, which has the command for a child
     #[arg(long)]
     inner: bool,
+    /// Become the command, to end with the second one
+    #[arg(long, conflicts_with = "inner")]
+    r#become: bool,
     /// Process that the command must not outlive
     parent: i32,
     /// Command to run
@@ -70,6 +76,9 @@ pub(crate) fn ask_to_end(guard: Pid) {
 
 /// Runs the command of `args` and gives its exit code; 128 + signal when one ended it.
 pub(crate) fn run(args: &Args) -> Result<ExitCode> {
+    if args.r#become {
+        return become_command(args);
+    }
     let mut signals = Signals::new([SIGTERM, SIGINT, SIGHUP]).context("cannot listen for signals")?;
     let inner = args.inner;
     std::thread::spawn(move || {
@@ -99,20 +108,26 @@ pub(crate) fn run(args: &Args) -> Result<ExitCode> {
     if getppid() != Pid::from_raw(args.parent) {
         return Ok(ExitCode::from(crate::stop::INTERRUPTED));
     }
-    let (program, rest) = args.command.split_first().context("no command to guard")?;
-    if args.inner {
-        let status = Command::new(program).args(rest).status();
-        let status = status.with_context(|| format!("cannot run {}", program.to_string_lossy()))?;
-        return Ok(ExitCode::from(exit_code(status)));
-    }
-    let mut second = ourselves();
-    second.args([INNER, &std::process::id().to_string(), "--"]).args(&args.command);
-    let status = second.status().context("cannot run this program again")?;
-    if status.signal().is_some() {
-        // Whatever it guarded is still there.
+    let mut next = ourselves();
+    next.arg(if args.inner { BECOME } else { INNER }).arg(std::process::id().to_string()).arg("--");
+    let status = next.args(&args.command).status().context("cannot run this program again")?;
+    if status.signal().is_some() && !args.inner {
+        // The second one was killed, and whatever it guarded is still there.
         kill_all();
     }
     Ok(ExitCode::from(exit_code(status)))
+}
+
+/// Becomes the command. Returns only when that failed.
+fn become_command(args: &Args) -> Result<ExitCode> {
+    // SIGTERM: make(1) hands it on to what it has started. It stays through execve(2) (prctl(2), PR_SET_PDEATHSIG).
+    set_pdeathsig(Signal::SIGTERM).context("cannot ask for a parent-death signal")?;
+    if getppid() != Pid::from_raw(args.parent) {
+        return Ok(ExitCode::from(crate::stop::INTERRUPTED));
+    }
+    let (program, rest) = args.command.split_first().context("no command to guard")?;
+    let error = Command::new(program).args(rest).exec();
+    Err(error).with_context(|| format!("cannot run {}", program.to_string_lossy()))
 }
 
 fn kill_all() {

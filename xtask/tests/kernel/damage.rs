@@ -85,6 +85,29 @@ fn a_front_door_and_a_guard_killed_at_once_leave_no_process() {
 }
 
 #[test]
+fn make_ends_even_when_all_of_ours_are_killed_at_once() {
+    let lab = Lab::new("CONFIG_IMA=y\n");
+    let (mut child, open, mut reader) = at_the_gate(&lab, &["kernel", "path"]);
+    let mut ours = vec![Pid::from_raw(child.id().cast_signed())];
+    for _ in 0..3 {
+        ours.push(children(ours[ours.len() - 1].as_raw().cast_unsigned())[0]);
+    }
+    let make = ours.pop().unwrap();
+    // None can do anything for another.
+    ours.iter().for_each(|pid| kill(*pid, Signal::SIGSTOP).unwrap());
+    ours.iter().for_each(|pid| kill(*pid, Signal::SIGKILL).unwrap());
+    child.wait().unwrap();
+    while fs::read_to_string(format!("/proc/{make}/stat")).is_ok_and(|stat| !stat.contains(") Z ")) {
+        std::thread::yield_now();
+    }
+    drop(open);
+    reader.read_to_end(&mut Vec::new()).unwrap();
+    let unfinished = lab.cached();
+    let [folder] = unfinished.as_slice() else { panic!("{unfinished:?}") };
+    assert!(!lab.cache("kernels").join(folder).join("tree/arch/x86/boot/bzImage").exists());
+}
+
+#[test]
 fn an_interrupted_build_keeps_the_shared_tree() {
     let lab = Lab::new("CONFIG_IMA=y\n");
     let path = series(&lab);
