@@ -108,7 +108,8 @@ pub(crate) fn run(args: &Args, root: &Path) -> Result<()> {
     if unseen.is_empty() {
         Ok(())
     } else {
-        Err(anyhow!("{} of {} defects were not seen: {}", unseen.len(), all.len(), unseen.join(", ")))
+        let list = unseen.join(", ");
+        Err(Stop::Finding(format!("{} of {} defects were not seen: {list}", unseen.len(), all.len())).into())
     }
 }
 
@@ -117,7 +118,7 @@ fn load(folder: &Path) -> Result<BTreeMap<String, Sabotage>> {
     let text = fs::read_to_string(&path).with_context(|| format!("cannot read {}", path.display()))?;
     let options = serde_saphyr::options! { strict_booleans: true };
     serde_saphyr::from_str_with_options(&text, options)
-        .map_err(|error| anyhow!("{} cannot be used: {error}", path.display()))
+        .map_err(|error| Stop::Usage(format!("{} cannot be used: {error}", path.display())).into())
 }
 
 /// How the suite saw it.

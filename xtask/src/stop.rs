@@ -8,6 +8,8 @@ use crate::say::say;
 pub(crate) const SETUP: u8 = 96;
 /// Exit code of a command line that cannot be understood, or that names what is no good.
 pub(crate) const USAGE: u8 = 2;
+/// Exit code of a finding, the harness's own.
+pub(crate) const FAILED: u8 = 100;
 /// Exit code after Ctrl-C (128 + SIGINT, as a shell reports it).
 pub(crate) const INTERRUPTED: u8 = 130;
 
@@ -23,6 +25,9 @@ pub(crate) enum Stop {
     /// What the user gave cannot be built.
     #[error("{0}")]
     Unbuildable(String),
+    /// Nothing was wrong but what was looked at.
+    #[error("{0}")]
+    Finding(String),
     /// A child has already said what is wrong; its code is passed on.
     #[error("{what} failed with exit code {code}")]
     Child {
@@ -38,6 +43,7 @@ pub(crate) fn report(error: &anyhow::Error) -> ExitCode {
     let code = match error.downcast_ref::<Stop>() {
         Some(Stop::Interrupted) => INTERRUPTED,
         Some(Stop::Usage(_) | Stop::Unbuildable(_)) => USAGE,
+        Some(Stop::Finding(_)) => FAILED,
         Some(Stop::Child { code, .. }) => *code,
         None => SETUP,
     };
@@ -58,6 +64,8 @@ mod tests {
     #[rstest]
     #[case::interrupted(Stop::Interrupted.into(), INTERRUPTED)]
     #[case::usage(Stop::Usage("no such kernel".into()).into(), USAGE)]
+    #[case::unbuildable(Stop::Unbuildable("no such symbol".into()).into(), USAGE)]
+    #[case::finding(Stop::Finding("not seen".into()).into(), FAILED)]
     #[case::child(Stop::Child { what: "clippy".into(), code: 101 }.into(), 101)]
     #[case::anything_else(anyhow::anyhow!("disk full"), SETUP)]
     fn exit_codes(#[case] error: anyhow::Error, #[case] code: u8) {
