@@ -215,6 +215,7 @@ fn names_cannot_act_on_a_terminal() {
 #[case::endless("--log /dev/zero")]
 #[case::random("--log /dev/urandom")]
 #[case::folder("--log .")]
+#[case::unreadable("--log /proc/self/mem")]
 #[case::endless_values("--log plain/list.bin --pcrs /dev/zero")]
 #[case::folder_of_values("--log plain/list.bin --pcrs plain")]
 #[case::endless_quote(
@@ -224,6 +225,8 @@ fn devices_and_folders_are_refused_at_once(#[case] line: &str) {
     let start = Instant::now();
     let (code, text) = verify(line);
     assert_eq!(code, 2, "{text}");
+    // What cannot be read is not called malformed.
+    assert!(!line.contains("self/mem") || text.contains("cannot read"), "{text}");
     assert!(start.elapsed() < Duration::from_secs(20));
 }
 

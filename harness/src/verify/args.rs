@@ -27,12 +27,12 @@ pub struct VerifyArgs {
     /// PCR values, as evmctl, `tpm2_pcrread` (also `-o`), `tsspcrread`, `tpm2_quote -o` and sysfs have them: a file, or a
     /// folder as `/sys/class/tpm/tpm0/pcr-sha256`. Before it, what to take of it (`sha256` or `sha1:10+sha256:10,11`), which
     /// values without an index need.
-    #[arg(long, value_name = "[BANK[:PCR,…][+…],]FILE")]
+    #[arg(long, value_name = "[BANK[:PCR,...],]FILE")]
     pub pcrs: Vec<PcrsArg>,
 
     /// Values that PCRs had before the first record: one, or a file as of `--pcrs`. For records since an earlier quote, and
     /// for a PCR that others extend as well. PCR 10 of a list that begins with `boot_aggregate` started at its reset value.
-    #[arg(long, value_name = "PCR,BANK,HEX | [BANK[:PCR,…],]FILE")]
+    #[arg(long, value_name = "PCR,BANK,HEX|[BANK[:PCR,...],]FILE")]
     pub start: Vec<StartArg>,
 
     /// A PCR of which records need not be compared. Without it, the exit code is 4 when the PCR of any record was not.

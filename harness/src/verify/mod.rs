@@ -36,7 +36,7 @@ use again::Again;
 use bench::Bench;
 use input::{Source, SourceReader};
 
-use crate::ima::{Bank, LogReader, ReadError};
+use crate::ima::{Bank, LogReader, Problem, ReadError};
 
 /// The lists, and what they are judged by.
 struct Case<'a> {
@@ -179,6 +179,10 @@ impl Case<'_> {
     }
 
     fn log_error(&self, log: &Log<'_>, source: ReadError) -> VerifyError {
+        // What could not be read is not malformed.
+        if let Problem::Io(source) = source.problem {
+            return VerifyError::Read { path: log.path.to_owned(), source };
+        }
         let hint = match source.record {
             1 => self.open(log).ok().and_then(|start| hint::of(start, self.args)),
             _ => None,
