@@ -194,4 +194,11 @@ pub enum Host {
     },
     /// The run was told to stop (signal).
     Interrupted,
+    /// What a child that failed printed last.
+    LastWords {
+        /// `qemu` or `swtpm`.
+        child: String,
+        /// Its last lines.
+        text: String,
+    },
 }

@@ -29,6 +29,8 @@ pub enum Outcome {
     Infra,
     /// No progress within the budget, or a kernel that says that it hangs.
     Timeout,
+    /// A signal ended it before it was over: it says nothing.
+    Interrupted,
 }
 
 /// What became of one check.
@@ -145,6 +147,9 @@ pub struct RunResult {
     pub bundle: Option<PathBuf>,
     /// Command that shows the same again.
     pub repro: Option<String>,
+    /// Why its evidence is not stored, or not all of it; null when nothing is missing.
+    #[serde(default)]
+    pub not_stored: Option<String>,
 }
 
 /// All runs of one call.

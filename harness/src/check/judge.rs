@@ -1,8 +1,9 @@
 //! Pure: what a run showed and what its checks found become one outcome with its reason.
 //!
-//! What explains everything after it comes first: a dead kernel, then whoever ended QEMU or swtpm from outside, then a run
-//! without progress, then a harness or surroundings that failed, and only then what the checks say. The host is blamed for
-//! what was measured of it and for nothing else: a caller may try again what is the host's, and must not lose a defect by it.
+//! What explains everything after it comes first: a dead kernel, then a signal that ended the run, then whoever ended QEMU or swtpm
+//! from outside, then a run without progress, then a harness or surroundings that failed, and only then what the checks say. The
+//! host is blamed for what was measured of it and for nothing else: a caller may try again what is the host's, and must not lose a
+//! defect by it.
 
 mod cause;
 mod death;
@@ -64,6 +65,7 @@ pub fn of(plan: &Plan, trace: &Trace, checks: &[CheckResult]) -> Judgement {
     }
     let seen = death
         .map(|(reason, _)| (Outcome::KernelDied, reason))
+        .or_else(|| host::interrupted(trace).then(|| (Outcome::Interrupted, "interrupted".to_owned())))
         .or_else(|| host::ended_from_outside(trace).map(|reason| (Outcome::Infra, reason)))
         .or_else(|| first(trace, hang::unended).map(|reason| (Outcome::Infra, reason)))
         .or_else(|| hang::told(trace).map(|reason| (Outcome::Timeout, reason)))

@@ -26,7 +26,7 @@ pub(super) fn describe(op: &Op) -> String {
         Op::Seek { slot, .. } => format!("seek slot {slot}"),
         Op::Close { slot } => format!("close slot {slot}"),
         Op::Measure { dir, name, count, .. } => format!("measure {count} files {dir}/{name}-*"),
-        Op::List { path } => format!("list {path}"),
+        Op::List { path } | Op::ListModes { path } => format!("list {path}"),
         Op::Release => "uname".to_owned(),
         Op::Barrier { id, .. } => format!("barrier {id}"),
         Op::Mark { number, .. } => format!("mark {number}"),

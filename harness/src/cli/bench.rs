@@ -15,7 +15,7 @@ use crate::check::{self, StepTold};
 use crate::latency::Held;
 use crate::outcome::{RunResult, SuiteResult};
 use crate::report::run_dir::{RunDir, TRACE};
-use crate::report::{self, Exit, atomic, say, trace};
+use crate::report::{self, Escaping, Exit, atomic, output, say, trace};
 use crate::run::{Kernel, Site};
 use crate::verify::speed::{self, SpeedArgs};
 use crate::verify::{GenerateLogArgs, generate};
@@ -121,8 +121,8 @@ pub(super) fn bench(args: &BenchArgs) -> Result<Exit, Failure> {
         What::Boot(boot) => args.boot(boot),
         What::Verify(speed) => {
             let program = program()?;
-            let figures =
-                speed::measure(speed, &program, &mut io::stdout().lock()).map_err(Failure::setup)?;
+            let figures = speed::measure(speed, &program, &mut Escaping::text(io::stdout().lock()))
+                .map_err(Failure::setup)?;
             args.keep(&figures)?;
             Ok(Exit::Passed)
         }
@@ -134,7 +134,7 @@ pub(super) fn bench(args: &BenchArgs) -> Result<Exit, Failure> {
 
 /// Makes a list.
 pub(super) fn generate_log(args: &GenerateLogArgs) -> Result<Exit, Failure> {
-    generate(args).map_err(Failure::setup)?;
+    generate(args).map_err(Failure::of_file)?;
     Ok(Exit::Passed)
 }
 
@@ -191,7 +191,7 @@ impl BenchArgs {
 
     fn suite(&self, args: &SuiteArgs) -> Result<Exit, Failure> {
         let (exit, results) = match &args.results {
-            Some(path) => (Exit::Passed, report::json::read(path).map_err(Failure::usage)?),
+            Some(path) => (Exit::Passed, report::json::read(path).map_err(Failure::of_document)?),
             None => self.run(&self.scenarios, &args.test, args.jobs)?,
         };
         let figures = bench::suite(&results, args.jobs.into());
@@ -203,7 +203,7 @@ impl BenchArgs {
     fn latency(&self, args: &LatencyArgs) -> Result<Exit, Failure> {
         let lists = &args.lists;
         let (exit, results) = match &args.results {
-            Some(path) => (Exit::Passed, report::json::read(path).map_err(Failure::usage)?),
+            Some(path) => (Exit::Passed, report::json::read(path).map_err(Failure::of_document)?),
             None => self.run_each(lists, [("held-up", bench::held_up(&lists.sizes))], &[])?,
         };
         let growth = bench::growth(&results);
@@ -220,7 +220,7 @@ impl BenchArgs {
         let lists = &args.lists;
         let out = tempfile::tempdir().map_err(Failure::setup)?;
         let (exit, results) = match &args.results {
-            Some(path) => (Exit::Passed, report::json::read(path).map_err(Failure::usage)?),
+            Some(path) => (Exit::Passed, report::json::read(path).map_err(Failure::of_document)?),
             None => {
                 let out = ["--out".into(), out.path().into()];
                 self.run_each(lists, bench::interfaces::scenarios(&lists.sizes), &out)?
@@ -315,20 +315,20 @@ fn steps_of(run: &RunResult) -> Result<Vec<StepTold>, Failure> {
             run.scenario
         )));
     };
-    let plan = RunDir::existing(dir).read_plan().map_err(Failure::setup)?;
-    let trace = trace::read(&dir.join(TRACE)).map_err(Failure::setup)?;
+    let plan = RunDir::existing(dir).read_plan().map_err(Failure::of_document)?;
+    let trace = trace::read(&dir.join(TRACE)).map_err(Failure::usage)?;
     Ok(check::told(&plan, &trace))
 }
 
 fn draw(folder: &Path, name: &str, picture: Result<String, PlotError>) -> Result<(), Failure> {
     std::fs::create_dir_all(folder)
-        .map_err(|error| Failure::told(atomic::FileError::new("create the folder", folder, error)))?;
+        .map_err(|error| Failure::of_file(atomic::FileError::new("create the folder", folder, error)))?;
     let picture = picture.map_err(Failure::setup)?;
-    atomic::write(&folder.join(name), picture.as_bytes()).map_err(Failure::told)
+    output::write(&folder.join(name), picture.as_bytes()).map_err(Failure::of_file)
 }
 
 fn write(path: &Path, figures: &impl Serialize) -> Result<(), Failure> {
     let mut text = serde_json::to_vec_pretty(figures).map_err(Failure::setup)?;
     text.push(b'\n');
-    atomic::write(path, &text).map_err(Failure::told)
+    output::write(path, &text).map_err(Failure::of_file)
 }

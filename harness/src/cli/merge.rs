@@ -5,6 +5,8 @@ use std::path::PathBuf;
 use clap::Args;
 
 use super::Failure;
+use super::test::finish;
+use crate::report::merge::MergeError;
 use crate::report::{self, Exit, ReportFiles, Reporter};
 
 #[derive(Args)]
@@ -29,15 +31,17 @@ pub(super) struct MergeArgs {
 
 /// Puts the results of a suite's parts together, and ends as the whole suite would have.
 pub(super) fn merge(args: &MergeArgs) -> Result<Exit, Failure> {
-    let suite = report::merge::merge(&args.parts).map_err(Failure::usage)?;
+    let suite = report::merge::merge(&args.parts).map_err(|error| match error {
+        MergeError::Read(error) => Failure::of_document(error),
+        error => Failure::usage(error),
+    })?;
     let files = ReportFiles {
         json: args.json.clone(),
         junit: args.junit.clone(),
         ktap: args.ktap.clone(),
         html: args.html.clone(),
     };
-    files.check().map_err(Failure::told)?;
-    let exit = files.write(&suite);
-    Reporter::on_terminal().suite_finished(&suite).map_err(Failure::setup)?;
-    Ok(exit)
+    files.check().map_err(Failure::of_reports)?;
+    let exit = files.write(&suite).exit;
+    Ok(exit.and(finish(&Reporter::beside(&files), &suite)))
 }

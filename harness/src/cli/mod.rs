@@ -17,7 +17,9 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
-use crate::report::{self, Exit};
+use crate::report::atomic::FileError;
+use crate::report::json::ReadError;
+use crate::report::{self, Exit, FilesError};
 
 /// Proves from outside of the guest that IMA's measurement list lost, doubled and reordered nothing.
 #[derive(Parser)]
@@ -29,7 +31,7 @@ struct Cli {
 
 /// DESIGN of the results: one code for what a CI must tell apart.
 const EXIT_CODES: &str = "Exit codes: 0 all passed; 100 a scenario failed or timed out; 101 a guest's kernel died; \
-96 set-up or infrastructure failed (may be retried); 4 nothing ran; 2 usage or scenario error; 130 interrupted.";
+96 set-up or infrastructure failed (may be retried); 4 nothing ran; 2 usage, scenario or input error; 130 interrupted.";
 
 #[derive(Subcommand)]
 enum Command {
@@ -62,13 +64,11 @@ enum Command {
 
 /// Runs the command of this process's arguments.
 pub fn main() -> ExitCode {
+    report::say::panics();
     let cli = match Cli::try_parse() {
         Ok(cli) => cli,
         Err(error) => {
-            let exit = if error.use_stderr() { Exit::Usage } else { Exit::Passed };
-            // Without a terminal to print on, the exit code still says it.
-            let _ = error.print();
-            return ExitCode::from(exit.code());
+            return ExitCode::from(report::say::arguments(&error).code());
         }
     };
     let done = match cli.command {
@@ -105,9 +105,26 @@ impl Failure {
         Failure { exit: Exit::Usage, error: plain(error) }
     }
 
-    /// The surroundings failed, and the error knows what may be done about it.
-    fn told(error: impl Into<miette::Report>) -> Failure {
-        Failure { exit: Exit::Infra, error: error.into() }
+    /// A path that the user gave, or the place behind it: whichever is to blame.
+    fn of_file(error: FileError) -> Failure {
+        let exit = if error.is_users() { Exit::Usage } else { Exit::Infra };
+        Failure { exit, error: error.into() }
+    }
+
+    /// As [`Failure::of_file`], of a document.
+    fn of_document(error: ReadError) -> Failure {
+        match error {
+            ReadError::File(error) => Failure::of_file(error),
+            error => Failure::usage(error),
+        }
+    }
+
+    /// As [`Failure::of_file`], of reports.
+    fn of_reports(error: FilesError) -> Failure {
+        match error {
+            FilesError::File(error) => Failure::of_file(error),
+            error => Failure::usage(error),
+        }
     }
 
     /// The surroundings failed.

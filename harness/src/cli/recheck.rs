@@ -5,10 +5,12 @@ use std::path::PathBuf;
 use clap::Args;
 
 use super::Failure;
+use super::test::finish;
 use crate::check::{self, judge};
 use crate::outcome::{RunResult, SuiteResult};
-use crate::report::run_dir::{RunDir, TRACE};
-use crate::report::{Exit, Reporter, trace};
+use crate::report::run_dir::{Bundle, BundleError, PLAN, RESULT, RunDir, TRACE};
+use crate::report::trace::{self, TraceError};
+use crate::report::{Exit, Reporter};
 
 #[derive(Args)]
 pub(super) struct RecheckArgs {
@@ -20,13 +22,25 @@ pub(super) struct RecheckArgs {
 /// Judges the trace of a run again, without a machine.
 pub(super) fn recheck(args: &RecheckArgs) -> Result<Exit, Failure> {
     let dir = RunDir::existing(&args.dir);
-    let plan = dir.read_plan().map_err(Failure::setup)?;
-    let trace = trace::read(&args.dir.join(TRACE)).map_err(Failure::setup)?;
-    let mut result = dir.read_result().map_err(Failure::setup)?;
+    sound(&dir, &[PLAN, TRACE, RESULT])?;
+    let plan = dir.read_plan().map_err(Failure::of_document)?;
+    let trace = trace::read(&args.dir.join(TRACE)).map_err(|error| match error {
+        TraceError::File(error) => Failure::of_file(error),
+        error => Failure::usage(error),
+    })?;
+    let mut result = dir.read_result().map_err(Failure::of_document)?;
     result.checks = check::all(&plan, &trace);
     let judgement = judge::of(&plan, &trace, &result.checks);
     judgement.put_into(&mut result);
     tell(result, false)
+}
+
+/// The bundle in a folder, if it is one, when its evidence is what its run left.
+pub(super) fn sound(dir: &RunDir, needed: &[&str]) -> Result<Option<Bundle>, Failure> {
+    dir.sound_bundle(needed).map_err(|error| match error {
+        BundleError::Read(error) => Failure::of_document(error),
+        error => Failure::usage(error),
+    })
 }
 
 /// Tells one run's result as a suite of one, which a signal may have `interrupted`.
@@ -37,6 +51,5 @@ pub(super) fn tell(result: RunResult, interrupted: bool) -> Result<Exit, Failure
     for run in &suite.runs {
         reporter.run_finished(run);
     }
-    reporter.suite_finished(&suite).map_err(Failure::setup)?;
-    Ok(Exit::of(&suite))
+    Ok(Exit::of(&suite).and(finish(&reporter, &suite)))
 }

@@ -7,10 +7,10 @@ use miette::miette;
 
 use super::Failure;
 use super::machines::Surroundings;
-use super::recheck::tell;
+use super::recheck::{sound, tell};
 use crate::check::{self, judge};
 use crate::report::Exit;
-use crate::report::run_dir::{HashedFile, RunDir, hash_file};
+use crate::report::run_dir::{HashedFile, PLAN, RESULT, RunDir, hash_file};
 use crate::run::{self, Kernel, Site};
 
 #[derive(Args)]
@@ -31,11 +31,15 @@ pub(super) struct ReproArgs {
 /// Runs a bundle's plan again and tells what became of it.
 pub(super) fn repro(args: &ReproArgs) -> Result<Exit, Failure> {
     let dir = RunDir::existing(&args.bundle);
-    let bundle = dir.read_bundle().map_err(Failure::setup)?;
-    let mut plan = dir.read_plan().map_err(Failure::setup)?;
+    let bundle = match sound(&dir, &[PLAN, RESULT])? {
+        Some(bundle) => bundle,
+        // Which says that there is none.
+        None => dir.read_bundle().map_err(Failure::of_document)?,
+    };
+    let mut plan = dir.read_plan().map_err(Failure::of_document)?;
     // Another image is anybody's kernel.
     plan.stock &= args.image.is_none();
-    let mut result = dir.read_result().map_err(Failure::setup)?;
+    let mut result = dir.read_result().map_err(Failure::of_document)?;
     let kernel = the_same(args.image.as_deref(), &bundle.kernel.image, "kernel")?;
     let initramfs = the_same(args.initramfs.as_deref(), &bundle.kernel.initramfs, "initramfs")?;
 
@@ -60,7 +64,11 @@ pub(super) fn repro(args: &ReproArgs) -> Result<Exit, Failure> {
         scratch: &scratch,
         interrupts: &interrupts,
     };
-    let ran = run::run(&plan, site).map_err(Failure::setup)?;
+    let ran = match run::run(&plan, site) {
+        Ok(ran) => ran,
+        Err(_) if interrupts.seen() => return Ok(Exit::Interrupted),
+        Err(error) => return Err(Failure::setup(error)),
+    };
     run::times(&ran, &mut result);
     result.checks = check::all(&plan, &ran.trace);
     let judgement = judge::of(&plan, &ran.trace, &result.checks);

@@ -10,10 +10,12 @@ use super::Failure;
 use super::demands::Demands;
 use super::machines::MachineArgs;
 use crate::machine::command::{MachineSpec, script};
+use crate::outcome::SuiteResult;
 use crate::plan::{self, Planned};
+use crate::report::journal::Journal;
 use crate::report::list::{self, ScenarioEntry};
 use crate::report::terminal::Look;
-use crate::report::{self, Exit, ReportFiles, Reporter};
+use crate::report::{self, Exit, ReportFiles, Reporter, say};
 use crate::run::{self, Partition, Request, Store};
 use crate::scenario::{self, Scenario};
 
@@ -218,17 +220,34 @@ pub(super) fn test(args: &TestArgs) -> Result<Exit, Failure> {
         ktap: args.ktap.clone(),
         html: args.html.clone(),
     };
-    files.check().map_err(Failure::told)?;
-    let reporter = Reporter::on_terminal();
-    let suite = run::suite(&request, &scratch, &interrupts, &reporter).map_err(Failure::told)?;
+    request.store.prepare().map_err(Failure::of_file)?;
+    files.check().map_err(Failure::of_reports)?;
+    let kept = args.out.as_ref().map(|out| out.join(report::merge::RESULTS));
+    let mut journal = Journal::of(kept.as_deref().or(files.json_file()));
+    let reporter = Reporter::beside(&files);
+    let suite =
+        run::suite(&request, &scratch, &interrupts, &reporter, &mut journal).map_err(Failure::usage)?;
     // Files first: a terminal that went away must not cost them.
-    let mut exit = files.write(&suite);
-    if let Some(out) = &args.out {
-        let results = ReportFiles { json: Some(out.join(report::merge::RESULTS)), ..ReportFiles::default() };
-        exit = exit.and(results.write(&suite));
+    let results = ReportFiles { json: kept, ..ReportFiles::default() };
+    let (written, kept) = (files.write(&suite), results.write(&suite));
+    let mut exit = written.exit.and(kept.exit);
+    let journalled = if args.out.is_some() { kept.json } else { written.json };
+    match journal.end(journalled) {
+        Ok(None) => {}
+        Ok(Some(left)) => say::note(&format!("what had ended before is in {}", left.display())),
+        Err(error) => exit = exit.and(report::fail(Exit::Infra, &error.into())),
     }
-    reporter.suite_finished(&suite).map_err(Failure::setup)?;
-    Ok(exit)
+    Ok(exit.and(finish(&reporter, &suite)))
+}
+
+/// Tells a suite's end; a terminal that went away does not hide what was found.
+pub(super) fn finish(reporter: &Reporter, suite: &SuiteResult) -> Exit {
+    match reporter.suite_finished(suite) {
+        Ok(()) => Exit::Passed,
+        Err(error) => {
+            report::fail(Exit::Infra, &miette::Report::msg(format!("cannot write the results: {error}")))
+        }
+    }
 }
 
 /// Refuses words for every kernel's command line by which sound kernels would fail.
@@ -251,16 +270,22 @@ fn dry_run(
     scratch: &run::Scratch,
     interrupts: &run::Interrupts,
 ) -> Result<Exit, Failure> {
+    let mut exit = Exit::Passed;
     for kernel in request.kernels {
         let site = request.site(kernel, scratch, interrupts);
         let known = match run::capabilities(site, &request.kernel_args, &request.cache) {
             Err(_) if interrupts.seen() => return Ok(Exit::Interrupted),
             known => known.map_err(Failure::setup)?,
         };
+        for finding in &known.findings {
+            exit = Exit::ScenarioFailed;
+            report::say::line(&format!("# {} on {}: {finding}", run::PROBE, kernel.name))
+                .map_err(Failure::setup)?;
+        }
         for scenario in request.scenarios {
             for parameters in plan::expand(scenario) {
                 let planned = plan::plan(scenario, &parameters, &known, known.interface, request.seed)
-                    .map_err(Failure::setup)?;
+                    .map_err(Failure::usage_of)?;
                 let title = format!("# {} {parameters:?} on {}", scenario.id, kernel.name);
                 let text = match planned {
                     Planned::Skip(skip) => format!("{title}: skipped: {}", skip.reason),
@@ -278,11 +303,11 @@ fn dry_run(
                         format!("{title}\n{}", script(&spec, true))
                     }
                 };
-                report::say::line(&text).map_err(Failure::setup)?;
+                say::line(&text).map_err(Failure::setup)?;
             }
         }
     }
-    Ok(Exit::Passed)
+    Ok(exit)
 }
 
 #[cfg(test)]

@@ -4,7 +4,7 @@ use std::io::{self, Write};
 
 use super::{Failure, plain};
 use crate::ima::Bank;
-use crate::report::Exit;
+use crate::report::{Escaping, Exit};
 use crate::tpm::quote::{self, FileError, KeyError, QuoteError};
 use crate::verify::{
     self, Conclusion, QuoteCheckError, QuoteFiles, Quoted, Verdict, VerifyArgs, VerifyError,
@@ -40,7 +40,8 @@ pub(super) fn verify(args: &VerifyArgs) -> Result<Exit, Failure> {
 struct CannotWrite(#[source] io::Error);
 
 fn write(args: &VerifyArgs, verdict: &Verdict) -> io::Result<()> {
-    let mut out = io::stdout().lock();
+    let stdout = io::stdout().lock();
+    let mut out = if args.json { Escaping::json(stdout) } else { Escaping::text(stdout) };
     if args.json { verdict.write_json(&mut out) } else { verdict.write_text(&mut out) }?;
     out.flush()
 }

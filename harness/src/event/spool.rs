@@ -26,9 +26,11 @@ pub struct Unreadable {
     source: io::Error,
 }
 
-/// Whether an event is one of the many or large ones.
-pub(super) fn is_bulk(what: &What) -> bool {
-    matches!(what, What::Tpm(_) | What::Guest(Message::Data(_)))
+impl What {
+    /// Whether it is one of the many or large ones.
+    pub(crate) fn is_bulk(&self) -> bool {
+        matches!(self, What::Tpm(_) | What::Guest(Message::Data(_)))
+    }
 }
 
 /// Takes events.
@@ -46,7 +48,7 @@ impl Spooler {
 
     /// Whether an event belongs here.
     pub(super) fn takes(&self, event: &Event) -> bool {
-        self.spill.is_some() && is_bulk(&event.what)
+        self.spill.is_some() && event.what.is_bulk()
     }
 
     /// Adds an event, or gives it back.

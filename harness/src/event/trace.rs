@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use super::Event;
-use super::spool::{Spool, Spooled, Spooler, Unreadable, is_bulk};
+use super::spool::{Spool, Spooled, Spooler, Unreadable};
 
 /// The whole stream of one run.
 #[derive(Clone, Debug, Default)]
@@ -63,7 +63,7 @@ impl Trace {
 
     /// Every event in order of `seq` but the many and large ones: TPM commands, and what the guest read.
     pub fn notable(&self) -> impl DoubleEndedIterator<Item = &Event> {
-        self.events.iter().filter(|event| !is_bulk(&event.what))
+        self.events.iter().filter(|event| !event.what.is_bulk())
     }
 }
 

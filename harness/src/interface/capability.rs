@@ -1,11 +1,12 @@
 //! What a kernel can do, as scenarios ask for it.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 
+use super::finding::ProbeFinding;
 use crate::plan::Interface;
 
 /// One thing that a scenario can need of a kernel.
@@ -169,21 +170,24 @@ impl fmt::Display for Capability {
     }
 }
 
-/// What a kernel was seen to do.
+/// What a kernel was seen to offer.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Capabilities {
     /// `uname -r`.
     pub release: String,
     /// How records leave its list.
     pub interface: Interface,
-    /// What it can do.
+    /// What it offers, whether or not it does it right.
     pub have: BTreeSet<Capability>,
-    /// Names in its `ima` folder.
-    pub files: BTreeSet<String>,
+    /// Names in its `ima` folder, with `st_mode`.
+    pub files: BTreeMap<String, u32>,
+    /// What it did otherwise than promised when it was asked.
+    pub findings: Vec<ProbeFinding>,
 }
 
 impl Capabilities {
-    /// Whether it can do this.
+    /// Whether the kernel offers this, by what is there and what it takes: one that does it wrong offers it too, and has
+    /// a [finding](Capabilities::findings).
     pub fn has(&self, capability: Capability) -> bool {
         self.have.contains(&capability)
     }

@@ -4,6 +4,7 @@
 //! found out by [`probe`], never concluded from its version.
 
 mod capability;
+mod finding;
 pub mod probe;
 mod read_only;
 mod rfc_v2;
@@ -15,6 +16,7 @@ use imalab_wire::{Op, Slot};
 use nix::fcntl::OFlag;
 
 pub use capability::{Capabilities, Capability};
+pub use finding::{FindingCode, ProbeFinding};
 
 use crate::ima::Bank;
 use crate::plan::{Action, Form, Interface, Observed, Reading};

@@ -1,23 +1,29 @@
-//! Finding out what a kernel can do, by doing it.
+//! Finding out what a kernel offers, by asking for it.
 //!
 //! A kernel is booted with [`first`] and, when [`second`] asks for it, once more. Two boots, since
 //! `ima_flush_htable` cannot be undone in a running kernel, and with it mainline refuses every trim. Each interface is
 //! asked for in its own words. [`third`] goes on in another boot: a kernel that does not come back from it has lost
 //! nothing that was to be found out.
+//!
+//! What a kernel offers is told by what is there and what it takes: files and their modes, boot options, requests that
+//! are accepted. Whether it then does what was promised is another question, and its answer a
+//! [finding](super::ProbeFinding): a broken feature that passed for a missing one would skip every scenario that shows
+//! how it is broken.
 
+mod answers;
+mod flush;
 mod kexec;
+mod listed;
 
-use std::collections::{BTreeMap, BTreeSet};
-
-use imalab_wire::{End, Message, Op, Outcome, Program, Setup, Slot, Start, Step, StepId, Task};
+use imalab_wire::{End, Message, Op, Program, Setup, Slot, Start, Step, StepId, Task};
 use nix::fcntl::OFlag;
 
+pub use flush::{second, with_second, without_second};
 pub use kexec::{third, with_third, without_third};
 
-use super::{Capabilities, Capability, IMA, MEASURED, TPM, adapter, request};
-use crate::ima::Bank;
-use crate::interface::upstream::file_name;
-use crate::plan::{BOOT_RECORDS, Form, Interface};
+use self::answers::Answers;
+use super::{Capabilities, Capability, IMA, MEASURED, TPM, adapter, read_whole, request};
+use crate::plan::{BOOT_RECORDS, Interface};
 use crate::scenario::DEFAULT_POLICY;
 
 /// Boot option that makes a delete forget digests.
@@ -35,6 +41,10 @@ const SYSRQ: &str = "/proc/sysrq-trigger";
 /// Present when allocations can be made to fail, and debugfs is mounted (`failslab_debugfs_init`, `mm/failslab.c`).
 const FAILSLAB: &str = "/sys/kernel/debug/failslab/cache-filter";
 
+/// What PID 1 was started with: the kernel hands it the words of its command line that no part of it knows
+/// (`unknown_bootoption`, `init/main.c`).
+const ARGUMENTS: &str = "/proc/1/cmdline";
+
 /// Records each policy that is loaded, where the kernel has such records.
 const POLICY_RECORDS: &str = "measure func=CRITICAL_DATA label=ima_policy\n";
 
@@ -43,6 +53,9 @@ const FILES: u64 = 3;
 
 /// More records than a probe makes.
 const TOO_MANY: u64 = 1_000_000;
+
+/// Goes up whenever the same answers are judged otherwise.
+const JUDGED: u32 = 1;
 
 /// The one descriptor that a probe has open.
 const SLOT: Slot = 0;
@@ -73,6 +86,10 @@ enum Ask {
     Faults,
     CrashLoaded,
     SysRq,
+    /// Whether the current list opens for writing alone.
+    OpenForWriting,
+    /// What the kernel handed to PID 1 of its command line, since it did not know it.
+    Arguments,
     Policy,
     CountBefore,
     Measure,
@@ -90,7 +107,9 @@ enum Ask {
 /// What an interface is asked for.
 #[derive(Clone, Copy)]
 enum Verb {
+    List,
     Stage,
+    CountStaged,
     Save,
     Delete,
     CountDeleted,
@@ -99,7 +118,9 @@ enum Verb {
     MeasureMore,
     StageMore,
     MeasureYet,
+    CountYet,
     TrimWhileStaged,
+    CountWhileStaged,
     TrimTooMany,
     TrimAll,
     MeasureDeleted,
@@ -128,6 +149,8 @@ impl Ask {
             Ask::Faults => 13,
             Ask::CrashLoaded => 14,
             Ask::SysRq => 15,
+            Ask::OpenForWriting => 16,
+            Ask::Arguments => 17,
             Ask::Of(interface, verb) => (interface as StepId + 1) * VERBS + verb as StepId,
         }
     }
@@ -144,28 +167,14 @@ pub fn first() -> Boot {
             .into_iter()
             .flat_map(|interface| verbs.iter().map(move |verb| Of(interface, *verb)))
     };
-    let mut asks = vec![Files, Tpm, Kexec, Faults, CrashLoaded, SysRq];
-    asks.extend(each(&[Stage, Save, Delete, CountDeleted]));
+    let mut asks = vec![Files, Tpm, Kexec, Faults, CrashLoaded, SysRq, OpenForWriting];
+    asks.extend(each(&[List, Stage, CountStaged, Save, Delete, CountDeleted]));
     asks.extend([Policy, CountBefore, Measure, CountMeasured, MeasureAgain, CountAgain]);
     asks.extend(each(&[Trim, CountTrimmed]));
     asks.extend(each(&[TrimTooMany]));
-    asks.extend(each(&[MeasureMore, StageMore, MeasureYet, TrimWhileStaged]));
+    asks.extend(each(&[MeasureMore, StageMore, MeasureYet, CountYet, TrimWhileStaged, CountWhileStaged]));
     asks.extend([RecordPolicy, CountPolicy, LoadMore, CountLoaded]);
     boot(&[], &asks)
-}
-
-/// The second boot, when the kernel removes records and has a hash table to flush.
-pub fn second(found: &Capabilities) -> Option<Boot> {
-    use Verb::*;
-    let verbs: &[Verb] = match (found.has(Capability::Staging), found.has(Capability::Trim)) {
-        _ if !found.has(Capability::HashTable) => return None,
-        (true, _) => &[Stage, Save, Delete, MeasureDeleted, CountForgotten],
-        (false, true) => &[TrimAll, MeasureDeleted, CountForgotten],
-        (false, false) => return None,
-    };
-    let mut asks = vec![Ask::Policy, Ask::Measure];
-    asks.extend(verbs.iter().map(|verb| Ask::Of(found.interface, *verb)));
-    Some(boot(&[FLUSH], &asks))
 }
 
 fn boot(kernel_args: &[&str], asks: &[Ask]) -> Boot {
@@ -186,11 +195,13 @@ fn boot(kernel_args: &[&str], asks: &[Ask]) -> Boot {
 
 fn ops(ask: Ask) -> Vec<Op> {
     match ask {
-        Ask::Files => vec![Op::List { path: IMA.to_owned() }],
+        Ask::Files => vec![Op::ListModes { path: IMA.to_owned() }],
         Ask::Tpm => vec![look(TPM, OFlag::O_RDWR), Op::Close { slot: SLOT }],
         Ask::Kexec => vec![look(KEXEC_LOADED, OFlag::O_RDONLY), Op::Close { slot: SLOT }],
         Ask::CrashLoaded => vec![look(CRASH_LOADED, OFlag::O_RDONLY), Op::Close { slot: SLOT }],
         Ask::SysRq => vec![look(SYSRQ, OFlag::O_WRONLY), Op::Close { slot: SLOT }],
+        Ask::OpenForWriting => vec![look(&listed::current(), OFlag::O_WRONLY), Op::Close { slot: SLOT }],
+        Ask::Arguments => read_whole(SLOT, ARGUMENTS.to_owned(), None).ops,
         Ask::Faults => vec![look(FAILSLAB, OFlag::O_RDONLY), Op::Close { slot: SLOT }],
         Ask::Policy => request(SLOT, format!("{IMA}/policy"), DEFAULT_POLICY).ops,
         Ask::Measure | Ask::MeasureAgain => vec![measure("probe".to_owned())],
@@ -203,6 +214,7 @@ fn ops(ask: Ask) -> Vec<Op> {
         Ask::Of(interface, verb) => {
             let adapter = adapter(interface);
             let deed = match verb {
+                Verb::List => Some(read_whole(SLOT, listed::current(), None)),
                 Verb::Stage | Verb::StageMore => adapter.stage(SLOT),
                 Verb::Save => adapter.save(SLOT),
                 Verb::Delete => adapter.delete(SLOT),
@@ -212,7 +224,12 @@ fn ops(ask: Ask) -> Vec<Op> {
                 Verb::MeasureMore => return vec![measure(format!("more-{}", interface.name()))],
                 Verb::MeasureYet => return vec![measure(format!("yet-{}", interface.name()))],
                 Verb::MeasureDeleted => return vec![measure("probe".to_owned())],
-                Verb::CountDeleted | Verb::CountTrimmed | Verb::CountForgotten => return count(),
+                Verb::CountStaged
+                | Verb::CountDeleted
+                | Verb::CountTrimmed
+                | Verb::CountYet
+                | Verb::CountWhileStaged
+                | Verb::CountForgotten => return count(),
             };
             deed.map(|deed| deed.ops).unwrap_or_default()
         }
@@ -243,154 +260,10 @@ fn count() -> Vec<Op> {
 /// When the guest did not send its last message, or says that the agent failed: nothing then follows about the
 /// kernel.
 pub fn capabilities(messages: &[Message]) -> Result<Capabilities, ProbeError> {
-    let answers = Answers::read(messages)?;
-    let files: BTreeSet<String> = answers.text(Ask::Files, 0).lines().map(str::to_owned).collect();
-    let has = |bank| files.contains(&file_name(Form::Binary, bank, false));
-    let (before, measured, again) =
-        (answers.count(Ask::CountBefore), answers.count(Ask::CountMeasured), answers.count(Ask::CountAgain));
-    let measures = answers.ok(Ask::Policy) && grown(before, measured) == Some(FILES);
-
-    let stages = |interface| {
-        let ask = |verb| Ask::Of(interface, verb);
-        [Verb::Stage, Verb::Save, Verb::Delete].into_iter().all(|verb| answers.ok(ask(verb)))
-            && !answers.bytes(ask(Verb::Save), 1).is_empty()
-            && answers.count(ask(Verb::CountDeleted)) == Some(0)
-    };
-    let trims = |interface| {
-        let before = Interface::REMOVING.into_iter().take_while(|other| *other != interface).last();
-        let before = before.map_or(again, |other| answers.count(Ask::Of(other, Verb::CountTrimmed)));
-        let trimmed = answers.count(Ask::Of(interface, Verb::CountTrimmed));
-        answers.ok(Ask::Of(interface, Verb::Trim)) && grown(trimmed, before) == Some(1)
-    };
-    let interface = Interface::REMOVING
-        .into_iter()
-        .find(|interface| stages(*interface))
-        .or_else(|| Some(Interface::Transaction).filter(|interface| trims(*interface)))
-        .unwrap_or(Interface::ReadOnly);
-    let of = |verb| Ask::Of(interface, verb);
-    let (staging, trim) = (stages(interface), trims(interface));
-
-    let holds = |capability: Capability| match capability {
-        Capability::Ima => has(None),
-        Capability::Tpm => answers.ok(Ask::Tpm),
-        Capability::Policy => measures,
-        Capability::PolicyRecords => {
-            let loaded = answers.ok(Ask::LoadMore).then(|| answers.count(Ask::CountLoaded)).flatten();
-            grown(answers.count(Ask::CountPolicy), loaded) == Some(1)
-        }
-        Capability::BankFiles => has(Some(Bank::Sha1)),
-        Capability::HashTable => measures && grown(measured, again) == Some(0),
-        Capability::NoHashTable => measures && grown(measured, again) == Some(FILES),
-        Capability::Staging => staging,
-        Capability::Trim => trim,
-        // Only the second boot can tell, and the third.
-        Capability::FlushHtable
-        | Capability::KexecCarry
-        | Capability::KexecLate
-        | Capability::KexecRecords => false,
-        Capability::TrimWhileStaged => {
-            staging && answers.ok(of(Verb::StageMore)) && answers.ok(of(Verb::TrimWhileStaged))
-        }
-        Capability::ExactTrim => trim && !answers.ok(of(Verb::TrimTooMany)),
-        Capability::Kexec => answers.ok(Ask::Kexec),
-        Capability::CrashKernel => {
-            answers.ok(Ask::Kexec) && answers.ok(Ask::CrashLoaded) && answers.ok(Ask::SysRq)
-        }
-        Capability::AllocationFaults => answers.ok(Ask::Faults),
-        Capability::Upstream => interface == Interface::Upstream,
-        Capability::RfcV2 => interface == Interface::RfcV2,
-        Capability::TwoCommand => interface == Interface::TwoCommand,
-        Capability::Transaction => interface == Interface::Transaction,
-    };
-    let have: BTreeSet<Capability> = Capability::ALL.into_iter().filter(|c| holds(*c)).collect();
-    Ok(Capabilities { release: answers.release, interface, have, files })
+    Ok(listed::of(&Answers::read(messages)?))
 }
 
-/// What the second boot's messages add.
-///
-/// # Errors
-///
-/// As [`capabilities`].
-pub fn with_second(mut found: Capabilities, messages: &[Message]) -> Result<Capabilities, ProbeError> {
-    let answers = Answers::read(messages)?;
-    let of = |verb| Ask::Of(found.interface, verb);
-    // The list is empty before the files are measured again, so its count is what was recorded a second time.
-    let emptied = answers.ok(of(Verb::Delete)) || answers.ok(of(Verb::TrimAll));
-    if emptied && answers.count(of(Verb::CountForgotten)) == Some(FILES) {
-        found.have.insert(Capability::FlushHtable);
-    }
-    Ok(found)
-}
-
-/// What all boots ask, and what for, by which answers of other questions are told apart.
+/// What all boots ask, and what for, by which answers of other questions are told apart; and how answers are judged.
 pub fn questions() -> String {
-    format!("{:?}{:?}{:?}", first(), kexec::boot(), Capability::ALL)
-}
-
-fn grown(from: Option<u64>, to: Option<u64>) -> Option<u64> {
-    to?.checked_sub(from?)
-}
-
-/// What each step gave.
-struct Answers {
-    release: String,
-    failed: BTreeSet<StepId>,
-    done: BTreeSet<StepId>,
-    data: BTreeMap<(StepId, u16), Vec<u8>>,
-}
-
-impl Answers {
-    fn read(messages: &[Message]) -> Result<Answers, ProbeError> {
-        let mut answers = Answers {
-            release: String::new(),
-            failed: BTreeSet::new(),
-            done: BTreeSet::new(),
-            data: BTreeMap::new(),
-        };
-        let mut ended = false;
-        for message in messages {
-            match message {
-                Message::Hello { release, .. } => answers.release.clone_from(release),
-                Message::OpDone { step, outcome, .. } => {
-                    answers.done.insert(*step);
-                    if !matches!(outcome, Outcome::Value(_)) {
-                        answers.failed.insert(*step);
-                    }
-                }
-                Message::Data(piece) => {
-                    answers.data.entry((piece.step, piece.op)).or_default().extend_from_slice(&piece.bytes);
-                }
-                Message::Fault { text } => return Err(ProbeError::Unfinished(text.clone())),
-                Message::Done { .. } => ended = true,
-                Message::TaskStarted { .. }
-                | Message::OpStarted { .. }
-                | Message::Progress { .. }
-                | Message::ReleaseHold { .. }
-                | Message::FoundAsleep { .. }
-                | Message::TaskEnded { .. } => {}
-            }
-        }
-        if !ended {
-            return Err(ProbeError::Unfinished("the guest's last message is missing".to_owned()));
-        }
-        Ok(answers)
-    }
-
-    fn ok(&self, ask: Ask) -> bool {
-        let step = ask.id();
-        self.done.contains(&step) && !self.failed.contains(&step)
-    }
-
-    fn bytes(&self, ask: Ask, op: u16) -> &[u8] {
-        self.data.get(&(ask.id(), op)).map_or(&[], Vec::as_slice)
-    }
-
-    fn text(&self, ask: Ask, op: u16) -> String {
-        String::from_utf8_lossy(self.bytes(ask, op)).into_owned()
-    }
-
-    /// The counter that a step read.
-    fn count(&self, ask: Ask) -> Option<u64> {
-        self.ok(ask).then(|| self.text(ask, 1).trim().parse().ok()).flatten()
-    }
+    format!("{JUDGED}{:?}{:?}{:?}{:?}", first(), flush::questions(), kexec::boot(), Capability::ALL)
 }

@@ -8,7 +8,7 @@ use std::process::Command;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::time::Duration;
 
-use super::child::{self, Child, ChildError, Exit};
+use super::child::{self, Child, ChildError, Exit, told};
 use super::command::{Endpoint, Endpoints, MachineSpec, argv};
 use super::console;
 use super::processors;
@@ -90,13 +90,6 @@ impl StartError {
             Self::Child(_) | Self::Channel { .. } => None,
         }
     }
-}
-
-fn told(output: &str) -> String {
-    const LINES: usize = 10;
-    let lines: Vec<&str> = output.lines().filter(|line| !line.trim().is_empty()).collect();
-    let last = &lines[lines.len().saturating_sub(LINES)..];
-    if last.is_empty() { ", without a word".into() } else { format!(":\n{}", last.join("\n")) }
 }
 
 /// A running machine. Dropping it kills QEMU and waits for its death.

@@ -18,7 +18,8 @@ fn upstream() -> Capabilities {
         release: "7.3.4".to_owned(),
         interface: Interface::Upstream,
         have: Capability::ALL.into_iter().collect(),
-        files: BTreeSet::new(),
+        files: Default::default(),
+        findings: Vec::new(),
     }
 }
 

@@ -2,15 +2,16 @@
 
 use std::fs::File;
 use std::io::{self, BufWriter, Write};
-use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
 use tempfile::TempPath;
 
+use super::partial;
+
 /// A result could not be stored or read.
 #[derive(Debug, thiserror::Error, miette::Diagnostic)]
 #[error("cannot {action} {}", path.display())]
-#[diagnostic(help("{}", hint(source)))]
+#[diagnostic(help("{}", hint(action, source)))]
 pub struct FileError {
     /// What was tried: `write`, `create the folder`.
     pub action: &'static str,
@@ -22,7 +23,17 @@ pub struct FileError {
 }
 
 /// What may be done about it.
-fn hint(error: &io::Error) -> &'static str {
+fn hint(action: &str, error: &io::Error) -> &'static str {
+    if action == "read" {
+        return match error.kind() {
+            io::ErrorKind::NotFound => "there is no such file",
+            io::ErrorKind::PermissionDenied => "it may not be read",
+            io::ErrorKind::InvalidInput | io::ErrorKind::IsADirectory | io::ErrorKind::FileTooLarge => {
+                "only regular files are read, and no more of them than imalab itself writes"
+            }
+            _ => "nothing was changed",
+        };
+    }
     match error.kind() {
         io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => {
             "free some space or choose another place; nothing was left half-written"
@@ -37,6 +48,24 @@ fn hint(error: &io::Error) -> &'static str {
 }
 
 impl FileError {
+    /// Whether another path would do: nothing is wrong with the host.
+    pub fn is_users(&self) -> bool {
+        use io::ErrorKind as Kind;
+        let loops = self.source.raw_os_error() == Some(nix::libc::ELOOP);
+        loops
+            || matches!(
+                self.source.kind(),
+                Kind::NotFound
+                    | Kind::NotADirectory
+                    | Kind::IsADirectory
+                    | Kind::PermissionDenied
+                    | Kind::InvalidInput
+                    | Kind::InvalidFilename
+                    | Kind::FileTooLarge
+                    | Kind::AlreadyExists
+            )
+    }
+
     pub(crate) fn new(action: &'static str, path: &Path, source: io::Error) -> FileError {
         FileError { action, path: path.to_owned(), source }
     }
@@ -62,22 +91,8 @@ impl PendingFile {
             _ => Path::new("."),
         };
         let name = path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
-        // The crate's own errors name the partial file, which means nothing to a reader: the system's are kept.
-        let mut refusal = None;
-        let create = |partial: &Path| {
-            // Mode 0666 as `creat(2)` would, for the umask to decide: 0600 would hide results from a CI's collector.
-            File::options().write(true).create_new(true).mode(0o666).open(partial).inspect_err(|error| {
-                refusal = error.raw_os_error();
-            })
-        };
-        let file = tempfile::Builder::new()
-            .prefix(&format!(".{name}."))
-            .suffix(".partial")
-            .make_in(folder, create)
-            .map_err(|error| {
-                FileError::new("write", path, refusal.map_or(error, io::Error::from_raw_os_error))
-            })?;
-        let (file, partial) = file.into_parts();
+        let (file, partial) =
+            partial::create(folder, &name).map_err(|error| FileError::new("write", path, error))?;
         Ok(PendingFile { file: BufWriter::new(file), partial, path: path.to_owned() })
     }
 

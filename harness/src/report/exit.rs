@@ -1,6 +1,6 @@
 //! What the process says to whoever called it: one number.
 
-use crate::outcome::{Outcome, SuiteResult};
+use crate::outcome::{Outcome, RunResult, SuiteResult};
 
 /// Why the process ends, from the mildest to the one that wins over all others.
 ///
@@ -52,10 +52,18 @@ impl Exit {
         if suite.interrupted {
             return Exit::Interrupted;
         }
-        suite.runs.iter().filter_map(|run| Exit::of_outcome(run.outcome)).max().unwrap_or(Exit::NothingRan)
+        suite.runs.iter().filter_map(Exit::of_run).max().unwrap_or(Exit::NothingRan)
     }
 
     /// A run's part in it; a skipped run has none.
+    fn of_run(run: &RunResult) -> Option<Exit> {
+        let told = Exit::of_outcome(run.outcome);
+        match run.not_stored {
+            Some(_) => Some(told.map_or(Exit::Infra, |exit| exit.and(Exit::Infra))),
+            None => told,
+        }
+    }
+
     fn of_outcome(outcome: Outcome) -> Option<Exit> {
         match outcome {
             Outcome::Skipped => None,
@@ -64,6 +72,7 @@ impl Exit {
             // A guest that stopped making progress is a finding until somebody shows that it was the host.
             Outcome::Failed | Outcome::Timeout => Some(Exit::ScenarioFailed),
             Outcome::KernelDied => Some(Exit::KernelDied),
+            Outcome::Interrupted => Some(Exit::Interrupted),
         }
     }
 }

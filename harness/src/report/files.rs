@@ -2,8 +2,9 @@
 
 use std::path::{Path, PathBuf};
 
-use super::atomic::{FileError, PendingFile};
+use super::atomic::FileError;
 use super::exit::Exit;
+use super::output::{self, Place};
 use super::{html, json, junit, ktap, say};
 use crate::outcome::SuiteResult;
 
@@ -20,6 +21,37 @@ pub struct ReportFiles {
     pub html: Option<PathBuf>,
 }
 
+/// What came of writing them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Written {
+    /// The process's exit: the suite's own, or [`Exit::Infra`] when one could not be written and that is worse.
+    pub exit: Exit,
+    /// Whether the JSON is there whole.
+    pub json: bool,
+}
+
+/// Why results cannot go where they are to go.
+#[derive(Debug, thiserror::Error, miette::Diagnostic)]
+pub enum FilesError {
+    /// One cannot be written.
+    #[error(transparent)]
+    #[diagnostic(transparent)]
+    File(#[from] FileError),
+    /// Two reports have one place.
+    #[error("two reports would be written to {}{}", one.display(), by_another_name(one, other))]
+    #[diagnostic(help("give each a place of its own"))]
+    Same {
+        /// It.
+        one: PathBuf,
+        /// Its other name.
+        other: PathBuf,
+    },
+}
+
+fn by_another_name(one: &Path, other: &Path) -> String {
+    if one == other { String::new() } else { format!(", which is also {}", other.display()) }
+}
+
 type Writer = fn(&Path, &SuiteResult) -> Result<(), FileError>;
 
 impl ReportFiles {
@@ -28,20 +60,44 @@ impl ReportFiles {
     ///
     /// # Errors
     /// For the first that cannot.
-    pub fn check(&self) -> Result<(), FileError> {
-        self.asked().try_for_each(|(path, _)| match path.is_dir() {
-            true => Err(FileError::new("write", path, std::io::ErrorKind::IsADirectory.into())),
-            false => PendingFile::create(path).map(drop),
-        })
+    pub fn check(&self) -> Result<(), FilesError> {
+        let mut seen: Vec<(PathBuf, &Path)> = Vec::new();
+        for (path, _) in self.asked() {
+            let place = output::check(path)?;
+            let identity = output::identity(&place);
+            if let Some((_, other)) = seen.iter().find(|(same, _)| *same == identity) {
+                let (one, other) = (other.to_path_buf(), path.to_owned());
+                return Err(FilesError::Same { one, other });
+            }
+            // Nothing is left in a device that would be mixed up, and `/dev/null` takes all of them.
+            if path != Path::new("/dev/null") {
+                seen.push((identity, path));
+            }
+        }
+        Ok(())
     }
 
-    /// Writes them all, tells on stderr of each that could not be written, and gives back the process's exit: the suite's own,
-    /// or [`Exit::Infra`] when that is worse.
-    pub fn write(&self, suite: &SuiteResult) -> Exit {
-        self.asked().fold(Exit::of(suite), |exit, (path, write)| match write(path, suite) {
-            Ok(()) => exit,
-            Err(error) => exit.and(say::fail(Exit::Infra, &error.into())),
-        })
+    /// Whether one of them goes to the standard output, where then nothing else may.
+    pub fn on_stdout(&self) -> bool {
+        self.asked().any(|(path, _)| matches!(output::place(path), Ok(Place::Stdout)))
+    }
+
+    /// Where the JSON results are going to be as a file.
+    pub fn json_file(&self) -> Option<&Path> {
+        let path = self.json.as_deref()?;
+        matches!(output::place(path), Ok(Place::File(_))).then_some(path)
+    }
+
+    /// Writes them all, and tells on stderr of each that could not be written.
+    pub fn write(&self, suite: &SuiteResult) -> Written {
+        let mut written = Written { exit: Exit::of(suite), json: false };
+        for (path, write) in self.asked() {
+            match write(path, suite) {
+                Ok(()) => written.json |= self.json.as_deref() == Some(path),
+                Err(error) => written.exit = written.exit.and(say::fail(Exit::Infra, &error.into())),
+            }
+        }
+        written
     }
 
     fn asked(&self) -> impl Iterator<Item = (&Path, Writer)> {
@@ -70,8 +126,28 @@ mod tests {
         let files = ReportFiles { json: path("j"), junit: None, ktap: path("k"), html: path("h") };
         files.check().unwrap();
         assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 0, "the check leaves nothing");
-        assert_eq!(files.write(&suite()), Exit::NothingRan);
+        assert_eq!(files.write(&suite()), Written { exit: Exit::NothingRan, json: true });
         assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 3);
+    }
+
+    #[test]
+    fn two_reports_have_two_places() {
+        let folder = tempfile::tempdir().unwrap();
+        std::os::unix::fs::symlink("r", folder.path().join("link")).unwrap();
+        let at = |json: PathBuf, html: PathBuf| ReportFiles {
+            json: Some(json),
+            html: Some(html),
+            ..ReportFiles::default()
+        };
+        let place = |name: &str| folder.path().join(name);
+        for (one, other) in [("r", "r"), ("r", "./r"), ("r", "link"), ("-", "-"), ("-", "/dev/stdout")] {
+            let path = |name: &str| if name == "r" || name == "link" { place(name) } else { name.into() };
+            let other = if other == "./r" { place(".").join("r") } else { path(other) };
+            let error = at(path(one), other).check().unwrap_err();
+            assert!(error.to_string().contains("two reports"), "{error}");
+        }
+        at(place("r"), place("other")).check().unwrap();
+        at("/dev/null".into(), "/dev/null".into()).check().unwrap();
     }
 
     #[test]
@@ -83,7 +159,7 @@ mod tests {
             ..ReportFiles::default()
         };
         assert!(files.check().is_err());
-        assert_eq!(files.write(&suite()), Exit::Infra);
+        assert_eq!(files.write(&suite()), Written { exit: Exit::Infra, json: false });
         assert!(folder.path().join("h").exists());
     }
 

@@ -6,7 +6,9 @@ use std::path::{Path, PathBuf};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
+use super::Escaping;
 use super::atomic::{self, FileError};
+use super::{input, output};
 use crate::outcome::SuiteResult;
 
 /// Version of every JSON document that imalab writes: results, a run's result, a bundle.
@@ -17,7 +19,12 @@ pub const SCHEMA: u32 = 1;
 /// # Errors
 /// When the file cannot be written whole.
 pub fn write(path: &Path, suite: &SuiteResult) -> Result<(), FileError> {
-    write_document(path, suite)
+    output::write_with(path, |out| {
+        let mut out = Escaping::json(out);
+        serde_json::to_writer_pretty(&mut out, suite)?;
+        writeln!(out)?;
+        out.flush()
+    })
 }
 
 /// Reads a suite's results back.
@@ -25,7 +32,7 @@ pub fn write(path: &Path, suite: &SuiteResult) -> Result<(), FileError> {
 /// # Errors
 /// When the file cannot be read, is of another schema, or is no such document.
 pub fn read(path: &Path) -> Result<SuiteResult, ReadError> {
-    read_document(path)
+    read_document(path, input::RESULTS)
 }
 
 /// Writes any document as indented JSON with a line end.
@@ -36,9 +43,9 @@ pub(super) fn write_document(path: &Path, document: &impl Serialize) -> Result<(
     })
 }
 
-/// Reads any document of this schema.
-pub(super) fn read_document<T: DeserializeOwned>(path: &Path) -> Result<T, ReadError> {
-    let bytes = std::fs::read(path).map_err(|error| FileError::new("read", path, error))?;
+/// Reads any document of this schema that has at most `most` bytes.
+pub(super) fn read_document<T: DeserializeOwned>(path: &Path, most: u64) -> Result<T, ReadError> {
+    let bytes = input::read(path, most)?;
     let malformed = |source| ReadError::Malformed { path: path.to_owned(), source };
     // The version first: a document of another schema is not malformed, it is another schema's.
     let version: Version = serde_json::from_slice(&bytes).map_err(malformed)?;

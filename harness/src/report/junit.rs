@@ -6,7 +6,8 @@ use std::time::Duration;
 
 use quick_junit::{NonSuccessKind, Property, Report, TestCase, TestCaseStatus, TestSuite};
 
-use super::atomic::{self, FileError};
+use super::atomic::FileError;
+use super::output;
 use super::printable::{printable, printable_lines};
 use super::run_id::RunId;
 use super::skips::Skips;
@@ -18,11 +19,12 @@ use crate::outcome::{Outcome, RunResult, SuiteResult};
 /// # Errors
 /// When the file cannot be written whole.
 pub fn write(path: &Path, suite: &SuiteResult) -> Result<(), FileError> {
-    atomic::write_with(path, |file| report(suite).serialize(file).map_err(io::Error::other))
+    output::write_with(path, |out| report(suite).serialize(out).map_err(io::Error::other))
 }
 
 /// The report. Trouble with the surroundings and time-outs are errors, everything else that did not pass is a
-/// failure; a known defect that showed as described is a success with a property `known-defect`.
+/// failure; a known defect that showed as described is a success with a property `known-defect`; a run that was interrupted is
+/// skipped.
 pub fn report(suite: &SuiteResult) -> Report {
     let mut report = Report::new("imalab");
     report.set_time(Duration::from_millis(suite.wall_ms));
@@ -80,7 +82,10 @@ fn case(run: &RunResult) -> TestCase {
         case.add_property(Property::new(known, &*printable(&run.reason)));
     }
     if let Some(dir) = &run.dir {
-        case.add_property(Property::new("dir", dir.display().to_string()));
+        case.add_property(Property::new("dir", &*printable(&dir.display().to_string())));
+    }
+    if let Some(why) = &run.not_stored {
+        case.add_property(Property::new("not-stored", &*printable(why)));
     }
     if !run.console_tail.is_empty() {
         let tail: Vec<_> = run.console_tail.iter().map(|line| printable(line)).collect();
@@ -89,12 +94,26 @@ fn case(run: &RunResult) -> TestCase {
     case
 }
 
+/// What is told of a run that a signal ended, where there is but one word for all that did not run.
+pub(super) fn interrupted(run: &RunResult) -> String {
+    match run.reason.as_str() {
+        "" | "interrupted" => "interrupted".to_owned(),
+        reason => format!("interrupted: {reason}"),
+    }
+}
+
 fn status(run: &RunResult) -> TestCaseStatus {
     let (mut status, kind) = match run.outcome {
         Outcome::Passed | Outcome::KnownDefect | Outcome::KnownLimit => return TestCaseStatus::success(),
         Outcome::Skipped => {
             let mut status = TestCaseStatus::skipped();
             status.set_message(&*printable(&run.reason));
+            return status;
+        }
+        // JUnit knows no other way to say that a test says nothing.
+        Outcome::Interrupted => {
+            let mut status = TestCaseStatus::skipped();
+            status.set_message(printable(&interrupted(run)).as_ref());
             return status;
         }
         Outcome::Failed => (TestCaseStatus::non_success(NonSuccessKind::Failure), "failed"),
@@ -116,7 +135,7 @@ fn description(run: &RunResult) -> String {
         );
     }
     if let Some(bundle) = &run.bundle {
-        lines.push(format!("bundle: {}", bundle.display()));
+        lines.push(format!("bundle: {}", printable(&bundle.display().to_string())));
     }
     if let Some(repro) = &run.repro {
         lines.push(format!("again: {}", printable(repro)));

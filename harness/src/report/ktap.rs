@@ -6,8 +6,9 @@
 use std::fmt::Write as _;
 use std::path::Path;
 
-use super::atomic::{self, FileError};
-use super::junit::kernels;
+use super::atomic::FileError;
+use super::junit::{interrupted, kernels};
+use super::output;
 use super::printable::{printable, printable_lines};
 use super::run_id::RunId;
 use super::skips::Skips;
@@ -19,7 +20,7 @@ use crate::outcome::{Outcome, RunResult, SuiteResult};
 /// # Errors
 /// When the file cannot be written whole.
 pub fn write(path: &Path, suite: &SuiteResult) -> Result<(), FileError> {
-    atomic::write(path, document(suite).as_bytes())
+    output::write(path, document(suite).as_bytes())
 }
 
 /// The document.
@@ -75,20 +76,25 @@ impl Node {
 }
 
 fn leaf(run: &RunResult, id: &RunId) -> Node {
-    let skipped = run.outcome == Outcome::Skipped;
+    let skipped = match run.outcome {
+        Outcome::Skipped => Some(run.reason.clone()),
+        Outcome::Interrupted => Some(interrupted(run)),
+        _ => None,
+    };
     Node {
         ok: !counts_as_failed(run.outcome),
-        directive: skipped.then(|| format!("SKIP {}", line(&run.reason))),
-        diagnostics: if skipped { Vec::new() } else { diagnostics(run) },
+        diagnostics: if skipped.is_some() { Vec::new() } else { diagnostics(run) },
+        directive: skipped.map(|why| format!("SKIP {}", line(&why))),
         ..Node::group(name(&id.case()))
     }
 }
 
 /// Each starts with a word and a colon of ours, so that no text of a guest can look like a line of KTAP.
 fn diagnostics(run: &RunResult) -> Vec<String> {
+    let unstored = run.not_stored.as_ref().map(|why| format!("not stored: {}", line(why)));
     if run.outcome == Outcome::Passed {
         let note = (!run.reason.is_empty()).then(|| format!("note: {}", line(&run.reason)));
-        return note.into_iter().collect();
+        return note.into_iter().chain(unstored).collect();
     }
     let mut lines = vec![
         format!("{}: {}", word(run.outcome), line(&run.reason)),
@@ -107,6 +113,7 @@ fn diagnostics(run: &RunResult) -> Vec<String> {
     if let Some(repro) = &run.repro {
         lines.push(format!("again: {}", line(repro)));
     }
+    lines.extend(unstored);
     lines
 }
 

@@ -4,6 +4,7 @@ use std::io::{self, Write};
 
 use serde::{Deserialize, Serialize};
 
+use super::Escaping;
 use super::json::SCHEMA;
 use super::printable::printable;
 use super::terminal::Look;
@@ -43,8 +44,8 @@ const NAME_LIMIT: usize = 40;
 /// # Errors
 /// Those of the writer.
 pub fn table(scenarios: &[ScenarioEntry], look: Look, out: &mut impl Write) -> io::Result<()> {
-    let longest =
-        scenarios.iter().map(|entry| console::measure_text_width(&entry.scenario)).max().unwrap_or(0);
+    let width = |entry: &ScenarioEntry| console::measure_text_width(&printable(&entry.scenario));
+    let longest = scenarios.iter().map(width).max().unwrap_or(0);
     let column = longest.min(NAME_LIMIT);
     for entry in scenarios {
         let name = printable(&entry.scenario);
@@ -88,6 +89,8 @@ pub fn table(scenarios: &[ScenarioEntry], look: Look, out: &mut impl Write) -> i
 /// Those of the writer.
 pub fn json(scenarios: &[ScenarioEntry], out: &mut impl Write) -> io::Result<()> {
     let list = ScenarioList { schema: SCHEMA, scenarios: scenarios.to_vec() };
-    serde_json::to_writer_pretty(&mut *out, &list)?;
-    writeln!(out)
+    let mut out = Escaping::json(out);
+    serde_json::to_writer_pretty(&mut out, &list)?;
+    writeln!(out)?;
+    out.flush()
 }

@@ -3,8 +3,10 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
+use super::journal;
 use super::json::{self, ReadError};
 use crate::outcome::{RunResult, Shard, SuiteResult};
+use crate::run::PROBE;
 
 /// Name of the results in a folder of `--out`.
 pub const RESULTS: &str = "results.json";
@@ -51,10 +53,22 @@ pub enum MergeError {
         other: PathBuf,
     },
     /// Parts are missing.
-    #[error("of {of} parts these are missing: {}", list(missing))]
+    #[error("of {of} parts {}", missing(.first, *count))]
     Missing {
+        /// The first of them, from 1.
+        first: Vec<u32>,
+        /// How many.
+        count: u32,
+        /// Parts.
+        of: u32,
+    },
+    /// A part that no suite has.
+    #[error("{}: part {index} of {of} cannot be", path.display())]
+    NoPart {
+        /// The file.
+        path: PathBuf,
         /// Which, from 1.
-        missing: Vec<u32>,
+        index: u32,
         /// Parts.
         of: u32,
     },
@@ -74,8 +88,15 @@ pub enum MergeError {
     Nothing,
 }
 
-fn list(numbers: &[u32]) -> String {
-    numbers.iter().map(u32::to_string).collect::<Vec<_>>().join(", ")
+/// Missing parts that are named.
+const NAMED: usize = 10;
+
+fn missing(first: &[u32], count: u32) -> String {
+    let named = first.iter().map(u32::to_string).collect::<Vec<_>>().join(", ");
+    match count as usize - first.len() {
+        0 => format!("these are missing: {named}"),
+        more => format!("these are missing: {named} and {more} more"),
+    }
 }
 
 /// Reads the results of each folder (or file) and puts them together.
@@ -85,9 +106,15 @@ fn list(numbers: &[u32]) -> String {
 pub fn merge(places: &[PathBuf]) -> Result<SuiteResult, MergeError> {
     let mut read = Vec::new();
     for place in places {
-        let file = if place.is_dir() { place.join(RESULTS) } else { place.clone() };
-        let suite = json::read(&file)?;
-        read.push((file, suite));
+        read.push(read_one(place)?);
+    }
+    if let [(file, suite)] = read.as_slice()
+        && suite.interrupted
+        && suite.shard.is_none()
+        && is_journal(file)
+    {
+        // What a killed call left: there is nothing to put it together with.
+        return Ok(suite.clone());
     }
     if read.len() > 1 && read.iter().all(|(_, suite)| suite.shard.is_none()) {
         return side_by_side(read);
@@ -101,13 +128,32 @@ pub fn merge(places: &[PathBuf]) -> Result<SuiteResult, MergeError> {
     let planned = parts.first().map_or(0, |(_, shard, _)| shard.planned);
     let wall_ms = parts.iter().map(|(.., suite)| suite.wall_ms).max().unwrap_or(0);
     let interrupted = parts.iter().any(|(.., suite)| suite.interrupted);
-    let mut runs: Vec<RunResult> = parts.into_iter().flat_map(|(.., suite)| suite.runs).collect();
+    let runs: Vec<RunResult> = parts.into_iter().flat_map(|(.., suite)| suite.runs).collect();
+    // Every part may have found something wrong when it asked a kernel what it can do: told once.
+    let (probes, mut runs): (Vec<_>, Vec<_>) = runs.into_iter().partition(|run| run.scenario == PROBE);
     runs.sort_by_key(|run| run.place);
     let found = runs.iter().map(|run| run.place).collect::<BTreeSet<_>>().len() as u64;
     if found != planned || runs.len() as u64 != planned {
         return Err(MergeError::Runs { planned, found, doubled: runs.len() as u64 - found });
     }
+    let mut asked = BTreeSet::new();
+    runs.extend(
+        probes.into_iter().filter(|probe| asked.insert((probe.kernel.clone(), probe.reason.clone()))),
+    );
     Ok(SuiteResult { schema: json::SCHEMA, runs, wall_ms, interrupted, shard: None })
+}
+
+/// The results of a folder or file: those of a call that came to its end, else what a killed one left.
+fn read_one(place: &Path) -> Result<(PathBuf, SuiteResult), ReadError> {
+    let file = if place.is_dir() { place.join(RESULTS) } else { place.to_owned() };
+    let left = journal::beside(&file);
+    let file = if !file.exists() && left.exists() { left } else { file };
+    let suite = if is_journal(&file) { journal::read(&file)? } else { json::read(&file)? };
+    Ok((file, suite))
+}
+
+fn is_journal(file: &Path) -> bool {
+    file.as_os_str().as_encoded_bytes().ends_with(journal::SUFFIX.as_bytes())
 }
 
 /// Whole suites, each of kernels of its own: one after the other.
@@ -136,6 +182,10 @@ fn complete(parts: &[(&Path, &Shard)]) -> Result<(), MergeError> {
     let Some((first, whole)) = parts.first() else { return Err(MergeError::Nothing) };
     let mut seen: BTreeMap<u32, &Path> = BTreeMap::new();
     for (path, shard) in parts {
+        if shard.index == 0 || shard.index > shard.of {
+            let (index, of) = (shard.index, shard.of);
+            return Err(MergeError::NoPart { path: path.to_path_buf(), index, of });
+        }
         let of = |shard: &Shard| (shard.by, shard.of, shard.planned, shard.suite.clone());
         if of(shard) != of(whole) {
             return Err(MergeError::Different { one: first.to_path_buf(), other: path.to_path_buf() });
@@ -145,8 +195,11 @@ fn complete(parts: &[(&Path, &Shard)]) -> Result<(), MergeError> {
             return Err(MergeError::Twice { index: shard.index, of: shard.of, one, other });
         }
     }
-    let missing: Vec<u32> = (1..=whole.of).filter(|index| !seen.contains_key(index)).collect();
-    if missing.is_empty() { Ok(()) } else { Err(MergeError::Missing { missing, of: whole.of }) }
+    // Each is within, and none is there twice.
+    let count = whole.of - u32::try_from(seen.len()).unwrap_or(whole.of);
+    // Whoever wrote the shards chose how many there are: no more is looked at than is told.
+    let first: Vec<u32> = (1..=whole.of).filter(|index| !seen.contains_key(index)).take(NAMED).collect();
+    if count == 0 { Ok(()) } else { Err(MergeError::Missing { first, count, of: whole.of }) }
 }
 
 #[cfg(test)]
@@ -193,6 +246,11 @@ mod tests {
 
     #[rstest]
     #[case::missing(&[part(1, 3, "s", &[0, 3])], "of 3 parts these are missing: 2, 3")]
+    #[case::of_all_that_there_are(
+        &[part(1, u32::MAX, "s", &[0])],
+        "of 4294967295 parts these are missing: 2, 3, 4, 5, 6, 7, 8, 9, 10, 11 and 4294967284 more"
+    )]
+    #[case::none_of_them(&[part(3, 2, "s", &[0])], "part 3 of 2 cannot be")]
     #[case::twice(&[part(1, 2, "s", &[0, 2]), part(1, 2, "s", &[0, 2])], "part 1 of 2 is there twice")]
     #[case::different(&[part(1, 2, "s", &[0, 2]), part(2, 2, "t", &[1, 3])], "are parts of different suites")]
     #[case::interrupted(&[part(1, 2, "s", &[0, 2]), part(2, 2, "s", &[1])], "the suite has 4")]
@@ -213,6 +271,30 @@ mod tests {
     }
 
     #[test]
+    fn what_each_part_found_when_it_asked_a_kernel_is_told_once() {
+        let probed = |mut part: serde_json::Value, reason: &str| {
+            let mut probe = part["runs"][0].clone();
+            probe["scenario"] = PROBE.into();
+            probe["outcome"] = "failed".into();
+            probe["reason"] = reason.into();
+            probe["place"] = 4.into();
+            part["runs"].as_array_mut().unwrap().insert(0, probe);
+            part
+        };
+        let (one, other) = (part(1, 2, "s", &[0, 2]), part(2, 2, "s", &[1, 3]));
+        let told = |suite: SuiteResult| -> Vec<String> {
+            suite.runs.into_iter().filter(|run| run.scenario == PROBE).map(|run| run.reason).collect()
+        };
+        let suite = merged(&[probed(one.clone(), "trim"), probed(other.clone(), "trim")]).unwrap();
+        assert_eq!(suite.runs.len(), 5);
+        assert_eq!(told(suite), ["trim"]);
+        // And what one alone found is not lost.
+        assert_eq!(told(merged(&[one.clone(), probed(other.clone(), "trim")]).unwrap()), ["trim"]);
+        let suite = merged(&[probed(one, "trim"), probed(other, "it died")]).unwrap();
+        assert_eq!(told(suite), ["trim", "it died"]);
+    }
+
+    #[test]
     fn suites_of_different_kernels_go_side_by_side() {
         let suite = merged(&[whole("6.1", &[0, 1]), whole("7.3", &[0])]).unwrap();
         let runs: Vec<_> = suite.runs.iter().map(|run| (run.kernel.as_str(), run.place)).collect();
@@ -221,6 +303,19 @@ mod tests {
         assert!(error.contains("kernel 6.1 is there twice"), "{error}");
         let error = merged(&[whole("6.1", &[0]), part(1, 1, "s", &[0, 1, 2, 3])]).unwrap_err();
         assert!(error.contains("is no part of a suite"), "{error}");
+    }
+
+    #[test]
+    fn what_a_killed_call_left_is_read_in_place_of_its_results() {
+        let folder = tempfile::tempdir().unwrap();
+        let mut journal = journal::Journal::of(Some(&folder.path().join(RESULTS)));
+        journal.begin(None);
+        let suite: SuiteResult = serde_json::from_value(whole("6.1", &[0])).unwrap();
+        journal.append(&suite.runs[0]);
+        drop(journal);
+        let merged = merge(&[folder.path().to_owned()]).unwrap();
+        assert!(merged.interrupted);
+        assert_eq!(merged.runs, suite.runs);
     }
 
     #[test]

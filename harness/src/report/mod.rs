@@ -3,9 +3,12 @@
 //! Nothing outside of this module writes to stdout or stderr.
 
 pub mod atomic;
+mod escaping;
 mod exit;
 mod files;
 pub mod html;
+pub mod input;
+pub mod journal;
 pub mod json;
 #[cfg(test)]
 mod json_schema;
@@ -13,17 +16,21 @@ pub mod junit;
 pub mod ktap;
 pub mod list;
 pub mod merge;
+pub mod output;
+mod partial;
 mod printable;
 pub mod run_dir;
 mod run_id;
 pub mod say;
+mod shown;
 mod skips;
 mod tally;
 pub mod terminal;
 pub mod trace;
 
+pub use escaping::Escaping;
 pub use exit::{Exit, exit_code};
-pub use files::ReportFiles;
+pub use files::{FilesError, ReportFiles};
 pub use run_id::RunId;
 pub use say::fail;
 pub use tally::Tally;

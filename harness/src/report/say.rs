@@ -4,8 +4,10 @@ use std::io::{self, IsTerminal, Write};
 
 use miette::{GraphicalReportHandler, GraphicalTheme};
 
+use super::escaping::Escaping;
 use super::exit::Exit;
-use super::printable::printable;
+use super::printable::{message, printable};
+use super::shown::Shown;
 use super::terminal::Look;
 use crate::outcome::AcceleratorUsed;
 
@@ -17,7 +19,31 @@ const ERROR_WIDTH: usize = 100;
 /// # Errors
 /// When stdout is gone.
 pub fn line(text: &str) -> io::Result<()> {
-    writeln!(io::stdout().lock(), "{text}")
+    let mut out = Escaping::text(io::stdout().lock());
+    writeln!(out, "{text}")?;
+    out.flush()
+}
+
+/// Prints a line on stderr, for a reader who wants to know why or where.
+pub fn note(text: &str) {
+    // Nobody is left to be told when stderr itself is gone.
+    let _ = writeln!(Escaping::text(io::stderr().lock()), "{text}");
+}
+
+/// Prints what clap has to say of the command line: help as it is, and errors without what the arguments could do.
+pub fn arguments(error: &clap::Error) -> Exit {
+    if error.use_stderr() {
+        note(message(&error.render().to_string()).trim_end());
+        return Exit::Usage;
+    }
+    // Without a terminal to print on, the exit code still says it.
+    let _ = error.print();
+    Exit::Passed
+}
+
+/// Sees to it that a defect of ours prints nothing raw either.
+pub fn panics() {
+    std::panic::set_hook(Box::new(|panic| note(&message(&panic.to_string()))));
 }
 
 /// Prints the accelerator and why it is that one.
@@ -43,13 +69,12 @@ pub fn fail(exit: Exit, error: &miette::Report) -> Exit {
 /// The text that [`fail`] prints.
 pub fn render(error: &miette::Report, colour: bool, width: usize) -> String {
     let theme = if colour { GraphicalTheme::unicode() } else { GraphicalTheme::unicode_nocolor() };
+    let shown = Shown::of(error.as_ref());
     let mut text = String::new();
     let handler = GraphicalReportHandler::new_themed(theme).with_width(width).with_links(false);
-    match handler.render_report(&mut text, error.as_ref()) {
+    match handler.render_report(&mut text, &shown) {
         Ok(()) => text,
         // The handler fails when a source cannot be read; the chain of causes is then all there is.
-        Err(_) => {
-            format!("error: {}\n", error.chain().map(ToString::to_string).collect::<Vec<_>>().join(": "))
-        }
+        Err(_) => format!("error: {}\n", shown.chain()),
     }
 }

@@ -9,11 +9,18 @@ use std::path::{Path, PathBuf};
 use serde::{Deserialize, Serialize};
 
 use super::atomic::{FileError, PendingFile};
+use super::input;
 use super::json::SCHEMA;
-use crate::event::{Event, Recording, Trace, Unreadable};
+use crate::event::{Event, Recording, Trace, Unreadable, What};
 
 /// Longest line that is read, in bytes: an event holds at most a frame's payload or a TPM command, far below it.
 const LINE_LIMIT: u64 = 16 * 1024 * 1024;
+
+/// Most bytes of all events that stay in memory, which the many and large ones do not.
+const KEPT_LIMIT: u64 = 256 * 1024 * 1024;
+
+/// Most bytes of all reports of QEMU's monitor, which are few and short, and whose form anybody may choose.
+const MONITOR_LIMIT: u64 = 4 * 1024 * 1024;
 
 /// What the first line says.
 const KIND: &str = "imalab trace";
@@ -151,6 +158,14 @@ pub enum TraceError {
         /// The line.
         line: u64,
     },
+    /// More than any run leaves.
+    #[error("{}, line {line}: there are more events than any run has", path.display())]
+    TooMuch {
+        /// The file.
+        path: PathBuf,
+        /// The line.
+        line: u64,
+    },
     /// A line longer than any event.
     #[error("{}, line {line}: longer than {LINE_LIMIT} bytes", path.display())]
     TooLong {
@@ -168,6 +183,8 @@ pub struct TraceReader<R> {
     path: PathBuf,
     line: u64,
     next: u64,
+    kept: u64,
+    monitor: u64,
     buffer: Vec<u8>,
     over: bool,
 }
@@ -178,7 +195,7 @@ impl TraceReader<BufReader<File>> {
     /// # Errors
     /// When it cannot be opened, or its header is not a trace's of this schema.
     pub fn open(path: &Path) -> Result<Self, TraceError> {
-        let file = File::open(path).map_err(|error| FileError::new("read", path, error))?;
+        let file = input::open(path, input::TRACE)?;
         TraceReader::new(BufReader::new(file), path)
     }
 }
@@ -189,8 +206,9 @@ impl<R: BufRead> TraceReader<R> {
     /// # Errors
     /// As [`TraceReader::open`].
     pub fn new(input: R, path: &Path) -> Result<Self, TraceError> {
+        let (path_of, buffer) = (path.to_owned(), Vec::new());
         let mut reader =
-            TraceReader { input, path: path.to_owned(), line: 0, next: 0, buffer: Vec::new(), over: false };
+            TraceReader { input, path: path_of, line: 0, next: 0, kept: 0, monitor: 0, buffer, over: false };
         let no_trace = || TraceError::NoTrace { path: path.to_owned() };
         if !reader.fill()? {
             return Err(no_trace());
@@ -231,6 +249,12 @@ impl<R: BufRead> TraceReader<R> {
         if event.seq != self.next {
             let (expected, found) = (self.next, event.seq);
             return Err(TraceError::Gap { path: self.path.clone(), line: self.line, expected, found });
+        }
+        let length = self.buffer.len() as u64;
+        self.kept += if event.what.is_bulk() { 0 } else { length };
+        self.monitor += if matches!(event.what, What::Qmp(_)) { length } else { 0 };
+        if self.kept > KEPT_LIMIT || self.monitor > MONITOR_LIMIT {
+            return Err(TraceError::TooMuch { path: self.path.clone(), line: self.line });
         }
         self.next += 1;
         Ok(Some(event))

@@ -51,7 +51,8 @@ mod tests {
             release: "7.3.4".to_owned(),
             interface: Interface::Upstream,
             have: BTreeSet::from([Capability::Staging]),
-            files: BTreeSet::new(),
+            files: Default::default(),
+            findings: Vec::new(),
         };
         let refusal = lacking(&kernel, &known).unwrap();
         assert_eq!(refusal.outcome, Outcome::Failed);

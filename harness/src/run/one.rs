@@ -17,7 +17,7 @@ use super::tpm::{Tpm, TpmError};
 use crate::event::{Host, Trace, What};
 use crate::guest;
 use crate::machine::accel::Accel;
-use crate::machine::child::{ChildError, Exit};
+use crate::machine::child::{self, ChildError, Exit};
 use crate::machine::command::MachineSpec;
 use crate::machine::deadline::{Budget, Slowness};
 use crate::machine::{Machine, Start, StartError, waiting};
@@ -82,12 +82,14 @@ pub enum RunError {
     #[error(transparent)]
     Tpm(#[from] TpmError),
     /// No machine, since its TPM went away.
-    #[error("swtpm ended ({exit}) while QEMU started")]
+    #[error("swtpm ended ({exit}) while QEMU started{}", child::told(.output))]
     TpmGone {
         /// How.
         exit: Exit,
+        /// The last that it said.
+        output: String,
         /// What QEMU made of it.
-        source: StartError,
+        source: Box<StartError>,
     },
     /// No machine.
     #[error(transparent)]
@@ -158,7 +160,9 @@ pub fn run(plan: &Plan, site: Site<'_>) -> Result<Ran, RunError> {
     let (mut machine, agent) =
         Machine::start(start, &events, || stream.drain()).map_err(|source| match tpm.ended() {
             // That it ends by itself, with 0, is because QEMU has ended.
-            Some(exit) if exit != Exit::Code(0) => RunError::TpmGone { exit, source },
+            Some(exit) if exit != Exit::Code(0) => {
+                RunError::TpmGone { exit, output: tpm.output(), source: Box::new(source) }
+            }
             _ => RunError::Start(source),
         })?;
     let guest = guest::listen(agent, plan.kexecs(), events.clone()).map_err(RunError::Thread)?;
@@ -182,13 +186,29 @@ pub fn run(plan: &Plan, site: Site<'_>) -> Result<Ran, RunError> {
     if let Some(text) = stopped.console_log {
         stream.note(What::Host(Host::Trouble { text: format!("the console's log is incomplete: {text}") }));
     }
+    let (ended, forced) = (stopped.exit, stopped.forced);
+    last_words(&mut stream, "qemu", (!forced).then_some(ended), &stopped.output);
+    last_words(&mut stream, "swtpm", tpm.ended(), &tpm.output());
     // Its channel ended with QEMU; a panic of ours was already printed by its thread.
     let _ = guest.join();
     let commands = vec![tpm.command().to_vec(), machine.command().to_vec()];
     tpm.stop();
     stream.drain();
-    let console = fs::read(&console).map_err(file(&console))?;
+    // What was observed is worth more than that its copy cannot be read.
+    let console = fs::read(&console).unwrap_or_else(|error| {
+        let text = format!("the console's log cannot be read: {error}");
+        stream.note(What::Host(Host::Trouble { text }));
+        Vec::new()
+    });
     Ok(Ran { trace: stream.into_trace(), wall: begin.elapsed(), commands, console })
+}
+
+/// Keeps what a child said that failed by itself: nothing else tells why.
+fn last_words(stream: &mut Stream, child: &str, ended: Option<Exit>, output: &str) {
+    if ended.is_some_and(|exit| exit != Exit::Code(0)) && !output.trim().is_empty() {
+        let text = child::last_lines(output).join("\n");
+        stream.note(What::Host(Host::LastWords { child: child.to_owned(), text }));
+    }
 }
 
 fn budget(plan: &Plan, accel: Accel, qemu: u32) -> Budget {

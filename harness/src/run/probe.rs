@@ -10,11 +10,11 @@ use super::one::{Ran, RunError, Site, run};
 use crate::check::judge::{self, Judgement};
 use crate::event::{Trace, Unreadable, What};
 use crate::ima::Bank;
-use crate::interface::Capabilities;
 use crate::interface::probe::{self, Boot, ProbeError};
+use crate::interface::{Capabilities, ProbeFinding};
 use crate::outcome::Outcome;
 use crate::plan::{Budget, Interface, Parameters, Plan, Shape};
-use crate::report::atomic::{self, FileError};
+use crate::report::atomic;
 
 /// Why nothing is known about a kernel.
 #[derive(Debug, thiserror::Error)]
@@ -44,9 +44,6 @@ pub enum AskError {
     /// What the guest said cannot be read back.
     #[error(transparent)]
     Unreadable(#[from] Unreadable),
-    /// The answer cannot be remembered.
-    #[error(transparent)]
-    Remember(#[from] FileError),
 }
 
 /// Banks of the machine on which a kernel is asked; scenarios choose their own.
@@ -67,24 +64,57 @@ pub fn capabilities(site: Site<'_>, kernel_args: &[String], cache: &Path) -> Res
         return Ok(known);
     }
     let mut found = probe::capabilities(&messages(&ask(site, kernel_args, probe::first())?)?)?;
+    // What a boot that was not survived says is not remembered: another time it may be.
+    let mut survived = true;
     if let Some(boot) = probe::second(&found) {
-        found = probe::with_second(found, &messages(&ask(site, kernel_args, boot)?)?)?;
-    }
-    if let Some(boot) = probe::third(&found) {
-        found = match ask(site, kernel_args, boot) {
-            Ok(trace) => probe::with_third(found, &messages(&trace)?),
-            // Not remembered: another time it may come back.
-            Err(AskError::Guest { judgement, .. }) if is_its_own(judgement.outcome) => {
-                return Ok(probe::without_third(found));
+        found = match survive(ask(site, kernel_args, boot), "ima_flush_htable")? {
+            Ok(trace) => probe::with_second(found, &messages(&trace)?, &console(&trace))?,
+            Err(finding) => {
+                survived = false;
+                found.findings.push(*finding);
+                probe::without_second(found)
             }
-            Err(error) => return Err(error),
         };
     }
-    fs::create_dir_all(&folder).map_err(|error| FileError::new("create the folder", &folder, error))?;
-    let text = serde_json::to_vec_pretty(&found)
-        .map_err(|error| AskError::Read { path: path.clone(), source: error.into() })?;
-    atomic::write(&path, &text)?;
+    if let Some(boot) = probe::third(&found) {
+        found = match survive(ask(site, kernel_args, boot), "a kexec")? {
+            Ok(trace) => probe::with_third(found, &messages(&trace)?)?,
+            Err(finding) => {
+                survived = false;
+                found.findings.push(*finding);
+                probe::without_third(found)
+            }
+        };
+    }
+    if !survived {
+        return Ok(found);
+    }
+    // Where it cannot be remembered, the next call asks again.
+    if let (Ok(()), Ok(text)) = (fs::create_dir_all(&folder), serde_json::to_vec_pretty(&found)) {
+        let _ = atomic::write(&path, &text);
+    }
     Ok(found)
+}
+
+/// A boot of which the kernel died condemns what needs it, and is a finding; what else keeps it from its end says
+/// nothing of the kernel.
+fn survive(asked: Result<Trace, AskError>, boot: &str) -> Result<Result<Trace, Box<ProbeFinding>>, AskError> {
+    match asked {
+        Ok(trace) => Ok(Ok(trace)),
+        Err(AskError::Guest { judgement, console_tail }) if is_its_own(judgement.outcome) => {
+            let Judgement { outcome, reason, .. } = judgement;
+            Ok(Err(Box::new(ProbeFinding::not_survived(boot, outcome, &reason, console_tail))))
+        }
+        Err(error) => Err(error),
+    }
+}
+
+fn console(trace: &Trace) -> Vec<String> {
+    let line = |what: &What| match what {
+        What::Console(line) => Some(line.clone()),
+        _ => None,
+    };
+    trace.notable().filter_map(|event| line(&event.what)).collect()
 }
 
 /// Whether a run with this outcome says something of the kernel, and not of the host alone.

@@ -10,16 +10,9 @@ use crate::event::{Host, What};
 use crate::ima::{AsciiLine, Bank, ByteOrder, LogReader};
 use crate::outcome::{Outcome, RunResult};
 use crate::plan::Plan;
-use crate::report::RunId;
 use crate::report::atomic::FileError;
-use crate::report::run_dir::{Bundle, KernelUsed, OutDir, RunDir, hash_file};
-use crate::report::trace;
-
-/// Evidence could not be written.
-#[derive(Debug, thiserror::Error, miette::Diagnostic)]
-#[error("a run's evidence could not be kept")]
-#[diagnostic(transparent)]
-pub struct StoreError(#[from] FileError);
+use crate::report::run_dir::{BUNDLE, Bundle, KernelUsed, OutDir, RunDir, TRACE, hash_file};
+use crate::report::{RunId, chain, trace};
 
 /// Where runs leave their evidence.
 #[derive(Clone, Debug)]
@@ -33,10 +26,15 @@ pub struct Store {
 }
 
 impl Store {
-    /// Keeps what `ran` left and notes in `result` where.
+    /// Makes the folder of `--out`, so that a place that cannot be is told before the first run.
     ///
     /// # Errors
-    /// When a file cannot be written whole.
+    /// When it cannot be made.
+    pub fn prepare(&self) -> Result<(), FileError> {
+        self.out.as_deref().map_or(Ok(()), |out| OutDir::create(out).map(drop))
+    }
+
+    /// Keeps what `ran` left and notes in `result` where, or why not: whatever goes wrong here, what was found stands.
     pub fn keep(
         &self,
         result: &mut RunResult,
@@ -44,76 +42,126 @@ impl Store {
         ran: &Ran,
         kernel: &Kernel,
         request: &Request<'_>,
-    ) -> Result<(), StoreError> {
+    ) {
         let passed = matches!(result.outcome, Outcome::Passed | Outcome::KnownDefect | Outcome::KnownLimit);
+        // A run that a signal ended shows nothing that could be shown again.
+        let bundled = !passed && result.outcome != Outcome::Interrupted;
         let place = match &self.out {
             Some(out) => out,
-            None if passed => return Ok(()),
-            None => &self.bundles,
+            None if bundled => &self.bundles,
+            None => return,
         };
-        let dir = OutDir::create(place)?.run(&RunId::of(result))?;
+        let dir = match OutDir::create(place).and_then(|place| place.run(&RunId::of(result))) {
+            Ok(dir) => dir,
+            Err(error) => {
+                result.not_stored = Some(chain(&error));
+                return;
+            }
+        };
         if self.out.is_some() {
             result.dir = Some(dir.path().to_owned());
         }
-        if !passed {
+        if bundled {
             result.bundle = Some(dir.path().to_owned());
             result.repro = Some(dir.repro());
         }
-        self.write(&dir, result, plan, ran)?;
-        if !passed {
-            let used = KernelUsed {
-                name: kernel.name.clone(),
-                release: result.release.clone(),
-                image: hash_file(&kernel.image)?,
-                config: kernel
-                    .image
-                    .parent()
-                    .map(|folder| folder.join("config"))
-                    .filter(|config| config.exists())
-                    .map(|config| hash_file(&config))
-                    .transpose()?,
-                initramfs: hash_file(&request.initramfs)?,
-                others: kernels::others(plan, request.kernels)
-                    .unwrap_or_default()
-                    .into_iter()
-                    .map(|other| Ok((other.name.clone(), hash_file(&other.image)?)))
-                    .collect::<Result<_, FileError>>()?,
-            };
-            dir.write_bundle(&Bundle::of(result, used, &dir)?)?;
+        let used = if bundled { used(result, plan, kernel, request).map(Some) } else { Ok(None) };
+        let mut trouble = Trouble::default();
+        self.evidence(&dir, plan, ran, &mut trouble);
+        let used = trouble.note(used).flatten();
+        result.not_stored = trouble.told();
+        trouble.note(dir.write_result(result));
+        if let Some(used) = used {
+            trouble.note(Bundle::of(result, used, &dir).and_then(|bundle| dir.write_bundle(&bundle)));
         }
-        Ok(())
+        result.not_stored = trouble.told();
+        if bundled && !dir.path().join(BUNDLE).exists() {
+            // What there is can be looked at all the same.
+            (result.dir, result.bundle, result.repro) = (Some(dir.path().to_owned()), None, None);
+        }
     }
 
-    fn write(&self, dir: &RunDir, result: &RunResult, plan: &Plan, ran: &Ran) -> Result<(), FileError> {
-        dir.write_plan(plan)?;
-        trace::write(&dir.path().join(crate::report::run_dir::TRACE), &ran.trace)?;
-        dir.write_console(&ran.console)?;
-        dir.write_tpm(&ran.trace)?;
-        dir.write_commands(&ran.commands)?;
+    /// Writes each file for itself: where one does not fit, a smaller one may.
+    fn evidence(&self, dir: &RunDir, plan: &Plan, ran: &Ran, trouble: &mut Trouble) {
+        trouble.note(dir.write_plan(plan));
+        trouble.note(trace::write(&dir.path().join(TRACE), &ran.trace));
+        trouble.note(dir.write_console(&ran.console));
+        trouble.note(dir.write_tpm(&ran.trace));
+        trouble.note(dir.write_commands(&ran.commands));
         let log = RunLog::of(plan, &ran.trace);
-        dir.write_log(log.records())?;
-        dir.write_records(log.lives())?;
+        trouble.note(dir.write_log(log.records()));
+        trouble.note(dir.write_records(log.lives()));
         // Up to the first record whose fields have no text.
-        dir.write_lines(log.records().map_while(|record| line(&record)))?;
+        trouble.note(dir.write_lines(log.records().map_while(|record| line(&record))));
         let last = ran.trace.notable().rev().find_map(|event| match &event.what {
             What::Pcrs(reading) => Some(reading),
             _ => None,
         });
         if let Some(reading) = last {
-            dir.write_pcrs(reading)?;
+            trouble.note(dir.write_pcrs(reading));
         }
         for event in ran.trace.notable() {
             match &event.what {
-                What::Quote(quote) => dir.write_quote(quote)?,
-                What::Host(Host::Processors { text, .. }) => dir.write_processors(text)?,
-                _ => {}
-            }
+                What::Quote(quote) => trouble.note(dir.write_quote(quote)),
+                What::Host(Host::Processors { text, .. }) => trouble.note(dir.write_processors(text)),
+                _ => None,
+            };
         }
         if let Ok(text) = std::fs::read_to_string(self.scenarios.join(format!("{}.yaml", plan.scenario))) {
-            dir.write_scenario(&text)?;
+            trouble.note(dir.write_scenario(&text));
         }
-        dir.write_result(result)
     }
+}
+
+/// What could not be written: the first of it is told, and how much more there was.
+#[derive(Default)]
+struct Trouble {
+    first: Option<String>,
+    more: usize,
+}
+
+impl Trouble {
+    fn note<T>(&mut self, done: Result<T, FileError>) -> Option<T> {
+        match done {
+            Ok(value) => Some(value),
+            Err(error) => {
+                match self.first {
+                    Some(_) => self.more += 1,
+                    None => self.first = Some(chain(&error)),
+                }
+                None
+            }
+        }
+    }
+
+    fn told(&self) -> Option<String> {
+        self.first.as_ref().map(|first| match self.more {
+            0 => first.clone(),
+            more => format!("{first} (and {more} more)"),
+        })
+    }
+}
+
+/// What a bundle says of the kernel.
+fn used(
+    result: &RunResult,
+    plan: &Plan,
+    kernel: &Kernel,
+    request: &Request<'_>,
+) -> Result<KernelUsed, FileError> {
+    let config = kernel.image.parent().map(|folder| folder.join("config"));
+    Ok(KernelUsed {
+        name: kernel.name.clone(),
+        release: result.release.clone(),
+        image: hash_file(&kernel.image)?,
+        config: config.filter(|config| config.exists()).map(|config| hash_file(&config)).transpose()?,
+        initramfs: hash_file(&request.initramfs)?,
+        others: kernels::others(plan, request.kernels)
+            .unwrap_or_default()
+            .into_iter()
+            .map(|other| Ok((other.name.clone(), hash_file(&other.image)?)))
+            .collect::<Result<_, FileError>>()?,
+    })
 }
 
 /// A record in the view of SHA-1 as a line; nothing of one that no list showed.
@@ -122,5 +170,26 @@ fn line(record: &[u8]) -> Option<Vec<u8>> {
         Ok(Some(record)) => Some(AsciiLine::of(record, ByteOrder::Little).ok()?.to_bytes()),
         Ok(None) => Some(Vec::new()),
         Err(_) => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io;
+    use std::path::Path;
+
+    use super::*;
+
+    #[test]
+    fn the_first_trouble_is_told_and_the_rest_is_counted() {
+        let mut trouble = Trouble::default();
+        assert_eq!(trouble.note(Ok(1)), Some(1));
+        assert_eq!(trouble.told(), None);
+        let full =
+            |name| Err::<(), _>(FileError::new("write", Path::new(name), io::ErrorKind::StorageFull.into()));
+        assert_eq!(trouble.note(full("a")), None);
+        assert_eq!(trouble.told().unwrap(), "cannot write a: no storage space");
+        trouble.note(full("b"));
+        assert_eq!(trouble.told().unwrap(), "cannot write a: no storage space (and 1 more)");
     }
 }

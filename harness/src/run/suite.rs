@@ -1,6 +1,8 @@
 //! Many runs: scenarios times kernels times repetitions, some side by side.
 
-use std::collections::{BTreeSet, VecDeque};
+use std::any::Any;
+use std::collections::{BTreeMap, BTreeSet};
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::PathBuf;
 use std::sync::{Mutex, PoisonError};
 use std::time::Instant;
@@ -8,17 +10,17 @@ use std::time::Instant;
 use super::one::{Ran, RunError, Site, run};
 use super::partition::Partition;
 use super::probe::{self, AskError};
-use super::store::{Store, StoreError};
+use super::queue::{self, Job, Queue, QueueError};
+use super::store::Store;
 use super::{Interrupts, Scratch, console_tail};
-use super::{kernels, offers};
 use crate::check;
 use crate::check::judge;
 use crate::event::{Host, What};
 use crate::interface::{Capabilities, Capability};
 use crate::machine::accel::Choice;
 use crate::outcome::{AcceleratorUsed, CheckResult, Outcome, RunResult, SuiteResult};
-use crate::plan::{self, Parameters, Plan, PlanError, Planned};
-use crate::report::{Context, Reporter, RunId};
+use crate::report::journal::Journal;
+use crate::report::{Context, Reporter};
 use crate::scenario::Scenario;
 
 /// A kernel to run on.
@@ -74,27 +76,6 @@ pub struct Request<'a> {
 /// How guests are ordered; the only lane so far.
 pub const LANE: &str = "free";
 
-/// Why a suite could not be run to its end.
-#[derive(Debug, thiserror::Error, miette::Diagnostic)]
-pub enum SuiteError {
-    /// A scenario cannot be planned.
-    #[error(transparent)]
-    Plan(#[from] PlanError),
-    /// Evidence could not be written.
-    #[error(transparent)]
-    #[diagnostic(transparent)]
-    Store(#[from] StoreError),
-}
-
-/// A run that is planned, or why it will not be.
-struct Job {
-    id: RunId,
-    place: u64,
-    seed: u64,
-    kernel: usize,
-    work: Result<Box<Plan>, Refusal>,
-}
-
 /// A run that ends before it begins.
 #[derive(Clone)]
 pub(super) struct Refusal {
@@ -105,22 +86,24 @@ pub(super) struct Refusal {
 }
 
 impl Refusal {
-    fn new(outcome: Outcome, reason: String) -> Refusal {
+    pub(super) fn new(outcome: Outcome, reason: String) -> Refusal {
         Refusal { outcome, reason, checks: Vec::new(), console_tail: Vec::new() }
     }
 }
 
-/// Runs everything and tells `reporter`.
+/// Runs everything, tells `reporter`, and writes each result into `journal` when it is there.
 ///
 /// # Errors
-/// [`SuiteError`]; what could be run has been told.
+/// [`QueueError`], before the first run: after that there are always results.
 pub fn suite(
     request: &Request<'_>,
     scratch: &Scratch,
     interrupts: &Interrupts,
     reporter: &Reporter,
-) -> Result<SuiteResult, SuiteError> {
+    journal: &mut Journal,
+) -> Result<SuiteResult, QueueError> {
     let begin = Instant::now();
+    queue::check(request)?;
     let known: Vec<_> = request
         .kernels
         .iter()
@@ -134,57 +117,34 @@ pub fn suite(
             .map_err(refusal)
         })
         .collect();
-    let mut jobs = request.jobs(&known)?;
-    let shard = request.partition.map(|part| part.shard(jobs.iter().map(|job| &job.id), request.seed));
-    if let Some(part) = request.partition {
-        jobs.retain(|job| part.takes(job.place, &job.id));
-    }
-    reporter.suite_started(jobs.len(), &request.context(&known));
+    let queue = Queue::new(request, &known)?;
+    reporter.suite_started(queue.total, &request.context(&known));
+    journal.begin(queue.shard.as_ref());
 
-    let results: Mutex<Vec<Option<RunResult>>> = Mutex::new(vec![None; jobs.len()]);
-    let queue: Mutex<VecDeque<(usize, Job)>> = Mutex::new(jobs.into_iter().enumerate().collect());
-    let trouble: Mutex<Option<SuiteError>> = Mutex::new(None);
+    let results: Mutex<(BTreeMap<u64, RunResult>, &mut Journal)> = Mutex::new((BTreeMap::new(), journal));
     std::thread::scope(|scope| {
-        for _ in 0..request.jobs.max(1) {
+        for _ in 0..request.jobs.max(1).min(queue.total) {
             scope.spawn(|| {
-                while let Some((at, job)) = next(&queue, interrupts) {
+                while let Some(job) = if interrupts.seen() { None } else { queue.next() } {
                     reporter.run_started(&job.id);
                     let capabilities = known.get(job.kernel).and_then(|known| known.as_ref().ok());
-                    match request.carry_out(&job, capabilities, scratch, interrupts) {
-                        Ok(result) => {
-                            reporter.run_finished(&result);
-                            results.lock().unwrap_or_else(PoisonError::into_inner)[at] = Some(result);
-                        }
-                        Err(error) => {
-                            queue.lock().unwrap_or_else(PoisonError::into_inner).clear();
-                            trouble
-                                .lock()
-                                .unwrap_or_else(PoisonError::into_inner)
-                                .get_or_insert(error.into());
-                        }
-                    }
+                    let result = request.result(&job, capabilities, scratch, interrupts);
+                    reporter.run_finished(&result);
+                    let mut results = results.lock().unwrap_or_else(PoisonError::into_inner);
+                    results.1.append(&result);
+                    results.0.insert(job.place, result);
                 }
             });
         }
     });
-    let suite = SuiteResult {
+    let (results, _) = results.into_inner().unwrap_or_else(PoisonError::into_inner);
+    Ok(SuiteResult {
         schema: 1,
-        runs: results.into_inner().unwrap_or_else(PoisonError::into_inner).into_iter().flatten().collect(),
+        runs: results.into_values().collect(),
         wall_ms: millis(begin.elapsed()),
         interrupted: interrupts.seen(),
-        shard,
-    };
-    match trouble.into_inner().unwrap_or_else(PoisonError::into_inner) {
-        Some(error) => Err(error),
-        None => Ok(suite),
-    }
-}
-
-fn next(queue: &Mutex<VecDeque<(usize, Job)>>, interrupts: &Interrupts) -> Option<(usize, Job)> {
-    if interrupts.seen() {
-        return None;
-    }
-    queue.lock().unwrap_or_else(PoisonError::into_inner).pop_front()
+        shard: queue.shard,
+    })
 }
 
 fn refusal(error: AskError) -> Refusal {
@@ -236,66 +196,29 @@ impl Request<'_> {
         AcceleratorUsed { name: self.accelerator.accel.to_string(), reason: self.accelerator.reason.clone() }
     }
 
-    fn jobs(&self, known: &[Result<Capabilities, Refusal>]) -> Result<Vec<Job>, SuiteError> {
-        let mut jobs = Vec::new();
-        for repeat in 1..=self.repeat.max(1) {
-            for (kernel, known) in known.iter().enumerate() {
-                // Once, since a kernel is asked once.
-                let missing = known.as_ref().ok().filter(|_| repeat == 1);
-                if let Some(refusal) = missing.and_then(|known| offers::lacking(&self.kernels[kernel], known))
-                {
-                    let id = RunId {
-                        scenario: offers::RUN.to_owned(),
-                        parameters: Parameters::new(),
-                        kernel: self.kernels[kernel].name.clone(),
-                        repeat,
-                    };
-                    let (place, seed) = (jobs.len() as u64, self.seed);
-                    jobs.push(Job { id, place, seed, kernel, work: Err(refusal) });
-                }
-                for text in self.scenarios {
-                    for parameters in plan::expand(text) {
-                        let seed = self.seed.wrapping_add(u64::from(repeat) - 1);
-                        let work = match known {
-                            Err(refusal) => Err(refusal.clone()),
-                            Ok(known) => match plan::plan(text, &parameters, known, known.interface, seed)? {
-                                Planned::Plan(mut plan) => {
-                                    plan.stock = self.kernels[kernel].stock;
-                                    let own = std::mem::take(&mut plan.machine.kernel_args);
-                                    plan.machine.kernel_args = plan::words_of(&self.kernel_args, &own);
-                                    match kernels::others(&plan, self.kernels) {
-                                        Ok(_) => Ok(plan),
-                                        Err(missing) => Err(Refusal::new(
-                                            Outcome::Skipped,
-                                            format!("{missing} (--kernel-image NAME=BZIMAGE)"),
-                                        )),
-                                    }
-                                }
-                                Planned::Skip(skip) => Err(Refusal::new(Outcome::Skipped, skip.reason)),
-                            },
-                        };
-                        let id = RunId {
-                            scenario: text.id.clone(),
-                            parameters,
-                            kernel: self.kernels[kernel].name.clone(),
-                            repeat,
-                        };
-                        jobs.push(Job { id, place: jobs.len() as u64, seed, kernel, work });
-                    }
-                }
-            }
-        }
-        Ok(jobs)
-    }
-
-    fn carry_out(
+    /// The result of a run, whatever happens: a defect of ours costs this run and no other.
+    fn result(
         &self,
         job: &Job,
         capabilities: Option<&Capabilities>,
         scratch: &Scratch,
         interrupts: &Interrupts,
-    ) -> Result<RunResult, StoreError> {
-        let mut result = RunResult {
+    ) -> RunResult {
+        let mut result = self.blank(job, capabilities);
+        let done = catch_unwind(AssertUnwindSafe(|| self.carry_out(&mut result, job, scratch, interrupts)));
+        if let Err(panic) = done {
+            let trouble = format!("imalab itself failed, which is a defect of it: {}", said(&*panic));
+            match result.outcome {
+                // Nothing was judged so far.
+                Outcome::Infra => result.reason = trouble,
+                _ => result.not_stored = Some(trouble),
+            }
+        }
+        result
+    }
+
+    fn blank(&self, job: &Job, capabilities: Option<&Capabilities>) -> RunResult {
+        RunResult {
             scenario: job.id.scenario.clone(),
             parameters: job.id.parameters.clone(),
             kernel: job.id.kernel.clone(),
@@ -318,7 +241,11 @@ impl Request<'_> {
             dir: None,
             bundle: None,
             repro: None,
-        };
+            not_stored: None,
+        }
+    }
+
+    fn carry_out(&self, result: &mut RunResult, job: &Job, scratch: &Scratch, interrupts: &Interrupts) {
         let plan = match &job.work {
             Ok(plan) => plan,
             Err(refusal) => {
@@ -326,30 +253,41 @@ impl Request<'_> {
                 result.reason.clone_from(&refusal.reason);
                 result.checks.clone_from(&refusal.checks);
                 result.console_tail.clone_from(&refusal.console_tail);
-                return Ok(result);
+                return;
             }
         };
         let kernel = &self.kernels[job.kernel];
         match run(plan, self.site(kernel, scratch, interrupts)) {
             Err(error) => {
+                if interrupts.seen() {
+                    result.outcome = Outcome::Interrupted;
+                }
                 result.reason = with_hint(&error);
-                Ok(result)
             }
             Ok(ran) => {
-                times(&ran, &mut result);
+                times(&ran, result);
                 result.checks = check::all(plan, &ran.trace);
                 result.latency = check::latency(plan, &ran.trace);
                 result.freed = check::freed(plan, &ran.trace);
                 let judgement = judge::of(plan, &ran.trace, &result.checks);
-                judgement.put_into(&mut result);
-                if !matches!(result.outcome, Outcome::Passed | Outcome::Skipped) {
+                judgement.put_into(result);
+                if result.outcome == Outcome::Interrupted {
+                    // Of a run that was cut off they say what it had not come to.
+                    result.checks.clear();
+                }
+                if !matches!(result.outcome, Outcome::Passed | Outcome::Skipped | Outcome::Interrupted) {
                     result.console_tail = console_tail(&ran.trace);
                 }
-                self.store.keep(&mut result, plan, &ran, kernel, self)?;
-                Ok(result)
+                self.store.keep(result, plan, &ran, kernel, self);
             }
         }
     }
+}
+
+/// What a panic said.
+fn said(panic: &(dyn Any + Send)) -> &str {
+    let text = panic.downcast_ref::<String>().map(String::as_str);
+    text.or_else(|| panic.downcast_ref::<&str>().copied()).unwrap_or("without a word")
 }
 
 fn with_hint(error: &RunError) -> String {

@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 
 use crate::event::{Host, What};
 use crate::ima::Bank;
-use crate::machine::child::{self, Child, ChildError, Exit};
+use crate::machine::child::{self, Child, ChildError, Exit, told};
 use crate::plan::{Mark, MarkDeed};
 use crate::tpm::banks::BanksError;
 use crate::tpm::client::Client;
@@ -36,6 +36,14 @@ pub enum TpmError {
     /// swtpm could not be started.
     #[error(transparent)]
     Child(#[from] ChildError),
+    /// swtpm ended before it was of use.
+    #[error("swtpm ended at its start ({exit}){}", told(.output))]
+    Ended {
+        /// How.
+        exit: Exit,
+        /// The last that it said.
+        output: String,
+    },
     /// swtpm does not talk.
     #[error("swtpm does not answer")]
     Link(#[from] LinkError),
@@ -52,6 +60,9 @@ pub enum TpmError {
 
 /// How long swtpm may take for an answer at its start, on a host as loaded as they get; some 10 ms on an idle one.
 const START_PATIENCE: Duration = Duration::from_secs(60);
+
+/// How long a swtpm that closed its channel may take to be gone.
+const LAST_PATIENCE: Duration = Duration::from_millis(500);
 
 /// swtpm with the tap before it.
 pub struct Tpm {
@@ -89,8 +100,16 @@ impl Tpm {
                 let _ = last.send(What::Host(Host::Exited { child: "swtpm".into(), status: exit.status() }));
             })
             .map_err(TpmError::Thread)?;
-        let link = Link::open(launch.control, START_PATIENCE)?;
-        link.set_banks(banks)?;
+        let ready = || -> Result<Link, TpmError> {
+            let link = Link::open(launch.control, START_PATIENCE)?;
+            link.set_banks(banks)?;
+            Ok(link)
+        };
+        let link = ready().map_err(|error| match child.wait(LAST_PATIENCE) {
+            // Why it ended says more than that it no longer answers.
+            Some(exit) => TpmError::Ended { exit, output: child.output() },
+            None => error,
+        })?;
 
         let port = Arc::new(OnceLock::new());
         let on_mark = on_mark(marks.to_vec(), Arc::clone(&port), events.clone());
@@ -110,6 +129,11 @@ impl Tpm {
     /// How swtpm ended, if it has.
     pub fn ended(&self) -> Option<Exit> {
         self.child.ended()
+    }
+
+    /// The last that swtpm printed.
+    pub fn output(&self) -> String {
+        self.child.output()
     }
 
     /// As [`Tap::port`].

@@ -1,10 +1,10 @@
 //! `imalab generate-log`: a measurement list from a seed, with the PCR values that it leads to.
 
-use std::fs::File;
-use std::io::{self, BufWriter, Write};
 use std::path::{Path, PathBuf};
 
 use crate::ima::{Bank, Mix, generate_log};
+use crate::report::atomic::FileError;
+use crate::report::output;
 
 /// Makes a measurement list from a seed, with the PCR values that it leads to.
 #[derive(Clone, Debug, clap::Args)]
@@ -39,16 +39,16 @@ pub struct GenerateLogArgs {
 /// # Errors
 ///
 /// When a file cannot be created or written.
-pub fn generate(args: &GenerateLogArgs) -> io::Result<()> {
-    let mut log = BufWriter::new(File::create(&args.out)?);
-    let values = generate_log(&mut log, args.seed, args.mix, args.records, &args.banks)?;
-    log.flush()?;
-    for values in values {
-        let mut text = Vec::new();
-        values.write(&mut text)?;
-        std::fs::write(pcrs_path(&args.pcrs_dir, values.bank()), text)?;
-    }
-    Ok(())
+pub fn generate(args: &GenerateLogArgs) -> Result<(), FileError> {
+    let mut made = Vec::new();
+    output::write_with(&args.out, |mut log| {
+        made = generate_log(&mut log, args.seed, args.mix, args.records, &args.banks)?;
+        Ok(())
+    })?;
+    made.iter().try_for_each(|values| {
+        let path = pcrs_path(&args.pcrs_dir, values.bank());
+        output::write_with(&path, |mut out| values.write(&mut out))
+    })
 }
 
 /// Where the PCR values of `bank` are in the folder `dir`.

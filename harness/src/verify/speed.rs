@@ -105,7 +105,7 @@ impl List {
             pcrs_dir: dir.path().to_owned(),
             banks: BANKS.to_vec(),
         };
-        generate(&args).map_err(SpeedError::Generate)?;
+        generate(&args).map_err(|error| SpeedError::Generate(error.source))?;
         Ok(List { dir, records })
     }
 

@@ -20,6 +20,7 @@ use crate::suite::{run, suite};
 #[case::died(&[Outcome::KernelDied], false, 101)]
 #[case::died_over_failed_and_infra(&[Outcome::Failed, Outcome::KernelDied, Outcome::Infra], false, 101)]
 #[case::interrupted(&[Outcome::Passed], true, 130)]
+#[case::one_was_interrupted(&[Outcome::Failed, Outcome::Interrupted], false, 130)]
 #[case::interrupted_over_all(&[Outcome::KernelDied, Outcome::Failed], true, 130)]
 #[case::interrupted_before_the_first(&[], true, 130)]
 fn exit_codes(#[case] outcomes: &[Outcome], #[case] interrupted: bool, #[case] code: u8) {
@@ -28,6 +29,17 @@ fn exit_codes(#[case] outcomes: &[Outcome], #[case] interrupted: bool, #[case] c
     assert_eq!(exit_code(&suite), code);
     suite.runs.reverse();
     assert_eq!(exit_code(&suite), code, "the order of runs does not matter");
+}
+
+#[rstest]
+#[case::passed(Outcome::Passed, 96)]
+#[case::failed(Outcome::Failed, 100)]
+#[case::died(Outcome::KernelDied, 101)]
+fn evidence_that_could_not_be_stored_never_hides_a_finding(#[case] outcome: Outcome, #[case] code: u8) {
+    let mut unkept = run("stage/once", "7.3", outcome);
+    unkept.not_stored = Some("cannot write trace.jsonl: no space".to_owned());
+    let suite = SuiteResult { runs: vec![unkept, run("stage/once", "7.3", Outcome::Passed)], ..suite() };
+    assert_eq!(exit_code(&suite), code);
 }
 
 #[rstest]

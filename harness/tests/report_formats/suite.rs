@@ -33,6 +33,7 @@ pub(crate) fn run(scenario: &str, kernel: &str, outcome: Outcome) -> RunResult {
         dir: Some(format!("/tmp/out/{}", scenario.replace('/', "-")).into()),
         bundle: None,
         repro: None,
+        not_stored: None,
     }
 }
 
@@ -112,6 +113,14 @@ pub(crate) fn suite() -> SuiteResult {
     let mut known = run("found/trim-order", "7.3", Outcome::KnownDefect);
     known.reason = "records younger than the staged ones are gone, as described".to_owned();
 
+    let mut cut = run("scale/many-rounds", "6.12", Outcome::Interrupted);
+    cut.reason = "interrupted".to_owned();
+    (cut.guest_ms, cut.checks) = (None, Vec::new());
+    let mut unkept = run("trim/whole", "6.12", Outcome::Passed);
+    unkept.repeat = 2;
+    unkept.not_stored =
+        Some("cannot write /tmp/out/trim-whole/trace.jsonl: No space left on device".to_owned());
+
     let skip = |scenario: &str| {
         let mut skipped = run(scenario, "6.12", Outcome::Skipped);
         skipped.reason = "needs staging; CONFIG_IMA_STAGING=y on Linux 7.2 or newer would meet it".to_owned();
@@ -131,6 +140,8 @@ pub(crate) fn suite() -> SuiteResult {
             skip("stage/once"),
             skip("stage/twice"),
             infra,
+            cut,
+            unkept,
         ],
         wall_ms: 83_250,
         interrupted: false,

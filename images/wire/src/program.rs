@@ -202,6 +202,8 @@ pub enum Op {
     /// `/proc/sysrq-trigger` (`drivers/tty/sysrq.c`). There is no `OpDone` when it succeeds: a kernel that was loaded with
     /// `KEXEC_FILE_ON_CRASH` says hello, or nobody does.
     Panic,
+    /// As [`Op::List`], each name behind its `st_mode` in octal and a space; links are not followed.
+    ListModes { path: String },
 }
 
 /// Of [`Op::KexecLoad`]: the kernel is for a panic (`include/uapi/linux/kexec.h`).
@@ -219,7 +221,7 @@ impl Op {
     pub fn sends_data(&self) -> bool {
         match self {
             Op::Read { send, .. } | Op::ReadAt { send, .. } | Op::FindQuoted { send, .. } => *send,
-            Op::SpliceOut { .. } | Op::List { .. } | Op::Release => true,
+            Op::SpliceOut { .. } | Op::List { .. } | Op::ListModes { .. } | Op::Release => true,
             _ => false,
         }
     }

@@ -4,7 +4,7 @@ use crate::event::{Event, Host, Trace, What};
 use crate::machine::processors;
 use crate::machine::splat::{self, stack};
 
-use super::first;
+use super::{first, host};
 
 /// Tasks that a reason names besides the one that the kernel complains of.
 const OTHERS: usize = 3;
@@ -41,6 +41,11 @@ pub(super) fn silent(trace: &Trace) -> Option<String> {
         What::Host(Host::Deadline { text }) => Some(text.clone()),
         _ => None,
     })?;
+    // What the agent complained of before it fell silent says more than the silence.
+    let reason = match first(trace, host::fault) {
+        Some(fault) => format!("{fault}; then {reason}"),
+        None => reason,
+    };
     Some(reason + &idle(trace) + &others(stack::blocked(&console(trace)).iter()))
 }
 

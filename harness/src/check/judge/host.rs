@@ -19,13 +19,24 @@ pub(super) fn ended_from_outside(trace: &Trace) -> Option<String> {
             What::Host(Host::Exited { child, .. }) if child == "qemu" => tpm_may_end = true,
             // It is ended by us only after QEMU.
             What::Host(Host::Exited { child, status }) if child == "swtpm" && !tpm_may_end => {
-                return Some(format!("swtpm ended with status {status} before QEMU was done with it"));
+                let words = last_words(trace, child);
+                return Some(format!("swtpm ended with status {status} before QEMU was done with it{words}"));
             }
             _ => {}
         }
     }
     let (_, reason) = ending::shutdown(trace)?;
     (reason == HOST_SIGNAL).then(|| "QEMU was ended by a signal from outside".to_owned())
+}
+
+/// Whether a signal ended the run: nothing else had before it. What came of it after that was our own doing.
+pub(super) fn interrupted(trace: &Trace) -> bool {
+    let ended = trace.notable().find_map(|event| match &event.what {
+        What::Host(Host::Interrupted) => Some(true),
+        What::Host(Host::Exited { .. } | Host::Deadline { .. } | Host::Hang { .. }) => Some(false),
+        _ => infra(event).or_else(|| fault(event)).map(|_| false),
+    });
+    ended.unwrap_or(false)
 }
 
 /// A harness or surroundings that failed, or a run that came to no end: then whose fault it is.
@@ -50,7 +61,6 @@ pub(super) fn infrastructure(plan: &Plan, trace: &Trace) -> Option<(Outcome, Str
 
 fn infra(event: &Event) -> Option<String> {
     match &event.what {
-        What::Host(Host::Interrupted) => Some("interrupted".to_owned()),
         What::Host(Host::BadFrame { text }) => Some(format!("the agent's stream cannot be decoded: {text}")),
         What::Host(Host::TpmTrouble { text }) => Some(format!("TPM: {text}")),
         What::Host(Host::Trouble { text }) => Some(text.clone()),
@@ -59,7 +69,7 @@ fn infra(event: &Event) -> Option<String> {
 }
 
 /// What the agent could not do in the guest.
-fn fault(event: &Event) -> Option<String> {
+pub(super) fn fault(event: &Event) -> Option<String> {
     match &event.what {
         What::Guest(Message::Fault { text }) => Some(format!("agent: {text}")),
         _ => None,
@@ -156,6 +166,16 @@ pub(super) fn gave_up(trace: &Trace) -> Option<String> {
     ))
 }
 
+/// What a child that failed said at its end, as a reason goes on.
+fn last_words(trace: &Trace, child: &str) -> String {
+    let said = trace.notable().find_map(|event| match &event.what {
+        What::Host(Host::LastWords { child: of, text }) if of == child => Some(text),
+        _ => None,
+    });
+    let lines: Vec<&str> = said.into_iter().flat_map(|text| text.lines()).map(str::trim).collect();
+    if lines.is_empty() { String::new() } else { format!(", its last words: {}", lines.join(" / ")) }
+}
+
 /// Whose fault it is that a run came to no end.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Whose {
@@ -171,13 +191,14 @@ fn lost(plan: &Plan, trace: &Trace) -> Option<(Whose, String)> {
     let own = plan.program.end == End::Shell || off;
     for (at, event) in trace.notable().enumerate() {
         let What::Host(Host::Exited { child, status }) = &event.what else { continue };
+        let words = last_words(trace, child);
         match done {
             // What the guest did itself is told below.
             None if off && *status == 0 => {}
             None => {
                 return Some((
                     Whose::Hosts,
-                    format!("{child} ended with status {status} before the guest was done"),
+                    format!("{child} ended with status {status} before the guest was done{words}"),
                 ));
             }
             // Each source of events has a thread of its own: on a busy host a child's orderly end can be told before the
@@ -185,11 +206,11 @@ fn lost(plan: &Plan, trace: &Trace) -> Option<(Whose, String)> {
             Some(done) if at < done && !(own && *status == 0) => {
                 return Some((
                     Whose::Hosts,
-                    format!("{child} ended with status {status} before the guest was done"),
+                    format!("{child} ended with status {status} before the guest was done{words}"),
                 ));
             }
             Some(_) if !own && *status != 0 => {
-                return Some((Whose::Hosts, format!("{child} ended with status {status}")));
+                return Some((Whose::Hosts, format!("{child} ended with status {status}{words}")));
             }
             Some(_) => {}
         }

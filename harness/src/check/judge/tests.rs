@@ -5,7 +5,7 @@ use serde_json::json;
 use super::{Judgement, of};
 use crate::check::all;
 use crate::check::world::World;
-use crate::event::{Exchange, Host, Origin, Trace, What};
+use crate::event::{Event, Exchange, Host, Origin, Trace, What};
 use crate::outcome::{CheckResult, Outcome, Verdict};
 use crate::plan::{Mark, MarkDeed};
 use crate::scenario::{KERNEL_DIED, KernelRange, KnownDefect, KnownLimit, Lost, Sign, Version};
@@ -115,6 +115,51 @@ fn a_guest_that_does_nothing_more_is_told_with_its_idle_processors() {
     assert_eq!(judged(world).reason, "no event for 30 s, 1 of 2 processors idle");
 }
 
+#[test]
+fn what_the_agent_said_before_it_fell_silent_is_not_lost() {
+    let mut world = sound();
+    world.see(What::Guest(Message::Fault { text: "cannot mount /sys: EBUSY".into() }));
+    world.see(deadline());
+    let judgement = judged(world);
+    assert_eq!(judgement.outcome, Outcome::Timeout);
+    assert_eq!(judgement.reason, "agent: cannot mount /sys: EBUSY; then no event for 30 s");
+}
+
+#[test]
+fn a_child_that_dies_has_its_last_words() {
+    let mut world = sound();
+    world.see(exited("swtpm", 1));
+    let text = "swtpm: could not open\n  the log\n".to_owned();
+    world.see(What::Host(Host::LastWords { child: "swtpm".into(), text }));
+    let reason = "swtpm ended with status 1 before QEMU was done with it, its last words: swtpm: could not open / the log";
+    assert_eq!(judged(world).reason, reason);
+}
+
+#[rstest]
+#[case::the_signal_first(&[What::Host(Host::Interrupted), exited("qemu", 0)], Outcome::Interrupted)]
+#[case::and_what_it_led_to(
+    &[What::Host(Host::Interrupted), What::Host(Host::TpmTrouble { text: "gone".into() }), exited("qemu", 137)],
+    Outcome::Interrupted
+)]
+#[case::a_child_that_had_died(&[exited("swtpm", 1), What::Host(Host::Interrupted)], Outcome::Infra)]
+#[case::a_kernel_that_had_died(&[What::Console(PANIC.into()), What::Host(Host::Interrupted)], Outcome::KernelDied)]
+fn a_signal_ends_only_what_was_under_way(#[case] seen: &[What], #[case] outcome: Outcome) {
+    let mut world = sound();
+    seen.iter().for_each(|what| world.see(what.clone()));
+    let judgement = judged(world);
+    assert_eq!(judgement.outcome, outcome, "{judgement:?}");
+}
+
+#[test]
+fn a_signal_after_the_end_of_a_run_does_not_take_it_back() {
+    let (plan, trace) = sound().finish();
+    let mut events = trace.events;
+    let seq = events.len() as u64;
+    events.push(Event { seq, at_ns: seq * 1_000, what: What::Host(Host::Interrupted) });
+    let trace = Trace::from(events);
+    assert_eq!(of(&plan, &trace, &all(&plan, &trace)).outcome, Outcome::Passed);
+}
+
 #[rstest]
 #[case::by_qemu(
     true,
@@ -149,7 +194,7 @@ fn an_interrupt_that_was_never_ended(#[case] emulated: bool, #[case] outcome: Ou
 #[case::tpm(What::Host(Host::TpmTrouble { text: "gone".into() }), Outcome::Infra, "TPM: gone")]
 #[case::disk(What::Host(Host::Trouble { text: "disk full".into() }), Outcome::Infra, "disk full")]
 #[case::agent(What::Guest(Message::Fault { text: "no port".into() }), Outcome::Failed, "agent: no port")]
-#[case::interrupted(What::Host(Host::Interrupted), Outcome::Infra, "interrupted")]
+#[case::interrupted(What::Host(Host::Interrupted), Outcome::Interrupted, "interrupted")]
 #[case::qemu(exited("qemu", 1), Outcome::Infra, "qemu ended with status 1 before the guest was done")]
 #[case::swtpm(
     exited("swtpm", 137),
@@ -179,7 +224,7 @@ fn what_is_seen_decides(#[case] what: What, #[case] outcome: Outcome, #[case] re
 
 #[rstest]
 #[case::death_first(&[deadline(), What::Console(PANIC.into()), exited("qemu", 0)], Outcome::KernelDied)]
-#[case::time_before_surroundings(&[What::Host(Host::Interrupted), exited("qemu", 137), deadline()], Outcome::Timeout)]
+#[case::time_before_surroundings(&[What::Host(Host::Trouble { text: "disk full".into() }), exited("qemu", 137), deadline()], Outcome::Timeout)]
 #[case::whoever_ended_swtpm_before_time(&[exited("swtpm", 0), deadline()], Outcome::Infra)]
 #[case::whoever_ended_swtpm_before_findings(&[exited("swtpm", 143), What::Console("WARNING: x".into())], Outcome::Infra)]
 #[case::surroundings_before_checks(&[What::Console("WARNING: x".into()), exited("swtpm", 1)], Outcome::Infra)]

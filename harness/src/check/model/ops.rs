@@ -155,6 +155,7 @@ impl<'e, 'l> Maker<'e, 'l> {
             | Op::Clock { .. }
             | Op::ReleaseHold { .. }
             | Op::List { .. }
+            | Op::ListModes { .. }
             | Op::Release
             | Op::Barrier { .. }
             | Op::Mark { .. }

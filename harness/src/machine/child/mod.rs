@@ -85,6 +85,24 @@ impl fmt::Display for Exit {
     }
 }
 
+/// Lines of a child's output that are shown.
+const LAST_LINES: usize = 10;
+
+/// The last lines of a child's output that are not blank.
+#[must_use]
+pub fn last_lines(output: &str) -> Vec<&str> {
+    let lines: Vec<&str> = output.lines().filter(|line| !line.trim().is_empty()).collect();
+    lines[lines.len().saturating_sub(LAST_LINES)..].to_vec()
+}
+
+/// The same as an error's message goes on.
+pub(crate) fn told(output: &str) -> String {
+    match last_lines(output).as_slice() {
+        [] => ", without a word".into(),
+        last => format!(":\n{}", last.join("\n")),
+    }
+}
+
 /// A running or ended child. Dropping it kills its whole group and reaps it.
 pub struct Child {
     process: Arc<Process>,

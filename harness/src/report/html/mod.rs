@@ -7,8 +7,9 @@ use std::path::Path;
 
 use maud::{DOCTYPE, Markup, PreEscaped, html};
 
-use super::atomic::{self, FileError};
+use super::atomic::FileError;
 use super::junit::kernels;
+use super::output;
 use super::printable::printable;
 use super::run_id::RunId;
 use super::skips::Skips;
@@ -23,7 +24,7 @@ const STYLE: &str = include_str!("style.css");
 /// # Errors
 /// When the file cannot be written whole.
 pub fn write(path: &Path, suite: &SuiteResult) -> Result<(), FileError> {
-    atomic::write(path, page(suite).into_string().as_bytes())
+    output::write(path, page(suite).into_string().as_bytes())
 }
 
 /// A run with its number in the suite, which its anchor carries.
@@ -34,8 +35,10 @@ pub fn page(suite: &SuiteResult) -> Markup {
     let runs: Vec<Numbered<'_>> = (1..).zip(&suite.runs).collect();
     let (failed, other): (Vec<_>, Vec<_>) =
         runs.iter().copied().partition(|(_, r)| counts_as_failed(r.outcome));
-    let (skipped, ran): (Vec<_>, Vec<_>) =
+    let (skipped, other): (Vec<_>, Vec<_>) =
         other.into_iter().partition(|(_, r)| r.outcome == Outcome::Skipped);
+    let (interrupted, ran): (Vec<_>, Vec<_>) =
+        other.into_iter().partition(|(_, r)| r.outcome == Outcome::Interrupted);
     let (tally, skips) = (Tally::of(suite), Skips::of(suite));
     html! {
         (DOCTYPE)
@@ -57,6 +60,7 @@ pub fn page(suite: &SuiteResult) -> Markup {
                 h2 { "Scenarios by kernel" }
                 div.scroll { (matrix(&runs, &kernels(suite))) }
                 (section("Failures", &failed, true))
+                (section("Interrupted", &interrupted, false))
                 (section("Passed, and known defects and limits", &ran, false))
                 (section("Skipped", &skipped, false))
                 (reasons(&skips))
@@ -70,6 +74,7 @@ fn summary(tally: &Tally) -> Markup {
         span.o.passed { (tally.counted_passed()) " passed" } ", "
         span.o.failed[tally.counted_failed() > 0] { (tally.counted_failed()) " failed" }
         @if tally.skipped() > 0 { ", " span.o.skipped { (tally.skipped()) " skipped" } }
+        @if tally.interrupted() > 0 { ", " span.o.interrupted { (tally.interrupted()) " interrupted" } }
     }
 }
 

@@ -7,7 +7,7 @@ use maud::{Markup, html};
 use crate::outcome::{CheckResult, Outcome, RunResult, Verdict};
 use crate::report::printable::{printable, printable_lines};
 use crate::report::run_id::RunId;
-use crate::report::terminal::{seconds, verdict, word};
+use crate::report::terminal::{not_stored, seconds, verdict, word};
 
 /// Everything known about a run, unfolded or not.
 pub(super) fn details(number: usize, run: &RunResult, open: bool) -> Markup {
@@ -19,6 +19,7 @@ pub(super) fn details(number: usize, run: &RunResult, open: bool) -> Markup {
                 @if run.wall_ms > 0 { span.time { (seconds(run.wall_ms)) } }
             }
             @if !run.reason.is_empty() { p { (printable(&run.reason)) } }
+            @if let Some(why) = &run.not_stored { p { (not_stored(why)) } }
             @for check in run.checks.iter().filter(|check| check.verdict.is_bad()) { (finding(check)) }
             @if !run.console_tail.is_empty() {
                 h3 { "Console, last lines" }
@@ -97,5 +98,6 @@ pub(super) fn class(outcome: Outcome) -> &'static str {
         Outcome::KernelDied => "kernel-died",
         Outcome::Infra => "infra",
         Outcome::Timeout => "timeout",
+        Outcome::Interrupted => "interrupted",
     }
 }

@@ -1,7 +1,6 @@
 //! What a run that did not pass leaves behind for `repro`.
 
 use std::collections::BTreeMap;
-use std::fs::File;
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 
@@ -12,7 +11,8 @@ use super::{BUNDLE, RunDir};
 use crate::outcome::{Outcome, RunResult};
 use crate::plan::Parameters;
 use crate::report::atomic::FileError;
-use crate::report::json::SCHEMA;
+use crate::report::input;
+use crate::report::json::{ReadError, SCHEMA};
 
 /// The bundle's own document; the evidence lies beside it in the same folder.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -68,6 +68,32 @@ pub struct HashedFile {
     pub sha256: String,
 }
 
+/// A bundle is of no use.
+#[derive(Debug, thiserror::Error, miette::Diagnostic)]
+pub enum BundleError {
+    /// It cannot be read.
+    #[error(transparent)]
+    #[diagnostic(transparent)]
+    Read(#[from] ReadError),
+    /// Its evidence is no longer what it was.
+    #[error("{} is not what its run left: {name}{}", path.display(), and_more(*more))]
+    #[diagnostic(help(
+        "its sha256 is another than bundle.json says, or it is no file of the bundle; take the bundle as it was"
+    ))]
+    Altered {
+        /// The bundle.
+        path: PathBuf,
+        /// The first file.
+        name: String,
+        /// How many further files.
+        more: usize,
+    },
+}
+
+fn and_more(more: usize) -> String {
+    if more == 0 { " has changed".to_owned() } else { format!(" and {more} more have changed") }
+}
+
 impl Bundle {
     /// The document for a run whose evidence is in `dir` already.
     ///
@@ -92,19 +118,30 @@ impl Bundle {
     }
 
     /// Evidence that is missing or no longer what it was, by path below the folder; empty when all of it is sound.
-    ///
-    /// # Errors
-    /// When a file that is there cannot be read.
-    pub fn altered(&self, dir: &RunDir) -> Result<Vec<String>, FileError> {
-        let mut found = BTreeMap::new();
-        hash_folder(dir.path(), "", &mut found)?;
-        Ok(self
-            .files
-            .iter()
-            .filter(|(name, sum)| found.get(*name) != Some(sum))
-            .map(|(name, _)| name.clone())
-            .collect())
+    /// What a bundle names outside of its folder, or by way of a link, is not its evidence.
+    pub fn altered(&self, dir: &RunDir) -> Vec<String> {
+        let sound = |name: &str, sum: &str| within(dir.path(), name).is_some_and(|path| is(&path, sum));
+        self.files.iter().filter(|(name, sum)| !sound(name, sum)).map(|(name, _)| name.clone()).collect()
     }
+}
+
+/// The file of this name below a folder, where no part of the name leads out of it.
+fn within(folder: &Path, name: &str) -> Option<PathBuf> {
+    let mut path = folder.to_owned();
+    for part in name.split('/') {
+        if matches!(part, "" | "." | "..") || part.contains('\0') {
+            return None;
+        }
+        path.push(part);
+        if path.symlink_metadata().ok()?.is_symlink() {
+            return None;
+        }
+    }
+    Some(path)
+}
+
+fn is(path: &Path, sum: &str) -> bool {
+    hash_file(path).is_ok_and(|found| found.sha256 == sum)
 }
 
 fn hash_folder(folder: &Path, prefix: &str, files: &mut BTreeMap<String, String>) -> Result<(), FileError> {
@@ -128,7 +165,7 @@ fn hash_folder(folder: &Path, prefix: &str, files: &mut BTreeMap<String, String>
 /// When it cannot be read.
 pub fn hash_file(path: &Path) -> Result<HashedFile, FileError> {
     let digest = || -> io::Result<(u64, String)> {
-        let mut file = File::open(path)?;
+        let mut file = input::open(path, input::HASHED).map_err(|error| error.source)?;
         let mut digest = Sha256::new();
         let mut buffer = vec![0; 64 * 1024];
         let mut bytes = 0;

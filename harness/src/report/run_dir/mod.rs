@@ -12,7 +12,7 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
-pub use bundle::{Bundle, HashedFile, KernelUsed, hash_file};
+pub use bundle::{Bundle, BundleError, HashedFile, KernelUsed, hash_file};
 pub use pcrs::pcrs_text;
 pub use quotes::QUOTE_FILES;
 pub use tpm_text::tpm_text;
@@ -21,6 +21,7 @@ use super::atomic::{self, FileError};
 use super::json::{self, ReadError, SCHEMA};
 use super::run_id::RunId;
 use super::trace::TraceWriter;
+use super::{input, merge, partial};
 use crate::check::RecordLife;
 use crate::event::{PcrReading, QuoteTaken, Trace};
 use crate::outcome::RunResult;
@@ -75,6 +76,25 @@ impl OutDir {
         Ok(OutDir { path })
     }
 
+    /// Removes what killed calls left half-written in the folders of runs, and nothing else.
+    pub fn remove_abandoned(&self) {
+        partial::remove_abandoned(&self.path, |name| name == merge::RESULTS);
+        let folders = |at: &Path| {
+            let entries = fs::read_dir(at).into_iter().flatten().flatten();
+            entries
+                .filter(|entry| entry.file_type().is_ok_and(|kind| kind.is_dir()))
+                .map(|entry| entry.path())
+        };
+        for run in folders(&self.path) {
+            partial::remove_abandoned(&run, is_evidence);
+            for mark in folders(&run.join("quote")) {
+                partial::remove_abandoned(&mark, |name| {
+                    QUOTE_FILES.contains(&name) || name.starts_with("pcr10-")
+                });
+            }
+        }
+    }
+
     /// The folder, absolute.
     pub fn path(&self) -> &Path {
         &self.path
@@ -98,6 +118,13 @@ impl OutDir {
         let error = io::Error::new(io::ErrorKind::AlreadyExists, "too many runs of this name are there");
         Err(FileError::new("create the folder", &self.path.join(name), error))
     }
+}
+
+/// Whether a file of this name is one that runs leave in their folders.
+fn is_evidence(name: &str) -> bool {
+    let all =
+        [RESULT, PLAN, TRACE, PROCESSORS, CONSOLE, LOG, LINES, RECORDS, TPM, COMMANDS, SCENARIO, BUNDLE];
+    all.contains(&name) || name.starts_with("pcrs-")
 }
 
 /// The folder of one run.
@@ -172,7 +199,7 @@ impl RunDir {
     /// # Errors
     /// When it cannot be read or is not one of this schema.
     pub fn read_plan(&self) -> Result<Plan, ReadError> {
-        json::read_document::<PlanDocument>(&self.path.join(PLAN)).map(|document| document.plan)
+        json::read_document::<PlanDocument>(&self.path.join(PLAN), input::PLAN).map(|document| document.plan)
     }
 
     /// Stores the result.
@@ -188,7 +215,8 @@ impl RunDir {
     /// # Errors
     /// When it cannot be read or is not one of this schema.
     pub fn read_result(&self) -> Result<RunResult, ReadError> {
-        json::read_document::<RunDocument>(&self.path.join(RESULT)).map(|document| document.run)
+        json::read_document::<RunDocument>(&self.path.join(RESULT), input::RESULT)
+            .map(|document| document.run)
     }
 
     /// Stores the scenario's text as it was run.
@@ -290,7 +318,28 @@ impl RunDir {
     /// # Errors
     /// When the folder is no bundle, or one of another schema.
     pub fn read_bundle(&self) -> Result<Bundle, ReadError> {
-        json::read_document(&self.path.join(BUNDLE))
+        json::read_document(&self.path.join(BUNDLE), input::BUNDLE)
+    }
+
+    /// What `repro` needs, if the folder is a bundle, after comparing the sums of all that is in it, which has to be at
+    /// least what is `needed`.
+    ///
+    /// # Errors
+    /// When something is no longer what it was: whatever it says now, it is not what the run showed.
+    pub fn sound_bundle(&self, needed: &[&str]) -> Result<Option<Bundle>, BundleError> {
+        if self.path.join(BUNDLE).symlink_metadata().is_err() {
+            return Ok(None);
+        }
+        let bundle = self.read_bundle()?;
+        let missing = needed.iter().find(|name| !bundle.files.contains_key(**name));
+        let altered = bundle.altered(self);
+        match missing.map(|name| (*name).to_owned()).or(altered.first().cloned()) {
+            None => Ok(Some(bundle)),
+            Some(name) => {
+                let more = altered.len().saturating_sub(1);
+                Err(BundleError::Altered { path: self.path.clone(), name, more })
+            }
+        }
     }
 
     /// The command that shows the same again.

@@ -35,6 +35,9 @@ pub(super) fn run_line(run: &RunResult, look: Look) -> String {
         let _ = write!(text, ": {}", printable(&run.reason));
     }
     text.push('\n');
+    if let Some(why) = &run.not_stored {
+        push_line(&mut text, &format!("{:>12} {}", "", not_stored(why)));
+    }
     text
 }
 
@@ -76,7 +79,15 @@ pub(super) fn failure(run: &RunResult, look: Look) -> String {
     if let Some(repro) = &run.repro {
         push_line(&mut text, &format!("  again:  {}", printable(repro)));
     }
+    if let Some(why) = &run.not_stored {
+        push_line(&mut text, &format!("  {}", not_stored(why)));
+    }
     text
+}
+
+/// What is told of a run whose evidence could not be kept.
+pub(crate) fn not_stored(why: &str) -> String {
+    format!("evidence not stored: {}", printable(why))
 }
 
 /// The machine of a run in one line: `Linux 7.3.4, interface upstream, lane free, accelerator tcg, seed 7`.
@@ -139,7 +150,11 @@ pub(super) fn footer(suite: &SuiteResult, planned: usize, look: Look) -> String 
     for (reason, count) in &skips.by_reason {
         push_line(&mut text, &format!("{count:>5}  {}", printable(reason)));
     }
-    if tally.counted_passed() + tally.counted_failed() == 0 {
+    let unstored = suite.runs.iter().filter(|run| run.not_stored.is_some()).count();
+    if unstored > 0 {
+        push_line(&mut text, &format!("evidence of {} could not be stored", plural(unstored, "run", "runs")));
+    }
+    if tally.counted_passed() + tally.counted_failed() + tally.interrupted() == 0 {
         push_line(&mut text, "nothing ran");
     }
     push_line(&mut text, &format!("{tally}{}", printable(&skips.to_string())));
@@ -149,7 +164,11 @@ pub(super) fn footer(suite: &SuiteResult, planned: usize, look: Look) -> String 
 /// Whether the summary counts it as failed.
 pub(crate) fn counts_as_failed(outcome: Outcome) -> bool {
     match outcome {
-        Outcome::Passed | Outcome::Skipped | Outcome::KnownDefect | Outcome::KnownLimit => false,
+        Outcome::Passed
+        | Outcome::Skipped
+        | Outcome::KnownDefect
+        | Outcome::KnownLimit
+        | Outcome::Interrupted => false,
         Outcome::Failed | Outcome::KernelDied | Outcome::Infra | Outcome::Timeout => true,
     }
 }

@@ -10,11 +10,12 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use indicatif::ProgressDrawTarget;
 
-pub(crate) use lines::{counts_as_failed, machine, seconds, verdict};
+pub(crate) use lines::{counts_as_failed, machine, not_stored, seconds, verdict};
 pub use look::Look;
 pub(crate) use look::word;
 use progress::Progress;
 
+use super::files::ReportFiles;
 use super::run_id::RunId;
 use super::tally::Tally;
 use crate::outcome::{AcceleratorUsed, RunResult, SuiteResult};
@@ -57,6 +58,15 @@ impl Reporter {
     pub fn on_terminal() -> Reporter {
         let look = Look::detect();
         Reporter::with(Box::new(io::stdout()), look, look.progress.then(Progress::on_stderr))
+    }
+
+    /// On this process's stdout, or on stderr where one of `files` takes stdout for itself.
+    pub fn beside(files: &ReportFiles) -> Reporter {
+        if !files.on_stdout() {
+            return Reporter::on_terminal();
+        }
+        let look = Look { colour: Look::detect().colour_on_stderr, width: None, ..Look::detect() };
+        Reporter::with(Box::new(io::stderr()), look, look.progress.then(Progress::on_stderr))
     }
 
     /// On any writer, without live progress.

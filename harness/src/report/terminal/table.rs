@@ -4,13 +4,15 @@ use std::collections::BTreeMap;
 
 use super::look::{Look, word};
 use crate::outcome::{Outcome, SuiteResult};
+use crate::report::printable::printable;
 
 /// Worst first: what a cell of several runs shows.
-const ORDER: [Outcome; 8] = [
+const ORDER: [Outcome; 9] = [
     Outcome::KernelDied,
     Outcome::Failed,
     Outcome::Timeout,
     Outcome::Infra,
+    Outcome::Interrupted,
     Outcome::KnownDefect,
     Outcome::KnownLimit,
     Outcome::Passed,
@@ -39,15 +41,15 @@ pub(super) fn table(suite: &SuiteResult, look: Look) -> String {
     if kernels.len() < 2 {
         return String::new();
     }
-    let first = scenarios.iter().map(|name| name.len()).max().unwrap_or(0);
-    let wide = |kernel: &str| kernel.len().max(14);
+    let first = scenarios.iter().map(|name| printable(name).len()).max().unwrap_or(0);
+    let wide = |kernel: &str| printable(kernel).len().max(14);
     let mut text = format!("\n{:first$}", "");
     for kernel in &kernels {
-        text.push_str(&format!("  {:<1$}", look.heading().apply_to(*kernel), wide(kernel)));
+        text.push_str(&format!("  {:<1$}", look.heading().apply_to(printable(kernel)), wide(kernel)));
     }
     text = text.trim_end().to_owned() + "\n";
     for scenario in scenarios {
-        let mut line = format!("{scenario:<first$}");
+        let mut line = format!("{:<first$}", printable(scenario));
         for kernel in &kernels {
             let empty = Cell::new();
             let (outcome, told) = show(cells.get(&(scenario, *kernel)).unwrap_or(&empty));

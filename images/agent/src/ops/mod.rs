@@ -147,6 +147,7 @@ pub(crate) fn run<U: Uplink>(op: &Op, task: &mut Task, report: &mut Report<'_, U
             kexec::panic()
         }
         Op::List { path } => list::run(path, report),
+        Op::ListModes { path } => list::modes(path, report),
         Op::Release => list::release(report),
         Op::Barrier { id, parties } => report.request(Request::Barrier { id: *id, parties: *parties }),
         Op::Mark { path, number } => mark::run(path, *number),

@@ -9,6 +9,7 @@ mod rights;
 
 use std::fs::{self, File};
 use std::io::Read;
+use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::process::{Command, Stdio};
 
@@ -112,6 +113,7 @@ fn a_file_is_written_and_read_back() {
         step(3, vec![Op::Read { slot: 3, chunk: 4096, limit: Some(3), send: true }, Op::Close { slot: 3 }]),
         step(4, vec![Op::List { path: dir.path().to_str().unwrap().into() }]),
         step(5, vec![Op::Release]),
+        step(6, vec![Op::ListModes { path: dir.path().to_str().unwrap().into() }]),
     ];
     let messages = run(&dir, &program(vec![steps], vec![]));
     let values = |id| outcomes(&messages, 0, id);
@@ -122,6 +124,10 @@ fn a_file_is_written_and_read_back() {
     assert_eq!(data(&messages, 3), bytes[99_995..99_998]);
     assert_eq!(data(&messages, 4), b"f\nport\nprogram\n");
     assert_eq!(values(4), [Outcome::Value(3)]);
+    assert_eq!(values(6), [Outcome::Value(3)]);
+    let modes = String::from_utf8(data(&messages, 6)).unwrap();
+    let mode = fs::metadata(&file).unwrap().permissions().mode();
+    assert_eq!(modes.lines().next(), Some(format!("{mode:o} f").as_str()));
     assert_eq!(data(&messages, 5), fs::read("/proc/sys/kernel/osrelease").unwrap().trim_ascii_end());
 }
 
@@ -192,6 +198,7 @@ fn after_a_failure_nothing_but_closing_is_attempted() {
 #[case::no_device(Op::Mark { path: "/dev/nonexistent".into(), number: 1 }, Errno::ENOENT)]
 #[case::not_a_tpm(Op::Mark { path: "/dev/null".into(), number: 1 }, Errno::EPROTO)]
 #[case::no_directory(Op::List { path: "/nonexistent".into() }, Errno::ENOENT)]
+#[case::no_directory_either(Op::ListModes { path: "/nonexistent".into() }, Errno::ENOENT)]
 #[case::nowhere(Op::Measure { dir: "/nonexistent".into(), name: "a".into(), salt: String::new(), first: 0, count: 1 }, Errno::ENOENT)]
 #[case::whence(Op::Seek { slot: 9, offset: 0, whence: 7 }, Errno::EINVAL)]
 #[case::no_parties(Op::Barrier { id: 0, parties: 0 }, Errno::EINVAL)]

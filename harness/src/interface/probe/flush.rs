@@ -1,0 +1,122 @@
+//! The boot that asks whether `ima_flush_htable` makes a kernel forget the digests of what it removed.
+
+use imalab_wire::Message;
+
+use super::super::finding::{FindingCode, ProbeFinding, promise};
+use super::super::{Capabilities, Capability};
+use super::answers::{Answers, counted};
+use super::{Ask, Boot, FILES, FLUSH, ProbeError, Verb, boot};
+use crate::ima::model::Rule;
+use crate::plan::Interface;
+
+/// What kernels say of the option when they have no hash table: mainline's words (`ima_flush_htable_setup`,
+/// `security/integrity/ima/ima_queue.c`) and those of our own series.
+const NO_TABLE: [&str; 2] = ["Hash table not enabled", "there is no hash table"];
+
+/// The second boot, when the kernel removes records.
+pub fn second(found: &Capabilities) -> Option<Boot> {
+    let staging = found.has(Capability::Staging);
+    let removes = found.has(Capability::Policy) && (staging || found.has(Capability::Trim));
+    removes.then(|| asked(found.interface, staging))
+}
+
+fn asked(interface: Interface, staging: bool) -> Boot {
+    use Verb::*;
+    let verbs: &[Verb] = if staging {
+        &[Stage, Save, Delete, MeasureDeleted, CountForgotten]
+    } else {
+        &[TrimAll, MeasureDeleted, CountForgotten]
+    };
+    let mut asks = vec![Ask::Arguments, Ask::Policy, Ask::Measure];
+    asks.extend(verbs.iter().map(|verb| Ask::Of(interface, *verb)));
+    boot(&[FLUSH], &asks)
+}
+
+/// What it asks of any interface.
+pub(super) fn questions() -> Vec<Boot> {
+    Interface::REMOVING
+        .into_iter()
+        .flat_map(|interface| [true, false].map(|staging| asked(interface, staging)))
+        .collect()
+}
+
+/// What is taken for granted when the guest did not get through that boot: what needs the option then runs, and shows
+/// how the kernel dies.
+pub fn without_second(mut found: Capabilities) -> Capabilities {
+    if found.has(Capability::HashTable) {
+        found.have.insert(Capability::FlushHtable);
+    }
+    found
+}
+
+/// What the second boot's messages add, and its console.
+///
+/// # Errors
+///
+/// As [`super::capabilities`].
+pub fn with_second(
+    mut found: Capabilities,
+    messages: &[Message],
+    console: &[String],
+) -> Result<Capabilities, ProbeError> {
+    let answers = Answers::read(messages)?;
+    let arguments = answers.text(Ask::Arguments.id(), 1);
+    let known = !arguments.split('\0').any(|word| word == FLUSH);
+    let no_table = console.iter().any(|line| NO_TABLE.iter().any(|words| line.contains(words)));
+    if known && !no_table && found.has(Capability::NoHashTable) {
+        found.have.remove(&Capability::NoHashTable);
+        found.have.insert(Capability::HashTable);
+        found.findings.push(ProbeFinding::new(
+            FindingCode::DoublesRecorded,
+            format!("measure {FILES} files a second time"),
+            format!("no record: the kernel took {FLUSH} without saying that it has no hash table"),
+            format!("{FILES} records"),
+            promise(Rule::DuplicateSuppressed),
+        ));
+    }
+    if !found.has(Capability::HashTable) {
+        return Ok(found);
+    }
+    // Whoever removes records has the option: it is in the document of every interface that does.
+    found.have.insert(Capability::FlushHtable);
+    found.findings.extend(effect(found.interface, &answers, known));
+    Ok(found)
+}
+
+fn effect(interface: Interface, answers: &Answers, known: bool) -> Option<ProbeFinding> {
+    let of = |verb| Ask::Of(interface, verb).id();
+    let forgets = promise(Rule::FlushForgetsDeleted);
+    if !known {
+        return Some(ProbeFinding::new(
+            FindingCode::FlushUnknown,
+            format!("boot with {FLUSH}"),
+            "a kernel that knows the option",
+            format!("that it was handed to PID 1 as an unknown word ({})", super::ARGUMENTS),
+            forgets,
+        ));
+    }
+    let refused = [Verb::Stage, Verb::Save, Verb::Delete, Verb::TrimAll]
+        .into_iter()
+        .find(|verb| answers.errno(of(*verb)).is_some());
+    if let Some(verb) = refused {
+        let (code, what) = match verb {
+            Verb::Stage => (FindingCode::StageRefused, "stage"),
+            Verb::Save => (FindingCode::SaveRefused, "read the staged list"),
+            Verb::Delete => (FindingCode::DeleteRefused, "delete"),
+            _ => (FindingCode::TrimRefused, "trim all records"),
+        };
+        let asked = format!("{what}, with {FLUSH}");
+        return Some(ProbeFinding::new(code, asked, "success", answers.told(of(verb)), forgets));
+    }
+    // The list is empty before the files are measured again, so its count is what was recorded a second time.
+    let again = answers.count(of(Verb::CountForgotten));
+    (again != Some(FILES)).then(|| {
+        ProbeFinding::new(
+            FindingCode::FlushIgnored,
+            format!("measure {FILES} files again whose records were removed, with {FLUSH}"),
+            counted(Some(FILES)),
+            counted(again),
+            forgets,
+        )
+    })
+}

@@ -1,0 +1,73 @@
+//! What a kernel did otherwise than promised when it was asked what it offers: a failed run of its own.
+
+use super::suite::Refusal;
+use crate::interface::{Capabilities, ProbeFinding};
+use crate::outcome::{CheckResult, Outcome, Verdict};
+
+/// Name of that run among scenarios.
+pub const PROBE: &str = "kernel/probe";
+
+/// What a probe found wrong, as the end of a run: nothing where it found nothing.
+pub(super) fn found_by_probe(known: &Capabilities) -> Option<Refusal> {
+    let died = |finding: &&ProbeFinding| finding.outcome == Outcome::KernelDied;
+    let first = known.findings.iter().find(died).or(known.findings.first())?;
+    let findings = known.findings.iter().map(ToString::to_string).collect();
+    let check = CheckResult::new("probe", Verdict::Failed, findings);
+    let more = match known.findings.len() - 1 {
+        0 => String::new(),
+        more => format!(" (and {more} more)"),
+    };
+    Some(Refusal {
+        console_tail: first.console_tail.clone(),
+        checks: vec![check],
+        ..Refusal::new(first.outcome, format!("{first}{more}"))
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::{BTreeMap, BTreeSet};
+
+    use super::*;
+    use crate::interface::FindingCode;
+    use crate::plan::Interface;
+
+    fn finding(code: FindingCode, outcome: Outcome) -> ProbeFinding {
+        ProbeFinding {
+            code,
+            asked: "trim 1".to_owned(),
+            expected: "a count of 3".to_owned(),
+            found: "a count of 2".to_owned(),
+            promise: "the first one".to_owned(),
+            outcome,
+            console_tail: vec![format!("{outcome:?}")],
+        }
+    }
+
+    fn known(findings: Vec<ProbeFinding>) -> Capabilities {
+        Capabilities {
+            release: "7.3.4".to_owned(),
+            interface: Interface::Upstream,
+            have: BTreeSet::new(),
+            files: BTreeMap::new(),
+            findings,
+        }
+    }
+
+    #[test]
+    fn what_a_probe_found_is_a_run_that_failed() {
+        assert!(found_by_probe(&known(Vec::new())).is_none());
+        let failed = finding(FindingCode::TrimCount, Outcome::Failed);
+        let refusal = found_by_probe(&known(vec![failed.clone()])).unwrap();
+        let reason = "trim-count: trim 1: expected a count of 3, found a count of 2; promised: the first one";
+        assert_eq!((refusal.outcome, refusal.reason.as_str()), (Outcome::Failed, reason));
+        // A boot that the kernel died of comes first, with its last words.
+        let died = finding(FindingCode::BootNotSurvived, Outcome::KernelDied);
+        let refusal = found_by_probe(&known(vec![failed, died])).unwrap();
+        assert_eq!(refusal.outcome, Outcome::KernelDied);
+        assert!(refusal.reason.ends_with("(and 1 more)"), "{}", refusal.reason);
+        assert_eq!(refusal.console_tail, ["KernelDied"]);
+        assert_eq!(refusal.checks[0].findings.len(), 2);
+        assert_eq!(refusal.checks[0].verdict, Verdict::Failed);
+    }
+}
