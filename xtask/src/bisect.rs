@@ -54,8 +54,10 @@ pub(crate) fn run(root: &Path, arguments: &[OsString]) -> Result<Option<()>> {
         command.arg("--kconfig").arg(symbol);
     }
     command.args(&split.rest);
-    let status = process::run(&mut command)?;
+    let status = process::run(&mut command);
+    // Also after Ctrl-C: the work tree is known to the developer's repository.
     place.close()?;
+    let status = status?;
     if !status.success() {
         bail!("git bisect came to no end ({status}); what it said is above");
     }

@@ -191,8 +191,7 @@ impl Host {
         let told = stdout
             .split_once("The following packages have unmet dependencies:\n")
             .map_or("", |(_, rest)| rest);
-        let errors = stderr.lines().filter(|line| line.starts_with("E: ")).map(|line| &line[3..]);
-        let words: Vec<&str> = told.lines().chain(errors).collect();
+        let words: Vec<&str> = told.lines().chain(errors(&stderr)).collect();
         Ok(Simulation {
             success: output.status.success(),
             changes: Changes::of(&stdout),
@@ -243,6 +242,16 @@ impl Host {
             command.status().with_context(|| format!("cannot run {}", command.get_program().display()))?;
         Ok(status.success())
     }
+}
+
+/// The errors among what apt says, without their mark; the solver of apt 3 goes on in indented lines.
+fn errors(stderr: &str) -> impl Iterator<Item = &str> {
+    let mut within = false;
+    stderr.lines().filter_map(move |line| {
+        let error = line.strip_prefix("E: ");
+        within = error.is_some() || within && line.starts_with(' ');
+        within.then_some(error.unwrap_or(line))
+    })
 }
 
 #[cfg(test)]

@@ -23,6 +23,13 @@ fn a_simulation_tells_new_from_changed_and_removed() {
 }
 
 #[test]
+fn an_error_has_all_its_lines() {
+    let text = "W: old list\n gone\nE: Unable to satisfy dependencies:\n   1. a:amd64 is selected\n   2. b breaks it\nN: note\n";
+    let expected = ["Unable to satisfy dependencies:", "   1. a:amd64 is selected", "   2. b breaks it"];
+    assert_eq!(errors(text).collect::<Vec<_>>(), expected);
+}
+
+#[test]
 fn packages_are_pinned_before_their_sources() {
     let installed = "installed\tlibssl3\tamd64\t3.0.16\topenssl\nconfig-files\told\tamd64\t1\told\n\
                      not-installed\tgone\tamd64\t\tgone\nunpacked\ttzdata\tall\t2025b\ttzdata\n";
