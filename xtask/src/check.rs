@@ -38,6 +38,8 @@ const KEYLIME_PACKAGES: &[&str] = &[
     "packaging==26.3",
     "pyyaml==6.0.3",
 ];
+/// Where the tests that look quotes up find the kernel's files.
+const SOURCES: &str = "IMALAB_SOURCES";
 /// Where they find the initramfs.
 const INITRAMFS: &str = "IMALAB_INITRAMFS";
 
@@ -58,13 +60,20 @@ pub(crate) fn run(args: &Args, root: &Path) -> Result<()> {
     succeed(&mut validate, "workflows")?;
     heading("kernel and image");
     let cache = Cache::open()?;
-    let kernel =
-        Kernels::open(root, cache.clone())?.ensure(None, &Over::default(), Refresh::WhenStale)?.image();
+    let kernel = Kernels::open(root, cache.clone())?.ensure(None, &Over::default(), Refresh::WhenStale)?;
+    let sources = kernel.quoted(&cache)?;
+    let kernel = kernel.image();
     let initramfs = image::ensure(root, &cache)?;
     println!("{}\n{}", kernel.display(), initramfs.display());
     let kunit = kernel.with_file_name(build::KUNIT).join("kunit.py");
     let keylime = keylime(root)?;
-    let places = [(KERNEL, kernel.as_path()), (INITRAMFS, &initramfs), (KUNIT, &kunit), (KEYLIME, &keylime)];
+    let places = [
+        (KERNEL, kernel.as_path()),
+        (INITRAMFS, &initramfs),
+        (KUNIT, &kunit),
+        (KEYLIME, &keylime),
+        (SOURCES, &sources),
+    ];
     step(root, "tests", &["test", "--workspace", "--locked"], &places)?;
     println!("\neverything holds");
     Ok(())

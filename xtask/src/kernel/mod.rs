@@ -8,6 +8,7 @@ pub(crate) mod fragment;
 mod git;
 mod mails;
 mod make;
+mod quoted;
 pub(crate) mod series;
 mod source;
 mod subject;
@@ -114,6 +115,11 @@ pub(crate) struct Kernel {
 }
 
 impl Kernel {
+    /// Folder with those files of its source that tests quote.
+    pub(crate) fn quoted(&self, cache: &Cache) -> Result<PathBuf> {
+        quoted::ensure(cache, &self.folder, &self.meta)
+    }
+
     /// The image to boot.
     pub(crate) fn image(&self) -> PathBuf {
         self.folder.join("bzImage")

@@ -9,7 +9,7 @@ use crate::check::log::WholeLog;
 use crate::check::op_text;
 use crate::check::runs::Runs;
 use crate::check::sheet::count;
-use crate::ima::model::{Found, Rule};
+use crate::ima::model::{Found, Rule, Words};
 
 /// Longest part of the whole log's record that a finding shows is the record's own business ([`WholeLog::describe`]).
 pub(super) fn finding(
@@ -21,8 +21,11 @@ pub(super) fn finding(
     let event = stuck.event.map(|(at, number)| &events.sequences[at].events[number]);
     let place = event.map_or_else(|| "at the end".to_owned(), |event| place(evidence, event));
     let (what, rule) = what(evidence, log, stuck, event);
-    let rule = rule.map_or_else(String::new, |rule| {
-        format!("; the promise: \"{}\" ({})", rule.promise(), rule.source())
+    let rule = rule.map_or_else(String::new, |rule| match rule.words() {
+        Words::Quoted { text, .. } => {
+            format!("; the promise: {} (\"{text}\", {})", rule.promise(), rule.source())
+        }
+        Words::Ours => format!("; the promise, in our words: {} ({})", rule.promise(), rule.source()),
     });
     let doubt = if stuck.certain {
         String::new()

@@ -21,6 +21,7 @@ mod rights;
 mod rule;
 #[cfg(test)]
 mod tests;
+mod words;
 
 pub use call::{Call, Effect, Found, Log, Setup};
 pub use descriptors::{Access, Slot, Task};
@@ -31,6 +32,7 @@ pub use ranges::Ranges;
 pub use refusals::{Broken, Refusals};
 pub use request::{Request, Written};
 pub use rule::{Rule, Shown};
+pub use words::{DOCUMENT, From, Words};
 
 /// The rules, all of which hold, or all but one.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]

@@ -1,6 +1,6 @@
 //! The promises of the interface, one by one.
 //!
-//! Each is in the words of who made it. The model keeps all of them; [`super::Rules::without`] turns exactly one over,
+//! Each is in our words here; [`Rule::words`] has those of who made it, where there are any. The model keeps all of them; [`super::Rules::without`] turns exactly one over,
 //! and what a run showed must then no longer be what the model says (the mutation check, `harness/tests/e2e/mutation.rs`).
 
 /// Where the document is: `Documentation/security/IMA-export-delete.rst`.
@@ -31,7 +31,7 @@ macro_rules! rules {
             /// Every rule.
             pub const ALL: &[Rule] = &[$(Rule::$rule),*];
 
-            /// Its words.
+            /// What it says, in our words.
             pub fn promise(self) -> &'static str {
                 match self { $(Rule::$rule => $promise,)* }
             }
@@ -67,7 +67,7 @@ rules! {
         document!("Usage"), By "access/capability";
     NamespaceGivesNoRight:
         "CAP_SYS_ADMIN is that of the initial user namespace",
-        "capable, include/linux/capability.h", By "access/user-namespace";
+        "capable, kernel/capability.c", By "access/user-namespace";
     ReaderNeedsNoCapability:
         "the process is required to have CAP_SYS_ADMIN set for the write permission alone",
         document!("Usage"), By "access/capability";
@@ -268,7 +268,7 @@ rules! {
         "runtime_measurements_count is the number of records in the current list",
         "ima_fs_init, security/integrity/ima/ima_fs.c", By "stage/once";
     ViolationsCounted:
-        "violations is the number of violations since the boot",
+        "violations is the number of violations that the kernel recorded, and of those that it took over if it takes any",
         "ima_fs_init, security/integrity/ima/ima_fs.c", By "stage/violation";
 
     // kexec.
