@@ -36,9 +36,14 @@ struct Sabotage {
     kernel: String,
     /// The scenario that has to fail.
     scenario: String,
-    /// The check by which, unless the kernel dies.
+    /// The check by which, unless the kernel dies; or [`HANG`].
     check: String,
 }
+
+/// In place of a check: the kernel has to tell that it hangs, which ends the run.
+const HANG: &str = "hang";
+/// How the reason of such a run begins.
+const HANGS: &str = "the kernel hangs: ";
 
 /// What of the harness's results matters here.
 #[derive(Debug, Deserialize)]
@@ -130,7 +135,13 @@ fn seen(sabotage: &Sabotage, results: &Path) -> Result<String> {
     let results: Results = serde_json::from_slice(&text).context("cannot read the harness's results")?;
     for run in &results.runs {
         let by = |check: &CheckOf| check.check == sabotage.check && check.verdict == "failed";
-        if run.outcome == "kernel-died" || run.outcome == "failed" && run.checks.iter().any(by) {
+        let is_seen = match run.outcome.as_str() {
+            _ if sabotage.check == HANG => run.outcome == "timeout" && run.reason.starts_with(HANGS),
+            "kernel-died" => true,
+            "failed" => run.checks.iter().any(by),
+            _ => false,
+        };
+        if is_seen {
             return Ok(format!("{} {}: {}", sabotage.scenario, run.outcome, run.reason));
         }
     }
@@ -164,6 +175,19 @@ mod tests {
             // One line, and the header of its file.
             assert_eq!((changed('-'), changed('+')), (3, 2), "{name}");
         }
+    }
+
+    #[rstest]
+    #[case::told("timeout", "the kernel hangs: INFO: task agent:72 blocked", true)]
+    #[case::silent("timeout", "nothing happened for 300.0 s", false)]
+    #[case::dead("kernel-died", "the kernel hangs: x", false)]
+    fn a_hang_has_to_be_told(#[case] outcome: &str, #[case] reason: &str, #[case] expected: bool) {
+        let folder = tempfile::tempdir().unwrap();
+        let results = folder.path().join("results.json");
+        let text = format!(r#"{{"runs": [{{"outcome": "{outcome}", "reason": "{reason}", "checks": []}}]}}"#);
+        fs::write(&results, text).unwrap();
+        let sabotage = Sabotage { kernel: "k".into(), scenario: "s".into(), check: HANG.into() };
+        assert_eq!(seen(&sabotage, &results).is_ok(), expected);
     }
 
     #[rstest]
