@@ -117,10 +117,9 @@ impl Reading<'_> {
             if let Some(wrong) = self.wrong(open, got, &expected) {
                 let place = self.evidence.name(got.step);
                 let opened = self.evidence.name(open.step);
-                sheet.finding(format!(
-                    "{place}: a reader of the {} (opened by {opened}) {wrong}",
-                    name(open.list)
-                ));
+                let finding =
+                    format!("{place}: a reader of the {} (opened by {opened}) {wrong}", name(open.list));
+                sheet.finding_at(self.evidence.began(got.step), finding);
                 // What comes after what is wrong is no news.
                 break;
             }

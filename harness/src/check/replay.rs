@@ -150,16 +150,19 @@ fn equal(
         if replayer.values()[at].as_bytes() == found {
             continue;
         }
-        sheet.finding(format!(
-            "{}, mark {}: {bank}: the log of {}, replayed, gives {}, PCR {IMA_PCR} is {} after {}; {}",
-            evidence.name(whole.step),
-            reading.seen.mark,
-            count(records.len(), "record"),
-            replayer.values()[at],
-            hex::encode(found),
-            count(extended, "extend"),
-            replayer.prefix_hint(&records, at, found),
-        ));
+        sheet.finding_at(
+            evidence.began(whole.step),
+            format!(
+                "{}, mark {}: {bank}: the log of {}, replayed, gives {}, PCR {IMA_PCR} is {} after {}; {}",
+                evidence.name(whole.step),
+                reading.seen.mark,
+                count(records.len(), "record"),
+                replayer.values()[at],
+                hex::encode(found),
+                count(extended, "extend"),
+                replayer.prefix_hint(&records, at, found),
+            ),
+        );
     }
 }
 
@@ -182,7 +185,7 @@ fn sampled(
         .count();
     let place = format!("{}, mark {}", evidence.name(whole.step), reading.seen.mark);
     if same < records.len().min(extended) {
-        sheet.finding(format!(
+        sheet.finding_at(evidence.began(whole.step), format!(
             "{place}: record {} {} is not what was extended as #{} (event {}), though other tasks ran only after it",
             same + 1,
             records.get(same).map_or_else(String::new, |id| evidence.records.describe(id)),
@@ -190,7 +193,7 @@ fn sampled(
             extends.get(same).map_or(0, |extend| extend.seq)
         ));
     } else if records.len() > extended + IN_FLIGHT {
-        sheet.finding(format!(
+        sheet.finding_at(evidence.began(whole.step), format!(
             "{place}: the log holds {}, only {} came before the mark: at most {IN_FLIGHT} can be in flight",
             count(records.len(), "record"),
             count(extended, "extend")

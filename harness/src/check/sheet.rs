@@ -2,10 +2,20 @@
 
 use std::collections::BTreeMap;
 
+use super::evidence::Moment;
 use crate::outcome::{CheckResult, Verdict};
 
 /// Findings shown at most; more of the same say nothing new.
 const SHOWN: usize = 20;
+/// Findings that are kept at most, of which the earliest are shown.
+const KEPT: usize = 1_000;
+
+/// A finding, and when what it is about began, if it is about something that a task did.
+#[derive(Debug)]
+struct Found {
+    of: Option<Option<Moment>>,
+    text: String,
+}
 
 /// Collects what a check finds.
 ///
@@ -14,7 +24,7 @@ const SHOWN: usize = 20;
 #[derive(Debug)]
 pub(super) struct Sheet {
     check: &'static str,
-    findings: Vec<String>,
+    findings: Vec<Found>,
     hidden: usize,
     obstacles: Vec<String>,
     facts: Vec<String>,
@@ -39,11 +49,29 @@ impl Sheet {
 
     /// Something is wrong: what, where, expected, found.
     pub(super) fn finding(&mut self, finding: impl Into<String>) {
-        if self.findings.len() < SHOWN {
-            self.findings.push(finding.into());
+        self.add(Found { of: None, text: finding.into() });
+    }
+
+    /// As [`Sheet::finding`], of something that a task did and that began then: of such findings that follow one another the
+    /// earliest comes first, being the likeliest cause of the rest, whichever task it is of. What never began comes last.
+    pub(super) fn finding_at(&mut self, began: Option<Moment>, finding: impl Into<String>) {
+        self.add(Found { of: Some(began), text: finding.into() });
+    }
+
+    fn add(&mut self, found: Found) {
+        if self.findings.len() < KEPT {
+            self.findings.push(found);
         } else {
             self.hidden += 1;
         }
+    }
+
+    /// The texts of what was found, in order.
+    fn told(mut findings: Vec<Found>) -> Vec<String> {
+        for some in findings.chunk_by_mut(|one, next| one.of.is_some() && next.of.is_some()) {
+            some.sort_by_key(|found| found.of.map(|began| (began.is_none(), began)));
+        }
+        findings.into_iter().map(|found| found.text).collect()
     }
 
     /// Something that has to be looked at could not be.
@@ -83,11 +111,14 @@ impl Sheet {
 
     pub(super) fn result(mut self) -> CheckResult {
         let (verdict, findings) = if !self.findings.is_empty() {
-            if self.hidden > 0 {
-                self.findings.push(format!("and {} more", self.hidden));
+            let mut told = Self::told(self.findings);
+            let hidden = self.hidden + told.len().saturating_sub(SHOWN);
+            told.truncate(SHOWN);
+            if hidden > 0 {
+                told.push(format!("and {hidden} more"));
             }
-            self.findings.append(&mut self.obstacles);
-            (Verdict::Failed, self.findings)
+            told.append(&mut self.obstacles);
+            (Verdict::Failed, told)
         } else if !self.obstacles.is_empty() {
             (Verdict::CouldNotRun, self.obstacles)
         } else if let Some(why) = self.nothing {
@@ -115,6 +146,22 @@ mod tests {
         let mut sheet = Sheet::new("any");
         note(&mut sheet);
         sheet.result()
+    }
+
+    #[test]
+    fn of_what_tasks_did_the_earliest_comes_first() {
+        let at = |ns| Some(Moment { boot: 1, ns });
+        let result = verdict(|sheet| {
+            sheet.finding("first of all");
+            for (began, finding) in [(at(9), "late"), (None, "never"), (at(2), "early")] {
+                sheet.finding_at(began, finding);
+            }
+            sheet.finding("last of all");
+        });
+        assert_eq!(result.findings, ["first of all", "early", "late", "never", "last of all"]);
+        // Though more were found than are shown.
+        let result = verdict(|sheet| (0..50).rev().for_each(|ns| sheet.finding_at(at(ns), ns.to_string())));
+        assert_eq!((result.findings[0].as_str(), result.findings[20].as_str()), ("0", "and 30 more"));
     }
 
     #[test]

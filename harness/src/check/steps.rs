@@ -22,11 +22,8 @@ pub(super) fn check(evidence: &Evidence<'_>) -> CheckResult {
         sheet.finding(oddity.to_string());
     }
     let endings = Endings::of(evidence);
-    // Of what is wrong the earliest is the likeliest cause of the rest, whichever task it was of.
-    let mut findings = Vec::new();
-    let began = |at: usize| evidence.steps.get(at).and_then(StepSeen::span).map(|(begin, _)| begin);
-    let mut find = |at: usize, finding: &str| {
-        findings.push((began(at).is_none(), began(at), format!("{}: {finding}", evidence.name(at))));
+    let find = |sheet: &mut Sheet, at: usize, finding: &str| {
+        sheet.finding_at(evidence.began(at), format!("{}: {finding}", evidence.name(at)));
     };
     let (mut judged, mut refusals, mut lost, mut excused, mut free) = (0, 0, 0, 0, 0);
     for (at, step) in evidence.steps.iter().enumerate() {
@@ -37,7 +34,7 @@ pub(super) fn check(evidence: &Evidence<'_>) -> CheckResult {
         if step.planned.expect == Expect::Blocked {
             judged += 1;
             if let Some(why) = waiting::unproved(evidence, step) {
-                find(at, &why);
+                find(&mut sheet, at, &why);
             }
             continue;
         }
@@ -59,13 +56,11 @@ pub(super) fn check(evidence: &Evidence<'_>) -> CheckResult {
             }
         };
         match finding {
-            Some(finding) => find(at, &finding),
+            Some(finding) => find(&mut sheet, at, &finding),
             None if matches!(step.planned.expect, Expect::Errno(_)) => refusals += 1,
             None => {}
         }
     }
-    findings.sort_by_key(|(never, began, _)| (*never, *began));
-    findings.into_iter().for_each(|(.., finding)| sheet.finding(finding));
     unfinished(evidence, &endings, &mut sheet);
     for (task, status) in &evidence.tasks_ended {
         let Some(expected) = endings.expected(*task, *status) else { continue };

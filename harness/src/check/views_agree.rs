@@ -116,13 +116,14 @@ fn counter(evidence: &Evidence<'_>, step: usize, sheet: &mut Sheet) -> bool {
     for counter in evidence.counters_of(step).iter().filter(|counter| counter.of == Observed::Count) {
         counted = true;
         if counter.value != list.count as u64 {
-            sheet.finding(format!(
+            let finding = format!(
                 "{}: runtime_measurements_count is {}, the {} holds {}",
                 evidence.name(step),
                 counter.value,
                 list.name(),
                 count(list.count, "record")
-            ));
+            );
+            sheet.finding_at(evidence.began(step), finding);
         }
     }
     counted
@@ -137,7 +138,8 @@ struct Views<'v, 'a> {
 
 impl Views<'_, '_> {
     fn finding(&mut self, finding: &str) {
-        self.sheet.finding(format!("{}: {finding}", self.evidence.name(self.step)));
+        let began = self.evidence.began(self.step);
+        self.sheet.finding_at(began, format!("{}: {finding}", self.evidence.name(self.step)));
     }
 
     /// What a view has to be by itself: well-formed, with the digests of its data.

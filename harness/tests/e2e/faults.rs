@@ -6,10 +6,11 @@
 use std::process::Stdio;
 
 use imalab::outcome::Outcome;
+use nix::sys::signal::Signal;
 use rstest::rstest;
 
 use crate::lab::{LONG, Lab, SHORT};
-use crate::machinery::{BOOTING, BUSY, Told, kill};
+use crate::machinery::{BOOTING, BUSY, Told, send};
 
 #[rstest]
 #[case("--qemu")]
@@ -22,19 +23,23 @@ fn a_missing_program_is_named_with_what_brings_it(#[case] option: &str) {
 }
 
 #[rstest]
-#[case::qemu_while_it_boots("qemu", BOOTING)]
-#[case::qemu_in_the_middle("qemu", BUSY)]
-#[case::swtpm_before_qemu_is_there("swtpm", 1)]
-#[case::swtpm_while_the_kernel_boots("swtpm", BOOTING)]
-#[case::swtpm_in_the_middle("swtpm", BUSY)]
-fn a_killed_program_is_named(#[case] name: &str, #[case] commands: usize) {
+#[case::qemu_while_it_boots("qemu", BOOTING, Signal::SIGKILL)]
+#[case::qemu_in_the_middle("qemu", BUSY, Signal::SIGKILL)]
+#[case::qemu_orderly("qemu", BUSY, Signal::SIGTERM)]
+#[case::swtpm_before_qemu_is_there("swtpm", 1, Signal::SIGKILL)]
+#[case::swtpm_while_the_kernel_boots("swtpm", BOOTING, Signal::SIGKILL)]
+#[case::swtpm_in_the_middle("swtpm", BUSY, Signal::SIGKILL)]
+// It ends with status 0 then.
+#[case::swtpm_orderly_while_the_kernel_boots("swtpm", BOOTING, Signal::SIGTERM)]
+#[case::swtpm_orderly_in_the_middle("swtpm", BUSY, Signal::SIGTERM)]
+fn a_program_that_was_ended_is_named(#[case] name: &str, #[case] commands: usize, #[case] signal: Signal) {
     let lab = Lab::new();
     let told = Told::new(&lab);
     let mut command = lab.test();
     command.args(["--accel", "tcg", "--swtpm"]).arg(&told.program).arg("--out").arg(lab.path("out"));
     let child = command.arg(LONG).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
     told.wait_for_commands(commands);
-    kill(lab.child(name));
+    send(lab.child(name), signal);
     lab.ended(child).exits(96).says(&["INFRA", name]);
     let result = lab.result();
     assert_eq!(result.outcome, Outcome::Infra, "{result:#?}");

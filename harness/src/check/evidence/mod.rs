@@ -252,6 +252,11 @@ impl<'a> Evidence<'a> {
         self.steps.get(step).map_or_else(|| format!("step #{step}"), |step| name(step.planned))
     }
 
+    /// When a step began.
+    pub(super) fn began(&self, step: usize) -> Option<Moment> {
+        self.steps.get(step).and_then(StepSeen::span).map(|(begin, _)| begin)
+    }
+
     /// The step by which the guest left a boot, from 1, for another kernel: an execution that never came back.
     pub(super) fn left_by(&self, boot: u32) -> Option<usize> {
         self.steps.iter().position(|step| {

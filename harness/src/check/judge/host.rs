@@ -26,7 +26,7 @@ pub(super) fn ended_from_outside(trace: &Trace) -> Option<String> {
         }
     }
     let (_, reason) = ending::shutdown(trace)?;
-    (reason == HOST_SIGNAL).then(|| "QEMU was ended by a signal from outside".to_owned())
+    (reason == HOST_SIGNAL).then(|| "qemu was ended by a signal from outside".to_owned())
 }
 
 /// Whether a signal ended the run: nothing else had before it. What came of it after that was our own doing.

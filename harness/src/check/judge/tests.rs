@@ -207,7 +207,7 @@ fn an_interrupt_that_was_never_ended(#[case] emulated: bool, #[case] outcome: Ou
     Outcome::Infra,
     "swtpm ended with status 0 before QEMU was done with it"
 )]
-#[case::qemu_by_a_signal(shutdown("host-signal"), Outcome::Infra, "QEMU was ended by a signal from outside")]
+#[case::qemu_by_a_signal(shutdown("host-signal"), Outcome::Infra, "qemu was ended by a signal from outside")]
 #[case::no_tpm_and_no_proof(What::Console(GAVE_UP.into()), Outcome::Passed, "")]
 #[case::no_time_for_a_command_and_got_over_it(What::Console(TIMED_OUT.into()), Outcome::Passed, "")]
 #[case::warning(
