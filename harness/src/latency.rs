@@ -106,11 +106,11 @@ impl Latency {
         if other.count > self.count {
             self.median_us = other.median_us;
         }
-        self.count += other.count;
+        self.count = self.count.saturating_add(other.count);
         self.max_us = self.max_us.max(other.max_us);
         self.buckets.resize(self.buckets.len().max(other.buckets.len()), 0);
         for (bucket, more) in self.buckets.iter_mut().zip(&other.buckets) {
-            *bucket += more;
+            *bucket = bucket.saturating_add(*more);
         }
         self
     }

@@ -39,11 +39,13 @@ pub fn suite(suite: &SuiteResult, jobs: usize) -> SuiteFigures {
     let (machines, others): (Vec<_>, Vec<_>) =
         suite.runs.iter().partition(|run| run.boot_ms.is_some() && run.guest_ms.is_some());
     let unfinished = others.iter().filter(|run| run.wall_ms > 0).count();
-    let sum = |value: fn(&crate::outcome::RunResult) -> u64| machines.iter().map(|run| value(run)).sum();
+    let sum = |value: fn(&crate::outcome::RunResult) -> u64| {
+        machines.iter().fold(0, |sum: u64, run| sum.saturating_add(value(run)))
+    };
     let machines_ms: u64 = sum(|run| run.wall_ms);
     let boot_ms: u64 = sum(|run| run.boot_ms.unwrap_or(0));
     let guest_ms: u64 = sum(|run| run.guest_ms.unwrap_or(0));
-    let busy = boot_ms + guest_ms;
+    let busy = boot_ms.saturating_add(guest_ms);
     let share = |part: u64, whole: u64| if whole == 0 { 0.0 } else { part as f64 / whole as f64 };
     let lanes = suite.wall_ms.saturating_mul(jobs as u64);
     let rest_ms = machines_ms.saturating_sub(busy);

@@ -191,7 +191,7 @@ impl BenchArgs {
 
     fn suite(&self, args: &SuiteArgs) -> Result<Exit, Failure> {
         let (exit, results) = match &args.results {
-            Some(path) => (Exit::Passed, report::json::read(path).map_err(Failure::of_document)?),
+            Some(path) => (Exit::Passed, results(path)?),
             None => self.run(&self.scenarios, &args.test, args.jobs)?,
         };
         let figures = bench::suite(&results, args.jobs.into());
@@ -203,7 +203,7 @@ impl BenchArgs {
     fn latency(&self, args: &LatencyArgs) -> Result<Exit, Failure> {
         let lists = &args.lists;
         let (exit, results) = match &args.results {
-            Some(path) => (Exit::Passed, report::json::read(path).map_err(Failure::of_document)?),
+            Some(path) => (Exit::Passed, results(path)?),
             None => self.run_each(lists, [("held-up", bench::held_up(&lists.sizes))], &[])?,
         };
         let growth = bench::growth(&results);
@@ -220,7 +220,7 @@ impl BenchArgs {
         let lists = &args.lists;
         let out = tempfile::tempdir().map_err(Failure::setup)?;
         let (exit, results) = match &args.results {
-            Some(path) => (Exit::Passed, report::json::read(path).map_err(Failure::of_document)?),
+            Some(path) => (Exit::Passed, results(path)?),
             None => {
                 let out = ["--out".into(), out.path().into()];
                 self.run_each(lists, bench::interfaces::scenarios(&lists.sizes), &out)?
@@ -304,6 +304,19 @@ impl BenchArgs {
     fn keep(&self, figures: &impl Serialize) -> Result<(), Failure> {
         self.json.as_deref().map_or(Ok(()), |path| write(path, figures))
     }
+}
+
+/// Buckets that times can have, since they are numbers of 64 bits.
+const MOST_BUCKETS: usize = 64;
+
+/// The results of an earlier call, which may be somebody else's.
+fn results(path: &Path) -> Result<SuiteResult, Failure> {
+    let suite = report::json::read(path).map_err(Failure::of_document)?;
+    let mut times = suite.runs.iter().flat_map(|run| &run.latency);
+    if times.any(|latency| latency.buckets.len() > MOST_BUCKETS) {
+        return Err(Failure::usage(miette!("{} holds times that cannot be", path.display())));
+    }
+    Ok(suite)
 }
 
 /// The steps of a run, from its stored trace.

@@ -1,8 +1,11 @@
 //! Arguments that every command with a machine has.
 
+use std::collections::BTreeSet;
+use std::ffi::OsString;
 use std::path::PathBuf;
 
 use clap::Args;
+use clap::builder::{OsStringValueParser, TypedValueParser};
 use miette::miette;
 
 use super::Failure;
@@ -30,10 +33,10 @@ pub(super) struct Surroundings {
     #[arg(long, value_name = "kvm|tcg", value_parser = accelerator)]
     pub accel: Option<Accel>,
     /// QEMU's program
-    #[arg(long, value_name = "PROGRAM", default_value = QEMU)]
+    #[arg(long, value_name = "PROGRAM", default_value = QEMU, value_parser = OsStringValueParser::new().try_map(program))]
     pub qemu: PathBuf,
     /// swtpm's program
-    #[arg(long, value_name = "PROGRAM", default_value = "swtpm")]
+    #[arg(long, value_name = "PROGRAM", default_value = "swtpm", value_parser = OsStringValueParser::new().try_map(program))]
     pub swtpm: PathBuf,
     /// Folder of what may be kept between calls
     #[arg(long, value_name = "DIR", default_value_os_t = cache())]
@@ -48,6 +51,18 @@ pub(super) fn kernel(text: &str) -> Result<Kernel, String> {
         return Err(format!("a kernel's name is made of letters, digits and `._+-`, not `{name}`"));
     }
     Ok(Kernel::new(name, image))
+}
+
+/// A program by its name, to be looked up, or by its path: made absolute, since it is not started in this folder.
+fn program(text: OsString) -> Result<PathBuf, String> {
+    let path = PathBuf::from(text);
+    if path.components().count() == 1 && path.is_relative() && !path.starts_with(".") {
+        return Ok(path);
+    }
+    if !path.is_file() {
+        return Err("there is no such file".to_owned());
+    }
+    std::path::absolute(&path).map_err(|error| error.to_string())
 }
 
 fn accelerator(text: &str) -> Result<Accel, String> {
@@ -84,6 +99,10 @@ impl Surroundings {
 impl MachineArgs {
     /// Refuses images that are not there before anything is started.
     pub(super) fn check(&self) -> Result<(), Failure> {
+        let mut names = BTreeSet::new();
+        if let Some(twice) = self.kernels.iter().find(|kernel| !names.insert(&kernel.name)) {
+            return Err(Failure::usage(miette!("kernel `{}` is given twice", twice.name)));
+        }
         let images = self.kernels.iter().map(|kernel| &kernel.image);
         for path in images.chain([&self.initramfs]) {
             if !path.is_file() {

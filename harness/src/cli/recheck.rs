@@ -1,8 +1,10 @@
 //! `imalab recheck`: a stored trace, judged by today's checks.
 
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::PathBuf;
 
 use clap::Args;
+use miette::miette;
 
 use super::Failure;
 use super::test::finish;
@@ -29,8 +31,19 @@ pub(super) fn recheck(args: &RecheckArgs) -> Result<Exit, Failure> {
         error => Failure::usage(error),
     })?;
     let mut result = dir.read_result().map_err(Failure::of_document)?;
-    result.checks = check::all(&plan, &trace);
-    let judgement = judge::of(&plan, &trace, &result.checks);
+    // A trace that contradicts its plan in a way that no run can is somebody's work, and no reason to fall over.
+    let judged = catch_unwind(AssertUnwindSafe(|| {
+        let checks = check::all(&plan, &trace);
+        let judgement = judge::of(&plan, &trace, &checks);
+        (checks, judgement)
+    }));
+    let Ok((checks, judgement)) = judged else {
+        return Err(Failure::usage(miette!(
+            "{} cannot be judged: its trace contradicts its plan",
+            args.dir.display()
+        )));
+    };
+    result.checks = checks;
     judgement.put_into(&mut result);
     tell(result, false)
 }

@@ -20,10 +20,10 @@ pub(super) struct ShellArgs {
     #[command(flatten)]
     machines: MachineArgs,
     /// Virtual processors
-    #[arg(long, value_name = "N", default_value_t = 2)]
+    #[arg(long, value_name = "N", default_value_t = 2, value_parser = clap::value_parser!(u8).range(1..=64))]
     cpus: u8,
     /// Memory in MiB
-    #[arg(long, value_name = "MIB", default_value_t = 256)]
+    #[arg(long, value_name = "MIB", default_value_t = 256, value_parser = clap::value_parser!(u32).range(64..=65_536))]
     memory_mib: u32,
     /// Active PCR banks
     #[arg(long, value_name = "BANK,...", value_delimiter = ',', default_value = "sha1,sha256")]

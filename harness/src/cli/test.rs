@@ -19,6 +19,9 @@ use crate::report::{self, Exit, ReportFiles, Reporter, say};
 use crate::run::{self, Partition, Request, Store};
 use crate::scenario::{self, Scenario};
 
+/// Errors of scenarios that are told at once.
+const TOLD: usize = 20;
+
 /// Which scenarios.
 #[derive(Args)]
 pub(super) struct Selection {
@@ -114,8 +117,11 @@ impl Selection {
             let mut reports = errors.into_iter().map(miette::Report::new);
             // All but the last are told here, so that everything can be mended at once.
             let last = reports.next_back();
-            for report in reports {
+            for report in reports.by_ref().take(TOLD - 1) {
                 report::fail(Exit::Usage, &report);
+            }
+            if count > TOLD {
+                say::note(&format!("and {} more like these; the last of them:", count - TOLD));
             }
             Failure::usage(last.unwrap_or_else(|| miette!("{count} scenarios could not be read")))
         })

@@ -10,6 +10,7 @@ mod compile;
 mod count;
 mod files;
 mod kernel_words;
+mod limits;
 mod slots;
 mod stress;
 mod types;
@@ -27,6 +28,13 @@ pub use types::{
 
 use crate::interface::{Capabilities, Capability, probe};
 use crate::scenario::{Attestation, Call, File, Flag, KexecCall, Leave, Scenario, Task, Variant, Verb};
+
+impl Plan {
+    /// What it asks for that no host should give, if anything: it may be somebody else's.
+    pub fn unreasonable(&self) -> Option<String> {
+        limits::unreasonable(self)
+    }
+}
 
 /// What a scenario becomes for a kernel.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -76,6 +76,14 @@ pub enum ReadError {
         /// Its version.
         found: u32,
     },
+    /// A plan that asks for what no plan of imalab does.
+    #[error("{} asks for {what}, which no plan of imalab does", path.display())]
+    Unreasonable {
+        /// The file.
+        path: PathBuf,
+        /// What it asks for.
+        what: String,
+    },
     /// Not such a document.
     #[error("{} is not a result of imalab", path.display())]
     Malformed {

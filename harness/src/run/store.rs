@@ -26,12 +26,20 @@ pub struct Store {
 }
 
 impl Store {
-    /// Makes the folder of `--out`, so that a place that cannot be is told before the first run.
+    /// Makes the folder of `--out`, so that a place that cannot be is told before the first run, and removes what killed calls
+    /// left half-written.
     ///
     /// # Errors
     /// When it cannot be made.
     pub fn prepare(&self) -> Result<(), FileError> {
-        self.out.as_deref().map_or(Ok(()), |out| OutDir::create(out).map(drop))
+        let place = self.out.as_deref().unwrap_or(&self.bundles);
+        match OutDir::create(place) {
+            Ok(place) => place.remove_abandoned(),
+            Err(error) if self.out.is_some() => return Err(error),
+            // Told where there is something to be kept.
+            Err(_) => {}
+        }
+        Ok(())
     }
 
     /// Keeps what `ran` left and notes in `result` where, or why not: whatever goes wrong here, what was found stands.

@@ -41,9 +41,10 @@ pub fn parse(id: &str, file: &str, text: &str) -> Result<Scenario, ScenarioError
     let known_defect = head.get("known-defect").map(|node| defect::read(&source, node)).transpose()?;
     let needs = needs(&head)?;
     let only_when_named = head.truth("only-when-named")?;
+    let mut room = node::Room::new();
     let variants = combinations(&source, head.get("matrix"))?
         .into_iter()
-        .map(|parameters| variant(&source, &root, &parameters))
+        .map(|parameters| variant(&source, &root, &parameters, &mut room))
         .collect::<Result<_, _>>()?;
     Ok(Scenario { id: id.to_owned(), summary, promise, needs, only_when_named, known_defect, variants })
 }
@@ -115,8 +116,13 @@ fn values_of<'n>(source: &Source, name: &str, node: &'n Node) -> Result<Vec<&'n 
     Ok(items.iter().collect())
 }
 
-fn variant(source: &Source, root: &Node, values: &BTreeMap<String, Node>) -> Result<Variant, ScenarioError> {
-    let root = node::substitute(source, root, values)?;
+fn variant(
+    source: &Source,
+    root: &Node,
+    values: &BTreeMap<String, Node>,
+    room: &mut node::Room,
+) -> Result<Variant, ScenarioError> {
+    let root = node::substitute(source, root, values, room)?;
     let body = Fields::of(source, &root, "scenario", grammar::KEYS)?;
     let machine = machine(source, body.get("machine"))?;
     let policy = match body.get("policy") {

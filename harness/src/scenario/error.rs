@@ -126,8 +126,15 @@ impl ScenarioError {
     }
 }
 
+/// Longest text that is compared with known names, in bytes.
+const LONGEST_NAME: usize = 64;
+
 /// The known name nearest to what was given, when it is near enough to be a slip.
 fn nearest<'n>(given: &str, known: impl IntoIterator<Item = &'n str>) -> Option<&'n str> {
+    // Nothing that long is a slip, and the comparison takes time and memory by the square.
+    if given.len() > LONGEST_NAME {
+        return None;
+    }
     let given = given.to_lowercase().replace('_', "-");
     known
         .into_iter()

@@ -14,6 +14,8 @@ use super::node::MAX_BYTES;
 
 /// Deepest folder below the scenarios' folder.
 const MAX_DEPTH: usize = 4;
+/// Most scenarios below it.
+const MAX_FILES: usize = 10_000;
 
 /// Why a scenario could not be loaded.
 #[derive(Debug, thiserror::Error, miette::Diagnostic)]
@@ -107,8 +109,11 @@ fn walk(at: &Path, depth: usize, found: &mut Vec<PathBuf>, errors: &mut Vec<Load
             errors.push(LoadError::Refused { path, problem });
         } else if kind.is_symlink() {
             errors.push(LoadError::Refused { path, problem: "is a symbolic link".to_owned() });
-        } else if yaml {
+        } else if yaml && found.len() < MAX_FILES {
             found.push(path);
+        } else if yaml {
+            let problem = format!("there are more than {MAX_FILES} scenarios");
+            return errors.push(LoadError::Refused { path: at.to_path_buf(), problem });
         }
     }
 }

@@ -18,6 +18,11 @@ const MAX_DEPTH: usize = 16;
 /// Most nodes after aliases are expanded, which is what an alias bomb multiplies.
 const MAX_NODES: usize = 50_000;
 
+/// Most nodes of all combinations of a matrix together.
+const MAX_EXPANDED_NODES: usize = 200_000;
+/// Most bytes of text of all combinations of a matrix together: what a matrix multiplies, and what `${...}` puts in.
+const MAX_EXPANDED_BYTES: usize = 4 * 1024 * 1024;
+
 /// A YAML node and where it stands.
 #[derive(Clone, Debug)]
 pub(super) struct Node {
@@ -256,7 +261,36 @@ impl<'de> Visitor<'de> for KindVisitor {
     }
 }
 
-/// The tree with every `${name}` replaced.
+/// How much all combinations of a matrix may still become.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Room {
+    nodes: usize,
+    bytes: usize,
+}
+
+impl Room {
+    /// That of a scenario.
+    pub(super) fn new() -> Room {
+        Room { nodes: MAX_EXPANDED_NODES, bytes: MAX_EXPANDED_BYTES }
+    }
+
+    /// Takes a node with so many bytes of text, before it is made.
+    fn take(&mut self, source: &Source, at: Place, bytes: usize) -> Result<(), ScenarioError> {
+        match (self.nodes.checked_sub(1), self.bytes.checked_sub(bytes)) {
+            (Some(nodes), Some(bytes)) => *self = Room { nodes, bytes },
+            _ => {
+                return Err(source
+                    .error(at, "the combinations of the matrix are too large together")
+                    .expected(format!(
+                        "at most {MAX_EXPANDED_NODES} nodes and {MAX_EXPANDED_BYTES} bytes of text, parameters put in"
+                    )));
+            }
+        }
+        Ok(())
+    }
+}
+
+/// The tree with every `${name}` replaced, as far as there is `room`.
 ///
 /// A scalar that is nothing but `${name}` takes the parameter's own type; inside other text the value's text is
 /// put in. `$${` stands for `${`.
@@ -264,21 +298,42 @@ pub(super) fn substitute(
     source: &Source,
     node: &Node,
     parameters: &BTreeMap<String, Node>,
+    room: &mut Room,
 ) -> Result<Node, ScenarioError> {
     let kind = match &node.kind {
-        Kind::Text(text) if text.contains("${") => replaced(source, node.at, text, parameters)?,
-        Kind::List(items) => Kind::List(
-            items.iter().map(|item| substitute(source, item, parameters)).collect::<Result<_, _>>()?,
-        ),
+        Kind::Text(text) if text.contains("${") => replaced(source, node.at, text, parameters, room)?,
+        Kind::List(items) => {
+            room.take(source, node.at, 0)?;
+            Kind::List(
+                items
+                    .iter()
+                    .map(|item| substitute(source, item, parameters, room))
+                    .collect::<Result<_, _>>()?,
+            )
+        }
         Kind::Map(entries) => Kind::Map(
             entries
                 .iter()
-                .map(|(key, value)| Ok((key.clone(), substitute(source, value, parameters)?)))
+                .map(|(key, value)| {
+                    room.take(source, key.at, key.name.len())?;
+                    Ok((key.clone(), substitute(source, value, parameters, room)?))
+                })
                 .collect::<Result<_, ScenarioError>>()?,
         ),
-        other => other.clone(),
+        other => {
+            room.take(source, node.at, length(other))?;
+            other.clone()
+        }
     };
     Ok(Node { at: node.at, kind })
+}
+
+/// Bytes of text in a scalar.
+fn length(kind: &Kind) -> usize {
+    match kind {
+        Kind::Text(text) => text.len(),
+        _ => 0,
+    }
 }
 
 fn replaced(
@@ -286,7 +341,9 @@ fn replaced(
     at: Place,
     text: &str,
     parameters: &BTreeMap<String, Node>,
+    room: &mut Room,
 ) -> Result<Kind, ScenarioError> {
+    room.take(source, at, text.len())?;
     let mut out = String::new();
     let mut rest = text;
     while let Some(start) = rest.find("${") {
@@ -310,6 +367,7 @@ fn replaced(
                 error.one_of(name, parameters.keys().map(String::as_str))
             });
         };
+        room.take(source, at, length(&value.kind))?;
         if start == 0 && end + 1 == text.len() {
             return Ok(value.kind.clone());
         }

@@ -9,7 +9,7 @@ use nix::sys::signal::Signal;
 use crate::lab::{Lab, initramfs, kernel};
 use crate::machinery::{BOOTING, Told, send};
 
-const WRONG: &str = "summary: Expects what does not happen.
+pub(crate) const WRONG: &str = "summary: Expects what does not happen.
 promise: none, it is wrong
 steps:
   - measure: 1

@@ -4,7 +4,9 @@ use std::fs;
 use std::path::Path;
 use std::process::Command;
 
-use crate::lab::{Lab, files};
+use imalab::outcome::Outcome;
+
+use crate::lab::{Lab, files, initramfs, kernel};
 
 /// Runs `"$@"` with a tiny disk at `$DIR`, in a mount namespace that ends with it; then lists what is on it.
 const ON_TINY_DISK: &str = "mount -t tmpfs -o size=64k tiny \"$DIR\" || exit 3
@@ -38,9 +40,28 @@ fn a_full_disk_is_told_and_no_file_is_half_written() {
     command.arg(env!("CARGO_BIN_EXE_imalab"));
     command.args(lab.test().arg("--out").arg(&out).args(["--accel", "tcg", "stage/once"]).get_args());
     let ended = lab.run(&mut command);
-    ended.exits(96).says(&["cannot write", out.to_str().unwrap(), "half-written"]);
+    ended.exits(96).says(&["1 passed", "evidence not stored: cannot write", out.to_str().unwrap()]);
+    let result = lab.result();
+    assert_eq!(result.outcome, Outcome::Passed);
+    assert!(result.not_stored.unwrap().contains("trace.jsonl"));
     let left = fs::read_to_string(list).unwrap();
     assert!(left.lines().any(|file| file.ends_with("plan.json")), "the run got so far: {left}");
     assert!(!left.contains(".partial") && !left.contains("trace.jsonl"), "{left}");
     assert!(files(&out).iter().all(|file| !file.ends_with("trace.jsonl")));
+}
+
+#[test]
+fn a_finding_is_not_lost_where_its_evidence_cannot_be_stored() {
+    let lab = Lab::new();
+    let folder = lab.path("mine");
+    fs::create_dir_all(folder.join("mine")).unwrap();
+    fs::write(folder.join("mine/wrong.yaml"), crate::bundles::WRONG).unwrap();
+    // Nothing can be made where a file stands, whoever calls.
+    fs::write(lab.cache().join("bundles"), "").unwrap();
+    let mut command = lab.with("test", &kernel(), &initramfs());
+    command.arg("--scenarios").arg(&folder).arg("--json").arg(lab.path("results.json"));
+    lab.run(&mut command).exits(100).says(&["FAILED", "EBUSY", "evidence not stored", "bundles", "1 failed"]);
+    let result = lab.result();
+    assert_eq!((result.outcome, result.bundle), (Outcome::Failed, None));
+    assert!(result.not_stored.unwrap().contains("bundles"));
 }

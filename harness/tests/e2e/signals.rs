@@ -2,6 +2,7 @@
 
 use std::process::{Child, Stdio};
 
+use imalab::outcome::Outcome;
 use nix::sys::signal::Signal;
 use rstest::rstest;
 
@@ -30,7 +31,11 @@ fn the_first_signal_ends_it_cleanly(#[case] signal: Signal) {
     lab.ended(child).exits(130).says(&["interrupted"]);
     let suite = lab.results();
     assert!(suite.interrupted);
-    assert!(suite.runs.len() <= 1, "nothing was begun after the signal: {suite:#?}");
+    let outcomes: Vec<Outcome> = suite.runs.iter().map(|run| run.outcome).collect();
+    assert_eq!(outcomes, [Outcome::Interrupted], "nothing was begun after the signal: {suite:#?}");
+    let run = &suite.runs[0];
+    assert!(run.bundle.is_none() && run.repro.is_none() && run.dir.is_some());
+    assert!(!run.dir.as_ref().unwrap().join("bundle.json").exists());
 }
 
 #[rstest]
@@ -87,5 +92,13 @@ fn killed_it_leaves_no_process_and_the_next_call_removes_its_scratch() {
     assert_eq!(lab.output(child).code, None);
     lab.has_no_process();
     assert_eq!(lab.scratch().len(), 1, "nobody was left to remove it");
-    lab.run(lab.test().args(["--dry-run", SHORT])).exits(0);
+    // What it had, if it was begun, is there; and what it was writing goes.
+    let out = lab.path("out");
+    assert!(out.join("results.json.unfinished").exists() && !out.join("results.json").exists());
+    lab.run(lab.bare(["merge"]).arg(&out)).exits(130).says(&["0 passed, 0 failed"]);
+    std::fs::write(out.join(".results.json.abcdef.partial"), "half").unwrap();
+    std::fs::create_dir(out.join("run")).unwrap();
+    std::fs::write(out.join("run/.trace.jsonl.abcdef.partial"), "half").unwrap();
+    lab.run(lab.test().args(["--accel", "tcg", SHORT, "--out"]).arg(&out)).exits(0);
+    assert!(!out.join("results.json.unfinished").exists());
 }

@@ -199,7 +199,12 @@ impl RunDir {
     /// # Errors
     /// When it cannot be read or is not one of this schema.
     pub fn read_plan(&self) -> Result<Plan, ReadError> {
-        json::read_document::<PlanDocument>(&self.path.join(PLAN), input::PLAN).map(|document| document.plan)
+        let path = self.path.join(PLAN);
+        let plan = json::read_document::<PlanDocument>(&path, input::PLAN)?.plan;
+        match plan.unreasonable() {
+            Some(what) => Err(ReadError::Unreasonable { path, what }),
+            None => Ok(plan),
+        }
     }
 
     /// Stores the result.

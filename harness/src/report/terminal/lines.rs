@@ -135,10 +135,11 @@ pub(super) fn footer(suite: &SuiteResult, planned: usize, look: Look) -> String 
     push_line(&mut text, &format!("{} in {}", plural(tally.total(), "run", "runs"), seconds(suite.wall_ms)));
     if suite.interrupted {
         let missing = planned.saturating_sub(tally.total());
-        push_line(
-            &mut text,
-            &format!("interrupted: {} of {planned} did not run", plural(missing, "run", "runs")),
-        );
+        let told = match missing {
+            0 => "interrupted, when all runs had begun".to_owned(),
+            _ => format!("interrupted: {} of {planned} did not run", plural(missing, "run", "runs")),
+        };
+        push_line(&mut text, &told);
     }
     if let Some(detail) = tally.detail() {
         push_line(&mut text, &detail);
