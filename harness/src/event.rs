@@ -3,6 +3,8 @@
 //! A [`Trace`] is what `run` leaves and all that `check` reads beside the plan. It is stored as JSON lines, so
 //! that a better check can judge it again years later.
 
+pub mod limit;
+mod queue;
 mod spool;
 mod trace;
 
@@ -12,6 +14,8 @@ use serde::{Deserialize, Serialize};
 use crate::ima::Bank;
 use crate::tpm::fault::How;
 
+pub use limit::Flood;
+pub use queue::{Closed, Narrow, Receiver, Sender, channel};
 pub use spool::{Spooled, Unreadable};
 pub use trace::{Recording, Seen, Trace};
 
@@ -41,7 +45,7 @@ pub enum What {
     /// PCR values that the harness itself read while mark `number` held the guest.
     Pcrs(PcrReading),
     /// A quote that the harness itself took while mark `number` held the guest.
-    Quote(QuoteTaken),
+    Quote(Box<QuoteTaken>),
     /// The harness noticed or did something itself.
     Host(Host),
 }
@@ -173,6 +177,13 @@ pub enum Host {
     /// The agent's stream could not be decoded.
     BadFrame {
         /// Where and why.
+        text: String,
+    },
+    /// The guest told more than a run takes: the rest of it was dropped, and the run ended.
+    Flooded {
+        /// Of what.
+        by: Flood,
+        /// How much more.
         text: String,
     },
     /// Something went wrong at the tap, or in the harness's own TPM work at a mark.

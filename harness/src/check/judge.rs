@@ -14,7 +14,7 @@ mod tests;
 
 use imalab_wire::Message;
 
-use crate::event::{Event, Trace, What};
+use crate::event::{Event, Host, Trace, What};
 use crate::outcome::{CheckResult, Outcome, RunResult};
 use crate::plan::Plan;
 use crate::scenario::{KnownLimit, Showing};
@@ -66,6 +66,7 @@ pub fn of(plan: &Plan, trace: &Trace, checks: &[CheckResult]) -> Judgement {
     let seen = death
         .map(|(reason, _)| (Outcome::KernelDied, reason))
         .or_else(|| host::interrupted(trace).then(|| (Outcome::Interrupted, "interrupted".to_owned())))
+        .or_else(|| first(trace, flooded).map(|reason| (Outcome::Failed, reason)))
         .or_else(|| host::ended_from_outside(trace).map(|reason| (Outcome::Infra, reason)))
         .or_else(|| first(trace, hang::unended).map(|reason| (Outcome::Infra, reason)))
         .or_else(|| hang::told(trace).map(|reason| (Outcome::Timeout, reason)))
@@ -140,6 +141,14 @@ fn limited(plan: &Plan, trace: &Trace, limit: &KnownLimit, checks: &[CheckResult
 /// The first event that says it.
 fn first(trace: &Trace, says: impl Fn(&Event) -> Option<String>) -> Option<String> {
     trace.notable().find_map(says)
+}
+
+/// A guest that told more than a run takes: it is at fault on any host.
+fn flooded(event: &Event) -> Option<String> {
+    match &event.what {
+        What::Host(Host::Flooded { text, .. }) => Some(format!("the guest flooded the run: {text}")),
+        _ => None,
+    }
 }
 
 fn release(trace: &Trace) -> Option<&str> {

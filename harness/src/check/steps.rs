@@ -18,8 +18,11 @@ use endings::Endings;
 
 pub(super) fn check(evidence: &Evidence<'_>) -> CheckResult {
     let mut sheet = Sheet::new("steps");
-    for oddity in &evidence.oddities {
+    for oddity in evidence.oddities.iter() {
         sheet.finding(oddity.to_string());
+    }
+    if evidence.oddities.more() > 0 {
+        sheet.finding(format!("{} more messages that do not fit", evidence.oddities.more()));
     }
     let endings = Endings::of(evidence);
     let find = |sheet: &mut Sheet, at: usize, finding: &str| {

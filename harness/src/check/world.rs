@@ -278,7 +278,7 @@ impl World {
             self.read_pcrs(*number);
             if self.plan.marks.iter().any(|mark| mark.number == *number && mark.does == MarkDeed::Quote) {
                 let quote = attest::quote(*number, &number.to_be_bytes(), self.values(), self.resets);
-                self.see(What::Quote(quote));
+                self.see(What::Quote(Box::new(quote)));
             }
             self.tpm(Origin::Mark, 0x8001, imalab_wire::MARK_COMMAND, &number.to_be_bytes(), 0);
         }

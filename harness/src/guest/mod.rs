@@ -5,16 +5,14 @@
 
 use std::io::{self, Read};
 use std::os::unix::net::UnixStream;
-use std::sync::mpsc::Sender;
 use std::thread::JoinHandle;
 
 use imalab_wire::frame::Decoder;
 
-use crate::event::{Host, What};
+use crate::event::{Flood, Host, Sender, What};
 
-/// Most bytes that a guest may send in one run, 2 GiB: ten times the ASCII list of a million records, and little
-/// enough for a host's memory to hold.
-pub const BUDGET: u64 = 2 * 1024 * 1024 * 1024;
+/// Most bytes that a guest may send in one run, frames and all, whatever they hold.
+pub const BUDGET: u64 = Flood::Data.quota().bytes + 256 * 1024 * 1024;
 
 /// Bytes to read at once; QEMU writes at most what the guest's driver gives it in one buffer, 32 KiB.
 const PORTION: usize = 64 * 1024;
@@ -24,7 +22,7 @@ const PORTION: usize = 64 * 1024;
 ///
 /// # Errors
 /// When no thread can be started.
-pub fn listen(channel: UnixStream, kexecs: bool, events: Sender<What>) -> io::Result<JoinHandle<()>> {
+pub fn listen(channel: UnixStream, kexecs: bool, events: Sender) -> io::Result<JoinHandle<()>> {
     let decoder = if kexecs { Decoder::across_kexecs() } else { Decoder::new() };
     std::thread::Builder::new()
         .name("guest".to_owned())
@@ -53,12 +51,13 @@ fn follow(mut channel: impl Read, mut decoder: Decoder, budget: u64, mut tell: i
             continue;
         }
         read += bytes.len() as u64;
-        let result = if read > budget {
-            Err(format!("more than {budget} bytes from the guest"))
-        } else {
-            decode(&mut decoder, bytes, &mut tell)
-        };
-        if let Err(text) = result {
+        if read > budget {
+            sound = false;
+            let text = format!("more than {budget} bytes from its agent");
+            tell(What::Host(Host::Flooded { by: Flood::Data, text }));
+            continue;
+        }
+        if let Err(text) = decode(&mut decoder, bytes, &mut tell) {
             sound = false;
             tell(bad(text));
         }
@@ -84,13 +83,12 @@ fn bad(text: String) -> What {
 
 #[cfg(test)]
 mod tests {
-    use std::io::Write;
-    use std::sync::mpsc::channel;
-
     use imalab_wire::{Message, frame};
     use rstest::rstest;
+    use std::io::Write;
 
     use super::*;
+    use crate::event::channel;
 
     fn messages() -> [Message; 3] {
         [
@@ -189,7 +187,8 @@ mod tests {
     fn a_guest_may_not_send_without_end() {
         let bytes = stream();
         assert_eq!(seen(&bytes, bytes.len() as u64).len(), 3);
-        let more = bad(format!("more than {} bytes from the guest", bytes.len() - 1));
+        let text = format!("more than {} bytes from its agent", bytes.len() - 1);
+        let more = What::Host(Host::Flooded { by: Flood::Data, text });
         assert_eq!(seen(&bytes, bytes.len() as u64 - 1), [more]);
     }
 

@@ -3,14 +3,16 @@
 use std::fs::File;
 use std::io::{self, ErrorKind, Read, Write};
 use std::path::Path;
-use std::sync::mpsc::Sender;
 use std::thread::{self, JoinHandle};
 
-use crate::event::What;
+use crate::event::{Flood, Sender, What};
 
 /// Longest line that is told in one piece, in bytes; a longer one is told in several. printk's own limit is
 /// `CONSOLE_LOG_MAX`, 2048 (kernel/printk/internal.h), before each line's prefix.
 pub const MAX_LINE: usize = 4096;
+
+/// Most bytes that are kept of a console, 32 MiB, whatever lines they make.
+pub const MOST: u64 = 32 * 1024 * 1024;
 
 /// Cuts a console's bytes into lines: without carriage returns, escape sequences and other control
 /// characters but tab, lossily decoded.
@@ -75,7 +77,7 @@ fn clean(raw: &[u8]) -> String {
 }
 
 /// Starts the thread that reads `console` until it ends, appends every byte to the file `log` and sends every
-/// line to `events`.
+/// line to `events`: up to [`MOST`] bytes, beyond which nothing is kept.
 ///
 /// The thread's result is the first failure to write to `log` (a full disk): the guest is read on
 /// nevertheless, since a console that nobody reads stops it.
@@ -85,18 +87,19 @@ fn clean(raw: &[u8]) -> String {
 pub fn capture(
     console: impl Read + Send + 'static,
     log: &Path,
-    events: Sender<What>,
+    events: Sender,
 ) -> io::Result<JoinHandle<io::Result<()>>> {
     let log = File::create(log)?;
     thread::Builder::new().name("console".into()).spawn(move || read(console, log, &events))
 }
 
-fn read(mut console: impl Read, mut log: impl Write, events: &Sender<What>) -> io::Result<()> {
+fn read(mut console: impl Read, mut log: impl Write, events: &Sender) -> io::Result<()> {
     let mut lines = Lines::default();
     let mut written = Ok(());
     let mut buffer = vec![0; 16 * 1024];
     // When nobody listens any more, the guest must still not block on its console.
     let tell = |line| drop(events.send(What::Console(line)));
+    let mut left = MOST;
     loop {
         let bytes = match console.read(&mut buffer) {
             Ok(0) => break,
@@ -105,10 +108,19 @@ fn read(mut console: impl Read, mut log: impl Write, events: &Sender<What>) -> i
             // QEMU died with bytes of ours unread.
             Err(_) => break,
         };
-        if written.is_ok() {
-            written = log.write_all(bytes);
+        if left == 0 {
+            continue;
         }
-        lines.push(bytes, tell);
+        let kept = &bytes[..bytes.len().min(usize::try_from(left).unwrap_or(usize::MAX))];
+        if written.is_ok() {
+            written = log.write_all(kept);
+        }
+        lines.push(kept, tell);
+        left -= kept.len() as u64;
+        if left == 0 {
+            let text = format!("more than {} MiB on its console", MOST / (1024 * 1024));
+            events.cut_off(Flood::Console, text);
+        }
     }
     lines.finish().map(tell);
     written
@@ -116,12 +128,11 @@ fn read(mut console: impl Read, mut log: impl Write, events: &Sender<What>) -> i
 
 #[cfg(test)]
 mod tests {
-    use std::sync::mpsc::channel;
-
     use proptest::prelude::*;
     use rstest::rstest;
 
     use super::*;
+    use crate::event::{Host, channel};
 
     fn lines(chunks: &[&[u8]]) -> Vec<String> {
         let mut found = Vec::new();
@@ -176,6 +187,20 @@ mod tests {
         assert_eq!(log, b"\x1b[2Jone\r\ntwo");
         let told: Vec<_> = seen.iter().collect();
         assert_eq!(told, [What::Console("one".into()), What::Console("two".into())]);
+    }
+
+    #[test]
+    fn an_endless_console_is_cut_off_and_read_on() {
+        let (events, seen) = channel();
+        let mut log = Vec::new();
+        // Nothing of it is a character that is kept.
+        let console = io::repeat(0).take(MOST + 100_000);
+        read(console, &mut log, &events).unwrap();
+        drop(events);
+        assert_eq!(log.len() as u64, MOST);
+        let text = "more than 32 MiB on its console".to_owned();
+        let told: Vec<What> = seen.iter().filter(|what| !matches!(what, What::Console(_))).collect();
+        assert_eq!(told, [What::Host(Host::Flooded { by: Flood::Console, text })]);
     }
 
     #[test]

@@ -5,7 +5,7 @@ use std::os::fd::{AsRawFd, OwnedFd};
 use std::os::unix::net::UnixStream;
 use std::path::PathBuf;
 use std::process::Command;
-use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
 use std::time::Duration;
 
 use super::child::{self, Child, ChildError, Exit, told};
@@ -13,7 +13,7 @@ use super::command::{Endpoint, Endpoints, MachineSpec, argv};
 use super::console;
 use super::processors;
 use super::qmp::{Qmp, QmpError};
-use crate::event::{Host, What};
+use crate::event::{self, Host, What};
 
 /// How long QEMU may take to end after it was asked to, before it is killed. On an idle host it takes some
 /// milliseconds.
@@ -128,7 +128,7 @@ impl Machine {
     /// [`StartError`]; QEMU is dead and reaped then.
     pub fn start(
         start: Start<'_>,
-        events: &Sender<What>,
+        events: &event::Sender,
         spawned: impl FnOnce(),
     ) -> Result<(Self, UnixStream), StartError> {
         let failed =

@@ -69,7 +69,7 @@ pub(super) fn follow(stream: &mut Stream, mut boots: u16, budget: Budget, tpm: &
                 }
                 What::Host(Host::Exited { .. } | Host::Interrupted) => return Asks::End,
                 // Nothing that comes after it can be trusted or is needed.
-                What::Host(Host::BadFrame { .. }) => return Asks::End,
+                What::Host(Host::BadFrame { .. } | Host::Flooded { .. }) => return Asks::End,
                 // A boot that nobody asked for has no end of its own.
                 What::Guest(Message::Hello { .. }) if boots == 0 => return Asks::End,
                 What::Guest(Message::Hello { .. }) => boots -= 1,

@@ -1,13 +1,12 @@
 //! The first signal stops cleanly, the second at once.
 
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::mpsc::Sender;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 use signal_hook::iterator::Signals;
 
-use crate::event::{Host, What};
+use crate::event::{Host, Sender, What};
 
 /// Exit code of an interrupted call, as shells give it for SIGINT.
 pub const EXIT_INTERRUPTED: i32 = 130;
@@ -16,7 +15,7 @@ pub const EXIT_INTERRUPTED: i32 = 130;
 #[derive(Clone, Default)]
 pub struct Interrupts {
     seen: Arc<AtomicBool>,
-    listeners: Arc<Mutex<Vec<Sender<What>>>>,
+    listeners: Arc<Mutex<Vec<Sender>>>,
 }
 
 impl Interrupts {
@@ -51,7 +50,7 @@ impl Interrupts {
     }
 
     /// Sends [`Host::Interrupted`] to this stream when a signal comes, or now when one has.
-    pub fn tell(&self, listener: &Sender<What>) {
+    pub fn tell(&self, listener: &Sender) {
         let mut listeners = self.listeners.lock().unwrap_or_else(PoisonError::into_inner);
         if self.seen() {
             let _ = listener.send(What::Host(Host::Interrupted));

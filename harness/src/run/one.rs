@@ -150,6 +150,8 @@ pub fn run(plan: &Plan, site: Site<'_>) -> Result<Ran, RunError> {
         program: Some(program),
     };
     let (tpm, chardev) = tpm;
+    // Dropped before the TPM on every way out: its threads must not wait for events to be taken while it waits for them.
+    let narrow = stream.narrow();
     let start = Start {
         spec: &spec,
         qemu: site.qemu.to_owned(),
@@ -186,6 +188,7 @@ pub fn run(plan: &Plan, site: Site<'_>) -> Result<Ran, RunError> {
     if let Some(text) = stopped.console_log {
         stream.note(What::Host(Host::Trouble { text: format!("the console's log is incomplete: {text}") }));
     }
+    drop(narrow);
     let (ended, forced) = (stopped.exit, stopped.forced);
     last_words(&mut stream, "qemu", (!forced).then_some(ended), &stopped.output);
     last_words(&mut stream, "swtpm", tpm.ended(), &tpm.output());

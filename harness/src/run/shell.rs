@@ -9,7 +9,6 @@ use std::path::PathBuf;
 use std::process::Command;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::mpsc::channel;
 use std::time::{Duration, Instant};
 
 use imalab_wire::frame::{TooLong, encode_program};
@@ -18,7 +17,7 @@ use imalab_wire::{End, Program, Setup};
 use super::one::Site;
 use super::scratch::ScratchError;
 use super::tpm::{Tpm, TpmError};
-use crate::event::{Host, What};
+use crate::event::{Host, What, channel};
 use crate::guest;
 use crate::machine::child::{self, ChildError, Exit};
 use crate::machine::command::{Endpoint, Endpoints, MachineSpec, argv};
@@ -135,7 +134,7 @@ pub fn shell(
     let interrupted = leave.clone();
     // Nobody judges a shell: of its events, a signal alone matters.
     std::thread::spawn(move || {
-        if heard.into_iter().any(|what| matches!(what, What::Host(Host::Interrupted))) {
+        if heard.iter().any(|what| matches!(what, What::Host(Host::Interrupted))) {
             interrupted();
         }
     });

@@ -1,15 +1,14 @@
 //! The one place where observations get their sequence number.
 
 use std::path::Path;
-use std::sync::mpsc::{Receiver, Sender, channel};
 use std::time::{Duration, Instant};
 
-use crate::event::{Event, Recording, Trace, What};
+use crate::event::{Event, Narrow, Receiver, Recording, Sender, Trace, What, channel};
 
 /// Collects what all threads of a run send, in order of arrival.
 pub struct Stream {
-    sender: Sender<What>,
-    receiver: Receiver<What>,
+    sender: Sender,
+    receiver: Receiver,
     start: Instant,
     recording: Recording,
 }
@@ -26,8 +25,13 @@ impl Stream {
     }
 
     /// A handle for one more observer.
-    pub fn sender(&self) -> Sender<What> {
+    pub fn sender(&self) -> Sender {
         self.sender.clone()
+    }
+
+    /// As [`Receiver::narrow`].
+    pub fn narrow(&self) -> Narrow {
+        self.receiver.narrow()
     }
 
     /// Adds an observation of the run itself.

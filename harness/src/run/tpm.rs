@@ -4,12 +4,11 @@ use std::fs;
 use std::io;
 use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
-use std::sync::mpsc::Sender;
 use std::sync::{Arc, OnceLock};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
-use crate::event::{Host, What};
+use crate::event::{Host, Sender, What};
 use crate::ima::Bank;
 use crate::machine::child::{self, Child, ChildError, Exit, told};
 use crate::plan::{Mark, MarkDeed};
@@ -84,7 +83,7 @@ impl Tpm {
         banks: &[Bank],
         marks: &[Mark],
         epoch: Instant,
-        events: &Sender<What>,
+        events: &Sender,
         admit: Admit,
     ) -> Result<(Tpm, OwnedFd), TpmError> {
         let state = folder.join("tpm");
@@ -171,7 +170,7 @@ impl Tpm {
 }
 
 /// Does what the plan says while the guest waits for the mark's answer.
-fn on_mark(marks: Vec<Mark>, port: Arc<OnceLock<u16>>, events: Sender<What>) -> OnMark {
+fn on_mark(marks: Vec<Mark>, port: Arc<OnceLock<u16>>, events: Sender) -> OnMark {
     let mut client = None;
     Box::new(move |number| {
         let mark = marks
@@ -187,7 +186,7 @@ fn on_mark(marks: Vec<Mark>, port: Arc<OnceLock<u16>>, events: Sender<What>) -> 
         }
         let _ = events.send(What::Pcrs(client.read(number)?));
         if mark.does == MarkDeed::Quote {
-            let _ = events.send(What::Quote(client.quote(number)?));
+            let _ = events.send(What::Quote(Box::new(client.quote(number)?)));
         }
         Ok(AfterMark::Answer)
     })

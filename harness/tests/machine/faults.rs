@@ -2,10 +2,9 @@ use std::io::Read;
 use std::os::unix::fs::PermissionsExt;
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
-use std::sync::mpsc::{Receiver, Sender, channel};
 use std::time::{Duration, Instant};
 
-use imalab::event::{Host, What};
+use imalab::event::{Host, Receiver, Sender, What, channel};
 use imalab::machine::child::{ChildError, Exit};
 use imalab::machine::command::{MachineSpec, QEMU};
 use imalab::machine::processors;
@@ -30,7 +29,7 @@ fn start_with<'a>(spec: &'a MachineSpec, dir: &Path, qemu: &Path, patience: Dura
 pub(crate) fn start(
     spec: &MachineSpec,
     dir: &Path,
-    events: &Sender<What>,
+    events: &Sender,
 ) -> Result<(Machine, UnixStream), StartError> {
     Machine::start(start_with(spec, dir, Path::new(QEMU), LONG), events, || ())
 }
@@ -43,7 +42,7 @@ pub(crate) fn fake_qemu(dir: &Path, script: &str) -> PathBuf {
     path
 }
 
-fn next_line(seen: &Receiver<What>) -> String {
+fn next_line(seen: &Receiver) -> String {
     loop {
         if let What::Console(line) = seen.recv_timeout(LONG).unwrap() {
             return line;

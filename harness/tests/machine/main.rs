@@ -5,4 +5,5 @@ mod accel;
 mod children;
 mod dry_run;
 mod faults;
+mod flood;
 mod guest;

@@ -6,7 +6,7 @@ use imalab_wire::{Message, Op, Outcome, Piece, StepId, TaskId, VERSION};
 
 use super::holds::{self, Hold};
 use super::portion::Portion;
-use super::{Asleep, Ended, Moment, Oddity, OpSeen, StepSeen, operations};
+use super::{Asleep, Ended, Moment, Oddities, Oddity, OpSeen, StepSeen, operations};
 use crate::event::Seen;
 use crate::plan::Plan;
 
@@ -27,7 +27,7 @@ pub(super) struct Digester<'a, 'o> {
     release: Option<String>,
     steps: Vec<StepSeen<'a>>,
     places: BTreeMap<StepId, usize>,
-    oddities: &'o mut Vec<Oddity>,
+    oddities: &'o mut Oddities,
     boots: u32,
     done: Option<u64>,
     tasks_ended: BTreeMap<TaskId, i32>,
@@ -40,7 +40,7 @@ pub(super) struct Digester<'a, 'o> {
 }
 
 impl<'a, 'o> Digester<'a, 'o> {
-    pub(super) fn new(plan: &'a Plan, oddities: &'o mut Vec<Oddity>) -> Self {
+    pub(super) fn new(plan: &'a Plan, oddities: &'o mut Oddities) -> Self {
         let operations = operations(plan);
         let mut steps = Vec::with_capacity(plan.steps.len());
         let mut places = BTreeMap::new();

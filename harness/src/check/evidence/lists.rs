@@ -5,7 +5,7 @@ use std::io::{BufReader, Read};
 use imalab_wire::{Op, Outcome, StepId};
 
 use super::portion::{Pieces, Portion};
-use super::{Moment, Oddity, OpSeen, RecordId, Records, StepSeen};
+use super::{Moment, Oddities, Oddity, OpSeen, RecordId, Records, StepSeen};
 use crate::check::runs::Runs;
 use crate::ima::{AsciiReader, Bank, ByteOrder, LogReader, ReadError, RecordRef};
 use crate::plan::{Action, Form, Observed};
@@ -76,7 +76,7 @@ pub(crate) struct CounterSeen {
 pub(super) fn digest(
     steps: &[StepSeen<'_>],
     records: &mut Records,
-    oddities: &mut Vec<Oddity>,
+    oddities: &mut Oddities,
 ) -> (Vec<ListSeen>, Vec<CounterSeen>) {
     let (mut lists, mut counters) = (Vec::new(), Vec::new());
     for (at, step) in steps.iter().enumerate() {

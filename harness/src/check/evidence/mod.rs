@@ -29,7 +29,7 @@ pub(super) use column::{Column, Trouble, number};
 pub(super) use extends::{Chosen, Extend};
 pub(super) use holds::Hold;
 pub(super) use lists::{CounterSeen, ListSeen};
-pub(super) use oddity::Oddity;
+pub(super) use oddity::{Oddities, Oddity};
 pub(super) use portion::{Pieces, Portion};
 pub(super) use records::{KnownRecord, RecordId, Records};
 pub(super) use tap::{IMA_PCR, Tap};
@@ -64,6 +64,9 @@ pub(super) struct Asleep {
     pub(super) at: Moment,
 }
 
+/// Most bytes of a short file: a counter has some ten, the names of a folder and a device's memory some thousand.
+const SHORT: u64 = 1024 * 1024;
+
 /// The end of an operation.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Ended {
@@ -73,10 +76,10 @@ pub(super) struct Ended {
 }
 
 impl OpSeen<'_> {
-    /// All that it read of a short file; what cannot be read back is missing.
+    /// What it read of a short file, as far as a short file goes; what cannot be read back is missing.
     pub(super) fn text(&self) -> Vec<u8> {
         let mut text = Vec::new();
-        let _ = Pieces::new(&self.pieces).read_to_end(&mut text);
+        let _ = Pieces::new(&self.pieces).take(SHORT).read_to_end(&mut text);
         text
     }
 
@@ -161,14 +164,14 @@ pub(super) struct Evidence<'a> {
     /// Why not all of this is what it was, when it is not.
     pub(super) trouble: Trouble,
     /// What does not fit.
-    pub(super) oddities: Vec<Oddity>,
+    pub(super) oddities: Oddities,
     /// When each task was in an operation that may measure, in order of time.
     busy: BTreeMap<TaskId, Vec<(Moment, Moment)>>,
 }
 
 impl<'a> Evidence<'a> {
     pub(super) fn of(plan: &'a Plan, trace: &'a Trace) -> Evidence<'a> {
-        let (mut oddities, mut of_tap, mut unreadable) = (Vec::new(), Vec::new(), None);
+        let (mut oddities, mut of_tap, mut unreadable) = (Oddities::default(), Oddities::default(), None);
         let mut guest = guest::Digester::new(plan, &mut oddities);
         let trouble = Trouble::default();
         let mut tap = tap::Digester::new(&plan.machine.banks, &trouble);
@@ -184,8 +187,10 @@ impl<'a> Evidence<'a> {
             }
         }
         let (guest, tap) = (guest.finish(), tap.finish());
-        oddities.append(&mut of_tap);
-        oddities.extend(unreadable);
+        oddities.append(of_tap);
+        if let Some(unreadable) = unreadable {
+            oddities.push(unreadable);
+        }
         let mut records = Records::new(&plan.machine.banks, &trouble);
         let (lists, counters) = lists::digest(&guest.steps, &mut records, &mut oddities);
         records.close();
@@ -225,7 +230,7 @@ impl<'a> Evidence<'a> {
                     (reading.mark, self.pcrs.insert(reading.mark, seen).is_some())
                 }
                 What::Quote(quote) => {
-                    let seen = AtMark { seq: event.seq, seen: quote };
+                    let seen = AtMark { seq: event.seq, seen: &**quote };
                     (quote.mark, self.quotes.insert(quote.mark, seen).is_some())
                 }
                 What::Console(line) => {

@@ -2,6 +2,41 @@
 
 use imalab_wire::{StepId, TaskId};
 
+/// Those that are kept: a guest can make as many as it likes.
+const MOST: usize = 1_000;
+
+/// What does not fit, in order, as far as it is kept.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Oddities {
+    kept: Vec<Oddity>,
+    more: usize,
+}
+
+impl Oddities {
+    pub(crate) fn push(&mut self, oddity: Oddity) {
+        if self.kept.len() < MOST {
+            self.kept.push(oddity);
+        } else {
+            self.more += 1;
+        }
+    }
+
+    pub(crate) fn append(&mut self, others: Oddities) {
+        self.more += others.more;
+        others.kept.into_iter().for_each(|oddity| self.push(oddity));
+    }
+
+    /// Those that are kept.
+    pub(crate) fn iter(&self) -> impl Iterator<Item = &Oddity> {
+        self.kept.iter()
+    }
+
+    /// How many more there were.
+    pub(crate) fn more(&self) -> usize {
+        self.more
+    }
+}
+
 /// Something in the trace that no sound run shows.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum Oddity {

@@ -2,9 +2,9 @@
 
 use std::collections::BTreeSet;
 
-use super::Oddity;
 use super::column::Trouble;
 use super::extends::{Chosen, Extend, Extends};
+use super::{Oddities, Oddity};
 use crate::event::{Exchange, Origin};
 use crate::ima::{Bank, Digest};
 use crate::tpm::command::{self, Command};
@@ -61,7 +61,7 @@ impl<'a> Digester<'a> {
     }
 
     /// Takes the next exchange.
-    pub(super) fn exchange(&mut self, seq: u64, exchange: &Exchange, oddities: &mut Vec<Oddity>) {
+    pub(super) fn exchange(&mut self, seq: u64, exchange: &Exchange, oddities: &mut Oddities) {
         if !matches!(exchange.origin, Origin::Guest | Origin::Kept) {
             return self.foreign(seq, exchange);
         }
@@ -147,7 +147,7 @@ impl Tap {
     }
 
     /// Commands that change PCR 10 and that IMA never sends: the records cannot explain the PCR after them.
-    fn meddling(&self, seq: u64, command: &Command, oddities: &mut Vec<Oddity>) {
+    fn meddling(&self, seq: u64, command: &Command, oddities: &mut Oddities) {
         let extended = self.reached().any(|at| self.attempts.pcr(at) == Some(IMA_PCR));
         let (command, when) = match command {
             Command::PcrEvent { pcr: IMA_PCR, .. } => ("TPM2_PCR_Event for PCR 10", ""),

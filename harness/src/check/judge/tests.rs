@@ -187,6 +187,10 @@ fn an_interrupt_that_was_never_ended(#[case] emulated: bool, #[case] outcome: Ou
 #[case::panic_event(shutdown("guest-panic"), Outcome::KernelDied, "the guest panicked")]
 #[case::reset(shutdown("guest-reset"), Outcome::KernelDied, "the guest reset itself without a word")]
 #[case::deadline(deadline(), Outcome::Timeout, "no event for 30 s")]
+#[case::flood(
+    What::Host(Host::Flooded { by: crate::event::Flood::Console, text: "more than 9 lines".into() }),
+    Outcome::Failed, "the guest flooded the run: more than 9 lines"
+)]
 #[case::frame(
     What::Host(Host::BadFrame { text: "checksum".into() }),
     Outcome::Infra, "the agent's stream cannot be decoded: checksum"

@@ -7,17 +7,20 @@ mod message;
 use std::io::{BufRead, BufReader, ErrorKind, Read, Write};
 use std::net::Shutdown;
 use std::os::unix::net::UnixStream;
-use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
 use std::time::{Duration, Instant};
 use std::{io, thread};
 
 use serde_json::{Value, json};
 
-use crate::event::What;
+use crate::event::{self, What};
 pub use message::{Incoming, parse};
 
 /// Longest line that is taken from QEMU, in bytes. `query-qmp-schema`, its longest answer, is about 0.2 MB.
 const MAX_LINE: u64 = 4 * 1024 * 1024;
+
+/// Answers that wait to be taken; a command has one, and those beyond are to none.
+const ANSWERS: usize = 64;
 
 /// Why a command failed.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -83,11 +86,11 @@ impl Qmp {
     ///
     /// # Errors
     /// [`QmpError`].
-    pub fn connect(stream: UnixStream, events: Sender<What>, patience: Duration) -> Result<Self, QmpError> {
+    pub fn connect(stream: UnixStream, events: event::Sender, patience: Duration) -> Result<Self, QmpError> {
         // A stopped QEMU reads nothing; commands are far smaller than the socket's buffer, yet may add up.
         stream.set_write_timeout(Some(patience))?;
         let input = stream.try_clone()?;
-        let (found, incoming) = channel();
+        let (found, incoming) = sync_channel(ANSWERS);
         let reader = thread::Builder::new()
             .name("qmp".into())
             .spawn(move || read(BufReader::new(input), &events, &found))?;
@@ -218,7 +221,7 @@ impl Drop for Qmp {
 }
 
 /// Reads until the stream ends or breaks, which is the last thing that is told.
-fn read(mut input: impl BufRead, events: &Sender<What>, found: &Sender<Result<Incoming, QmpError>>) {
+fn read(mut input: impl BufRead, events: &event::Sender, found: &SyncSender<Result<Incoming, QmpError>>) {
     loop {
         let message = match read_line(&mut input) {
             Ok(line) => parse(&line).map_err(QmpError::Malformed),
@@ -229,7 +232,7 @@ fn read(mut input: impl BufRead, events: &Sender<What>, found: &Sender<Result<In
         match message {
             Ok(Incoming::Event(event)) => drop(events.send(What::Qmp(event))),
             Ok(Incoming::Unknown) => {}
-            other => drop(found.send(other)),
+            other => drop(found.try_send(other)),
         }
         if over {
             return;
@@ -250,6 +253,7 @@ fn read_line(input: &mut impl BufRead) -> Result<Vec<u8>, QmpError> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::event::channel;
     use rstest::rstest;
 
     const PATIENCE: Duration = Duration::from_secs(60);
