@@ -23,8 +23,9 @@ struct Sources {
 
 impl Sources {
     fn open() -> Sources {
-        let folder =
-            std::env::var_os("IMALAB_SOURCES").expect("IMALAB_SOURCES is not set: run `cargo xtask check`");
+        let Some(folder) = std::env::var_os("IMALAB_SOURCES") else {
+            panic!("IMALAB_SOURCES is not set: run `cargo xtask check`")
+        };
         Sources { folder: folder.into(), read: BTreeMap::new() }
     }
 

@@ -220,7 +220,7 @@ fn counter(evidence: &Evidence<'_>, counters: &Counters, whole: &Whole, sheet: &
                 match (boot > 1, begun) {
                     (false, _) => String::new(),
                     (true, 0) => " of this kernel's own".to_owned(),
-                    (true, begun) => format!(", of which {begun} were carried"),
+                    (true, begun) => format!(", {begun} of them from before the kexec"),
                 }
             ));
         }

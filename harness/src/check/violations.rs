@@ -1,9 +1,9 @@
 //! The counter of violations over a kexec.
 //!
-//! No document says what `violations` counts after a kexec. Kernels so far begin afresh (`ima_restore_measurement_list`,
-//! `security/integrity/ima/ima_template.c`, adds the records alone), which hides that the carried list holds some; a kernel
-//! that takes them in again has as many as its list. `found/violations-after-kexec` tells which it is. Everything else goes
-//! by what the first reading after a carry-over shows, and holds the kernel to that from then on.
+//! The kernel says of it: "Total number of violations since hard boot." (`security/integrity/ima/ima.h`), and a kexec is none.
+//! Kernels so far begin afresh all the same (`ima_restore_measurement_list`, `ima_template.c`, adds the records alone), which
+//! `found/violations-after-kexec` tells. Everything else goes by what the first readings after a carry-over show, so that a
+//! mended kernel passes as well, and holds the kernel to that from then on.
 
 use std::collections::BTreeSet;
 
@@ -15,13 +15,44 @@ use super::whole::{Whole, Wholes};
 use crate::machine::initramfs::{NO_KERNEL, SAME, TRUNCATED};
 use crate::plan::Observed;
 
+/// What a counter begins with after a kexec.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Begins {
+    /// 0.
+    Afresh,
+    /// The violations in the list that was carried: all that the next kernel is told of.
+    Carried,
+    /// All violations before.
+    Total,
+}
+
+impl Begins {
+    const ALL: [Begins; 3] = [Begins::Afresh, Begins::Carried, Begins::Total];
+}
+
 /// What the counter began with in each boot.
 #[derive(Debug, Default)]
 pub(super) struct Counters {
-    /// Violations in the list that each boot began with.
-    carried: Vec<usize>,
-    /// Whether each boot counted them.
-    recovers: Vec<bool>,
+    boots: Vec<Boot>,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Boot {
+    /// Violations in the list that it began with.
+    carried: usize,
+    /// Violations before it.
+    total: usize,
+    begins: Begins,
+}
+
+impl Boot {
+    fn number(self, begins: Begins) -> usize {
+        match begins {
+            Begins::Afresh => 0,
+            Begins::Carried => self.carried,
+            Begins::Total => self.total,
+        }
+    }
 }
 
 impl Counters {
@@ -31,57 +62,62 @@ impl Counters {
         let history = History::of(evidence, &records, &wholes.moves);
         let is_violation =
             |at: &usize| last.records.get(*at).is_some_and(|id| evidence.records.get(id).violation);
-        let carried: Vec<usize> = (history.carried.iter())
-            .map(|places| places.iter().filter(|at| is_violation(at)).count())
+        let mut boots: Vec<Boot> = (history.carried.iter().enumerate())
+            .map(|(place, carried)| Boot {
+                carried: carried.iter().filter(|at| is_violation(at)).count(),
+                total: (0..history.starts.get(place).copied().unwrap_or(0)).filter(is_violation).count(),
+                begins: Begins::Afresh,
+            })
             .collect();
-        let mut counters = Counters { recovers: vec![false; carried.len()], carried };
-        // Of one kernel one behaviour is expected, as its first boot with something to count shows it.
-        let others = evidence.plan.kernels();
-        let one_kernel = others.is_subset(&BTreeSet::from([SAME, TRUNCATED, NO_KERNEL]));
-        let mut first = None;
-        for place in 1..counters.carried.len() {
-            if counters.carried[place] == 0 {
-                continue;
+        // Of one kernel one behaviour is expected.
+        let one_kernel = evidence.plan.kernels().is_subset(&BTreeSet::from([SAME, TRUNCATED, NO_KERNEL]));
+        let mut possible = Begins::ALL.to_vec();
+        for (place, boot) in boots.iter_mut().enumerate().skip(1) {
+            let shown = shown(evidence, wholes, place, *boot);
+            let both: Vec<Begins> =
+                possible.iter().copied().filter(|begins| shown.contains(begins)).collect();
+            match (one_kernel, both.is_empty()) {
+                (true, false) => possible = both,
+                (true, true) => {}
+                (false, _) => boot.begins = shown.first().copied().unwrap_or(Begins::Afresh),
             }
-            let seen = counters.seen(evidence, wholes, place);
-            first = first.or(seen);
-            counters.recovers[place] = if one_kernel { first } else { seen }.unwrap_or(false);
         }
-        counters
-    }
-
-    /// Whether the first reading of a boot, from 0, counts what was carried; nothing where it is neither.
-    fn seen(&self, evidence: &Evidence<'_>, wholes: &Wholes, place: usize) -> Option<bool> {
-        let whole =
-            wholes.all.iter().find(|whole| whole.quiescent && boot_of(evidence, whole) == place + 1)?;
-        let own = own(evidence, whole);
-        let found = reading(evidence, whole)?;
-        match usize::try_from(found) {
-            Ok(found) if found == own => Some(false),
-            Ok(found) if found == own + self.carried[place] => Some(true),
-            _ => None,
+        if let (true, Some(begins)) = (one_kernel, possible.first()) {
+            boots.iter_mut().for_each(|boot| boot.begins = *begins);
         }
+        Counters { boots }
     }
 
     /// What the counter of a boot, from 1, begins with.
     pub(super) fn begins(&self, boot: u32) -> usize {
         let place = usize::try_from(boot).unwrap_or(usize::MAX).saturating_sub(1);
-        match (self.recovers.get(place), self.carried.get(place)) {
-            (Some(true), Some(carried)) => *carried,
-            _ => 0,
-        }
+        self.boots.get(place).map_or(0, |boot| boot.number(boot.begins))
     }
 
-    /// What the run shows of it, in words; nothing where no violation was carried.
+    /// What the run shows of it, in words; nothing where it shows nothing.
     pub(super) fn tell(&self) -> Option<&'static str> {
-        let shown = || self.carried.iter().zip(&self.recovers).filter(|(carried, _)| **carried > 0);
-        match (shown().any(|(_, recovers)| *recovers), shown().any(|(_, recovers)| !*recovers)) {
-            (true, false) => Some("the counter of violations takes in what a kexec carries"),
-            (false, true) => Some("the counter of violations begins afresh at a kexec"),
-            (true, true) => Some("the counter of violations begins afresh at some kexecs"),
-            (false, false) => None,
-        }
+        let shown: Vec<Begins> =
+            self.boots.iter().filter(|boot| boot.total > 0).map(|boot| boot.begins).collect();
+        let first = *shown.first()?;
+        Some(match first {
+            _ if shown.iter().any(|begins| *begins != first) => {
+                "the counter of violations differs by kernel in what it takes over a kexec"
+            }
+            Begins::Afresh => "the counter of violations begins afresh at a kexec",
+            Begins::Carried => "the counter of violations takes in what a kexec carries",
+            Begins::Total => "the counter of violations goes on over a kexec",
+        })
     }
+}
+
+/// What the first reading of a boot, from 0, can be.
+fn shown(evidence: &Evidence<'_>, wholes: &Wholes, place: usize, boot: Boot) -> Vec<Begins> {
+    let first = wholes.all.iter().find(|whole| whole.quiescent && boot_of(evidence, whole) == place + 1);
+    let Some((whole, found)) = first.and_then(|whole| Some((whole, reading(evidence, whole)?))) else {
+        return Begins::ALL.to_vec();
+    };
+    let fits = |begins: &Begins| (own(evidence, whole) + boot.number(*begins)) as u64 == found;
+    Begins::ALL.into_iter().filter(fits).collect()
 }
 
 /// The boot, from 1, that a checkpoint was in.

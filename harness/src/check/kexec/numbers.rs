@@ -25,6 +25,9 @@ const PAGE: u64 = 4096;
 /// `CONFIG_IMA_KEXEC_EXTRA_MEMORY_KB` counts in these; when it is 0, half a page, two of them, is to spare.
 const EXTRA_UNIT: u64 = 1024;
 
+/// What is compared, as the result names it; a policy without critical data has none.
+const NUMBERS: &str = "numbers in records of kexec";
+
 /// Template of critical data (`ima_template_desc_buf`).
 const TEMPLATE: &str = "ima-buf";
 /// Name of the record that a load makes.
@@ -60,6 +63,7 @@ pub(super) fn check(
 ) {
     let told = told(evidence, whole, sheet);
     if told.is_empty() {
+        sheet.compared(0, NUMBERS);
         return;
     }
     let mut judge = Judge { evidence, whole, history, wholes, sheet, true_ones: 0 };
@@ -71,6 +75,7 @@ pub(super) fn check(
     }
     let true_ones = judge.true_ones;
     spared(&spare, sheet);
+    sheet.compared(true_ones, NUMBERS);
     sheet.fact(format!("{} of {} true", count(true_ones, "number"), count(told.len(), "record")));
 }
 

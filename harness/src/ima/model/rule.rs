@@ -268,8 +268,8 @@ rules! {
         "runtime_measurements_count is the number of records in the current list",
         "ima_fs_init, security/integrity/ima/ima_fs.c", By "stage/once";
     ViolationsCounted:
-        "violations is the number of violations that the kernel recorded, and of those that it took over if it takes any",
-        "ima_fs_init, security/integrity/ima/ima_fs.c", By "stage/violation";
+        "violations is the number of violations since the boot; since a kexec, as the kernel takes them over or not",
+        "ima_num_violations, security/integrity/ima/ima.h", By "stage/violation";
 
     // kexec.
     CarriedOver:

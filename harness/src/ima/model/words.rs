@@ -170,6 +170,9 @@ impl Rule {
                 "IMA duplicates the current securityfs measurements interfaces (both binary and \
                  ASCII), by adding the ``_staged`` file suffix",
             ),
+            Rule::ViolationsCounted => {
+                source("security/integrity/ima/ima.h", "Total number of violations since hard boot.")
+            }
             Rule::CarriedOver => document("they are both available when the secondary kernel starts"),
             Rule::StagedCarriedFirst => {
                 document("the staged measurement records are marshalled before the current measurements list")
@@ -203,7 +206,6 @@ impl Rule {
             | Rule::ViolationAlwaysRecorded
             | Rule::ReadGoesOn
             | Rule::CountIsCurrent
-            | Rule::ViolationsCounted
             | Rule::CarriedAreCurrent
             | Rule::CarriedMayDouble
             | Rule::SuspendedRecordsNothing => Words::Ours,
