@@ -64,7 +64,7 @@ impl Flood {
             Flood::Messages => (700_000, 16 * MIB),
             // Ten times the ASCII list of a million records.
             Flood::Data => (2_000_000, 2048 * MIB),
-            Flood::Tpm => (8_000_000, 2048 * MIB),
+            Flood::Tpm => (4_000_000, 2048 * MIB),
             Flood::Monitor => (4_096, MIB),
             Flood::Marks => (20_000, 16 * MIB),
             Flood::Notices => (10_000, 4 * MIB),
@@ -109,6 +109,8 @@ impl Flood {
                 | Host::Trouble { text }
                 | Host::BadFrame { text }
                 | Host::Deadline { text }
+                | Host::Hang { text }
+                | Host::LastWords { text, .. }
                 | Host::Processors { text, .. },
             ) => (Flood::Notices, text.len()),
             What::Host(_) => (Flood::Notices, 0),

@@ -18,6 +18,9 @@ pub(super) fn tell(qmp: &mut Qmp, patience: Duration) -> String {
         Err(error) => return format!("{error}\n"),
     };
     for processor in 0..count(&told).1 {
+        if told.len() > LONGEST {
+            break;
+        }
         match ask(qmp, "info lapic", processor, patience) {
             Ok(more) => told.push_str(&more),
             Err(error) => return format!("{told}{error}\n"),

@@ -60,8 +60,9 @@ pub enum TpmError {
 /// How long swtpm may take for an answer at its start, on a host as loaded as they get; some 10 ms on an idle one.
 const START_PATIENCE: Duration = Duration::from_secs(60);
 
-/// How long a swtpm that closed its channel may take to be gone.
-const LAST_PATIENCE: Duration = Duration::from_millis(500);
+/// How long a swtpm that closed its channel may take to be gone, on a host as loaded as they get: its channel ends before it is a
+/// zombie, and what it said is known when it is one.
+const LAST_PATIENCE: Duration = Duration::from_secs(10);
 
 /// swtpm with the tap before it.
 pub struct Tpm {

@@ -48,6 +48,18 @@ fn output_is_kept() {
 }
 
 #[test]
+fn the_last_words_of_a_child_that_ends_at_once_are_whole() {
+    for _ in 0..20 {
+        let child = shell(
+            "for i in {1..3000}; do echo a line that fills the pipe $i; done; echo the reason >&2; exit 3",
+        );
+        assert_eq!(child.wait(LONG), Some(Exit::Code(3)));
+        let output = child.output();
+        assert!(output.ends_with("fills the pipe 3000\nthe reason\n"), "{output:?}");
+    }
+}
+
+#[test]
 fn a_missing_program_is_named() {
     let error = spawn(Command::new("no-such-program"), Vec::new()).err().unwrap();
     assert!(matches!(error, ChildError::Missing { ref program } if program == "no-such-program"));

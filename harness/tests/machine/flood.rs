@@ -2,17 +2,23 @@
 
 use std::io::{ErrorKind, Write};
 use std::os::unix::net::UnixStream;
+use std::path::Path;
 use std::process::Command;
 use std::thread;
 use std::time::{Duration, Instant};
 
 use imalab::event::{Exchange, Flood, Host, Origin, Sender, What};
-use imalab::guest;
+use imalab::guest as agent_channel;
+use imalab::machine::accel::Accel;
+use imalab::machine::command::QEMU;
 use imalab::machine::console;
-use imalab::run::Stream;
+use imalab::outcome::Outcome;
+use imalab::run::{AskError, Interrupts, Scratch, Site, Stream, capabilities};
 use imalab_wire::{Message, Piece, frame};
 use rstest::rstest;
 use serde_json::json;
+
+use crate::guest::{Then, spec};
 
 const LONG: Duration = Duration::from_secs(300);
 
@@ -63,7 +69,7 @@ fn agent(
     bytes: u64,
 ) -> thread::JoinHandle<bool> {
     let (host, theirs) = UnixStream::pair().unwrap();
-    let _ = guest::listen(host, false, events.clone()).unwrap();
+    let _ = agent_channel::listen(host, false, events.clone()).unwrap();
     thread::spawn(move || pour(theirs, portion, bytes))
 }
 
@@ -111,6 +117,7 @@ fn flooding() {
             }
             false
         }),
+        "guest" => return real(folder.path()),
         other => panic!("{other}"),
     };
     let until = Instant::now() + LONG;
@@ -135,13 +142,41 @@ fn flooding() {
         What::Host(Host::Flooded { text, .. }) => Some(text.clone()),
         _ => None,
     });
+    tell(&flooded.unwrap_or_default());
+}
+
+fn tell(flooded: &str) {
     let status = std::fs::read_to_string("/proc/self/status").unwrap();
     let peak = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).unwrap().trim();
-    println!("peak {peak}\nflooded {}", flooded.unwrap_or_default());
+    println!("peak {peak}\nflooded {flooded}");
+}
+
+/// A whole run of a real machine whose guest prints line ends for ever, judged.
+fn real(folder: &Path) {
+    let spec = spec(folder, "hello\n", Then::Flood);
+    let scratch = Scratch::new(folder).unwrap();
+    let site = Site {
+        kernel: &spec.kernel,
+        initramfs: &spec.initramfs,
+        kernels: &[],
+        accel: Accel::Tcg,
+        qemu: Path::new(QEMU),
+        swtpm: Path::new("swtpm"),
+        scratch: &scratch,
+        interrupts: &Interrupts::default(),
+    };
+    match capabilities(site, &[], folder) {
+        Err(AskError::Guest { judgement, .. }) => {
+            assert_eq!(judgement.outcome, Outcome::Failed);
+            tell(&judgement.reason);
+        }
+        other => panic!("{other:?}"),
+    }
 }
 
 #[rstest]
 #[case::newlines_on_the_console("console", "more than 200000 lines on its console")]
+#[case::a_real_guest("guest", "the guest flooded the run: more than 200000 lines on its console")]
 #[case::empty_messages("messages", "more than 700000 messages of its agent")]
 #[case::empty_pieces("data", "more than 2000000 pieces of data from its agent")]
 #[case::tpm_commands("tpm", "")]

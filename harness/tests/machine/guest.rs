@@ -12,6 +12,8 @@ pub(crate) enum Then {
     Halt,
     /// Resets the machine through the keyboard controller, as Linux does after a panic with `panic=-1`.
     Reset,
+    /// Prints line ends for ever.
+    Flood,
     /// Halts for ever, with interrupts on, after one of the timer of its interrupt controller that it never ended.
     HaltInService,
 }
@@ -90,6 +92,9 @@ fn image(text: &str, then: Then) -> Vec<u8> {
     ];
     if let Then::Reset = then {
         code.extend([0xb0, 0xfe, 0xe6, 0x64]); // mov al, 0xfe; out 0x64, al
+    }
+    if let Then::Flood = then {
+        code.extend([0xb0, 0x0a, 0xee, 0xeb, 0xfd]); // mov al, 0x0a; next: out dx, al; jmp next
     }
     if let Then::HaltInService = then {
         assert_eq!(CODE + code.len(), IN_SERVICE);

@@ -1,6 +1,7 @@
 //! What the tap saw: the guest's extends in the order in which the TPM took them.
 
 use std::collections::BTreeSet;
+use std::rc::Rc;
 
 use super::column::Trouble;
 use super::extends::{Chosen, Extend, Extends};
@@ -51,13 +52,17 @@ pub(super) struct Digester<'a> {
     tap: Tap,
     /// Digests of the extend before, when the kernel was asked to send it again.
     retried: Option<Box<[Option<Digest>]>>,
+    trouble: Trouble,
 }
+
+/// Refused extends that are kept in memory; a kernel gives up long before.
+const MOST_REFUSED: usize = 10_000;
 
 impl<'a> Digester<'a> {
     pub(super) fn new(banks: &'a [Bank], trouble: &Trouble) -> Digester<'a> {
         let attempts = Extends::new(banks, trouble);
         let tap = Tap { attempts, kept: BTreeSet::new(), failed: Vec::new(), commands: 0, foreign: None };
-        Digester { banks, tap, retried: None }
+        Digester { banks, tap, retried: None, trouble: Rc::clone(trouble) }
     }
 
     /// Takes the next exchange.
@@ -92,7 +97,15 @@ impl<'a> Digester<'a> {
             }
             match code {
                 Some(0) => self.tap.attempts.push(extend),
-                _ => self.tap.failed.push(FailedExtend { extend, code: code.unwrap_or_default() }),
+                _ if self.tap.failed.len() < MOST_REFUSED => {
+                    self.tap.failed.push(FailedExtend { extend, code: code.unwrap_or_default() });
+                }
+                // Said once: no check passes on what is left.
+                _ => {
+                    let _ = self.trouble.set(format!(
+                        "more than {MOST_REFUSED} extends of the guest were refused; the rest was not kept"
+                    ));
+                }
             }
         } else if code == Some(0) {
             self.tap.meddling(seq, &command, oddities);

@@ -228,3 +228,22 @@ fn a_task_that_was_killed_measures_nothing_more(
     let (plan, trace) = world.finish();
     assert_eq!(Evidence::of(&plan, &trace).quiescent(checkpoint), quiescent);
 }
+
+/// A guest may send so many extends that the TPM refuses, or that have no digest of a bank: memory is not for them.
+#[rstest]
+#[case::refused(0x101, false, "more than 10000 extends of the guest were refused")]
+#[case::odd(0, true, "more than 10000 extends of the guest have not just one digest for each bank")]
+fn extends_without_end_are_cut_off_and_told(#[case] code: u32, #[case] odd: bool, #[case] why: &str) {
+    let mut world = World::new();
+    world.measure(1);
+    let digest = crate::check::world::record("/m/x").extend_digest(crate::ima::Bank::Sha256);
+    for _ in 0..10_001 {
+        let digests = if odd { Vec::new() } else { vec![digest] };
+        world.extend_with(11, digests, code);
+    }
+    let (plan, trace) = world.finish();
+    let evidence = Evidence::of(&plan, &trace);
+    assert!(evidence.trouble.get().is_some_and(|told| told.starts_with(why)), "{:?}", evidence.trouble);
+    let results = crate::check::all(&plan, &trace);
+    assert!(results.iter().all(|result| result.verdict != Verdict::Passed), "{results:?}");
+}

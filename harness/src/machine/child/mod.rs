@@ -23,8 +23,8 @@ use nix::unistd::Pid;
 use tail::Tail;
 
 /// How long to wait for the end of a dead child's output. Only a process that has left the child's group
-/// could still hold it.
-const OUTPUT_PATIENCE: Duration = Duration::from_secs(1);
+/// could still hold it; otherwise it takes as long as a busy host keeps the thread that reads it.
+const OUTPUT_PATIENCE: Duration = Duration::from_secs(10);
 
 /// Why a child could not be started or watched.
 #[derive(Debug, thiserror::Error)]
