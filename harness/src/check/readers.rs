@@ -22,7 +22,6 @@ use super::sheet::{Sheet, count};
 use super::whole::Wholes;
 use crate::ima::model::{ListFile, Ranges};
 use crate::outcome::CheckResult;
-use crate::plan::Interface;
 use files::{Got, OpenList};
 use lists::Lists;
 
@@ -85,7 +84,7 @@ impl Reading<'_> {
         // Since when what it shows is one list.
         let mut since = open.opened;
         for got in &open.reads {
-            if self.evidence.plan.interface == Interface::Transaction {
+            if self.evidence.plan.interface.dialect().readers_are_views() {
                 // A reader begins when it reads from the start, whoever removes records, and keeps its place from then on.
                 if got.offset == 0 {
                     since = got.begin;

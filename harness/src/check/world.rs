@@ -5,6 +5,7 @@
 
 mod attest;
 mod call;
+mod dialects;
 mod kexec;
 mod verbs;
 mod verdict;

@@ -11,7 +11,7 @@ use super::demands::Demands;
 use super::machines::MachineArgs;
 use crate::machine::command::{MachineSpec, script};
 use crate::outcome::SuiteResult;
-use crate::plan::{self, Planned};
+use crate::plan::{self, Interface, Planned};
 use crate::report::journal::Journal;
 use crate::report::list::{self, ScenarioEntry};
 use crate::report::terminal::Look;
@@ -55,6 +55,9 @@ pub(super) struct TestArgs {
     /// scenario loads its policy are refused: a scenario gives them itself
     #[arg(long = "kernel-arg", value_name = "WORD", allow_hyphen_values = true)]
     kernel_args: Vec<String>,
+    /// Holds every kernel to the promises of NAME, whatever interface it is seen to have: `upstream`, `rfc-v2@posted`, ...
+    #[arg(long, value_name = "NAME")]
+    promises: Option<Interface>,
     /// Machines side by side; without it, as many as the host has processors
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..))]
     jobs: Option<u16>,
@@ -207,6 +210,7 @@ pub(super) fn test(args: &TestArgs) -> Result<Exit, Failure> {
         repeat: args.repeat,
         partition: args.partition,
         seed: args.seed,
+        promises: args.promises,
         accelerator: surroundings.accelerator(),
         qemu: surroundings.qemu.clone(),
         swtpm: surroundings.swtpm.clone(),
@@ -279,7 +283,7 @@ fn dry_run(
     let mut exit = Exit::Passed;
     for kernel in request.kernels {
         let site = request.site(kernel, scratch, interrupts);
-        let known = match run::capabilities(site, &request.kernel_args, &request.cache) {
+        let known = match run::capabilities(site, &request.kernel_args, request.promises, &request.cache) {
             Err(_) if interrupts.seen() => return Ok(Exit::Interrupted),
             known => known.map_err(Failure::setup)?,
         };

@@ -3,6 +3,7 @@
 mod ascii;
 mod bank;
 mod batch;
+pub mod dialect;
 mod digest;
 mod extend;
 mod field;

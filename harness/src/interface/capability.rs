@@ -7,6 +7,7 @@ use std::str::FromStr;
 use serde::{Deserialize, Serialize};
 
 use super::finding::ProbeFinding;
+use crate::ima::dialect::Dialect;
 use crate::plan::Interface;
 
 /// One thing that a scenario can need of a kernel.
@@ -49,6 +50,8 @@ pub enum Capability {
     KexecRecords,
     /// Fails allocations on request.
     AllocationFaults,
+    /// Has no way to remove records that anybody promises.
+    NoStaging,
     /// Takes mainline's requests.
     Upstream,
     /// Takes those of the staging RFC v2.
@@ -61,7 +64,7 @@ pub enum Capability {
 
 impl Capability {
     /// Every one.
-    pub const ALL: [Capability; 22] = [
+    pub const ALL: [Capability; 23] = [
         Capability::Ima,
         Capability::Tpm,
         Capability::Policy,
@@ -80,6 +83,7 @@ impl Capability {
         Capability::KexecRecords,
         Capability::CrashKernel,
         Capability::AllocationFaults,
+        Capability::NoStaging,
         Capability::Upstream,
         Capability::RfcV2,
         Capability::TwoCommand,
@@ -87,8 +91,38 @@ impl Capability {
     ];
 
     /// Those that are an interface of their own.
-    pub const INTERFACES: [Capability; 4] =
-        [Capability::Upstream, Capability::RfcV2, Capability::TwoCommand, Capability::Transaction];
+    pub const INTERFACES: [Capability; 5] = [
+        Capability::NoStaging,
+        Capability::Upstream,
+        Capability::RfcV2,
+        Capability::TwoCommand,
+        Capability::Transaction,
+    ];
+
+    /// Those that follow from the dialect that a kernel speaks.
+    fn of_dialect(dialect: &Dialect) -> BTreeSet<Capability> {
+        let interface = match dialect.interface {
+            Interface::ReadOnly | Interface::NoStaging => Some(Capability::NoStaging),
+            Interface::Upstream => Some(Capability::Upstream),
+            Interface::RfcV2 => Some(Capability::RfcV2),
+            Interface::TwoCommand => Some(Capability::TwoCommand),
+            Interface::Transaction => Some(Capability::Transaction),
+            // What is spelled out is in the words of others.
+            Interface::StagingV1Posted
+            | Interface::RfcV2Posted
+            | Interface::V3Posted
+            | Interface::V4Posted
+            | Interface::V5Posted => None,
+        };
+        let (stages, trims) = (dialect.stage.is_some(), dialect.trim.is_some());
+        let has = [
+            (stages, Capability::Staging),
+            (trims, Capability::Trim),
+            (stages && trims && dialect.trims_while_staged == Some(true), Capability::TrimWhileStaged),
+            (trims && dialect.exact_trim, Capability::ExactTrim),
+        ];
+        has.into_iter().filter_map(|(has, capability)| has.then_some(capability)).chain(interface).collect()
+    }
 
     /// Its name in `needs:`.
     pub const fn name(self) -> &'static str {
@@ -111,6 +145,7 @@ impl Capability {
             Capability::KexecRecords => "kexec-records",
             Capability::CrashKernel => "crash-kernel",
             Capability::AllocationFaults => "allocation-faults",
+            Capability::NoStaging => Interface::NoStaging.name(),
             Capability::Upstream => Interface::Upstream.name(),
             Capability::RfcV2 => Interface::RfcV2.name(),
             Capability::TwoCommand => Interface::TwoCommand.name(),
@@ -139,6 +174,9 @@ impl Capability {
             Capability::TrimWhileStaged | Capability::Upstream => "CONFIG_IMA_STAGING=y, Linux 7.2 or newer",
             Capability::ExactTrim => {
                 "CONFIG_IMA_STAGING=y, Linux 7.2 or newer or with the series rfc-v2 or transaction"
+            }
+            Capability::NoStaging => {
+                "CONFIG_IMA_STAGING not set, or a kernel from before Linux 7.2 with none of our series"
             }
             Capability::Kexec => "CONFIG_KEXEC_FILE=y",
             Capability::KexecCarry => "CONFIG_IMA_KEXEC=y and CONFIG_KEXEC_FILE=y",
@@ -170,6 +208,9 @@ impl fmt::Display for Capability {
     }
 }
 
+/// What it is called in [`Capabilities::behaviours`] that the current list opens for writing alone.
+pub(super) const OPENED: &str = "an original file is opened for writing";
+
 /// What a kernel was seen to offer.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Capabilities {
@@ -181,6 +222,8 @@ pub struct Capabilities {
     pub have: BTreeSet<Capability>,
     /// Names in its `ima` folder, with `st_mode`.
     pub files: BTreeMap<String, u32>,
+    /// What came of what dialects are told apart by: what was done, and its errno or success.
+    pub behaviours: BTreeMap<String, String>,
     /// What it did otherwise than promised when it was asked.
     pub findings: Vec<ProbeFinding>,
 }
@@ -190,6 +233,25 @@ impl Capabilities {
     /// a [finding](Capabilities::findings).
     pub fn has(&self, capability: Capability) -> bool {
         self.have.contains(&capability)
+    }
+
+    /// The same kernel, held to what this interface promises.
+    pub(super) fn offering(mut self, interface: Interface) -> Capabilities {
+        for of in Interface::ALL {
+            self.have.retain(|have| !Capability::of_dialect(of.dialect()).contains(have));
+        }
+        self.have.extend(Capability::of_dialect(interface.dialect()));
+        // Without IMA there is nothing that anybody could promise.
+        if !self.has(Capability::Ima) {
+            self.have.remove(&Capability::NoStaging);
+        }
+        self.interface = interface;
+        self
+    }
+
+    /// Whether its original list files opened for writing alone.
+    pub(super) fn opens_for_writing(&self) -> bool {
+        self.behaviours.get(OPENED).is_some_and(|told| told == "success")
     }
 }
 

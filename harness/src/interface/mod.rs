@@ -1,16 +1,12 @@
-//! One adapter per kernel interface: verbs become system calls.
+//! Verbs become system calls, in the words of a kernel's dialect.
 //!
-//! A new interface is one more file here, an [`Adapter`] and its line in [`adapter`]; what a kernel offers is
-//! found out by [`probe`], never concluded from its version.
+//! What dialects there are is data ([`crate::ima::dialect`]); which one a kernel speaks is found out by [`probe`], never
+//! concluded from its version.
 
 mod capability;
+mod encode;
 mod finding;
 pub mod probe;
-mod read_only;
-mod rfc_v2;
-mod transaction;
-mod two_command;
-mod upstream;
 
 use imalab_wire::{Op, Slot};
 use nix::fcntl::OFlag;
@@ -62,25 +58,23 @@ pub trait Adapter: Sync {
     /// Reads the current list, finds how many of its records the TPM's PCR accounts for, and removes those.
     fn trim_found(&self, slot: Slot) -> Option<Deed>;
 
+    /// Opens a file of a list, reads it to its end, closes it: where nothing is staged, that is no error, whatever the kernel
+    /// says.
+    fn read(&self, slot: Slot, path: String, of: Observed) -> Deed;
+
     /// What writing this to a measurement list does to it when the kernel takes it.
     fn meaning(&self, staged: bool, text: &str) -> Option<Action>;
 }
 
 /// The adapter of an interface.
 pub fn adapter(interface: Interface) -> &'static dyn Adapter {
-    match interface {
-        Interface::ReadOnly => &read_only::ReadOnly,
-        Interface::Upstream => &upstream::Upstream,
-        Interface::RfcV2 => &rfc_v2::RfcV2,
-        Interface::TwoCommand => &two_command::TwoCommand,
-        Interface::Transaction => &transaction::Transaction,
-    }
+    interface.dialect()
 }
 
 /// Opens a file, reads it to its end, closes it; `of` says what its content means, if anything.
 pub(crate) fn read_whole(slot: Slot, path: String, of: impl Into<Option<Observed>>) -> Deed {
     let open = Op::Open { slot, path, flags: OFlag::O_RDONLY.bits(), mode: 0 };
-    let read = Op::Read { slot, chunk: CHUNK, limit: None, send: true };
+    let read = Op::Read { slot, chunk: CHUNK, limit: None, send: true, nothing: None };
     Deed {
         ops: vec![open, read, Op::Close { slot }],
         reads: of.into().map(|of| Reading { op: 1, of }).into_iter().collect(),

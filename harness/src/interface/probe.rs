@@ -1,9 +1,9 @@
 //! Finding out what a kernel offers, by asking for it.
 //!
-//! A kernel is booted with [`first`] and, when [`second`] asks for it, once more. Two boots, since
-//! `ima_flush_htable` cannot be undone in a running kernel, and with it mainline refuses every trim. Each interface is
-//! asked for in its own words. [`third`] goes on in another boot: a kernel that does not come back from it has lost
-//! nothing that was to be found out.
+//! Up to four boots. [`first`] looks: files and their modes, devices, the policy, the hash table. [`requests`] asks for
+//! the removal of records, in the words of every dialect that has such files. [`second`] asks again with
+//! `ima_flush_htable`, which cannot be undone in a running kernel. [`third`] goes on in another boot. A kernel that does
+//! not get through one of them has lost nothing that the others found out.
 //!
 //! What a kernel offers is told by what is there and what it takes: files and their modes, boot options, requests that
 //! are accepted. Whether it then does what was promised is another question, and its answer a
@@ -12,18 +12,22 @@
 
 mod answers;
 mod flush;
+mod identify;
 mod kexec;
-mod listed;
+mod looked;
+mod removal;
+mod requests;
 
 use imalab_wire::{End, Message, Op, Program, Setup, Slot, Start, Step, StepId, Task};
 use nix::fcntl::OFlag;
 
 pub use flush::{second, with_second, without_second};
 pub use kexec::{third, with_third, without_third};
+pub use requests::{requests, with_requests, without_requests};
 
 use self::answers::Answers;
-use super::{Capabilities, Capability, IMA, MEASURED, TPM, adapter, read_whole, request};
-use crate::plan::{BOOT_RECORDS, Interface};
+use super::{Capabilities, Capability, IMA, MEASURED, TPM, request};
+use crate::plan::Interface;
 use crate::scenario::DEFAULT_POLICY;
 
 /// Boot option that makes a delete forget digests.
@@ -41,23 +45,16 @@ const SYSRQ: &str = "/proc/sysrq-trigger";
 /// Present when allocations can be made to fail, and debugfs is mounted (`failslab_debugfs_init`, `mm/failslab.c`).
 const FAILSLAB: &str = "/sys/kernel/debug/failslab/cache-filter";
 
-/// What PID 1 was started with: the kernel hands it the words of its command line that no part of it knows
-/// (`unknown_bootoption`, `init/main.c`).
-const ARGUMENTS: &str = "/proc/1/cmdline";
-
 /// Records each policy that is loaded, where the kernel has such records.
 const POLICY_RECORDS: &str = "measure func=CRITICAL_DATA label=ima_policy\n";
 
-/// Files that a probe measures.
+/// Files that a probe measures at a time.
 const FILES: u64 = 3;
 
-/// More records than a probe makes.
-const TOO_MANY: u64 = 1_000_000;
-
 /// Goes up whenever the same answers are judged otherwise.
-const JUDGED: u32 = 1;
+const JUDGED: u32 = 2;
 
-/// The one descriptor that a probe has open.
+/// The one descriptor that a probe has open, as a rule.
 const SLOT: Slot = 0;
 
 /// One boot of the probe.
@@ -77,8 +74,8 @@ pub enum ProbeError {
     Unfinished(String),
 }
 
-/// Steps of a probe by what they find out.
-#[derive(Clone, Copy)]
+/// Steps of the first boot by what they find out.
+#[derive(Clone, Copy, PartialEq, Eq)]
 enum Ask {
     Files,
     Tpm,
@@ -88,8 +85,6 @@ enum Ask {
     SysRq,
     /// Whether the current list opens for writing alone.
     OpenForWriting,
-    /// What the kernel handed to PID 1 of its command line, since it did not know it.
-    Arguments,
     Policy,
     CountBefore,
     Measure,
@@ -100,85 +95,42 @@ enum Ask {
     CountPolicy,
     LoadMore,
     CountLoaded,
-    /// Asked for each interface.
-    Of(Interface, Verb),
-}
-
-/// What an interface is asked for.
-#[derive(Clone, Copy)]
-enum Verb {
-    List,
-    Stage,
-    CountStaged,
-    Save,
-    Delete,
-    CountDeleted,
-    Trim,
-    CountTrimmed,
-    MeasureMore,
-    StageMore,
-    MeasureYet,
-    CountYet,
-    TrimWhileStaged,
-    CountWhileStaged,
-    TrimTooMany,
-    TrimAll,
-    MeasureDeleted,
-    CountForgotten,
 }
 
 impl Ask {
     /// The step's number.
     fn id(self) -> StepId {
-        /// More than there are verbs.
-        const VERBS: StepId = 32;
-        match self {
-            Ask::Files => 0,
-            Ask::Tpm => 1,
-            Ask::Kexec => 2,
-            Ask::Policy => 3,
-            Ask::CountBefore => 4,
-            Ask::Measure => 5,
-            Ask::CountMeasured => 6,
-            Ask::MeasureAgain => 7,
-            Ask::CountAgain => 8,
-            Ask::RecordPolicy => 9,
-            Ask::CountPolicy => 10,
-            Ask::LoadMore => 11,
-            Ask::CountLoaded => 12,
-            Ask::Faults => 13,
-            Ask::CrashLoaded => 14,
-            Ask::SysRq => 15,
-            Ask::OpenForWriting => 16,
-            Ask::Arguments => 17,
-            Ask::Of(interface, verb) => (interface as StepId + 1) * VERBS + verb as StepId,
-        }
+        self as StepId
     }
 }
 
 /// The first boot, with nothing special on the command line.
 pub fn first() -> Boot {
     use Ask::*;
-    use Verb::*;
-    // Staging comes first: the list then holds the boot aggregate, even where no policy can be loaded. What an
-    // interface refuses that is not the kernel's changes nothing; what it does all the same, comes after the kernel's.
-    let each = |verbs: &'static [Verb]| {
-        Interface::REMOVING
-            .into_iter()
-            .flat_map(|interface| verbs.iter().map(move |verb| Of(interface, *verb)))
-    };
-    let mut asks = vec![Files, Tpm, Kexec, Faults, CrashLoaded, SysRq, OpenForWriting];
-    asks.extend(each(&[List, Stage, CountStaged, Save, Delete, CountDeleted]));
-    asks.extend([Policy, CountBefore, Measure, CountMeasured, MeasureAgain, CountAgain]);
-    asks.extend(each(&[Trim, CountTrimmed]));
-    asks.extend(each(&[TrimTooMany]));
-    asks.extend(each(&[MeasureMore, StageMore, MeasureYet, CountYet, TrimWhileStaged, CountWhileStaged]));
-    asks.extend([RecordPolicy, CountPolicy, LoadMore, CountLoaded]);
-    boot(&[], &asks)
+    let asks = [
+        Files,
+        Tpm,
+        Kexec,
+        Faults,
+        CrashLoaded,
+        SysRq,
+        OpenForWriting,
+        Policy,
+        CountBefore,
+        Measure,
+        CountMeasured,
+        MeasureAgain,
+        CountAgain,
+        RecordPolicy,
+        CountPolicy,
+        LoadMore,
+        CountLoaded,
+    ];
+    boot(&[], asks.map(|ask| (ask.id(), ops(ask))))
 }
 
-fn boot(kernel_args: &[&str], asks: &[Ask]) -> Boot {
-    let steps = asks.iter().map(|ask| Step { id: ask.id(), clock: None, ops: ops(*ask) }).collect();
+fn boot(kernel_args: &[&str], steps: impl IntoIterator<Item = (StepId, Vec<Op>)>) -> Boot {
+    let steps = steps.into_iter().map(|(id, ops)| Step { id, clock: None, ops }).collect();
     Boot {
         kernel_args: kernel_args.iter().map(|word| (*word).to_owned()).collect(),
         program: Program {
@@ -194,46 +146,27 @@ fn boot(kernel_args: &[&str], asks: &[Ask]) -> Boot {
 }
 
 fn ops(ask: Ask) -> Vec<Op> {
+    let opens = |path: &str, flags| vec![look(path, flags), Op::Close { slot: SLOT }];
     match ask {
         Ask::Files => vec![Op::ListModes { path: IMA.to_owned() }],
-        Ask::Tpm => vec![look(TPM, OFlag::O_RDWR), Op::Close { slot: SLOT }],
-        Ask::Kexec => vec![look(KEXEC_LOADED, OFlag::O_RDONLY), Op::Close { slot: SLOT }],
-        Ask::CrashLoaded => vec![look(CRASH_LOADED, OFlag::O_RDONLY), Op::Close { slot: SLOT }],
-        Ask::SysRq => vec![look(SYSRQ, OFlag::O_WRONLY), Op::Close { slot: SLOT }],
-        Ask::OpenForWriting => vec![look(&listed::current(), OFlag::O_WRONLY), Op::Close { slot: SLOT }],
-        Ask::Arguments => read_whole(SLOT, ARGUMENTS.to_owned(), None).ops,
-        Ask::Faults => vec![look(FAILSLAB, OFlag::O_RDONLY), Op::Close { slot: SLOT }],
-        Ask::Policy => request(SLOT, format!("{IMA}/policy"), DEFAULT_POLICY).ops,
+        Ask::Tpm => opens(TPM, OFlag::O_RDWR),
+        Ask::Kexec => opens(KEXEC_LOADED, OFlag::O_RDONLY),
+        Ask::CrashLoaded => opens(CRASH_LOADED, OFlag::O_RDONLY),
+        Ask::SysRq => opens(SYSRQ, OFlag::O_WRONLY),
+        Ask::Faults => opens(FAILSLAB, OFlag::O_RDONLY),
+        Ask::OpenForWriting => opens(&looked::current(), OFlag::O_WRONLY),
+        // The last, a rule that was there before: what counts is that a policy is loaded.
+        Ask::Policy | Ask::LoadMore => policy(DEFAULT_POLICY),
+        Ask::RecordPolicy => policy(POLICY_RECORDS),
         Ask::Measure | Ask::MeasureAgain => vec![measure("probe".to_owned())],
-        Ask::RecordPolicy => request(SLOT, format!("{IMA}/policy"), POLICY_RECORDS).ops,
-        // A rule that was there before: what counts is that a policy is loaded.
-        Ask::LoadMore => request(SLOT, format!("{IMA}/policy"), DEFAULT_POLICY).ops,
         Ask::CountBefore | Ask::CountMeasured | Ask::CountAgain | Ask::CountPolicy | Ask::CountLoaded => {
             count()
         }
-        Ask::Of(interface, verb) => {
-            let adapter = adapter(interface);
-            let deed = match verb {
-                Verb::List => Some(read_whole(SLOT, listed::current(), None)),
-                Verb::Stage | Verb::StageMore => adapter.stage(SLOT),
-                Verb::Save => adapter.save(SLOT),
-                Verb::Delete => adapter.delete(SLOT),
-                Verb::Trim | Verb::TrimWhileStaged => adapter.trim(SLOT, 1),
-                Verb::TrimTooMany => adapter.trim(SLOT, TOO_MANY),
-                Verb::TrimAll => adapter.trim(SLOT, BOOT_RECORDS + FILES),
-                Verb::MeasureMore => return vec![measure(format!("more-{}", interface.name()))],
-                Verb::MeasureYet => return vec![measure(format!("yet-{}", interface.name()))],
-                Verb::MeasureDeleted => return vec![measure("probe".to_owned())],
-                Verb::CountStaged
-                | Verb::CountDeleted
-                | Verb::CountTrimmed
-                | Verb::CountYet
-                | Verb::CountWhileStaged
-                | Verb::CountForgotten => return count(),
-            };
-            deed.map(|deed| deed.ops).unwrap_or_default()
-        }
     }
+}
+
+fn policy(text: &str) -> Vec<Op> {
+    request(SLOT, format!("{IMA}/policy"), text).ops
 }
 
 fn look(path: &str, flags: OFlag) -> Op {
@@ -248,22 +181,24 @@ fn measure(name: String) -> Op {
 fn count() -> Vec<Op> {
     vec![
         look(&format!("{IMA}/runtime_measurements_count"), OFlag::O_RDONLY),
-        Op::Read { slot: SLOT, chunk: 64, limit: None, send: true },
+        Op::Read { slot: SLOT, chunk: 64, limit: None, send: true, nothing: None },
         Op::Close { slot: SLOT },
     ]
 }
 
-/// What the first boot's messages say.
+/// What the first boot's messages say. How records are removed is not known yet.
 ///
 /// # Errors
 ///
 /// When the guest did not send its last message, or says that the agent failed: nothing then follows about the
 /// kernel.
 pub fn capabilities(messages: &[Message]) -> Result<Capabilities, ProbeError> {
-    Ok(listed::of(&Answers::read(messages)?))
+    Ok(looked::of(&Answers::read(messages)?))
 }
 
 /// What all boots ask, and what for, by which answers of other questions are told apart; and how answers are judged.
-pub fn questions() -> String {
-    format!("{JUDGED}{:?}{:?}{:?}{:?}", first(), flush::questions(), kexec::boot(), Capability::ALL)
+pub fn questions(promises: Option<Interface>) -> String {
+    let dialects = Interface::ALL.map(Interface::dialect);
+    let boots = (first(), requests::questions(), flush::questions(), kexec::boot());
+    format!("{JUDGED}{boots:?}{:?}{dialects:?}{promises:?}", Capability::ALL)
 }

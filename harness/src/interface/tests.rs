@@ -78,3 +78,102 @@ fn lists_are_named_as_the_kernel_names_them() {
     );
     assert_eq!(adapter(Interface::ReadOnly).list(Form::Binary, None, true), None);
 }
+
+/// What is written, and to which file, in a few letters.
+fn words(deed: Option<Deed>) -> String {
+    let mut told = Vec::new();
+    for op in deed.map(|deed| deed.ops).unwrap_or_default() {
+        match op {
+            imalab_wire::Op::Open { path, flags, .. } => {
+                let name = path.rsplit('/').next().unwrap().replace("binary_runtime_measurements_", "");
+                told.push(format!("{}:{}", name, ["r", "w", "rw"][flags as usize & 3]));
+            }
+            imalab_wire::Op::Write { bytes, .. } => {
+                told.push(String::from_utf8(bytes).unwrap().trim().to_owned())
+            }
+            imalab_wire::Op::WriteFound { .. } => told.push("found".to_owned()),
+            _ => {}
+        }
+    }
+    told.join(" ")
+}
+
+#[rstest]
+#[case(Interface::Upstream, "sha1_staged:w A", "sha1_staged:w D", "sha1:r sha1:w 5", "sha1:rw found")]
+#[case(
+    Interface::RfcV2,
+    "staged_sha1:w A",
+    "staged_sha1:w D",
+    "sha1:r staged_sha1:w -5",
+    "sha1:r staged_sha1:w found D"
+)]
+#[case(
+    Interface::TwoCommand,
+    "staged_sha1:w 9223372036854775807",
+    "staged_sha1:w D",
+    "sha1:r staged_sha1:w 5 D",
+    "sha1:r staged_sha1:w found D"
+)]
+#[case(Interface::Transaction, "", "", "sha1:rw 5", "sha1:rw found")]
+#[case(
+    Interface::StagingV1Posted,
+    "staged_sha1:w A",
+    "staged_sha1:w D",
+    "sha1:r staged_sha1:w 5 D",
+    "sha1:r staged_sha1:w found D"
+)]
+#[case(
+    Interface::RfcV2Posted,
+    "staged_sha1:w A",
+    "staged_sha1:w D",
+    "sha1:r staged_sha1:w -5",
+    "sha1:r staged_sha1:w found D"
+)]
+#[case(
+    Interface::V3Posted,
+    "sha1_staged:w A",
+    "sha1_staged:w D",
+    "sha1:r sha1_staged:w A 5",
+    "sha1:r sha1_staged:w A found"
+)]
+#[case(
+    Interface::V4Posted,
+    "sha1_staged:w A",
+    "sha1_staged:w D",
+    "sha1:r sha1_staged:w 5",
+    "sha1:r sha1_staged:w found"
+)]
+#[case(Interface::V5Posted, "sha1:w A", "sha1_staged:w D", "sha1:r sha1:w 5", "sha1:r sha1:w found")]
+#[case(Interface::NoStaging, "", "", "", "")]
+#[case(Interface::ReadOnly, "", "", "", "")]
+fn verbs_are_in_the_words_of_the_dialect(
+    #[case] interface: Interface,
+    #[case] stage: &str,
+    #[case] delete: &str,
+    #[case] trim: &str,
+    #[case] trim_found: &str,
+) {
+    let adapter = adapter(interface);
+    assert_eq!(words(adapter.stage(0)), stage);
+    assert_eq!(words(adapter.delete(0)), delete);
+    assert_eq!(words(adapter.trim(0, 5)), trim);
+    assert_eq!(words(adapter.trim_found(0)), trim_found);
+}
+
+#[rstest]
+#[case(Interface::RfcV2Posted, true, "-0x10\n", Some(Action::Trim { records: 16 }))]
+#[case(Interface::RfcV2Posted, true, "A", None)]
+#[case(Interface::V4Posted, true, "5\n", Some(Action::Trim { records: 5 }))]
+#[case(Interface::V4Posted, false, "5\n", None)]
+#[case(Interface::V5Posted, false, "A\n", Some(Action::Stage))]
+#[case(Interface::V5Posted, true, "A\n", None)]
+#[case(Interface::NoStaging, false, "5\n", Some(Action::Trim { records: 5 }))]
+#[case(Interface::NoStaging, true, "D\n", None)]
+fn requests_of_postings_are_recognised(
+    #[case] interface: Interface,
+    #[case] staged: bool,
+    #[case] text: &str,
+    #[case] action: Option<Action>,
+) {
+    assert_eq!(adapter(interface).meaning(staged, text), action);
+}

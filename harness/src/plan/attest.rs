@@ -62,7 +62,7 @@ impl Compiler<'_> {
 
     /// Reads the staged list by the descriptor that staged it.
     fn read(&self) -> Deed {
-        let op = Op::Read { slot: self.slots.own, chunk: CHUNK, limit: None, send: true };
+        let op = Op::Read { slot: self.slots.own, chunk: CHUNK, limit: None, send: true, nothing: None };
         let of = Observed::List { form: Form::Binary, bank: Bank::Sha1, staged: true };
         Deed { ops: vec![op], reads: vec![Reading { op: 0, of }] }
     }

@@ -170,7 +170,7 @@ impl Calls<'_> {
                     Some(limit) => format!("read {name} {limit} bytes"),
                     None => format!("read {name}"),
                 };
-                (text, Op::Read { slot, chunk, limit, send })
+                (text, Op::Read { slot, chunk, limit, send, nothing: None })
             }
             Transfer::At { offset, bytes } => {
                 (format!("read {name} {bytes} bytes at {offset}"), Op::ReadAt { slot, offset, bytes, send })

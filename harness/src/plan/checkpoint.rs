@@ -33,7 +33,7 @@ fn read(adapter: &dyn Adapter, forms: &[Form], banks: &[Bank], bank_files: bool)
                 let path = adapter.list(*form, bank_files.then_some(*bank), staged);
                 if let Some(path) = path {
                     let of = Observed::List { form: *form, bank: *bank, staged };
-                    deed = deed.then(read_whole(0, path, of));
+                    deed = deed.then(adapter.read(0, path, of));
                 }
             }
         }

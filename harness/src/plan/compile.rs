@@ -196,6 +196,11 @@ impl Compiler<'_> {
                 self.count.as_ref().and_then(Count::staged).map_or(Expect::Ok, Expect::Records)
             }
             (Expectation::Default | Expectation::Ok, _) => Expect::Ok,
+            (Expectation::Errno(_), Verb::Stage | Verb::Save | Verb::Delete | Verb::Trim { .. })
+                if self.interface.dialect().own_errors =>
+            {
+                Expect::Any
+            }
             (Expectation::Errno(errno), _) => Expect::Errno(errno),
             (Expectation::Any, _) => Expect::Any,
             (Expectation::Blocked, _) => Expect::Blocked,

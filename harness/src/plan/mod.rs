@@ -22,8 +22,8 @@ pub use count::BOOT_RECORDS;
 pub use kernel_words::{Change, unfit, words_of};
 pub(crate) use kernel_words::{has_boot_policy, level, silences};
 pub use types::{
-    Action, Budget, Expect, Fault, Form, How, Interface, Mark, MarkDeed, Observed, Parameters, Plan,
-    PlannedStep, Reading, Shape,
+    Action, Budget, Expect, Fault, Form, How, Interface, Mark, MarkDeed, NoInterface, Observed, Parameters,
+    Plan, PlannedStep, Reading, Shape,
 };
 
 use crate::interface::{Capabilities, Capability, probe};

@@ -19,6 +19,7 @@ fn upstream() -> Capabilities {
         interface: Interface::Upstream,
         have: Capability::ALL.into_iter().collect(),
         files: Default::default(),
+        behaviours: Default::default(),
         findings: Vec::new(),
     }
 }

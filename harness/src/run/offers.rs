@@ -52,6 +52,7 @@ mod tests {
             interface: Interface::Upstream,
             have: BTreeSet::from([Capability::Staging]),
             files: Default::default(),
+            behaviours: Default::default(),
             findings: Vec::new(),
         };
         let refusal = lacking(&kernel, &known).unwrap();

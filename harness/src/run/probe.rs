@@ -52,13 +52,18 @@ const BANKS: [Bank; 2] = [Bank::Sha1, Bank::Sha256];
 /// Budget of one boot: it measures a few files.
 const BUDGET: Budget = Budget { silence_s: 10, total_s: 60 };
 
-/// Asks the kernel of `site` with these words on its command line, or remembers what an earlier call below `cache` was told.
+/// Asks the kernel of `site` with these words on its command line, and holds it to these promises where any are given; or remembers what an earlier call below `cache` was told.
 ///
 /// # Errors
 /// [`AskError`].
-pub fn capabilities(site: Site<'_>, kernel_args: &[String], cache: &Path) -> Result<Capabilities, AskError> {
+pub fn capabilities(
+    site: Site<'_>,
+    kernel_args: &[String],
+    promises: Option<Interface>,
+    cache: &Path,
+) -> Result<Capabilities, AskError> {
     let folder = cache.join("capabilities");
-    let path = folder.join(format!("{}.json", key(site, kernel_args)?));
+    let path = folder.join(format!("{}.json", key(site, kernel_args, promises)?));
     // What is there and cannot be read is asked anew: an older imalab may have written it.
     if let Some(known) = fs::read(&path).ok().and_then(|text| serde_json::from_slice(&text).ok()) {
         return Ok(known);
@@ -66,6 +71,17 @@ pub fn capabilities(site: Site<'_>, kernel_args: &[String], cache: &Path) -> Res
     let mut found = probe::capabilities(&messages(&ask(site, kernel_args, probe::first())?)?)?;
     // What a boot that was not survived says is not remembered: another time it may be.
     let mut survived = true;
+    found = match probe::requests(&found, promises).map(|boot| ask(site, kernel_args, boot)) {
+        None => probe::with_requests(found, None, promises)?,
+        Some(asked) => match survive(asked, "the removal of records")? {
+            Ok(trace) => probe::with_requests(found, Some(&messages(&trace)?), promises)?,
+            Err(finding) => {
+                survived = false;
+                found.findings.push(*finding);
+                probe::without_requests(found, promises)
+            }
+        },
+    };
     if let Some(boot) = probe::second(&found) {
         found = match survive(ask(site, kernel_args, boot), "ima_flush_htable")? {
             Ok(trace) => probe::with_second(found, &messages(&trace)?, &console(&trace))?,
@@ -123,13 +139,13 @@ fn is_its_own(outcome: Outcome) -> bool {
 }
 
 /// Same kernel, same command line, same image, same questions: same answers.
-fn key(site: Site<'_>, kernel_args: &[String]) -> Result<String, AskError> {
+fn key(site: Site<'_>, kernel_args: &[String], promises: Option<Interface>) -> Result<String, AskError> {
     let mut hash = Sha256::new();
     for path in [site.kernel, site.initramfs] {
         let bytes = fs::read(path).map_err(|source| AskError::Read { path: path.to_owned(), source })?;
         hash.update(Sha256::digest(&bytes));
     }
-    hash.update(format!("{}{:?}{:?}", probe::questions(), kernel_args, env!("CARGO_PKG_VERSION")));
+    hash.update(format!("{}{:?}{:?}", probe::questions(promises), kernel_args, env!("CARGO_PKG_VERSION")));
     Ok(hex::encode(hash.finalize()))
 }
 

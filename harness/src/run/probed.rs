@@ -50,6 +50,7 @@ mod tests {
             interface: Interface::Upstream,
             have: BTreeSet::new(),
             files: BTreeMap::new(),
+            behaviours: BTreeMap::new(),
             findings,
         }
     }

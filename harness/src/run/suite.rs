@@ -19,6 +19,7 @@ use crate::event::{Host, What};
 use crate::interface::{Capabilities, Capability};
 use crate::machine::accel::Choice;
 use crate::outcome::{AcceleratorUsed, CheckResult, Outcome, RunResult, SuiteResult};
+use crate::plan::Interface;
 use crate::report::journal::Journal;
 use crate::report::{Context, Reporter};
 use crate::scenario::Scenario;
@@ -61,6 +62,8 @@ pub struct Request<'a> {
     pub partition: Option<Partition>,
     /// Seed of the first repetition; each further one adds 1.
     pub seed: u64,
+    /// Whose promises every kernel is held to; `None`: those of the interface that it is seen to have.
+    pub promises: Option<Interface>,
     /// Who runs the guests' code, and why.
     pub accelerator: Choice,
     /// QEMU's program.
@@ -112,6 +115,7 @@ pub fn suite(
             probe::capabilities(
                 request.site(kernel, scratch, interrupts),
                 &request.kernel_args,
+                request.promises,
                 &request.cache,
             )
             .map_err(refusal)

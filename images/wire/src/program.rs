@@ -77,8 +77,16 @@ pub enum Op {
     /// `open(2)`; value 0. `flags` are Linux x86-64 `O_*` bits, `mode` the permissions of a new file.
     Open { slot: Slot, path: String, flags: i32, mode: u32 },
     /// `read(2)` in calls of `chunk` bytes until end of file or `limit` bytes; value: bytes read. What was read
-    /// goes out in [`crate::Message::Data`] pieces when `send` is set.
-    Read { slot: Slot, chunk: u32, limit: Option<u64>, send: bool },
+    /// goes out in [`crate::Message::Data`] pieces when `send` is set. Where the first call gives the errno `nothing`, the file
+    /// says by it that there is nothing to read: value 0.
+    Read {
+        slot: Slot,
+        chunk: u32,
+        limit: Option<u64>,
+        send: bool,
+        #[serde(default)]
+        nothing: Option<i32>,
+    },
     /// One `write(2)` of all the bytes; value: bytes written.
     Write {
         slot: Slot,

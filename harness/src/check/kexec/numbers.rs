@@ -16,7 +16,6 @@ use crate::check::history::{History, Turn};
 use crate::check::sheet::{Sheet, count};
 use crate::check::whole::{Whole, Wholes};
 use crate::machine::initramfs::NO_KERNEL;
-use crate::plan::Interface;
 
 /// Bytes of `struct ima_kexec_hdr` (`security/integrity/ima/ima.h`).
 const HEADER: u64 = 24;
@@ -263,8 +262,7 @@ impl Judge<'_, '_> {
             return None;
         }
         let live = (0..told.at).filter(|at| self.is_held(*at, boot, call.begin));
-        // Mainline counts each of its two lists with a header.
-        let headers = if self.evidence.plan.interface == Interface::Upstream { 2 } else { 1 };
+        let headers = self.evidence.plan.interface.dialect().segment_headers;
         let needed = live.map(|at| self.size(at)).sum::<u64>() + headers * HEADER;
         let Some(most) = told.segment.checked_sub(needed) else {
             self.sheet.finding(format!(

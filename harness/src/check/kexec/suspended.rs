@@ -5,7 +5,7 @@ use nix::errno::Errno;
 
 use crate::check::evidence::{Evidence, Moment};
 use crate::check::sheet::{Sheet, count};
-use crate::plan::{Action, Interface};
+use crate::plan::Action;
 
 /// A request to change the lists, with its end.
 struct Request {
@@ -25,10 +25,11 @@ pub(super) fn check(evidence: &Evidence<'_>, sheet: &mut Sheet) {
         .iter()
         .enumerate()
         .filter_map(|(at, step)| {
+            let suspended = evidence.plan.interface.dialect().suspended;
             let refusal = match step.planned.action {
-                // The proposals say with one error that the list was handed over, whatever is asked for.
-                Action::Stage if evidence.plan.interface == Interface::Upstream => Errno::EACCES,
-                Action::Stage | Action::Delete | Action::Trim { .. } | Action::TrimFound => Errno::ESTALE,
+                Action::Stage => suspended.stage,
+                Action::Delete => suspended.delete,
+                Action::Trim { .. } | Action::TrimFound => suspended.trim,
                 _ => return None,
             };
             let ended = step.write()?.ended?;

@@ -25,7 +25,7 @@ fn open(world: &mut World, slot: u16, (form, bank, staged): (Form, Bank, bool), 
 }
 
 fn read(world: &mut World, slot: u16, limit: Option<u64>, data: Vec<u8>) {
-    let op = Op::Read { slot, chunk: 100, limit, send: true };
+    let op = Op::Read { slot, chunk: 100, limit, send: true, nothing: None };
     does(world, op, value(data.len()), data);
 }
 

@@ -29,7 +29,7 @@ pub(in crate::check) fn read(name: &str, bytes: Vec<u8>) -> Vec<Done> {
     let length = value(bytes.len());
     vec![
         (open, value(0), Vec::new()),
-        (Op::Read { slot: 0, chunk: 4096, limit: None, send: true }, length, bytes),
+        (Op::Read { slot: 0, chunk: 4096, limit: None, send: true, nothing: None }, length, bytes),
         (Op::Close { slot: 0 }, value(0), Vec::new()),
     ]
 }

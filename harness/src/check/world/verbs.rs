@@ -2,10 +2,26 @@
 
 use imalab_wire::{Op, Violation};
 
-use super::call::{Done, list, read, show, value, write};
+use super::call::{Done, list, path, read, show, value, write};
 use super::{World, record, violation};
 use crate::ima::Bank;
+use crate::ima::dialect::{Asked, Dialect, On, Trim};
 use crate::plan::{Action, Form, Mark, MarkDeed, Observed, Reading};
+
+/// The file that requests go to.
+fn name(on: On) -> &'static str {
+    if on == On::Staged { "staged" } else { "current" }
+}
+
+/// Opens a file for writing, writes several times, closes it.
+fn writes(name: &str, texts: &[&str]) -> Vec<Done> {
+    let mut ops = write(name, texts[0].as_bytes());
+    for text in &texts[1..] {
+        let more = (Op::Write { slot: 0, bytes: text.as_bytes().to_vec() }, value(text.len()), Vec::new());
+        ops.insert(ops.len() - 1, more);
+    }
+    ops
+}
 
 impl World {
     /// Measures `files` files that were never measured before.
@@ -43,7 +59,8 @@ impl World {
 
     pub(in crate::check) fn stage(&mut self) -> usize {
         self.staged = Some(std::mem::take(&mut self.current));
-        self.step("stage", Action::Stage, write("staged", b"A\n"), vec![])
+        let ops = self.asked(self.dialect().stage);
+        self.step("stage", Action::Stage, ops, vec![])
     }
 
     pub(in crate::check) fn save(&mut self) -> usize {
@@ -53,7 +70,8 @@ impl World {
 
     pub(in crate::check) fn delete(&mut self) -> usize {
         self.staged = None;
-        self.step("delete", Action::Delete, write("staged", b"D\n"), vec![])
+        let ops = self.asked(self.dialect().delete);
+        self.step("delete", Action::Delete, ops, vec![])
     }
 
     pub(in crate::check) fn stage_save_delete(&mut self) {
@@ -65,8 +83,32 @@ impl World {
     pub(in crate::check) fn trim(&mut self, records: usize) -> usize {
         let (mut ops, reads) = self.reads(&[(Form::Binary, Bank::Sha256, false)]);
         self.current.drain(..records);
-        ops.extend(write("current", format!("{records}\n").as_bytes()));
+        ops.extend(self.trims(records));
         self.step("trim", Action::Trim { records: records as u64 }, ops, reads)
+    }
+
+    fn dialect(&self) -> &'static Dialect {
+        self.plan.interface.dialect()
+    }
+
+    /// A request in the words of the dialect that the kernel speaks.
+    fn asked(&self, asked: Option<Asked>) -> Vec<Done> {
+        let Asked { on, text } = asked.expect("the dialect has it");
+        write(name(on), text.as_bytes())
+    }
+
+    fn trims(&self, records: usize) -> Vec<Done> {
+        let number = format!("{records}\n");
+        match self.dialect().trim.expect("the dialect trims") {
+            Trim::Number { on, sign, .. } => write(name(on), format!("{sign}{number}").as_bytes()),
+            Trim::StageThenDelete => writes("staged", &[&number, "D\n"]),
+            Trim::StageThenNumber => writes("staged", &["A\n", &number]),
+            Trim::Commit => {
+                let mut ops = write("current", number.as_bytes());
+                ops[0].0 = Op::Open { slot: 0, path: path("current"), flags: 2, mode: 0 };
+                ops
+            }
+        }
     }
 
     /// Takes a quote.

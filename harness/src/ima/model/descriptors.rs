@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, VecDeque};
 
 use super::rights::Rights;
 use super::{File, Rule, Rules};
-use crate::plan::Interface;
+use crate::ima::dialect::Dialect;
 
 /// A task of the guest.
 pub type Task = u16;
@@ -240,9 +240,8 @@ impl Descriptors {
     }
 
     /// The promise that keeps `task` from opening a list so: `EBUSY`.
-    pub(super) fn busy(&self, interface: Interface, task: Task, file: File, access: Access) -> Option<Rule> {
-        let readers = interface != Interface::Transaction;
-        let same = interface == Interface::Upstream;
+    pub(super) fn busy(&self, dialect: &Dialect, task: Task, file: File, access: Access) -> Option<Rule> {
+        let (readers, same) = (dialect.readers_excluded, dialect.one_writer_many_files);
         let holds = self.holds_writer(task) || !self.rules.holds(Rule::PassedOnIsGivenUp);
         let rule = |open: &Description| match (access.write, open.access.write) {
             (true, true) if !same || open.opener != task => Some(Rule::OneWriter),

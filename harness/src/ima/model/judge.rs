@@ -8,12 +8,21 @@ use super::{
     Access, Broken, Call, Effect, File, Found, HashTable, ListFile, Log, Refusals, Request, Rule, Slot, Task,
     Written, request,
 };
-use crate::plan::Interface;
+use crate::ima::dialect::{Dialect, Originals};
 
 /// Errors for want of descriptors or memory, which a limit brings about.
 const WANT: [Errno; 5] = [Errno::EMFILE, Errno::ENFILE, Errno::ENOMEM, Errno::EAGAIN, Errno::EFBIG];
 
 impl Kernel {
+    fn dialect(&self) -> &'static Dialect {
+        self.interface.dialect()
+    }
+
+    /// Whether anything is promised of who may write.
+    fn promises_writing(&self) -> bool {
+        !matches!(self.dialect().originals, Originals::Unspoken | Originals::OptionIsOff)
+    }
+
     /// Whether a call may have given this. Nothing changes.
     ///
     /// # Errors
@@ -76,15 +85,23 @@ impl Kernel {
         if list.staged && !self.rules.holds(Rule::EveryListHasFiles) {
             refusals.add(Errno::ENOENT, Rule::EveryListHasFiles);
         }
-        if access.write && self.interface != Interface::ReadOnly {
-            match self.interface {
-                Interface::RfcV2 | Interface::TwoCommand
-                    if !list.staged && self.rules.holds(Rule::OriginalsAreReadOnly) =>
-                {
+        let dialect = self.dialect();
+        if access.write && self.promises_writing() {
+            match dialect.originals {
+                Originals::Refused if !list.staged && self.rules.holds(Rule::OriginalsAreReadOnly) => {
                     refusals.add(Errno::EACCES, Rule::OriginalsAreReadOnly);
                 }
-                Interface::Transaction if !access.read && self.rules.holds(Rule::CommitNeedsReading) => {
+                Originals::WithReading if !access.read && self.rules.holds(Rule::CommitNeedsReading) => {
                     refusals.add(Errno::EACCES, Rule::CommitNeedsReading);
+                }
+                // By the file's mode alone, which says no and which some rights go beyond.
+                Originals::OpenedInVain
+                    if !list.staged
+                        && [Errno::EACCES, Errno::EPERM]
+                            .iter()
+                            .any(|errno| found == Found::Errno(*errno as i32)) =>
+                {
+                    return Ok(Effect::None);
                 }
                 _ => {}
             }
@@ -96,10 +113,13 @@ impl Kernel {
         } else if !rights.admin && !self.rules.holds(Rule::ReaderNeedsNoCapability) {
             refusals.add(Errno::EPERM, Rule::ReaderNeedsNoCapability);
         }
-        if self.interface != Interface::ReadOnly
-            && let Some(rule) = self.open.busy(self.interface, task, file, access)
+        if self.promises_writing()
+            && let Some(rule) = self.open.busy(dialect, task, file, access)
         {
             refusals.add(Errno::EBUSY, rule);
+        }
+        if access.write && dialect.originals == Originals::OptionIsOff {
+            return Ok(if matches!(found, Found::Errno(_)) { Effect::None } else { effect });
         }
         // The files are root's and its group's; who is neither is told so.
         let denied = !rights.root && found == Found::Errno(Errno::EACCES as i32);
@@ -150,15 +170,33 @@ impl Kernel {
         if !self.open.rights(task).admin && !self.rules.holds(Rule::RightsAreOfTheOpen) {
             refusals.add(Errno::EPERM, Rule::RightsAreOfTheOpen);
         }
-        if self.interface == Interface::ReadOnly {
+        let dialect = self.dialect();
+        match (dialect.originals, found) {
             // Nothing is promised of a write to a list that only grows.
-            return Ok(Effect::None);
+            (Originals::Unspoken, _) => return Ok(Effect::None),
+            (Originals::OptionIsOff, Found::Value(1..)) if self.rules.holds(Rule::OptionLetsRemove) => {
+                return Err(Broken::new(Rule::OptionLetsRemove, "an error"));
+            }
+            (Originals::OptionIsOff, Found::Errno(_)) if !self.rules.holds(Rule::OptionLetsRemove) => {
+                return Err(Broken::new(Rule::OptionLetsRemove, "success"));
+            }
+            (Originals::OptionIsOff, _) => return Ok(Effect::None),
+            _ => {}
         }
         let flush = self.lists.table == HashTable::Flushed;
         let request = request::read(self.interface, self.rules, list, written, flush, &mut refusals);
         if let Some(request) = request {
             let well_formed = refusals.first().is_none();
-            self.lists.refuse(self.interface, request, &mut refusals);
+            self.lists.refuse(dialect, request, &mut refusals);
+            // Whether it is taken while records are staged, nobody knows.
+            if well_formed
+                && matches!(request, Request::Trim(_) | Request::TrimAll)
+                && dialect.trims_while_staged.is_none()
+                && !self.lists.staged.is_empty()
+                && found == Found::Errno(Errno::EEXIST as i32)
+            {
+                return Ok(Effect::None);
+            }
             if well_formed
                 && request == Request::Delete
                 && flush
@@ -184,7 +222,7 @@ impl Kernel {
         let permits = match request {
             Request::StageAll => Rule::StageMovesWholeList,
             Request::StageFirst(_) | Request::StageUpTo(_) => Rule::StageFirstOnes,
-            Request::Delete => Rule::DeleteRemovesStaged,
+            Request::Delete | Request::DeleteFirst(_) => Rule::DeleteRemovesStaged,
             Request::Trim(_) | Request::TrimAll => Rule::TrimRemovesFirst,
         };
         let refused = matches!(found, Found::Errno(_)) && !self.rules.holds(Rule::RefusalChangesNothing);
@@ -254,7 +292,7 @@ impl Kernel {
             return Ok(Effect::None);
         };
         // A reader that goes on counts from where it began.
-        if self.interface == Interface::Transaction && open.offset.is_none() {
+        if self.dialect().readers_are_views() && open.offset.is_none() {
             return Ok(Effect::None);
         }
         let most = size.saturating_sub(offset).min(bytes);
@@ -276,7 +314,7 @@ impl Kernel {
             return Ok(());
         }
         // Where it is cannot be said of a reader that has begun before records were removed.
-        if self.interface == Interface::Transaction
+        if self.dialect().readers_are_views()
             && open.offset.is_none()
             && found == Found::Errno(Errno::ESTALE as i32)
             && self.rules.holds(Rule::OvertakenReader)

@@ -21,7 +21,7 @@ impl Kernel {
         Kernel {
             rules,
             interface: setup.interface,
-            lists: Lists::new(rules, setup.table),
+            lists: Lists::new(rules, setup.table, setup.interface.dialect()),
             open: Descriptors::new(rules),
             violations: setup.violations,
         }
@@ -29,7 +29,7 @@ impl Kernel {
 
     /// The kernel that this one starts by kexec, which loses so many records at the end of the list.
     pub fn kexec(&mut self, setup: Setup, lost: u64) {
-        self.lists.kexec(setup.table, lost);
+        self.lists.kexec(setup.table, setup.interface.dialect(), lost);
         self.interface = setup.interface;
         self.open = Descriptors::new(self.rules);
         self.violations = setup.violations;

@@ -3,7 +3,7 @@
 use nix::errno::Errno;
 
 use super::{Ranges, Refusals, Request, Rule, Rules};
-use crate::plan::Interface;
+use crate::ima::dialect::{Dialect, Flushed};
 
 /// What becomes of digests of records that are no longer in a list.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -32,11 +32,13 @@ pub(super) struct Lists {
     carried: usize,
     /// How many there were at the last delete.
     flushed: usize,
+    /// Whether digests are dropped as records are staged.
+    drops_staged: bool,
     pub(super) suspended: bool,
 }
 
 impl Lists {
-    pub(super) fn new(rules: Rules, table: HashTable) -> Lists {
+    pub(super) fn new(rules: Rules, table: HashTable, dialect: &Dialect) -> Lists {
         let none = Ranges::default;
         Lists {
             rules,
@@ -48,30 +50,34 @@ impl Lists {
             total: 0,
             carried: 0,
             flushed: 0,
+            drops_staged: dialect.flushed == Flushed::AtStage,
             suspended: false,
         }
     }
 
     /// What keeps a request from being carried out, as far as the lists are concerned.
-    pub(super) fn refuse(&self, interface: Interface, request: Request, refusals: &mut Refusals) {
+    pub(super) fn refuse(&self, dialect: &Dialect, request: Request, refusals: &mut Refusals) {
         let staged = !self.staged.is_empty();
         let none = (self.current.is_empty(), Errno::ENOENT, Rule::StageEmpty);
         let too_many = |records: u64, rule| {
             (usize::try_from(records).map_or(true, |n| n > self.current.len()), Errno::ENOENT, rule)
         };
-        // The proposals say with one error that the list was handed over, whatever is asked for.
-        let late = if interface == Interface::Upstream { Errno::EACCES } else { Errno::ESTALE };
+        let late = dialect.suspended;
         let stage = |more| {
             [
                 (staged, Errno::EEXIST, Rule::StageWhileStaged),
-                (self.suspended, late, Rule::SuspendedStage),
+                (self.suspended, late.stage, Rule::SuspendedStage),
                 more,
             ]
         };
         let trim = |more| {
             [
-                (staged && interface == Interface::RfcV2, Errno::EEXIST, Rule::TrimNotWhileStaged),
-                (self.suspended, Errno::ESTALE, Rule::SuspendedTrim),
+                (
+                    staged && dialect.trims_while_staged == Some(false),
+                    Errno::EEXIST,
+                    Rule::TrimNotWhileStaged,
+                ),
+                (self.suspended, late.trim, Rule::SuspendedTrim),
                 more,
             ]
         };
@@ -80,8 +86,13 @@ impl Lists {
             Request::StageFirst(records) => stage(too_many(records, Rule::StageTooMany)),
             Request::Delete => [
                 (!staged, Errno::ENOENT, Rule::DeleteNothing),
-                (self.suspended, Errno::ESTALE, Rule::SuspendedDelete),
+                (self.suspended, late.delete, Rule::SuspendedDelete),
                 (false, Errno::UnknownErrno, Rule::DeleteNothing),
+            ],
+            Request::DeleteFirst(records) => [
+                (!staged, Errno::ENOENT, Rule::DeleteNothing),
+                (self.suspended, late.delete, Rule::SuspendedDelete),
+                (records > self.staged.len() as u64, Errno::ENOENT, Rule::TrimTooMany),
             ],
             Request::Trim(records) => trim(too_many(records, Rule::TrimTooMany)),
             Request::TrimAll => trim(none),
@@ -110,6 +121,13 @@ impl Lists {
             Request::TrimAll => {
                 let all = std::mem::take(&mut self.current);
                 self.trimmed.append(all);
+            }
+            Request::DeleteFirst(records) => {
+                let count = usize::try_from(records).unwrap_or(usize::MAX);
+                let mut back = std::mem::take(&mut self.staged);
+                self.deleted.append(back.take_first(count));
+                back.append(std::mem::take(&mut self.current));
+                self.current = back;
             }
             Request::Delete if !self.rules.holds(Rule::DeleteRemovesStaged) => {}
             Request::Delete => {
@@ -167,6 +185,7 @@ impl Lists {
             return !flushed || record >= self.flushed || self.rules.holds(Rule::FlushKeepsCurrent);
         }
         let rule = match (flushed, self.staged.contains(record)) {
+            (true, true) if self.drops_staged => return false,
             (true, true) => Rule::FlushKeepsStaged,
             (false, true) => Rule::DigestsOutliveStaging,
             (true, false) => return !self.rules.holds(Rule::FlushForgetsDeleted),
@@ -198,9 +217,9 @@ impl Lists {
 
     /// The lists as the kernel finds them that is started by kexec. So many records at their end were lost on the way, as
     /// kernels are known to lose them there.
-    pub(super) fn kexec(&mut self, table: HashTable, lost: u64) {
+    pub(super) fn kexec(&mut self, table: HashTable, dialect: &Dialect, lost: u64) {
         let (staged, current) = (std::mem::take(&mut self.staged), std::mem::take(&mut self.current));
-        let mut next = Lists::new(self.rules, table);
+        let mut next = Lists::new(self.rules, table, dialect);
         (next.total, next.carried) = (self.total, self.total);
         if self.rules.holds(Rule::CarriedOver) {
             let (first, then) = if self.rules.holds(Rule::StagedCarriedFirst) {

@@ -3,11 +3,8 @@
 use nix::errno::Errno;
 
 use super::{ListFile, Refusals, Rule, Rules, proposal};
+use crate::ima::dialect::{Grammar, Number, On};
 use crate::plan::Interface;
-
-/// Fewest and most bytes of a request (`STAGED_REQ_LENGTH`, `security/integrity/ima/ima_fs.c`): a number of 64 bits has
-/// at most 20 digits.
-const LENGTH: std::ops::RangeInclusive<usize> = 2..=21;
 
 /// What a request asks for. Every interface knows some of them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -20,6 +17,8 @@ pub enum Request {
     StageUpTo(u64),
     /// Remove the staged list.
     Delete,
+    /// Remove its first records, and put the others back.
+    DeleteFirst(u64),
     /// Remove the first records of the current list.
     Trim(u64),
     /// Remove all of them.
@@ -44,18 +43,24 @@ pub(super) fn read(
     flush: bool,
     refusals: &mut Refusals,
 ) -> Option<Request> {
-    match interface {
-        Interface::ReadOnly => None,
-        Interface::Upstream => upstream(rules, file, written, flush, refusals),
-        Interface::RfcV2 | Interface::TwoCommand | Interface::Transaction => {
-            proposal::read(interface, rules, written, refusals)
-        }
+    let grammar = &interface.dialect().grammar;
+    match &grammar.number {
+        Some(number) if number.is_string => string(grammar, number, rules, file, written, flush, refusals),
+        Some(_) => proposal::read(grammar, rules, file, written, refusals),
+        None => None,
     }
 }
 
-/// Reads a request of the upstream interface. All that is wrong with it is collected: which of several errors a request
-/// with several faults gets is promised nowhere.
-fn upstream(
+/// Whether a list file is one of those.
+pub(super) fn is_on(file: ListFile, on: On) -> bool {
+    file.staged == (on == On::Staged)
+}
+
+/// Reads a request as mainline does. All that is wrong with it is collected: which of several errors a request with
+/// several faults gets is promised nowhere.
+fn string(
+    grammar: &Grammar,
+    of_number: &Number,
     rules: Rules,
     file: ListFile,
     written: Written<'_>,
@@ -66,7 +71,7 @@ fn upstream(
         Written::Bytes(bytes) => bytes.len(),
         Written::Nowhere(length) => length,
     };
-    if rules.holds(Rule::RequestLength) && !LENGTH.contains(&length) {
+    if rules.holds(Rule::RequestLength) && !grammar.length.contains(&length) {
         refusals.add(Errno::EINVAL, Rule::RequestLength);
     }
     let Written::Bytes(bytes) = written else {
@@ -79,35 +84,33 @@ fn upstream(
     }
     // A string: its last byte is the newline, and a zero byte ends it before.
     let text = bytes.split_last().map_or(&[][..], |(_, text)| text);
-    let (request, verb) = match bytes.first() {
-        Some(b'A') => (Request::StageAll, true),
-        Some(b'D') => (Request::Delete, true),
-        _ => (Request::Trim(number(rules, text, refusals)), false),
-    };
-    if verb {
+    let verb = grammar.verbs.iter().find(|(_, letter, _)| Some(letter) == bytes.first());
+    if let Some((on, _, request)) = verb {
         if text.len() > 1 && rules.holds(Rule::VerbAlone) {
             refusals.add(Errno::EINVAL, Rule::VerbAlone);
         }
-        if !file.staged && rules.holds(Rule::VerbsOnStagedFiles) {
+        if !is_on(file, *on) && rules.holds(Rule::VerbsOnStagedFiles) {
             refusals.add(Errno::EINVAL, Rule::VerbsOnStagedFiles);
         }
+        Some(*request)
     } else {
-        if file.staged && rules.holds(Rule::NumbersOnOriginalFiles) {
+        let records = number(rules, text, of_number.beyond, refusals);
+        if !is_on(file, of_number.on) && rules.holds(Rule::NumbersOnOriginalFiles) {
             refusals.add(Errno::EINVAL, Rule::NumbersOnOriginalFiles);
         }
-        if flush && rules.holds(Rule::FlushRefusesTrim) {
+        if flush && of_number.not_with_flush && rules.holds(Rule::FlushRefusesTrim) {
             refusals.add(Errno::EINVAL, Rule::FlushRefusesTrim);
         }
-        if request == Request::Trim(0) && rules.holds(Rule::AtLeastOne) {
+        if records == 0 && rules.holds(Rule::AtLeastOne) {
             refusals.add(Errno::EINVAL, Rule::AtLeastOne);
         }
+        Some(of_number.positive.request(records))
     }
-    Some(request)
 }
 
 /// As `kstrtoul` reads it in base 10: a plus sign, digits, one newline. 1 for what is no number, so that 0 stands for
 /// the number alone.
-fn number(rules: Rules, text: &[u8], refusals: &mut Refusals) -> u64 {
+fn number(rules: Rules, text: &[u8], beyond: Errno, refusals: &mut Refusals) -> u64 {
     let text = text.split(|byte| *byte == 0).next().unwrap_or_default();
     let digits = match text.strip_prefix(b"+") {
         Some(_) if !rules.holds(Rule::PlusSign) => {
@@ -127,7 +130,7 @@ fn number(rules: Rules, text: &[u8], refusals: &mut Refusals) -> u64 {
         .try_fold(0_u64, |value, digit| value.checked_mul(10)?.checked_add(u64::from(digit - b'0')));
     match value {
         None if rules.holds(Rule::NumberRange) => {
-            refusals.add(Errno::ERANGE, Rule::NumberRange);
+            refusals.add(beyond, Rule::NumberRange);
             1
         }
         None => u64::MAX,
@@ -145,7 +148,7 @@ mod tests {
     fn read(staged: bool, written: Written<'_>, flush: bool) -> Result<Request, Vec<Errno>> {
         let file = ListFile { ascii: false, bank: Bank::Sha1, staged };
         let mut refusals = Refusals::default();
-        let request = upstream(Rules::default(), file, written, flush, &mut refusals);
+        let request = super::read(Interface::Upstream, Rules::default(), file, written, flush, &mut refusals);
         match (refusals.errnos(), request) {
             (errnos, Some(request)) if errnos.is_empty() => Ok(request),
             (errnos, _) => Err(errnos),

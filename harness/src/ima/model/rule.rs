@@ -116,6 +116,11 @@ rules! {
         "a file opened for reading alone cannot be written, one opened for writing alone cannot be read: EBADF",
         "read(2), write(2)", By "access/direction";
 
+    OptionLetsRemove:
+        "CONFIG_IMA_STAGING: \"This option prevents inadvertently removing the IMA measurement list on systems which do not \
+         properly save it.\" Without it no request is taken",
+        document!("Usage"), Awaited "found/trims-without-staging";
+
     // The form of a request.
     RequestLength:
         "a request is 2 to 21 bytes long, else EINVAL",

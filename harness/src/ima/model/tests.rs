@@ -162,6 +162,7 @@ fn told_of(rule: Rule) -> Interface {
         Rule::CommitNeedsReading | Rule::TransactionLeavesReaders | Rule::OvertakenReader => {
             Interface::Transaction
         }
+        Rule::OptionLetsRemove => Interface::NoStaging,
         _ => Interface::Upstream,
     }
 }
@@ -207,6 +208,47 @@ fn reads_along() -> Scene {
     Interface::Transaction,
     vec![opens(0, 1, false, BOTH, OK), reads_along(), opens(1, 1, false, BOTH, errno(Errno::EBUSY))]
 )]
+#[case::root_opens_an_original_in_vain(
+    Interface::RfcV2Posted,
+    vec![
+        Records(1),
+        opens(0, 1, false, WRITE, OK),
+        asks(1, "A\n", errno(Errno::EINVAL)),
+        opens(0, 2, true, WRITE, errno(Errno::EBUSY)),
+    ]
+)]
+#[case::numbers_of_any_base(
+    Interface::RfcV2Posted,
+    stager(20, [taken(1, "-0x10\n"), Shows(false, vec![16, 17, 18, 19])])
+)]
+#[case::a_number_deletes_what_is_staged(
+    Interface::V3Posted,
+    stager(3, [taken(1, "A\n"), Records(1), taken(1, "2\n"), Shows(true, vec![]), Shows(false, vec![2, 3])])
+)]
+#[case::nothing_staged_to_delete(
+    Interface::V3Posted,
+    stager(3, [asks(1, "2\n", errno(Errno::ENOENT)), Shows(false, vec![0, 1, 2])])
+)]
+#[case::a_number_cuts(
+    Interface::V4Posted,
+    stager(3, [taken(1, "2\n"), Shows(true, vec![]), Shows(false, vec![2])])
+)]
+#[case::one_file_for_the_writer(
+    Interface::V4Posted,
+    vec![opens(0, 1, true, WRITE, OK), opens(0, 2, true, WRITE, errno(Errno::EBUSY))]
+)]
+#[case::staged_by_the_original(
+    Interface::V5Posted,
+    vec![
+        Records(2),
+        opens(0, 1, false, WRITE, OK),
+        taken(1, "A\n"),
+        closes(0, 1),
+        opens(0, 1, true, WRITE, OK),
+        asks(1, "A\n", errno(Errno::EINVAL)),
+        taken(1, "D\n"),
+    ]
+)]
 fn the_proposals_are_told_apart(#[case] interface: Interface, #[case] story: Vec<Scene>) {
     let tale = Tale::default();
     assert_eq!(says_of(interface, &story, &tale, HashTable::Kept, Rules::default()), Ok(()));
@@ -218,6 +260,32 @@ fn a_trim_of_a_proposal_forgets_with_its_records() {
     let story = stager(2, [taken(1, "-1\n"), Knows(0, false), Knows(1, true)]);
     let told = says_of(Interface::RfcV2, &story, &Tale::default(), HashTable::Flushed, Rules::default());
     assert_eq!(told, Ok(()));
+}
+
+#[test]
+fn the_posted_rfc_forgets_as_it_stages() {
+    let story = stager(2, [taken(1, "A\n"), Knows(0, false), Knows(1, false)]);
+    for (interface, right) in [(Interface::RfcV2Posted, true), (Interface::RfcV2, false)] {
+        let told = says_of(interface, &story, &Tale::default(), HashTable::Flushed, Rules::default());
+        assert_eq!(told.is_ok(), right, "{interface:?}: {told:?}");
+    }
+    // A delete that is taken once the list is the next kernel's is a defect of it there too.
+    let late = stager(2, [taken(1, "A\n"), Does(0, Call::Suspend, OK), taken(1, "D\n")]);
+    let table = HashTable::Kept;
+    let told = says_of(Interface::RfcV2Posted, &late, &Tale::default(), table, Rules::default());
+    assert!(told.unwrap_err().contains("SuspendedDelete"));
+}
+
+#[test]
+fn nobody_knows_whether_version_five_trims_while_records_are_staged() {
+    let story = |found| {
+        vec![Records(2), opens(0, 1, false, WRITE, OK), taken(1, "A\n"), Records(2), asks(1, "1\n", found)]
+    };
+    for found in [TWO, errno(Errno::EEXIST)] {
+        let (tale, table) = (Tale::default(), HashTable::Kept);
+        let told = says_of(Interface::V5Posted, &story(found), &tale, table, Rules::default());
+        assert_eq!(told, Ok(()), "{found:?}");
+    }
 }
 
 /// What a call gave wrongly, and the promise that is then named.

@@ -1,13 +1,19 @@
 //! The boot that asks whether `ima_flush_htable` makes a kernel forget the digests of what it removed.
 
-use imalab_wire::Message;
+use imalab_wire::{Message, StepId};
 
 use super::super::finding::{FindingCode, ProbeFinding, promise};
-use super::super::{Capabilities, Capability};
+use super::super::{Capabilities, Capability, read_whole};
 use super::answers::{Answers, counted};
-use super::{Ask, Boot, FILES, FLUSH, ProbeError, Verb, boot};
+use super::requests::{POLICY, Verb, id, ops};
+use super::{Boot, FILES, FLUSH, ProbeError, SLOT, boot, measure, policy};
 use crate::ima::model::Rule;
 use crate::plan::Interface;
+use crate::scenario::DEFAULT_POLICY;
+
+/// What PID 1 was started with: the kernel hands it the words of its command line that no part of it knows
+/// (`unknown_bootoption`, `init/main.c`).
+const COMMAND_LINE: &str = "/proc/1/cmdline";
 
 /// What kernels say of the option when they have no hash table: mainline's words (`ima_flush_htable_setup`,
 /// `security/integrity/ima/ima_queue.c`) and those of our own series.
@@ -15,29 +21,34 @@ const NO_TABLE: [&str; 2] = ["Hash table not enabled", "there is no hash table"]
 
 /// The second boot, when the kernel removes records.
 pub fn second(found: &Capabilities) -> Option<Boot> {
-    let staging = found.has(Capability::Staging);
-    let removes = found.has(Capability::Policy) && (staging || found.has(Capability::Trim));
-    removes.then(|| asked(found.interface, staging))
+    let removes = found.has(Capability::Policy) && found.interface.dialect().removes();
+    removes.then(|| asked(found.interface))
 }
 
-fn asked(interface: Interface, staging: bool) -> Boot {
+/// Numbers of the steps that are not of a dialect.
+const ARGUMENTS: StepId = 1;
+const MEASURE: StepId = 2;
+
+fn asked(interface: Interface) -> Boot {
     use Verb::*;
-    let verbs: &[Verb] = if staging {
+    let verbs: &[Verb] = if interface.dialect().stage.is_some() {
         &[Stage, Save, Delete, MeasureDeleted, CountForgotten]
     } else {
         &[TrimAll, MeasureDeleted, CountForgotten]
     };
-    let mut asks = vec![Ask::Arguments, Ask::Policy, Ask::Measure];
-    asks.extend(verbs.iter().map(|verb| Ask::Of(interface, *verb)));
-    boot(&[FLUSH], &asks)
+    let steps = [
+        (ARGUMENTS, read_whole(SLOT, COMMAND_LINE.to_owned(), None).ops),
+        (POLICY, policy(DEFAULT_POLICY)),
+        (MEASURE, vec![measure("probe".to_owned())]),
+    ];
+    let of = verbs.iter().map(|verb| (id(interface, *verb), ops(interface, *verb)));
+    boot(&[FLUSH], steps.into_iter().chain(of))
 }
 
 /// What it asks of any interface.
 pub(super) fn questions() -> Vec<Boot> {
-    Interface::REMOVING
-        .into_iter()
-        .flat_map(|interface| [true, false].map(|staging| asked(interface, staging)))
-        .collect()
+    let removes = |interface: &Interface| interface.dialect().removes();
+    Interface::ALL.into_iter().filter(removes).map(asked).collect()
 }
 
 /// What is taken for granted when the guest did not get through that boot: what needs the option then runs, and shows
@@ -60,7 +71,7 @@ pub fn with_second(
     console: &[String],
 ) -> Result<Capabilities, ProbeError> {
     let answers = Answers::read(messages)?;
-    let arguments = answers.text(Ask::Arguments.id(), 1);
+    let arguments = answers.text(ARGUMENTS, 1);
     let known = !arguments.split('\0').any(|word| word == FLUSH);
     let no_table = console.iter().any(|line| NO_TABLE.iter().any(|words| line.contains(words)));
     if known && !no_table && found.has(Capability::NoHashTable) {
@@ -84,14 +95,14 @@ pub fn with_second(
 }
 
 fn effect(interface: Interface, answers: &Answers, known: bool) -> Option<ProbeFinding> {
-    let of = |verb| Ask::Of(interface, verb).id();
+    let of = |verb| id(interface, verb);
     let forgets = promise(Rule::FlushForgetsDeleted);
     if !known {
         return Some(ProbeFinding::new(
             FindingCode::FlushUnknown,
             format!("boot with {FLUSH}"),
             "a kernel that knows the option",
-            format!("that it was handed to PID 1 as an unknown word ({})", super::ARGUMENTS),
+            format!("that it was handed to PID 1 as an unknown word ({COMMAND_LINE})"),
             forgets,
         ));
     }

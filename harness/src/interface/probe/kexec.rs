@@ -212,6 +212,7 @@ mod tests {
             interface: Interface::Upstream,
             have: BTreeSet::from([Capability::Kexec, Capability::Policy]),
             files: Default::default(),
+            behaviours: Default::default(),
             findings: Vec::new(),
         };
         assert!(third(&found).is_some());
@@ -231,6 +232,7 @@ mod tests {
             interface: Interface::Upstream,
             have: BTreeSet::from([Capability::Kexec, Capability::Policy]),
             files: Default::default(),
+            behaviours: Default::default(),
             findings: Vec::new(),
         };
         let late = [Capability::KexecCarry, Capability::KexecLate, Capability::KexecRecords];

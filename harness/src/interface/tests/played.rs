@@ -13,7 +13,8 @@ use crate::plan::Interface;
 pub(super) struct Kernel {
     pub(super) files: Vec<&'static str>,
     pub(super) interface: Interface,
-    pub(super) trim: bool,
+    /// A file that nobody knows.
+    pub(super) stranger: Option<&'static str>,
     pub(super) htable: bool,
     pub(super) policy: bool,
     pub(super) records_policies: bool,
@@ -55,7 +56,7 @@ pub(super) fn upstream() -> Kernel {
     Kernel {
         files: FILES.to_vec(),
         interface: Interface::Upstream,
-        trim: true,
+        stranger: None,
         htable: true,
         policy: true,
         records_policies: true,
@@ -75,8 +76,11 @@ struct Lists<'k> {
     policy: bool,
     records_policies: bool,
     miscounted: u64,
+    /// Whether the step has a file open.
+    open: bool,
 }
 
+const ENOENT: i32 = 2;
 const EBUSY: i32 = 16;
 const EINVAL: i32 = 22;
 
@@ -87,16 +91,25 @@ impl Kernel {
 
     fn staged_name(&self) -> Option<&'static str> {
         match self.interface {
-            Interface::Upstream => Some("binary_runtime_measurements_sha1_staged"),
-            Interface::RfcV2 | Interface::TwoCommand => Some("binary_runtime_measurements_staged_sha1"),
-            Interface::ReadOnly | Interface::Transaction => None,
+            Interface::Upstream | Interface::V3Posted | Interface::V4Posted | Interface::V5Posted => {
+                Some("binary_runtime_measurements_sha1_staged")
+            }
+            Interface::RfcV2
+            | Interface::TwoCommand
+            | Interface::StagingV1Posted
+            | Interface::RfcV2Posted => Some("binary_runtime_measurements_staged_sha1"),
+            Interface::ReadOnly | Interface::NoStaging | Interface::Transaction => None,
         }
     }
 
     fn listed(&self) -> Vec<u8> {
-        let writable = self.trim && matches!(self.interface, Interface::Upstream | Interface::Transaction);
+        let writable = matches!(
+            self.interface,
+            Interface::Upstream | Interface::V5Posted | Interface::NoStaging | Interface::Transaction
+        );
         let mode = if writable { 0o100_660 } else { 0o100_440 };
         let mut lines: Vec<String> = self.files.iter().map(|name| format!("{mode:o} {name}")).collect();
+        lines.extend(self.stranger.map(|name| format!("100600 {name}")));
         lines.extend(
             self.staged_name().filter(|_| !self.files.is_empty()).map(|name| format!("100660 {name}")),
         );
@@ -105,6 +118,11 @@ impl Kernel {
 }
 
 impl Lists<'_> {
+    /// Whether the writer may open further files.
+    fn many(&self) -> bool {
+        self.kernel.interface == Interface::Upstream
+    }
+
     fn is(&self, defect: Defect) -> bool {
         self.kernel.is(defect)
     }
@@ -116,10 +134,15 @@ impl Lists<'_> {
             _ if path == TPM && self.is(Defect::TpmIsBusy) => return Err(EBUSY),
             _ if path == TPM => self.kernel.tpm,
             _ if path.contains("failslab") => self.kernel.failslab,
-            _ if name.contains("_staged") => self.kernel.staged_name() == Some(name),
-            Interface::RfcV2 | Interface::TwoCommand | Interface::ReadOnly => !(access != 0 && list),
+            _ if name.starts_with("ascii") && self.open && !self.many() => return Err(EBUSY),
+            _ if name.contains("_staged") => {
+                let name = name.replace("ascii", "binary");
+                self.kernel.staged_name() == Some(name.as_str())
+            }
+            Interface::RfcV2 | Interface::TwoCommand => !(access != 0 && list),
             Interface::Transaction => !(access == 1 && list),
-            Interface::Upstream => access == 0 || !list || self.kernel.trim,
+            // By root, whatever the mode says.
+            _ => true,
         };
         if opens { Ok(0) } else { Err(2) }
     }
@@ -137,11 +160,16 @@ impl Lists<'_> {
         if self.is(Defect::RefusesEveryRequest) {
             return false;
         }
+        let of_list = path.contains("_runtime_measurements");
+        use Interface::*;
         match (self.kernel.interface, on_staged, number) {
-            (Interface::Upstream | Interface::RfcV2, true, None) if text == "A\n" => {
-                self.stage(u64::MAX, false)
-            }
-            (Interface::Upstream | Interface::RfcV2 | Interface::TwoCommand, true, None) if text == "D\n" => {
+            _ if !of_list => false,
+            (StagingV1Posted | RfcV2Posted | V3Posted | V4Posted, false, _) => false,
+            (V5Posted, false, None) if text == "A\n" => self.stage(u64::MAX, false),
+            (V5Posted, true, None) if text == "A\n" => false,
+            (TwoCommand | Transaction, _, None) if text == "A\n" => false,
+            (_, true, None) if text == "A\n" => self.stage(u64::MAX, false),
+            (_, true, None) if text == "D\n" => {
                 let flush = self.is(Defect::RefusesDeleteWithFlush) && self.flush;
                 let works = self.staged > 0 && !self.is(Defect::RefusesDelete) && !flush;
                 if works {
@@ -151,13 +179,19 @@ impl Lists<'_> {
                 }
                 works
             }
-            (Interface::RfcV2, true, Some(number @ 1..)) => self.stage(number as u64, true),
-            (Interface::TwoCommand, true, Some(number @ 1..)) => self.stage(number as u64, false),
-            (Interface::RfcV2, true, Some(number)) => self.staged == 0 && self.trim(number.unsigned_abs()),
-            (Interface::Upstream, false, Some(number)) => {
-                self.kernel.trim && !self.flush && self.trim(number as u64)
+            (RfcV2 | StagingV1Posted | RfcV2Posted, true, Some(number @ 1..)) => {
+                self.stage(number as u64, true)
             }
-            (Interface::Transaction, false, Some(number)) => self.trim(number as u64),
+            (TwoCommand, true, Some(number @ 1..)) => self.stage(number as u64, false),
+            (RfcV2 | RfcV2Posted, true, Some(number)) => self.staged == 0 && self.trim(number.unsigned_abs()),
+            (V3Posted, true, Some(number)) if self.staged >= number.unsigned_abs() => {
+                self.current += self.staged - number.unsigned_abs();
+                self.staged = 0;
+                true
+            }
+            (V4Posted, true, Some(number)) => self.staged == 0 && self.trim(number.unsigned_abs()),
+            (Upstream, false, Some(number)) => !self.flush && self.trim(number as u64),
+            (NoStaging | V5Posted | Transaction, false, Some(number)) => self.trim(number as u64),
             _ => false,
         }
     }
@@ -229,7 +263,13 @@ impl Lists<'_> {
             "cmdline" => b"/init\0".to_vec(),
             name if name.contains("_staged") && self.is(Defect::SaveFails) => return Err(EINVAL),
             name if name.contains("_staged") && self.is(Defect::SaveIsEmpty) => Vec::new(),
-            name if name.contains("_staged") => many(self.staged),
+            name if name.contains("_staged") => {
+                let posted = [Interface::StagingV1Posted, Interface::RfcV2Posted];
+                if self.staged == 0 && posted.contains(&self.kernel.interface) {
+                    return Err(ENOENT);
+                }
+                many(self.staged)
+            }
             name if name.contains("_runtime_measurements") => many(self.current),
             _ => Vec::new(),
         })
@@ -261,6 +301,7 @@ pub(super) fn play(kernel: &Kernel, boot: &Boot) -> Vec<Message> {
         policy: false,
         records_policies: false,
         miscounted: 0,
+        open: false,
     };
     for step in &boot.program.tasks[0].steps {
         play_step(&mut lists, step, &mut sent);
@@ -272,13 +313,16 @@ pub(super) fn play(kernel: &Kernel, boot: &Boot) -> Vec<Message> {
 fn play_step(lists: &mut Lists<'_>, step: &Step, sent: &mut Vec<Message>) {
     let mut failed = false;
     let mut path = String::new();
+    lists.open = false;
     for (op, number) in step.ops.iter().zip(0..) {
         let mut data = Vec::new();
         let given = match op {
             _ if failed => Err(0),
             Op::Open { path: opened, flags, .. } => {
                 path.clone_from(opened);
-                lists.open(opened, flags & 3)
+                let given = lists.open(opened, flags & 3);
+                lists.open |= flags & 3 != 0;
+                given
             }
             Op::ListModes { .. } => {
                 data = lists.kernel.listed();

@@ -5,16 +5,23 @@ use rstest::rstest;
 
 use super::played::{Defect, FILES, Kernel, console, play, upstream};
 use crate::interface::probe::{
-    ProbeError, capabilities, first, second, third, with_second, with_third, without_second, without_third,
+    ProbeError, capabilities, first, requests, second, third, with_requests, with_second, with_third,
+    without_requests, without_second, without_third,
 };
 use crate::interface::{Capabilities, Capability, ProbeFinding};
 use crate::outcome::Outcome;
 use crate::plan::Interface;
 
 fn probed(kernel: &Kernel) -> Capabilities {
+    held_to(kernel, None)
+}
+
+fn held_to(kernel: &Kernel, promises: Option<Interface>) -> Capabilities {
     let boot = first();
     assert!(boot.kernel_args.is_empty());
     let found = capabilities(&play(kernel, &boot)).unwrap();
+    let asked = requests(&found, promises).map(|boot| play(kernel, &boot));
+    let found = with_requests(found, asked.as_deref(), promises).unwrap();
     match second(&found) {
         None => found,
         Some(boot) => {
@@ -27,8 +34,13 @@ fn probed(kernel: &Kernel) -> Capabilities {
 /// What a kernel lacks, other interfaces than its own apart.
 fn lacking(found: &Capabilities, kernel: &Kernel) -> Vec<&'static str> {
     assert_eq!(found.interface, kernel.interface);
+    let ima = !kernel.files.is_empty();
     for interface in Capability::INTERFACES {
-        assert_eq!(found.has(interface), interface.name() == kernel.interface.name());
+        let own = match kernel.interface {
+            Interface::ReadOnly => ima && interface == Capability::NoStaging,
+            other => interface.name() == other.name(),
+        };
+        assert_eq!(found.has(interface), own, "{interface}");
     }
     assert!(!found.has(Capability::HashTable) || !found.has(Capability::NoHashTable));
     // What a kernel carries is asked in a boot of its own.
@@ -52,7 +64,16 @@ const NOTHING_REMOVES: [&str; 5] = ["staging", "trim", "flush-htable", "trim-whi
     Kernel { interface: Interface::Transaction, ..upstream() },
     &["staging", "trim-while-staged"]
 )]
-#[case::no_staging(Kernel { interface: Interface::ReadOnly, ..upstream() }, &NOTHING_REMOVES)]
+#[case::before_staging(Kernel { interface: Interface::ReadOnly, ..upstream() }, &NOTHING_REMOVES)]
+#[case::without_the_option(Kernel { interface: Interface::NoStaging, ..upstream() }, &NOTHING_REMOVES)]
+#[case::v1(
+    Kernel { interface: Interface::StagingV1Posted, ..upstream() },
+    &["trim-while-staged"]
+)]
+#[case::rfc_v2_as_posted(Kernel { interface: Interface::RfcV2Posted, ..upstream() }, &["trim-while-staged"])]
+#[case::v3(Kernel { interface: Interface::V3Posted, ..upstream() }, &["trim-while-staged"])]
+#[case::v4(Kernel { interface: Interface::V4Posted, ..upstream() }, &["trim-while-staged"])]
+#[case::v5(Kernel { interface: Interface::V5Posted, ..upstream() }, &["trim-while-staged"])]
 #[case::old(
     Kernel { files: vec![FILES[0]], interface: Interface::ReadOnly, ..upstream() },
     &["bank-files", "staging", "trim", "flush-htable", "trim-while-staged", "exact-trim"]
@@ -155,6 +176,46 @@ fn an_interface_that_nobody_knows_is_told_with_its_files() {
     }
 }
 
+#[test]
+fn a_file_that_nobody_knows_is_told() {
+    let kernel = Kernel { interface: Interface::ReadOnly, stranger: Some("ima_trim_log"), ..upstream() };
+    let found = probed(&kernel);
+    let [finding] = &found.findings[..] else { panic!("{:#?}", found.findings) };
+    assert_eq!(finding.code.name(), "unknown-interface");
+    assert!(finding.found.contains("ima_trim_log 100600"), "{finding}");
+}
+
+#[test]
+fn behaviours_are_told_one_by_one() {
+    let told = |interface, what: &str| {
+        let found = probed(&Kernel { interface, ..upstream() });
+        found.behaviours.get(what).cloned().unwrap_or_default()
+    };
+    let nothing = "the staged list is read while nothing is staged";
+    assert_eq!(told(Interface::RfcV2, nothing), "success");
+    assert!(told(Interface::RfcV2Posted, nothing).starts_with("ENOENT"));
+    let second = "a second staged file is opened by the writer";
+    assert_eq!(told(Interface::Upstream, second), "success");
+    assert!(told(Interface::V4Posted, second).starts_with("EBUSY"));
+    let writing = "an original file is opened for writing";
+    assert_eq!(told(Interface::RfcV2Posted, writing), "success");
+    assert_ne!(told(Interface::RfcV2, writing), "success");
+}
+
+/// A kernel can be held to the promises of another than it is seen to follow.
+#[test]
+fn promises_can_be_chosen() {
+    let kernel = Kernel { interface: Interface::RfcV2Posted, ..upstream() };
+    for promises in [Interface::RfcV2, Interface::RfcV2Posted] {
+        let found = held_to(&kernel, Some(promises));
+        assert_eq!((found.interface, found.findings.len()), (promises, 0), "{:#?}", found.findings);
+        assert_eq!(found.has(Capability::RfcV2), promises == Interface::RfcV2);
+    }
+    let found = held_to(&kernel, Some(Interface::Upstream));
+    assert!(found.has(Capability::Upstream) && found.has(Capability::Staging));
+    assert_eq!(found.findings[0].code.name(), "stage-refused");
+}
+
 #[rstest]
 #[case::with_one(true, true, false)]
 #[case::without(false, true, true)]
@@ -171,7 +232,7 @@ fn no_hash_table_is_one_that_was_seen_to_suppress_nothing(
 #[test]
 fn a_boot_that_is_not_survived_condemns_what_needs_it_alone() {
     let found = capabilities(&play(&upstream(), &first())).unwrap();
-    let found = without_second(found);
+    let found = without_second(without_requests(found, None));
     assert!(found.has(Capability::FlushHtable) && found.has(Capability::Staging));
     let died =
         |boot| ProbeFinding::not_survived(boot, Outcome::KernelDied, "Oops: 0002", vec!["x".to_owned()]);
@@ -198,6 +259,8 @@ fn a_probe_that_did_not_end_says_nothing() {
     assert!(matches!(capabilities(&messages), Err(ProbeError::Unfinished(_))));
     let found = capabilities(&play(&upstream(), &first())).unwrap();
     assert!(matches!(with_second(found.clone(), &messages, &[]), Err(ProbeError::Unfinished(_))));
+    let asked = with_requests(found.clone(), Some(&messages), None);
+    assert!(matches!(asked, Err(ProbeError::Unfinished(_))));
     assert!(third(&found).is_none() || with_third(found.clone(), &messages).is_err());
     assert!(without_third(found).has(Capability::KexecCarry));
     messages.push(Message::Fault { text: "no console".to_owned() });

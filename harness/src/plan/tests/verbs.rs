@@ -372,3 +372,36 @@ fn attesting_by_staging_keeps_the_file_open(#[case] interface: Interface) {
     let closed = ops(&plan, "main").into_iter().filter(|op| matches!(op, Op::Close { .. })).count();
     assert_eq!((opened, closed), (1, 1));
 }
+
+/// A posting has errors of its own, and a file that says by one that nothing is staged.
+#[rstest]
+#[case(Interface::RfcV2Posted, Expect::Any, Some(2))]
+#[case(Interface::V4Posted, Expect::Any, None)]
+#[case(Interface::RfcV2, Expect::Errno(116), None)]
+fn a_posting_is_held_to_its_own_errors(
+    #[case] interface: Interface,
+    #[case] expected: Expect,
+    #[case] nothing: Option<i32>,
+) {
+    let text =
+        "summary: s\npromise: p\nsteps:\n  - measure: 2\n  - stage\n  - trim: {records: 1, expect: ESTALE}\n";
+    let scenario = scenario::parse("it", "it.yaml", text).unwrap();
+    let mut kernel = upstream();
+    kernel.interface = interface;
+    let Ok(Planned::Plan(plan)) = plan(&scenario, &Parameters::new(), &kernel, interface, 1) else {
+        panic!()
+    };
+    let trim = plan.steps.iter().find(|step| step.text.starts_with("trim")).unwrap();
+    assert_eq!(trim.expect, expected);
+    // The last checkpoint reads every file, whatever is staged.
+    let path = |op: &Op| match op {
+        Op::Open { path, .. } => path.contains("_staged"),
+        _ => false,
+    };
+    let ops: Vec<&Op> = plan.program.finally.iter().flat_map(|step| &step.ops).collect();
+    let staged: Vec<_> = ops.windows(2).filter(|pair| path(pair[0])).map(|pair| pair[1]).collect();
+    assert!(!staged.is_empty());
+    for read in staged {
+        assert!(matches!(read, Op::Read { nothing: found, .. } if *found == nothing), "{read:?}");
+    }
+}

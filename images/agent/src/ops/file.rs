@@ -59,14 +59,22 @@ pub(super) fn value(bytes: usize) -> i64 {
     i64::try_from(bytes).unwrap_or(i64::MAX)
 }
 
+/// How a file is read, as [`imalab_wire::Op::Read`] says.
+#[derive(Clone, Copy)]
+pub(super) struct Asked {
+    pub(super) chunk: u32,
+    pub(super) limit: Option<u64>,
+    pub(super) send: bool,
+    pub(super) nothing: Option<i32>,
+}
+
 pub(super) fn read<U: Uplink>(
     slots: &Slots,
     slot: Slot,
-    chunk: u32,
-    limit: Option<u64>,
-    send: bool,
+    asked: Asked,
     report: &mut Report<'_, U>,
 ) -> Result<i64, Failure> {
+    let Asked { chunk, limit, send, nothing } = asked;
     // Of no descriptor, not even nothing can be read.
     slots.get(slot)?;
     let size = usize::try_from(u64::from(chunk).min(limit.unwrap_or(u64::MAX))).unwrap_or(usize::MAX);
@@ -80,7 +88,10 @@ pub(super) fn read<U: Uplink>(
             break;
         }
         // Looked up each time: another thread may have closed it.
-        let len = read_file(&*slots.get(slot)?, &mut buffer[..want])?;
+        let len = match read_file(&*slots.get(slot)?, &mut buffer[..want]) {
+            Err(errno) if total == 0 && nothing == Some(errno as i32) => 0,
+            len => len?,
+        };
         if len == 0 {
             break;
         }

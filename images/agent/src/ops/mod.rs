@@ -70,7 +70,10 @@ pub(crate) fn run<U: Uplink>(op: &Op, task: &mut Task, report: &mut Report<'_, U
     let slots = &process.slots;
     match op {
         Op::Open { slot, path, flags, mode } => file::open(slots, *slot, path, *flags, *mode, report),
-        Op::Read { slot, chunk, limit, send } => file::read(slots, *slot, *chunk, *limit, *send, report),
+        Op::Read { slot, chunk, limit, send, nothing } => {
+            let asked = file::Asked { chunk: *chunk, limit: *limit, send: *send, nothing: *nothing };
+            file::read(slots, *slot, asked, report)
+        }
         Op::Write { slot, bytes } => file::write(slots, *slot, bytes),
         Op::Seek { slot, offset, whence } => file::seek(slots, *slot, *offset, *whence),
         Op::Close { slot } => file::close(slots, *slot),

@@ -49,8 +49,8 @@ fn an_errno_of_a_file_is_told_exactly(#[case] op: Op, #[case] expected: Errno) {
 fn a_duplicate_shares_the_offset() {
     let ops = vec![
         Op::Duplicate { slot: 0, to: 1 },
-        Op::Read { slot: 0, chunk: 4, limit: Some(3), send: true },
-        Op::Read { slot: 1, chunk: 4, limit: Some(3), send: true },
+        Op::Read { slot: 0, chunk: 4, limit: Some(3), send: true, nothing: None },
+        Op::Read { slot: 1, chunk: 4, limit: Some(3), send: true, nothing: None },
         Op::Close { slot: 0 },
         Op::Write { slot: 1, bytes: b"!".to_vec() },
     ];

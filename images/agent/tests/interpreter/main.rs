@@ -40,7 +40,7 @@ fn open(slot: Slot, path: &Path, flags: i32) -> Op {
 }
 
 fn read(slot: Slot, chunk: u32) -> Op {
-    Op::Read { slot, chunk, limit: None, send: true }
+    Op::Read { slot, chunk, limit: None, send: true, nothing: None }
 }
 
 fn decode(bytes: &[u8]) -> Vec<Message> {
@@ -110,7 +110,13 @@ fn a_file_is_written_and_read_back() {
             ],
         ),
         step(2, vec![open(3, &file, O_RDONLY), read(3, 1000), Op::Seek { slot: 3, offset: -5, whence: 2 }]),
-        step(3, vec![Op::Read { slot: 3, chunk: 4096, limit: Some(3), send: true }, Op::Close { slot: 3 }]),
+        step(
+            3,
+            vec![
+                Op::Read { slot: 3, chunk: 4096, limit: Some(3), send: true, nothing: None },
+                Op::Close { slot: 3 },
+            ],
+        ),
         step(4, vec![Op::List { path: dir.path().to_str().unwrap().into() }]),
         step(5, vec![Op::Release]),
         step(6, vec![Op::ListModes { path: dir.path().to_str().unwrap().into() }]),
@@ -412,7 +418,7 @@ fn a_port_that_is_gone_is_reported() {
     let dir = tempfile::tempdir().unwrap();
     let port = dir.path().join("port");
     mkfifo(&port, Mode::S_IRWXU).unwrap();
-    let read = Op::Read { slot: 0, chunk: 65536, limit: Some(10_000_000), send: true };
+    let read = Op::Read { slot: 0, chunk: 65536, limit: Some(10_000_000), send: true, nothing: None };
     let steps = vec![step(1, vec![open(0, Path::new("/dev/zero"), O_RDONLY), read])];
     let mut child = agent(&dir, &program(vec![steps], vec![])).stderr(Stdio::piped()).spawn().unwrap();
     drop(File::open(&port).unwrap());

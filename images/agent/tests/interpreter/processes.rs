@@ -79,7 +79,7 @@ fn a_forked_task_outlives_its_parent_and_has_children_of_its_own() {
 }
 
 fn read_one(slot: Slot) -> Op {
-    Op::Read { slot, chunk: 1, limit: Some(1), send: false }
+    Op::Read { slot, chunk: 1, limit: Some(1), send: false, nothing: None }
 }
 
 #[test]

@@ -13,6 +13,7 @@ pub(super) fn story(rule: Rule) -> (Vec<Scene>, Tale, HashTable) {
         Rule::WriterNeedsSysAdmin => vec![Does(0, admin, OK), opens(0, 1, true, WRITE, perm)],
         Rule::NamespaceGivesNoRight => vec![Does(0, Call::NewNamespace, OK), opens(0, 1, true, WRITE, perm)],
         Rule::ReaderNeedsNoCapability => vec![Does(0, admin, OK), opens(0, 1, true, READ, OK)],
+        Rule::OptionLetsRemove => vec![Records(2), opens(0, 1, false, WRITE, OK), asks(1, "1\n", inval)],
         Rule::OneWriter => vec![opens(0, 1, true, WRITE, OK), opens(1, 1, true, WRITE, busy)],
         Rule::WriterExcludesReaders => vec![opens(0, 1, true, WRITE, OK), opens(0, 2, true, READ, busy)],
         Rule::ReadersExcludeWriter => vec![opens(0, 1, true, READ, OK), opens(0, 2, true, WRITE, busy)],
