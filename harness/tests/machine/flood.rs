@@ -165,7 +165,7 @@ fn real(folder: &Path) {
         scratch: &scratch,
         interrupts: &Interrupts::default(),
     };
-    match capabilities(site, &[], folder) {
+    match capabilities(site, &[], None, folder) {
         Err(AskError::Guest { judgement, .. }) => {
             assert_eq!(judgement.outcome, Outcome::Failed);
             tell(&judgement.reason);

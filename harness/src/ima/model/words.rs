@@ -39,6 +39,10 @@ impl Rule {
                 "Both the original and the staging interfaces gain the write permission for the root \
                  user and group, but require the process to have CAP_SYS_ADMIN set",
             ),
+            Rule::OptionLetsRemove => document(
+                "This option prevents inadvertently removing the IMA measurement list on systems which \
+                 do not properly save it.",
+            ),
             Rule::OneWriter => document(
                 "the measurement interfaces can be accessed only by one actor (writer) at a time, so \
                  the others will get an error until the former closes it",
