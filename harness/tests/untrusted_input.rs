@@ -204,3 +204,44 @@ fn sums_are_compared(#[case] files: Value, #[case] why: &str) {
         imalab(&[verb.as_ref(), &dir]).refuses(&[why]);
     }
 }
+
+#[rstest]
+#[case::repetitions(&["--repeat", "4294967295"], "more than the 100000 that one call takes")]
+#[case::one_place(&["--json", "r", "--html", "./r"], "two reports would be written to r")]
+#[case::one_stream(&["--json", "-", "--ktap", "/dev/stdout"], "two reports would be written to -")]
+#[case::a_folder(&["--json", "/"], "directory")]
+#[case::no_folder(&["--junit", "none/r"], "none/r")]
+#[case::no_out(&["--out", "/dev/null/out"], "/dev/null/out")]
+#[case::no_program(&["--swtpm", "./swtpm"], "there is no such file")]
+#[case::a_kernel_twice(&["--kernel-image", "k=/bin/sh"], "kernel `k` is given twice")]
+fn what_a_call_asks_for_is_told_before_the_first_machine(#[case] more: &[&str], #[case] why: &str) {
+    let folder = tempfile::tempdir().unwrap();
+    fs::write(folder.path().join("a.yaml"), "summary: s\npromise: none\nsteps:\n  - stage\n").unwrap();
+    let cache = folder.path().join("cache");
+    let mut call: Vec<&Path> =
+        ["test", "--kernel-image", "k=/bin/sh", "--initramfs", "/bin/sh", "--accel", "tcg"]
+            .map(Path::new)
+            .to_vec();
+    // There is no such QEMU, should it come to that.
+    call.extend(["--qemu".as_ref(), "no-such-qemu".as_ref(), "--scenarios".as_ref(), folder.path()]);
+    call.extend(["--cache".as_ref(), cache.as_path()]);
+    call.extend(more.iter().map(Path::new));
+    imalab(&call).refuses(&[why]);
+}
+
+#[test]
+fn where_all_is_skipped_or_nothing_could_run_the_results_are_written_all_the_same() {
+    let folder = tempfile::tempdir().unwrap();
+    fs::write(folder.path().join("a.yaml"), "summary: s\npromise: none\nsteps:\n  - stage\n").unwrap();
+    let (cache, out) = (folder.path().join("cache"), folder.path().join("out"));
+    let mut call: Vec<&Path> =
+        ["test", "--kernel-image", "k=/bin/sh", "--initramfs", "/bin/sh", "--accel", "tcg"]
+            .map(Path::new)
+            .to_vec();
+    call.extend(["--qemu".as_ref(), "no-such-qemu".as_ref(), "--scenarios".as_ref(), folder.path()]);
+    call.extend(["--cache".as_ref(), cache.as_path(), "--out".as_ref(), out.as_path()]);
+    let ended = imalab(&call);
+    assert_eq!(ended.code, Some(96), "{}", ended.text);
+    let left: Vec<_> = fs::read_dir(&out).unwrap().map(|entry| entry.unwrap().file_name()).collect();
+    assert_eq!(left, ["results.json"]);
+}
