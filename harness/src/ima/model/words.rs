@@ -60,10 +60,6 @@ impl Rule {
                 "a semaphore-like locking scheme has been implemented on all the measurements list \
                  interfaces",
             ),
-            Rule::OptionLetsRemove => document(
-                "This option prevents inadvertently removing the IMA measurement list on systems which \
-                 do not properly save it",
-            ),
             Rule::RequestLength => source(
                 "security/integrity/ima/ima_fs.c",
                 "if (datalen < 2 || datalen > STAGED_REQ_LENGTH) return -EINVAL;",
