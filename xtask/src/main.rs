@@ -27,6 +27,7 @@ use anyhow::{Context, Result};
 use clap::{Parser, Subcommand};
 
 use harness::{Needs, Profile};
+use say::say;
 
 /// Boot real Linux kernels with an emulated TPM and prove that IMA's measurement list loses no record
 #[derive(Debug, Parser)]
@@ -84,7 +85,15 @@ struct Passed {
 }
 
 fn main() -> ExitCode {
-    let cli = Cli::parse();
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(error) if error.use_stderr() => {
+            // Arguments may be names that somebody else chose.
+            say!("{}", error.render().to_string().trim_end());
+            return ExitCode::from(stop::USAGE);
+        }
+        Err(help) => help.exit(),
+    };
     let done = match cli.task {
         Task::Guard(args) => guard::run(&args),
         Task::BisectStep(passed) => bisect::step(root, passed.arguments),
