@@ -263,6 +263,9 @@ pub(super) fn finish(reporter: &Reporter, suite: &SuiteResult) -> Exit {
 /// Refuses words for every kernel's command line by which sound kernels would fail.
 fn check_words(words: &[String]) -> Result<(), Failure> {
     let Some((word, change)) = plan::unfit(words) else { return Ok(()) };
+    if matches!(change, plan::Change::Form | plan::Change::Rest) {
+        return Err(Failure::usage(miette!("--kernel-arg {word}: {}", change.why())));
+    }
     Err(Failure::usage(miette!(
         help = format!(
             "a scenario that is about it gives the word itself, `machine: {{kernel-args: [\"{word}\"]}}`, and expects what \

@@ -17,6 +17,10 @@ pub enum Change {
     Flush,
     /// Warnings no longer reach the console.
     Console,
+    /// The kernel no longer takes the words behind it for its own.
+    Rest,
+    /// It is not the word that it looks like.
+    Form,
 }
 
 impl Change {
@@ -31,6 +35,8 @@ impl Change {
             "ima_appraise" | "ima_appraise_tcb" => Some(Change::Appraisal),
             "ima" if value != "on" => Some(Change::Off),
             probe::FLUSH => Some(Change::Flush),
+            // What follows is for init (`parse_args`, `kernel/params.c`).
+            "__" if word == "--" => Some(Change::Rest),
             _ => silences(word).then_some(Change::Console),
         }
     }
@@ -50,6 +56,10 @@ impl Change {
             }
             Change::Console => {
                 "the kernel's warnings would not reach the console, and its health could not be judged"
+            }
+            Change::Rest => "the kernel would not see the words of its own that a scenario puts behind it",
+            Change::Form => {
+                "a word is printable ASCII, with every quote closed; the kernel would read another one, or more than one"
             }
         }
     }
@@ -74,7 +84,13 @@ pub(crate) fn silences(word: &str) -> bool {
 
 /// The first word that no whole suite can have, and what it changes.
 pub fn unfit(words: &[String]) -> Option<(&str, Change)> {
-    // An argument may have blanks in it, and the kernel takes quotes away (`next_arg`, `lib/cmdline.c`).
+    // To `isspace` of the kernel (`lib/ctype.c`) 0x0b and 0xa0 are blanks as well; a quote that is not closed takes in
+    // whatever follows (`next_arg`, `lib/cmdline.c`).
+    let whole = |word: &str| word.bytes().all(|byte| matches!(byte, b' '..=b'~')) && word.matches('"').count() % 2 == 0;
+    if let Some(word) = words.iter().find(|word| !whole(word)) {
+        return Some((word, Change::Form));
+    }
+    // An argument may have blanks in it, and the kernel takes quotes away.
     let each = words.iter().flat_map(|word| word.split_ascii_whitespace());
     each.map(|word| word.trim_start_matches('"')).find_map(|word| Some((word, Change::of(word)?)))
 }
@@ -140,6 +156,25 @@ mod tests {
     fn what_a_scenario_says_itself_holds(#[case] given: &[&str], #[case] own: &[&str], #[case] all: &[&str]) {
         let words = |words: &[&str]| -> Vec<String> { words.iter().map(|word| (*word).to_owned()).collect() };
         assert_eq!(words_of(&words(given), &words(own)), all);
+    }
+
+    #[rstest]
+    #[case::not_closed("\"maxcpus=1", Change::Form)]
+    #[case::another_blank("maxcpus=1\u{b}ima_policy=tcb", Change::Form)]
+    #[case::half_a_letter_is_a_blank("maxcpus=1\u{a0}ima_policy=tcb", Change::Form)]
+    #[case::control("maxcpus=1\u{1b}[31m", Change::Form)]
+    #[case::line("maxcpus=1\n", Change::Form)]
+    #[case::the_rest_is_for_init("--", Change::Rest)]
+    #[case::the_rest_within_an_argument("maxcpus=1 --", Change::Rest)]
+    fn what_hides_a_scenarios_words_is_refused(#[case] argument: &str, #[case] change: Change) {
+        assert_eq!(unfit(&[argument.to_owned()]).map(|(_, change)| change), Some(change));
+    }
+
+    #[rstest]
+    #[case::closed("rootflags=\"a b\"")]
+    #[case::dashes("--of-init")]
+    fn what_hides_nothing_is_taken(#[case] argument: &str) {
+        assert_eq!(unfit(&[argument.to_owned()]), None);
     }
 
     #[rstest]
