@@ -124,6 +124,26 @@ fn the_command_line_is_escaped() {
     imalab(&["merge".as_ref(), "/\u{1b}[31m\u{9b}".as_ref()]).refuses(&["\\u{1b}[31m\\u{9b}"]);
 }
 
+#[rstest]
+#[case::text(b"root:x:0:0")]
+#[case::long(&[0x5a; 4096])]
+#[case::nothing(b"")]
+fn what_is_no_kernel_is_the_users_mistake(#[case] content: &[u8]) {
+    let folder = tempfile::tempdir().unwrap();
+    let image = folder.path().join("image");
+    fs::write(&image, content).unwrap();
+    let named = format!("--kernel-image=k={}", image.display());
+    let scenarios = Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/../scenarios"));
+    for command in [
+        &["test".as_ref(), "--scenarios".as_ref(), scenarios, "stage/once".as_ref()][..],
+        &["shell".as_ref()],
+    ] {
+        let call =
+            [command, &[named.as_ref(), "--initramfs".as_ref(), &image, "--cache".as_ref(), folder.path()]];
+        imalab(&call.concat()).refuses(&["is no x86 boot image"]);
+    }
+}
+
 fn shard(index: u32, of: u32) -> Value {
     let shard = json!({ "by": "slice", "index": index, "of": of, "planned": 4, "suite": "s" });
     json!({ "schema": 1, "runs": [], "wall_ms": 1, "interrupted": false, "shard": shard })

@@ -2,7 +2,9 @@
 
 use std::collections::BTreeSet;
 use std::ffi::OsString;
-use std::path::PathBuf;
+use std::fs::File;
+use std::io::{self, Read, Seek, SeekFrom};
+use std::path::{Path, PathBuf};
 
 use clap::Args;
 use clap::builder::{OsStringValueParser, TypedValueParser};
@@ -113,6 +115,28 @@ impl MachineArgs {
                 )));
             }
         }
+        for kernel in &self.kernels {
+            if !is_boot_image(&kernel.image).map_err(|error| unreadable(&kernel.image, &error))? {
+                return Err(Failure::usage(miette!(
+                    help = "a kernel's build leaves it as arch/x86/boot/bzImage",
+                    "{} is no x86 boot image",
+                    kernel.image.display()
+                )));
+            }
+        }
         Ok(())
     }
+}
+
+fn unreadable(path: &Path, error: &io::Error) -> Failure {
+    Failure::usage(miette!("cannot read {}: {error}", path.display()))
+}
+
+/// Whether a file has the signature of a kernel's setup header (`Documentation/arch/x86/boot.rst`, offset 0x202).
+fn is_boot_image(path: &Path) -> io::Result<bool> {
+    let mut signature = Vec::new();
+    let mut file = File::open(path)?;
+    file.seek(SeekFrom::Start(0x202))?;
+    file.take(4).read_to_end(&mut signature)?;
+    Ok(signature == b"HdrS")
 }

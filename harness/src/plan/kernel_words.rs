@@ -86,7 +86,9 @@ pub(crate) fn silences(word: &str) -> bool {
 pub fn unfit(words: &[String]) -> Option<(&str, Change)> {
     // To `isspace` of the kernel (`lib/ctype.c`) 0x0b and 0xa0 are blanks as well; a quote that is not closed takes in
     // whatever follows (`next_arg`, `lib/cmdline.c`).
-    let whole = |word: &str| word.bytes().all(|byte| matches!(byte, b' '..=b'~')) && word.matches('"').count() % 2 == 0;
+    let whole = |word: &str| {
+        word.bytes().all(|byte| matches!(byte, b' '..=b'~')) && word.matches('"').count().is_multiple_of(2)
+    };
     if let Some(word) = words.iter().find(|word| !whole(word)) {
         return Some((word, Change::Form));
     }

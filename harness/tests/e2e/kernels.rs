@@ -31,19 +31,24 @@ fn what_a_kernel_lacks_skips_the_scenario(#[case] word: &str, #[case] option: &s
 }
 
 #[test]
-fn what_is_no_kernel_is_refused_by_qemu() {
+fn what_qemu_refuses_is_told_in_its_words() {
     let lab = Lab::new();
-    let garbage = lab.path("garbage");
-    fs::write(&garbage, [0x5a; 100_000]).unwrap();
-    lab.run(lab.test_of(&garbage, &initramfs()).arg(SHORT)).exits(96).says(&["INFRA", "kernel", "--dry-run"]);
+    // More than the guest has memory.
+    let huge = lab.path("huge");
+    fs::File::create(&huge).unwrap().set_len(300 << 20).unwrap();
+    lab.run(lab.test_of(&kernel(), &huge).arg(SHORT)).exits(96).says(&[
+        "INFRA",
+        "initrd is too large",
+        "--dry-run",
+    ]);
     let result = lab.result();
     assert_eq!(result.outcome, Outcome::Infra);
     assert!(result.reason.contains("QEMU ended at its start"), "{}", result.reason);
     assert!(!result.reason.contains('\n'), "a reason is one line: {}", result.reason);
     // The same for a person at a console.
     let (input, _open) = std::io::pipe().unwrap();
-    let ended = lab.run(lab.with("shell", &garbage, &initramfs()).stdin(input));
-    ended.exits(96).says(&["QEMU ended (exit code 1)", "kernel"]);
+    let ended = lab.run(lab.with("shell", &kernel(), &huge).stdin(input));
+    ended.exits(96).says(&["QEMU ended (exit code 1)", "initrd"]);
 }
 
 #[test]
