@@ -4,7 +4,7 @@ use imalab_wire::{Message, StepId};
 
 use super::super::finding::{FindingCode, ProbeFinding, promise};
 use super::super::{Capabilities, Capability, read_whole};
-use super::answers::{Answers, counted};
+use super::answers::{Answers, counted, grown};
 use super::requests::{POLICY, Verb, id, ops};
 use super::{Boot, FILES, FLUSH, ProbeError, SLOT, boot, measure, policy};
 use crate::ima::model::Rule;
@@ -32,9 +32,9 @@ const MEASURE: StepId = 2;
 fn asked(interface: Interface) -> Boot {
     use Verb::*;
     let verbs: &[Verb] = if interface.dialect().stage.is_some() {
-        &[Stage, Save, Delete, MeasureDeleted, CountForgotten]
+        &[Stage, Save, Delete, CountDeleted, MeasureDeleted, CountForgotten]
     } else {
-        &[TrimAll, MeasureDeleted, CountForgotten]
+        &[TrimAll, CountDeleted, MeasureDeleted, CountForgotten]
     };
     let steps = [
         (ARGUMENTS, read_whole(SLOT, COMMAND_LINE.to_owned(), None).ops),
@@ -119,14 +119,14 @@ fn effect(interface: Interface, answers: &Answers, known: bool) -> Option<ProbeF
         let asked = format!("{what}, with {FLUSH}");
         return Some(ProbeFinding::new(code, asked, "success", answers.told(of(verb)), forgets));
     }
-    // The list is empty before the files are measured again, so its count is what was recorded a second time.
-    let again = answers.count(of(Verb::CountForgotten));
-    (again != Some(FILES)).then(|| {
+    // By how much it grew: a counter that is wrong after a removal is a finding of its own.
+    let (emptied, after) = (answers.count(of(Verb::CountDeleted)), answers.count(of(Verb::CountForgotten)));
+    (grown(emptied, after) != Some(FILES)).then(|| {
         ProbeFinding::new(
             FindingCode::FlushIgnored,
             format!("measure {FILES} files again whose records were removed, with {FLUSH}"),
-            counted(Some(FILES)),
-            counted(again),
+            counted(emptied.map(|emptied| emptied + FILES)),
+            counted(after),
             forgets,
         )
     })

@@ -107,7 +107,7 @@ fn capabilities_are_what_is_there(#[case] kernel: Kernel, #[case] lacks: &[&str]
 #[case(Defect::SaveIsEmpty, &["save-differs"])]
 #[case(Defect::SaveFails, &["save-refused", "save-refused"])]
 #[case(Defect::RefusesDelete, &["delete-refused", "stage-refused", "delete-refused"])]
-#[case(Defect::DeleteCounts, &["delete-count", "flush-ignored"])]
+#[case(Defect::DeleteCounts, &["delete-count"])]
 #[case(Defect::IgnoresFlush, &["flush-ignored"])]
 #[case(Defect::KnowsNoFlush, &["flush-unknown"])]
 #[case(Defect::RefusesDeleteWithFlush, &["delete-refused"])]
@@ -140,7 +140,7 @@ fn what_is_done_wrong_is_a_finding_and_no_lack(#[case] defect: Defect, #[case] c
 #[rstest]
 #[case::rfc_v2(Interface::RfcV2, Defect::TrimsOneMore, &["trim-count"])]
 #[case::two_command(Interface::TwoCommand, Defect::RefusesDelete, &["delete-refused", "trim-refused", "stage-refused", "delete-refused"])]
-#[case::transaction(Interface::Transaction, Defect::TrimsOneLess, &["trim-count", "flush-ignored"])]
+#[case::transaction(Interface::Transaction, Defect::TrimsOneLess, &["trim-count"])]
 #[case::refusing(Interface::Transaction, Defect::RefusesEveryRequest, &["trim-refused", "trim-refused"])]
 fn proposals_are_held_to_what_they_promise(
     #[case] interface: Interface,
