@@ -1,22 +1,9 @@
 //! imalab: drives the IMA measurement list of a real kernel and proves that no record was lost.
 //!
-//! One direction of data: `scenario` is parsed, `plan` is pure, `run` drives a `machine` and collects one
-//! ordered `event` stream, `check` is pure, `report` prints.
+//! One direction of data, held by crates: `imalab-language` parses a scenario and plans it, [`run`] drives an
+//! `imalab-machine` and collects one ordered `imalab-trace`, `imalab-check` is pure, [`report`] prints.
 
 pub mod bench;
-pub mod check;
 pub mod cli;
-pub mod event;
-pub mod guest;
-pub mod ima;
-pub mod interface;
-pub mod latency;
-pub mod machine;
-pub mod outcome;
-pub mod plan;
 pub mod report;
 pub mod run;
-pub mod scenario;
-mod spill;
-pub mod tpm;
-pub mod verify;

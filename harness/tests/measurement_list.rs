@@ -1,6 +1,6 @@
 //! The measurement list's two forms: what the kernel wrote is understood, what it cannot have written is refused.
 
-use imalab::ima::{
+use imalab_formats::ima::{
     AsciiLine, AsciiReader, Bank, Batch, ByteOrder, DATA_MAX, Digest, Generator, LogReader, Mix, Record,
     Replay, field_kind, matching_prefix, parse_log, replay, template_data, write_record,
 };
@@ -272,7 +272,7 @@ fn any_record() -> impl Strategy<Value = Record> {
     ];
     let fields = prop::collection::vec(prop::collection::vec(any::<u8>(), 0..40), 0..10);
     (0..64u32, any::<[u8; 20]>(), name, fields).prop_map(|(pcr, digest, template, mut fields)| {
-        if let Some(format) = imalab::ima::format_of(&template) {
+        if let Some(format) = imalab_formats::ima::format_of(&template) {
             fields.resize(format.split('|').count(), Vec::new());
         }
         let fields: Vec<&[u8]> = fields.iter().map(Vec::as_slice).collect();

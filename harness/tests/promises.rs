@@ -8,8 +8,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
-use imalab::ima::model::{DOCUMENT, From, Rule, Words};
-use imalab::scenario;
+use imalab_formats::ima::model::{DOCUMENT, From, Rule, Words};
+use imalab_language::scenario;
 
 fn repository() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap()

@@ -8,12 +8,13 @@ use std::io::Cursor;
 use std::path::Path;
 use std::process::Command;
 
-use imalab::event::{Event, Exchange, Host, Origin, PcrReading, PcrValue, QuoteTaken, Trace, What};
-use imalab::ima::Bank;
-use imalab::outcome::{Outcome, RunResult};
 use imalab::report::run_dir::{self, Bundle, KernelUsed, OutDir, RunDir, hash_file};
 use imalab::report::trace::{self, TraceReader, TraceWriter};
-use imalab::report::{RunId, atomic, list, say, terminal::Look};
+use imalab::report::{RunId, list, say, terminal::Look};
+use imalab_check::outcome::{Outcome, RunResult};
+use imalab_files::atomic;
+use imalab_formats::ima::Bank;
+use imalab_trace::{Event, Exchange, Host, Origin, PcrReading, PcrValue, QuoteTaken, Trace, What};
 use proptest::prelude::*;
 use rstest::rstest;
 use sha1::Sha1;

@@ -1,7 +1,7 @@
 //! What the trace holds, read again.
 
-use imalab::ima::Bank;
-use imalab::tpm::command::{Command, CommandError, name, parse, response_code};
+use imalab_formats::ima::Bank;
+use imalab_formats::tpm::command::{Command, CommandError, name, parse, response_code};
 use proptest::prelude::*;
 use rstest::rstest;
 

@@ -2,9 +2,9 @@
 
 #![expect(clippy::unwrap_used, reason = "what the tests share is not inside of a test function")]
 
-use imalab::event::{PcrValue, QuoteTaken};
-use imalab::ima::Bank;
-use imalab::tpm::quote::{QuoteError, verify};
+use imalab_formats::ima::Bank;
+use imalab_formats::tpm::quote::{QuoteError, verify};
+use imalab_trace::{PcrValue, QuoteTaken};
 use p256::ecdsa::signature::Signer;
 use p256::ecdsa::{Signature, SigningKey};
 use rstest::rstest;

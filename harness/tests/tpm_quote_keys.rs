@@ -6,8 +6,8 @@
 use std::fs;
 use std::path::PathBuf;
 
-use imalab::ima::{Bank, Digest};
-use imalab::tpm::quote::{FileError, QuoteError, Quoted, key_from_file, key_to_pem, signed};
+use imalab_formats::ima::{Bank, Digest};
+use imalab_formats::tpm::quote::{FileError, QuoteError, Quoted, key_from_file, key_to_pem, signed};
 use proptest::prelude::*;
 use rstest::rstest;
 

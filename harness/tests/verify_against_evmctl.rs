@@ -9,8 +9,8 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use clap::Parser;
-use imalab::ima::{Bank, Mix};
-use imalab::verify::{GenerateLogArgs, Outcome, Verdict, VerifyArgs, generate, run};
+use imalab_formats::ima::{Bank, Mix};
+use imalab_verify::{GenerateLogArgs, Outcome, Verdict, VerifyArgs, generate, run};
 use rstest::rstest;
 use tempfile::TempDir;
 

@@ -5,8 +5,8 @@
 use std::fs;
 
 use clap::Parser;
-use imalab::ima::{Bank, Digest, Generator, Mix, Record, replay};
-use imalab::verify::{Comparison, Conclusion, Explanation, Outcome, Quoted};
+use imalab_formats::ima::{Bank, Digest, Generator, Mix, Record, replay};
+use imalab_verify::{Comparison, Conclusion, Explanation, Outcome, Quoted};
 use proptest::prelude::*;
 use rstest::rstest;
 

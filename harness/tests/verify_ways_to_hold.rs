@@ -5,8 +5,8 @@
 
 use std::fs;
 
-use imalab::ima::{Bank, Digest, Generator, Mix, Record, Replay, replay};
-use imalab::verify::{Comparison, Conclusion, Explanation, Outcome, Quoted, Verdict};
+use imalab_formats::ima::{Bank, Digest, Generator, Mix, Record, Replay, replay};
+use imalab_verify::{Comparison, Conclusion, Explanation, Outcome, Quoted, Verdict};
 use proptest::prelude::*;
 use rstest::rstest;
 

@@ -5,7 +5,7 @@
 
 #![no_main]
 
-use imalab::ima::{AsciiLine, AsciiReader, Bank, Batch, ByteOrder, LogReader, write_record};
+use imalab_formats::ima::{AsciiLine, AsciiReader, Bank, Batch, ByteOrder, LogReader, write_record};
 use libfuzzer_sys::fuzz_target;
 
 fuzz_target!(|input: &[u8]| {

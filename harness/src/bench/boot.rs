@@ -15,13 +15,13 @@ use imalab_wire::{End, Message, POWER_OFF_ARGUMENT, Program, Setup};
 use serde::Serialize;
 
 use super::figures::Figures;
-use crate::event::{Host, Trace, What};
-use crate::ima::Bank;
-use crate::machine::child::{self, Child, ChildError, Exit};
-use crate::machine::command::{Endpoint, Endpoints, MachineSpec, argv};
-use crate::plan::{Budget, Interface, Parameters, Plan, Shape};
 use crate::run::{self, RunError, ScratchError, Site};
-use crate::tpm::swtpm::{self, LaunchError};
+use imalab_formats::ima::Bank;
+use imalab_language::plan::{Budget, Interface, Parameters, Plan, Shape};
+use imalab_machine::child::{self, Child, ChildError, Exit};
+use imalab_machine::command::{Endpoint, Endpoints, MachineSpec, argv};
+use imalab_machine::tpm::swtpm::{self, LaunchError};
+use imalab_trace::{Host, Trace, What};
 
 /// How long a bare machine may take, on a host as loaded as they get.
 const PATIENCE: Duration = Duration::from_secs(120);

@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 
 use serde::Serialize;
 
-use crate::latency::{By, Freed, Held, Latency, exponent};
-use crate::outcome::{Outcome, SuiteResult};
+use imalab_check::figures::{By, Freed, Held, Latency, exponent};
+use imalab_check::outcome::{Outcome, SuiteResult};
 
 /// The matrix parameter that says how long the lists are.
 pub(super) const PARAMETER: &str = "records";
@@ -136,7 +136,7 @@ mod tests {
         let most = held_up(&[100_000_000]).replace("[100000000]", "[1]");
         assert!(most.contains("memory-mib: 65536\n"), "{most}");
         assert!(
-            crate::scenario::parse("it", "it.yaml", &most).is_ok(),
+            imalab_language::scenario::parse("it", "it.yaml", &most).is_ok(),
             "no more than a scenario may ask for"
         );
     }

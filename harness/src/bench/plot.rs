@@ -6,7 +6,7 @@ use plotters::coord::Shift;
 use plotters::prelude::*;
 
 use super::latency::{Grown, Growth};
-use crate::latency::{By, Held};
+use imalab_check::figures::{By, Held};
 
 /// Width and height of a panel, pixels.
 const PANEL: (u32, u32) = (460, 340);
@@ -193,7 +193,7 @@ mod tests {
     use std::collections::BTreeMap;
 
     use super::*;
-    use crate::latency::Latency;
+    use imalab_check::figures::Latency;
 
     #[test]
     fn every_series_and_panel_is_in_the_picture() {

@@ -2,7 +2,7 @@
 
 use serde::Serialize;
 
-use crate::outcome::SuiteResult;
+use imalab_check::outcome::SuiteResult;
 
 /// Where the time of a suite went. A machine's *rest* is what is neither its kernel's boot nor its agent's work: swtpm
 /// and its banks before, power-off and the last bytes of the channels after.
@@ -39,7 +39,7 @@ pub fn suite(suite: &SuiteResult, jobs: usize) -> SuiteFigures {
     let (machines, others): (Vec<_>, Vec<_>) =
         suite.runs.iter().partition(|run| run.boot_ms.is_some() && run.guest_ms.is_some());
     let unfinished = others.iter().filter(|run| run.wall_ms > 0).count();
-    let sum = |value: fn(&crate::outcome::RunResult) -> u64| {
+    let sum = |value: fn(&imalab_check::outcome::RunResult) -> u64| {
         machines.iter().fold(0, |sum: u64, run| sum.saturating_add(value(run)))
     };
     let machines_ms: u64 = sum(|run| run.wall_ms);

@@ -6,8 +6,8 @@ use clap::Args;
 
 use super::Failure;
 use super::machines::Surroundings;
-use crate::outcome::AcceleratorUsed;
 use crate::report::{Exit, say};
+use imalab_check::outcome::AcceleratorUsed;
 
 #[derive(Args)]
 pub(super) struct AccelArgs {

@@ -11,14 +11,15 @@ use serde::Serialize;
 use super::machines::{MachineArgs, Surroundings, kernel};
 use super::{Cli, Failure, test};
 use crate::bench::{self, BootError, PlotError};
-use crate::check::{self, StepTold};
-use crate::latency::Held;
-use crate::outcome::{RunResult, SuiteResult};
 use crate::report::run_dir::{RunDir, TRACE};
-use crate::report::{self, Escaping, Exit, atomic, output, say, trace};
+use crate::report::{self, Escaping, Exit, say, trace};
 use crate::run::{Kernel, Site};
-use crate::verify::speed::{self, SpeedArgs};
-use crate::verify::{GenerateLogArgs, generate};
+use imalab_check::StepTold;
+use imalab_check::figures::Held;
+use imalab_check::outcome::{RunResult, SuiteResult};
+use imalab_files::{atomic, output};
+use imalab_verify::speed::{self, SpeedArgs};
+use imalab_verify::{GenerateLogArgs, generate};
 
 /// What is the same for all benchmarks stands before or behind the benchmark's name: `cargo xtask bench` passes all of
 /// it, whichever is asked for.
@@ -330,7 +331,7 @@ fn steps_of(run: &RunResult) -> Result<Vec<StepTold>, Failure> {
     };
     let plan = RunDir::existing(dir).read_plan().map_err(Failure::of_document)?;
     let trace = trace::read(&dir.join(TRACE)).map_err(Failure::usage)?;
-    Ok(check::told(&plan, &trace))
+    Ok(imalab_check::told(&plan, &trace))
 }
 
 fn draw(folder: &Path, name: &str, picture: Result<String, PlotError>) -> Result<(), Failure> {

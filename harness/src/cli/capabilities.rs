@@ -3,8 +3,8 @@
 use clap::Args;
 
 use super::Failure;
-use crate::interface::Capability;
 use crate::report::{self, Exit};
+use imalab_language::interface::Capability;
 
 #[derive(Args)]
 pub(super) struct CapabilitiesArgs {

@@ -6,8 +6,8 @@ use clap::Args;
 use miette::miette;
 
 use super::Failure;
-use crate::interface::Capability;
 use crate::run::Kernel;
+use imalab_language::interface::Capability;
 
 /// What a suite demands of its kernels.
 #[derive(Args, Default)]

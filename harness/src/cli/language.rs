@@ -6,7 +6,7 @@ use clap::Args;
 
 use super::Failure;
 use crate::report::Exit;
-use crate::scenario::reference;
+use imalab_language::scenario::reference;
 
 /// What is written.
 #[derive(Args)]

@@ -17,9 +17,9 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
-use crate::report::atomic::FileError;
 use crate::report::json::ReadError;
 use crate::report::{self, Exit, FilesError};
+use imalab_files::atomic::FileError;
 
 /// Proves from outside of the guest that IMA's measurement list lost, doubled and reordered nothing.
 #[derive(Parser)]
@@ -52,12 +52,12 @@ enum Command {
     /// Judges the stored trace of a run again
     Recheck(recheck::RecheckArgs),
     /// Verifies a measurement list offline, against PCR values or a quote
-    Verify(crate::verify::VerifyArgs),
+    Verify(imalab_verify::VerifyArgs),
     /// Measures imalab beside what it is compared with
     Bench(bench::BenchArgs),
     /// Makes a measurement list and the PCR values it leads to
     #[command(hide = true)]
-    GenerateLog(crate::verify::GenerateLogArgs),
+    GenerateLog(imalab_verify::GenerateLogArgs),
     /// Probes the accelerator by running guest code
     Accel(accel::AccelArgs),
 }

@@ -8,11 +8,11 @@ use miette::miette;
 
 use super::Failure;
 use super::test::finish;
-use crate::check::{self, judge};
-use crate::outcome::{RunResult, SuiteResult};
 use crate::report::run_dir::{Bundle, BundleError, PLAN, RESULT, RunDir, TRACE};
 use crate::report::trace::{self, TraceError};
 use crate::report::{Exit, Reporter};
+use imalab_check::judge;
+use imalab_check::outcome::{RunResult, SuiteResult};
 
 #[derive(Args)]
 pub(super) struct RecheckArgs {
@@ -33,7 +33,7 @@ pub(super) fn recheck(args: &RecheckArgs) -> Result<Exit, Failure> {
     let mut result = dir.read_result().map_err(Failure::of_document)?;
     // A trace that contradicts its plan in a way that no run can is somebody's work, and no reason to fall over.
     let judged = catch_unwind(AssertUnwindSafe(|| {
-        let checks = check::all(&plan, &trace);
+        let checks = imalab_check::all(&plan, &trace);
         let judgement = judge::of(&plan, &trace, &checks);
         (checks, judgement)
     }));

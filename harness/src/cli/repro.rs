@@ -8,10 +8,10 @@ use miette::miette;
 use super::Failure;
 use super::machines::Surroundings;
 use super::recheck::{sound, tell};
-use crate::check::{self, judge};
 use crate::report::Exit;
 use crate::report::run_dir::{HashedFile, PLAN, RESULT, RunDir, hash_file};
 use crate::run::{self, Kernel, Site};
+use imalab_check::judge;
 
 #[derive(Args)]
 pub(super) struct ReproArgs {
@@ -70,7 +70,7 @@ pub(super) fn repro(args: &ReproArgs) -> Result<Exit, Failure> {
         Err(error) => return Err(Failure::setup(error)),
     };
     run::times(&ran, &mut result);
-    result.checks = check::all(&plan, &ran.trace);
+    result.checks = imalab_check::all(&plan, &ran.trace);
     let judgement = judge::of(&plan, &ran.trace, &result.checks);
     judgement.put_into(&mut result);
     result.console_tail = run::console_tail(&ran.trace);

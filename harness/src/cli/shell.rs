@@ -9,11 +9,11 @@ use nix::sys::termios::{SetArg, Termios, cfmakeraw, tcgetattr, tcsetattr};
 
 use super::Failure;
 use super::machines::MachineArgs;
-use crate::ima::Bank;
-use crate::plan::Shape;
 use crate::report::{self, Exit};
 use crate::run::{self, Site};
-use crate::scenario::DEFAULT_POLICY;
+use imalab_formats::ima::Bank;
+use imalab_language::plan::Shape;
+use imalab_language::scenario::DEFAULT_POLICY;
 
 #[derive(Args)]
 pub(super) struct ShellArgs {

@@ -9,15 +9,15 @@ use miette::miette;
 use super::Failure;
 use super::demands::Demands;
 use super::machines::MachineArgs;
-use crate::machine::command::{MachineSpec, script};
-use crate::outcome::SuiteResult;
-use crate::plan::{self, Interface, Planned};
 use crate::report::journal::Journal;
 use crate::report::list::{self, ScenarioEntry};
 use crate::report::terminal::Look;
 use crate::report::{self, Exit, ReportFiles, Reporter, say};
 use crate::run::{self, Partition, Request, Store};
-use crate::scenario::{self, Scenario};
+use imalab_check::outcome::SuiteResult;
+use imalab_language::plan::{self, Interface, Planned};
+use imalab_language::scenario::{self, Scenario};
+use imalab_machine::command::{MachineSpec, script};
 
 /// Errors of scenarios that are told at once.
 const TOLD: usize = 20;
@@ -328,7 +328,7 @@ mod tests {
     use rstest::rstest;
 
     use super::{Selection, matches};
-    use crate::scenario;
+    use imalab_language::scenario;
 
     #[rstest]
     #[case("stage", "stage/once", true)]

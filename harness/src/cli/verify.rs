@@ -3,16 +3,16 @@
 use std::io::{self, Write};
 
 use super::{Failure, plain};
-use crate::ima::Bank;
 use crate::report::{Escaping, Exit};
-use crate::tpm::quote::{self, FileError, KeyError, QuoteError};
-use crate::verify::{
+use imalab_formats::ima::Bank;
+use imalab_formats::tpm::quote::{self, FileError, KeyError, QuoteError};
+use imalab_verify::{
     self, Conclusion, QuoteCheckError, QuoteFiles, Quoted, Verdict, VerifyArgs, VerifyError,
 };
 
 /// Judges lists offline.
 pub(super) fn verify(args: &VerifyArgs) -> Result<Exit, Failure> {
-    let verdict = verify::run(args, check_quote).map_err(|error| {
+    let verdict = imalab_verify::run(args, check_quote).map_err(|error| {
         let exit = match error {
             VerifyError::Empty => Exit::NothingRan,
             VerifyError::Quote(_) => Exit::ScenarioFailed,

@@ -1,6 +1,6 @@
 //! What the process says to whoever called it: one number.
 
-use crate::outcome::{Outcome, RunResult, SuiteResult};
+use imalab_check::outcome::{Outcome, RunResult, SuiteResult};
 
 /// Why the process ends, from the mildest to the one that wins over all others.
 ///

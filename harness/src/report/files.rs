@@ -2,11 +2,11 @@
 
 use std::path::{Path, PathBuf};
 
-use super::atomic::FileError;
 use super::exit::Exit;
-use super::output::{self, Place};
 use super::{html, json, junit, ktap, say};
-use crate::outcome::SuiteResult;
+use imalab_check::outcome::SuiteResult;
+use imalab_files::atomic::FileError;
+use imalab_files::output::{self, Place};
 
 /// Where each form goes; `None`: not asked for.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

@@ -9,7 +9,7 @@ use std::path::Path;
 
 use nix::fcntl::OFlag;
 
-use super::atomic::FileError;
+use imalab_files::atomic::FileError;
 
 /// Most bytes of a suite's results: a hundred thousand runs.
 pub const RESULTS: u64 = 512 << 20;

@@ -10,10 +10,10 @@ use std::path::{Path, PathBuf};
 use nix::fcntl::OFlag;
 use serde::{Deserialize, Serialize};
 
-use super::atomic::FileError;
 use super::input;
 use super::json::{ReadError, SCHEMA};
-use crate::outcome::{RunResult, Shard, SuiteResult};
+use imalab_check::outcome::{RunResult, Shard, SuiteResult};
+use imalab_files::atomic::FileError;
 
 /// What it is called beside the results that it stands in for.
 pub(super) const SUFFIX: &str = ".unfinished";

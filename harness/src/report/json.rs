@@ -7,9 +7,10 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use super::Escaping;
-use super::atomic::{self, FileError};
-use super::{input, output};
-use crate::outcome::SuiteResult;
+use super::input;
+use imalab_check::outcome::SuiteResult;
+use imalab_files::atomic::{self, FileError};
+use imalab_files::output;
 
 /// Version of every JSON document that imalab writes: results, a run's result, a bundle.
 pub const SCHEMA: u32 = 1;

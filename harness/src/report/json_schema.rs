@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
-use crate::outcome::SuiteResult;
+use imalab_check::outcome::SuiteResult;
 
 fn docs() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs")
@@ -21,7 +21,7 @@ fn the_published_schema_is_that_of_the_types() {
     let path = docs().join("results.schema.json");
     let text = serde_json::to_string_pretty(&schema()).unwrap() + "\n";
     if std::env::var_os("IMALAB_BLESS").is_some() {
-        super::atomic::write(&path, text.as_bytes()).unwrap();
+        imalab_files::atomic::write(&path, text.as_bytes()).unwrap();
     }
     let published = std::fs::read_to_string(&path).unwrap();
     assert_eq!(published, text, "docs/results.schema.json is not up to date: IMALAB_BLESS=1 writes it");

@@ -6,13 +6,13 @@ use std::time::Duration;
 
 use quick_junit::{NonSuccessKind, Property, Report, TestCase, TestCaseStatus, TestSuite};
 
-use super::atomic::FileError;
-use super::output;
 use super::printable::{printable, printable_lines};
 use super::run_id::RunId;
 use super::skips::Skips;
 use super::terminal::{machine, verdict};
-use crate::outcome::{Outcome, RunResult, SuiteResult};
+use imalab_check::outcome::{Outcome, RunResult, SuiteResult};
+use imalab_files::atomic::FileError;
+use imalab_files::output;
 
 /// Writes a suite's results.
 ///

@@ -6,14 +6,14 @@
 use std::fmt::Write as _;
 use std::path::Path;
 
-use super::atomic::FileError;
 use super::junit::{interrupted, kernels};
-use super::output;
 use super::printable::{printable, printable_lines};
 use super::run_id::RunId;
 use super::skips::Skips;
 use super::terminal::{counts_as_failed, machine, verdict, word};
-use crate::outcome::{Outcome, RunResult, SuiteResult};
+use imalab_check::outcome::{Outcome, RunResult, SuiteResult};
+use imalab_files::atomic::FileError;
+use imalab_files::output;
 
 /// Writes a suite's results.
 ///

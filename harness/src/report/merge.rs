@@ -5,8 +5,8 @@ use std::path::{Path, PathBuf};
 
 use super::journal;
 use super::json::{self, ReadError};
-use crate::outcome::{RunResult, Shard, SuiteResult};
 use crate::run::PROBE;
+use imalab_check::outcome::{RunResult, Shard, SuiteResult};
 
 /// Name of the results in a folder of `--out`.
 pub const RESULTS: &str = "results.json";

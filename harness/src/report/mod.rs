@@ -2,7 +2,6 @@
 //!
 //! Nothing outside of this module writes to stdout or stderr.
 
-pub mod atomic;
 mod escaping;
 mod exit;
 mod files;
@@ -16,8 +15,6 @@ pub mod junit;
 pub mod ktap;
 pub mod list;
 pub mod merge;
-pub mod output;
-mod partial;
 mod printable;
 pub mod run_dir;
 mod run_id;

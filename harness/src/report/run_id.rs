@@ -4,13 +4,13 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-use crate::outcome::RunResult;
-use crate::plan::Parameters;
+use imalab_check::outcome::RunResult;
+use imalab_language::plan::Parameters;
 
 /// What tells a run from every other of its suite.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct RunId {
-    /// As [`crate::plan::Plan::scenario`]: `stage/once`.
+    /// As [`imalab_language::plan::Plan::scenario`]: `stage/once`.
     pub scenario: String,
     /// The matrix values.
     pub parameters: Parameters,

@@ -9,7 +9,7 @@ use super::exit::Exit;
 use super::printable::{message, printable};
 use super::shown::Shown;
 use super::terminal::Look;
-use crate::outcome::AcceleratorUsed;
+use imalab_check::outcome::AcceleratorUsed;
 
 /// Columns of an error's text when the width of the screen is unknown.
 const ERROR_WIDTH: usize = 100;

@@ -5,7 +5,7 @@ use std::fmt;
 
 use super::junit::kernels;
 use super::run_id::RunId;
-use crate::outcome::{Outcome, SuiteResult};
+use imalab_check::outcome::{Outcome, SuiteResult};
 
 /// The skipped runs of a suite.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -73,7 +73,7 @@ impl fmt::Display for Skips {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::outcome::RunResult;
+    use imalab_check::outcome::RunResult;
 
     fn run(scenario: &str, kernel: &str, outcome: Outcome, reason: &str) -> RunResult {
         serde_json::from_value(serde_json::json!({

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use crate::outcome::{Outcome, SuiteResult};
+use imalab_check::outcome::{Outcome, SuiteResult};
 
 /// Runs by outcome.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

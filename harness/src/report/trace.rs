@@ -8,10 +8,10 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
-use super::atomic::{FileError, PendingFile};
 use super::input;
 use super::json::SCHEMA;
-use crate::event::{Event, Recording, Trace, Unreadable, What};
+use imalab_files::atomic::{FileError, PendingFile};
+use imalab_trace::{Event, Recording, Trace, Unreadable, What};
 
 /// Longest line that is read, in bytes: an event holds at most a frame's payload or a TPM command, far below it.
 const LINE_LIMIT: u64 = 16 * 1024 * 1024;

@@ -6,10 +6,10 @@ use imalab_wire::Message;
 
 use super::stream::Stream;
 use super::tpm::Tpm;
-use crate::event::{Host, What};
-use crate::machine::deadline::{Budget, Deadline, Progress};
-use crate::machine::splat;
-use crate::machine::waiting::{self, EVERY, Kept, Watch};
+use imalab_formats::splat;
+use imalab_machine::deadline::{Budget, Deadline, Progress};
+use imalab_machine::waiting::{self, EVERY, Kept, Watch};
+use imalab_trace::{Host, What};
 
 /// Less than that of a processor's time, and a machine is given up.
 const WORTH_WAITING: Duration = Duration::from_secs(1);

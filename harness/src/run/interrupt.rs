@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 use signal_hook::iterator::Signals;
 
-use crate::event::{Host, Sender, What};
+use imalab_trace::{Host, Sender, What};
 
 /// Exit code of an interrupted call, as shells give it for SIGINT.
 pub const EXIT_INTERRUPTED: i32 = 130;

@@ -9,8 +9,9 @@ use sha2::{Digest, Sha256};
 
 use super::one::Site;
 use super::suite::Kernel;
-use crate::machine::initramfs::{NO_KERNEL, SAME, TRUNCATED, with_kernels};
-use crate::plan::Plan;
+use imalab_language::plan::Plan;
+use imalab_machine::initramfs::with_kernels;
+use imalab_wire::kernels::{NO_KERNEL, SAME, TRUNCATED};
 
 /// Why there is no such initramfs.
 #[derive(Debug, thiserror::Error)]

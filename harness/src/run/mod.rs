@@ -30,7 +30,7 @@ pub use stream::{Quiet, Stream};
 pub use suite::{Kernel, LANE, Request, suite, times};
 pub use tpm::{Tpm, TpmError};
 
-use crate::event::{Trace, What};
+use imalab_trace::{Trace, What};
 
 /// Lines of the console that a result shows.
 const TAIL: usize = 20;

@@ -1,8 +1,8 @@
 //! What a kernel is said to offer and was not seen to: a failed run of its own, since what needs it is skipped.
 
 use super::suite::{Kernel, Refusal};
-use crate::interface::{Capabilities, Capability};
-use crate::outcome::{CheckResult, Outcome, Verdict};
+use imalab_check::outcome::{CheckResult, Outcome, Verdict};
+use imalab_language::interface::{Capabilities, Capability};
 
 /// Name of that run among scenarios.
 pub(super) const RUN: &str = "kernel/offers";
@@ -39,7 +39,7 @@ mod tests {
     use std::collections::BTreeSet;
 
     use super::*;
-    use crate::plan::Interface;
+    use imalab_language::plan::Interface;
 
     #[test]
     fn what_is_promised_and_lacking_is_a_failure_with_its_own_reason() {

@@ -14,15 +14,15 @@ use super::scratch::{Scratch, ScratchError};
 use super::stream::Stream;
 use super::suite::Kernel;
 use super::tpm::{Tpm, TpmError};
-use crate::event::{Host, Trace, What};
-use crate::guest;
-use crate::machine::accel::Accel;
-use crate::machine::child::{self, ChildError, Exit};
-use crate::machine::command::MachineSpec;
-use crate::machine::deadline::{Budget, Slowness};
-use crate::machine::{Machine, Start, StartError, waiting};
-use crate::plan::Plan;
-use crate::tpm::tap::Admit;
+use imalab_language::plan::Plan;
+use imalab_machine::accel::Accel;
+use imalab_machine::child::{self, ChildError, Exit};
+use imalab_machine::command::MachineSpec;
+use imalab_machine::deadline::{Budget, Slowness};
+use imalab_machine::guest;
+use imalab_machine::tpm::tap::Admit;
+use imalab_machine::{Machine, Start, StartError, waiting};
+use imalab_trace::{Host, Trace, What};
 
 /// What all runs of a kernel share.
 #[derive(Clone, Copy)]

@@ -5,8 +5,8 @@ use std::str::FromStr;
 
 use sha2::{Digest, Sha256};
 
-use crate::outcome::{PartitionBy, Shard};
 use crate::report::RunId;
+use imalab_check::outcome::{PartitionBy, Shard};
 
 /// One part of a suite: `slice:1/3` or `hash:2/3`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -7,14 +7,14 @@ use std::path::{Path, PathBuf};
 use sha2::{Digest, Sha256};
 
 use super::one::{Ran, RunError, Site, run};
-use crate::check::judge::{self, Judgement};
-use crate::event::{Trace, Unreadable, What};
-use crate::ima::Bank;
-use crate::interface::probe::{self, Boot, ProbeError};
-use crate::interface::{Capabilities, ProbeFinding};
-use crate::outcome::Outcome;
-use crate::plan::{Budget, Interface, Parameters, Plan, Shape};
-use crate::report::atomic;
+use imalab_check::judge::{self, Judgement};
+use imalab_check::outcome::Outcome;
+use imalab_files::atomic;
+use imalab_formats::ima::Bank;
+use imalab_language::interface::probe::{self, Boot, ProbeError};
+use imalab_language::interface::{Capabilities, ProbeFinding};
+use imalab_language::plan::{Budget, Interface, Parameters, Plan, Shape};
+use imalab_trace::{Trace, Unreadable, What};
 
 /// Why nothing is known about a kernel.
 #[derive(Debug, thiserror::Error)]

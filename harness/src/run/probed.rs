@@ -1,8 +1,8 @@
 //! What a kernel did otherwise than promised when it was asked what it offers: a failed run of its own.
 
 use super::suite::Refusal;
-use crate::interface::{Capabilities, ProbeFinding};
-use crate::outcome::{CheckResult, Outcome, Verdict};
+use imalab_check::outcome::{CheckResult, Outcome, Verdict};
+use imalab_language::interface::{Capabilities, ProbeFinding};
 
 /// Name of that run among scenarios.
 pub const PROBE: &str = "kernel/probe";
@@ -29,8 +29,8 @@ mod tests {
     use std::collections::{BTreeMap, BTreeSet};
 
     use super::*;
-    use crate::interface::FindingCode;
-    use crate::plan::Interface;
+    use imalab_language::interface::FindingCode;
+    use imalab_language::plan::Interface;
 
     fn finding(code: FindingCode, outcome: Outcome) -> ProbeFinding {
         ProbeFinding {

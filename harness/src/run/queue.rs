@@ -6,11 +6,11 @@ use std::sync::{Mutex, PoisonError};
 use super::partition::Partition;
 use super::suite::{Refusal, Request};
 use super::{kernels, offers, probed};
-use crate::interface::Capabilities;
-use crate::outcome::{Outcome, Shard};
-use crate::plan::{self, Parameters, Plan, PlanError, Planned};
 use crate::report::RunId;
-use crate::scenario::Scenario;
+use imalab_check::outcome::{Outcome, Shard};
+use imalab_language::interface::Capabilities;
+use imalab_language::plan::{self, Parameters, Plan, PlanError, Planned};
+use imalab_language::scenario::Scenario;
 
 /// Most runs of one call. Each has a result, which stays in memory until the reports are written: some kilobytes.
 pub const MAX_RUNS: u64 = 100_000;

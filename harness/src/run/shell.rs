@@ -17,12 +17,12 @@ use imalab_wire::{End, Program, Setup};
 use super::one::Site;
 use super::scratch::ScratchError;
 use super::tpm::{Tpm, TpmError};
-use crate::event::{Host, What, channel};
-use crate::guest;
-use crate::machine::child::{self, ChildError, Exit};
-use crate::machine::command::{Endpoint, Endpoints, MachineSpec, argv};
-use crate::plan::Shape;
-use crate::tpm::tap::Admit;
+use imalab_language::plan::Shape;
+use imalab_machine::child::{self, ChildError, Exit};
+use imalab_machine::command::{Endpoint, Endpoints, MachineSpec, argv};
+use imalab_machine::guest;
+use imalab_machine::tpm::tap::Admit;
+use imalab_trace::{Host, What, channel};
 
 /// Why there is no console.
 #[derive(Debug, thiserror::Error)]

@@ -5,14 +5,14 @@ use std::path::PathBuf;
 use super::kernels;
 use super::one::Ran;
 use super::suite::{Kernel, Request};
-use crate::check::RunLog;
-use crate::event::{Host, What};
-use crate::ima::{AsciiLine, Bank, ByteOrder, LogReader};
-use crate::outcome::{Outcome, RunResult};
-use crate::plan::Plan;
-use crate::report::atomic::FileError;
 use crate::report::run_dir::{BUNDLE, Bundle, KernelUsed, OutDir, RunDir, TRACE, hash_file};
 use crate::report::{RunId, chain, trace};
+use imalab_check::RunLog;
+use imalab_check::outcome::{Outcome, RunResult};
+use imalab_files::atomic::FileError;
+use imalab_formats::ima::{AsciiLine, Bank, ByteOrder, LogReader};
+use imalab_language::plan::Plan;
+use imalab_trace::{Host, What};
 
 /// Where runs leave their evidence.
 #[derive(Clone, Debug)]

@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-use crate::event::{Event, Narrow, Receiver, Recording, Sender, Trace, What, channel};
+use imalab_trace::{Event, Narrow, Receiver, Recording, Sender, Trace, What, channel};
 
 /// Collects what all threads of a run send, in order of arrival.
 pub struct Stream {
@@ -67,7 +67,7 @@ impl Stream {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::event::Host;
+    use imalab_trace::Host;
 
     #[test]
     fn numbers_have_no_gap_whoever_sends() {
@@ -80,7 +80,8 @@ mod tests {
         stream.note(What::Host(Host::Interrupted));
         first.send(What::Console("three".into())).unwrap();
         stream.drain();
-        let events = stream.into_trace().events;
+        let trace = stream.into_trace();
+        let events: Vec<_> = trace.notable().collect();
         assert_eq!(events.iter().map(|event| event.seq).collect::<Vec<_>>(), [0, 1, 2, 3]);
         assert_eq!(events[3].what, What::Console("three".into()));
     }

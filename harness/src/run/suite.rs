@@ -13,16 +13,15 @@ use super::probe::{self, AskError};
 use super::queue::{self, Job, Queue, QueueError};
 use super::store::Store;
 use super::{Interrupts, Scratch, console_tail};
-use crate::check;
-use crate::check::judge;
-use crate::event::{Host, What};
-use crate::interface::{Capabilities, Capability};
-use crate::machine::accel::Choice;
-use crate::outcome::{AcceleratorUsed, CheckResult, Outcome, RunResult, SuiteResult};
-use crate::plan::Interface;
 use crate::report::journal::Journal;
 use crate::report::{Context, Reporter};
-use crate::scenario::Scenario;
+use imalab_check::judge;
+use imalab_check::outcome::{AcceleratorUsed, CheckResult, Outcome, RunResult, SuiteResult};
+use imalab_language::interface::{Capabilities, Capability};
+use imalab_language::plan::Interface;
+use imalab_language::scenario::Scenario;
+use imalab_machine::accel::Choice;
+use imalab_trace::{Host, What};
 
 /// A kernel to run on.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -270,9 +269,9 @@ impl Request<'_> {
             }
             Ok(ran) => {
                 times(&ran, result);
-                result.checks = check::all(plan, &ran.trace);
-                result.latency = check::latency(plan, &ran.trace);
-                result.freed = check::freed(plan, &ran.trace);
+                result.checks = imalab_check::all(plan, &ran.trace);
+                result.latency = imalab_check::latency(plan, &ran.trace);
+                result.freed = imalab_check::freed(plan, &ran.trace);
                 let judgement = judge::of(plan, &ran.trace, &result.checks);
                 judgement.put_into(result);
                 if result.outcome == Outcome::Interrupted {

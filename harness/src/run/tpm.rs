@@ -8,15 +8,15 @@ use std::sync::{Arc, OnceLock};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
-use crate::event::{Host, Sender, What};
-use crate::ima::Bank;
-use crate::machine::child::{self, Child, ChildError, Exit, told};
-use crate::plan::{Mark, MarkDeed};
-use crate::tpm::banks::BanksError;
-use crate::tpm::client::Client;
-use crate::tpm::link::{Link, LinkError};
-use crate::tpm::swtpm::{self, LaunchError};
-use crate::tpm::tap::{Admit, AfterMark, OnMark, Sink, Tap, TapError};
+use imalab_formats::ima::Bank;
+use imalab_language::plan::{Mark, MarkDeed};
+use imalab_machine::child::{self, Child, ChildError, Exit, told};
+use imalab_machine::tpm::banks::BanksError;
+use imalab_machine::tpm::client::Client;
+use imalab_machine::tpm::link::{Link, LinkError};
+use imalab_machine::tpm::swtpm::{self, LaunchError};
+use imalab_machine::tpm::tap::{Admit, AfterMark, OnMark, Sink, Tap, TapError};
+use imalab_trace::{Host, Sender, What};
 
 /// Why there is no TPM. Nothing of it is left.
 #[derive(Debug, thiserror::Error)]

@@ -3,7 +3,7 @@
 use std::fs;
 use std::process::Stdio;
 
-use imalab::outcome::Outcome;
+use imalab_check::outcome::Outcome;
 use nix::sys::signal::Signal;
 
 use crate::lab::{Lab, initramfs, kernel};

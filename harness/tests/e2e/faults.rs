@@ -5,7 +5,7 @@
 
 use std::process::Stdio;
 
-use imalab::outcome::Outcome;
+use imalab_check::outcome::Outcome;
 use nix::sys::signal::Signal;
 use rstest::rstest;
 

@@ -2,7 +2,7 @@
 
 use std::fs;
 
-use imalab::outcome::Outcome;
+use imalab_check::outcome::Outcome;
 use rstest::rstest;
 
 use crate::lab::{Lab, SHORT, initramfs, kernel};

@@ -4,7 +4,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use imalab::outcome::Outcome;
+use imalab_check::outcome::Outcome;
 
 use crate::lab::{Lab, said};
 

@@ -8,7 +8,7 @@ use std::process::{Child, Command, Output, Stdio};
 use std::sync::LazyLock;
 use std::time::Duration;
 
-use imalab::outcome::{RunResult, SuiteResult};
+use imalab_check::outcome::{RunResult, SuiteResult};
 use tempfile::TempDir;
 
 use crate::machinery;

@@ -8,11 +8,11 @@ use std::collections::BTreeSet;
 use std::process::Stdio;
 use std::time::Duration;
 
-use imalab::check::model_without;
-use imalab::ima::model::{Rule, Shown};
-use imalab::outcome::{Outcome, RunResult, Verdict};
 use imalab::report::run_dir::{RunDir, TRACE};
 use imalab::report::trace;
+use imalab_check::model_without;
+use imalab_check::outcome::{Outcome, RunResult, Verdict};
+use imalab_formats::ima::model::{Rule, Shown};
 
 use crate::lab::{Lab, scenarios};
 use crate::machinery;

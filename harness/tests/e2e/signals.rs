@@ -2,7 +2,7 @@
 
 use std::process::{Child, Stdio};
 
-use imalab::outcome::Outcome;
+use imalab_check::outcome::Outcome;
 use nix::sys::signal::Signal;
 use rstest::rstest;
 

@@ -1,8 +1,8 @@
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-use imalab::machine::accel::{Accel, PATIENCE, Probe, choose, probe};
-use imalab::machine::command::QEMU;
+use imalab_machine::accel::{Accel, PATIENCE, Probe, choose, probe};
+use imalab_machine::command::QEMU;
 
 /// The control: where this fails, a failure with KVM says nothing about KVM.
 #[test]

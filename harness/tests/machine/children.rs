@@ -6,7 +6,7 @@ use std::sync::mpsc::channel;
 use std::thread;
 use std::time::Duration;
 
-use imalab::machine::child::{Child, ChildError, Exit, spawn};
+use imalab_machine::child::{Child, ChildError, Exit, spawn};
 use rstest::rstest;
 
 const LONG: Duration = Duration::from_secs(60);

@@ -1,6 +1,6 @@
 use std::process::{Command, Stdio};
 
-use imalab::machine::command::script;
+use imalab_machine::command::script;
 
 use crate::guest::{Then, spec};
 

@@ -2,8 +2,8 @@
 
 use std::path::{Path, PathBuf};
 
-use imalab::machine::accel::Accel;
-use imalab::machine::command::MachineSpec;
+use imalab_machine::accel::Accel;
+use imalab_machine::command::MachineSpec;
 
 /// What the guest does after it has printed.
 #[derive(Clone, Copy)]

@@ -1,7 +1,7 @@
 //! The one number that a caller gets.
 
-use imalab::outcome::{Outcome, RunResult, SuiteResult};
 use imalab::report::{Exit, exit_code};
+use imalab_check::outcome::{Outcome, RunResult, SuiteResult};
 use rstest::rstest;
 
 use crate::suite::{run, suite};

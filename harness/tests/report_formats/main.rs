@@ -8,8 +8,8 @@ mod terminal;
 
 use std::process::Command;
 
-use imalab::outcome::SuiteResult;
 use imalab::report::{html, json, junit, ktap};
+use imalab_check::outcome::SuiteResult;
 use rstest::rstest;
 
 use crate::suite::suite;

@@ -2,9 +2,9 @@
 
 use std::collections::BTreeMap;
 
-use imalab::outcome::{AcceleratorUsed, CheckResult, Outcome, RunResult, SuiteResult, Verdict};
-use imalab::plan::Interface;
 use imalab::report::{Context, json};
+use imalab_check::outcome::{AcceleratorUsed, CheckResult, Outcome, RunResult, SuiteResult, Verdict};
+use imalab_language::plan::Interface;
 
 pub(crate) fn run(scenario: &str, kernel: &str, outcome: Outcome) -> RunResult {
     RunResult {

@@ -3,9 +3,9 @@
 use std::io::{self, Write};
 use std::sync::{Arc, Mutex};
 
-use imalab::outcome::{Outcome, RunResult, SuiteResult};
 use imalab::report::terminal::Look;
 use imalab::report::{Reporter, RunId};
+use imalab_check::outcome::{Outcome, RunResult, SuiteResult};
 use indicatif::{InMemoryTerm, ProgressDrawTarget, TermLike};
 use rstest::rstest;
 

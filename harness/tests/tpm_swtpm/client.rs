@@ -2,10 +2,10 @@
 
 use std::path::Path;
 
-use imalab::event::QuoteTaken;
-use imalab::ima::Bank;
-use imalab::tpm::client::Client;
-use imalab::tpm::quote::{self, AttestationKey, KeyError, QuoteError, verify};
+use imalab_formats::ima::Bank;
+use imalab_formats::tpm::quote::{self, AttestationKey, KeyError, QuoteError, verify};
+use imalab_machine::tpm::client::Client;
+use imalab_trace::QuoteTaken;
 use rstest::rstest;
 
 use crate::rig::*;

@@ -3,11 +3,11 @@
 use std::thread;
 use std::time::Duration;
 
-use imalab::event::{Host, Origin, What};
-use imalab::ima::Bank;
-use imalab::tpm::client::Client;
-use imalab::tpm::fault::{Fault, How};
-use imalab::tpm::tap::AfterMark;
+use imalab_formats::ima::Bank;
+use imalab_formats::tpm::fault::{Fault, How};
+use imalab_machine::tpm::client::Client;
+use imalab_machine::tpm::tap::AfterMark;
+use imalab_trace::{Host, Origin, What};
 use rstest::rstest;
 
 use crate::rig::*;

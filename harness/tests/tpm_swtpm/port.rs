@@ -4,8 +4,8 @@ use std::collections::BTreeSet;
 use std::io::{Read, Write};
 use std::net::TcpStream;
 
-use imalab::event::Origin;
-use imalab::ima::Bank;
+use imalab_formats::ima::Bank;
+use imalab_trace::Origin;
 use rstest::rstest;
 use sha2::{Digest, Sha256};
 
@@ -57,7 +57,7 @@ fn commands_of_all_sides_never_mix() {
         }
     });
     let mut seen = 0;
-    while let Ok(imalab::event::What::Tpm(exchange)) = rig.events.try_recv() {
+    while let Ok(imalab_trace::What::Tpm(exchange)) = rig.events.try_recv() {
         let size = usize::from(exchange.command[11]);
         assert_eq!(exchange.answer.len(), 12 + size);
         assert_eq!(exchange.origin == Origin::Guest, size == 7);
@@ -79,14 +79,14 @@ fn commands_of_all_sides_never_mix() {
 fn control_requests_on_the_port_cannot_touch_the_tpm(#[case] request: &[u8]) {
     let mut rig = Rig::started(&[Bank::Sha256]);
     rig.qemu.command(&extend(&[Bank::Sha256], 1));
-    let before = imalab::tpm::client::Client::new(rig.port()).read(0).unwrap();
+    let before = imalab_machine::tpm::client::Client::new(rig.port()).read(0).unwrap();
     let mut control = connect(rig.port() + 1);
     control.write_all(request).unwrap();
     let mut result = [0; 4];
     control.read_exact(&mut result).unwrap();
     assert_eq!(result, 0x0au32.to_be_bytes());
     assert_eq!(code(&rig.qemu.command(&random(8))), 0);
-    assert_eq!(imalab::tpm::client::Client::new(rig.port()).read(0).unwrap(), before);
+    assert_eq!(imalab_machine::tpm::client::Client::new(rig.port()).read(0).unwrap(), before);
 }
 
 #[rstest]
@@ -128,7 +128,7 @@ fn a_silent_connection_holds_nobody_up() {
     let mut rig = Rig::started(&[Bank::Sha256]);
     let _silent: Vec<_> = (0..20).flat_map(|_| [connect(rig.port()), connect(rig.port() + 1)]).collect();
     assert_eq!(code(&rig.qemu.command(&random(8))), 0);
-    imalab::tpm::client::Client::new(rig.port()).read(0).unwrap();
+    imalab_machine::tpm::client::Client::new(rig.port()).read(0).unwrap();
     rig.shutdown();
 }
 

@@ -8,13 +8,13 @@ use std::sync::Arc;
 use std::sync::mpsc::channel;
 use std::time::Instant;
 
-use imalab::event::{Host, Origin, What};
-use imalab::ima::Bank;
-use imalab::tpm::client::{Client, ClientError};
-use imalab::tpm::command::{Command as Tpm, parse, response_code};
-use imalab::tpm::link::Link;
-use imalab::tpm::quote::verify;
-use imalab::tpm::tap::{Admit, AfterMark, Tap};
+use imalab_formats::ima::Bank;
+use imalab_formats::tpm::command::{Command as Tpm, parse, response_code};
+use imalab_formats::tpm::quote::verify;
+use imalab_machine::tpm::client::{Client, ClientError};
+use imalab_machine::tpm::link::Link;
+use imalab_machine::tpm::tap::{Admit, AfterMark, Tap};
+use imalab_trace::{Host, Origin, What};
 
 use crate::rig::{Owned, PATIENCE, Swtpm, spawn};
 

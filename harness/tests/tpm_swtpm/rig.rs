@@ -10,11 +10,11 @@ use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
-use imalab::event::{Exchange, Host, Origin, What};
-use imalab::ima::Bank;
-use imalab::tpm::link::Link;
-use imalab::tpm::swtpm;
-use imalab::tpm::tap::{Admit, AfterMark, OnMark, Tap};
+use imalab_formats::ima::Bank;
+use imalab_machine::tpm::link::Link;
+use imalab_machine::tpm::swtpm;
+use imalab_machine::tpm::tap::{Admit, AfterMark, OnMark, Tap};
+use imalab_trace::{Exchange, Host, Origin, What};
 use nix::fcntl::{FcntlArg, FdFlag, fcntl};
 use nix::sys::socket::{ControlMessage, MsgFlags, sendmsg};
 use nix::sys::wait::{Id, WaitPidFlag, waitid};

@@ -5,9 +5,9 @@ use std::os::unix::process::CommandExt;
 use std::process::{Child, Command, Stdio};
 use std::time::Instant;
 
-use imalab::event::{Host, What};
-use imalab::ima::Bank;
-use imalab::tpm::client::Client;
+use imalab_formats::ima::Bank;
+use imalab_machine::tpm::client::Client;
+use imalab_trace::{Host, What};
 use nix::unistd::Uid;
 
 use crate::rig::*;

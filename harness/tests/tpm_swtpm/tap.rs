@@ -3,13 +3,13 @@
 use std::sync::mpsc::channel;
 use std::time::{Duration, Instant};
 
-use imalab::event::{Origin, What};
-use imalab::ima::Bank;
-use imalab::tpm::banks::BanksError;
-use imalab::tpm::client::Client;
-use imalab::tpm::command::{Command, parse};
-use imalab::tpm::link::Link;
-use imalab::tpm::tap::AfterMark;
+use imalab_formats::ima::Bank;
+use imalab_formats::tpm::command::{Command, parse};
+use imalab_machine::tpm::banks::BanksError;
+use imalab_machine::tpm::client::Client;
+use imalab_machine::tpm::link::Link;
+use imalab_machine::tpm::tap::AfterMark;
+use imalab_trace::{Origin, What};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use rstest::rstest;
@@ -106,7 +106,7 @@ fn a_reset_of_the_machine_starts_the_tpm_anew() {
     rig.qemu.init();
     let mut client = Client::new(rig.port());
     let error = client.read(1).unwrap_err();
-    assert!(matches!(error, imalab::tpm::client::ClientError::NotStarted { .. }), "{error}");
+    assert!(matches!(error, imalab_machine::tpm::client::ClientError::NotStarted { .. }), "{error}");
     assert_eq!(code(&rig.qemu.command(&startup())), 0);
     assert_eq!(client.read(1).unwrap().values[0].digest, [0; 32]);
 }
@@ -198,7 +198,7 @@ fn a_mark_runs_the_handler_while_the_guest_waits() {
 #[rstest]
 #[case::fails(Box::new(|_| Err("no luck".into())), "mark 3: no luck")]
 #[case::panics(Box::new(|_| panic!("no luck")), "mark 3: the handler panicked")]
-fn a_failing_handler_fails_the_mark(#[case] on_mark: imalab::tpm::tap::OnMark, #[case] text: &str) {
+fn a_failing_handler_fails_the_mark(#[case] on_mark: imalab_machine::tpm::tap::OnMark, #[case] text: &str) {
     let mut rig = Rig::with_marks(&[Bank::Sha256], |_| on_mark);
     rig.forget();
     assert_eq!(code(&rig.qemu.command(&mark(3))), FAILURE);

@@ -5,8 +5,8 @@ use std::fs;
 use std::path::PathBuf;
 
 use clap::Parser;
-use imalab::ima::{Bank, ByteOrder, PcrValues, Record, Replay, write_record};
-use imalab::verify::{QuoteCheckError, QuoteFiles, Quoted, Verdict, VerifyArgs, VerifyError, run};
+use imalab_formats::ima::{Bank, ByteOrder, PcrValues, Record, Replay, write_record};
+use imalab_verify::{QuoteCheckError, QuoteFiles, Quoted, Verdict, VerifyArgs, VerifyError, run};
 use tempfile::TempDir;
 
 pub(crate) const QUOTE: &str =

@@ -6,6 +6,7 @@
 
 mod bytes;
 pub mod frame;
+pub mod kernels;
 mod message;
 mod program;
 

@@ -8,10 +8,10 @@ use std::collections::BTreeMap;
 use serde::Serialize;
 
 use super::latency::{Growth, PARAMETER, growth};
-use crate::check::StepTold;
-use crate::latency::{By, Freed};
-use crate::outcome::{Outcome, RunResult, SuiteResult};
-use crate::plan::Interface;
+use imalab_check::StepTold;
+use imalab_check::figures::{By, Freed};
+use imalab_check::outcome::{Outcome, RunResult, SuiteResult};
+use imalab_language::plan::Interface;
 
 /// What is run, on each kernel that has what it needs.
 const SCENARIOS: [(&str, &str); 11] = [

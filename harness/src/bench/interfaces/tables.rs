@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::{Compared, Kernel, Round, Told};
-use crate::latency::{By, Held, Latency};
+use imalab_check::figures::{By, Held, Latency};
 
 /// The changes that hold others up, with the request that makes them.
 const CHANGES: [By; 3] = [By::Stage, By::Delete, By::Trim];

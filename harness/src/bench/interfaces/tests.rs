@@ -3,7 +3,7 @@
 use serde_json::json;
 
 use super::*;
-use crate::latency::{Held, Latency};
+use imalab_check::figures::{Held, Latency};
 
 fn suite() -> SuiteResult {
     let run = |scenario: &str, records: Option<u64>, outcome: &str| {
@@ -65,7 +65,7 @@ fn runs_become_tables() {
 #[test]
 fn the_scenarios_can_be_read_whatever_the_sizes() {
     for (name, text) in scenarios(&[7, 70_000]) {
-        crate::scenario::parse(name, &format!("{name}.yaml"), &text).unwrap();
+        imalab_language::scenario::parse(name, &format!("{name}.yaml"), &text).unwrap();
         assert_eq!(text.contains("records: [7, 70000]"), name.starts_with("held-up"), "{name}");
     }
 }

@@ -7,15 +7,15 @@ use std::path::Path;
 
 use maud::{DOCTYPE, Markup, PreEscaped, html};
 
-use super::atomic::FileError;
 use super::junit::kernels;
-use super::output;
 use super::printable::printable;
 use super::run_id::RunId;
 use super::skips::Skips;
 use super::tally::Tally;
 use super::terminal::{counts_as_failed, seconds, word};
-use crate::outcome::{Outcome, RunResult, SuiteResult};
+use imalab_check::outcome::{Outcome, RunResult, SuiteResult};
+use imalab_files::atomic::FileError;
+use imalab_files::output;
 
 const STYLE: &str = include_str!("style.css");
 

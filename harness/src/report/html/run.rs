@@ -4,10 +4,10 @@ use std::collections::BTreeMap;
 
 use maud::{Markup, html};
 
-use crate::outcome::{CheckResult, Outcome, RunResult, Verdict};
 use crate::report::printable::{printable, printable_lines};
 use crate::report::run_id::RunId;
 use crate::report::terminal::{not_stored, seconds, verdict, word};
+use imalab_check::outcome::{CheckResult, Outcome, RunResult, Verdict};
 
 /// Everything known about a run, unfolded or not.
 pub(super) fn details(number: usize, run: &RunResult, open: bool) -> Markup {

@@ -8,11 +8,11 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
 use super::{BUNDLE, RunDir};
-use crate::outcome::{Outcome, RunResult};
-use crate::plan::Parameters;
-use crate::report::atomic::FileError;
 use crate::report::input;
 use crate::report::json::{ReadError, SCHEMA};
+use imalab_check::outcome::{Outcome, RunResult};
+use imalab_files::atomic::FileError;
+use imalab_language::plan::Parameters;
 
 /// The bundle's own document; the evidence lies beside it in the same folder.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]

@@ -17,15 +17,15 @@ pub use pcrs::pcrs_text;
 pub use quotes::QUOTE_FILES;
 pub use tpm_text::tpm_text;
 
-use super::atomic::{self, FileError};
 use super::json::{self, ReadError, SCHEMA};
 use super::run_id::RunId;
 use super::trace::TraceWriter;
-use super::{input, merge, partial};
-use crate::check::RecordLife;
-use crate::event::{PcrReading, QuoteTaken, Trace};
-use crate::outcome::RunResult;
-use crate::plan::Plan;
+use super::{input, merge};
+use imalab_check::RecordLife;
+use imalab_check::outcome::RunResult;
+use imalab_files::atomic::{self, FileError};
+use imalab_language::plan::Plan;
+use imalab_trace::{PcrReading, QuoteTaken, Trace};
 
 /// The run's result.
 pub const RESULT: &str = "result.json";
@@ -78,7 +78,7 @@ impl OutDir {
 
     /// Removes what killed calls left half-written in the folders of runs, and nothing else.
     pub fn remove_abandoned(&self) {
-        partial::remove_abandoned(&self.path, |name| name == merge::RESULTS);
+        imalab_files::partial::remove_abandoned(&self.path, |name| name == merge::RESULTS);
         let folders = |at: &Path| {
             let entries = fs::read_dir(at).into_iter().flatten().flatten();
             entries
@@ -86,9 +86,9 @@ impl OutDir {
                 .map(|entry| entry.path())
         };
         for run in folders(&self.path) {
-            partial::remove_abandoned(&run, is_evidence);
+            imalab_files::partial::remove_abandoned(&run, is_evidence);
             for mark in folders(&run.join("quote")) {
-                partial::remove_abandoned(&mark, |name| {
+                imalab_files::partial::remove_abandoned(&mark, |name| {
                     QUOTE_FILES.contains(&name) || name.starts_with("pcr10-")
                 });
             }

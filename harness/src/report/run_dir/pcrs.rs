@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use crate::event::PcrValue;
+use imalab_trace::PcrValue;
 
 /// The PCR that IMA extends (`CONFIG_IMA_MEASURE_PCR_IDX`, 10 unless configured otherwise).
 const IMA_PCR: usize = 10;

@@ -4,8 +4,8 @@ use std::fs;
 use std::io;
 use std::path::Path;
 
-use crate::event::QuoteTaken;
-use crate::report::atomic::{self, FileError};
+use imalab_files::atomic::{self, FileError};
+use imalab_trace::QuoteTaken;
 
 /// A quote's files: `TPM2B_PUBLIC` of the key, `TPMS_ATTEST`, `TPMT_SIGNATURE`, the nonce in hexadecimal.
 pub const QUOTE_FILES: [&str; 4] = ["key.pub", "quote.msg", "quote.sig", "nonce.hex"];

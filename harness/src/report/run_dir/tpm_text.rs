@@ -2,9 +2,9 @@
 
 use std::io::{self, Write};
 
-use crate::event::{Event, Exchange, Origin, Trace, What};
-use crate::ima::Bank;
-use crate::tpm::command::{Command, CommandError, command_code, name, parse, response_code};
+use imalab_formats::ima::Bank;
+use imalab_formats::tpm::command::{Command, CommandError, command_code, name, parse, response_code};
+use imalab_trace::{Event, Exchange, Origin, Trace, What};
 
 /// Writes the lines: number of the event, seconds since the machine was started, milliseconds until the answer was
 /// passed on, sender, locality, command, answer.

@@ -4,11 +4,11 @@ use std::fmt::Write as _;
 
 use super::Context;
 use super::look::{Look, word};
-use crate::outcome::{CheckResult, Outcome, RunResult, SuiteResult, Verdict};
 use crate::report::printable::{printable, printable_lines};
 use crate::report::run_id::RunId;
 use crate::report::skips::Skips;
 use crate::report::tally::{Tally, plural};
+use imalab_check::outcome::{CheckResult, Outcome, RunResult, SuiteResult, Verdict};
 
 /// What will run and on what.
 pub(super) fn header(total: usize, context: &Context, look: Look) -> String {

@@ -4,7 +4,7 @@ use std::io::IsTerminal;
 
 use console::Style;
 
-use crate::outcome::Outcome;
+use imalab_check::outcome::Outcome;
 
 /// How results are drawn.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -18,7 +18,7 @@ use progress::Progress;
 use super::files::ReportFiles;
 use super::run_id::RunId;
 use super::tally::Tally;
-use crate::outcome::{AcceleratorUsed, RunResult, SuiteResult};
+use imalab_check::outcome::{AcceleratorUsed, RunResult, SuiteResult};
 
 /// What holds for the whole suite.
 #[derive(Clone, Debug, PartialEq, Eq)]

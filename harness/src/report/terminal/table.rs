@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 
 use super::look::{Look, word};
-use crate::outcome::{Outcome, SuiteResult};
 use crate::report::printable::printable;
+use imalab_check::outcome::{Outcome, SuiteResult};
 
 /// Worst first: what a cell of several runs shows.
 const ORDER: [Outcome; 9] = [

@@ -1,0 +1,249 @@
+//! Whatever a guest sends becomes a finding of `steps`, and never a panic.
+
+use imalab_wire::{Message, Op, Outcome, Piece};
+use rstest::rstest;
+
+use super::Evidence;
+use crate::outcome::Verdict;
+use crate::world::{World, failed, read, result, value, write};
+use imalab_language::plan::{Action, Observed, Reading};
+use imalab_trace::{Event, Origin, Trace, What};
+
+fn world() -> World {
+    let mut world = World::new();
+    world.measure(2);
+    world.stage_save_delete();
+    world
+}
+
+fn done(task: u16, step: u32, op: u16) -> Message {
+    Message::OpDone { task, step, op, begin_ns: 1_000, end_ns: 1_001, outcome: Outcome::Value(0) }
+}
+
+fn data(step: u32, op: u16, offset: u64) -> Message {
+    Message::Data(Piece { task: 0, step, op, offset, bytes: vec![1, 2, 3] })
+}
+
+#[rstest]
+#[case::unknown_step(done(0, 77, 0), "message about step 77, which the plan lacks")]
+#[case::unknown_step_started(Message::OpStarted { task: 0, step: 77, op: 0, at_ns: 0 }, "step 77")]
+#[case::unknown_step_data(data(77, 0, 0), "step 77")]
+#[case::unknown_op(done(0, 1, 9), "message about operation 9 of step 1, which has 3")]
+#[case::wrong_task(done(1, 1, 0), "step 1 belongs to task 0, the message says 1")]
+#[case::unknown_task(Message::TaskEnded { task: 8, status: 0 }, "message about task 8, which the program lacks")]
+#[case::unknown_task_started(Message::TaskStarted { task: 8, pid: 1 }, "message about task 8")]
+#[case::ended_twice(done(0, 1, 1), "operation 1 of step 1 ended before")]
+#[case::data_of_a_write(data(1, 1, 0), "data of operation 1 of step 1, which sends none or has ended")]
+#[case::data_too_late(data(2, 1, 0), "data of operation 1 of step 2, which sends none or has ended")]
+#[case::version(
+    Message::Hello { version: 9, token: 7, boot: 0, release: String::new(), at_ns: 0 },
+    "the agent speaks version 9, expected 5"
+)]
+#[case::token(
+    Message::Hello { version: imalab_wire::VERSION, token: 8, boot: 0, release: String::new(), at_ns: 0 },
+    "the agent runs the program 0x8, expected 0x7"
+)]
+#[case::done_early(Message::Done { ops: 0, frames: 0 }, "a message after the last one")]
+#[case::done_counts(Message::Done { ops: 0, frames: 0 }, "the agent counts 0 operations, 10 arrived")]
+#[case::done_frames(Message::Done { ops: 0, frames: 0 }, "the agent counts 0 frames before its last")]
+fn what_does_not_fit_is_a_finding(#[case] message: Message, #[case] finding: &str) {
+    let mut world = world();
+    world.say(message);
+    failed(&world.verdict("steps"), &[finding]);
+}
+
+#[rstest]
+#[case::no_hello(
+    &|event: &Event| !matches!(event.what, What::Guest(Message::Hello { .. })),
+    "a message before the first hello"
+)]
+#[case::lost_piece(
+    &|event: &Event| !matches!(&event.what, What::Guest(Message::Data(piece)) if piece.offset == 700),
+    "expected offset 700, found 1400"
+)]
+#[case::lost_last_piece(
+    &|event: &Event| !matches!(&event.what, What::Guest(Message::Data(piece)) if piece.offset >= 700),
+    "bytes, 700 arrived"
+)]
+#[case::lost_frame(
+    &|event: &Event| !matches!(event.what, What::Guest(Message::OpStarted { step: 1, op: 1, .. })),
+    "frames before its last"
+)]
+fn what_is_lost_is_a_finding(#[case] stays: &dyn Fn(&Event) -> bool, #[case] finding: &str) {
+    let mut world = world();
+    world.measure(10);
+    let (plan, mut trace) = world.finish();
+    trace.events.retain(stays);
+    failed(&result(&plan, &trace, "steps"), &[finding]);
+}
+
+#[test]
+fn a_clock_that_runs_backwards_is_a_finding() {
+    let mut world = world();
+    world.now = 0;
+    world.measure(1);
+    failed(&world.verdict("steps"), &["began at 0 ns", "the operation before it at"]);
+}
+
+#[rstest]
+#[case(b"seven\n", "read `seven` from a counter")]
+#[case(b"-1\n", "read `-1` from a counter")]
+#[case(b"", "read `` from a counter")]
+#[case(b"99999999999999999999999\n", "from a counter, expected a decimal number")]
+fn a_counter_is_a_number(#[case] text: &[u8], #[case] finding: &str) {
+    let mut world = World::new();
+    let reads = vec![Reading { op: 1, of: Observed::Violations }];
+    world.step("count", Action::SystemCall, read("violations", text.to_vec()), reads);
+    failed(&world.verdict("steps"), &[finding]);
+}
+
+#[rstest]
+#[case::read_at(Op::ReadAt { slot: 0, offset: 7, bytes: 9, send: true }, 9, true)]
+#[case::splice(Op::SpliceOut { slot: 0, bytes: 9 }, 9, true)]
+#[case::search(Op::FindQuoted { tpm: String::new(), slot: 0, chunk: 9, send: true, account: true }, 2, false)]
+fn every_operation_that_reads_may_send(#[case] op: Op, #[case] number: usize, #[case] bytes: bool) {
+    let mut whole = World::new();
+    whole.step("read", Action::SystemCall, vec![(op.clone(), value(number), vec![1; 9])], Vec::new());
+    assert_eq!(whole.verdict("steps").verdict, Verdict::Passed);
+    let mut short = World::new();
+    short.step("read", Action::SystemCall, vec![(op, value(number), vec![1; 8])], Vec::new());
+    // Only the number of a search is not one of bytes.
+    match bytes {
+        true => failed(&short.verdict("steps"), &["8 arrived"]),
+        false => assert_eq!(short.verdict("steps").verdict, Verdict::Passed),
+    }
+}
+
+#[test]
+fn a_reading_has_to_be_sent() {
+    let mut world = World::new();
+    let reads = vec![Reading { op: 0, of: Observed::Count }];
+    world.step("count", Action::SystemCall, read("count", b"1\n".to_vec()), reads);
+    failed(&world.verdict("steps"), &["operation 0 of step 0 is to be read, but the program does not send"]);
+}
+
+#[test]
+fn a_plan_that_is_not_its_program_is_a_finding() {
+    let mut world = World::new();
+    world.measure(1);
+    world.plan.program.tasks[0].steps.clear();
+    failed(&world.verdict("steps"), &["step 0 of the plan is not in its program"]);
+}
+
+#[test]
+fn marks_are_planned_and_read_once() {
+    let mut world = World::new();
+    world.checkpoint();
+    world.read_pcrs(1);
+    world.read_pcrs(8);
+    let result = world.verdict("steps");
+    failed(&result, &["mark 1 was read before"]);
+    failed(&result, &["reading at mark 8, which the plan lacks"]);
+}
+
+const PCR_10: [u8; 4] = [0, 0, 0, 10];
+const EMPTY_AUTH: [u8; 13] = [0, 0, 0, 9, 0x40, 0, 0, 9, 0, 0, 0, 0, 0];
+
+#[rstest]
+#[case::event(0x8002, 0x13c, [&PCR_10[..], &EMPTY_AUTH, &[0, 1, 7]].concat(), "TPM2_PCR_Event for PCR 10")]
+#[case::sequence(
+    0x8002, 0x185,
+    [&PCR_10[..], &[0x80, 0, 0, 1], &[0, 0, 0, 18], &EMPTY_AUTH[4..], &EMPTY_AUTH[4..], &[0, 1, 7]].concat(),
+    "TPM2_EventSequenceComplete for PCR 10"
+)]
+#[case::reset(0x8002, 0x13d, [&PCR_10[..], &EMPTY_AUTH].concat(), "TPM2_PCR_Reset for PCR 10")]
+#[case::startup(0x8001, 0x144, vec![0, 0], "TPM2_Startup(CLEAR) after it had extended PCR 10")]
+#[case::malformed(0x8002, 0x182, PCR_10.to_vec(), "TPM2_PCR_Extend that cannot be parsed")]
+fn the_guest_leaves_the_pcr_to_ima(
+    #[case] tag: u16,
+    #[case] code: u32,
+    #[case] body: Vec<u8>,
+    #[case] finding: &str,
+) {
+    for (answer, refused) in [(0, false), (0x101, true)] {
+        let mut world = world();
+        world.tpm(Origin::Guest, tag, code, &body, answer);
+        let result = world.verdict("steps");
+        if refused {
+            crate::world::passed(&result);
+        } else {
+            failed(&result, &[finding]);
+        }
+    }
+}
+
+#[test]
+fn a_run_that_was_cut_off_never_passes() {
+    let (plan, trace) = world().finish();
+    // The last event, QEMU's own end, says nothing about the guest.
+    for length in 0..trace.events.len() - 1 {
+        let part = Trace::from(trace.events[..length].to_vec());
+        let results = crate::all(&plan, &part);
+        assert!(results.iter().any(|result| result.verdict != Verdict::Passed), "{length}");
+    }
+}
+
+#[test]
+fn a_trace_without_any_one_event_is_judged() {
+    let (plan, trace) = world().finish();
+    for left_out in 0..trace.events.len() {
+        let mut part = trace.clone();
+        part.events.remove(left_out);
+        assert_eq!(crate::all(&plan, &part).len(), 9);
+    }
+}
+
+#[rstest]
+#[case::killed(true, 137, true)]
+// Whoever says that a task is gone has to have killed it, or to be PID 1 after all of them.
+#[case::still_there(false, 0, false)]
+fn a_task_that_was_killed_measures_nothing_more(
+    #[case] kill: bool,
+    #[case] status: i32,
+    #[case] quiescent: bool,
+) {
+    let mut world = World::new();
+    world.task = 1;
+    world.step("open", Action::SystemCall, write("list", b"x"), vec![]);
+    let unfinished = |what: &What| {
+        matches!(
+            what,
+            What::Guest(
+                Message::OpDone { step: 0, op: 1.., .. } | Message::OpStarted { step: 0, op: 2.., .. }
+            )
+        )
+    };
+    world.trace.events.retain(|event| !unfinished(&event.what));
+    world.task = 0;
+    if kill {
+        world.step(
+            "kill",
+            Action::SystemCall,
+            vec![(Op::Kill { task: 1, signal: 9 }, value(0), vec![])],
+            vec![],
+        );
+        world.say(Message::TaskEnded { task: 1, status });
+    }
+    let checkpoint = world.checkpoint();
+    let (plan, trace) = world.finish();
+    assert_eq!(Evidence::of(&plan, &trace).quiescent(checkpoint), quiescent);
+}
+
+/// A guest may send so many extends that the TPM refuses, or that have no digest of a bank: memory is not for them.
+#[rstest]
+#[case::refused(0x101, false, "more than 10000 extends of the guest were refused")]
+#[case::odd(0, true, "more than 10000 extends of the guest have not just one digest for each bank")]
+fn extends_without_end_are_cut_off_and_told(#[case] code: u32, #[case] odd: bool, #[case] why: &str) {
+    let mut world = World::new();
+    world.measure(1);
+    let digest = crate::world::record("/m/x").extend_digest(imalab_formats::ima::Bank::Sha256);
+    for _ in 0..10_001 {
+        let digests = if odd { Vec::new() } else { vec![digest] };
+        world.extend_with(11, digests, code);
+    }
+    let (plan, trace) = world.finish();
+    let evidence = Evidence::of(&plan, &trace);
+    assert!(evidence.trouble.get().is_some_and(|told| told.starts_with(why)), "{:?}", evidence.trouble);
+    let results = crate::all(&plan, &trace);
+    assert!(results.iter().all(|result| result.verdict != Verdict::Passed), "{results:?}");
+}

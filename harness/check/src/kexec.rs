@@ -1,0 +1,165 @@
+//! Invariant `kexec`: a kernel begins with the list that the one before it left, staged records first and then current
+//! ones, each once; its own boot aggregate follows; what the kernels record of it is true; and what could no longer be
+//! staged, deleted or trimmed was refused.
+//!
+//! The list is carried in the order of `ima_dump_measurement_list`, after `ima_measurements_suspend`
+//! (`security/integrity/ima/ima_kexec.c`, `ima_queue.c`). The header before it (`struct ima_kexec_hdr`) is seen by no
+//! reader, and no rule here rests on it.
+
+mod numbers;
+mod suspended;
+#[cfg(test)]
+mod tests;
+
+use super::boots;
+use super::deeds::{Deed, Done, deeds, next_list};
+use super::evidence::{Evidence, RecordId};
+use super::extended::extended;
+use super::history::History;
+use super::runs::Runs;
+use super::sheet::{Sheet, count};
+use super::whole::Wholes;
+use crate::outcome::CheckResult;
+use imalab_trace::{Trace, What};
+
+pub(super) fn check(evidence: &Evidence<'_>, wholes: &Wholes, trace: &Trace) -> CheckResult {
+    let mut sheet = Sheet::new("kexec");
+    if evidence.boots <= 1 && !evidence.plan.kexecs() && evidence.plan.kernels().is_empty() {
+        sheet.not_applicable("no kexec step");
+        return sheet.result();
+    }
+    suspended::check(evidence, &mut sheet);
+    let Some(whole) = wholes.last() else {
+        sheet.obstacle("no checkpoint read the list");
+        return sheet.result();
+    };
+    let logged: Runs<Option<RecordId>> = whole.records.iter().map(Some).collect();
+    // What should have been carried is told by what was extended, what the kernels count by what they have.
+    let extended = extended(evidence, whole);
+    let found = aggregates(evidence, &extended, &mut sheet);
+    let carried = carried(evidence, &extended, wholes, &mut sheet);
+    numbers::check(evidence, whole, &History::of(evidence, &logged, &wholes.moves), wholes, &mut sheet);
+    let kexecs = evidence.boots.saturating_sub(1) as usize;
+    sheet.rests_on(found, "boot aggregates");
+    sheet.compared(kexecs, "kexecs");
+    if kexecs > 0 {
+        sheet.rests_on(carried.read, "lists that a kernel began with");
+        sheet.compared(carried.sizes.iter().sum(), "carried records");
+        sheet.leaves_out(
+            kexecs - carried.read,
+            "lists that a kernel began with and nobody read before the next kexec",
+        );
+    }
+    sheet.fact(format!("{}{}", count(kexecs, "kexec"), took(trace)));
+    if !carried.sizes.is_empty() {
+        let carried: Vec<String> = carried.sizes.iter().map(ToString::to_string).collect();
+        sheet.fact(format!("carried {} records", carried.join(", ")));
+    }
+    sheet.result()
+}
+
+/// Every kernel logs its boot aggregate, once. How many there are.
+fn aggregates(evidence: &Evidence<'_>, extended: &Runs<Option<RecordId>>, sheet: &mut Sheet) -> usize {
+    let found = boots::aggregates(evidence, extended.iter());
+    if found.len() != evidence.boots as usize {
+        let places: Vec<String> = found.iter().map(|at| (at + 1).to_string()).collect();
+        sheet.finding(format!(
+            "{} extended (number {}), expected one of each of {}",
+            if found.len() == 1 {
+                "1 boot aggregate was".to_owned()
+            } else {
+                format!("{} were", count(found.len(), "boot aggregate"))
+            },
+            places.join(", "),
+            count(evidence.boots as usize, "boot")
+        ));
+    }
+    found.len()
+}
+
+/// The lists that kernels began with.
+#[derive(Default)]
+struct Carried {
+    /// Records that were carried each time.
+    sizes: Vec<usize>,
+    /// How many of the lists were read and compared.
+    read: usize,
+}
+
+/// Each kernel's first list against the one that the kernel before it left.
+fn carried(
+    evidence: &Evidence<'_>,
+    extended: &Runs<Option<RecordId>>,
+    wholes: &Wholes,
+    sheet: &mut Sheet,
+) -> Carried {
+    let history = History::of(evidence, extended, &wholes.moves);
+    let deeds = deeds(evidence);
+    let mut all = Carried::default();
+    for (place, boot) in (1..).zip(2..=evidence.boots) {
+        let expected = history.carried.get(place).map_or(&[][..], Vec::as_slice);
+        all.sizes.push(expected.len());
+        let after = deeds.iter().position(|done| done.at.boot >= boot).unwrap_or(deeds.len());
+        let Some((step, list)) = first_list(&deeds[after..]) else {
+            // A later list has the same records again.
+            continue;
+        };
+        all.read += 1;
+        let ids: Vec<Option<RecordId>> = expected.iter().map(|at| extended.get(*at).flatten()).collect();
+        let place = evidence.name(step);
+        let same = |at: usize| {
+            ids[at].zip(list.get(at)).is_some_and(|(id, read)| evidence.records.are_same(id, read))
+        };
+        if let Some(at) = (0..ids.len()).find(|at| !same(*at)) {
+            let show = |id: Option<RecordId>, none: &str| {
+                id.map_or_else(|| none.to_owned(), |id| evidence.records.describe(id))
+            };
+            sheet.finding(format!(
+                "boot {boot}: {place} read {} as record {} of the list, where {} had to be carried: staged, then current",
+                show(list.get(at), "nothing"),
+                at + 1,
+                show(ids[at], "one that no list ever showed")
+            ));
+            // What a later kernel should carry follows from this list.
+            break;
+        } else if !list.get(ids.len()).is_some_and(|id| boots::is_aggregate(&evidence.records.get(id))) {
+            let found = list.get(ids.len()).map_or_else(
+                || "nothing".to_owned(),
+                |id| format!("{} in its place", evidence.records.describe(id)),
+            );
+            sheet.finding(format!(
+                "boot {boot}: {place} read {found} where the kernel's boot aggregate has to be, after {}",
+                count(ids.len(), "carried record")
+            ));
+        }
+    }
+    all
+}
+
+/// The list that a kernel began with, and the step that read it first.
+fn first_list<'e>(after: &[Done<'e>]) -> Option<(usize, &'e Runs<RecordId>)> {
+    let list = next_list(after)?;
+    let reader = after
+        .iter()
+        .find(|done| matches!(&done.deed, Deed::Read { records, .. } if std::ptr::eq(*records, list)));
+    Some((reader?.step, list))
+}
+
+/// How long each kexec took, from its execution to the next kernel's agent: host seconds.
+fn took(trace: &Trace) -> String {
+    let mut left = None;
+    let mut times = Vec::new();
+    for event in trace.notable() {
+        match &event.what {
+            What::Guest(imalab_wire::Message::Hello { boot: 1.., .. }) => {
+                times.extend(left.take().map(|left: u64| event.at_ns.saturating_sub(left)));
+            }
+            // What the guest says last, before it leaves, is that it is about to.
+            What::Guest(_) => left = Some(event.at_ns),
+            _ => {}
+        }
+    }
+    #[expect(clippy::cast_precision_loss, reason = "a run is far shorter than 2^52 ns, 52 days")]
+    let seconds: Vec<String> = times.iter().map(|ns| format!("{:.1} s", *ns as f64 / 1e9)).collect();
+    if seconds.is_empty() { String::new() } else { format!(" in {}", seconds.join(", ")) }
+}

@@ -1,0 +1,331 @@
+//! The numbers in the critical data that a kernel records when it loads another and when it leaves for it, each computed
+//! anew from the whole log.
+//!
+//! `ima_measure_kexec_event` (`security/integrity/ima/ima_kexec.c`) tells the size of the segment for the list, and how
+//! many bytes and records the kernel has logged and taken over since it started, whatever was deleted since; a header
+//! counts with the bytes. The segment is made at each load for what is staged and current then, with a header for each and
+//! some memory to spare, in whole pages (`ima_add_kexec_buffer`).
+
+use std::ops::RangeInclusive;
+
+use imalab_wire::{KEXEC_FILE_ON_CRASH, Op, Outcome};
+use nix::errno::Errno;
+
+use crate::evidence::{Ended, Evidence, Moment};
+use crate::history::{History, Turn};
+use crate::sheet::{Sheet, count};
+use crate::whole::{Whole, Wholes};
+use imalab_wire::kernels::NO_KERNEL;
+
+/// Bytes of `struct ima_kexec_hdr` (`security/integrity/ima/ima.h`).
+const HEADER: u64 = 24;
+/// Bytes of a page on x86.
+const PAGE: u64 = 4096;
+/// `CONFIG_IMA_KEXEC_EXTRA_MEMORY_KB` counts in these; when it is 0, half a page, two of them, is to spare.
+const EXTRA_UNIT: u64 = 1024;
+
+/// What is compared, as the result names it; a policy without critical data has none.
+const NUMBERS: &str = "numbers in records of kexec";
+
+/// Template of critical data (`ima_template_desc_buf`).
+const TEMPLATE: &str = "ima-buf";
+/// Name of the record that a load makes.
+const LOAD: &str = "kexec_load";
+/// Name of the record that an execution makes.
+const EXECUTE: &str = "kexec_execute";
+
+/// What a record of kexec tells.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Told {
+    /// Its place in the whole log.
+    at: usize,
+    load: bool,
+    segment: u64,
+    bytes: u64,
+    records: u64,
+}
+
+/// An operation that loads, or leaves.
+#[derive(Clone, Copy)]
+struct Call {
+    step: usize,
+    begin: Moment,
+    end: Moment,
+}
+
+pub(super) fn check(
+    evidence: &Evidence<'_>,
+    whole: &Whole,
+    history: &History,
+    wholes: &Wholes,
+    sheet: &mut Sheet,
+) {
+    let told = told(evidence, whole, sheet);
+    if told.is_empty() {
+        sheet.compared(0, NUMBERS);
+        return;
+    }
+    let mut judge = Judge { evidence, whole, history, wholes, sheet, true_ones: 0 };
+    let mut spare: Vec<(u64, u64)> = Vec::new();
+    for boot in 1..=evidence.boots {
+        let of_boot: Vec<Told> =
+            told.iter().filter(|told| history.boot_of(told.at) == boot).copied().collect();
+        spare.extend(judge.boot(boot, &of_boot));
+    }
+    let true_ones = judge.true_ones;
+    spared(&spare, sheet);
+    sheet.compared(true_ones, NUMBERS);
+    sheet.fact(format!("{} of {} true", count(true_ones, "number"), count(told.len(), "record")));
+}
+
+/// The records of kexec in the whole log.
+fn told(evidence: &Evidence<'_>, whole: &Whole, sheet: &mut Sheet) -> Vec<Told> {
+    let mut all = Vec::new();
+    for (at, id) in whole.records.iter().enumerate() {
+        let record = evidence.records.get(id);
+        if *record.template != *TEMPLATE {
+            continue;
+        }
+        let load = match record.name().as_str() {
+            LOAD => true,
+            EXECUTE => false,
+            _ => continue,
+        };
+        let text = record.field("buf").unwrap_or_default();
+        match numbers(text) {
+            Some([segment, bytes, records]) => all.push(Told { at, load, segment, bytes, records }),
+            None => sheet.finding(format!(
+                "record {} {}: `{}` does not have the three numbers",
+                at + 1,
+                evidence.records.describe(id),
+                text.escape_ascii()
+            )),
+        }
+    }
+    all
+}
+
+fn numbers(text: &[u8]) -> Option<[u64; 3]> {
+    let mut rest = std::str::from_utf8(text).ok()?;
+    let mut found = [0; 3];
+    let names = ["kexec_segment_size", "ima_binary_runtime_size", "ima_runtime_measurements_count"];
+    for (name, number) in names.into_iter().zip(&mut found) {
+        let (digits, after) = rest.strip_prefix(name)?.strip_prefix('=')?.split_once(';')?;
+        if !digits.bytes().all(|byte| byte.is_ascii_digit()) {
+            return None;
+        }
+        *number = digits.parse().ok()?;
+        rest = after;
+    }
+    rest.is_empty().then_some(found)
+}
+
+struct Judge<'j, 'a> {
+    evidence: &'j Evidence<'a>,
+    whole: &'j Whole,
+    history: &'j History,
+    wholes: &'j Wholes,
+    sheet: &'j mut Sheet,
+    true_ones: usize,
+}
+
+impl Judge<'_, '_> {
+    /// Judges what was told in one boot. For each segment the least and the most bytes that were to spare in it.
+    fn boot(&mut self, boot: u32, told: &[Told]) -> Vec<(u64, u64)> {
+        let loads: Vec<Told> = told.iter().filter(|told| told.load).copied().collect();
+        let calls = self.loads(boot);
+        // Each record has its call when there are as many.
+        let matched = calls.len() == loads.len();
+        if calls.len() > loads.len() && !loads.is_empty() || calls.len() < loads.len() {
+            self.sheet.finding(format!(
+                "boot {boot}: {} in the log, {} that should make one",
+                count(loads.len(), "kexec_load record"),
+                count(calls.len(), "load")
+            ));
+        }
+        let mut spare = Vec::new();
+        for (number, told) in loads.iter().enumerate() {
+            let call = calls.get(number).filter(|_| matched).copied();
+            self.counted(boot, told, call);
+            spare.extend(call.and_then(|call| self.segment(boot, told, call)));
+        }
+        let left = self.evidence.left_by(boot);
+        let leaves: Vec<&Told> = told.iter().filter(|told| !told.load).collect();
+        let expected = usize::from(boot < self.evidence.boots);
+        // What is lost is known by its digest alone.
+        let lost = self.evidence.limit.is_some_and(|limit| u32::from(limit.lost.kexec) == boot);
+        if leaves.len() != expected && !(lost && leaves.is_empty()) {
+            self.sheet.finding(format!(
+                "boot {boot}: {} in the log, expected {expected}",
+                count(leaves.len(), "kexec_execute record")
+            ));
+        }
+        for told in leaves {
+            let call = left.and_then(|step| {
+                let (begin, end) = self.evidence.steps[step].span()?;
+                Some(Call { step, begin, end })
+            });
+            self.counted(boot, told, call);
+            self.same_segment(told, &loads);
+        }
+        spare
+    }
+
+    /// Loads that reach the measurement list, in order of time: with a file that is a kernel as far as anybody can see, and
+    /// not for a crash.
+    fn loads(&self, boot: u32) -> Vec<Call> {
+        let mut calls = Vec::new();
+        for (at, step) in self.evidence.steps.iter().enumerate() {
+            for (op, seen) in step.ops.iter().zip(&step.seen) {
+                // kexec_load(2) does not concern IMA.
+                let Op::KexecLoad { kernel, flags, .. } = op else { continue };
+                let Some(Ended { begin, end, outcome }) = seen.ended else { continue };
+                let reached = match outcome {
+                    Outcome::Value(_) => true,
+                    Outcome::Errno(errno) => {
+                        let early = [Errno::EPERM, Errno::EBUSY, Errno::ENOENT, Errno::ENOMEM];
+                        kernel != NO_KERNEL && !early.contains(&Errno::from_raw(errno))
+                    }
+                    Outcome::NotAttempted => false,
+                };
+                if reached && flags & KEXEC_FILE_ON_CRASH == 0 && begin.boot == boot {
+                    calls.push(Call { step: at, begin, end });
+                }
+            }
+        }
+        calls.sort_by_key(|call| call.begin);
+        calls
+    }
+
+    fn size(&self, at: usize) -> u64 {
+        self.whole.records.get(at).map_or(0, |id| self.evidence.records.get(id).size())
+    }
+
+    /// The two counts against what the kernel had logged and taken over by then. While other tasks may measure, they may be
+    /// those of a little earlier, the bytes of no later than the records.
+    fn counted(&mut self, boot: u32, told: &Told, call: Option<Call>) {
+        let place = usize::try_from(boot).unwrap_or(usize::MAX) - 1;
+        let carried = self.history.carried.get(place).map_or(&[][..], Vec::as_slice);
+        let start = self.history.starts.get(place).copied().unwrap_or(0).min(told.at);
+        let mut bytes = HEADER + carried.iter().map(|at| self.size(*at)).sum::<u64>();
+        let mut records = carried.len() as u64;
+        let quiet = call.is_some_and(|call| self.evidence.quiescent(call.step));
+        let (mut bytes_at, mut records_at) = (None, None);
+        for at in start..=told.at {
+            if !quiet || at == told.at {
+                if told.bytes == bytes {
+                    bytes_at = Some(at);
+                }
+                if told.records == records {
+                    records_at = Some(at);
+                }
+            }
+            if at < told.at {
+                bytes += self.size(at);
+                records += 1;
+            }
+        }
+        let name = if told.load { LOAD } else { EXECUTE };
+        let place = format!("record {} ({name})", told.at + 1);
+        if bytes_at.is_none() {
+            self.sheet.finding(format!(
+                "{place}: it tells of {} bytes, the log of boot {boot} has {bytes} before it, with a header",
+                told.bytes
+            ));
+        }
+        if records_at.is_none() {
+            self.sheet.finding(format!(
+                "{place}: it tells of {} records, the log of boot {boot} has {records} before it",
+                told.records
+            ));
+        }
+        self.true_ones += usize::from(bytes_at.is_some()) + usize::from(records_at.is_some());
+        if let (Some(bytes_at), Some(records_at)) = (bytes_at, records_at)
+            && bytes_at > records_at
+        {
+            self.sheet.finding(format!("{place}: its bytes are of a later moment than its count of records"));
+        }
+    }
+
+    /// The least and the most bytes that were to spare in a load's segment, where its needs are known.
+    fn segment(&mut self, boot: u32, told: &Told, call: Call) -> Option<(u64, u64)> {
+        if !told.segment.is_multiple_of(PAGE) {
+            self.sheet.finding(format!(
+                "record {} ({LOAD}): a segment of {} bytes is not one of whole pages",
+                told.at + 1,
+                told.segment
+            ));
+            return None;
+        }
+        let during = self.wholes.moves.iter().any(|moved| (call.begin..=call.end).contains(&moved.at));
+        if during || !self.evidence.quiescent(call.step) {
+            return None;
+        }
+        let live = (0..told.at).filter(|at| self.is_held(*at, boot, call.begin));
+        let headers = self.evidence.plan.interface.dialect().segment_headers;
+        let needed = live.map(|at| self.size(at)).sum::<u64>() + headers * HEADER;
+        let Some(most) = told.segment.checked_sub(needed) else {
+            self.sheet.finding(format!(
+                "record {} ({LOAD}): a segment of {} bytes does not hold the {needed} bytes of the lists",
+                told.at + 1,
+                told.segment
+            ));
+            return None;
+        };
+        self.true_ones += 1;
+        Some((most.saturating_sub(PAGE - 1), most))
+    }
+
+    /// Whether the record was in a list of the kernel at that moment of its boot.
+    fn is_held(&self, at: usize, boot: u32, moment: Moment) -> bool {
+        let out = self.history.turns(at).find_map(|turn| match turn {
+            Turn::Deleted { step, .. } | Turn::Trimmed { step } => Some(step),
+            _ => None,
+        });
+        let gone = out.and_then(|step| self.wholes.moves.iter().find(|moved| moved.step == step));
+        gone.is_none_or(|moved| (moved.at.boot, moved.at) >= (boot, moment))
+    }
+
+    /// An execution tells the segment of the load before it. One that was too large for a segment left no record.
+    fn same_segment(&mut self, told: &Told, loads: &[Told]) {
+        let Some(load) = loads.iter().rfind(|load| load.at < told.at) else { return };
+        let memory = u64::from(self.evidence.plan.machine.memory_mib) << 20;
+        if told.segment == load.segment {
+            self.true_ones += 1;
+        } else if told.segment < memory / 4 {
+            self.sheet.finding(format!(
+                "record {} ({EXECUTE}): it tells of a segment of {} bytes, record {} of one of {}",
+                told.at + 1,
+                told.segment,
+                load.at + 1,
+                load.segment
+            ));
+        }
+    }
+}
+
+/// All segments of a run have the same number of bytes to spare.
+fn spared(spare: &[(u64, u64)], sheet: &mut Sheet) {
+    let Some(both) = spare
+        .iter()
+        .map(|(least, most)| *least..=*most)
+        .reduce(|a, b| *a.start().max(b.start())..=*a.end().min(b.end()))
+    else {
+        return;
+    };
+    match units(&both) {
+        Some(units) => sheet.fact(format!("segments with {units} KiB to spare")),
+        None => sheet.finding(format!(
+            "the segments have {} to {} bytes to spare, expected {EXTRA_UNIT} times some number",
+            both.start(),
+            both.end()
+        )),
+    }
+}
+
+/// How many units are to spare: 2, which is the default, when they may be.
+fn units(range: &RangeInclusive<u64>) -> Option<u64> {
+    let least = range.start().div_ceil(EXTRA_UNIT).max(1);
+    let units = if (least..=range.end() / EXTRA_UNIT).contains(&2) { 2 } else { least };
+    range.contains(&(units * EXTRA_UNIT)).then_some(units)
+}

@@ -1,0 +1,442 @@
+use imalab_wire::Outcome;
+use rstest::rstest;
+use serde_json::json;
+
+use crate::outcome::{Outcome as RunOutcome, Verdict};
+use crate::world::{World, failed, not_applicable, passed, record, result, write};
+use crate::{all, judge};
+use imalab_formats::ima::Record;
+use imalab_language::plan::{Action, Expect, Plan};
+use imalab_language::scenario::{KernelRange, KnownLimit, Lost, Version};
+use imalab_trace::{Trace, What};
+
+const EACCES: i32 = 13;
+const ESTALE: i32 = 116;
+
+/// A world that has staged 3 of 5 files, and a kernel loaded.
+fn loaded() -> World {
+    let mut world = World::new();
+    world.measure(3);
+    world.stage();
+    world.save();
+    world.measure(2);
+    world.checkpoint();
+    world.load();
+    world
+}
+
+/// The same after its kexec.
+fn carried_with(carry: fn(Vec<Record>, Vec<Record>) -> Vec<Record>) -> World {
+    let mut world = loaded();
+    world.execute_with(carry);
+    world.checkpoint();
+    world
+}
+
+fn in_order(staged: Vec<Record>, current: Vec<Record>) -> Vec<Record> {
+    [staged, current].concat()
+}
+
+/// Asserts that every check passes.
+#[track_caller]
+fn sound(world: World) -> String {
+    let (plan, trace) = world.finish();
+    let results = all(&plan, &trace);
+    assert!(results.iter().all(|result| !result.verdict.is_bad()), "{results:#?}");
+    result(&plan, &trace, "kexec").findings.concat()
+}
+
+#[test]
+fn a_run_without_kexec_is_none_of_its_business_and_it_says_so() {
+    not_applicable(&World::new().verdict("kexec"), &["no kexec step"]);
+}
+
+#[test]
+fn every_check_stands_on_one_log_over_kernels() {
+    let mut world = carried_with(in_order);
+    world.measure(2);
+    world.stage_save_delete();
+    world.measure(1);
+    world.load();
+    world.execute();
+    let facts = sound(world);
+    // 4 staged, 2 and what a load and an execution record; then 1, and again those two.
+    assert!(facts.contains("carried 8, 3 records"), "{facts}");
+    assert!(facts.contains("segments with 2 KiB to spare"), "{facts}");
+    assert!(facts.contains("12 numbers of 4 records true"), "{facts}");
+    assert!(facts.contains("2 kexecs in 0.0 s, 0.0 s"), "{facts}");
+}
+
+#[test]
+fn records_saved_before_a_kexec_count_once() {
+    let (plan, trace) = carried_with(in_order).finish();
+    let result = result(&plan, &trace, "exactly-once");
+    passed(&result);
+    assert!(result.findings[0].contains("4 records saved before a kexec came again"), "{result:?}");
+}
+
+#[test]
+fn a_trim_while_records_were_staged_leaves_a_hole_in_what_is_carried() {
+    let mut world = loaded();
+    world.trim(1);
+    world.execute();
+    world.measure(1);
+    world.checkpoint();
+    world.trim(6);
+    world.load();
+    world.execute();
+    sound(world);
+}
+
+#[test]
+fn kernels_that_nobody_reads_in_between_are_proved_by_the_last() {
+    let mut world = loaded();
+    for _ in 0..10 {
+        world.execute();
+        world.measure(1);
+        world.load();
+    }
+    let facts = sound(world);
+    assert!(facts.contains("10 kexecs"), "{facts}");
+}
+
+#[test]
+fn violations_are_carried_and_not_counted_again() {
+    let mut world = loaded();
+    world.violate();
+    world.execute();
+    world.violate();
+    sound(world);
+}
+
+#[rstest]
+#[case::current_first(|staged: Vec<Record>, current: Vec<Record>| [current, staged].concat(), "as record 1 of the list")]
+#[case::staged_lost(|_, current| current, "as record 1 of the list")]
+#[case::current_lost(|staged, _| staged, "as record 5 of the list")]
+#[case::last_lost(|staged: Vec<Record>, current: Vec<Record>| [staged, current[..3].to_vec()].concat(), "as record 8 of the list, where one that no")]
+#[case::one_lost(|staged: Vec<Record>, current: Vec<Record>| [&staged[..], &current[1..]].concat(), "where /m/f-4")]
+#[case::doubled(|staged: Vec<Record>, current: Vec<Record>| [&staged[..], &staged[3..], &current].concat(), "read /m/f-3")]
+#[case::all_lost(|_, _| Vec::new(), "read nothing as record 2 of the list, where /m/f-1")]
+#[case::one_more(
+    |staged, current| [staged, current, vec![record("/m/new")]].concat(),
+    "read /m/new (ima-ng"
+)]
+fn another_list_than_was_left_fails(
+    #[case] carry: fn(Vec<Record>, Vec<Record>) -> Vec<Record>,
+    #[case] finding: &str,
+) {
+    let (plan, trace) = carried_with(carry).finish();
+    failed(&result(&plan, &trace, "kexec"), &["boot 2: ", finding]);
+    // Lost, doubled or swapped: the tap saw it too.
+    assert_eq!(result(&plan, &trace, "exactly-once").verdict, Verdict::Failed);
+}
+
+#[test]
+fn a_carried_record_may_be_shown_under_another_name_of_its_template() {
+    let rename = |staged: Vec<Record>, current: Vec<Record>| {
+        let renamed = |record: Record| match &*record.template {
+            "d-ng|n-ng" => Record { template: "ima-ng".to_owned(), ..record },
+            _ => record,
+        };
+        [staged, current].concat().into_iter().map(renamed).collect()
+    };
+    let mut world = World::new();
+    world.log(Record { template: "d-ng|n-ng".to_owned(), ..record("/m/other") });
+    world.checkpoint();
+    world.execute_with(rename);
+    world.checkpoint();
+    let (plan, trace) = world.finish();
+    for check in ["kexec", "exactly-once", "replay"] {
+        let result = result(&plan, &trace, check);
+        assert!(!result.findings.concat().contains("/m/other"), "{result:#?}");
+    }
+}
+
+#[test]
+fn a_kernel_without_its_aggregate_fails() {
+    let mut world = loaded();
+    world.leave();
+    world.arrive_with(&[], in_order);
+    failed(&world.verdict("kexec"), &["1 boot aggregate was extended (number 1)", "2 boots"]);
+}
+
+#[test]
+fn a_second_aggregate_fails() {
+    let mut world = carried_with(in_order);
+    world.log(record("boot_aggregate"));
+    failed(&world.verdict("kexec"), &["3 boot aggregates were extended (number 1, 9, 10)"]);
+}
+
+/// The text with another number after `name`.
+fn with_number(text: &str, name: &str, change: fn(u64) -> u64) -> String {
+    let (before, rest) = text.split_once(&format!("{name}=")).expect("the number");
+    let (number, after) = rest.split_once(';').expect("its end");
+    format!("{before}{name}={};{after}", change(number.parse().expect("a number")))
+}
+
+const SEGMENT: &str = "kexec_segment_size";
+const BYTES: &str = "ima_binary_runtime_size";
+const RECORDS: &str = "ima_runtime_measurements_count";
+
+#[rstest]
+#[case::more_bytes(|text: String| with_number(&text, BYTES, |n| n + 1), "it tells of ")]
+#[case::no_header(|text: String| with_number(&text, BYTES, |n| n - 24), "before it, with a header")]
+#[case::count(|text: String| with_number(&text, RECORDS, |n| n + 1), "it tells of 7 records, the log of boot 1 has 6")]
+#[case::small_segment(|text: String| with_number(&text, SEGMENT, |_| 0), "does not hold the")]
+#[case::odd_segment(|text: String| with_number(&text, SEGMENT, |n| n + 1), "is not one of whole pages")]
+#[case::missing(|text: String| text.replace("count=", "counts="), "does not have the three numbers")]
+#[case::more(|text: String| text + "more", "does not have the three numbers")]
+#[case::sign(|text: String| text.replace("count=6", "count=+6"), "does not have the three numbers")]
+#[case::empty(|_| String::new(), "`` does not have the three numbers")]
+fn a_number_that_is_not_true_fails(#[case] tell: fn(String) -> String, #[case] finding: &str) {
+    let mut world = World::new();
+    world.measure(5);
+    world.tell = tell;
+    world.load();
+    world.execute();
+    failed(&world.verdict("kexec"), &[finding]);
+}
+
+#[test]
+fn an_execution_tells_the_segment_of_the_last_load() {
+    let mut world = World::new();
+    world.measure(1);
+    world.load();
+    world.measure(40);
+    world.load();
+    world.tell = |text| with_number(&text, SEGMENT, |n| n - 4096);
+    world.execute();
+    failed(&world.verdict("kexec"), &["(kexec_execute): it tells of a segment of "]);
+}
+
+#[test]
+fn segments_of_one_kernel_have_the_same_to_spare() {
+    let mut world = World::new();
+    world.measure(1);
+    world.load();
+    // A load without two pages that the one before it had to spare.
+    world.tell = |text| with_number(&text, SEGMENT, |n| n + 8192);
+    world.load();
+    failed(&world.verdict("kexec"), &["the segments have "]);
+}
+
+#[rstest]
+#[case::none_made(&|world: &mut World| {
+    world.load();
+    world.plan_load();
+}, "1 kexec_load record in the log, 2 loads that should make one")]
+#[case::one_too_many(&|world: &mut World| {
+    world.load();
+    world.say_load();
+}, "2 kexec_load records in the log, 1 load that should make one")]
+#[case::no_execution(&|world: &mut World| {
+    world.load();
+    world.leave_silently();
+    world.arrive(in_order);
+}, "0 kexec_execute records in the log, expected 1")]
+fn each_call_makes_its_record(#[case] story: &dyn Fn(&mut World), #[case] finding: &str) {
+    let mut world = World::new();
+    story(&mut world);
+    failed(&world.verdict("kexec"), &["boot 1: ", finding]);
+}
+
+#[test]
+fn a_kernel_that_records_nothing_of_kexec_passes() {
+    let mut world = World::new();
+    world.measure(2);
+    world.plan_load();
+    world.leave_silently();
+    world.arrive(in_order);
+    sound(world);
+}
+
+fn request(world: &mut World, action: Action, text: &[u8], errno: i32) -> usize {
+    let mut ops = write("list", text);
+    ops[1].1 = Outcome::Errno(errno);
+    let step = world.step("request", action, ops, vec![]);
+    world.plan.steps[step].expect = Expect::Errno(errno);
+    step
+}
+
+#[rstest]
+#[case::stage(Action::Stage, b"A\n", EACCES)]
+#[case::delete(Action::Delete, b"D\n", ESTALE)]
+#[case::trim(Action::Trim { records: 1 }, b"1\n", ESTALE)]
+fn a_refusal_for_a_kexec_comes_only_with_one(
+    #[case] action: Action,
+    #[case] text: &[u8],
+    #[case] errno: i32,
+) {
+    let mut world = loaded();
+    request(&mut world, action, text, errno);
+    world.execute();
+    failed(&world.verdict("kexec"), &["refused as if measuring were suspended, and no kexec had begun"]);
+
+    let mut world = loaded();
+    world.leave();
+    world.task = 1;
+    request(&mut world, action, text, errno);
+    world.arrive(in_order);
+    let facts = sound(world);
+    assert!(facts.contains("1 request refused while suspended"), "{facts}");
+}
+
+#[test]
+fn what_was_refused_once_is_not_granted_later() {
+    let mut world = loaded();
+    world.leave();
+    world.task = 1;
+    request(&mut world, Action::Trim { records: 1 }, b"1\n", ESTALE);
+    world.delete();
+    world.arrive(in_order);
+    let result = world.verdict("kexec");
+    failed(&result, &["`delete` (line ", "granted although", "had been refused"]);
+}
+
+#[rstest]
+#[case::won(true)]
+#[case::lost(false)]
+fn a_delete_that_never_answered_is_told_by_what_was_carried(#[case] won: bool) {
+    let mut world = loaded();
+    world.task = 1;
+    world.delete_unanswered();
+    world.task = 0;
+    world.execute_with(if won { |_, current| current } else { in_order });
+    sound(world);
+}
+
+#[test]
+fn a_delete_that_was_granted_and_carried_doubles() {
+    let mut world = loaded();
+    let staged = world.staged.clone().unwrap_or_default();
+    world.delete();
+    world.leave();
+    world.staged = Some(staged);
+    world.arrive(in_order);
+    let (plan, trace) = world.finish();
+    failed(&result(&plan, &trace, "kexec"), &["boot 2: ", "as record 1 of the list"]);
+    failed(&result(&plan, &trace, "exactly-once"), &["is doubled"]);
+}
+
+/// What the kernel of the made-up world is known to lose.
+fn limit(records: Option<u64>, before: Option<Version>) -> KnownLimit {
+    KnownLimit {
+        kernels: KernelRange { from: None, before },
+        why: "the segment is full".to_owned(),
+        link: None,
+        lost: Lost { kexec: 1, records },
+    }
+}
+
+/// A kexec that is said to lose `stated` records at the end, and loses what `carry` leaves out.
+fn limited(stated: Option<u64>, carry: fn(Vec<Record>, Vec<Record>) -> Vec<Record>) -> (Plan, Trace) {
+    let mut world = carried_with(carry);
+    world.plan.known_limit = Some(limit(stated, None));
+    world.measure(1);
+    world.stage_save_delete();
+    world.load();
+    world.execute();
+    world.finish()
+}
+
+fn but(lost: usize, staged: Vec<Record>, current: Vec<Record>) -> Vec<Record> {
+    let mut all = [staged, current].concat();
+    all.truncate(all.len() - lost);
+    all
+}
+
+#[rstest]
+#[case::the_last(Some(1), |staged, current| but(1, staged, current))]
+#[case::all_current(Some(4), |staged, current| but(4, staged, current))]
+#[case::some_staged(Some(6), |staged, current| but(6, staged, current))]
+#[case::all(None, |_, _| Vec::new())]
+#[case::all_by_number(Some(8), |_, _| Vec::new())]
+fn what_is_known_to_be_lost_is_no_failure_and_no_pass(
+    #[case] stated: Option<u64>,
+    #[case] carry: fn(Vec<Record>, Vec<Record>) -> Vec<Record>,
+) {
+    let (plan, trace) = limited(stated, carry);
+    let results = all(&plan, &trace);
+    assert!(results.iter().all(|result| result.verdict == Verdict::Passed), "{results:#?}");
+    let judgement = judge::of(&plan, &trace, &results);
+    assert_eq!(
+        (judgement.outcome, judgement.reason.as_str()),
+        (RunOutcome::KnownLimit, "as stated: the segment is full")
+    );
+    let lost = stated.unwrap_or(8);
+    let fact = format!("{lost} record{} lost at kexec 1, as known", if lost == 1 { "" } else { "s" });
+    assert!(result(&plan, &trace, "exactly-once").findings[0].contains(&fact), "{results:#?}");
+}
+
+#[rstest]
+#[case::more(Some(2), |staged, current| but(3, staged, current), "not just the known limit")]
+#[case::less(Some(2), |staged, current| but(1, staged, current), "not just the known limit")]
+#[case::others(Some(1), |staged, current: Vec<Record>| [staged, current[1..].to_vec()].concat(), "not just the known limit")]
+#[case::all_instead_of_some(Some(2), |_, _| Vec::new(), "not just the known limit")]
+#[case::nothing(Some(2), in_order, "the kernel no longer has the limit")]
+fn what_is_lost_otherwise_fails(
+    #[case] stated: Option<u64>,
+    #[case] carry: fn(Vec<Record>, Vec<Record>) -> Vec<Record>,
+    #[case] reason: &str,
+) {
+    let (plan, trace) = limited(stated, carry);
+    let judgement = judge::of(&plan, &trace, &all(&plan, &trace));
+    assert_eq!(judgement.outcome, RunOutcome::Failed, "{judgement:?}");
+    assert!(judgement.reason.contains(reason), "{judgement:?}");
+}
+
+#[test]
+fn a_limit_of_other_kernels_excuses_nothing() {
+    let (mut plan, trace) = limited(Some(1), |staged, current| but(1, staged, current));
+    plan.known_limit = Some(limit(Some(1), Some(Version(7, 3, 0))));
+    let judgement = judge::of(&plan, &trace, &all(&plan, &trace));
+    assert_eq!(judgement.outcome, RunOutcome::Failed, "{judgement:?}");
+    assert!(!judgement.reason.contains("limit"), "{judgement:?}");
+}
+
+/// A panic that is asked for, after 3 records were staged and 2 measured; the kernel for it begins with what `carry` makes
+/// of them.
+fn crashed(carry: fn(Vec<Record>, Vec<Record>) -> Vec<Record>) -> World {
+    let mut world = World::new();
+    world.plan.known_limit = Some(limit(None, None));
+    world.measure(3);
+    world.stage();
+    world.save();
+    world.measure(2);
+    world.checkpoint();
+    world.panic();
+    world.arrive(carry);
+    world.measure(1);
+    world.stage_save_delete();
+    world
+}
+
+#[test]
+fn a_crash_kernel_without_the_list_is_as_stated() {
+    let (plan, trace) = crashed(|_, _| Vec::new()).finish();
+    let results = all(&plan, &trace);
+    assert!(results.iter().all(|result| result.verdict == Verdict::Passed), "{results:#?}");
+    assert_eq!(judge::of(&plan, &trace, &results).outcome, RunOutcome::KnownLimit);
+}
+
+#[test]
+fn a_crash_kernel_with_the_list_is_not_as_stated() {
+    let (plan, trace) = crashed(in_order).finish();
+    let judgement = judge::of(&plan, &trace, &all(&plan, &trace));
+    assert_eq!(judgement.outcome, RunOutcome::Failed, "{judgement:?}");
+}
+
+#[test]
+fn a_panic_that_nothing_goes_on_after_is_a_kernel_that_died() {
+    let mut world = World::new();
+    world.panic();
+    let (plan, mut trace) = world.finish();
+    for event in &mut trace.events {
+        if let What::Qmp(value) = &mut event.what {
+            *value = json!({"event": "SHUTDOWN", "data": {"guest": true, "reason": "guest-reset"}});
+        }
+    }
+    let judgement = judge::of(&plan, &trace, &all(&plan, &trace));
+    assert_eq!(judgement.outcome, RunOutcome::KernelDied, "{judgement:?}");
+    assert_eq!(judgement.reason, "no kernel came after the panic that was asked for, between two kernels");
+}

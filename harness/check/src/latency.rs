@@ -1,0 +1,177 @@
+//! Measures, from the guest's own times, how long operations took while a list was changed.
+//!
+//! No invariant: there is no promise of a time, and hosts differ. The figures are kept with the results.
+
+use std::collections::BTreeMap;
+
+use imalab_wire::{Op, Outcome, TaskId};
+
+use super::evidence::{Evidence, Moment};
+use crate::figures::{By, Freed, Held, Latency};
+use imalab_language::plan::{Action, Plan};
+use imalab_trace::Trace;
+
+/// What part of the name of every measurement list is.
+const LIST: &str = "runtime_measurements_";
+
+/// A change of a list while it was under way.
+struct Change {
+    task: TaskId,
+    by: By,
+    span: (Moment, Moment),
+}
+
+/// The file whose readings tell the kernel's memory, and its line.
+const MEMORY: (&str, &str) = ("/proc/meminfo", "SUnreclaim:");
+
+/// What each delete and trim freed, where the same task read `/proc/meminfo` before and after it.
+pub fn freed(plan: &Plan, trace: &Trace) -> Vec<Freed> {
+    let evidence = Evidence::of(plan, trace);
+    let readings: Vec<(TaskId, Moment, i64)> = evidence
+        .steps
+        .iter()
+        .filter(|step| step.ops.iter().any(|op| matches!(op, Op::Open { path, .. } if path == MEMORY.0)))
+        .flat_map(|step| step.seen.iter().map(move |seen| (step.planned.task, seen)))
+        .filter_map(|(task, seen)| Some((task, seen.ended?.end, kib(&seen.text())?)))
+        .collect();
+    let mut staged = 0;
+    let mut all = Vec::new();
+    for (at, step) in evidence.steps.iter().enumerate() {
+        let seen = evidence.lists_of(at).iter().filter(|list| list.staged).map(|list| list.count as u64);
+        staged = seen.max().unwrap_or(staged);
+        let (by, records) = match step.planned.action {
+            Action::Delete => (By::Delete, staged),
+            Action::Trim { records } => (By::Trim, records),
+            _ => continue,
+        };
+        let Some(ended) = step.write().and_then(|write| write.ended) else { continue };
+        let of_task = || readings.iter().filter(|(task, ..)| *task == step.planned.task);
+        let before = of_task().rfind(|(_, moment, _)| *moment <= ended.begin);
+        let after = of_task().find(|(_, moment, _)| *moment >= ended.end);
+        if let (Some((.., before)), Some((.., after)), Outcome::Value(_)) = (before, after, ended.outcome) {
+            all.push(Freed { by, records, kib: before - after });
+        }
+    }
+    all
+}
+
+/// The line's kibibytes.
+fn kib(text: &[u8]) -> Option<i64> {
+    let text = std::str::from_utf8(text).ok()?;
+    text.lines().find_map(|line| line.strip_prefix(MEMORY.1)?.split_whitespace().next()?.parse().ok())
+}
+
+/// The times of a run by who was held up and what overlapped it.
+pub fn latency(plan: &Plan, trace: &Trace) -> Vec<Latency> {
+    let evidence = Evidence::of(plan, trace);
+    let changes = changes(&evidence);
+    let mut times: BTreeMap<(Held, By), Vec<u64>> = BTreeMap::new();
+    for change in &changes {
+        times.entry((Held::Writer, change.by)).or_default().push(length(change.span));
+    }
+    for step in &evidence.steps {
+        for (op, seen) in step.ops.iter().zip(&step.seen) {
+            let (Some(held), Some(ended)) = (held(op), seen.ended) else { continue };
+            if ended.outcome == Outcome::NotAttempted {
+                continue;
+            }
+            let span = (ended.begin, ended.end);
+            let by = overlapping(&changes, step.planned.task, span);
+            times.entry((held, by)).or_default().push(length(span));
+        }
+    }
+    times.into_iter().filter_map(|((held, by), times)| Latency::of(held, by, times)).collect()
+}
+
+fn length((begin, end): (Moment, Moment)) -> u64 {
+    if begin.boot == end.boot { end.ns.saturating_sub(begin.ns) } else { 0 }
+}
+
+/// In order of their begin: a writer has the lists to itself.
+fn changes(evidence: &Evidence<'_>) -> Vec<Change> {
+    let mut changes: Vec<Change> = evidence
+        .steps
+        .iter()
+        .filter_map(|step| {
+            let by = match step.planned.action {
+                Action::Stage => By::Stage,
+                Action::Delete => By::Delete,
+                Action::Trim { .. } | Action::TrimFound => By::Trim,
+                _ => return None,
+            };
+            let ended = step.write()?.ended.filter(|ended| matches!(ended.outcome, Outcome::Value(_)))?;
+            Some(Change { task: step.planned.task, by, span: (ended.begin, ended.end) })
+        })
+        .collect();
+    changes.sort_by_key(|change| change.span);
+    changes
+}
+
+/// The change of another task that the span overlaps, the longest when there are several.
+fn overlapping(changes: &[Change], task: TaskId, (begin, end): (Moment, Moment)) -> By {
+    let before = changes.partition_point(|change| change.span.0 < end);
+    let others = changes[..before].iter().rev().take_while(|change| change.span.1 > begin);
+    let others = others.filter(|change| change.task != task);
+    others.max_by_key(|change| length(change.span)).map_or(By::Nothing, |change| change.by)
+}
+
+fn held(op: &Op) -> Option<Held> {
+    match op {
+        Op::Measure { count: 1, .. } | Op::Execute { count: 1, .. } | Op::MapExecute { count: 1, .. } => {
+            Some(Held::Append)
+        }
+        Op::Open { path, .. } if path.contains(LIST) => Some(Held::Open),
+        // What is read and sent is a list or a counter of a few bytes.
+        Op::Read { send: true, .. } => Some(Held::Read),
+        _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::world::{World, read};
+
+    #[test]
+    fn what_a_delete_freed_is_the_difference_of_the_readings_around_it() {
+        let mut world = World::new();
+        world.measure(4);
+        world.stage();
+        world.save();
+        let memory = |world: &mut World, kib: u64| {
+            let text = format!("MemTotal:  999 kB\nSUnreclaim:     {kib} kB\n");
+            world.step("view", Action::SystemCall, read("/proc/meminfo", text.into_bytes()), vec![]);
+        };
+        memory(&mut world, 1000);
+        world.delete();
+        memory(&mut world, 900);
+        let (plan, trace) = world.finish();
+        assert_eq!(freed(&plan, &trace), [Freed { by: By::Delete, records: 5, kib: 100 }]);
+    }
+
+    #[test]
+    fn what_overlaps_a_change_is_held_up_by_it() {
+        let mut world = World::new();
+        world.measure(1);
+        world.checkpoint();
+        let before = world.now;
+        (world.task, world.takes) = (1, 500_000);
+        world.measure(1);
+        (world.task, world.takes, world.now) = (0, 100_000, before + 1_000);
+        world.stage();
+        world.now += 10_000_000;
+        world.save();
+        world.delete();
+        let (plan, trace) = world.finish();
+        let times = latency(&plan, &trace);
+        let of = |held, by| times.iter().find(|latency| latency.held == held && latency.by == by);
+        assert_eq!(
+            of(Held::Append, By::Stage).map(|latency| (latency.count, latency.max_us)),
+            Some((1, 500))
+        );
+        assert_eq!(of(Held::Append, By::Nothing).map(|latency| latency.count), Some(1));
+        assert_eq!(of(Held::Writer, By::Stage).map(|latency| latency.max_us), Some(100));
+        assert_eq!(of(Held::Writer, By::Delete).map(|latency| latency.count), Some(1));
+        assert_eq!(of(Held::Append, By::Delete), None);
+    }
+}

@@ -1,0 +1,195 @@
+//! For every record of the whole log where it was at every moment, as data for a reader.
+
+use serde::Serialize;
+
+use super::evidence::{Evidence, RecordId};
+use super::extended::extended;
+use super::history::{History, Moved, Turn};
+use super::runs::Runs;
+use super::whole::Wholes;
+
+/// One record and where it was.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct RecordLife {
+    /// Its place in the whole log, from 1.
+    pub number: usize,
+    /// PCR that it was extended into.
+    pub pcr: u32,
+    /// Template name; empty of a record that no list ever showed.
+    pub template: String,
+    /// File name, or what the template has in its place.
+    pub name: String,
+    /// What was extended in the machine's first bank, as `sha256:...`.
+    pub digest: String,
+    /// Where it was, one place after the other.
+    pub places: Vec<Place>,
+}
+
+/// A place that a record came to.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Place {
+    /// Boot of the program, from 0.
+    pub boot: u16,
+    /// What it is in.
+    #[serde(rename = "in")]
+    pub within: Within,
+    /// The step that brought it there; none for a record that was just measured.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub by: Option<String>,
+    /// When that step's system call began, guest nanoseconds.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub at_ns: Option<u64>,
+}
+
+/// What holds a record.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Within {
+    /// The kernel's current list.
+    Current,
+    /// The kernel's staged list.
+    Staged,
+    /// The current list with which the kernel began: carried from the one before it.
+    Carried,
+    /// What user space has of it alone, read by this step.
+    Chunk(String),
+    /// Nothing: it was taken out and nobody had read it.
+    Nothing,
+    /// Nothing: the kexec to this boot is known to lose it.
+    Lost,
+}
+
+/// The lives of all records of the last checkpoint's whole log.
+pub(super) fn of<'l>(
+    evidence: &'l Evidence<'_>,
+    wholes: &'l Wholes,
+) -> impl Iterator<Item = RecordLife> + use<'l> {
+    // The tap's order is the truth; where the lists differ from it, a check has failed.
+    let extended = wholes.last().map_or_else(Runs::default, |whole| extended(evidence, whole));
+    let history = History::of(evidence, &extended, &wholes.moves);
+    let teller = Teller { evidence, moves: &wholes.moves };
+    (0..extended.len())
+        .filter_map(move |at| Some(teller.life(at, extended.get(at).flatten()?, history.turns(at))))
+}
+
+struct Teller<'t, 'a> {
+    evidence: &'t Evidence<'a>,
+    moves: &'t [Moved],
+}
+
+impl Teller<'_, '_> {
+    fn life(&self, at: usize, id: RecordId, turns: impl Iterator<Item = Turn>) -> RecordLife {
+        let record = self.evidence.records.get(id);
+        let digest = self.evidence.records.extended(id, 0);
+        RecordLife {
+            number: at + 1,
+            pcr: record.pcr,
+            template: record.template.to_string(),
+            name: record.name(),
+            digest: format!("{}:{digest}", digest.bank()),
+            places: turns.map(|turn| self.place(turn)).collect(),
+        }
+    }
+
+    fn place(&self, turn: Turn) -> Place {
+        let started = |boot: u32, within| Place { boot: from_0(boot), within, by: None, at_ns: None };
+        match turn {
+            Turn::Logged { boot } => started(boot, Within::Current),
+            Turn::Carried { boot } => self.left(boot, Within::Carried),
+            Turn::Lost { boot } => self.left(boot, Within::Lost),
+            Turn::Staged { step } => self.moved(step, Within::Staged),
+            Turn::Deleted { step, saved } => {
+                let chunk = saved.map(|saved| Within::Chunk(self.evidence.name(saved)));
+                self.moved(step, chunk.unwrap_or(Within::Nothing))
+            }
+            Turn::Trimmed { step } => self.moved(step, Within::Chunk(self.evidence.name(step))),
+        }
+    }
+
+    /// The kexec to this boot brought it there.
+    fn left(&self, boot: u32, within: Within) -> Place {
+        let step = boot.checked_sub(1).and_then(|before| self.evidence.left_by(before));
+        let by = step.map(|step| self.evidence.name(step));
+        Place { boot: from_0(boot), within, by, at_ns: None }
+    }
+
+    fn moved(&self, step: usize, within: Within) -> Place {
+        let moved = self.moves.iter().find(|moved| moved.step == step);
+        Place {
+            boot: moved.map_or(0, |moved| from_0(moved.at.boot)),
+            within,
+            by: Some(self.evidence.name(step)),
+            at_ns: moved.map(|moved| moved.at.ns),
+        }
+    }
+}
+
+/// The evidence counts boots from 1, a program from 0.
+fn from_0(boot: u32) -> u16 {
+    u16::try_from(boot.saturating_sub(1)).unwrap_or(u16::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::RunLog;
+    use crate::world::World;
+
+    /// `boot in [by step]`, of each place that the record with this name came to.
+    fn places(world: World, name: &str) -> Vec<String> {
+        let (plan, trace) = world.finish();
+        let lives: Vec<_> = RunLog::of(&plan, &trace).lives().collect();
+        let numbers: Vec<usize> = lives.iter().map(|life| life.number).collect();
+        assert_eq!(numbers, (1..=lives.len()).collect::<Vec<_>>());
+        let life = lives.iter().find(|life| life.name == name).expect("a record of that name");
+        let place = |place: &super::Place| {
+            let within = serde_json::to_value(&place.within).expect("JSON");
+            format!("{} {within} {}", place.boot, place.by.as_deref().unwrap_or("-"))
+        };
+        life.places.iter().map(place).collect()
+    }
+
+    fn story() -> World {
+        let mut world = World::new();
+        world.measure(1);
+        world.stage();
+        world.save();
+        world.measure(2);
+        world.trim(1);
+        world.execute();
+        world.stage();
+        world.save();
+        world.delete();
+        world
+    }
+
+    #[test]
+    fn a_carried_record_is_followed_into_its_chunk() {
+        let expected = [
+            "0 \"current\" -",
+            "0 \"staged\" step 1 `stage` (line 11)",
+            "1 \"carried\" step 5 `kexec-execute` (line 15)",
+            "1 \"staged\" step 6 `stage` (line 16)",
+            "1 {\"chunk\":\"step 7 `save` (line 17)\"} step 8 `delete` (line 18)",
+        ];
+        assert_eq!(places(story(), "/m/f-1"), expected);
+    }
+
+    #[test]
+    fn a_trimmed_record_is_in_what_was_read_before() {
+        let expected =
+            ["0 \"current\" -", "0 {\"chunk\":\"step 4 `trim` (line 14)\"} step 4 `trim` (line 14)"];
+        assert_eq!(places(story(), "/m/f-2"), expected);
+    }
+
+    #[test]
+    fn what_nobody_read_is_nowhere() {
+        let mut world = World::new();
+        world.measure(1);
+        world.checkpoint();
+        world.stage();
+        world.checkpoint();
+        world.delete();
+        let places = places(world, "/m/f-1");
+        assert_eq!(places.last().map(String::as_str), Some("0 \"nothing\" step 4 `delete` (line 14)"));
+    }
+}

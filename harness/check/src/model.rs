@@ -1,0 +1,92 @@
+//! Invariant `model`: everything that tasks did to the list, and saw of it, is as the interface promises.
+//!
+//! The [reference model](imalab_formats::ima::model) is driven over the operations of all tasks and boots. Where operations
+//! overlapped, some order of them has to explain every result; what cannot be decided is a finding too.
+
+mod events;
+mod ops;
+mod policy;
+mod search;
+mod tell;
+#[cfg(test)]
+mod tests;
+
+use imalab_wire::Op;
+
+use super::evidence::Evidence;
+use super::log::WholeLog;
+use super::sheet::{Sheet, count};
+use super::violations::Counters;
+use super::whole::Wholes;
+use crate::outcome::CheckResult;
+use events::Events;
+use imalab_formats::ima::model::{HashTable, Kernel, Rules, Setup};
+use imalab_language::interface::probe;
+use imalab_language::plan::Plan;
+use search::Search;
+
+/// Steps of the search after which it is given up: some seconds.
+const PATIENCE: u64 = 1_000_000;
+
+/// Further steps for each record: it is measured, and it may be measured again.
+const PATIENCE_A_RECORD: u64 = 4;
+
+pub(super) fn check(evidence: &Evidence<'_>, wholes: &Wholes, rules: Rules) -> CheckResult {
+    let records = wholes.last().map_or(0, |whole| whole.records.len() as u64);
+    judge(evidence, wholes, rules, PATIENCE + records * PATIENCE_A_RECORD)
+}
+
+fn judge(evidence: &Evidence<'_>, wholes: &Wholes, rules: Rules, patience: u64) -> CheckResult {
+    let mut sheet = Sheet::new("model");
+    let Some(whole) = wholes.last() else {
+        sheet.obstacle("no checkpoint read the list");
+        return sheet.result();
+    };
+    let log = WholeLog::of(evidence, whole);
+    let events = Events::of(evidence, &log);
+    let setups = setups(evidence.plan, &Counters::of(evidence, wholes));
+    let searched = Search::new(&events, &log, &setups).run(Kernel::new(setups[0], rules), patience);
+    if let Some(stuck) = &searched.stuck {
+        sheet.finding(tell::finding(evidence, &events, &log, stuck));
+    }
+    let foreign = match events.foreign {
+        0 => String::new(),
+        foreign => format!(", of {foreign} of which the model says only what they may record"),
+    };
+    sheet.fact(format!(
+        "{} of {} explained{foreign}, {} tried",
+        count(events.ops, "operation"),
+        count(events.sequences.iter().filter(|sequence| !sequence.events.is_empty()).count(), "task"),
+        count(usize::try_from(searched.tried).unwrap_or(usize::MAX), "order"),
+    ));
+    sheet.rests_on(events.ops - events.foreign, "operations");
+    sheet.leaves_out(events.foreign, "operations of which the model says only what they may record");
+    sheet.result()
+}
+
+/// The kernel of each boot: a kexec keeps the command line and adds to it.
+fn setups(plan: &Plan, counters: &Counters) -> Vec<Setup> {
+    let mut flush = plan.machine.kernel_args.iter().any(|word| word == probe::FLUSH);
+    let boots = plan.program.tasks.iter().map(|task| task.boot).max().unwrap_or_default();
+    let mut setups = Vec::new();
+    for boot in 0..=boots {
+        let table = match (plan.hash_table, flush) {
+            (false, _) => HashTable::None,
+            (true, true) => HashTable::Flushed,
+            (true, false) => HashTable::Kept,
+        };
+        setups.push(Setup {
+            table,
+            interface: plan.interface,
+            violations: counters.begins(u32::from(boot) + 1) as u64,
+        });
+        let tasks = plan.program.tasks.iter().filter(|task| task.boot == boot);
+        flush |= tasks.flat_map(|task| &task.steps).flat_map(|step| &step.ops).any(|op| match op {
+            Op::KexecLoad { args, .. } | Op::KexecLoadSegments { args, .. } => {
+                args.split_ascii_whitespace().any(|word| word == probe::FLUSH)
+            }
+            _ => false,
+        });
+    }
+    setups
+}

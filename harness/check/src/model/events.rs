@@ -1,0 +1,254 @@
+//! What a run did to the list, task by task: the operations, taken apart where one does several things.
+
+use std::borrow::Cow;
+
+use imalab_wire::{Start, TaskId, Violation};
+
+use super::ops::Maker;
+use super::policy::Policy;
+use crate::evidence::{Evidence, Moment, RecordId, ends};
+use crate::log::WholeLog;
+use crate::runs::Runs;
+use imalab_formats::ima::model::{Call, Found};
+
+/// One thing that happened within an operation, at some moment of it.
+#[derive(Debug)]
+pub(super) struct Event<'e> {
+    /// Place of its step in the evidence.
+    pub(super) step: usize,
+    /// Its operation.
+    pub(super) op: usize,
+    /// The operation's begin and end.
+    pub(super) begin: Moment,
+    pub(super) end: Moment,
+    pub(super) does: Does<'e>,
+    pub(super) found: Found,
+    /// Length of the whole log at that moment, as far as what was read tells: an order to try first.
+    pub(super) length: Option<usize>,
+    /// Records that nothing else explains may be made by this operation.
+    pub(super) measures: bool,
+}
+
+/// What it was.
+#[derive(Debug)]
+pub(super) enum Does<'e> {
+    /// A call that the model knows.
+    Call(Call<'e>),
+    /// A write, whose bytes may be made up from what a call before it gave.
+    Write { slot: u16, bytes: Cow<'e, [u8]> },
+    /// A list was read to its end, and held this.
+    List { slot: u16, records: &'e Runs<RecordId>, staged: bool },
+    /// A counter was read whole.
+    Counter { slot: u16, number: u64 },
+    /// Files were measured, or violated.
+    Files(Files<'e>),
+    /// Something that may have measured something.
+    Other,
+}
+
+/// Files that IMA was made to look at, one after the other.
+#[derive(Debug)]
+pub(super) struct Files<'e> {
+    pub(super) dir: &'e str,
+    pub(super) name: &'e str,
+    pub(super) salt: &'e str,
+    pub(super) first: u64,
+    pub(super) count: u64,
+    /// With a violation before, when each was open for writing, or after, when it was then opened for writing.
+    pub(super) violates: Option<Violation>,
+    /// Whether each must be recorded unless its digest is known.
+    pub(super) certain: bool,
+}
+
+impl Files<'_> {
+    /// How often IMA looked: a violation is a look of its own.
+    pub(super) fn looks(&self) -> usize {
+        let files = usize::try_from(self.count).unwrap_or(usize::MAX);
+        files.saturating_mul(self.looks_a_file())
+    }
+
+    fn looks_a_file(&self) -> usize {
+        1 + usize::from(self.violates.is_some())
+    }
+
+    /// What a look, from 0, was at.
+    pub(super) fn look(&self, at: usize, log: &WholeLog<'_>) -> Measured {
+        let number = self.first.wrapping_add((at / self.looks_a_file()) as u64);
+        let violation = match self.violates {
+            None => false,
+            Some(Violation::OpenWriters) => at.is_multiple_of(2),
+            Some(Violation::TimeOfUse) => !at.is_multiple_of(2),
+        };
+        let name = format!("{}/{}-{number}", self.dir, self.name);
+        let content = format!("{}-{number} {}\n", self.name, self.salt);
+        let same = log.of_file(&name, (!violation).then_some(content.as_bytes()), violation);
+        Measured { same, name, certain: self.certain, violation }
+    }
+}
+
+/// A file that IMA was made to look at.
+#[derive(Debug)]
+pub(super) struct Measured {
+    /// Places of its records in the whole log.
+    pub(super) same: Vec<usize>,
+    /// Its path.
+    pub(super) name: String,
+    /// Whether it must be recorded unless its digest is known.
+    pub(super) certain: bool,
+    pub(super) violation: bool,
+}
+
+/// The events of a task, in order.
+#[derive(Debug)]
+pub(super) struct Sequence<'e> {
+    pub(super) task: TaskId,
+    /// Boot in which it runs, from 0.
+    pub(super) boot: u16,
+    /// Whether another task starts it.
+    pub(super) spawned: bool,
+    pub(super) events: Vec<Event<'e>>,
+    /// For each event the length of the whole log at the first event from it on of which that is known.
+    pub(super) lengths: Vec<Option<usize>>,
+    /// For each event the steps from the first on to its own end: a look at a file is a step.
+    ends: Vec<usize>,
+}
+
+impl<'e> Sequence<'e> {
+    /// How many steps it has.
+    pub(super) fn steps(&self) -> usize {
+        self.ends.last().copied().unwrap_or(0)
+    }
+
+    /// The event that a step, from 0, belongs to, and which of its steps it is.
+    pub(super) fn step(&self, step: usize) -> Option<(usize, usize)> {
+        let event = self.ends.partition_point(|end| *end <= step);
+        let before = event.checked_sub(1).map_or(0, |before| self.ends[before]);
+        (event < self.events.len()).then(|| (event, step - before))
+    }
+
+    fn number(&mut self) {
+        let steps = self.events.iter().map(|event| match &event.does {
+            Does::Files(files) => files.looks(),
+            _ => 1,
+        });
+        let mut end = 0_usize;
+        self.ends = steps
+            .map(|steps| {
+                end = end.saturating_add(steps);
+                end
+            })
+            .collect();
+    }
+}
+
+/// The sequences of all tasks; the last is that of the steps after all tasks.
+#[derive(Debug)]
+pub(super) struct Events<'e> {
+    pub(super) sequences: Vec<Sequence<'e>>,
+    pub(super) policy: Policy,
+    /// Operations that became events.
+    pub(super) ops: usize,
+    /// Operations on files that are nothing of the list.
+    pub(super) foreign: usize,
+}
+
+impl<'e> Events<'e> {
+    pub(super) fn of(evidence: &'e Evidence<'e>, log: &WholeLog<'_>) -> Events<'e> {
+        let program = &evidence.plan.program;
+        let last = program.tasks.iter().map(|task| task.boot).max().unwrap_or_default();
+        let tasks = program.tasks.iter().map(|task| (task.boot, task.start == Start::Spawned));
+        let mut sequences: Vec<Sequence<'e>> = (0..)
+            .zip(tasks.chain([(last, false)]))
+            .map(|(task, (boot, spawned))| Sequence {
+                task,
+                boot,
+                spawned,
+                events: Vec::new(),
+                lengths: Vec::new(),
+                ends: Vec::new(),
+            })
+            .collect();
+        let policy = Policy::of(evidence.plan);
+        let mut maker = Maker::new(evidence, log, policy);
+        for (at, step) in evidence.steps.iter().enumerate() {
+            if let Some(sequence) = sequences.get_mut(usize::from(step.planned.task)) {
+                maker.step(at, &mut sequence.events);
+            }
+        }
+        let (ops, foreign) = (maker.ops, maker.foreign);
+        let mut events = Events { sequences, policy, ops, foreign };
+        events.end_tasks(evidence);
+        events.staged_lengths();
+        events.sequences.iter_mut().for_each(Sequence::number);
+        events
+    }
+
+    /// A task's descriptors are closed some time after its last operation; what it never came back from was over by
+    /// then.
+    fn end_tasks(&mut self, evidence: &Evidence<'_>) {
+        let over = ends(evidence.plan, &evidence.steps, &evidence.tasks_ended);
+        let Some((_, tasks)) = self.sequences.split_last_mut() else { return };
+        for sequence in tasks {
+            let Some(event) = sequence.events.last() else { continue };
+            let begin = if event.found == Found::Never { event.begin } else { event.end };
+            let (step, op) = (event.step, event.op);
+            let never = Moment { boot: begin.boot, ns: u64::MAX };
+            // With a kernel its tasks are over, whoever waits for them.
+            let over = over.get(&sequence.task).filter(|over| over.boot == begin.boot);
+            let end = over.copied().unwrap_or(never).max(begin);
+            for event in &mut sequence.events {
+                event.end = event.end.min(end);
+            }
+            if evidence.tasks_ended.contains_key(&sequence.task) {
+                let (does, found) = (Does::Call(Call::End), Found::Value(0));
+                let event = Event { step, op, begin, end, does, found, length: None, measures: false };
+                sequence.events.push(event);
+            }
+        }
+    }
+
+    /// A staged list that was read says how long the whole log was when it was staged.
+    fn staged_lengths(&mut self) {
+        let mut staged = Vec::new();
+        for (at, sequence) in self.sequences.iter().enumerate() {
+            for (number, event) in sequence.events.iter().enumerate() {
+                if let (Does::Write { bytes, .. }, Found::Value(1..)) = (&event.does, event.found)
+                    && stages_all(bytes)
+                {
+                    staged.push((event.begin, at, number));
+                }
+            }
+        }
+        staged.sort_unstable();
+        let mut known = Vec::new();
+        for sequence in &mut self.sequences {
+            for event in &mut sequence.events {
+                let Does::List { staged: true, .. } = event.does else { continue };
+                let Some(length) = event.length.take() else { continue };
+                let before = staged.partition_point(|(begin, ..)| *begin <= event.begin);
+                if let Some((_, at, number)) = before.checked_sub(1).map(|before| staged[before]) {
+                    known.push((at, number, length));
+                }
+            }
+        }
+        for (at, number, length) in known {
+            self.sequences[at].events[number].length = Some(length);
+        }
+        for sequence in &mut self.sequences {
+            let mut next = None;
+            let from_behind = sequence.events.iter().rev();
+            sequence.lengths = from_behind
+                .map(|event| {
+                    next = event.length.or(next);
+                    next
+                })
+                .collect();
+            sequence.lengths.reverse();
+        }
+    }
+}
+
+/// Whether a request stages the whole list, in the words of any interface.
+fn stages_all(request: &[u8]) -> bool {
+    [&b"A\n"[..], b"9223372036854775807\n"].contains(&request)
+}

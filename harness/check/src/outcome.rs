@@ -1,0 +1,120 @@
+//! Results: what became of a check, of a run, of a suite. One model feeds every report.
+
+use std::path::PathBuf;
+
+use serde::{Deserialize, Serialize};
+
+use crate::figures::{Freed, Latency};
+use imalab_language::plan::{Interface, Parameters};
+pub use imalab_language::verdict::{CheckResult, Outcome, Verdict};
+
+/// The accelerator that a machine ran with.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+pub struct AcceleratorUsed {
+    /// `kvm` or `tcg`.
+    pub name: String,
+    /// Why this one.
+    pub reason: String,
+}
+
+/// One run of one scenario with one set of parameters on one kernel.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+pub struct RunResult {
+    /// Path of the scenario below the folder of scenarios, without `.yaml`.
+    pub scenario: String,
+    /// The matrix values.
+    pub parameters: Parameters,
+    /// Name of the kernel in this suite.
+    pub kernel: String,
+    /// `uname -r` as the guest said it, once known.
+    pub release: Option<String>,
+    /// Interface in force, once known.
+    #[cfg_attr(feature = "schema", schemars(with = "Option<String>"))]
+    pub interface: Option<Interface>,
+    /// How the guest was ordered: `free`, `directed`, `deterministic`.
+    pub lane: String,
+    /// The accelerator, once chosen.
+    pub accelerator: Option<AcceleratorUsed>,
+    /// The run's seed.
+    pub seed: u64,
+    /// Which repetition, from 1.
+    pub repeat: u32,
+    /// Place of the run in its whole suite, from 0.
+    #[serde(default)]
+    pub place: u64,
+    /// What became of it.
+    pub outcome: Outcome,
+    /// One line that says why, empty when passed.
+    pub reason: String,
+    /// Each check with its findings.
+    pub checks: Vec<CheckResult>,
+    /// How long operations took, by what was changed meanwhile.
+    #[serde(default)]
+    pub latency: Vec<Latency>,
+    /// What deletes and trims freed of the kernel's memory, where the scenario reads it.
+    #[serde(default)]
+    pub freed: Vec<Freed>,
+    /// Last lines of the console when the outcome calls for them.
+    pub console_tail: Vec<String>,
+    /// Host milliseconds from spawning QEMU until the machine was gone.
+    pub wall_ms: u64,
+    /// Host milliseconds from spawning QEMU to the agent's first message, once known.
+    pub boot_ms: Option<u64>,
+    /// Guest milliseconds from the agent's first message to its last, once known.
+    pub guest_ms: Option<u64>,
+    /// The run's folder, when there is one.
+    pub dir: Option<PathBuf>,
+    /// The bundle left by a run that did not pass.
+    pub bundle: Option<PathBuf>,
+    /// Command that shows the same again.
+    pub repro: Option<String>,
+    /// Why its evidence is not stored, or not all of it; null when nothing is missing.
+    #[serde(default)]
+    pub not_stored: Option<String>,
+}
+
+/// All runs of one call.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+pub struct SuiteResult {
+    /// Version of this form: 1.
+    pub schema: u32,
+    /// In the order in which they were planned.
+    pub runs: Vec<RunResult>,
+    /// Host milliseconds for all of it.
+    pub wall_ms: u64,
+    /// Whether a signal ended the suite early.
+    pub interrupted: bool,
+    /// Which part of a suite it was; null for a whole one.
+    #[serde(default)]
+    pub shard: Option<Shard>,
+}
+
+/// A part of a suite.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+pub struct Shard {
+    /// By what runs were told apart.
+    pub by: PartitionBy,
+    /// Which part, from 1.
+    pub index: u32,
+    /// Parts in all.
+    pub of: u32,
+    /// Runs of the whole suite.
+    pub planned: u64,
+    /// The same for all parts of one suite and no other: SHA-256 of its runs' names and its seed.
+    pub suite: String,
+}
+
+/// By what runs are put into parts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+pub enum PartitionBy {
+    /// Every n-th run of the suite.
+    Slice,
+    /// A hash of the run's name.
+    Hash,
+}

@@ -1,0 +1,307 @@
+//! Invariant `readers`: whoever reads a list within the rules sees each record once, and whole.
+//!
+//! Whatever was read of an open file, in any portions, in order or by offset, must be that part of the bytes which the
+//! file shows of its list: the whole log from where the list began when it was read. What was the end of the file must be
+//! the end of a record. A reader keeps writers out, so nothing moves under it; a writer that changed the list itself
+//! begins anew, and what it reads on from the middle of what is no longer there is nobody's promise (`seq_file` goes on
+//! by number of records, `fs/seq_file.c`). A transaction keeps nobody out, and readers keep their place.
+
+mod files;
+mod lists;
+#[cfg(test)]
+mod tests;
+
+use std::borrow::Cow;
+use std::collections::BTreeMap;
+use std::ops::Range;
+use std::rc::Rc;
+
+use super::evidence::Evidence;
+use super::log::{View, WholeLog};
+use super::sheet::{Sheet, count};
+use super::whole::Wholes;
+use crate::outcome::CheckResult;
+use files::{Got, OpenList};
+use imalab_formats::ima::model::{ListFile, Ranges};
+use lists::Lists;
+
+pub(super) fn check(evidence: &Evidence<'_>, wholes: &Wholes) -> CheckResult {
+    let mut sheet = Sheet::new("readers");
+    let Some(whole) = wholes.last() else {
+        sheet.obstacle("no checkpoint read the list");
+        return sheet.result();
+    };
+    let log = WholeLog::of(evidence, whole);
+    let lists = Lists::of(log.len(), &wholes.moves);
+    let mut reading = Reading {
+        evidence,
+        log: &log,
+        lists: &lists,
+        shown: BTreeMap::new(),
+        readers: 0,
+        reads: 0,
+        bytes: 0,
+        unjudged: 0,
+    };
+    for open in files::open_lists(evidence) {
+        reading.file(&open, &mut sheet);
+    }
+    sheet.rests_on(reading.reads, "reads");
+    sheet.compared(reading.bytes, "bytes");
+    sheet.compared(reading.readers, "open files");
+    sheet.leaves_out(reading.unjudged, "reads outside of the rules");
+    if reading.reads > 0 {
+        let unjudged = match reading.unjudged {
+            0 => String::new(),
+            unjudged => format!(", {} outside of the rules", count(unjudged, "read")),
+        };
+        sheet.fact(format!(
+            "{} of {} in {}{unjudged}",
+            count(reading.readers, "open file"),
+            count(reading.bytes, "byte"),
+            count(reading.reads, "read")
+        ));
+    }
+    sheet.result()
+}
+
+struct Reading<'r> {
+    evidence: &'r Evidence<'r>,
+    log: &'r WholeLog<'r>,
+    lists: &'r Lists,
+    /// By the state of the lists.
+    shown: BTreeMap<(usize, ListFile), Option<Rc<Shown>>>,
+    readers: usize,
+    reads: usize,
+    bytes: usize,
+    unjudged: usize,
+}
+
+impl Reading<'_> {
+    fn file(&mut self, open: &OpenList, sheet: &mut Sheet) {
+        self.unjudged += open.lost;
+        let before = self.reads;
+        // Since when what it shows is one list.
+        let mut since = open.opened;
+        for got in &open.reads {
+            if self.evidence.plan.interface.dialect().readers_are_views() {
+                // A reader begins when it reads from the start, whoever removes records, and keeps its place from then on.
+                if got.offset == 0 {
+                    since = got.begin;
+                    if self.lists.moved_between(got.begin, got.end) {
+                        self.unjudged += 1;
+                        // From where it goes on is not known.
+                        break;
+                    }
+                }
+            } else if open.writes {
+                if self.lists.moved_between(got.begin, got.end) {
+                    self.unjudged += 1;
+                    continue;
+                }
+                if got.offset == 0 {
+                    since = got.begin;
+                } else if self.lists.moved_between(since, got.begin) {
+                    self.unjudged += 1;
+                    continue;
+                }
+            }
+            let expected = self.shown(open.list, self.lists.at(since)).filter(|shown| shown.knows(got));
+            let Some(expected) = expected else {
+                self.unjudged += 1;
+                continue;
+            };
+            self.reads += 1;
+            self.bytes += usize::try_from(got.length).unwrap_or_default();
+            if let Some(wrong) = self.wrong(open, got, &expected) {
+                let place = self.evidence.name(got.step);
+                let opened = self.evidence.name(open.step);
+                let finding =
+                    format!("{place}: a reader of the {} (opened by {opened}) {wrong}", name(open.list));
+                sheet.finding_at(self.evidence.began(got.step), finding);
+                // What comes after what is wrong is no news.
+                break;
+            }
+        }
+        self.readers += usize::from(self.reads > before);
+    }
+
+    /// A list in a state of all lists, as a file shows it.
+    fn shown(&mut self, file: ListFile, state: usize) -> Option<Rc<Shown>> {
+        let (log, lists) = (self.log, self.lists);
+        let make =
+            || Some(Rc::new(Shown::of(log.view(file.ascii, file.bank), lists.list(file.staged, state)?)));
+        self.shown.entry((state, file)).or_insert_with(make).clone()
+    }
+
+    /// What is wrong with a read.
+    fn wrong(&self, open: &OpenList, got: &Got, expected: &Shown) -> Option<String> {
+        let seen = &self.evidence.steps[got.step].seen[got.op];
+        let pieces = if got.length == 0 { &[][..] } else { &seen.pieces[..] };
+        let end = expected.end();
+        let mut at = got.offset;
+        for (number, piece) in pieces.iter().enumerate() {
+            let Ok(found) = piece.bytes() else { return Some(format!("got what is gone from byte {at} on")) };
+            // Nothing is promised of what is beyond the end, but that there is nothing.
+            if got.offset > end {
+                let bytes = usize::try_from(seen.length).unwrap_or(usize::MAX);
+                return Some(format!("got {} at {}, beyond its {end}", count(bytes, "byte"), got.offset));
+            }
+            let same = expected.same(self.log, at, &found);
+            if same < found.len() {
+                // The record that differs may begin in the piece before.
+                let first = number.saturating_sub(1);
+                let before =
+                    if first < number { pieces[first].bytes().unwrap_or_default() } else { Cow::default() };
+                let window = at - before.len() as u64;
+                let next = pieces.get(number + 1).and_then(|next| next.bytes().ok()).unwrap_or_default();
+                let read = [before, found, next].concat();
+                return Some(self.differs(expected, window, at + same as u64, &read));
+            }
+            at += found.len() as u64;
+        }
+        if got.to_end && at > 0 && at <= end && expected.start(expected.record_at(at)) != at {
+            let record = expected.record_at(at);
+            return Some(format!("came to the end within record {}, at byte {at}", record + 1));
+        }
+        if got.to_end && open.list.staged && at < end {
+            let records = expected.record_at(at);
+            return Some(format!(
+                "came to the end after {}, the staged list has {}",
+                count(records, "record"),
+                expected.list.len()
+            ));
+        }
+        None
+    }
+
+    /// The byte at `at` is not what it should be; `found` was read from `offset` on.
+    fn differs(&self, expected: &Shown, offset: u64, at: u64, found: &[u8]) -> String {
+        let record = expected.record_at(at);
+        let should =
+            expected.place(record).map_or_else(|| "nothing".to_owned(), |place| self.log.describe(place));
+        // The record that was read in its place, if it was read from its start.
+        let start = expected.start(record);
+        let read = start.checked_sub(offset).and_then(|from| found.get(usize::try_from(from).ok()?..));
+        let other = read.and_then(|read| self.find(expected, read));
+        let other = other.map_or_else(String::new, |place| format!(", read {}", self.log.describe(place)));
+        format!("should find {should} as record {}, which differs at byte {at}{other}", record + 1)
+    }
+
+    /// The record of the whole log that begins here.
+    fn find(&self, expected: &Shown, read: &[u8]) -> Option<usize> {
+        (0..self.log.len()).find(|place| {
+            let bytes = expected.bytes(self.log, *place);
+            bytes.is_some_and(|bytes| !bytes.is_empty() && read.starts_with(&bytes))
+        })
+    }
+}
+
+/// A list as one file shows it.
+struct Shown {
+    view: View,
+    list: Ranges,
+    /// Its records, up to the first of which nobody knows the bytes.
+    stretches: Vec<Stretch>,
+}
+
+/// Records of a list that follow one another in the whole log.
+struct Stretch {
+    places: Range<usize>,
+    /// Records and bytes of the list before it.
+    records: usize,
+    bytes: u64,
+}
+
+impl Shown {
+    fn of(view: View, list: &Ranges) -> Shown {
+        let mut stretches = Vec::new();
+        let (mut records, mut bytes) = (0, 0);
+        for range in list.stretches() {
+            let known = view.unknown_from(range.start).map_or(range.end, |unknown| unknown.min(range.end));
+            let places = range.start..known;
+            let length = view.length(places.clone()).unwrap_or(0);
+            stretches.push(Stretch { places: places.clone(), records, bytes });
+            (records, bytes) = (records + places.len(), bytes + length);
+            if known < range.end {
+                break;
+            }
+        }
+        Shown { view, list: list.clone(), stretches }
+    }
+
+    /// Records of which the bytes are known.
+    fn known(&self) -> usize {
+        self.stretches.last().map_or(0, |last| last.records + last.places.len())
+    }
+
+    /// Bytes of all those.
+    fn end(&self) -> u64 {
+        self.start(self.known())
+    }
+
+    /// Whether it is known what the read should have found.
+    fn knows(&self, got: &Got) -> bool {
+        self.known() == self.list.len() || got.offset + got.length <= self.end()
+    }
+
+    /// The record that byte `at` is in: the one after the last when there is none.
+    fn record_at(&self, at: u64) -> usize {
+        let after = self.stretches.partition_point(|stretch| stretch.bytes <= at);
+        let Some(stretch) = after.checked_sub(1).map(|at| &self.stretches[at]) else { return 0 };
+        let place = self.view.record_at(stretch.places.clone(), at - stretch.bytes);
+        stretch.records + place - stretch.places.start
+    }
+
+    /// Where a record begins; the end when there is none.
+    fn start(&self, record: usize) -> u64 {
+        let after = self.stretches.partition_point(|stretch| stretch.records <= record);
+        let Some(stretch) = after.checked_sub(1).map(|at| &self.stretches[at]) else { return 0 };
+        let inside = (record - stretch.records).min(stretch.places.len());
+        stretch.bytes + self.view.start(stretch.places.start + inside) - self.view.start(stretch.places.start)
+    }
+
+    /// A record's place in the whole log.
+    fn place(&self, record: usize) -> Option<usize> {
+        let mut before = 0;
+        self.list.stretches().iter().find_map(|range| {
+            let inside = record.checked_sub(before).filter(|inside| *inside < range.len());
+            before += range.len();
+            inside.map(|inside| range.start + inside)
+        })
+    }
+
+    /// The record at a place of the whole log, as the file shows it.
+    fn bytes(&self, log: &WholeLog<'_>, place: usize) -> Option<Vec<u8>> {
+        log.shown(place, self.view.ascii, self.view.bank)
+    }
+
+    /// How many of the bytes found at `offset` are as they should be.
+    fn same(&self, log: &WholeLog<'_>, offset: u64, found: &[u8]) -> usize {
+        let mut same = 0;
+        let mut record = self.record_at(offset);
+        let known = self.known();
+        while same < found.len() && record < known {
+            let bytes = self.place(record).and_then(|place| self.bytes(log, place)).unwrap_or_default();
+            let skip = usize::try_from((offset + same as u64) - self.start(record)).unwrap_or(usize::MAX);
+            let bytes = bytes.get(skip..).unwrap_or_default();
+            let rest = &found[same..];
+            let equal = match rest.starts_with(bytes) {
+                true => bytes.len(),
+                false => bytes.iter().zip(rest).take_while(|(a, b)| a == b).count(),
+            };
+            same += equal;
+            if equal < bytes.len() {
+                return same;
+            }
+            record += 1;
+        }
+        same
+    }
+}
+
+/// The file in a finding's words: `binary sha256 list`.
+fn name(file: ListFile) -> String {
+    let form = if file.ascii { "ascii" } else { "binary" };
+    format!("{form} {} {}list", file.bank, if file.staged { "staged " } else { "" })
+}

@@ -1,0 +1,234 @@
+//! Open measurement lists, and what was read of each.
+//!
+//! A file is followed from its opening through duplicates, children, threads and messages until its last descriptor is
+//! closed. Offsets are kept as the kernel keeps them, in the open file.
+
+use std::collections::{BTreeMap, VecDeque};
+
+use imalab_wire::{Op, Outcome, TaskId};
+
+use crate::evidence::{Evidence, Moment};
+use imalab_formats::ima::model::{File, ListFile};
+
+/// `O_PATH`: a descriptor of a place, not of an open file.
+const PATH: i32 = 0o10_000_000;
+
+/// A list that was open.
+#[derive(Debug)]
+pub(super) struct OpenList {
+    pub(super) list: ListFile,
+    /// Place of the step that opened it.
+    pub(super) step: usize,
+    /// Right after it was opened: by then it excludes whom it excludes.
+    pub(super) opened: Moment,
+    /// Whether it can be written: then its own user may change what it shows.
+    pub(super) writes: bool,
+    /// Reads that gave bytes that are known, or the end of the file, in the order in which they began.
+    pub(super) reads: Vec<Got>,
+    /// Reads of which nobody can say where they began.
+    pub(super) lost: usize,
+    /// Where the next read begins.
+    offset: Option<u64>,
+    /// When the last call that moved the offset ended, and whose it was.
+    moved: Option<(Moment, TaskId)>,
+}
+
+/// What a read gave.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Got {
+    /// Its step and operation.
+    pub(super) step: usize,
+    pub(super) op: usize,
+    /// Right before it and right after it.
+    pub(super) begin: Moment,
+    pub(super) end: Moment,
+    /// Where it began, bytes.
+    pub(super) offset: u64,
+    /// Bytes that it gave.
+    pub(super) length: u64,
+    /// Whether the file then had no more.
+    pub(super) to_end: bool,
+}
+
+/// Follows descriptors through all tasks.
+#[derive(Debug, Default)]
+struct Follower {
+    lists: Vec<OpenList>,
+    /// Which table of descriptors a task has: a thread that of its process.
+    tables: BTreeMap<TaskId, TaskId>,
+    /// Open lists by table and slot.
+    open: BTreeMap<(TaskId, u16), usize>,
+    inboxes: BTreeMap<TaskId, VecDeque<Option<usize>>>,
+}
+
+/// Every list that was opened.
+pub(super) fn open_lists(evidence: &Evidence<'_>) -> Vec<OpenList> {
+    let mut order: Vec<(Moment, usize, usize)> = Vec::new();
+    for (at, step) in evidence.steps.iter().enumerate() {
+        for (number, (op, seen)) in step.ops.iter().zip(&step.seen).enumerate() {
+            let Some(ended) = seen.ended.filter(|ended| matches!(ended.outcome, Outcome::Value(_))) else {
+                continue;
+            };
+            // What is received was sent before; everything else counts from where it began.
+            let when = if matches!(op, Op::ReceiveDescriptor { .. }) { ended.end } else { ended.begin };
+            order.push((when, at, number));
+        }
+    }
+    // Stable: within a step the order of its operations stays.
+    order.sort_by_key(|(when, ..)| *when);
+    let mut follower = Follower::default();
+    for (_, step, op) in order {
+        follower.take(evidence, step, op);
+    }
+    follower.lists
+}
+
+impl Follower {
+    fn table(&self, task: TaskId) -> TaskId {
+        self.tables.get(&task).copied().unwrap_or(task)
+    }
+
+    fn get(&mut self, task: TaskId, slot: u16) -> Option<&mut OpenList> {
+        let open = *self.open.get(&(self.table(task), slot))?;
+        self.lists.get_mut(open)
+    }
+
+    fn take(&mut self, evidence: &Evidence<'_>, at: usize, number: usize) {
+        let step = &evidence.steps[at];
+        let task = step.planned.task;
+        let (op, seen) = (&step.ops[number], &step.seen[number]);
+        let Some(ended) = seen.ended else { return };
+        let Outcome::Value(value) = ended.outcome else { return };
+        let length = u64::try_from(value).unwrap_or_default();
+        let got = |offset, to_end| Got {
+            step: at,
+            op: number,
+            begin: ended.begin,
+            end: ended.end,
+            offset,
+            length,
+            to_end,
+        };
+        // Bytes that did not arrive are not known; the end of a file is, without any.
+        let known = seen.length == length;
+        match *op {
+            Op::Open { slot, ref path, flags, .. } => self.open(task, slot, path, flags, (at, ended.end)),
+            Op::Close { slot } => {
+                self.open.remove(&(self.table(task), slot));
+            }
+            Op::Duplicate { slot, to } => {
+                let table = self.table(task);
+                if let Some(open) = self.open.get(&(table, slot)).copied() {
+                    self.open.insert((table, to), open);
+                }
+            }
+            Op::Fork { task: child } => {
+                let table = self.table(task);
+                let copied: Vec<(u16, usize)> = self
+                    .open
+                    .range((table, 0)..=(table, u16::MAX))
+                    .map(|((_, slot), open)| (*slot, *open))
+                    .collect();
+                self.open.extend(copied.into_iter().map(|(slot, open)| ((child, slot), open)));
+            }
+            Op::Thread { task: child } => {
+                let table = self.table(task);
+                self.tables.insert(child, table);
+            }
+            Op::SendDescriptor { slot, to } => {
+                let open = self.open.get(&(self.table(task), slot)).copied();
+                self.inboxes.entry(to).or_default().push_back(open);
+            }
+            Op::ReceiveDescriptor { slot } => {
+                let table = self.table(task);
+                if let Some(Some(open)) = self.inboxes.get_mut(&task).and_then(VecDeque::pop_front) {
+                    self.open.insert((table, slot), open);
+                }
+            }
+            Op::Read { slot, limit, .. } => {
+                let to_end = limit.is_none_or(|limit| length < limit);
+                if let Some(open) = self.get(task, slot) {
+                    open.read(task, known, |offset| got(offset, to_end));
+                }
+            }
+            Op::ReadAt { slot, offset, .. } => {
+                if let (Some(open), Ok(offset), true) = (self.get(task, slot), u64::try_from(offset), known) {
+                    open.reads.push(got(offset, false));
+                }
+            }
+            Op::SpliceOut { slot, .. } => {
+                if let Some(open) = self.get(task, slot) {
+                    open.read(task, known, |offset| got(offset, false));
+                }
+            }
+            Op::FindQuoted { slot, .. } => {
+                if let Some(open) = self.get(task, slot) {
+                    open.seek(task, ended.end, Some(0));
+                    // Its value is a number of records.
+                    let (length, known) = (seen.length, seen.length > 0);
+                    open.read(task, known, |offset| Got { length, ..got(offset, true) });
+                    if !known {
+                        open.seek(task, ended.end, None);
+                    }
+                }
+            }
+            Op::Seek { slot, offset, whence } => {
+                if let Some(open) = self.get(task, slot) {
+                    let relative = open.offset.and_then(|before| before.checked_add_signed(offset));
+                    let expected = if whence == 1 { relative } else { u64::try_from(offset).ok() };
+                    let to = u64::try_from(value).ok().filter(|to| whence <= 1 && expected == Some(*to));
+                    open.seek(task, ended.end, to);
+                }
+            }
+            _ => {}
+        }
+    }
+
+    fn open(&mut self, task: TaskId, slot: u16, path: &str, flags: i32, (step, opened): (usize, Moment)) {
+        let table = self.table(task);
+        self.open.remove(&(table, slot));
+        let File::List(list) = File::of_path(path) else { return };
+        if flags & PATH != 0 || flags & 3 == 3 {
+            return;
+        }
+        let (offset, writes) = (Some(0), flags & 3 != 0);
+        self.open.insert((table, slot), self.lists.len());
+        self.lists.push(OpenList {
+            list,
+            step,
+            opened,
+            writes,
+            reads: Vec::new(),
+            lost: 0,
+            offset,
+            moved: None,
+        });
+    }
+}
+
+impl OpenList {
+    /// A read at the offset, which it moves.
+    fn read(&mut self, task: TaskId, known: bool, got: impl Fn(u64) -> Got) {
+        let got_it = got(self.offset.unwrap_or_default());
+        // Two at once share the bytes out among themselves in a way that nobody knows.
+        let overlaps = self.moved.is_some_and(|(end, other)| other != task && end > got_it.begin);
+        match self.offset.filter(|_| !overlaps) {
+            Some(offset) => {
+                if known {
+                    self.reads.push(got_it);
+                }
+                self.offset = Some(offset + got_it.length);
+            }
+            None => {
+                self.lost += 1;
+                self.offset = None;
+            }
+        }
+        self.moved = Some((got_it.end, task));
+    }
+
+    fn seek(&mut self, task: TaskId, end: Moment, to: Option<u64>) {
+        self.offset = to;
+        self.moved = Some((end, task));
+    }
+}

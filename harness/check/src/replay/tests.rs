@@ -1,0 +1,264 @@
+use imalab_wire::Op;
+use rstest::rstest;
+
+use crate::world::{World, could_not_run, failed, passed, record, result, value, violation};
+use imalab_formats::ima::Bank;
+use imalab_language::plan::{Action, Observed};
+use imalab_trace::What;
+
+fn story(sabotage: impl Fn(&mut World)) -> World {
+    let mut world = World::new();
+    world.measure(5);
+    world.checkpoint();
+    sabotage(&mut world);
+    world.measure(2);
+    world
+}
+
+/// Another task measures while the next checkpoint reads.
+fn measuring_meanwhile(world: &mut World, records: u64) {
+    let (now, task) = (world.now, world.task);
+    (world.task, world.takes) = (1, 5_000);
+    world.measure(records);
+    (world.task, world.takes, world.now) = (task, 10, now);
+}
+
+#[rstest]
+#[case::nothing(&|_: &mut World| {})]
+#[case::taken_out(&World::stage_save_delete)]
+#[case::trimmed_while_staged(&|world: &mut World| {
+    world.stage();
+    world.measure(3);
+    world.trim(2);
+    world.checkpoint();
+    world.save();
+    world.delete();
+})]
+#[case::violations(&|world: &mut World| { world.violate(); world.checkpoint(); })]
+#[case::another_pcr(&|world: &mut World| {
+    let mut other = record("/m/other");
+    other.pcr = 11;
+    world.log(other);
+})]
+fn sound_runs_pass(#[case] story_of: &dyn Fn(&mut World)) {
+    passed(&story(story_of).verdict("replay"));
+}
+
+/// An extend that somebody sent by the harness's port is neither in the list nor the kernel's fault.
+#[test]
+fn an_extend_through_the_port_is_not_blamed_on_the_kernel() {
+    let world = || {
+        story(|world| {
+            world.extend(&record("/m/stranger"));
+            let last = world.trace.events.last_mut().map(|event| &mut event.what);
+            let Some(What::Tpm(exchange)) = last else { panic!("{last:?}") };
+            exchange.origin = imalab_trace::Origin::Harness;
+            world.checkpoint();
+        })
+    };
+    let why =
+        "TPM2_PCR_Extend of PCR 10 came through the harness's own port: what a PCR holds is not the guest's";
+    for check in ["replay", "quote"] {
+        could_not_run(&world().verdict(check), &[why]);
+    }
+    passed(&world().verdict("exactly-once"));
+}
+
+#[test]
+fn a_pass_says_what_it_rests_on() {
+    let result = story(World::violate).verdict("replay");
+    assert_eq!(result.findings, ["2 quiescent points, banks sha1 sha256, 10 records, 1 violation"]);
+}
+
+#[rstest]
+#[case::lost(
+    &|world: &mut World| { world.current.pop(); },
+    &["sha256: the log of 7 records", "after 8 extends", "no prefix of it gives that"]
+)]
+#[case::leads(
+    &|world: &mut World| { world.current.push(record("/m/late")); world.checkpoint(); },
+    &["step 2 `checkpoint` (line 12)", "mark 2", "its first 6 records do give that"]
+)]
+#[case::one_bank_differs(
+    &|world: &mut World| {
+        let torn = record("/m/torn");
+        let digests = vec![torn.extend_digest(Bank::Sha1), violation("/m/torn").extend_digest(Bank::Sha256)];
+        world.extend_with(10, digests, 0);
+        world.current.push(torn);
+    },
+    &["sha256: the log of 9 records"]
+)]
+#[case::behind_the_tap(
+    &|world: &mut World| {
+        world.extend(&record("/m/hidden"));
+        let at = world.trace.events.len() - 1;
+        world.trace.events.remove(at);
+    },
+    &["mark 2: sha1: the 8 extends that the tap saw give"]
+)]
+#[case::violation_not_counted(
+    &|world: &mut World| { world.violate(); world.violations -= 1; },
+    &["the kernel counts 0 violations, the log holds 1"]
+)]
+#[case::violation_not_logged(
+    &|world: &mut World| { world.violations += 1; },
+    &["the kernel counts 1 violations, the log holds 0"]
+)]
+fn a_log_that_is_not_the_pcr_fails(#[case] sabotage: &dyn Fn(&mut World), #[case] words: &[&str]) {
+    failed(&story(sabotage).verdict("replay"), words);
+}
+
+#[test]
+fn an_equal_first_bank_does_not_hide_the_second() {
+    let result = story(|world| {
+        let torn = record("/m/torn");
+        let digests = vec![torn.extend_digest(Bank::Sha1), violation("/m/torn").extend_digest(Bank::Sha256)];
+        world.extend_with(10, digests, 0);
+        world.current.push(torn);
+    })
+    .verdict("replay");
+    assert!(result.findings.iter().all(|finding| !finding.contains(" sha1: ")), "{result:#?}");
+}
+
+#[test]
+fn a_bank_that_was_not_read_is_a_finding() {
+    let (plan, mut trace) = story(|_| {}).finish();
+    for event in &mut trace.events {
+        if let What::Pcrs(reading) = &mut event.what {
+            reading.values.pop();
+        }
+    }
+    failed(&result(&plan, &trace, "replay"), &["mark 1: PCR 10 was read in banks sha1"]);
+}
+
+#[test]
+fn while_another_task_measures_the_log_may_be_older_than_the_pcr() {
+    let mut world = World::new();
+    world.measure(5);
+    let before = world.current.clone();
+    measuring_meanwhile(&mut world, 3);
+    let after = std::mem::replace(&mut world.current, before);
+    world.checkpoint();
+    world.current = after;
+    world.now += 10_000;
+    let result = world.verdict("replay");
+    passed(&result);
+    assert!(result.findings[0].contains("1 quiescent point, 1 sampled"), "{result:#?}");
+}
+
+#[test]
+fn while_another_task_measures_one_record_may_be_in_flight() {
+    let mut world = World::new();
+    measuring_meanwhile(&mut world, 3);
+    let flying = record("/m/flying");
+    world.current.push(flying.clone());
+    world.checkpoint();
+    world.extend(&flying);
+    world.now += 10_000;
+    passed(&world.verdict("replay"));
+}
+
+#[rstest]
+#[case::two_in_flight(
+    &|world: &mut World| world.current.extend([record("/m/one"), record("/m/two")]),
+    &["the log holds 6 records, only 4 extends came before the mark"]
+)]
+#[case::lost(&|world: &mut World| { world.current.remove(1); }, &["record 2 /m/f-2", "is not what was extended as #2"])]
+fn even_while_another_task_measures(#[case] sabotage: &dyn Fn(&mut World), #[case] words: &[&str]) {
+    let mut world = World::new();
+    measuring_meanwhile(&mut world, 3);
+    sabotage(&mut world);
+    world.checkpoint();
+    world.now += 10_000;
+    failed(&world.verdict("replay"), words);
+}
+
+#[test]
+fn a_task_at_a_barrier_does_not_measure() {
+    let mut world = World::new();
+    (world.task, world.takes) = (1, 5_000);
+    let barrier = Op::Barrier { id: 1, parties: 2 };
+    world.step("barrier", Action::Barrier, vec![(barrier, value(0), Vec::new())], vec![]);
+    (world.task, world.takes, world.now) = (0, 10, 2_000);
+    world.current.pop();
+    world.checkpoint();
+    world.now += 10_000;
+    failed(&world.verdict("replay"), &["step 1 `checkpoint`", "the log of 0 records"]);
+}
+
+#[test]
+fn without_a_checkpoint_it_could_not_run() {
+    let mut world = World::new();
+    world.measure(3);
+    let (plan, trace) = world.power_off();
+    could_not_run(&result(&plan, &trace, "replay"), &["no quiescent checkpoint"]);
+}
+
+#[test]
+fn without_a_reading_at_the_mark_it_could_not_run() {
+    let (plan, mut trace) = story(|_| {}).finish();
+    trace.events.retain(|event| !matches!(&event.what, What::Pcrs(reading) if reading.mark == 2));
+    could_not_run(&result(&plan, &trace, "replay"), &["mark 2: PCR 10 was not read"]);
+}
+
+#[test]
+fn with_a_gap_it_could_not_run() {
+    let result = story(|world| {
+        world.stage();
+        world.delete();
+    })
+    .verdict("replay");
+    could_not_run(&result, &["taken out unread"]);
+}
+
+#[test]
+fn without_the_counter_of_violations_it_could_not_run() {
+    let (mut plan, trace) = story(|_| {}).finish();
+    for step in &mut plan.steps {
+        step.reads.retain(|reading| reading.of != Observed::Violations);
+    }
+    could_not_run(&result(&plan, &trace, "replay"), &["counter of violations"]);
+}
+
+#[test]
+fn without_a_mark_it_could_not_run() {
+    let (mut plan, trace) = story(|_| {}).finish();
+    plan.steps[1].mark = None;
+    could_not_run(&result(&plan, &trace, "replay"), &["step 1 `checkpoint` (line 11): it has no mark"]);
+}
+
+#[test]
+fn a_record_whose_extend_the_tap_kept_is_in_the_log_and_not_in_the_pcr() {
+    let mut world = World::new();
+    world.measure(2);
+    world.log_kept(record("/m/kept"), 0x101);
+    world.measure(2);
+    world.quote();
+    world.stage_save_delete();
+    let (plan, trace) = world.finish();
+    for name in ["steps", "exactly-once", "replay", "quote"] {
+        passed(&result(&plan, &trace, name));
+    }
+}
+
+#[test]
+fn an_extend_that_the_kernel_sent_again_counts_once() {
+    let mut world = World::new();
+    world.log_kept(record("/m/again"), 0x922);
+    world.extend(&record("/m/again"));
+    world.measure(1);
+    let (plan, trace) = world.finish();
+    for name in ["steps", "exactly-once", "replay", "quote"] {
+        passed(&result(&plan, &trace, name));
+    }
+}
+
+#[test]
+fn a_kernel_that_takes_back_what_it_could_not_extend_is_found_out() {
+    let mut world = World::new();
+    world.log_kept(record("/m/kept"), 0x101);
+    world.current.pop();
+    world.measure(1);
+    let (plan, trace) = world.finish();
+    failed(&result(&plan, &trace, "exactly-once"), &["extended and not recorded"]);
+}

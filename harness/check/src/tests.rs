@@ -1,0 +1,186 @@
+mod nothing_compared;
+mod violations;
+
+use imalab_wire::Message;
+
+use super::evidence::Evidence;
+use super::extended::extended;
+use super::whole::Wholes;
+use super::world::{World, passed};
+use super::{RunLog, all, unknown};
+use crate::outcome::Verdict;
+use imalab_formats::ima::{Bank, parse_log, replay};
+use imalab_language::plan::Plan;
+use imalab_trace::{Origin, Trace, What};
+
+#[test]
+fn every_check_is_there_once() {
+    let (plan, trace) = World::new().finish();
+    let names: Vec<String> = all(&plan, &trace).into_iter().map(|result| result.check).collect();
+    let expected = [
+        "steps",
+        "model",
+        "exactly-once",
+        "replay",
+        "views-agree",
+        "readers",
+        "quote",
+        "kernel-health",
+        "kexec",
+    ];
+    assert_eq!(names, expected);
+}
+
+#[test]
+fn ten_thousand_records_pass_every_check() {
+    let mut world = World::new();
+    world.measure(5_000);
+    world.stage_save_delete();
+    world.checkpoint();
+    world.measure(3_000);
+    world.trim(1_000);
+    world.measure(2_000);
+    world.stage();
+    let (plan, trace) = world.finish();
+    let results = all(&plan, &trace);
+    results.iter().for_each(passed);
+    assert!(results[2].findings[0].starts_with("10001 extends = 10001 records"), "{results:#?}");
+}
+
+#[test]
+fn what_is_kept_of_a_list_does_not_grow_with_it() {
+    let mut world = World::new();
+    world.measure(700);
+    world.checkpoint();
+    world.stage_save_delete();
+    world.measure(300);
+    let (plan, trace) = world.finish();
+    let evidence = Evidence::of(&plan, &trace);
+    let lists = evidence.lists.iter().filter_map(|list| list.records.as_ref());
+    let sizes: Vec<(usize, usize)> = lists.map(|list| (list.len(), list.runs())).collect();
+    assert!(sizes.contains(&(701, 1)) && sizes.contains(&(300, 1)), "{sizes:?}");
+    assert!(sizes.iter().all(|(_, runs)| *runs <= 1), "{sizes:?}");
+    let wholes = Wholes::of(&evidence);
+    let whole = wholes.last().expect("a checkpoint");
+    assert_eq!((whole.records.len(), whole.records.runs()), (1_001, 1));
+    let extended = extended(&evidence, whole);
+    assert_eq!((extended.len(), extended.runs()), (1_001, 1));
+}
+
+#[test]
+fn evidence_that_cannot_be_read_back_proves_nothing() {
+    let (plan, trace) = World::new().finish();
+    let results = all(&plan, &trace).into_iter().map(|result| unknown(result, "gone"));
+    for result in results {
+        assert_eq!((result.verdict, result.findings), (Verdict::CouldNotRun, vec!["gone".to_owned()]));
+    }
+}
+
+fn log_of(plan: &Plan, trace: &Trace) -> Vec<u8> {
+    RunLog::of(plan, trace).records().collect::<Vec<_>>().concat()
+}
+
+#[test]
+fn the_whole_log_is_what_was_taken_out_and_what_is_left() {
+    let mut world = World::new();
+    world.measure(2);
+    world.violate();
+    world.stage_save_delete();
+    world.measure(3);
+    world.trim(1);
+    world.stage();
+    world.measure(1);
+    let expected = world.records_of();
+    let (plan, trace) = world.finish();
+    let log = parse_log(&log_of(&plan, &trace), Bank::Sha1).expect("a well-formed list");
+    assert_eq!(log.len(), 9);
+    assert!(log.iter().all(|record| record.is_consistent()));
+    assert_eq!(log[9 - expected.len()..], expected);
+    let last = trace.events.iter().rev().find_map(|event| match &event.what {
+        What::Pcrs(reading) => Some(reading.values[0].digest.as_slice()),
+        _ => None,
+    });
+    assert_eq!(replay(&log, Bank::Sha1, 10).as_ref().map(AsRef::as_ref), last);
+}
+
+#[test]
+fn without_a_checkpoint_the_whole_log_is_empty() {
+    let (plan, trace) = World::new().power_off();
+    assert!(log_of(&plan, &trace).is_empty());
+}
+
+/// A run with everything in it.
+fn rich() -> (Plan, Trace) {
+    let mut world = World::new();
+    world.measure(3);
+    world.violate();
+    world.stage();
+    world.measure(3);
+    world.checkpoint();
+    world.trim(1);
+    world.save();
+    world.delete();
+    world.quote();
+    world.measure(2);
+    world.stage();
+    world.finish()
+}
+
+/// The bytes of an event that say what was measured, extended, read or quoted.
+fn evidence(what: &mut What) -> Vec<&mut Vec<u8>> {
+    match what {
+        What::Guest(Message::Data(piece)) => vec![&mut piece.bytes],
+        What::Tpm(exchange) if exchange.origin == Origin::Guest => {
+            vec![&mut exchange.command]
+        }
+        What::Pcrs(reading) => reading.values.iter_mut().map(|value| &mut value.digest).collect(),
+        What::Quote(quote) => vec![&mut quote.nonce, &mut quote.attest, &mut quote.signature],
+        _ => Vec::new(),
+    }
+}
+
+#[test]
+fn no_bit_of_the_evidence_can_change_unseen() {
+    let (plan, trace) = rich();
+    all(&plan, &trace).iter().for_each(passed);
+    for at in 0..trace.events.len() {
+        let lengths: Vec<usize> =
+            evidence(&mut trace.events[at].what.clone()).iter().map(|bytes| bytes.len()).collect();
+        for (part, length) in lengths.into_iter().enumerate() {
+            for place in [0, length / 3, length / 2, length - 1] {
+                let mut changed = trace.clone();
+                evidence(&mut changed.events[at].what)[part][place] ^= 4;
+                let results = all(&plan, &changed);
+                assert!(
+                    results.iter().any(|result| result.verdict != Verdict::Passed),
+                    "byte {place} of part {part} of {:?}",
+                    trace.events[at]
+                );
+            }
+        }
+    }
+}
+
+#[test]
+fn no_piece_of_the_evidence_can_go_unseen() {
+    let (plan, trace) = rich();
+    for at in 0..trace.events.len() {
+        if evidence(&mut trace.events[at].what.clone()).is_empty() {
+            continue;
+        }
+        for double in [false, true] {
+            let mut changed = trace.clone();
+            if double {
+                changed.events.insert(at, trace.events[at].clone());
+            } else {
+                changed.events.remove(at);
+            }
+            let results = all(&plan, &changed);
+            assert!(
+                results.iter().any(|result| result.verdict != Verdict::Passed),
+                "double {double}: {:?}",
+                trace.events[at]
+            );
+        }
+    }
+}

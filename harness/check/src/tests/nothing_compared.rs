@@ -1,0 +1,222 @@
+//! Evidence that is missing, check by check: none of it may make a pass. `docs/results.md` has the same rows.
+
+use std::collections::BTreeSet;
+use std::path::Path;
+
+use imalab_wire::{Message, Outcome};
+use rstest::rstest;
+
+use crate::all;
+use crate::outcome::Verdict;
+use crate::world::{World, record, result};
+use imalab_language::plan::{Action, Expect, Observed, Plan};
+use imalab_trace::{Origin, Trace, What};
+
+/// A run that shows something to every check.
+fn rich() -> (Plan, Trace) {
+    let mut world = World::new();
+    world.measure(3);
+    world.violate();
+    world.stage();
+    world.save();
+    world.measure(2);
+    world.checkpoint();
+    world.quote();
+    world.load();
+    world.execute();
+    world.checkpoint();
+    world.measure(2);
+    world.finish()
+}
+
+fn drop_events(trace: &mut Trace, lost: impl Fn(&What) -> bool) {
+    trace.events.retain(|event| !lost(&event.what));
+}
+
+fn is_extend(what: &What) -> bool {
+    matches!(what, What::Tpm(exchange) if exchange.origin == Origin::Guest)
+}
+
+/// What the guest said of a step.
+fn of_step(what: &What, at: u32) -> bool {
+    let What::Guest(message) = what else { return false };
+    match message {
+        Message::OpStarted { step, .. } | Message::OpDone { step, .. } => *step == at,
+        Message::Data(piece) => piece.step == at,
+        _ => false,
+    }
+}
+
+fn last_checkpoint(plan: &Plan) -> u32 {
+    let mut checkpoints = plan.steps.iter().filter(|step| step.action == Action::Checkpoint);
+    checkpoints.next_back().map(|step| step.id).expect("a checkpoint")
+}
+
+#[test]
+fn with_all_evidence_every_check_compares_something() {
+    let (plan, trace) = rich();
+    for result in all(&plan, &trace) {
+        assert_eq!(result.verdict, Verdict::Passed, "{result:#?}");
+        assert!(result.compared.values().any(|number| *number > 0), "{result:#?}");
+    }
+}
+
+type Tamper = fn(&mut Plan, &mut Trace);
+
+fn without_readings(_: &mut Plan, trace: &mut Trace) {
+    drop_events(trace, |what| matches!(what, What::Pcrs(_)));
+}
+
+fn without_extends(_: &mut Plan, trace: &mut Trace) {
+    drop_events(trace, is_extend);
+}
+
+fn without_the_last_extend(_: &mut Plan, trace: &mut Trace) {
+    let at = trace.events.iter().rposition(|event| is_extend(&event.what)).expect("an extend");
+    trace.events.remove(at);
+}
+
+fn without_banks(_: &mut Plan, trace: &mut Trace) {
+    for event in &mut trace.events {
+        if let What::Pcrs(reading) = &mut event.what {
+            reading.values.clear();
+        }
+    }
+}
+
+fn without_marks(plan: &mut Plan, _: &mut Trace) {
+    plan.steps.iter_mut().for_each(|step| step.mark = None);
+}
+
+fn without_violations(plan: &mut Plan, _: &mut Trace) {
+    plan.steps.iter_mut().for_each(|step| step.reads.retain(|reading| reading.of != Observed::Violations));
+}
+
+fn without_lists(plan: &mut Plan, _: &mut Trace) {
+    plan.steps.iter_mut().for_each(|step| step.reads.clear());
+}
+
+fn without_lists_at_the_end(plan: &mut Plan, _: &mut Trace) {
+    plan.steps.iter_mut().rev().take(3).for_each(|step| step.reads.clear());
+}
+
+fn without_a_view(plan: &mut Plan, trace: &mut Trace) {
+    let at = last_checkpoint(plan);
+    let read = plan.steps[at as usize].reads[1].op;
+    for event in &mut trace.events {
+        if let What::Guest(Message::OpDone { step, op, outcome, .. }) = &mut event.what
+            && (*step, *op) == (at, read)
+        {
+            *outcome = Outcome::NotAttempted;
+        }
+    }
+}
+
+fn without_quotes(_: &mut Plan, trace: &mut Trace) {
+    drop_events(trace, |what| matches!(what, What::Quote(_)));
+}
+
+fn without_console(_: &mut Plan, trace: &mut Trace) {
+    drop_events(trace, |what| matches!(what, What::Console(_)));
+}
+
+fn without_hello(_: &mut Plan, trace: &mut Trace) {
+    drop_events(trace, |what| matches!(what, What::Guest(Message::Hello { .. })));
+}
+
+fn without_expectations(plan: &mut Plan, _: &mut Trace) {
+    plan.steps.iter_mut().for_each(|step| step.expect = Expect::Any);
+}
+
+fn without_a_checkpoint(plan: &mut Plan, trace: &mut Trace) {
+    let at = last_checkpoint(plan);
+    drop_events(trace, |what| of_step(what, at));
+}
+
+#[rstest]
+#[case::no_pcr_reading("replay", without_readings, "PCR 10 was not read")]
+#[case::no_extend_seen("replay", without_extends, "the 0 extends that the tap saw")]
+#[case::no_bank_compared("replay", without_banks, "PCR 10 was read in banks")]
+#[case::no_quiescent_point("replay", without_marks, "no quiescent checkpoint")]
+#[case::no_counter_of_violations("replay", without_violations, "the counter of violations")]
+#[case::no_extend_seen("exactly-once", without_extends, "the tap saw no extend of PCR 10")]
+#[case::an_extend_not_seen("exactly-once", without_the_last_extend, "record")]
+#[case::no_list_read("exactly-once", without_lists, "no checkpoint read the list")]
+#[case::no_list_read("model", without_lists, "no checkpoint read the list")]
+#[case::no_list_read("readers", without_lists, "no checkpoint read the list")]
+#[case::no_list_read("views-agree", without_lists, "no quiescent checkpoint read")]
+#[case::a_view_not_read("views-agree", without_a_view, "of 8 views")]
+#[case::no_quote_taken("quote", without_quotes, "no quote was taken")]
+#[case::nothing_quoted("quote", without_extends, "none of the records were there to be compared")]
+#[case::no_console("kernel-health", without_console, "the console printed nothing")]
+#[case::no_boot_seen("kernel-health", without_hello, "hello 0 times")]
+#[case::no_list_read_after_it("kexec", without_lists_at_the_end, "lists that a kernel began with were")]
+#[case::nothing_expected("steps", without_expectations, "none of the steps were there to be compared")]
+#[case::a_checkpoint_that_did_not_happen("steps", without_a_checkpoint, "no result: operation 0")]
+fn evidence_that_is_missing_makes_no_pass(#[case] check: &str, #[case] tamper: Tamper, #[case] words: &str) {
+    let (mut plan, mut trace) = rich();
+    tamper(&mut plan, &mut trace);
+    let result = result(&plan, &trace, check);
+    assert!(result.verdict.is_bad(), "{result:#?}");
+    assert!(result.findings.iter().any(|finding| finding.contains(words)), "no `{words}`: {result:#?}");
+}
+
+#[test]
+fn a_list_that_lost_all_records_of_a_pcr_is_found_by_the_policy_that_names_it() {
+    let mut world = World::new();
+    world.measure(3);
+    let mut lost = record("/m/lost");
+    lost.pcr = 11;
+    world.extend(&lost);
+    let (mut plan, trace) = world.finish();
+    // An extend that nobody can relate to IMA is told, and no finding.
+    let before = result(&plan, &trace, "exactly-once");
+    assert_eq!(before.left_out["extends of PCRs that nothing of IMA names"], 1, "{before:#?}");
+    plan.program.setup.policy.extend_from_slice(b"measure func=MMAP_CHECK pcr=11\n");
+    assert_eq!(result(&plan, &trace, "exactly-once").verdict, Verdict::Failed);
+}
+
+#[test]
+fn lists_without_a_record_have_no_views_that_could_agree() {
+    let mut world = World::new();
+    world.measure(2);
+    world.stage_save_delete();
+    let result = world.verdict("views-agree");
+    assert_eq!(result.verdict, Verdict::NotApplicable, "{result:#?}");
+}
+
+/// Each check has its rows on the page, and each row names a test that is there.
+#[test]
+fn the_page_says_what_a_pass_rests_on() {
+    let room = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let read = |path: &str| std::fs::read_to_string(room.join(path)).unwrap();
+    let page = read("../../docs/results.md");
+    let table = page.split("## What a pass rests on").nth(1).expect("the table's heading");
+    let table = table.split("\n## ").next().unwrap_or_default();
+    let rows = table.lines().filter(|line| line.starts_with("| `"));
+    let sources = [
+        "src/tests/nothing_compared.rs",
+        "src/kernel_health/tests.rs",
+        "src/kexec/tests.rs",
+        "src/quote/tests.rs",
+        "src/tests.rs",
+        "src/sheet.rs",
+    ]
+    .map(read)
+    .concat();
+    let mut told = BTreeSet::new();
+    for row in rows {
+        let cells: Vec<&str> = row.trim_matches(['|', ' ']).split(" | ").collect();
+        assert_eq!(cells.len(), 4, "{row}");
+        told.insert(cells[0].trim_matches('`').to_owned());
+        for test in cells[3].split('`').skip(1).step_by(2) {
+            assert!(
+                sources.contains(&format!("fn {test}(")) || sources.contains(&format!("#[case::{test}(")),
+                "no test `{test}`"
+            );
+        }
+    }
+    let (plan, trace) = rich();
+    let checks: BTreeSet<String> = all(&plan, &trace).into_iter().map(|result| result.check).collect();
+    assert_eq!(told, checks);
+}

@@ -1,0 +1,252 @@
+//! Invariant `views-agree`: ASCII and binary, and the files of all banks, show the same records.
+//!
+//! A record's data are the same in every file; its digest column is that of the file's bank, and zeros for a
+//! violation in all of them. The ASCII form is compared byte by byte with what the binary one makes of it,
+//! since its text cannot be taken apart in every case: a file name may have a space in it.
+
+#[cfg(test)]
+mod tests;
+
+use std::collections::BTreeSet;
+use std::io::{BufReader, Read};
+
+use super::evidence::{Evidence, ListSeen, RecordId};
+use super::runs::Runs;
+use super::sheet::{Sheet, count};
+use crate::outcome::CheckResult;
+use imalab_formats::ima::{AsciiLine, Bank, ByteOrder, RecordRef};
+use imalab_language::plan::{Action, Form, Observed};
+
+/// Longest part of an ASCII line that a finding shows, in bytes.
+const LINE_SHOWN: usize = 300;
+
+pub(super) fn check(evidence: &Evidence<'_>) -> CheckResult {
+    let mut sheet = Sheet::new("views-agree");
+    let (mut full, mut lists, mut most) = (0, 0, 0);
+    let planned = planned(evidence);
+    let both = [Form::Binary, Form::Ascii].iter().all(|form| planned.iter().any(|(other, _)| other == form));
+    for step in 0..evidence.steps.len() {
+        let quiescent = evidence.quiescent(step);
+        for staged in [false, true] {
+            let views: Vec<&ListSeen> =
+                evidence.lists_of(step).iter().filter(|list| list.staged == staged).collect();
+            lists += views.len();
+            let mut comparison = Views { evidence, step, sheet: &mut sheet };
+            views.iter().for_each(|view| comparison.alone(view));
+            if quiescent {
+                comparison.together(&views);
+            }
+        }
+        unread(evidence, step, &mut sheet);
+        if quiescent && evidence.steps[step].planned.action == Action::Checkpoint {
+            let counted = counter(evidence, step, &mut sheet);
+            if counted && both && read(evidence, step) == planned {
+                full += 1;
+                most = most.max(evidence.lists_of(step).iter().map(|list| list.count).max().unwrap_or(0));
+            }
+        }
+    }
+    if full == 0 {
+        sheet.obstacle("no quiescent checkpoint read the counter and every view of the list");
+    }
+    let banks: BTreeSet<&str> = planned.iter().map(|(_, bank)| bank.name()).collect();
+    sheet.rests_on(full, "full checkpoints");
+    sheet.compared(most, "records");
+    if full > 0 && most == 0 {
+        sheet.not_applicable(
+            "every list was empty at each full checkpoint: no two views had a record to agree on",
+        );
+    }
+    sheet.rests_on(banks.len(), "banks");
+    sheet.compared(lists, "views");
+    let without_file = evidence.records.active().iter().filter(|bank| !banks.contains(bank.name()));
+    sheet.leaves_out(without_file.count(), "banks without a file of their own");
+    sheet.fact(format!(
+        "{} in {}, of up to {}, binary and ascii of {}",
+        count(lists, "view"),
+        count(full, "full checkpoint"),
+        count(most, "record"),
+        banks.into_iter().collect::<Vec<_>>().join(" ")
+    ));
+    sheet.result()
+}
+
+/// The views of the current list that the plan reads anywhere: what this kernel offers of it.
+fn planned(evidence: &Evidence<'_>) -> BTreeSet<(Form, Bank)> {
+    let readings = evidence.steps.iter().flat_map(|step| &step.planned.reads);
+    readings
+        .filter_map(|reading| match reading.of {
+            Observed::List { form, bank, staged: false } => Some((form, bank)),
+            _ => None,
+        })
+        .collect()
+}
+
+/// The views of the current list that a step read.
+fn read(evidence: &Evidence<'_>, step: usize) -> BTreeSet<(Form, Bank)> {
+    let lists = evidence.lists_of(step).iter().filter(|list| !list.staged && list.broken.is_none());
+    lists.map(|list| (list.form, list.bank)).collect()
+}
+
+/// A checkpoint that came to its end has read everything that it was there to read.
+fn unread(evidence: &Evidence<'_>, step: usize, sheet: &mut Sheet) {
+    let seen = &evidence.steps[step];
+    let ended = !seen.seen.is_empty() && seen.seen.iter().all(|op| op.ended.is_some());
+    if seen.planned.action != Action::Checkpoint || !ended {
+        return;
+    }
+    let lists =
+        seen.planned.reads.iter().filter(|reading| matches!(reading.of, Observed::List { .. })).count();
+    let counters = seen.planned.reads.len() - lists;
+    let (lists_read, counters_read) = (evidence.lists_of(step).len(), evidence.counters_of(step).len());
+    if lists_read < lists || counters_read < counters {
+        sheet.obstacle(format!(
+            "{}: {lists_read} of {lists} views and {counters_read} of {} were read",
+            evidence.name(step),
+            count(counters, "counter")
+        ));
+    }
+}
+
+/// The counter of records is that of the current list alone. Whether both were read.
+fn counter(evidence: &Evidence<'_>, step: usize, sheet: &mut Sheet) -> bool {
+    let lists = evidence.lists_of(step);
+    let Some(list) = lists.iter().find(|list| !list.staged && list.broken.is_none()) else { return false };
+    let mut counted = false;
+    for counter in evidence.counters_of(step).iter().filter(|counter| counter.of == Observed::Count) {
+        counted = true;
+        if counter.value != list.count as u64 {
+            let finding = format!(
+                "{}: runtime_measurements_count is {}, the {} holds {}",
+                evidence.name(step),
+                counter.value,
+                list.name(),
+                count(list.count, "record")
+            );
+            sheet.finding_at(evidence.began(step), finding);
+        }
+    }
+    counted
+}
+
+/// The views that one step read of one list.
+struct Views<'v, 'a> {
+    evidence: &'v Evidence<'a>,
+    step: usize,
+    sheet: &'v mut Sheet,
+}
+
+impl Views<'_, '_> {
+    fn finding(&mut self, finding: &str) {
+        let began = self.evidence.began(self.step);
+        self.sheet.finding_at(began, format!("{}: {finding}", self.evidence.name(self.step)));
+    }
+
+    /// What a view has to be by itself: well-formed, with the digests of its data.
+    fn alone(&mut self, view: &ListSeen) {
+        if let Some(why) = &view.broken {
+            self.finding(&format!("{}: {why}", view.name()));
+        }
+        let (Some(wrong), Some(records)) = (view.wrong.first(), &view.records) else { return };
+        let (Some(id), more) = (records.get(wrong.at), view.wrong.len() - 1) else { return };
+        let records = &self.evidence.records;
+        let more = if more == 0 { String::new() } else { format!("; so are {more} more") };
+        self.finding(&format!(
+            "{}: record {} ({}): the digest of its data is {}, the list shows {}{more}",
+            view.name(),
+            wrong.at + 1,
+            records.get(id).name(),
+            records.shown(id, view.bank),
+            hex::encode(&wrong.found)
+        ));
+    }
+
+    /// What views of one list owe each other.
+    fn together(&mut self, views: &[&ListSeen]) {
+        let sound = |view: &&&ListSeen| view.broken.is_none();
+        let Some((first, records)) = views
+            .iter()
+            .filter(sound)
+            .filter(|view| view.form == Form::Binary)
+            .find_map(|view| Some((*view, view.records.as_ref()?)))
+        else {
+            return;
+        };
+        for view in views.iter().filter(sound).filter(|view| !std::ptr::eq(**view, first)) {
+            match (view.form, &view.records) {
+                (Form::Ascii, _) => self.text(first, records, view),
+                (Form::Binary, Some(others)) => self.same(first, records, view, others),
+                (Form::Binary, None) => {}
+            }
+        }
+    }
+
+    fn same(&mut self, first: &ListSeen, records: &Runs<RecordId>, view: &ListSeen, others: &Runs<RecordId>) {
+        if records == others {
+            return;
+        }
+        let at = records.same_as(others);
+        let show = |records: &Runs<RecordId>| {
+            records.get(at).map_or_else(|| "nothing".to_owned(), |id| self.evidence.records.describe(id))
+        };
+        self.finding(&format!(
+            "record {}: the {} shows {}, the {} shows {} ({} and {} in all)",
+            at + 1,
+            first.name(),
+            show(records),
+            view.name(),
+            show(others),
+            records.len(),
+            others.len()
+        ));
+    }
+
+    fn text(&mut self, first: &ListSeen, records: &Runs<RecordId>, view: &ListSeen) {
+        let mut text = BufReader::new(self.evidence.bytes_of(view));
+        let mut found = Vec::new();
+        for (at, id) in records.iter().enumerate() {
+            let expected = match self.line(id, view.bank) {
+                Ok(line) => line,
+                Err(why) => {
+                    self.finding(&format!("{}: record {}: {why}", first.name(), at + 1));
+                    return;
+                }
+            };
+            found.clear();
+            // Reading from memory does not fail; less than asked for is the end of the text.
+            let _ = text.by_ref().take(expected.len() as u64).read_to_end(&mut found);
+            if found != expected {
+                let show = |line: &[u8]| line.get(..LINE_SHOWN).unwrap_or(line).escape_ascii().to_string();
+                self.finding(&format!(
+                    "record {}: the {} should show `{}`, found `{}`",
+                    at + 1,
+                    view.name(),
+                    show(&expected),
+                    show(&found)
+                ));
+                return;
+            }
+        }
+        let more = view.count.saturating_sub(records.len());
+        if more > 0 {
+            self.finding(&format!(
+                "the {} goes on for {} after those of the {}",
+                view.name(),
+                count(more, "record"),
+                first.name()
+            ));
+        }
+    }
+
+    fn line(&self, id: RecordId, bank: Bank) -> Result<Vec<u8>, String> {
+        let record = self.evidence.records.get(id);
+        let digest = self.evidence.records.shown(id, bank);
+        let shown = RecordRef {
+            pcr: record.pcr,
+            digest: digest.as_bytes(),
+            template: record.template,
+            data: &record.data,
+        };
+        AsciiLine::of(shown, ByteOrder::Little).map(|line| line.to_bytes()).map_err(|error| error.to_string())
+    }
+}

@@ -1,0 +1,101 @@
+//! The made-up kernel plays each dialect: one that keeps its own promises passes, and another's it need not keep.
+
+use imalab_wire::{Op, Outcome};
+use rstest::rstest;
+
+use super::call::{path, value};
+use super::{Interface, World};
+use crate::all;
+use crate::judge::{self, Judgement};
+use imalab_language::plan::Action;
+
+fn judged(world: World) -> Judgement {
+    let (plan, trace) = world.finish();
+    judge::of(&plan, &trace, &all(&plan, &trace))
+}
+
+fn passes(world: World) {
+    let judgement = judged(world);
+    assert_eq!(judgement.outcome, crate::outcome::Outcome::Passed, "{}", judgement.reason);
+}
+
+fn speaking(interface: Interface) -> World {
+    let mut world = World::new();
+    world.plan.interface = interface;
+    world
+}
+
+#[rstest]
+#[case(Interface::Upstream)]
+#[case(Interface::RfcV2)]
+#[case(Interface::TwoCommand)]
+#[case(Interface::StagingV1Posted)]
+#[case(Interface::RfcV2Posted)]
+#[case(Interface::V3Posted)]
+#[case(Interface::V4Posted)]
+#[case(Interface::V5Posted)]
+fn each_is_held_to_its_own(#[case] interface: Interface) {
+    let mut world = speaking(interface);
+    world.measure(3);
+    world.stage_save_delete();
+    // Nothing is staged, which some say with an error: the checkpoint reads all files all the same.
+    world.checkpoint();
+    world.measure(4);
+    world.checkpoint();
+    world.trim(2);
+    world.measure(1);
+    world.stage();
+    world.checkpoint();
+    world.save();
+    world.delete();
+    passes(world);
+}
+
+#[test]
+fn who_only_commits_trims() {
+    let mut world = speaking(Interface::Transaction);
+    world.measure(3);
+    world.trim(2);
+    world.measure(1);
+    passes(world);
+}
+
+/// Root opens a file whose mode says no, is then the one writer, and asks in vain.
+#[rstest]
+#[case(Interface::RfcV2Posted, true)]
+#[case(Interface::RfcV2, false)]
+fn an_original_file_is_opened_in_vain(#[case] interface: Interface, #[case] right: bool) {
+    let mut world = speaking(interface);
+    world.measure(2);
+    let open = Op::Open { slot: 0, path: path("current"), flags: 1, mode: 0 };
+    let write = Op::Write { slot: 0, bytes: b"A\n".to_vec() };
+    let ops = vec![
+        (open, value(0), Vec::new()),
+        (write, Outcome::Errno(22), Vec::new()),
+        (Op::Close { slot: 0 }, value(0), Vec::new()),
+    ];
+    let step = world.step("open", Action::SystemCall, ops, vec![]);
+    world.plan.steps[step].expect = imalab_language::plan::Expect::Any;
+    let judgement = judged(world);
+    assert_eq!(judgement.outcome == crate::outcome::Outcome::Passed, right, "{}", judgement.reason);
+}
+
+/// With the option off a number is taken all the same: a defect, whatever becomes of the records.
+#[test]
+fn a_trim_without_the_option_is_a_finding() {
+    let mut world = speaking(Interface::NoStaging);
+    world.measure(2);
+    let write = Op::Write { slot: 0, bytes: b"1\n".to_vec() };
+    let open = Op::Open { slot: 0, path: path("current"), flags: 1, mode: 0 };
+    world.current.drain(..1);
+    let ops = vec![
+        (open, value(0), Vec::new()),
+        (write, value(2), Vec::new()),
+        (Op::Close { slot: 0 }, value(0), Vec::new()),
+    ];
+    world.step("write", Action::SystemCall, ops, vec![]);
+    let (plan, trace) = world.finish();
+    let checks = all(&plan, &trace);
+    let model = checks.iter().find(|check| check.check == "model").unwrap();
+    assert!(model.findings.iter().any(|finding| finding.contains("inadvertently removing")), "{model:?}");
+}

@@ -1,0 +1,178 @@
+//! The model of one kernel: its state, and what changes it.
+
+use super::descriptors::Descriptors;
+use super::lists::Lists;
+use super::{Broken, Call, Effect, File, ListFile, Log, Ranges, Rule, Rules, Setup, Slot, Task};
+use crate::Interface;
+
+/// The model of one kernel.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Kernel {
+    pub(super) rules: Rules,
+    pub(super) interface: Interface,
+    pub(super) lists: Lists,
+    pub(super) open: Descriptors,
+    pub(super) violations: u64,
+}
+
+impl Kernel {
+    /// A kernel that has just booted: the lists are empty, no task has anything open.
+    pub fn new(setup: Setup, rules: Rules) -> Kernel {
+        Kernel {
+            rules,
+            interface: setup.interface,
+            lists: Lists::new(rules, setup.table, setup.interface.dialect()),
+            open: Descriptors::new(rules),
+            violations: setup.violations,
+        }
+    }
+
+    /// The kernel that this one starts by kexec, which loses so many records at the end of the list.
+    pub fn kexec(&mut self, setup: Setup, lost: u64) {
+        self.lists.kexec(setup.table, setup.interface.dialect(), lost);
+        self.interface = setup.interface;
+        self.open = Descriptors::new(self.rules);
+        self.violations = setup.violations;
+    }
+
+    /// Records of the whole log so far.
+    pub fn total(&self) -> usize {
+        self.lists.total
+    }
+
+    /// What a list file shows.
+    pub fn shows(&self, file: ListFile) -> &Ranges {
+        let rule = if file.staged { Rule::StagedShowsStaged } else { Rule::OriginalShowsCurrent };
+        if file.staged == self.rules.holds(rule) { &self.lists.staged } else { &self.lists.current }
+    }
+
+    /// The promise by which a file shows this record, or nothing more.
+    pub fn why_shown(&self, file: ListFile, record: Option<usize>) -> Rule {
+        match record {
+            _ if file.staged => Rule::StagedShowsStaged,
+            Some(record) if self.lists.is_carried(record) => Rule::StagedCarriedFirst,
+            _ => Rule::OriginalShowsCurrent,
+        }
+    }
+
+    /// What reading an open list from its start shows, when it is about to be read from there.
+    pub fn about_to_show(&self, task: Task, slot: Slot) -> Option<(ListFile, &Ranges)> {
+        let description = self.open.get(task, slot)?;
+        match (description.file, description.offset) {
+            (File::List(list), Some(0)) => Some((list, self.shows(list))),
+            _ => None,
+        }
+    }
+
+    /// The file that a descriptor is of.
+    pub fn file(&self, task: Task, slot: Slot) -> Option<File> {
+        Some(self.open.get(task, slot)?.file)
+    }
+
+    /// Whether a task that ends now closes a list.
+    pub fn has_lists(&self, task: Task) -> bool {
+        self.open.has_lists(task)
+    }
+
+    /// Whether a file whose measurement would make the same record as one of these is not recorded.
+    pub fn suppresses(&self, same: &[usize]) -> Option<usize> {
+        same.iter().copied().find(|record| self.lists.remembers(*record))
+    }
+
+    /// Why a measurement is suppressed, or is not, that would make the same record as this one.
+    pub fn why_suppressed(&self, record: usize) -> Rule {
+        self.lists.why_remembered(record)
+    }
+
+    /// Whether nothing is recorded any more.
+    pub fn is_suspended(&self) -> bool {
+        self.lists.suspended && self.rules.holds(Rule::SuspendedRecordsNothing)
+    }
+
+    /// Whether the next record of the whole log may be appended now.
+    ///
+    /// # Errors
+    ///
+    /// The promise by which it must not.
+    pub fn may_record(&self, log: &dyn Log) -> Result<(), Broken> {
+        let record = self.lists.total;
+        if self.is_suspended() {
+            return Err(Broken::new(Rule::SuspendedRecordsNothing, "no record"));
+        }
+        if !self.rules.holds(Rule::MeasuredIsRecorded) {
+            return Err(Broken::new(Rule::MeasuredIsRecorded, "no record"));
+        }
+        if log.is_violation(record) {
+            let again = !self.rules.holds(Rule::ViolationAlwaysRecorded) && self.violations > 0;
+            if again {
+                return Err(Broken::new(Rule::ViolationAlwaysRecorded, "no record"));
+            }
+            return Ok(());
+        }
+        let mut same = log.same_before(record);
+        while let Some(before) = same {
+            if self.lists.remembers(before) {
+                return Err(Broken::new(self.lists.why_remembered(before), "no record"));
+            }
+            same = log.same_before(before);
+        }
+        Ok(())
+    }
+
+    /// The kernel appends the next record of the whole log, which it [may](Kernel::may_record).
+    pub fn record(&mut self, log: &dyn Log) {
+        self.violations += u64::from(log.is_violation(self.lists.total));
+        self.lists.append();
+    }
+
+    /// Takes in what a call did.
+    pub fn apply(&mut self, task: Task, effect: Effect<'_>) {
+        match effect {
+            Effect::None => {}
+            Effect::Request(request) => {
+                self.lists.carry_out(request);
+                // Who has read half of a list that moves cannot say where it is.
+                for open in self.open.files_mut() {
+                    if open.offset != Some(0) && matches!(open.file, File::List(_)) {
+                        open.offset = None;
+                    }
+                }
+            }
+            Effect::Offset(slot, offset) => {
+                let file = self.open.open_file(task, slot);
+                if let Some(open) = file.and_then(|file| self.open.get_mut(file)) {
+                    open.offset = offset;
+                }
+            }
+            Effect::Call(call) => match call {
+                Call::Open { slot, file, access, .. } => self.open.open(task, slot, file, access),
+                Call::Close { slot } => self.open.close(task, slot),
+                Call::Duplicate { slot, to } => self.open.duplicate(task, slot, to),
+                Call::Pin { slot } => self.open.pin(task, slot),
+                Call::Unpin => self.open.unpin(task),
+                Call::Fork { child } => self.open.fork(task, child),
+                Call::Thread { child } => self.open.thread(task, child),
+                Call::Send { slot, to } => self.open.send(task, slot, to),
+                Call::Receive { slot } => self.open.receive(task, slot),
+                Call::End => self.open.end(task),
+                Call::Drop { capability } => self.open.rights_mut(task).drop(capability),
+                Call::SetUser { uid } => self.open.rights_mut(task).set_user(uid),
+                Call::NewNamespace => self.open.rights_mut(task).new_namespace(),
+                Call::Limit => self.open.rights_mut(task).limited = true,
+                Call::Suspend => self.lists.suspend(),
+                Call::Write { .. }
+                | Call::Read { .. }
+                | Call::ReadAt { .. }
+                | Call::Counter { .. }
+                | Call::Seek { .. }
+                | Call::Harmless { .. }
+                | Call::Moving { .. } => {}
+            },
+        }
+    }
+
+    /// Whether a descriptor is waiting to be received.
+    pub fn has_mail(&self, task: Task) -> bool {
+        self.open.has_mail(task)
+    }
+}

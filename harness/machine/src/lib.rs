@@ -1,0 +1,17 @@
+//! The machine: QEMU's command line, QMP, console, accelerator choice, children that die with us.
+
+pub mod accel;
+pub mod child;
+pub mod command;
+pub mod console;
+pub mod deadline;
+pub mod guest;
+pub mod initramfs;
+pub mod processors;
+pub mod qmp;
+mod running;
+pub mod tpm;
+mod tsc;
+pub mod waiting;
+
+pub use running::{Machine, Start, StartError, Stopped};

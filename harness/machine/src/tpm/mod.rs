@@ -1,0 +1,15 @@
+//! The TPM: swtpm, the tap before it, the harness's own commands, quotes.
+//!
+//! [`swtpm`] says how to start one, [`link`] is the way to it, [`banks`] fixes its PCR banks, and [`tap`] stands
+//! between it and QEMU. [`client`] sends the harness's own commands through the tap's port; [`quote`] judges what
+//! came back without a TPM, and [`command`] reads what the trace holds.
+
+pub mod banks;
+pub mod client;
+pub mod link;
+pub mod swtpm;
+pub mod tap;
+
+mod control;
+mod faults;
+mod frame;
