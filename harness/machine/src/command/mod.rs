@@ -49,10 +49,11 @@ pub struct MachineSpec {
 /// * `watchdog_thresh=20`, `rcupdate.rcu_cpu_stall_timeout=60`, `sysctl.kernel.hung_task_timeout_secs=30` and
 ///   `…_check_interval_secs=5`: what hangs is told after 30 seconds of a task, 40 of a processor and 60 of a grace period. The run
 ///   ends then, unless the host was what let it wait (`run::follow`).
-/// * `unknown_nmi_panic`, `panic_print=0x80`: at an NMI, which the run sends when nothing gets on any more, the kernel panics and
-///   prints the stacks of all tasks that wait without being woken by signals (`SYS_INFO_BLOCKED_TASKS`,
+/// * `sysctl.kernel.panic_on_unrecovered_nmi=1`, `panic_print=0x80`: at an NMI, which the run sends when nothing gets on any more,
+///   the kernel panics and prints the stacks of all tasks that wait without being woken by signals (`SYS_INFO_BLOCKED_TASKS`,
 ///   `include/linux/sys_info.h`; before 6.17 `PANIC_PRINT_BLOCKED_TASKS`). A hung task's own report has its stack at a level
-///   that is not printed (`sched_show_task`).
+///   that is not printed (`sched_show_task`). `unknown_nmi_panic` is not enough: without a PIT there is no port 0x61, so that
+///   the kernel reads all ones as the NMI's reason and takes it for a system error (`default_do_nmi`).
 pub const KERNEL_ARGS: [&str; 13] = [
     "console=ttyS0",
     "panic=-1",
@@ -65,7 +66,7 @@ pub const KERNEL_ARGS: [&str; 13] = [
     "rcupdate.rcu_cpu_stall_timeout=60",
     "sysctl.kernel.hung_task_timeout_secs=30",
     "sysctl.kernel.hung_task_check_interval_secs=5",
-    "unknown_nmi_panic",
+    "sysctl.kernel.panic_on_unrecovered_nmi=1",
     "panic_print=0x80",
 ];
 
