@@ -11,7 +11,7 @@ mod tell;
 #[cfg(test)]
 mod tests;
 
-use imalab_wire::Op;
+use imalab_wire::{Op, WITHOUT_WORD};
 
 use super::evidence::Evidence;
 use super::log::WholeLog;
@@ -64,7 +64,7 @@ fn judge(evidence: &Evidence<'_>, wholes: &Wholes, rules: Rules, patience: u64) 
     sheet.result()
 }
 
-/// The kernel of each boot: a kexec keeps the command line and adds to it.
+/// The kernel of each boot: a kexec keeps the command line, less what it is told to leave out, and adds to it.
 fn setups(plan: &Plan, counters: &Counters) -> Vec<Setup> {
     let mut flush = plan.machine.kernel_args.iter().any(|word| word == probe::FLUSH);
     let boots = plan.program.tasks.iter().map(|task| task.boot).max().unwrap_or_default();
@@ -81,12 +81,12 @@ fn setups(plan: &Plan, counters: &Counters) -> Vec<Setup> {
             violations: counters.begins(u32::from(boot) + 1) as u64,
         });
         let tasks = plan.program.tasks.iter().filter(|task| task.boot == boot);
-        flush |= tasks.flat_map(|task| &task.steps).flat_map(|step| &step.ops).any(|op| match op {
-            Op::KexecLoad { args, .. } | Op::KexecLoadSegments { args, .. } => {
-                args.split_ascii_whitespace().any(|word| word == probe::FLUSH)
-            }
-            _ => false,
-        });
+        for op in tasks.flat_map(|task| &task.steps).flat_map(|step| &step.ops) {
+            let (Op::KexecLoad { args, .. } | Op::KexecLoadSegments { args, .. }) = op else { continue };
+            let has = |wanted: &str| args.split_ascii_whitespace().any(|word| word == wanted);
+            flush &= !has(&format!("{WITHOUT_WORD}={}", probe::FLUSH));
+            flush |= has(probe::FLUSH);
+        }
     }
     setups
 }

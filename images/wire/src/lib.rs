@@ -27,6 +27,10 @@ pub const PORT: &str = "imalab.0";
 /// Word of the kernel's command line that says which boot of the program this is: `imalab.boot=1`. Without it, it is 0.
 pub const BOOT_WORD: &str = "imalab.boot";
 
+/// What a word of [`Op::KexecLoad`]'s `args` begins with that is no word for the next kernel: after `=` stands one of the
+/// running kernel's command line that the next one does not get.
+pub const WITHOUT_WORD: &str = "imalab.without";
+
 /// Folder of the guest's root file system with the kernels that [`Op::KexecLoad`] names.
 pub const KERNELS: &str = "/kernels";
 

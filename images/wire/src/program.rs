@@ -181,7 +181,7 @@ pub enum Op {
     /// Tells the harness to let go of what mark `hold` holds; value 0.
     ReleaseHold { hold: u64 },
     /// `kexec_file_load(2)` of a kernel of the image, with the agent's own archive and the running kernel's command line
-    /// (less what belongs to a boot) followed by `args`; value 0. `flags` are Linux's `KEXEC_FILE_*` bits.
+    /// (less what belongs to a boot, and less what [`WITHOUT_WORD`](crate::WITHOUT_WORD) takes off) followed by `args`; value 0. `flags` are Linux's `KEXEC_FILE_*` bits.
     KexecLoad { kernel: String, args: String, flags: u64 },
     /// `kexec_file_load(2)` with `KEXEC_FILE_UNLOAD`; value 0.
     KexecUnload,

@@ -1,6 +1,6 @@
 //! Each verb's steps.
 
-use imalab_wire::{KEXEC_FILE_ON_CRASH, Op, Violation};
+use imalab_wire::{KEXEC_FILE_ON_CRASH, Op, Violation, WITHOUT_WORD};
 
 use super::built::Built;
 use super::calls::{Calls, Place, task_id};
@@ -235,8 +235,10 @@ impl Compiler<'_> {
                 let deed = policy_deed(self.slots.own, policy);
                 Built { text: "load-policy".to_owned(), deed, action: Action::SystemCall, expect }
             }
-            Verb::KexecLoad { kernel, args, call: which } => {
+            Verb::KexecLoad { kernel, args, without, call: which } => {
                 let text = format!("kexec-load {kernel}");
+                let taken_off = without.iter().map(|word| format!("{WITHOUT_WORD}={word}"));
+                let args: Vec<String> = taken_off.chain(args.iter().cloned()).collect();
                 let (kernel, args) = (kernel.clone(), args.join(" "));
                 let (text, op) = match which {
                     KexecCall::File { on: Leave::Reboot } => (text, Op::KexecLoad { kernel, args, flags: 0 }),

@@ -1,6 +1,6 @@
 //! The kernel's command line, of this boot and of the next.
 
-use imalab_wire::BOOT_WORD;
+use imalab_wire::{BOOT_WORD, WITHOUT_WORD};
 
 /// Words that belong to one boot: the program's count of them, and what boot loaders and kexec add
 /// (`Documentation/admin-guide/kernel-parameters.txt`).
@@ -25,13 +25,16 @@ pub(crate) fn boot_of(line: &str) -> Result<u16, String> {
 
 /// The command line of boot `boot`, from that of the running kernel.
 pub(super) fn next(running: &str, boot: u16, args: &str) -> String {
+    let instruction = |word: &str| word.strip_prefix(WITHOUT_WORD).is_some_and(|rest| rest.starts_with('='));
+    let without: Vec<&str> =
+        words(args).filter(|word| instruction(word)).map(|word| &word[WITHOUT_WORD.len() + 1..]).collect();
+    let args: Vec<&str> = words(args).filter(|word| !instruction(word)).collect();
     let mut ours: Vec<&str> = words(running).filter(|word| !of_one_boot(word)).collect();
     let for_init = ours.iter().position(|word| *word == FOR_INIT).map(|at| ours.split_off(at));
+    ours.retain(|word| !without.contains(word));
     let boot = format!("{BOOT_WORD}={boot}");
     ours.push(&boot);
-    if !args.is_empty() {
-        ours.push(args);
-    }
+    ours.extend(args);
     ours.extend(for_init.unwrap_or_default());
     ours.join(" ")
 }
@@ -77,6 +80,13 @@ mod tests {
     )]
     #[case("quiet -- imalab.boot=7 power-off", 1, "debug", "quiet imalab.boot=1 debug -- power-off")]
     #[case("", 9, "", "imalab.boot=9")]
+    #[case(
+        "quiet x y=1",
+        1,
+        "imalab.without=x imalab.without=y imalab.withoutx",
+        "quiet y=1 imalab.boot=1 imalab.withoutx"
+    )]
+    #[case("quiet -- x", 1, "imalab.without=x a", "quiet imalab.boot=1 a -- x")]
     fn the_next_command_line_keeps_what_is_not_of_one_boot(
         #[case] running: &str,
         #[case] boot: u16,

@@ -7,6 +7,8 @@ const HOLD: Field = field("name", Name, "the hold").needed("the hold's name");
 const KERNEL: Field = field("kernel", Text, "a kernel of the image, or `same`").or("`same`");
 const ARGS: Field =
     field("args", CommandLine, "words for its command line, after those of the running kernel");
+const WITHOUT: Field =
+    field("without", CommandLine, "words of the running kernel's command line that it does not get");
 const CALL: Field = field(
     "call",
     Word(&["kexec-file-load", "kexec-load"]),
@@ -92,7 +94,7 @@ pub(super) const FORMS: &[Form] = &[
     Form {
         name: "kexec-load",
         short: Some("kernel"),
-        fields: &[KERNEL, ARGS, CALL, ON_CRASH],
+        fields: &[KERNEL, ARGS, WITHOUT, CALL, ON_CRASH],
         one_of: &[],
         expect: Expect::Yes(&[]),
         doc: "loads a kernel, with a segment for the measurement list",
@@ -121,7 +123,7 @@ pub(super) const FORMS: &[Form] = &[
     Form {
         name: "kexec",
         short: Some("kernel"),
-        fields: &[KERNEL, ARGS, CALL, ON_CRASH],
+        fields: &[KERNEL, ARGS, WITHOUT, CALL, ON_CRASH],
         one_of: &[],
         expect: Expect::No,
         doc: "`kexec-load` and `kexec-execute`, with `on-crash` by a panic",

@@ -178,6 +178,8 @@ pub enum Verb {
         kernel: String,
         /// Words for its command line.
         args: Vec<String>,
+        /// Words of the running kernel's command line that it does not get.
+        without: Vec<String>,
         /// Which system call loads it.
         call: KexecCall,
     },

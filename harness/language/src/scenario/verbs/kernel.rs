@@ -58,7 +58,8 @@ pub(in crate::scenario) fn kexec_load(fields: &Fields<'_>) -> Result<Verb, Scena
         }
         _ => KexecCall::File { on },
     };
-    Ok(Verb::KexecLoad { kernel: kernel.to_owned(), args: fields.command_line("args")?, call })
+    let (args, without) = (fields.command_line("args")?, fields.command_line("without")?);
+    Ok(Verb::KexecLoad { kernel: kernel.to_owned(), args, without, call })
 }
 
 fn leave(fields: &Fields<'_>) -> Result<Leave, ScenarioError> {
