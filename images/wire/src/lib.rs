@@ -16,7 +16,7 @@ pub use program::{
 };
 
 /// Version of the program and of every frame; both sides refuse any other.
-pub const VERSION: u16 = 5;
+pub const VERSION: u16 = 6;
 
 /// fw_cfg item that holds the program, postcard-encoded behind a [`frame`] header of its own.
 pub const PROGRAM_ITEM: &str = "opt/imalab/program";
