@@ -4,34 +4,44 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 use std::process::Command;
 
-/// What each crate of the workspace needs of the others, outside of its tests.
-fn real() -> BTreeMap<String, BTreeSet<String>> {
+#[derive(serde::Deserialize)]
+struct Metadata {
+    packages: Vec<Package>,
+}
+
+#[derive(serde::Deserialize)]
+struct Package {
+    name: String,
+    dependencies: Vec<Dependency>,
+}
+
+#[derive(serde::Deserialize)]
+struct Dependency {
+    name: String,
+    /// None for what is needed outside of tests and builds.
+    kind: Option<String>,
+}
+
+/// What a crate needs of the others.
+fn needs(package: Package) -> (String, BTreeSet<String>) {
+    let on = package.dependencies.into_iter().filter(|on| on.kind.is_none()).map(|on| on.name);
+    (package.name, on.filter(|name| name.starts_with("imalab")).collect())
+}
+
+#[test]
+fn crates_depend_on_what_the_page_says() {
     let output = Command::new(env!("CARGO"))
         .args(["metadata", "--format-version=1", "--no-deps", "--offline"])
         .current_dir(env!("CARGO_MANIFEST_DIR"))
         .output()
         .unwrap();
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-    let metadata: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
-    let packages = metadata["packages"].as_array().unwrap();
-    let name = |value: &serde_json::Value| value["name"].as_str().unwrap().to_owned();
-    packages
-        .iter()
-        .map(|package| {
-            let on = package["dependencies"].as_array().unwrap().iter();
-            let on = on.filter(|on| on["kind"].is_null()).map(name).filter(|on| on.starts_with("imalab"));
-            (name(package), on.collect())
-        })
-        .collect()
-}
-
-#[test]
-fn crates_depend_on_what_the_page_says() {
+    let metadata: Metadata = serde_json::from_slice(&output.stdout).unwrap();
+    let real: BTreeMap<String, BTreeSet<String>> = metadata.packages.into_iter().map(needs).collect();
     let page = Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs/architecture.md");
     let page = std::fs::read_to_string(page).unwrap();
     let (_, table) = page.split_once("<!-- arrows -->").expect("where the table begins");
     let (table, _) = table.split_once("<!-- end: arrows -->").expect("where it ends");
-    let real = real();
     let mut above: BTreeSet<String> = real.keys().cloned().collect();
     let mut rows = 0;
     for row in table.lines().filter(|line| line.starts_with("| `")) {
