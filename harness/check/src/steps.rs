@@ -161,10 +161,10 @@ fn judge(evidence: &Evidence<'_>, at: usize, step: &StepSeen<'_>) -> Option<Stri
             describe(&step.ops[op]),
             errno_name(found)
         )),
-        (Expect::Value(expected), None) if reads_a_counter(step) => counted(evidence, at, expected),
         (expect, None) => values(step).or_else(|| match expect {
             Expect::NewRecords(expected) => growth(evidence, at, expected),
             Expect::Records(expected) => holds(evidence, at, expected),
+            Expect::Counter(expected) => counted(evidence, at, expected),
             Expect::Ok | Expect::Any | Expect::Blocked | Expect::Value(_) | Expect::Errno(_) => None,
         }),
     }
@@ -197,11 +197,6 @@ fn values(step: &StepSeen<'_>) -> Option<String> {
 /// What the kernel gives for a number of bytes or files.
 fn whole(number: u64) -> i64 {
     i64::try_from(number).unwrap_or(i64::MAX)
-}
-
-/// Whether the step reads a counter whole.
-fn reads_a_counter(step: &StepSeen<'_>) -> bool {
-    step.planned.reads.iter().any(|reading| matches!(reading.of, Observed::Count | Observed::Violations))
 }
 
 /// What is wrong with the number that a counter showed.

@@ -59,12 +59,27 @@ fn a_counter_has_a_value(#[case] expected: i64, #[case] finding: Option<&str>) {
     let mut world = World::new();
     let reads = vec![Reading { op: 1, of: Observed::Violations }];
     let step = world.step("view", Action::SystemCall, read("violations", b"3\n".to_vec()), reads);
-    world.plan.steps[step].expect = Expect::Value(expected);
+    world.plan.steps[step].expect = Expect::Counter(expected);
     let result = world.verdict("steps");
     match finding {
         Some(finding) => failed(&result, &[finding]),
         None => passed(&result),
     }
+}
+
+/// `read: {from: violations, expect: {bytes: 2}}` is about bytes, whatever number they show.
+#[test]
+fn a_call_that_reads_a_counter_has_the_value_of_the_call() {
+    let mut world = World::new();
+    let call = vec![(
+        Op::Read { slot: 0, chunk: 64, limit: Some(64), send: true, nothing: None },
+        value(2),
+        b"1\n".to_vec(),
+    )];
+    let reads = vec![Reading { op: 0, of: Observed::Violations }];
+    let step = world.step("read", Action::SystemCall, call, reads);
+    world.plan.steps[step].expect = Expect::Value(2);
+    passed(&world.verdict("steps"));
 }
 
 #[rstest]

@@ -206,6 +206,7 @@ impl Compiler<'_> {
             (Expectation::Blocked, _) => Expect::Blocked,
             (Expectation::NewRecords(records), _) => Expect::NewRecords(records),
             (Expectation::Records(records), _) => Expect::Records(records),
+            (Expectation::Value(value), Verb::View { .. }) => Expect::Counter(value),
             (Expectation::Value(value), _) => Expect::Value(value),
         }
     }

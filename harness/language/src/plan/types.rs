@@ -186,6 +186,8 @@ pub enum Expect {
     Any,
     /// Every operation succeeds, and the only one has this value.
     Value(i64),
+    /// Every operation succeeds, and the counter that was read shows this number.
+    Counter(i64),
     /// Another task has found it asleep in one of its own system calls ([`imalab_wire::Op::AwaitBlocked`]); in a plan that
     /// holds the TPM, while it was held, and it ended no sooner than that. It may still be waiting at the end, and how it
     /// ends is evidence alone.
