@@ -6,6 +6,7 @@
 #![expect(clippy::unwrap_used, reason = "a test fails where it panics")]
 
 mod bundles;
+mod demands;
 mod disk;
 mod evidence;
 mod faults;
