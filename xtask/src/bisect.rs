@@ -18,6 +18,7 @@ use crate::harness::{self, Needs, Profile};
 use crate::interrupt;
 use crate::kernel::Kernels;
 use crate::process::{self, stdout_of};
+use crate::results::{self, PROBE, RunOf};
 use crate::say::say;
 use crate::stop::{self, Stop};
 
@@ -89,7 +90,36 @@ fn judge(root: &Path, arguments: Vec<OsString>) -> Result<u8> {
     };
     let mut command = guard::command(harness::build(root, Profile::Dev)?);
     command.arg("test").env("TSS2_LOG", "all+NONE").args(inputs).args(&split.rest);
-    Ok(verdict(guard::exit_code(process::run(&mut command)?)))
+    let scratch = cache.scratch("bisect")?;
+    let path = scratch.path().join("results.json");
+    // Who wants a report has the exit code alone to go by.
+    let is_report = |word: &OsString| word.to_string_lossy().split('=').next() == Some("--json");
+    let own = split.rest.iter().any(is_report);
+    if !own {
+        command.arg("--json").arg(&path);
+    }
+    let code = guard::exit_code(process::run(&mut command)?);
+    Ok(match code {
+        100 | 101 if !own => by_runs(&results::read(&path)?),
+        _ => verdict(code),
+    })
+}
+
+/// What the runs of the scenario say of a commit on which something was found: what the probe found of the kernel as a whole
+/// may be as old as the range.
+fn by_runs(runs: &[RunOf]) -> u8 {
+    let any = |outcomes: &[&str]| {
+        runs.iter().any(|run| run.scenario != PROBE && outcomes.contains(&run.outcome.as_str()))
+    };
+    if any(&["failed", "kernel-died", "timeout"]) {
+        BAD
+    } else if any(&["infra", "interrupted"]) {
+        ABORT
+    } else if any(&["passed", "known-defect", "known-limit"]) {
+        GOOD
+    } else {
+        SKIP
+    }
 }
 
 fn unbuildable(error: &anyhow::Error) -> bool {
@@ -182,6 +212,22 @@ mod tests {
     #[case::interrupted(130, ABORT)]
     fn git_is_told_what_it_understands(#[case] code: u8, #[case] told: u8) {
         assert_eq!(verdict(code), told);
+    }
+
+    #[rstest]
+    #[case::the_scenario_passed(&[(PROBE, "failed"), ("trim/some", "passed")], GOOD)]
+    #[case::it_failed(&[(PROBE, "failed"), ("trim/some", "failed")], BAD)]
+    #[case::it_hung(&[("trim/some", "timeout")], BAD)]
+    #[case::lacks_what_is_required(&[("kernel/offers", "failed"), ("trim/some", "skipped")], BAD)]
+    #[case::skipped(&[(PROBE, "kernel-died"), ("trim/some", "skipped")], SKIP)]
+    #[case::the_host(&[(PROBE, "failed"), ("trim/some", "infra")], ABORT)]
+    fn what_a_probe_found_is_not_the_scenarios(#[case] runs: &[(&str, &str)], #[case] told: u8) {
+        let run = |(scenario, outcome): &(&str, &str)| RunOf {
+            scenario: (*scenario).to_owned(),
+            outcome: (*outcome).to_owned(),
+            reason: String::new(),
+        };
+        assert_eq!(by_runs(&runs.iter().map(run).collect::<Vec<_>>()), told);
     }
 
     #[rstest]

@@ -14,6 +14,7 @@ mod interrupt;
 mod kernel;
 mod matrix;
 mod process;
+mod results;
 mod sabotage;
 mod say;
 mod stop;

@@ -16,6 +16,7 @@ use crate::harness::{self, Profile};
 use crate::image;
 use crate::kernel::{Kernels, Over};
 use crate::process;
+use crate::results::{self, RunOf};
 use crate::stop::Stop;
 
 /// Arguments of `cargo xtask sabotage`.
@@ -65,19 +66,6 @@ impl Outcome {
             Outcome::Timeout => "timeout",
         }
     }
-}
-
-/// What of the harness's results matters here.
-#[derive(Debug, Deserialize)]
-struct Results {
-    runs: Vec<RunOf>,
-}
-
-#[derive(Debug, Deserialize)]
-struct RunOf {
-    scenario: String,
-    outcome: String,
-    reason: String,
 }
 
 /// Folder of the defects, below the root of the checkout: a patch each, and their list.
@@ -153,10 +141,9 @@ fn load(folder: &Path) -> Result<BTreeMap<String, Sabotage>> {
 ///
 /// # Errors
 /// When it did not, or for another reason than it should have.
-fn seen(sabotage: &Sabotage, results: &Path) -> Result<String> {
-    let text = fs::read(results).context("the harness has left no results")?;
-    let results: Results = serde_json::from_slice(&text).context("cannot read the harness's results")?;
-    let runs: Vec<&RunOf> = results.runs.iter().filter(|run| run.scenario == sabotage.scenario).collect();
+fn seen(sabotage: &Sabotage, path: &Path) -> Result<String> {
+    let all = results::read(path)?;
+    let runs: Vec<&RunOf> = all.iter().filter(|run| run.scenario == sabotage.scenario).collect();
     let named = |run: &RunOf| match &sabotage.check {
         Some(check) => run.reason.strip_prefix(check.as_str()).is_some_and(|rest| rest.starts_with(": ")),
         None => true,
@@ -168,7 +155,7 @@ fn seen(sabotage: &Sabotage, results: &Path) -> Result<String> {
         return Ok(format!("{} {}: {}", sabotage.scenario, run.outcome, run.reason));
     }
     let outcomes: Vec<String> =
-        results.runs.iter().map(|run| format!("{} {} {}", run.scenario, run.outcome, run.reason)).collect();
+        all.iter().map(|run| format!("{} {} {}", run.scenario, run.outcome, run.reason)).collect();
     let check = sabotage.check.as_ref().map_or(String::new(), |check| format!("{check}: "));
     Err(anyhow!(
         "{} was to be {} with `{check}… {} …`: {}",
