@@ -17,6 +17,7 @@ use crate::image;
 use crate::kernel::{Kernels, Over};
 use crate::process;
 use crate::results::{self, RunOf};
+use crate::say::tell;
 use crate::stop::Stop;
 
 /// Arguments of `cargo xtask sabotage`.
@@ -114,9 +115,9 @@ pub(crate) fn run(args: &Args, root: &Path) -> Result<()> {
         // Its exit code says less than its results.
         process::run_logged(&mut command, &scratch.path().join(format!("{name}.log")), |_| {})?;
         match seen(sabotage, &results) {
-            Ok(how) => println!("{name}: {how}"),
+            Ok(how) => tell!("{name}: {how}"),
             Err(error) => {
-                println!("{name}: NOT SEEN: {error:#}");
+                tell!("{name}: NOT SEEN: {error:#}");
                 unseen.push(name.as_str());
             }
         }

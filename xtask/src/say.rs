@@ -1,4 +1,4 @@
-//! What this program says on standard error: the one place where text of others reaches the terminal.
+//! What this program says: the one place where text of others reaches the terminal.
 
 use std::borrow::Cow;
 
@@ -33,6 +33,15 @@ macro_rules! say {
 }
 
 pub(crate) use say;
+
+/// `println!` with all of the text [`printable`]: names and notes of a catalogue, words of a guest in a reason.
+macro_rules! tell {
+    ($($part:tt)*) => {
+        println!("{}", $crate::say::printable(&format!($($part)*)))
+    };
+}
+
+pub(crate) use tell;
 
 /// Writes a line to standard error.
 pub(crate) fn line(text: &str) {

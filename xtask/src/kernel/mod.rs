@@ -26,7 +26,7 @@ use serde::Serialize;
 use crate::apt::Refresh;
 use crate::apt::offer;
 use crate::cache::Cache;
-use crate::say::say;
+use crate::say::{say, tell};
 use crate::stop::Stop;
 use build::{Meta, Recipe};
 use catalogue::{Catalogue, Entry, Source};
@@ -359,9 +359,9 @@ pub(crate) fn run(args: Args, root: &Path) -> Result<()> {
 
 fn show(kernel: &Kernel) {
     let Meta { release, objects, unpack_seconds, make_seconds, .. } = &kernel.meta;
-    println!("{}: Linux {release}", kernel.name);
-    println!("  {}", kernel.image().display());
-    println!("  {objects} files compiled in {make_seconds:.0} s, after {unpack_seconds:.0} s for the source");
+    tell!("{}: Linux {release}", kernel.name);
+    tell!("  {}", kernel.image().display());
+    tell!("  {objects} files compiled in {make_seconds:.0} s, after {unpack_seconds:.0} s for the source");
 }
 
 fn print(listing: &Listing) {
@@ -370,14 +370,14 @@ fn print(listing: &Listing) {
         let state = if kernel.image.is_some() { "built" } else { "not built" };
         let source =
             kernel.source.as_deref().or(kernel.problem.as_deref()).unwrap_or("a tree on this machine");
-        println!("{mark} {:<12} {state:<10} {source}", kernel.name);
+        tell!("{mark} {:<12} {state:<10} {source}", kernel.name);
         if !kernel.notes.is_empty() {
-            println!("               {}", kernel.notes);
+            tell!("               {}", kernel.notes);
         }
     }
-    println!("\n* is the default. Lines that Debian offers today:");
+    tell!("\n* is the default. Lines that Debian offers today:");
     for offer in &listing.offered {
-        println!("  {:<20} {:<20} {}", offer.package, offer.version, offer.suite);
+        tell!("  {:<20} {:<20} {}", offer.package, offer.version, offer.suite);
     }
 }
 
