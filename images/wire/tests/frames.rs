@@ -3,7 +3,7 @@
 #![expect(clippy::unwrap_used, reason = "a test that fails here fails with its place")]
 
 use imalab_wire::frame::{self, Decoder, FrameError, HEADER, MAX_PADDING, MAX_PAYLOAD, Reason};
-use imalab_wire::{End, Message, Op, Outcome, Piece, Program, Setup, Step, Task};
+use imalab_wire::{End, Message, Op, Outcome, Piece, Program, Setup, Step, Task, VERSION};
 use proptest::collection::vec;
 use proptest::prelude::*;
 use rstest::rstest;
@@ -198,8 +198,8 @@ fn a_program_comes_back() {
 #[test]
 fn the_layout_is_fixed() {
     let bytes = frame::encode(258, &Message::TaskEnded { task: 1, status: -1 }).unwrap();
-    assert_eq!(bytes[..20], *b"IMAL\x02\0\0\0\x03\0\0\0\x02\x01\0\0\0\0\0\0");
-    assert_eq!(bytes[24..], [7, 1, 1]);
+    assert_eq!(bytes[..20], *b"IMAL\x06\0\0\0\x03\0\0\0\x02\x01\0\0\0\0\0\0");
+    assert_eq!(bytes[24..], [8, 1, 1]);
 }
 
 #[rstest]
@@ -273,7 +273,9 @@ fn another_version_says_what_to_do() {
     bytes[4] = 1;
     assert_eq!(
         decode(&reseal(bytes), &[5]).1.unwrap().to_string(),
-        "at byte 0: format version 1, but this side speaks 2: rebuild the image and the harness from the same sources"
+        format!(
+            "at byte 0: format version 1, but this side speaks {VERSION}: rebuild the image and the harness from the same sources"
+        )
     );
 }
 
