@@ -4,6 +4,7 @@
 //! may still be upgraded (apt-get(8)). So each package that is installed is pinned to its version, in preferences that
 //! this call alone reads, and `--no-remove` forbids the rest. A simulation under the same rules comes first.
 
+use std::collections::HashSet;
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
@@ -101,25 +102,43 @@ struct Simulation {
 }
 
 impl Host {
-    /// Installs `packages` and what they need.
+    /// Installs `packages` and what they need. `Ok(Err(why))` when that would take more than installing; nothing was changed
+    /// then.
     ///
     /// # Errors
-    /// When that takes more than installing; nothing was changed then.
-    pub(super) fn install(&self, packages: &[&str]) -> Result<()> {
+    /// When apt or dpkg cannot be asked, or an installation that could go well did not.
+    pub(super) fn install(&self, packages: &[&str]) -> Result<Result<()>> {
         // A fresh machine or container image has no package lists, or old ones that name files long gone. An
         // update that fails for a third party's source does not matter if the install then works.
         if !self.run(&["update", "--quiet"])? {
             say!("warning: apt-get update failed; trying to install all the same");
         }
         let kept = self.keep()?;
-        let release = self.plan(packages, kept.path())?;
+        let release = match self.plan(packages, kept.path()) {
+            Ok(release) => release,
+            Err(why) => return Ok(Err(why)),
+        };
         let mut arguments = vec!["--yes".to_owned(), "--quiet".to_owned()];
         arguments.extend(Self::arguments(packages, Some(kept.path()), release.as_deref()));
         let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
         if !self.run(&arguments)? {
             bail!("apt-get install failed; by hand: {}", self.line(packages));
         }
-        Ok(())
+        Ok(Ok(()))
+    }
+
+    /// Names of the packages that are installed.
+    pub(super) fn installed(&self) -> Result<HashSet<String>> {
+        let text = self.ask_dpkg()?;
+        let fields = text.lines().filter_map(|line| line.strip_prefix("installed\t")?.split('\t').next());
+        Ok(fields.map(str::to_owned).collect())
+    }
+
+    /// A line of [`FORMAT`] for each package that dpkg knows.
+    fn ask_dpkg(&self) -> Result<String> {
+        let mut query = Command::new("dpkg-query");
+        query.args(self.database.iter().map(|path| format!("--admindir={}", path.display())));
+        stdout_of(query.args(["--show", "--showformat", FORMAT])).context("cannot ask dpkg what is installed")
     }
 
     /// The line to paste.
@@ -130,11 +149,7 @@ impl Host {
 
     /// The file with the pins; it goes away when it is dropped.
     pub(super) fn keep(&self) -> Result<tempfile::NamedTempFile> {
-        let mut query = Command::new("dpkg-query");
-        query.args(self.database.iter().map(|path| format!("--admindir={}", path.display())));
-        let installed = stdout_of(query.args(["--show", "--showformat", FORMAT]))
-            .context("cannot ask dpkg what is installed")?;
-        let mut text = preferences(&installed);
+        let mut text = preferences(&self.ask_dpkg()?);
         // The user's own come after ours; those in `preferences.d` are read as ever.
         let theirs =
             stdout_of(self.command("apt-config").args(["shell", "FILE", "Dir::Etc::preferences/f"]))?;
@@ -176,7 +191,7 @@ impl Host {
         let words: String = first.words.lines().map(|line| format!("\n  apt: {}", line.trim())).collect();
         bail!(
             "{} cannot be installed with what is installed left as it is; nothing was changed{words}{instead}\n  \
-             to have it all the same, bring the machine up to date first (apt-get upgrade), or by hand:\n  {}",
+             by hand, with these changes:\n  {}",
             packages.join(", "),
             self.line(packages).replace("--yes --no-remove ", "")
         );

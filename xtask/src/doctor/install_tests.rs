@@ -1,4 +1,5 @@
 use super::*;
+use crate::doctor::toolbox::Toolbox;
 use rstest::rstest;
 use std::fs;
 
@@ -57,7 +58,9 @@ impl Lab {
         let mut sources = String::new();
         for (release, stanzas) in [("stable", stable), ("backports", backports)] {
             let offer = |stanza: &&str| {
-                format!("{stanza}Filename: ./x.deb\nSize: 1\nSHA256: {}\nDescription: d\n\n", "0".repeat(64))
+                let file = format!("Filename: ./x.deb\nSize: 1\nSHA256: {}\n", "0".repeat(64));
+                let file = if stanza.contains("Filename:") { "" } else { &file };
+                format!("{stanza}{file}Description: d\n\n")
             };
             let folder = lab.path("dists").join(release);
             let list = folder.join("main/binary-amd64/Packages");
@@ -184,4 +187,50 @@ fn a_package_that_no_release_has_is_named() {
 #[case(false, "apt-get install --yes --no-remove --no-install-recommends flex bison")]
 fn one_line_brings_it_all(#[case] sudo: bool, #[case] line: &str) {
     assert_eq!(Host { sudo, ..Host::default() }.line(&["flex", "bison"]), line);
+}
+
+/// A package file with one program, and its stanza in a list.
+fn package(folder: &Path, name: &str, more: &str) -> String {
+    let root = folder.join(name);
+    fs::create_dir_all(root.join("usr/bin")).unwrap();
+    fs::create_dir_all(root.join("DEBIAN")).unwrap();
+    fs::write(root.join("usr/bin").join(name), name).unwrap();
+    let control =
+        format!("Package: {name}\nVersion: 7\nArchitecture: amd64\nMaintainer: n\nDescription: d\n{more}");
+    fs::write(root.join("DEBIAN/control"), control).unwrap();
+    let file = folder.join(format!("{name}.deb"));
+    let built =
+        Command::new("dpkg-deb").args(["--root-owner-group", "--build"]).arg(&root).arg(&file).output();
+    assert!(built.unwrap().status.success());
+    let (digest, size) = (crate::cache::sha256_of_file(&file).unwrap(), fs::metadata(&file).unwrap().len());
+    stanza(name, "7", "qemu", more)
+        + &format!("Filename: root{}\nSize: {size}\nSHA256: {digest}\n", file.display())
+}
+
+#[test]
+fn what_the_machine_cannot_take_is_unpacked_beside_it() {
+    let files = tempfile::tempdir().unwrap();
+    let offered = [
+        package(files.path(), "qemu-system-x86", "Depends: qemu-system-common, libc6\n"),
+        package(files.path(), "qemu-system-common", ""),
+        package(files.path(), "libc6", ""),
+    ];
+    let lab = Lab::new(
+        &[
+            &stanza("qemu-utils", "10", "qemu", "Breaks: qemu-system-common (<< 8)\n"),
+            &stanza("libc6", "1", "glibc", ""),
+        ],
+        &offered.iter().map(String::as_str).collect::<Vec<_>>(),
+        &[],
+    );
+    assert!(lab.plan(&["qemu-system-x86"]).is_err());
+    let before = fs::read(lab.path("dpkg/status")).unwrap();
+    // Paths of a list are below its mirror.
+    std::os::unix::fs::symlink("/", lab.path("root")).unwrap();
+    let cache = crate::cache::Cache::at(lab.path("cache")).unwrap();
+    let toolbox = Toolbox::make(&cache, lab.host(), &["qemu-system-x86"]).unwrap();
+    let there = |name: &str| toolbox.root().join("usr/bin").join(name).exists();
+    assert!(there("qemu-system-x86") && there("qemu-system-common"));
+    assert!(!there("libc6"), "the machine has it");
+    assert_eq!(fs::read(lab.path("dpkg/status")).unwrap(), before, "the machine is as it was");
 }

@@ -2,6 +2,7 @@
 
 mod install;
 pub(crate) mod requirement;
+pub(crate) mod toolbox;
 
 use std::path::Path;
 
@@ -10,12 +11,14 @@ use anyhow::{Result, bail};
 use crate::cache::{self, Cache};
 use crate::say::say;
 use install::Host;
-use requirement::{ALL, Places, Requirement, packages};
+use requirement::{ALL, Places, Probe, Requirement, packages};
+use toolbox::Toolbox;
 
 /// Arguments of `cargo xtask doctor`.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
-    /// Install what is missing, with sudo when not root; nothing is removed or upgraded for it
+    /// Install what is missing, with sudo when not root; nothing is removed or upgraded for it. What the machine cannot take
+    /// is unpacked into the cache
     #[arg(long)]
     yes: bool,
 }
@@ -46,17 +49,27 @@ fn bring(places: &Places, missing: Vec<&Requirement>, yes: bool) -> Result<()> {
     if missing.is_empty() {
         return Ok(());
     }
+    let names = packages(&missing);
+    let cache = Cache::open()?;
+    // What was unpacked for this machine before is as good as installed.
+    Toolbox::enter_if_made(&cache, &names)?;
     say!("missing:");
     for requirement in &missing {
         say!("  {:<34} {:<22} {}", requirement.probe.to_string(), requirement.package, requirement.purpose);
     }
-    let packages = packages(&missing);
     let host = Host { sudo: !nix::unistd::geteuid().is_root(), ..Host::default() };
     if !yes {
-        let line = host.line(&packages);
+        let line = host.line(&names);
         bail!("{} thing(s) missing; bring them with --yes or with\n  {line}", missing.len());
     }
-    host.install(&packages)?;
+    if host.sudo && !places.have(Probe::Program("sudo")) {
+        say!("neither root nor sudo: nothing can be installed");
+        match Toolbox::make_and_enter(&cache, &names)? {}
+    }
+    if let Err(error) = host.install(&names)? {
+        say!("{error:#}\ninstead, they are unpacked into the cache");
+        match Toolbox::make_and_enter(&cache, &names)? {}
+    }
     let still = places.missing(ALL);
     if !still.is_empty() {
         let names: Vec<String> = still.iter().map(|requirement| requirement.probe.to_string()).collect();
@@ -78,6 +91,9 @@ fn describe_machine(cache: &Cache, root: &Path) -> Result<()> {
         cache::size(cache.root())? >> 20,
         free >> 20
     );
+    if let Some(toolbox) = Toolbox::entered() {
+        println!("tools of ours {}", toolbox.root().display());
+    }
     println!("accelerator   {}", crate::harness::accelerator(root));
     Ok(())
 }

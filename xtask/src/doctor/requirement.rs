@@ -1,6 +1,8 @@
 //! What imalab needs on the host, where Debian keeps it, and how its absence shows.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
+
+use super::toolbox::Toolbox;
 
 /// How to see whether a thing is there.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -97,22 +99,27 @@ pub(crate) struct Places {
     pub(crate) headers: Vec<PathBuf>,
     /// Library folders of the linker.
     pub(crate) libraries: Vec<PathBuf>,
-    /// Folder before absolute paths; `/` outside of tests.
-    pub(crate) root: PathBuf,
+    /// Folders before absolute paths: `/`, and what was unpacked beside it.
+    pub(crate) roots: Vec<PathBuf>,
 }
 
 impl Places {
     /// Those of this machine (Filesystem Hierarchy Standard, Debian's multiarch).
     pub(crate) fn of_this_machine() -> Self {
         let triplet = format!("{}-linux-gnu", std::env::consts::ARCH);
-        let below = |base: &str| vec![PathBuf::from(base), Path::new(base).join(&triplet)];
+        let toolbox = Toolbox::entered().map(|toolbox| toolbox.root().to_path_buf());
+        let roots: Vec<PathBuf> = [PathBuf::from("/")].into_iter().chain(toolbox).collect();
+        let below = |base: &str| {
+            let bases = roots.iter().map(|root| root.join(base));
+            bases.flat_map(|base| [base.clone(), base.join(&triplet)]).collect::<Vec<_>>()
+        };
         let path = std::env::var_os("PATH").unwrap_or_default();
         Self {
             // Debian keeps some tools where only root's PATH looks.
             programs: std::env::split_paths(&path).chain(["/usr/sbin".into(), "/sbin".into()]).collect(),
-            headers: [below("/usr/include"), below("/usr/local/include")].concat(),
-            libraries: [below("/usr/lib"), below("/usr/local/lib")].concat(),
-            root: PathBuf::from("/"),
+            headers: [below("usr/include"), below("usr/local/include")].concat(),
+            libraries: [below("usr/lib"), below("usr/local/lib")].concat(),
+            roots,
         }
     }
 
@@ -125,11 +132,9 @@ impl Places {
             Probe::Library(file) => any(&self.libraries, file),
             Probe::PkgConfig(name) => {
                 any(&self.libraries, &format!("pkgconfig/{name}.pc"))
-                    || any(std::slice::from_ref(&self.root), &format!("usr/share/pkgconfig/{name}.pc"))
+                    || any(&self.roots, &format!("usr/share/pkgconfig/{name}.pc"))
             }
-            Probe::File(paths) => {
-                paths.iter().any(|path| self.root.join(path.trim_start_matches('/')).exists())
-            }
+            Probe::File(paths) => paths.iter().any(|path| any(&self.roots, path.trim_start_matches('/'))),
         }
     }
 
@@ -166,13 +171,14 @@ pub(crate) fn packages(missing: &[&Requirement]) -> Vec<&'static str> {
 mod tests {
     use super::*;
     use std::fs;
+    use std::path::Path;
 
     fn bare(root: &Path) -> Places {
         Places {
             programs: vec![root.join("usr/bin")],
             headers: vec![root.join("usr/include")],
             libraries: vec![root.join("usr/lib")],
-            root: root.to_path_buf(),
+            roots: vec![root.to_path_buf()],
         }
     }
 

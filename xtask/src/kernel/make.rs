@@ -27,12 +27,19 @@ pub(crate) const ENVIRONMENT: &[(&str, &str)] = &[
 /// Variables of ours that a build sees too; they do not change what comes out.
 const PASSED_ON: &[&str] = &["PATH", "HOME", "TMPDIR"];
 
+/// Variables by which the tools that were unpacked into the cache are found (`doctor/toolbox.rs`); ours only when those are in use.
+const OF_TOOLBOX: &[&str] =
+    &["LD_LIBRARY_PATH", "LIBRARY_PATH", "C_INCLUDE_PATH", "PKG_CONFIG_PATH", "M4", "BISON_PKGDATADIR"];
+
 /// A `make` in the source tree `tree`, with its output in `objects` when that is another folder.
 pub(crate) fn command(tree: &Path, objects: Option<&Path>) -> Command {
     let mut command = guard::command("make");
     // Nothing of the caller's: a stray KCFLAGS or CROSS_COMPILE would build something else under our key.
     command.env_clear().envs(ENVIRONMENT.iter().copied());
-    command.envs(PASSED_ON.iter().filter_map(|name| Some((name, std::env::var_os(name)?))));
+    let tools: &[&str] =
+        if std::env::var_os(crate::doctor::toolbox::ENTERED).is_some() { OF_TOOLBOX } else { &[] };
+    let passed_on = PASSED_ON.iter().chain(tools);
+    command.envs(passed_on.filter_map(|name| Some((name, std::env::var_os(name)?))));
     command.arg("-C").arg(tree).args(ARGUMENTS);
     if let Some(objects) = objects {
         command.arg(format!("O={}", objects.display()));
