@@ -104,6 +104,7 @@ fn main() -> ExitCode {
 }
 
 fn run(task: Task) -> Result<()> {
+    doctor::enter_toolbox()?;
     interrupt::listen()?;
     let root = root()?;
     let become_harness = |name, passed: Passed, needs, profile| -> Result<Infallible> {

@@ -45,14 +45,22 @@ pub(crate) fn ensure(yes: bool) -> Result<()> {
     if missing.is_empty() { Ok(()) } else { bring(&places, missing, yes) }
 }
 
+/// Starts this program again with what was unpacked for this machine, if anything was; comes back when there is nothing, or no
+/// need.
+///
+/// # Errors
+/// When it cannot be started.
+pub(crate) fn enter_toolbox() -> Result<()> {
+    let missing = Places::of_this_machine().missing(ALL);
+    if missing.is_empty() { Ok(()) } else { Toolbox::enter_if_made(&Cache::open()?, &packages(&missing)) }
+}
+
 fn bring(places: &Places, missing: Vec<&Requirement>, yes: bool) -> Result<()> {
     if missing.is_empty() {
         return Ok(());
     }
     let names = packages(&missing);
     let cache = Cache::open()?;
-    // What was unpacked for this machine before is as good as installed.
-    Toolbox::enter_if_made(&cache, &names)?;
     say!("missing:");
     for requirement in &missing {
         say!("  {:<34} {:<22} {}", requirement.probe.to_string(), requirement.package, requirement.purpose);
