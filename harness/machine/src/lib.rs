@@ -14,4 +14,4 @@ pub mod tpm;
 mod tsc;
 pub mod waiting;
 
-pub use running::{Machine, Start, StartError, Stopped};
+pub use running::{Console, Machine, Start, StartError, Stopped};

@@ -8,7 +8,7 @@ use std::process::Command;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
 use std::time::Duration;
 
-use super::child::{self, Child, ChildError, Exit, told};
+use super::child::{self, Child, ChildError, Exit, output_suffix};
 use super::command::{Endpoint, Endpoints, MachineSpec, argv};
 use super::console;
 use super::processors;
@@ -31,9 +31,18 @@ pub struct Start<'a> {
     /// QEMU's end of the TPM's control channel; none for a machine without a TPM.
     pub tpm: Option<OwnedFd>,
     /// Where the console's bytes go.
-    pub console_log: PathBuf,
+    pub console: Console,
     /// How long QEMU may take to answer at its start. On an idle host it takes 0.1 s.
     pub patience: Duration,
+}
+
+/// Where the bytes of a machine's serial console go.
+#[derive(Debug)]
+pub enum Console {
+    /// Into this file, and line by line to the events.
+    Log(PathBuf),
+    /// Through this end of a socket pair, both ways: somebody sits at it.
+    Socket(UnixStream),
 }
 
 /// Why a machine did not start. Nothing of it is left then.
@@ -43,7 +52,7 @@ pub enum StartError {
     #[error(transparent)]
     Child(#[from] ChildError),
     /// QEMU ended before its monitor answered.
-    #[error("QEMU ended at its start ({exit}){}", told(.output))]
+    #[error("QEMU ended at its start ({exit}){}", output_suffix(.output))]
     Ended {
         /// How.
         exit: Exit,
@@ -51,7 +60,7 @@ pub enum StartError {
         output: String,
     },
     /// QEMU lives, but its monitor does not work.
-    #[error("{reason}{}", told(.output))]
+    #[error("{reason}{}", output_suffix(.output))]
     Monitor {
         /// What is wrong with it.
         reason: QmpError,
@@ -135,7 +144,15 @@ impl Machine {
             |what: &'static str| move |source: io::Error| StartError::Channel { what: what.into(), source };
         let (qmp_host, qmp) = UnixStream::pair().map_err(failed("monitor's channel"))?;
         let (agent_host, agent) = UnixStream::pair().map_err(failed("agent's channel"))?;
-        let (console_host, console) = UnixStream::pair().map_err(failed("console's channel"))?;
+        let (log, console) = match start.console {
+            Console::Socket(console) => (None, console),
+            Console::Log(path) => {
+                let (host, console) = UnixStream::pair().map_err(failed("console's channel"))?;
+                // Before QEMU is there, so that nothing but its own start can fail after.
+                let log = console::capture(host, &path, events.clone()).map_err(failed("console log"))?;
+                (Some(log), console)
+            }
+        };
         let endpoints = Endpoints {
             qmp: Endpoint::Fd(qmp.as_raw_fd()),
             agent: Endpoint::Fd(agent.as_raw_fd()),
@@ -150,9 +167,6 @@ impl Machine {
         let mut whole = vec![start.qemu.to_string_lossy().into_owned()];
         whole.extend(arguments);
 
-        // Before QEMU is there, so that nothing but its own start can fail after.
-        let log = console::capture(console_host, &start.console_log, events.clone())
-            .map_err(failed("console log"))?;
         let child = child::spawn(command, keep)?;
         drop(events.send(What::Host(Host::Spawned { child: "qemu".into(), pid: child.pid() })));
         spawned();
@@ -167,7 +181,9 @@ impl Machine {
         let last = events.clone();
         let watcher = child.on_exit(move |exit| {
             // QEMU's ends of the channels are closed, so both threads come to their ends.
-            let log = log.join().unwrap_or_else(|_| Err(io::Error::other("the console's thread died")));
+            let log = log.map_or(Ok(()), |log| {
+                log.join().unwrap_or_else(|_| Err(io::Error::other("the console's thread died")))
+            });
             if let Some(reader) = reader {
                 let _ = reader.join();
             }
@@ -231,6 +247,12 @@ impl Machine {
     #[must_use]
     pub fn ended(&self) -> Option<Exit> {
         self.child.ended()
+    }
+
+    /// Waits for QEMU to end by itself, at most `patience`.
+    #[must_use]
+    pub fn wait(&self, patience: Duration) -> Option<Exit> {
+        self.child.wait(patience)
     }
 
     /// Ends QEMU: asks it, waits, kills it; then waits for the last of its events. May be called again and

@@ -15,12 +15,12 @@ use imalab_wire::{End, Message, POWER_OFF_ARGUMENT, Program, Setup};
 use serde::Serialize;
 
 use super::figures::Figures;
-use crate::run::{self, RunError, ScratchError, Site};
 use imalab_formats::ima::Bank;
 use imalab_language::plan::{Budget, Interface, Parameters, Plan, Shape};
 use imalab_machine::child::{self, Child, ChildError, Exit};
-use imalab_machine::command::{Endpoint, Endpoints, MachineSpec, argv};
+use imalab_machine::command::{Endpoint, Endpoints, argv};
 use imalab_machine::tpm::swtpm::{self, LaunchError};
+use imalab_run::{GuestError, RunContext, RunError, ScratchError, machine_spec};
 use imalab_trace::{Host, Trace, What};
 
 /// How long a bare machine may take, on a host as loaded as they get.
@@ -63,6 +63,9 @@ pub enum BootError {
     /// No machine of the harness.
     #[error(transparent)]
     Run(#[from] RunError),
+    /// Its program cannot be written.
+    #[error(transparent)]
+    Program(#[from] GuestError),
     /// No folder.
     #[error(transparent)]
     Scratch(#[from] ScratchError),
@@ -110,17 +113,17 @@ pub enum BootError {
 /// # Errors
 /// [`BootError`]; nothing is left running.
 pub fn boot(
-    site: Site<'_>,
+    context: RunContext<'_>,
     rounds: usize,
     mut each: impl FnMut(usize, &BootRound),
 ) -> Result<Boot, BootError> {
     let mut done = Vec::new();
     for number in 1..=rounds {
-        let (imalab, before_qemu, whole) = with_imalab(site)?;
+        let (imalab, before_qemu, whole) = with_imalab(context)?;
         let round = BootRound {
             imalab,
-            bare: bare(site, true)?,
-            bare_without_tpm: bare(site, false)?,
+            bare: bare(context, true)?,
+            bare_without_tpm: bare(context, false)?,
             before_qemu,
             whole,
         };
@@ -134,9 +137,9 @@ pub fn boot(
     Ok(Boot { rounds: done, ratio: with, ratio_without_tpm: without })
 }
 
-fn with_imalab(site: Site<'_>) -> Result<(f64, f64, f64), BootError> {
-    let ran = run::run(&plan(), site)?;
-    if site.interrupts.seen() {
+fn with_imalab(context: RunContext<'_>) -> Result<(f64, f64, f64), BootError> {
+    let ran = imalab_run::run(&plan(), context)?;
+    if context.interrupts.seen() {
         return Err(BootError::Interrupted);
     }
     let trace = &ran.trace;
@@ -146,7 +149,7 @@ fn with_imalab(site: Site<'_>) -> Result<(f64, f64, f64), BootError> {
     let done = at(trace, |what| matches!(what, What::Guest(Message::Done { .. })));
     match (spawned, hello, done) {
         (Some(spawned), Some(hello), Some(_)) => Ok((hello - spawned, spawned, ms(ran.wall))),
-        _ => Err(BootError::NoAgent { console: run::console_tail(trace) }),
+        _ => Err(BootError::NoAgent { console: imalab_run::console_tail(trace) }),
     }
 }
 
@@ -164,6 +167,11 @@ fn program() -> Program {
     Program { token: 1, setup: Setup::default(), tasks: Vec::new(), finally: Vec::new(), end: End::PowerOff }
 }
 
+/// The machine of both. A new swtpm has all of its banks active, so the bare machine's kernel extends the same.
+fn shape() -> Shape {
+    Shape { cpus: CPUS, memory_mib: MEMORY_MIB, banks: Bank::ALL.to_vec(), kernel_args: Vec::new() }
+}
+
 fn plan() -> Plan {
     Plan {
         scenario: "bench".to_owned(),
@@ -171,13 +179,7 @@ fn plan() -> Plan {
         parameters: Parameters::new(),
         seed: 0,
         interface: Interface::ReadOnly,
-        // A new swtpm has all of its banks active, so the bare machine's kernel extends the same.
-        machine: Shape {
-            cpus: CPUS,
-            memory_mib: MEMORY_MIB,
-            banks: Bank::ALL.to_vec(),
-            kernel_args: Vec::new(),
-        },
+        machine: shape(),
         hash_table: true,
         stock: true,
         program: program(),
@@ -191,15 +193,12 @@ fn plan() -> Plan {
 }
 
 /// Boots QEMU alone, with files where the harness would listen; milliseconds to its end.
-fn bare(site: Site<'_>, tpm: bool) -> Result<f64, BootError> {
-    let folder = site.scratch.folder()?;
+fn bare(context: RunContext<'_>, tpm: bool) -> Result<f64, BootError> {
+    let folder = context.scratch.folder()?;
     let path = |name: &str| folder.path().join(name);
-    let write = |path: &Path, source| BootError::File { path: path.to_owned(), source };
-    let program_file = path("program");
-    let bytes = imalab_wire::frame::encode_program(&program()).map_err(RunError::Program)?;
-    fs::write(&program_file, bytes).map_err(|source| write(&program_file, source))?;
+    let program = imalab_run::write_program(folder.path(), &program())?;
     let (swtpm, control) = if tpm {
-        let (child, control) = plain_swtpm(site.swtpm, &path("tpm"))?;
+        let (child, control) = plain_swtpm(context.swtpm, &path("tpm"))?;
         (Some(child), Some(control))
     } else {
         (None, None)
@@ -210,24 +209,17 @@ fn bare(site: Site<'_>, tpm: bool) -> Result<f64, BootError> {
         console: Endpoint::File(path("console")),
         tpm: control.as_ref().map(|control| Endpoint::Fd(control.as_raw_fd())),
     };
-    let spec = MachineSpec {
-        cpus: CPUS.into(),
-        memory_mib: MEMORY_MIB,
-        accel: site.accel,
-        tsc_mhz: site.accel.tsc_mhz(),
-        kernel: site.kernel.to_owned(),
-        initramfs: site.initramfs.to_owned(),
-        kernel_args: vec!["--".to_owned(), POWER_OFF_ARGUMENT.to_owned()],
-        program: Some(program_file),
-    };
-    let mut command = Command::new(site.qemu);
+    let kernel_args = vec!["--".to_owned(), POWER_OFF_ARGUMENT.to_owned()];
+    let shape = Shape { kernel_args, ..shape() };
+    let spec = machine_spec(context, &shape, context.initramfs.to_owned(), Some(program));
+    let mut command = Command::new(context.qemu);
     command.args(argv(&spec, &endpoints));
     let qemu = child::spawn(command, control.into_iter().collect())?;
     let begin = Instant::now();
     let exit = qemu.wait(PATIENCE);
     let took = ms(begin.elapsed());
     drop(swtpm);
-    if site.interrupts.seen() {
+    if context.interrupts.seen() {
         return Err(BootError::Interrupted);
     }
     let console = fs::read(path("console")).unwrap_or_default();

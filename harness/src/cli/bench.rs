@@ -13,11 +13,11 @@ use super::{Cli, Failure, test};
 use crate::bench::{self, BootError, PlotError};
 use crate::report::run_dir::{RunDir, TRACE};
 use crate::report::{self, Escaping, Exit, say, trace};
-use crate::run::{Kernel, Site};
 use imalab_check::StepTold;
 use imalab_check::figures::Held;
 use imalab_check::outcome::{RunResult, SuiteResult};
 use imalab_files::{atomic, output};
+use imalab_run::{Kernel, RunContext};
 use imalab_verify::speed::{self, SpeedArgs};
 use imalab_verify::{GenerateLogArgs, generate};
 
@@ -156,7 +156,7 @@ impl BenchArgs {
         let (scratch, interrupts) = args.surroundings.claim()?;
         let choice = args.surroundings.accelerator();
         say(&format!("kernel {}; accelerator {}: {}", kernel.name, choice.accel, choice.reason))?;
-        let site = Site {
+        let context = RunContext {
             kernel: &kernel.image,
             initramfs: &machines.initramfs,
             kernels: &[],
@@ -178,7 +178,7 @@ impl BenchArgs {
             ));
         };
         let rounds = usize::try_from(args.rounds).unwrap_or(usize::MAX);
-        let boot = match bench::boot(site, rounds, told) {
+        let boot = match bench::boot(context, rounds, told) {
             Ok(boot) => boot,
             Err(error @ BootError::Interrupted) => {
                 return Err(Failure { exit: Exit::Interrupted, error: miette!("{error}") });

@@ -6,8 +6,8 @@ use clap::Args;
 use miette::miette;
 
 use super::Failure;
-use crate::run::Kernel;
 use imalab_language::interface::Capability;
+use imalab_run::Kernel;
 
 /// What a suite demands of its kernels.
 #[derive(Args, Default)]

@@ -11,9 +11,9 @@ use clap::builder::{OsStringValueParser, TypedValueParser};
 use miette::miette;
 
 use super::Failure;
-use crate::run::{Interrupts, Kernel, Scratch, scratch_place};
 use imalab_machine::accel::{self, Accel, Choice};
 use imalab_machine::command::QEMU;
+use imalab_run::{Interrupts, Kernel, Scratch, scratch_place};
 
 /// What machines are made from.
 #[derive(Args, Clone)]

@@ -10,8 +10,9 @@ use super::machines::Surroundings;
 use super::recheck::{sound, tell};
 use crate::report::Exit;
 use crate::report::run_dir::{HashedFile, PLAN, RESULT, RunDir, hash_file};
-use crate::run::{self, Kernel, Site};
+use crate::suite;
 use imalab_check::judge;
+use imalab_run::{Kernel, RunContext};
 
 #[derive(Args)]
 pub(super) struct ReproArgs {
@@ -54,7 +55,7 @@ pub(super) fn repro(args: &ReproArgs) -> Result<Exit, Failure> {
         .collect::<Result<Vec<_>, Failure>>()?;
 
     let (scratch, interrupts) = args.surroundings.claim()?;
-    let site = Site {
+    let context = RunContext {
         kernel,
         initramfs,
         kernels: &others,
@@ -64,16 +65,16 @@ pub(super) fn repro(args: &ReproArgs) -> Result<Exit, Failure> {
         scratch: &scratch,
         interrupts: &interrupts,
     };
-    let ran = match run::run(&plan, site) {
+    let ran = match imalab_run::run(&plan, context) {
         Ok(ran) => ran,
         Err(_) if interrupts.seen() => return Ok(Exit::Interrupted),
         Err(error) => return Err(Failure::setup(error)),
     };
-    run::times(&ran, &mut result);
+    suite::times(&ran, &mut result);
     result.checks = imalab_check::all(&plan, &ran.trace);
     let judgement = judge::of(&plan, &ran.trace, &result.checks);
     judgement.put_into(&mut result);
-    result.console_tail = run::console_tail(&ran.trace);
+    result.console_tail = imalab_run::console_tail(&ran.trace);
     tell(result, interrupts.seen())
 }
 

@@ -10,10 +10,10 @@ use nix::sys::termios::{SetArg, Termios, cfmakeraw, tcgetattr, tcsetattr};
 use super::Failure;
 use super::machines::MachineArgs;
 use crate::report::{self, Exit};
-use crate::run::{self, Site};
 use imalab_formats::ima::Bank;
 use imalab_language::plan::Shape;
 use imalab_language::scenario::DEFAULT_POLICY;
+use imalab_run::RunContext;
 
 #[derive(Args)]
 pub(super) struct ShellArgs {
@@ -45,7 +45,7 @@ pub(super) fn shell(args: &ShellArgs) -> Result<Exit, Failure> {
     banks.dedup();
     let shape =
         Shape { cpus: args.cpus, memory_mib: args.memory_mib, banks, kernel_args: args.kernel_args.clone() };
-    let site = Site {
+    let context = RunContext {
         kernel: &kernel.image,
         initramfs: &args.machines.initramfs,
         kernels: &[],
@@ -64,7 +64,7 @@ pub(super) fn shell(args: &ShellArgs) -> Result<Exit, Failure> {
     let terminal = RawTerminal::of(io::stdin()).map_err(Failure::setup)?;
     let output: Box<dyn Write> = Box::new(io::stdout());
     let input: Box<dyn Read + Send> = Box::new(io::stdin());
-    let done = run::shell(&shape, DEFAULT_POLICY, site, input, output, ready);
+    let done = imalab_run::shell(&shape, DEFAULT_POLICY, context, input, output, ready);
     drop(terminal);
     done.map_err(Failure::setup)?;
     Ok(if interrupts.seen() { Exit::Interrupted } else { Exit::Passed })

@@ -13,11 +13,12 @@ use crate::report::journal::Journal;
 use crate::report::list::{self, ScenarioEntry};
 use crate::report::terminal::Look;
 use crate::report::{self, Exit, ReportFiles, Reporter, say};
-use crate::run::{self, Partition, Request, Store};
+use crate::suite::{self, Partition, Request, Store, SuiteEvent};
 use imalab_check::outcome::SuiteResult;
-use imalab_language::plan::{self, Interface, Planned};
+use imalab_language::plan::{self, Interface, Planned, Shape};
 use imalab_language::scenario::{self, Scenario};
-use imalab_machine::command::{MachineSpec, script};
+use imalab_machine::command::script;
+use imalab_run::{Interrupts, Scratch, machine_spec};
 
 /// Errors of scenarios that are told at once.
 const TOLD: usize = 20;
@@ -235,8 +236,11 @@ pub(super) fn test(args: &TestArgs) -> Result<Exit, Failure> {
     let kept = args.out.as_ref().map(|out| out.join(report::merge::RESULTS));
     let mut journal = Journal::of(kept.as_deref().or(files.json_file()));
     let reporter = Reporter::beside(&files);
-    let suite =
-        run::suite(&request, &scratch, &interrupts, &reporter, &mut journal).map_err(Failure::usage)?;
+    let mut listener = |event: SuiteEvent<'_>| {
+        journal.event(event);
+        reporter.event(event);
+    };
+    let suite = suite::suite(&request, &scratch, &interrupts, &mut listener).map_err(Failure::usage)?;
     // Files first: a terminal that went away must not cost them.
     let results = ReportFiles { json: kept, ..ReportFiles::default() };
     let (written, kept) = (files.write(&suite), results.write(&suite));
@@ -278,21 +282,18 @@ fn check_words(words: &[String]) -> Result<(), Failure> {
 
 /// Prints how each machine would be started. A kernel that was never asked what it can do is asked, since that
 /// decides what is planned.
-fn dry_run(
-    request: &Request<'_>,
-    scratch: &run::Scratch,
-    interrupts: &run::Interrupts,
-) -> Result<Exit, Failure> {
+fn dry_run(request: &Request<'_>, scratch: &Scratch, interrupts: &Interrupts) -> Result<Exit, Failure> {
     let mut exit = Exit::Passed;
     for kernel in request.kernels {
-        let site = request.site(kernel, scratch, interrupts);
-        let known = match run::capabilities(site, &request.kernel_args, request.promises, &request.cache) {
+        let context = request.context(kernel, scratch, interrupts);
+        let known = match suite::capabilities(context, &request.kernel_args, request.promises, &request.cache)
+        {
             Err(_) if interrupts.seen() => return Ok(Exit::Interrupted),
             known => known.map_err(Failure::setup)?,
         };
         for finding in &known.findings {
             exit = Exit::ScenarioFailed;
-            report::say::line(&format!("# {} on {}: {finding}", run::PROBE, kernel.name))
+            report::say::line(&format!("# {} on {}: {finding}", suite::PROBE, kernel.name))
                 .map_err(Failure::setup)?;
         }
         for scenario in request.scenarios {
@@ -303,16 +304,9 @@ fn dry_run(
                 let text = match planned {
                     Planned::Skip(skip) => format!("{title}: skipped: {}", skip.reason),
                     Planned::Plan(plan) => {
-                        let spec = MachineSpec {
-                            cpus: plan.machine.cpus.into(),
-                            memory_mib: plan.machine.memory_mib,
-                            accel: site.accel,
-                            tsc_mhz: site.accel.tsc_mhz(),
-                            kernel: kernel.image.clone(),
-                            initramfs: request.initramfs.clone(),
-                            kernel_args: plan::words_of(&request.kernel_args, &plan.machine.kernel_args),
-                            program: None,
-                        };
+                        let kernel_args = plan::words_of(&request.kernel_args, &plan.machine.kernel_args);
+                        let shape = Shape { kernel_args, ..plan.machine };
+                        let spec = machine_spec(context, &shape, request.initramfs.clone(), None);
                         format!("{title}\n{}", script(&spec, true))
                     }
                 };

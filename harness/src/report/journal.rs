@@ -12,6 +12,7 @@ use serde::{Deserialize, Serialize};
 
 use super::input;
 use super::json::{ReadError, SCHEMA};
+use crate::suite::SuiteEvent;
 use imalab_check::outcome::{RunResult, Shard, SuiteResult};
 use imalab_files::atomic::FileError;
 
@@ -47,6 +48,15 @@ impl Journal {
     /// One for results that are to be at `results`; without a place there is none.
     pub fn of(results: Option<&Path>) -> Journal {
         Journal { path: results.map(beside), ..Journal::default() }
+    }
+
+    /// Keeps what it is there for.
+    pub fn event(&mut self, event: SuiteEvent<'_>) {
+        match event {
+            SuiteEvent::Planned(suite) => self.begin(suite.shard.as_ref()),
+            SuiteEvent::RunEnded(run) => self.append(run),
+            _ => {}
+        }
     }
 
     /// Starts it.

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use super::journal;
 use super::json::{self, ReadError};
-use crate::run::PROBE;
+use crate::suite::PROBE;
 use imalab_check::outcome::{RunResult, Shard, SuiteResult};
 
 /// Name of the results in a folder of `--out`.

@@ -31,7 +31,7 @@ pub use files::{FilesError, ReportFiles};
 pub use run_id::RunId;
 pub use say::fail;
 pub use tally::Tally;
-pub use terminal::{Context, Reporter};
+pub use terminal::Reporter;
 
 /// An error with its causes, in one line.
 pub fn chain(error: &dyn std::error::Error) -> String {

@@ -9,7 +9,7 @@ use imalab_formats::splat;
 use imalab_machine::child::{ChildError, Exit};
 use imalab_machine::command::{MachineSpec, QEMU};
 use imalab_machine::qmp::QmpError;
-use imalab_machine::{Machine, Start, StartError};
+use imalab_machine::{Console, Machine, Start, StartError};
 use imalab_trace::{Host, Receiver, Sender, What, channel};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
@@ -22,7 +22,7 @@ const LONG: Duration = Duration::from_secs(60);
 const SHORT: Duration = Duration::from_millis(300);
 
 fn start_with<'a>(spec: &'a MachineSpec, dir: &Path, qemu: &Path, patience: Duration) -> Start<'a> {
-    Start { spec, qemu: qemu.into(), tpm: None, console_log: dir.join("console.log"), patience }
+    Start { spec, qemu: qemu.into(), tpm: None, console: Console::Log(dir.join("console.log")), patience }
 }
 
 /// Real QEMU without a TPM.
@@ -218,7 +218,7 @@ fn a_full_disk_is_told_and_stops_nothing() {
     let spec = spec(dir.path(), "hello\r\n", Then::Halt);
     let (events, seen) = channel();
     let mut full = start_with(&spec, dir.path(), Path::new(QEMU), LONG);
-    full.console_log = "/dev/full".into();
+    full.console = Console::Log("/dev/full".into());
     let (mut machine, _agent) = Machine::start(full, &events, || ()).unwrap();
     assert_eq!(next_line(&seen), "hello");
     let stopped = machine.stop();

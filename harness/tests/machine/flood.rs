@@ -7,12 +7,13 @@ use std::process::Command;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use imalab::run::{AskError, Interrupts, Scratch, Site, Stream, capabilities};
+use imalab::suite::{AskError, capabilities};
 use imalab_check::outcome::Outcome;
 use imalab_machine::accel::Accel;
 use imalab_machine::command::QEMU;
 use imalab_machine::console;
 use imalab_machine::guest as agent_channel;
+use imalab_run::{Interrupts, RunContext, Scratch, Stream};
 use imalab_trace::{Exchange, Flood, Host, Origin, Sender, What};
 use imalab_wire::{Message, Piece, frame};
 use rstest::rstest;
@@ -155,7 +156,7 @@ fn tell(flooded: &str) {
 fn real(folder: &Path) {
     let spec = spec(folder, "hello\n", Then::Flood);
     let scratch = Scratch::new(folder).unwrap();
-    let site = Site {
+    let context = RunContext {
         kernel: &spec.kernel,
         initramfs: &spec.initramfs,
         kernels: &[],
@@ -165,7 +166,7 @@ fn real(folder: &Path) {
         scratch: &scratch,
         interrupts: &Interrupts::default(),
     };
-    match capabilities(site, &[], None, folder) {
+    match capabilities(context, &[], None, folder) {
         Err(AskError::Guest { judgement, .. }) => {
             assert_eq!(judgement.outcome, Outcome::Failed);
             tell(&judgement.reason);

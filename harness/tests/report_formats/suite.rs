@@ -2,7 +2,8 @@
 
 use std::collections::BTreeMap;
 
-use imalab::report::{Context, json};
+use imalab::report::json;
+use imalab::suite::SuiteContext;
 use imalab_check::outcome::{AcceleratorUsed, CheckResult, Outcome, RunResult, SuiteResult, Verdict};
 use imalab_language::plan::Interface;
 
@@ -149,8 +150,8 @@ pub(crate) fn suite() -> SuiteResult {
     }
 }
 
-pub(crate) fn context() -> Context {
-    Context {
+pub(crate) fn context() -> SuiteContext {
+    SuiteContext {
         kernels: vec!["7.3 (7.3.4)".to_owned(), "6.12 (6.12.117)".to_owned()],
         accelerator: AcceleratorUsed {
             name: "tcg".to_owned(),

@@ -96,7 +96,7 @@ pub fn last_lines(output: &str) -> Vec<&str> {
 }
 
 /// The same as an error's message goes on.
-pub fn told(output: &str) -> String {
+pub fn output_suffix(output: &str) -> String {
     match last_lines(output).as_slice() {
         [] => ", without a word".into(),
         last => format!(":\n{}", last.join("\n")),

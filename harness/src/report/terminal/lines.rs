@@ -1,17 +1,18 @@
 //! The text of the terminal report, as pure functions of the result model.
 
 use std::fmt::Write as _;
+use std::time::Duration;
 
-use super::Context;
 use super::look::{Look, word};
 use crate::report::printable::{printable, printable_lines};
 use crate::report::run_id::RunId;
 use crate::report::skips::Skips;
 use crate::report::tally::{Tally, plural};
+use crate::suite::{Stop, SuiteContext};
 use imalab_check::outcome::{CheckResult, Outcome, RunResult, SuiteResult, Verdict};
 
 /// What will run and on what.
-pub(super) fn header(total: usize, context: &Context, look: Look) -> String {
+pub(super) fn header(total: usize, context: &SuiteContext, look: Look) -> String {
     let mut text = String::new();
     let mut line = |key: &str, value: &str| {
         let key = look.heading().apply_to(format!("{key:<11}"));
@@ -39,6 +40,24 @@ pub(super) fn run_line(run: &RunResult, look: Look) -> String {
         push_line(&mut text, &format!("{:>12} {}", "", not_stored(why)));
     }
     text
+}
+
+/// A run that has not ended for a while.
+pub(super) fn slow_line(id: &RunId, elapsed: Duration, look: Look) -> String {
+    let running = look.slow().apply_to(format!("{:>12}", "running"));
+    let seconds = look.faint().apply_to(format!("[{:>8}]", format!("> {} s", elapsed.as_secs())));
+    format!("{running} {seconds} {}\n", printable(&id.to_string()))
+}
+
+/// Why no further run begins.
+pub(super) fn stopping_line(why: Stop, running: usize) -> String {
+    let why = match why {
+        Stop::Signal => "interrupted; another signal stops at once",
+    };
+    match running {
+        0 => format!("{why}\n"),
+        _ => format!("{why}: ending {}\n", plural(running, "run", "runs")),
+    }
 }
 
 /// Everything known about a run that did not pass.

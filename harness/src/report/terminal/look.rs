@@ -66,6 +66,11 @@ impl Look {
         }
     }
 
+    /// For a run that takes long.
+    pub(super) fn slow(self) -> Style {
+        self.style().yellow()
+    }
+
     /// For headings.
     pub(crate) fn heading(self) -> Style {
         self.style().bold()

@@ -7,6 +7,7 @@ mod table;
 
 use std::io::{self, Write};
 use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use indicatif::ProgressDrawTarget;
 
@@ -18,22 +19,8 @@ use progress::Progress;
 use super::files::ReportFiles;
 use super::run_id::RunId;
 use super::tally::Tally;
-use imalab_check::outcome::{AcceleratorUsed, RunResult, SuiteResult};
-
-/// What holds for the whole suite.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Context {
-    /// Names of the kernels, with the release where it is known: `mainline (7.3.4)`.
-    pub kernels: Vec<String>,
-    /// The accelerator, and why this one.
-    pub accelerator: AcceleratorUsed,
-    /// How guests are ordered.
-    pub lane: String,
-    /// Machines side by side.
-    pub jobs: usize,
-    /// The suite's seed.
-    pub seed: u64,
-}
+use crate::suite::{Stop, SuiteContext, SuiteEvent};
+use imalab_check::outcome::{RunResult, SuiteResult};
 
 /// Tells a suite's progress and results on the terminal.
 ///
@@ -84,6 +71,19 @@ impl Reporter {
         Reporter { look, state: Mutex::new(state) }
     }
 
+    /// Tells what happens in a suite; its end is for [`Reporter::suite_finished`].
+    pub fn event(&self, event: SuiteEvent<'_>) {
+        match event {
+            SuiteEvent::ProbeStarted { kernel } => self.kernel_asked(kernel),
+            SuiteEvent::Planned(suite) => self.suite_started(suite.runs.len(), &suite.context),
+            SuiteEvent::RunStarted { id, .. } => self.run_started(id),
+            SuiteEvent::RunSlow { id, elapsed, .. } => self.run_slow(id, elapsed),
+            SuiteEvent::RunEnded(run) => self.run_finished(run),
+            SuiteEvent::Stopping { why, running } => self.stopping(why, running),
+            SuiteEvent::Probed { .. } | SuiteEvent::Finished(_) => {}
+        }
+    }
+
     /// A kernel is booted to see what it can do, or that is looked up.
     pub fn kernel_asked(&self, kernel: &str) {
         if let Some(progress) = &mut self.lock().progress {
@@ -92,7 +92,7 @@ impl Reporter {
     }
 
     /// Names what is going to run, and on what; `total` is the number of runs, skipped ones included.
-    pub fn suite_started(&self, total: usize, context: &Context) {
+    pub fn suite_started(&self, total: usize, context: &SuiteContext) {
         let mut state = self.lock();
         state.planned = total;
         state.print(&(lines::header(total, context, self.look) + "\n"));
@@ -106,6 +106,16 @@ impl Reporter {
         if let Some(progress) = &mut self.lock().progress {
             progress.run_started(id);
         }
+    }
+
+    /// A run takes long.
+    pub fn run_slow(&self, id: &RunId, elapsed: Duration) {
+        self.lock().print(&lines::slow_line(id, elapsed, self.look));
+    }
+
+    /// No further run begins.
+    pub fn stopping(&self, why: Stop, running: usize) {
+        self.lock().print(&lines::stopping_line(why, running));
     }
 
     /// A run is over; one that was skipped need not have been started.

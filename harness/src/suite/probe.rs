@@ -6,7 +6,6 @@ use std::path::{Path, PathBuf};
 
 use sha2::{Digest, Sha256};
 
-use super::one::{Ran, RunError, Site, run};
 use imalab_check::judge::{self, Judgement};
 use imalab_check::outcome::Outcome;
 use imalab_files::atomic;
@@ -14,6 +13,7 @@ use imalab_formats::ima::Bank;
 use imalab_language::interface::probe::{self, Boot, ProbeError};
 use imalab_language::interface::{Capabilities, ProbeFinding};
 use imalab_language::plan::{Budget, Interface, Parameters, Plan, Shape};
+use imalab_run::{Ran, RunContext, RunError, run};
 use imalab_trace::{Trace, Unreadable, What};
 
 /// Why nothing is known about a kernel.
@@ -52,26 +52,27 @@ const BANKS: [Bank; 2] = [Bank::Sha1, Bank::Sha256];
 /// Budget of one boot: it measures a few files.
 const BUDGET: Budget = Budget { silence_s: 10, total_s: 60 };
 
-/// Asks the kernel of `site` with these words on its command line, and holds it to these promises where any are given; or remembers what an earlier call below `cache` was told.
+/// Asks the kernel of `context` with these words on its command line, and holds it to these promises where any are given;
+/// or remembers what an earlier call below `cache` was told.
 ///
 /// # Errors
 /// [`AskError`].
 pub fn capabilities(
-    site: Site<'_>,
+    context: RunContext<'_>,
     kernel_args: &[String],
     promises: Option<Interface>,
     cache: &Path,
 ) -> Result<Capabilities, AskError> {
     let folder = cache.join("capabilities");
-    let path = folder.join(format!("{}.json", key(site, kernel_args, promises)?));
+    let path = folder.join(format!("{}.json", key(context, kernel_args, promises)?));
     // What is there and cannot be read is asked anew: an older imalab may have written it.
     if let Some(known) = fs::read(&path).ok().and_then(|text| serde_json::from_slice(&text).ok()) {
         return Ok(known);
     }
-    let mut found = probe::capabilities(&messages(&ask(site, kernel_args, probe::first())?)?)?;
+    let mut found = probe::capabilities(&messages(&ask(context, kernel_args, probe::first())?)?)?;
     // What a boot that was not survived says is not remembered: another time it may be.
     let mut survived = true;
-    found = match probe::requests(&found, promises).map(|boot| ask(site, kernel_args, boot)) {
+    found = match probe::requests(&found, promises).map(|boot| ask(context, kernel_args, boot)) {
         None => probe::with_requests(found, None, promises)?,
         Some(asked) => match survive(asked, "the removal of records")? {
             Ok(trace) => probe::with_requests(found, Some(&messages(&trace)?), promises)?,
@@ -83,7 +84,7 @@ pub fn capabilities(
         },
     };
     if let Some(boot) = probe::second(&found) {
-        found = match survive(ask(site, kernel_args, boot), "ima_flush_htable")? {
+        found = match survive(ask(context, kernel_args, boot), "ima_flush_htable")? {
             Ok(trace) => probe::with_second(found, &messages(&trace)?, &console(&trace))?,
             Err(finding) => {
                 survived = false;
@@ -93,7 +94,7 @@ pub fn capabilities(
         };
     }
     if let Some(boot) = probe::third(&found) {
-        found = match survive(ask(site, kernel_args, boot), "a kexec")? {
+        found = match survive(ask(context, kernel_args, boot), "a kexec")? {
             Ok(trace) => probe::with_third(found, &messages(&trace)?)?,
             Err(finding) => {
                 survived = false;
@@ -139,9 +140,13 @@ fn is_its_own(outcome: Outcome) -> bool {
 }
 
 /// Same kernel, same command line, same image, same questions: same answers.
-fn key(site: Site<'_>, kernel_args: &[String], promises: Option<Interface>) -> Result<String, AskError> {
+fn key(
+    context: RunContext<'_>,
+    kernel_args: &[String],
+    promises: Option<Interface>,
+) -> Result<String, AskError> {
     let mut hash = Sha256::new();
-    for path in [site.kernel, site.initramfs] {
+    for path in [context.kernel, context.initramfs] {
         let bytes = fs::read(path).map_err(|source| AskError::Read { path: path.to_owned(), source })?;
         hash.update(Sha256::digest(&bytes));
     }
@@ -149,15 +154,15 @@ fn key(site: Site<'_>, kernel_args: &[String], promises: Option<Interface>) -> R
     Ok(hex::encode(hash.finalize()))
 }
 
-fn ask(site: Site<'_>, kernel_args: &[String], boot: Boot) -> Result<Trace, AskError> {
+fn ask(context: RunContext<'_>, kernel_args: &[String], boot: Boot) -> Result<Trace, AskError> {
     let mut plan = plan(boot);
     plan.machine.kernel_args.extend_from_slice(kernel_args);
-    let Ran { trace, .. } = run(&plan, site)?;
+    let Ran { trace, .. } = run(&plan, context)?;
     let judgement = judge::of(&plan, &trace, &[]);
     if judgement.outcome == Outcome::Passed {
         return Ok(trace);
     }
-    let console_tail = super::console_tail(&trace);
+    let console_tail = imalab_run::console_tail(&trace);
     Err(AskError::Guest { judgement, console_tail })
 }
 

@@ -1,8 +1,9 @@
 //! What a kernel is said to offer and was not seen to: a failed run of its own, since what needs it is skipped.
 
-use super::suite::{Kernel, Refusal};
+use super::suite::Refusal;
 use imalab_check::outcome::{CheckResult, Outcome, Verdict};
 use imalab_language::interface::{Capabilities, Capability};
+use imalab_run::Kernel;
 
 /// Name of that run among scenarios.
 pub(super) const RUN: &str = "kernel/offers";

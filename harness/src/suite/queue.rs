@@ -5,7 +5,7 @@ use std::sync::{Mutex, PoisonError};
 
 use super::partition::Partition;
 use super::suite::{Refusal, Request};
-use super::{kernels, offers, probed};
+use super::{offers, probed};
 use crate::report::RunId;
 use imalab_check::outcome::{Outcome, Shard};
 use imalab_language::interface::Capabilities;
@@ -71,8 +71,6 @@ pub(super) struct Queue<'a> {
     places: Mutex<VecDeque<u64>>,
     /// What probes found, told before all else. No part of a partition: whoever runs any of it says so.
     probed: Mutex<VecDeque<Job>>,
-    /// Runs in it at first.
-    pub(super) total: usize,
     /// Which part of the suite it is.
     pub(super) shard: Option<Shard>,
 }
@@ -101,7 +99,7 @@ impl<'a> Queue<'a> {
         let lacking = lacking.collect::<Vec<_>>();
         let first = lacking.len() as u64;
         let (places, probed) = (Mutex::default(), Mutex::default());
-        let mut queue = Queue { request, known, lacking, cases, places, probed, total: 0, shard: None };
+        let mut queue = Queue { request, known, lacking, cases, places, probed, shard: None };
         // What cannot be planned is told before the first run.
         for case in &queue.cases {
             drop(queue.work(case, request.seed)?);
@@ -115,9 +113,16 @@ impl<'a> Queue<'a> {
         let places: VecDeque<u64> =
             all.filter(|place| part.is_none_or(|part| part.takes(*place, &queue.id(*place)))).collect();
         let probed = queue.probed(first + count * u64::from(repeat));
-        queue.total = places.len() + probed.len();
         (queue.places, queue.probed) = (Mutex::new(places), Mutex::new(probed));
         Ok(queue)
+    }
+
+    /// All runs that have not begun, in the order in which they will.
+    pub(super) fn runs(&self) -> Vec<(u64, RunId)> {
+        let probed = self.probed.lock().unwrap_or_else(PoisonError::into_inner);
+        let places = self.places.lock().unwrap_or_else(PoisonError::into_inner);
+        let planned = places.iter().map(|place| (*place, self.id(*place)));
+        probed.iter().map(|job| (job.place, job.id.clone())).chain(planned).collect()
     }
 
     /// The next run; none when all have begun.
@@ -199,7 +204,7 @@ impl<'a> Queue<'a> {
                 plan.stock = self.request.kernels[case.kernel].stock;
                 let own = std::mem::take(&mut plan.machine.kernel_args);
                 plan.machine.kernel_args = plan::words_of(&self.request.kernel_args, &own);
-                match kernels::others(&plan, self.request.kernels) {
+                match imalab_run::others(&plan, self.request.kernels) {
                     Ok(_) => Ok(plan),
                     Err(missing) => Err(skipped(format!("{missing} (--kernel-image NAME=BZIMAGE)"))),
                 }

@@ -49,7 +49,7 @@ enum Asks {
 }
 
 /// Takes events until the machine has ended, or must be ended.
-pub(super) fn follow(stream: &mut Stream, mut boots: u16, budget: Budget, tpm: &Tpm, qemu: u32) -> End {
+pub(super) fn supervise(stream: &mut Stream, mut boots: u16, budget: Budget, tpm: &Tpm, qemu: u32) -> End {
     let mut deadline = Deadline::new(budget, Instant::now());
     let mut progress = Progress::default();
     let mut watch = Watch::new(vec![qemu, tpm.pid()]);
@@ -108,7 +108,7 @@ pub(super) fn follow(stream: &mut Stream, mut boots: u16, budget: Budget, tpm: &
                 // What waits for a TPM that the plan holds does what it should.
                 if !tpm.is_held() && kept.longest * 2 < kept.within {
                     stream.note(What::Host(Host::Hang { text }));
-                    return if hear_out(stream) { End::Over } else { End::Hung };
+                    return if take_report(stream) { End::Over } else { End::Hung };
                 }
             }
             Err(_) => {
@@ -153,7 +153,7 @@ fn note(stream: &mut Stream, kept: Kept) {
 }
 
 /// Takes the rest of a report; whether the machine has ended meanwhile.
-fn hear_out(stream: &mut Stream) -> bool {
+fn take_report(stream: &mut Stream) -> bool {
     let until = Instant::now() + REPORT;
     loop {
         let left = until.saturating_duration_since(Instant::now());
@@ -171,7 +171,7 @@ const DUMP_QUIET: Duration = Duration::from_secs(5);
 const DUMP: Duration = Duration::from_secs(30);
 
 /// Takes what the kernel says after the NMI, until it has ended, says nothing more or goes on in another kernel.
-pub(super) fn hear_dump(stream: &mut Stream) {
+pub(super) fn take_dump(stream: &mut Stream) {
     let until = Instant::now() + DUMP;
     loop {
         let left = until.saturating_duration_since(Instant::now()).min(DUMP_QUIET);

@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 
 use imalab_formats::ima::Bank;
 use imalab_language::plan::{Mark, MarkDeed};
-use imalab_machine::child::{self, Child, ChildError, Exit, told};
+use imalab_machine::child::{self, Child, ChildError, Exit, output_suffix};
 use imalab_machine::tpm::banks::BanksError;
 use imalab_machine::tpm::client::Client;
 use imalab_machine::tpm::link::{Link, LinkError};
@@ -36,7 +36,7 @@ pub enum TpmError {
     #[error(transparent)]
     Child(#[from] ChildError),
     /// swtpm ended before it was of use.
-    #[error("swtpm ended at its start ({exit}){}", told(.output))]
+    #[error("swtpm ended at its start ({exit}){}", output_suffix(.output))]
     Ended {
         /// How.
         exit: Exit,

@@ -1,47 +1,25 @@
 //! Many runs: scenarios times kernels times repetitions, some side by side.
 
 use std::any::Any;
-use std::collections::{BTreeMap, BTreeSet};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::PathBuf;
-use std::sync::{Mutex, PoisonError};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
-use super::one::{Ran, RunError, Site, run};
+use super::dispatch::{Dispatch, Work};
+use super::event::{Listener, PlannedSuite, SuiteContext, SuiteEvent};
 use super::partition::Partition;
 use super::probe::{self, AskError};
 use super::queue::{self, Job, Queue, QueueError};
 use super::store::Store;
-use super::{Interrupts, Scratch, console_tail};
-use crate::report::journal::Journal;
-use crate::report::{Context, Reporter};
+use crate::report::RunId;
 use imalab_check::judge;
 use imalab_check::outcome::{AcceleratorUsed, CheckResult, Outcome, RunResult, SuiteResult};
-use imalab_language::interface::{Capabilities, Capability};
+use imalab_language::interface::Capabilities;
 use imalab_language::plan::Interface;
 use imalab_language::scenario::Scenario;
 use imalab_machine::accel::Choice;
+use imalab_run::{Interrupts, Kernel, Ran, RunContext, RunError, Scratch, console_tail, run};
 use imalab_trace::{Host, What};
-
-/// A kernel to run on.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Kernel {
-    /// Its name in this suite.
-    pub name: String,
-    /// x86 boot image.
-    pub image: PathBuf,
-    /// What it must offer: lacking it fails the suite.
-    pub offers: BTreeSet<Capability>,
-    /// Whether it is a release that nobody has patched.
-    pub stock: bool,
-}
-
-impl Kernel {
-    /// A kernel of which nothing is known.
-    pub fn new(name: impl Into<String>, image: impl Into<PathBuf>) -> Kernel {
-        Kernel { name: name.into(), image: image.into(), offers: BTreeSet::new(), stock: false }
-    }
-}
 
 /// What is to be run, and how.
 pub struct Request<'a> {
@@ -75,6 +53,19 @@ pub struct Request<'a> {
     pub store: Store,
 }
 
+/// How long a run takes before it is announced as slow: most take some seconds, under TCG too.
+const SLOW_AFTER: Duration = Duration::from_secs(60);
+
+impl Work for Job {
+    fn id(&self) -> &RunId {
+        &self.id
+    }
+
+    fn place(&self) -> u64 {
+        self.place
+    }
+}
+
 /// How guests are ordered; the only lane so far.
 pub const LANE: &str = "free";
 
@@ -93,7 +84,7 @@ impl Refusal {
     }
 }
 
-/// Runs everything, tells `reporter`, and writes each result into `journal` when it is there.
+/// Runs everything and tells `listener` what happens.
 ///
 /// # Errors
 /// [`QueueError`], before the first run: after that there are always results.
@@ -101,53 +92,54 @@ pub fn suite(
     request: &Request<'_>,
     scratch: &Scratch,
     interrupts: &Interrupts,
-    reporter: &Reporter,
-    journal: &mut Journal,
+    listener: &mut dyn Listener,
 ) -> Result<SuiteResult, QueueError> {
     let begin = Instant::now();
     queue::check(request)?;
-    let known: Vec<_> = request
-        .kernels
-        .iter()
-        .map(|kernel| {
-            reporter.kernel_asked(&kernel.name);
-            probe::capabilities(
-                request.site(kernel, scratch, interrupts),
-                &request.kernel_args,
-                request.promises,
-                &request.cache,
-            )
-            .map_err(refusal)
-        })
-        .collect();
+    let known = probe_all(request, scratch, interrupts, listener);
     let queue = Queue::new(request, &known)?;
-    reporter.suite_started(queue.total, &request.context(&known));
-    journal.begin(queue.shard.as_ref());
-
-    let results: Mutex<(BTreeMap<u64, RunResult>, &mut Journal)> = Mutex::new((BTreeMap::new(), journal));
-    std::thread::scope(|scope| {
-        for _ in 0..request.jobs.max(1).min(queue.total) {
-            scope.spawn(|| {
-                while let Some(job) = if interrupts.seen() { None } else { queue.next() } {
-                    reporter.run_started(&job.id);
-                    let capabilities = known.get(job.kernel).and_then(|known| known.as_ref().ok());
-                    let result = request.result(&job, capabilities, scratch, interrupts);
-                    reporter.run_finished(&result);
-                    let mut results = results.lock().unwrap_or_else(PoisonError::into_inner);
-                    results.1.append(&result);
-                    results.0.insert(job.place, result);
-                }
-            });
-        }
-    });
-    let (results, _) = results.into_inner().unwrap_or_else(PoisonError::into_inner);
-    Ok(SuiteResult {
+    let planned = PlannedSuite {
+        context: request.suite_context(&known),
+        runs: queue.runs(),
+        shard: queue.shard.clone(),
+    };
+    listener.event(SuiteEvent::Planned(&planned));
+    let dispatch =
+        Dispatch { workers: request.jobs.max(1).min(planned.runs.len()), slow_after: SLOW_AFTER, interrupts };
+    let execute = |job: Job| {
+        let capabilities = known.get(job.kernel).and_then(|known| known.as_ref().ok());
+        request.result(&job, capabilities, scratch, interrupts)
+    };
+    let results = dispatch.run(|| queue.next(), execute, listener);
+    let suite = SuiteResult {
         schema: 1,
         runs: results.into_values().collect(),
         wall_ms: millis(begin.elapsed()),
         interrupted: interrupts.seen(),
         shard: queue.shard,
-    })
+    };
+    listener.event(SuiteEvent::Finished(&suite));
+    Ok(suite)
+}
+
+/// Asks each kernel what it offers.
+fn probe_all(
+    request: &Request<'_>,
+    scratch: &Scratch,
+    interrupts: &Interrupts,
+    listener: &mut dyn Listener,
+) -> Vec<Result<Capabilities, Refusal>> {
+    let probe = |kernel: &Kernel| {
+        let name = kernel.name.as_str();
+        listener.event(SuiteEvent::ProbeStarted { kernel: name });
+        let context = request.context(kernel, scratch, interrupts);
+        let known = probe::capabilities(context, &request.kernel_args, request.promises, &request.cache);
+        let known = known.map_err(refusal);
+        let answer = known.as_ref().map_err(|refusal| (refusal.outcome, refusal.reason.as_str()));
+        listener.event(SuiteEvent::Probed { kernel: name, answer });
+        known
+    };
+    request.kernels.iter().map(probe).collect()
 }
 
 fn refusal(error: AskError) -> Refusal {
@@ -163,13 +155,13 @@ fn refusal(error: AskError) -> Refusal {
 
 impl Request<'_> {
     /// The surroundings of a run on `kernel`.
-    pub fn site<'a>(
+    pub fn context<'a>(
         &'a self,
         kernel: &'a Kernel,
         scratch: &'a Scratch,
         interrupts: &'a Interrupts,
-    ) -> Site<'a> {
-        Site {
+    ) -> RunContext<'a> {
+        RunContext {
             kernel: &kernel.image,
             initramfs: &self.initramfs,
             kernels: self.kernels,
@@ -181,12 +173,12 @@ impl Request<'_> {
         }
     }
 
-    fn context(&self, known: &[Result<Capabilities, Refusal>]) -> Context {
+    fn suite_context(&self, known: &[Result<Capabilities, Refusal>]) -> SuiteContext {
         let kernels = self.kernels.iter().zip(known).map(|(kernel, known)| match known {
             Ok(known) => format!("{} ({})", kernel.name, known.release),
             Err(_) => kernel.name.clone(),
         });
-        Context {
+        SuiteContext {
             kernels: kernels.collect(),
             accelerator: self.accelerator(),
             lane: LANE.to_owned(),
@@ -260,7 +252,7 @@ impl Request<'_> {
             }
         };
         let kernel = &self.kernels[job.kernel];
-        match run(plan, self.site(kernel, scratch, interrupts)) {
+        match run(plan, self.context(kernel, scratch, interrupts)) {
             Err(error) => {
                 if interrupts.seen() {
                     result.outcome = Outcome::Interrupted;

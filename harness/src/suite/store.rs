@@ -2,9 +2,7 @@
 
 use std::path::PathBuf;
 
-use super::kernels;
-use super::one::Ran;
-use super::suite::{Kernel, Request};
+use super::suite::Request;
 use crate::report::run_dir::{BUNDLE, Bundle, KernelUsed, OutDir, RunDir, TRACE, hash_file};
 use crate::report::{RunId, chain, trace};
 use imalab_check::RunLog;
@@ -12,6 +10,7 @@ use imalab_check::outcome::{Outcome, RunResult};
 use imalab_files::atomic::FileError;
 use imalab_formats::ima::{AsciiLine, Bank, ByteOrder, LogReader};
 use imalab_language::plan::Plan;
+use imalab_run::{Kernel, Ran};
 use imalab_trace::{Host, What};
 
 /// Where runs leave their evidence.
@@ -164,7 +163,7 @@ fn used(
         image: hash_file(&kernel.image)?,
         config: config.filter(|config| config.exists()).map(|config| hash_file(&config)).transpose()?,
         initramfs: hash_file(&request.initramfs)?,
-        others: kernels::others(plan, request.kernels)
+        others: imalab_run::others(plan, request.kernels)
             .unwrap_or_default()
             .into_iter()
             .map(|other| Ok((other.name.clone(), hash_file(&other.image)?)))

@@ -1,33 +1,24 @@
-//! Drives plans on machines and collects their traces.
+//! Drives one plan on one machine and collects its trace.
 
-mod follow;
+mod context;
+mod guest;
 mod interrupt;
 mod kernels;
-mod offers;
-mod one;
-mod partition;
-mod probe;
-mod probed;
-mod queue;
+mod run;
 mod scratch;
 mod shell;
-mod store;
 mod stream;
-mod suite;
+mod supervise;
 mod tpm;
 
-pub use interrupt::{EXIT_INTERRUPTED, Interrupts};
-pub use kernels::KernelsError;
-pub use one::{Ran, RunError, Site, run};
-pub use partition::{NoPartition, Partition};
-pub use probe::{AskError, capabilities};
-pub use probed::PROBE;
-pub use queue::{MAX_RUNS, QueueError};
+pub use context::RunContext;
+pub use guest::{Boot, Guest, GuestEnded, GuestError, GuestSpec, machine_spec, write_program};
+pub use interrupt::{EXIT_INTERRUPTED, Interrupts, Listening};
+pub use kernels::{Kernel, KernelsError, others};
+pub use run::{Ran, RunError, run};
 pub use scratch::{Scratch, ScratchError, place as scratch_place};
 pub use shell::{ShellError, shell};
-pub use store::Store;
 pub use stream::{Quiet, Stream};
-pub use suite::{Kernel, LANE, Request, suite, times};
 pub use tpm::{Tpm, TpmError};
 
 use imalab_trace::{Trace, What};
@@ -36,7 +27,7 @@ use imalab_trace::{Trace, What};
 const TAIL: usize = 20;
 
 /// The last lines of the console.
-pub(crate) fn console_tail(trace: &Trace) -> Vec<String> {
+pub fn console_tail(trace: &Trace) -> Vec<String> {
     let mut lines: Vec<String> = trace
         .notable()
         .rev()

@@ -1,0 +1,130 @@
+//! One plan on one machine, from the first process to the last.
+
+use std::fs;
+use std::time::{Duration, Instant};
+
+use super::context::RunContext;
+use super::guest::{Boot, Guest, GuestError, GuestSpec};
+use super::kernels::{self, KernelsError};
+use super::stream::Stream;
+use super::supervise::{End, supervise, take_dump};
+use imalab_language::plan::Plan;
+use imalab_machine::accel::Accel;
+use imalab_machine::child::{self, Exit};
+use imalab_machine::deadline::{Budget, Slowness};
+use imalab_machine::tpm::tap::Admit;
+use imalab_machine::waiting;
+use imalab_trace::{Host, Trace, What};
+
+/// What a run leaves.
+#[derive(Debug)]
+pub struct Ran {
+    /// All that was observed.
+    pub trace: Trace,
+    /// From the first process to the last.
+    pub wall: Duration,
+    /// Command lines of the machine, a word each.
+    pub commands: Vec<Vec<String>>,
+    /// The console's bytes.
+    pub console: Vec<u8>,
+}
+
+/// Why there was no run. Nothing of it is left.
+#[derive(Debug, thiserror::Error)]
+pub enum RunError {
+    /// No kernels to go on in.
+    #[error(transparent)]
+    Kernels(#[from] KernelsError),
+    /// No guest.
+    #[error(transparent)]
+    Guest(#[from] GuestError),
+}
+
+impl RunError {
+    /// What the user may do about it.
+    pub fn hint(&self) -> Option<&'static str> {
+        match self {
+            RunError::Guest(error) => error.hint(),
+            RunError::Kernels(_) => None,
+        }
+    }
+}
+
+/// Runs `plan` and returns when every process of it is gone.
+///
+/// # Errors
+/// [`RunError`] when the machine could not be started. Whatever happens after that is in the trace.
+pub fn run(plan: &Plan, context: RunContext<'_>) -> Result<Ran, RunError> {
+    let begin = Instant::now();
+    // Not with the rest of the run: that may lie in memory.
+    let mut stream = Stream::new(begin, &std::env::temp_dir());
+    let events = stream.sender();
+    let spec = GuestSpec {
+        shape: &plan.machine,
+        initramfs: kernels::initramfs(plan, context)?,
+        program: &plan.program,
+        marks: &plan.marks,
+        kexecs: plan.kexecs(),
+        // Nobody but the marks' own commands belongs between those of the guest.
+        admit: Admit::ThisProcess,
+        console: None,
+        boot: Boot::Cold,
+    };
+    let narrow = stream.narrow();
+    let mut guest = Guest::start(spec, context, begin, &events, narrow, || stream.drain())?;
+    let interrupted = events.clone();
+    // A run that has ended no longer listens.
+    let _listening =
+        context.interrupts.on_signal(move || drop(interrupted.send(What::Host(Host::Interrupted))));
+
+    let budget = budget(plan, context.accel, guest.pid());
+    match supervise(&mut stream, plan.boots(), budget, guest.tpm(), guest.pid()) {
+        End::Over => {}
+        End::Expired | End::Hung => {
+            let (text, emulated) = (guest.machine().processors(), context.accel == Accel::Tcg);
+            stream.note(What::Host(Host::Processors { text, emulated }));
+            // Before it is sent, so that whatever comes of it comes later.
+            stream.drain();
+            stream.note(What::Host(Host::NmiSent));
+            if guest.machine().interrupt() {
+                take_dump(&mut stream);
+            }
+        }
+    }
+    let ended = guest.stop();
+    if let Some(text) = ended.qemu.console_log {
+        stream.note(What::Host(Host::Trouble { text: format!("the console's log is incomplete: {text}") }));
+    }
+    let by_itself = (!ended.qemu.forced).then_some(ended.qemu.exit);
+    last_words(&mut stream, "qemu", by_itself, &ended.qemu.output);
+    last_words(&mut stream, "swtpm", ended.swtpm, &ended.swtpm_output);
+    stream.drain();
+    // What was observed is worth more than that its copy cannot be read.
+    let console = fs::read(&ended.console_log).unwrap_or_else(|error| {
+        let text = format!("the console's log cannot be read: {error}");
+        stream.note(What::Host(Host::Trouble { text }));
+        Vec::new()
+    });
+    Ok(Ran { trace: stream.into_trace(), wall: begin.elapsed(), commands: ended.commands, console })
+}
+
+/// Keeps what a child said that failed by itself: nothing else tells why.
+fn last_words(stream: &mut Stream, child: &str, ended: Option<Exit>, output: &str) {
+    if ended.is_some_and(|exit| exit != Exit::Code(0)) && !output.trim().is_empty() {
+        let text = child::last_lines(output).join("\n");
+        stream.note(What::Host(Host::LastWords { child: child.to_owned(), text }));
+    }
+}
+
+fn budget(plan: &Plan, accel: Accel, qemu: u32) -> Budget {
+    let load = match waiting::longest(qemu) {
+        Some(_) => 1.0,
+        None => {
+            let load = fs::read_to_string("/proc/loadavg").unwrap_or_default();
+            Slowness::host_load(&load, std::thread::available_parallelism().map_or(1, usize::from))
+        }
+    };
+    let slowness = Slowness { accel, sanitizer: false, load };
+    let seconds = |s: u32| Duration::from_secs(s.into());
+    Budget { quiet: seconds(plan.budget.silence_s), cap: seconds(plan.budget.total_s) }.scaled(slowness)
+}

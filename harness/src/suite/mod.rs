@@ -1,0 +1,20 @@
+//! Many runs: asks kernels what they offer, queues, runs, judges and stores.
+
+mod dispatch;
+mod event;
+mod offers;
+mod partition;
+mod probe;
+mod probed;
+mod queue;
+mod store;
+#[expect(clippy::module_inception, reason = "the suite itself")]
+mod suite;
+
+pub use event::{Listener, PlannedSuite, Stop, SuiteContext, SuiteEvent};
+pub use partition::{NoPartition, Partition};
+pub use probe::{AskError, capabilities};
+pub use probed::PROBE;
+pub use queue::{MAX_RUNS, QueueError};
+pub use store::Store;
+pub use suite::{LANE, Request, suite, times};
