@@ -75,7 +75,7 @@ pub fn all_on(plan: &Plan, trace: &Trace, today: NaiveDate) -> Vec<CheckResult> 
         kernel_health::check(&evidence, trace, today),
         kexec::check(&evidence, &wholes, trace),
     ];
-    match evidence.trouble.get() {
+    match &evidence.trouble {
         Some(why) => results.into_iter().map(|result| unknown(result, why)).collect(),
         None => results,
     }

@@ -1,6 +1,5 @@
 //! The whole log as each file would show it, and where in it a measured file is.
 
-mod firsts;
 mod view;
 
 use std::cell::RefCell;
@@ -8,25 +7,24 @@ use std::collections::{BTreeMap, HashMap};
 use std::hash::{DefaultHasher, Hasher};
 use std::rc::Rc;
 
-use super::evidence::{Evidence, RecordId, Records, Trouble};
+use super::evidence::{Evidence, RecordId, Records};
 use super::extended::extended;
 use super::runs::Runs;
 use super::whole::Whole;
-use firsts::Firsts;
 use imalab_formats::ima::model::{ListFile, Log, Ranges};
 use imalab_formats::ima::{AsciiLine, Bank, ByteOrder, RecordRef, write_record};
 use imalab_language::scenario::Lost;
 use view::Ends;
 pub(super) use view::View;
 
-/// The whole log of a run, by the place of each record. It takes eight bytes a record.
+/// The whole log of a run, by the place of each record.
 #[derive(Debug)]
 pub(super) struct WholeLog<'e> {
     records: &'e Records,
     /// `None` for those that were removed before anybody read them.
     ids: Runs<Option<RecordId>>,
-    /// Where each record is first.
-    first: Firsts,
+    /// By the number of each record where it is first, if anywhere.
+    first: Vec<Option<usize>>,
     /// Further places of those that are there more than once.
     again: HashMap<RecordId, Vec<usize>>,
     /// The same record's last place before, of those further places.
@@ -34,7 +32,6 @@ pub(super) struct WholeLog<'e> {
     /// Records by the hash of the file name that they show.
     names: Vec<(u32, RecordId)>,
     ends: RefCell<BTreeMap<bool, Rc<Ends>>>,
-    trouble: Trouble,
     /// What a kexec is known to lose.
     lost: Option<Lost>,
 }
@@ -52,29 +49,27 @@ impl<'e> WholeLog<'e> {
                 .all(|(held, extended)| extended.is_none_or(|id| id == held));
         let held = || whole.records.iter().map(Some).collect();
         let ids = if borne_out || extended.is_empty() { held() } else { extended };
-        let trouble = Rc::clone(&evidence.trouble);
         let lost = evidence.limit.map(|limit| limit.lost);
         let records = &evidence.records;
         // Of a record that only its extend is known of, no view can be made.
         let is_shown = |id: &RecordId| records.get(*id).is_shown();
         let ids: Runs<Option<RecordId>> = ids.iter().map(|id| id.filter(is_shown)).collect();
-        let mut first = Firsts::default();
+        let mut first = vec![None; records.len()];
         let mut again: HashMap<RecordId, Vec<usize>> = HashMap::new();
         let (mut same_before, mut names) = (HashMap::new(), Vec::with_capacity(records.len()));
         for (place, id) in ids.iter().enumerate() {
             let Some(id) = id else { continue };
-            if let Some(held) = first.get(id) {
+            if let Some(held) = first[id.0 as usize] {
                 let places = again.entry(id).or_default();
                 same_before.insert(place, places.last().copied().unwrap_or(held));
                 places.push(place);
             } else {
-                first.insert(id, place);
+                first[id.0 as usize] = Some(place);
                 names.push((hash(records.get(id).file_name()), id));
             }
         }
         names.sort_unstable();
-        names.shrink_to_fit();
-        WholeLog { records, ids, first, again, same_before, names, ends: RefCell::default(), trouble, lost }
+        WholeLog { records, ids, first, again, same_before, names, ends: RefCell::default(), lost }
     }
 
     /// Records that the kexec to this boot, from 0, is known to lose at the end of the list.
@@ -115,7 +110,7 @@ impl<'e> WholeLog<'e> {
     /// The places of a record, in order.
     fn places(&self, id: RecordId) -> impl Iterator<Item = usize> {
         let again = self.again.get(&id).map_or(&[][..], Vec::as_slice);
-        self.first.get(id).into_iter().chain(again.iter().copied())
+        self.first[id.0 as usize].into_iter().chain(again.iter().copied())
     }
 
     /// The place of a record that is there once.
@@ -129,7 +124,7 @@ impl<'e> WholeLog<'e> {
         let mut ends = self.ends.borrow_mut();
         let ends = ends.entry(ascii).or_insert_with(|| {
             let length = |id: Option<RecordId>| id.and_then(|id| self.length(id, ascii));
-            Rc::new(Ends::of(self.ids.iter().map(length), &self.trouble))
+            Rc::new(Ends::of(self.ids.iter().map(length)))
         });
         View::of(ends, ascii, bank)
     }

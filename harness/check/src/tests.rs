@@ -1,3 +1,4 @@
+mod million;
 mod nothing_compared;
 mod violations;
 

@@ -245,7 +245,7 @@ impl Views<'_, '_> {
             pcr: record.pcr,
             digest: digest.as_bytes(),
             template: record.template,
-            data: &record.data,
+            data: record.data,
         };
         AsciiLine::of(shown, ByteOrder::Little).map(|line| line.to_bytes()).map_err(|error| error.to_string())
     }

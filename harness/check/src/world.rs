@@ -19,7 +19,7 @@ use imalab_formats::ima::{Bank, ByteOrder, Digest, Record, template_data};
 use imalab_language::plan::{
     Action, Budget, Expect, Fault, Form, How, Interface, Mark, MarkDeed, Plan, PlannedStep, Reading, Shape,
 };
-use imalab_trace::{Event, Exchange, Host, Origin, PcrReading, PcrValue, Trace, What};
+use imalab_trace::{Event, Exchange, Host, Origin, PcrReading, PcrValue, Recording, Trace, What};
 
 use imalab_formats::tpm::command;
 use imalab_language::scenario::DEFAULT_POLICY;
@@ -35,6 +35,8 @@ const TOKEN: u64 = 7;
 pub(super) struct World {
     pub(super) plan: Plan,
     pub(super) trace: Trace,
+    /// Takes the events instead of `trace` where they are to be recorded as a run's.
+    pub(super) recording: Option<Recording>,
     /// The current list.
     pub(super) current: Vec<Record>,
     /// The staged list.
@@ -120,6 +122,7 @@ impl World {
         let mut world = World {
             plan,
             trace: Trace::default(),
+            recording: None,
             current: Vec::new(),
             staged: None,
             violations: 0,
@@ -153,8 +156,14 @@ impl World {
     }
 
     pub(super) fn see(&mut self, what: What) {
-        let seq = self.trace.events.len() as u64;
-        self.trace.events.push(Event { seq, at_ns: seq * 1_000, what });
+        let event = |seq| Event { seq, at_ns: seq * 1_000, what };
+        match &mut self.recording {
+            Some(recording) => recording.push(event(recording.next())),
+            None => {
+                let seq = self.trace.events.len() as u64;
+                self.trace.events.push(event(seq));
+            }
+        }
     }
 
     pub(super) fn say(&mut self, message: Message) {
@@ -334,7 +343,7 @@ impl World {
             json!({"event": "SHUTDOWN", "data": {"guest": true, "reason": "guest-shutdown"}}),
         ));
         self.see(What::Host(Host::Exited { child: "qemu".to_owned(), status: 0 }));
-        (self.plan, self.trace)
+        (self.plan, self.recording.map_or(self.trace, Recording::finish))
     }
 
     /// Ends the run and gives the result of one check.

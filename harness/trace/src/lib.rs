@@ -5,7 +5,7 @@
 
 pub mod limit;
 mod queue;
-pub mod spill;
+mod spill;
 mod spool;
 mod trace;
 

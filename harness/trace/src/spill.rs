@@ -1,6 +1,4 @@
 //! Bytes that may be many: what comes first goes into a file without a name, memory holds the end of them.
-//!
-//! What few bytes there are in a short run never leave memory. Without room for a file all of them stay there.
 
 use std::fs::File;
 use std::io;
@@ -11,10 +9,9 @@ use std::path::Path;
 const PORTION: usize = 256 * 1024;
 
 /// Bytes in the order in which they were added.
-#[derive(Debug, Default)]
-pub struct Spill {
-    /// Made in the folder for temporary files once there are many, unless it was there from the start.
-    file: Option<File>,
+#[derive(Debug)]
+pub(crate) struct Spill {
+    file: File,
     /// The disk is full: what is not written yet stays in memory.
     full: bool,
     /// Bytes in the file.
@@ -24,29 +21,22 @@ pub struct Spill {
 }
 
 impl Spill {
-    /// With a file in `folder`, which is made at once; none when it cannot be made.
-    pub fn within(folder: &Path) -> Option<Spill> {
-        let file = tempfile::tempfile_in(folder).ok()?;
-        Some(Spill { file: Some(file), ..Spill::default() })
+    /// With a file in `folder`; none when it cannot be made.
+    pub(crate) fn within(folder: &Path) -> Option<Spill> {
+        tempfile::tempfile_in(folder).ok().map(Spill::to)
     }
 
-    /// With a file that takes whatever is written and gives none of it back: what a check has to tell from evidence.
-    pub fn unreadable() -> Spill {
-        Spill { file: File::options().write(true).open("/dev/null").ok(), ..Spill::default() }
-    }
-
-    /// Whether there are none.
-    pub fn is_empty(&self) -> bool {
-        self.len() == 0
+    fn to(file: File) -> Spill {
+        Spill { file, full: false, written: 0, rest: Vec::new() }
     }
 
     /// How many there are.
-    pub fn len(&self) -> u64 {
+    pub(crate) fn len(&self) -> u64 {
         self.written + self.rest.len() as u64
     }
 
     /// Adds some.
-    pub fn push(&mut self, bytes: &[u8]) {
+    pub(crate) fn push(&mut self, bytes: &[u8]) {
         self.rest.extend_from_slice(bytes);
         if self.rest.len() >= PORTION && !self.full {
             self.write();
@@ -54,36 +44,20 @@ impl Spill {
     }
 
     fn write(&mut self) {
-        if self.file.is_none() {
-            self.file = tempfile::tempfile().ok();
-        }
-        let written = self.file.as_ref().map(|file| file.write_all_at(&self.rest, self.written));
-        match written {
-            Some(Ok(())) => {
+        match self.file.write_all_at(&self.rest, self.written) {
+            Ok(()) => {
                 self.written += self.rest.len() as u64;
                 self.rest.clear();
             }
-            Some(Err(_)) | None => self.full = true,
-        }
-    }
-
-    /// Leaves the first `length` of them.
-    pub fn truncate(&mut self, length: u64) {
-        match length.checked_sub(self.written) {
-            Some(left) => self.rest.truncate(usize::try_from(left).unwrap_or(usize::MAX)),
-            None => {
-                self.written = length;
-                self.rest.clear();
-            }
+            Err(_) => self.full = true,
         }
     }
 
     /// Fills the buffer with those that begin at `at`, as far as there are so many.
-    pub fn read(&self, at: u64, buffer: &mut [u8]) -> io::Result<usize> {
+    pub(crate) fn read(&self, at: u64, buffer: &mut [u8]) -> io::Result<usize> {
         let Some(behind) = at.checked_sub(self.written) else {
-            let Some(file) = &self.file else { return Ok(0) };
             let within = usize::try_from(self.written - at).unwrap_or(usize::MAX).min(buffer.len());
-            file.read_exact_at(&mut buffer[..within], at)?;
+            self.file.read_exact_at(&mut buffer[..within], at)?;
             return Ok(within);
         };
         let rest =
@@ -115,13 +89,11 @@ mod tests {
     }
 
     #[test]
-    fn few_bytes_make_no_file_and_many_come_back() {
+    fn many_bytes_come_back() {
         let all = bytes(3 * PORTION + 5);
-        let mut spill = Spill::default();
-        spill.push(&all[..100]);
-        assert!(spill.file.is_none());
-        all[100..].chunks(1_000).for_each(|chunk| spill.push(chunk));
-        assert!(spill.file.is_some() && spill.rest.len() < PORTION);
+        let mut spill = Spill::to(tempfile::tempfile().unwrap());
+        all.chunks(1_000).for_each(|chunk| spill.push(chunk));
+        assert!(spill.written > 0 && spill.rest.len() < PORTION);
         assert_eq!(spill.len(), all.len() as u64);
         assert!(read(&spill, 0, all.len()) == all);
         // Across the end of what is in the file.
@@ -132,24 +104,9 @@ mod tests {
     }
 
     #[test]
-    fn what_is_cut_off_is_gone_wherever_it_was() {
-        let all = bytes(PORTION + 10);
-        for left in [PORTION + 4, PORTION, PORTION - 7, 0] {
-            let mut spill = Spill::default();
-            spill.push(&all[..PORTION]);
-            spill.push(&all[PORTION..]);
-            spill.truncate(left as u64);
-            spill.push(b"then");
-            assert_eq!(spill.len(), left as u64 + 4);
-            assert!(read(&spill, 0, all.len()) == [&all[..left], b"then"].concat(), "{left}");
-        }
-    }
-
-    #[test]
     fn a_full_disk_leaves_them_in_memory() {
         let all = bytes(2 * PORTION);
-        let mut spill =
-            Spill { file: File::options().write(true).open("/dev/full").ok(), ..Spill::default() };
+        let mut spill = Spill::to(File::options().write(true).open("/dev/full").unwrap());
         all.chunks(1_000).for_each(|chunk| spill.push(chunk));
         assert_eq!((spill.written, spill.len()), (0, all.len() as u64));
         assert!(read(&spill, 0, all.len()) == all);

@@ -63,17 +63,26 @@ impl Spooler {
 
     /// All that was added.
     pub(super) fn finish(self) -> Spool {
-        Spool { spill: Arc::new(self.spill.unwrap_or_default()) }
+        Spool { spill: self.spill.map(Arc::new) }
     }
 }
 
 /// Events in order.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Spool {
-    spill: Arc<Spill>,
+    /// None where everything stayed in memory.
+    spill: Option<Arc<Spill>>,
 }
 
 impl Spool {
+    fn len(&self) -> u64 {
+        self.spill.as_ref().map_or(0, |spill| spill.len())
+    }
+
+    fn read(&self, at: u64, buffer: &mut [u8]) -> io::Result<usize> {
+        self.spill.as_ref().map_or(Ok(0), |spill| spill.read(at, buffer))
+    }
+
     /// All events, each with its place.
     pub(super) fn iter(&self) -> Reader<'_> {
         Reader { spool: self, at: 0, portion: Vec::new(), from: 0 }
@@ -141,7 +150,7 @@ impl<'s> Reader<'s> {
             self.portion.resize(length.max(PORTION), 0);
             let mut got = 0;
             while got < self.portion.len() {
-                let more = self.spool.spill.read(at + got as u64, &mut self.portion[got..]);
+                let more = self.spool.read(at + got as u64, &mut self.portion[got..]);
                 match more.map_err(|source| Unreadable { at, source })? {
                     0 => break,
                     more => got += more,
@@ -161,7 +170,7 @@ impl<'s> Iterator for Reader<'s> {
     fn next(&mut self) -> Option<Self::Item> {
         let item = self.next_event().transpose();
         if let Some(Err(_)) = item {
-            self.at = self.spool.spill.len();
+            self.at = self.spool.len();
         }
         item
     }

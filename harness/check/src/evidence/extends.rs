@@ -1,9 +1,7 @@
 //! Extends in order.
 
 use std::collections::BTreeMap;
-use std::rc::Rc;
 
-use super::column::{Column, Trouble, number};
 use crate::runs::Runs;
 use imalab_formats::ima::{Bank, Digest};
 
@@ -24,86 +22,69 @@ pub(crate) struct Extend {
 #[derive(Debug)]
 pub(crate) struct Extends {
     banks: Vec<Bank>,
-    /// Of each the number of its event, its PCR and a digest of each bank.
-    rows: Column,
-    length: usize,
+    /// Of each the number of its event and its PCR.
+    heads: Vec<(u64, u32)>,
+    /// Of each a digest of each bank: of a million, this is most of what memory holds.
+    digests: Vec<u8>,
     /// Those that have not just one digest for each bank.
     odd: BTreeMap<usize, Extend>,
-    trouble: Trouble,
 }
 
-/// Odd ones that are kept in memory: no kernel sends any, so that more of them are a guest's that wants to fill it.
+/// Odd ones that are kept: no kernel sends any, so that more of them are a guest's that wants to fill memory.
 const MOST_ODD: usize = 10_000;
 
-/// Bytes of an event's number, and with the PCR.
-const SEQ: usize = 8;
-const HEAD: usize = SEQ + 4;
-
 impl Extends {
-    pub(super) fn new(banks: &[Bank], trouble: &Trouble) -> Extends {
-        Extends {
-            banks: banks.to_vec(),
-            rows: Column::new(trouble),
-            length: 0,
-            odd: BTreeMap::new(),
-            trouble: Rc::clone(trouble),
-        }
+    pub(super) fn new(banks: &[Bank]) -> Extends {
+        Extends { banks: banks.to_vec(), heads: Vec::new(), digests: Vec::new(), odd: BTreeMap::new() }
     }
 
-    pub(super) fn push(&mut self, extend: Extend) {
-        let mut row = extend.seq.to_le_bytes().to_vec();
-        row.extend_from_slice(&extend.pcr.to_le_bytes());
+    /// Adds one.
+    ///
+    /// # Errors
+    /// Why it is not kept as it is.
+    pub(super) fn push(&mut self, extend: Extend) -> Result<(), String> {
         for (bank, digest) in self.banks.iter().zip(&extend.digests) {
             let digest = digest.unwrap_or_else(|| Digest::zero(*bank));
-            row.extend_from_slice(digest.as_bytes());
+            self.digests.extend_from_slice(digest.as_bytes());
         }
-        self.rows.push(&row);
+        let at = self.heads.len();
+        self.heads.push((extend.seq, extend.pcr));
         if !extend.foreign.is_empty() || extend.digests.iter().any(Option::is_none) {
-            if self.odd.len() < MOST_ODD {
-                self.odd.insert(self.length, extend);
-            } else {
-                // Said once; who looks at the ones left out sees zeros, and no check passes any more.
-                let _ = self.trouble.set(format!(
+            if self.odd.len() >= MOST_ODD {
+                // Who looks at it sees zeros, and no check passes any more.
+                return Err(format!(
                     "more than {MOST_ODD} extends of the guest have not just one digest for each bank; the rest was not kept"
                 ));
             }
+            self.odd.insert(at, extend);
         }
-        self.length += 1;
+        Ok(())
     }
 
     pub(super) fn pop(&mut self) {
-        if let Some(last) = self.length.checked_sub(1) {
-            self.odd.remove(&last);
-            self.rows.truncate(self.start(last));
-            self.length = last;
+        if self.heads.pop().is_some() {
+            self.odd.remove(&self.heads.len());
+            self.digests.truncate(self.heads.len() * self.width());
         }
     }
 
-    /// Bytes of one row.
+    /// Bytes of one's digests.
     fn width(&self) -> usize {
-        HEAD + self.banks.iter().map(|bank| bank.digest_size()).sum::<usize>()
-    }
-
-    fn start(&self, at: usize) -> u64 {
-        at as u64 * self.width() as u64
+        self.banks.iter().map(|bank| bank.digest_size()).sum()
     }
 
     pub(crate) fn len(&self) -> usize {
-        self.length
+        self.heads.len()
     }
 
     /// The PCR of the one at this place.
     pub(crate) fn pcr(&self, at: usize) -> Option<u32> {
-        self.head(at).map(|(_, pcr)| pcr)
+        self.heads.get(at).map(|(_, pcr)| *pcr)
     }
 
     /// The number of its event.
     pub(crate) fn seq(&self, at: usize) -> Option<u64> {
-        self.head(at).map(|(seq, _)| seq)
-    }
-
-    fn head(&self, at: usize) -> Option<(u64, u32)> {
-        self.rows.look(self.start(at), HEAD, head)
+        self.heads.get(at).map(|(seq, _)| *seq)
     }
 
     /// The one at this place.
@@ -111,27 +92,20 @@ impl Extends {
         if let Some(odd) = self.odd.get(&at) {
             return Some(odd.clone());
         }
-        self.rows.look(self.start(at), self.width(), |row| {
-            let ((seq, pcr), mut rest) = (head(row), &row[HEAD..]);
-            let digests = self.banks.iter().map(|bank| {
-                let (digest, after) = rest.split_at_checked(bank.digest_size())?;
-                rest = after;
-                Digest::from_bytes(*bank, digest)
-            });
-            Extend { seq, pcr, digests: digests.collect(), foreign: Vec::new() }
-        })
+        let (seq, pcr) = *self.heads.get(at)?;
+        let mut rest = &self.digests[at * self.width()..];
+        let digests = self.banks.iter().map(|bank| {
+            let (digest, after) = rest.split_at_checked(bank.digest_size())?;
+            rest = after;
+            Digest::from_bytes(*bank, digest)
+        });
+        Some(Extend { seq, pcr, digests: digests.collect(), foreign: Vec::new() })
     }
 
     /// Those at these places.
     pub(crate) fn at(&self, places: impl Iterator<Item = usize>) -> Chosen<'_> {
         Chosen { of: self, places: places.collect() }
     }
-}
-
-/// Number of the event and PCR at the begin of a row.
-fn head(row: &[u8]) -> (u64, u32) {
-    let (seq, rest) = row.split_at(SEQ);
-    (number(seq), u32::try_from(number(&rest[..HEAD - SEQ])).unwrap_or(u32::MAX))
 }
 
 /// Some of the extends, in their order.
@@ -183,9 +157,9 @@ mod tests {
             extend(8, both(b"two"), &[0x0c]),
             extend(9, both(b"three"), &[]),
         ];
-        let mut extends = Extends::new(&BANKS, &Trouble::default());
-        all.iter().for_each(|extend| extends.push(extend.clone()));
-        extends.push(extend(12, [None, None], &[]));
+        let mut extends = Extends::new(&BANKS);
+        all.iter().for_each(|extend| extends.push(extend.clone()).unwrap());
+        extends.push(extend(12, [None, None], &[])).unwrap();
         extends.pop();
         assert_eq!(extends.len(), 4);
         let chosen = extends.at(0..4);

@@ -3,7 +3,6 @@
 //! Everything the guest sent is untrusted: whatever does not fit the plan or itself becomes an [`Oddity`], never
 //! a panic and never silence.
 
-mod column;
 mod extends;
 mod guest;
 mod holds;
@@ -25,7 +24,6 @@ use imalab_language::plan::{Plan, PlannedStep};
 use imalab_language::scenario::KnownLimit;
 use imalab_trace::{Host, PcrReading, QuoteTaken, Trace, What};
 
-pub(super) use column::{Column, Trouble, number};
 pub(super) use extends::{Chosen, Extend};
 pub(super) use holds::Hold;
 pub(super) use lists::{CounterSeen, ListSeen};
@@ -162,7 +160,7 @@ pub(super) struct Evidence<'a> {
     /// Commands to which the tap did something.
     pub(super) faults: u64,
     /// Why not all of this is what it was, when it is not.
-    pub(super) trouble: Trouble,
+    pub(super) trouble: Option<String>,
     /// What does not fit.
     pub(super) oddities: Oddities,
     /// When each task was in an operation that may measure, in order of time.
@@ -173,8 +171,7 @@ impl<'a> Evidence<'a> {
     pub(super) fn of(plan: &'a Plan, trace: &'a Trace) -> Evidence<'a> {
         let (mut oddities, mut of_tap, mut unreadable) = (Oddities::default(), Oddities::default(), None);
         let mut guest = guest::Digester::new(plan, &mut oddities);
-        let trouble = Trouble::default();
-        let mut tap = tap::Digester::new(&plan.machine.banks, &trouble);
+        let mut tap = tap::Digester::new(&plan.machine.banks);
         // What is much is read but once.
         for seen in trace.iter() {
             match seen {
@@ -186,14 +183,14 @@ impl<'a> Evidence<'a> {
                 Err(error) => unreadable = Some(Oddity::Unreadable { why: error.to_string() }),
             }
         }
-        let (guest, tap) = (guest.finish(), tap.finish());
+        let (guest, (tap, trouble)) = (guest.finish(), tap.finish());
         oddities.append(of_tap);
         if let Some(unreadable) = unreadable {
             oddities.push(unreadable);
         }
-        let mut records = Records::new(&plan.machine.banks, &trouble);
+        let mut records = Records::new(&plan.machine.banks);
         let (lists, counters) = lists::digest(&guest.steps, &mut records, &mut oddities);
-        records.close();
+        let trouble = records.close().or(trouble);
         let mut evidence = Evidence {
             plan,
             boots: guest.boots,

@@ -3,15 +3,12 @@
 //! One run reads the same records over and over: in each view, at each checkpoint. Kept once and known by number,
 //! lists compare by number, and a list of records that were seen in its order is next to nothing.
 
-use std::borrow::Cow;
 use std::collections::HashSet;
 use std::hash::{DefaultHasher, Hash, Hasher};
-use std::rc::Rc;
 
 use hashbrown::HashTable;
 
 use super::Extend;
-use super::column::{Column, Trouble, number};
 use imalab_formats::ima::{Bank, ByteOrder, Digest, RecordRef, write_record};
 
 /// Longest part of a file name that a finding shows, in characters.
@@ -29,15 +26,15 @@ pub(crate) struct KnownRecord<'r> {
     /// Template name.
     pub(crate) template: &'r str,
     /// Template data as in the binary list.
-    pub(crate) data: Cow<'r, [u8]>,
+    pub(crate) data: &'r [u8],
     /// Whether the list shows an all-zero digest.
     pub(crate) violation: bool,
 }
 
 impl<'r> KnownRecord<'r> {
     /// As a record without a digest.
-    pub(crate) fn borrowed(&self) -> RecordRef<'_> {
-        RecordRef { pcr: self.pcr, digest: &[], template: self.template, data: &self.data }
+    pub(crate) fn borrowed(&self) -> RecordRef<'r> {
+        RecordRef { pcr: self.pcr, digest: &[], template: self.template, data: self.data }
     }
 
     fn kind(&self) -> (u32, &'r str, bool) {
@@ -47,7 +44,7 @@ impl<'r> KnownRecord<'r> {
     fn hash(&self) -> u64 {
         let mut hasher = DefaultHasher::new();
         self.kind().hash(&mut hasher);
-        hasher.write(&self.data);
+        hasher.write(self.data);
         hasher.finish()
     }
 
@@ -57,7 +54,7 @@ impl<'r> KnownRecord<'r> {
     }
 
     /// The field with this identifier, when its template has it and its data are sound up to there.
-    pub(crate) fn field(&self, id: &str) -> Option<&[u8]> {
+    pub(crate) fn field(&self, id: &str) -> Option<&'r [u8]> {
         let mut fields = self.borrowed().fields(ByteOrder::Little).filter_map(Result::ok);
         fields.find(|field| field.id == Some(id)).map(|field| field.data)
     }
@@ -68,7 +65,7 @@ impl<'r> KnownRecord<'r> {
     }
 
     /// File name, or what the template has in its place; empty when it has none.
-    pub(crate) fn file_name(&self) -> &[u8] {
+    pub(crate) fn file_name(&self) -> &'r [u8] {
         let name = self.field("n").or_else(|| self.field("n-ng")).unwrap_or_default();
         name.strip_suffix(&[0]).unwrap_or(name)
     }
@@ -101,8 +98,11 @@ fn is_digest_of(field: &[u8], content: &[u8]) -> Option<bool> {
     Some(Digest::of(bank, &[content]).as_bytes() == &field[split + 1..])
 }
 
-/// The records and the banks in which their digests are asked for, which are computed when they are asked for. Memory holds
-/// no records, and of each a few bytes of the index while lists are read.
+/// Bytes of the data of all records that are kept: some four million records' own. A guest that wants to fill memory reads
+/// itself more.
+const MOST_DATA: usize = 512 << 20;
+
+/// The records and the banks in which their digests are asked for, which are computed when they are asked for.
 #[derive(Debug)]
 pub(crate) struct Records {
     /// The machine's banks in their order, then SHA-1 when it is not among them: its view is always there.
@@ -112,13 +112,13 @@ pub(crate) struct Records {
     /// What many records share.
     kinds: Vec<KindOf>,
     /// Where each record's data are, and its kind.
-    places: Column,
-    length: usize,
+    placed: Vec<Placed>,
     /// Data of records, one after the other.
-    data: Column,
-    /// Numbers of records by the hash of the record.
+    data: Vec<u8>,
+    /// Numbers of records by the hash of the record, while lists are read.
     index: HashTable<u32>,
-    trouble: Trouble,
+    /// Whether there were more than are kept.
+    full: bool,
 }
 
 /// PCR, template and whether it is a violation.
@@ -138,28 +138,13 @@ impl KindOf {
 /// Where a record's data are, and what is said of it elsewhere.
 #[derive(Clone, Copy, Debug)]
 struct Placed {
-    at: u64,
+    at: usize,
     length: u32,
     kind: u32,
 }
 
-impl Placed {
-    /// Bytes of one.
-    const SIZE: usize = 16;
-
-    fn to_bytes(self) -> [u8; Placed::SIZE] {
-        let number = u128::from(self.at) | u128::from(self.length) << 64 | u128::from(self.kind) << 96;
-        number.to_le_bytes()
-    }
-
-    fn of(bytes: &[u8]) -> Placed {
-        let part = |from: usize| u32::try_from(number(&bytes[from..from + 4])).unwrap_or_default();
-        Placed { at: number(&bytes[..8]), length: part(8), kind: part(12) }
-    }
-}
-
 impl Records {
-    pub(crate) fn new(active: &[Bank], trouble: &Trouble) -> Records {
+    pub(crate) fn new(active: &[Bank]) -> Records {
         let mut banks = active.to_vec();
         if !banks.contains(&Bank::Sha1) {
             banks.push(Bank::Sha1);
@@ -168,11 +153,10 @@ impl Records {
             banks,
             active: active.len(),
             kinds: Vec::new(),
-            places: Column::new(trouble),
-            length: 0,
-            data: Column::new(trouble),
+            placed: Vec::new(),
+            data: Vec::new(),
             index: HashTable::new(),
-            trouble: Rc::clone(trouble),
+            full: false,
         }
     }
 
@@ -181,16 +165,12 @@ impl Records {
         &self.banks[..self.active]
     }
 
-    /// The number of a record, which is a new one when it was not seen before. None when what was seen before cannot be
-    /// read back.
+    /// The number of a record, which is a new one when it was not seen before. None when no more are kept.
     pub(crate) fn intern(&mut self, record: RecordRef<'_>) -> Option<RecordId> {
-        if self.trouble.get().is_some() {
-            return None;
-        }
         let record = KnownRecord {
             pcr: record.pcr,
             template: record.template,
-            data: Cow::Borrowed(record.data),
+            data: record.data,
             violation: record.is_violation(),
         };
         let same = |id: &u32| {
@@ -200,22 +180,28 @@ impl Records {
         if let Some(id) = self.index.find(record.hash(), same) {
             return Some(RecordId(*id));
         }
+        self.full |= self.data.len() + record.data.len() > MOST_DATA;
+        if self.full {
+            return None;
+        }
         let hash = record.hash();
-        let id = self.push(record);
+        let id = self.push(&record);
         let mut index = std::mem::take(&mut self.index);
         index.insert_unique(hash, id.0, |id| self.get(RecordId(*id)).hash());
         self.index = index;
         Some(id)
     }
 
-    /// No more lists are read.
-    pub(super) fn close(&mut self) {
+    /// No more lists are read. Why not all records are kept, where they are not.
+    pub(super) fn close(&mut self) -> Option<String> {
         self.index = HashTable::new();
+        let most = MOST_DATA >> 20;
+        self.full.then(|| format!("the lists hold more than {most} MiB of records; the rest was not kept"))
     }
 
-    fn push(&mut self, record: KnownRecord<'_>) -> RecordId {
+    fn push(&mut self, record: &KnownRecord<'_>) -> RecordId {
         // Of four thousand million distinct records the guest would not come to the end.
-        let id = u32::try_from(self.length).unwrap_or(u32::MAX);
+        let id = u32::try_from(self.placed.len()).unwrap_or(u32::MAX);
         let kind = self.kinds.iter().position(|kind| kind.borrowed() == record.kind()).unwrap_or_else(|| {
             let (pcr, template, violation) = record.kind();
             self.kinds.push(KindOf { pcr, template: template.into(), violation });
@@ -223,20 +209,19 @@ impl Records {
         });
         let number = |number: usize| u32::try_from(number).unwrap_or(u32::MAX);
         let (length, kind) = (number(record.data.len()), number(kind));
-        self.places.push(&Placed { at: self.data.len(), length, kind }.to_bytes());
-        self.data.push(&record.data);
-        self.length += 1;
+        self.placed.push(Placed { at: self.data.len(), length, kind });
+        self.data.extend_from_slice(record.data);
         RecordId(id)
     }
 
     /// How many there are.
     pub(crate) fn len(&self) -> usize {
-        self.length
+        self.placed.len()
     }
 
     /// All of them.
     pub(crate) fn all(&self) -> impl Iterator<Item = (RecordId, KnownRecord<'_>)> {
-        (0..).map(RecordId).take(self.length).map(|id| (id, self.get(id)))
+        (0..).map(RecordId).take(self.len()).map(|id| (id, self.get(id)))
     }
 
     /// Adds the records of extends that no list showed, so that a log without one can be told from one that is wrong. All
@@ -254,19 +239,15 @@ impl Records {
                 let digest = digests.get(at).copied().flatten().unwrap_or_else(|| Digest::zero(*bank));
                 data.extend_from_slice(digest.as_bytes());
             }
-            self.push(KnownRecord { pcr, template: "", data: Cow::Owned(data), violation: false });
+            self.push(&KnownRecord { pcr, template: "", data: &data, violation: false });
         }
     }
 
     /// A record.
     pub(crate) fn get(&self, id: RecordId) -> KnownRecord<'_> {
-        // What cannot be read back is nobody's record, and the column tells of it.
-        let place = self.places.look(u64::from(id.0) * Placed::SIZE as u64, Placed::SIZE, Placed::of);
-        let Placed { at, length, kind } = place.unwrap_or(Placed { at: 0, length: 0, kind: u32::MAX });
-        let data = self.data.look(at, length as usize, <[u8]>::to_vec).unwrap_or_default();
-        let (pcr, template, violation) =
-            self.kinds.get(kind as usize).map_or((0, "", false), KindOf::borrowed);
-        KnownRecord { pcr, template, data: Cow::Owned(data), violation }
+        let Placed { at, length, kind } = self.placed[id.0 as usize];
+        let (pcr, template, violation) = self.kinds[kind as usize].borrowed();
+        KnownRecord { pcr, template, data: &self.data[at..at + length as usize], violation }
     }
 
     /// The digest over its data in the `at`-th bank; of a record that no list showed, the one that was extended.

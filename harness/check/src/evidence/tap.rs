@@ -1,9 +1,7 @@
 //! What the tap saw: the guest's extends in the order in which the TPM took them.
 
 use std::collections::BTreeSet;
-use std::rc::Rc;
 
-use super::column::Trouble;
 use super::extends::{Chosen, Extend, Extends};
 use super::{Oddities, Oddity};
 use imalab_formats::ima::{Bank, Digest};
@@ -52,17 +50,18 @@ pub(super) struct Digester<'a> {
     tap: Tap,
     /// Digests of the extend before, when the kernel was asked to send it again.
     retried: Option<Box<[Option<Digest>]>>,
-    trouble: Trouble,
+    /// Why not all of it is kept, once that has happened.
+    trouble: Option<String>,
 }
 
-/// Refused extends that are kept in memory; a kernel gives up long before.
+/// Refused extends that are kept; a kernel gives up long before.
 const MOST_REFUSED: usize = 10_000;
 
 impl<'a> Digester<'a> {
-    pub(super) fn new(banks: &'a [Bank], trouble: &Trouble) -> Digester<'a> {
-        let attempts = Extends::new(banks, trouble);
+    pub(super) fn new(banks: &'a [Bank]) -> Digester<'a> {
+        let attempts = Extends::new(banks);
         let tap = Tap { attempts, kept: BTreeSet::new(), failed: Vec::new(), commands: 0, foreign: None };
-        Digester { banks, tap, retried: None, trouble: Rc::clone(trouble) }
+        Digester { banks, tap, retried: None, trouble: None }
     }
 
     /// Takes the next exchange.
@@ -92,19 +91,21 @@ impl<'a> Digester<'a> {
             if exchange.origin == Origin::Kept {
                 self.retried = (code == Some(RC_RETRY)).then(|| extend.digests.clone());
                 self.tap.kept.insert(self.tap.attempts.len());
-                self.tap.attempts.push(extend);
+                self.attempt(extend);
                 return;
             }
             match code {
-                Some(0) => self.tap.attempts.push(extend),
+                Some(0) => self.attempt(extend),
                 _ if self.tap.failed.len() < MOST_REFUSED => {
                     self.tap.failed.push(FailedExtend { extend, code: code.unwrap_or_default() });
                 }
                 // Said once: no check passes on what is left.
                 _ => {
-                    let _ = self.trouble.set(format!(
-                        "more than {MOST_REFUSED} extends of the guest were refused; the rest was not kept"
-                    ));
+                    self.trouble.get_or_insert_with(|| {
+                        format!(
+                            "more than {MOST_REFUSED} extends of the guest were refused; the rest was not kept"
+                        )
+                    });
                 }
             }
         } else if code == Some(0) {
@@ -121,9 +122,15 @@ impl<'a> Digester<'a> {
         }
     }
 
-    /// All that the tap saw.
-    pub(super) fn finish(self) -> Tap {
-        self.tap
+    fn attempt(&mut self, extend: Extend) {
+        if let Err(why) = self.tap.attempts.push(extend) {
+            self.trouble.get_or_insert(why);
+        }
+    }
+
+    /// All that the tap saw, and why not all of it is kept, where it is not.
+    pub(super) fn finish(self) -> (Tap, Option<String>) {
+        (self.tap, self.trouble)
     }
 }
 

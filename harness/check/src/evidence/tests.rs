@@ -243,7 +243,7 @@ fn extends_without_end_are_cut_off_and_told(#[case] code: u32, #[case] odd: bool
     }
     let (plan, trace) = world.finish();
     let evidence = Evidence::of(&plan, &trace);
-    assert!(evidence.trouble.get().is_some_and(|told| told.starts_with(why)), "{:?}", evidence.trouble);
+    assert!(evidence.trouble.as_ref().is_some_and(|told| told.starts_with(why)), "{:?}", evidence.trouble);
     let results = crate::all(&plan, &trace);
     assert!(results.iter().all(|result| result.verdict != Verdict::Passed), "{results:?}");
 }

@@ -3,40 +3,34 @@
 use std::ops::Range;
 use std::rc::Rc;
 
-use crate::evidence::{Column, Trouble, number};
 use imalab_formats::ima::Bank;
 use imalab_formats::ima::model::Ranges;
-
-/// Bytes of a number.
-const NUMBER: usize = 8;
 
 /// Where each record ends in the SHA-1 bank's file.
 #[derive(Debug)]
 pub(super) struct Ends {
-    ends: Column,
-    length: usize,
+    ends: Vec<u64>,
     /// Records of which the bytes are not known.
     unknown: Ranges,
 }
 
 impl Ends {
     /// From the records' lengths, as far as they are known.
-    pub(super) fn of(lengths: impl Iterator<Item = Option<u64>>, trouble: &Trouble) -> Ends {
-        let mut ends = Ends { ends: Column::new(trouble), length: 0, unknown: Ranges::default() };
+    pub(super) fn of(lengths: impl Iterator<Item = Option<u64>>) -> Ends {
+        let mut ends = Ends { ends: Vec::new(), unknown: Ranges::default() };
         let mut end: u64 = 0;
         for (place, length) in lengths.enumerate() {
             if length.is_none() {
                 ends.unknown.push(place..place + 1);
             }
             end += length.unwrap_or(0);
-            ends.ends.push(&end.to_le_bytes());
-            ends.length += 1;
+            ends.ends.push(end);
         }
         ends
     }
 
     fn get(&self, place: usize) -> Option<u64> {
-        self.ends.look(place as u64 * NUMBER as u64, NUMBER, number)
+        self.ends.get(place).copied()
     }
 }
 
@@ -73,7 +67,8 @@ impl View {
     /// Bytes of these records, which follow one another; `None` when not all are known.
     pub(crate) fn length(&self, places: Range<usize>) -> Option<u64> {
         let known = self.unknown_from(places.start).is_none_or(|unknown| unknown >= places.end);
-        (known && places.end <= self.ends.length).then(|| self.start(places.end) - self.start(places.start))
+        (known && places.end <= self.ends.ends.len())
+            .then(|| self.start(places.end) - self.start(places.start))
     }
 
     /// The record of these, which follow one another, in which the byte is that comes so many after the first of them
