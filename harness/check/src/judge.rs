@@ -12,6 +12,7 @@ mod host;
 #[cfg(test)]
 mod tests;
 
+use chrono::NaiveDate;
 use imalab_wire::Message;
 
 use crate::outcome::{CheckResult, Outcome, RunResult};
@@ -54,8 +55,26 @@ impl Judgement {
     }
 }
 
+/// What a run's checks found, and what they and the way that it went make of it.
+#[derive(Clone, Debug)]
+pub struct Judged {
+    /// One result an invariant.
+    pub checks: Vec<CheckResult>,
+    /// The outcome, and why.
+    pub judgement: Judgement,
+}
+
+impl Judged {
+    /// What it makes of a run's result.
+    pub fn put_into(self, result: &mut RunResult) {
+        result.checks = self.checks;
+        self.judgement.put_into(result);
+    }
+}
+
 /// Judges a run. Without checks (a probe of the kernel) the run has to come to its end and nothing more.
-pub fn of(plan: &Plan, trace: &Trace, checks: &[CheckResult]) -> Judgement {
+/// `today` is a date (UTC): an entry of the allow list ends on some day.
+pub fn of(plan: &Plan, trace: &Trace, checks: &[CheckResult], today: NaiveDate) -> Judgement {
     let release = release(trace).unwrap_or_default();
     let death = death::of(plan, trace);
     if let (Some((_, report)), Some(known)) = (&death, &plan.known_defect)
@@ -76,7 +95,7 @@ pub fn of(plan: &Plan, trace: &Trace, checks: &[CheckResult]) -> Judgement {
         let place = if death::is_between_kernels(plan, trace) { BETWEEN } else { "" };
         return Judgement::new(outcome, format!("{reason}{place}"));
     }
-    let judged = by_what_is_known(plan, trace, release, checks);
+    let judged = by_what_is_known(plan, trace, release, checks, today);
     if judged.outcome != Outcome::Failed && !checks.is_empty() {
         // Where all of it was proved all the same, the kernel got over it. A probe proves nothing.
         return judged;
@@ -94,9 +113,15 @@ pub fn of(plan: &Plan, trace: &Trace, checks: &[CheckResult]) -> Judgement {
 const BETWEEN: &str = ", between two kernels";
 
 /// By what the checks say, and what is known of such a kernel.
-fn by_what_is_known(plan: &Plan, trace: &Trace, release: &str, checks: &[CheckResult]) -> Judgement {
+fn by_what_is_known(
+    plan: &Plan,
+    trace: &Trace,
+    release: &str,
+    checks: &[CheckResult],
+    today: NaiveDate,
+) -> Judgement {
     let plainly = || match plan.known_limit.as_ref().filter(|limit| limit.kernels.concerns(release)) {
-        Some(limit) => limited(plan, trace, limit, checks),
+        Some(limit) => limited(plan, trace, limit, checks, today),
         None => by_checks(checks),
     };
     let Some(known) = &plan.known_defect else { return plainly() };
@@ -118,13 +143,19 @@ fn by_what_is_known(plan: &Plan, trace: &Trace, release: &str, checks: &[CheckRe
 }
 
 /// Judges a run in which something is known to be lost: its checks have taken that in.
-fn limited(plan: &Plan, trace: &Trace, limit: &KnownLimit, checks: &[CheckResult]) -> Judgement {
+fn limited(
+    plan: &Plan,
+    trace: &Trace,
+    limit: &KnownLimit,
+    checks: &[CheckResult],
+    today: NaiveDate,
+) -> Judgement {
     let Judgement { outcome, reason, .. } = by_checks(checks);
     if outcome == Outcome::Passed {
         return Judgement::new(Outcome::KnownLimit, format!("as stated: {}", limit.why));
     }
     let unlimited = Plan { known_limit: None, ..plan.clone() };
-    let checks = super::all(&unlimited, trace);
+    let checks = super::digest(&unlimited, trace).check(today);
     let gone = checks.iter().all(|check| !check.verdict.is_bad());
     if gone && !plan.stock {
         let passed = Judgement { checks: Some(checks), ..Judgement::new(Outcome::Passed, "") };

@@ -14,7 +14,6 @@ mod tests;
 use super::boots;
 use super::deeds::{Deed, Done, deeds, next_list};
 use super::evidence::{Evidence, RecordId};
-use super::extended::extended;
 use super::history::History;
 use super::runs::Runs;
 use super::sheet::{Sheet, count};
@@ -22,7 +21,12 @@ use super::whole::Wholes;
 use crate::outcome::CheckResult;
 use imalab_trace::{Trace, What};
 
-pub(super) fn check(evidence: &Evidence<'_>, wholes: &Wholes, trace: &Trace) -> CheckResult {
+pub(super) fn check(
+    evidence: &Evidence<'_>,
+    wholes: &Wholes,
+    extended: &Runs<Option<RecordId>>,
+    trace: &Trace,
+) -> CheckResult {
     let mut sheet = Sheet::new("kexec");
     if evidence.boots <= 1 && !evidence.plan.kexecs() && evidence.plan.kernels().is_empty() {
         sheet.not_applicable("no kexec step");
@@ -35,9 +39,8 @@ pub(super) fn check(evidence: &Evidence<'_>, wholes: &Wholes, trace: &Trace) -> 
     };
     let logged: Runs<Option<RecordId>> = whole.records.iter().map(Some).collect();
     // What should have been carried is told by what was extended, what the kernels count by what they have.
-    let extended = extended(evidence, whole);
-    let found = aggregates(evidence, &extended, &mut sheet);
-    let carried = carried(evidence, &extended, wholes, &mut sheet);
+    let found = aggregates(evidence, extended, &mut sheet);
+    let carried = carried(evidence, extended, wholes, &mut sheet);
     numbers::check(evidence, whole, &History::of(evidence, &logged, &wholes.moves), wholes, &mut sheet);
     let kexecs = evidence.boots.saturating_sub(1) as usize;
     sheet.rests_on(found, "boot aggregates");

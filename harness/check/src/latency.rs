@@ -8,8 +8,7 @@ use imalab_wire::{Op, Outcome, TaskId};
 
 use super::evidence::{Evidence, Moment};
 use crate::figures::{By, Freed, Held, Latency};
-use imalab_language::plan::{Action, Plan};
-use imalab_trace::Trace;
+use imalab_language::plan::Action;
 
 /// What part of the name of every measurement list is.
 const LIST: &str = "runtime_measurements_";
@@ -25,8 +24,7 @@ struct Change {
 const MEMORY: (&str, &str) = ("/proc/meminfo", "SUnreclaim:");
 
 /// What each delete and trim freed, where the same task read `/proc/meminfo` before and after it.
-pub fn freed(plan: &Plan, trace: &Trace) -> Vec<Freed> {
-    let evidence = Evidence::of(plan, trace);
+pub(super) fn freed(evidence: &Evidence<'_>) -> Vec<Freed> {
     let readings: Vec<(TaskId, Moment, i64)> = evidence
         .steps
         .iter()
@@ -62,9 +60,8 @@ fn kib(text: &[u8]) -> Option<i64> {
 }
 
 /// The times of a run by who was held up and what overlapped it.
-pub fn latency(plan: &Plan, trace: &Trace) -> Vec<Latency> {
-    let evidence = Evidence::of(plan, trace);
-    let changes = changes(&evidence);
+pub(super) fn latency(evidence: &Evidence<'_>) -> Vec<Latency> {
+    let changes = changes(evidence);
     let mut times: BTreeMap<(Held, By), Vec<u64>> = BTreeMap::new();
     for change in &changes {
         times.entry((Held::Writer, change.by)).or_default().push(length(change.span));
@@ -130,6 +127,7 @@ fn held(op: &Op) -> Option<Held> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::digest;
     use crate::world::{World, read};
 
     #[test]
@@ -146,7 +144,7 @@ mod tests {
         world.delete();
         memory(&mut world, 900);
         let (plan, trace) = world.finish();
-        assert_eq!(freed(&plan, &trace), [Freed { by: By::Delete, records: 5, kib: 100 }]);
+        assert_eq!(digest(&plan, &trace).freed(), [Freed { by: By::Delete, records: 5, kib: 100 }]);
     }
 
     #[test]
@@ -163,7 +161,7 @@ mod tests {
         world.save();
         world.delete();
         let (plan, trace) = world.finish();
-        let times = latency(&plan, &trace);
+        let times = digest(&plan, &trace).latency();
         let of = |held, by| times.iter().find(|latency| latency.held == held && latency.by == by);
         assert_eq!(
             of(Held::Append, By::Stage).map(|latency| (latency.count, latency.max_us)),

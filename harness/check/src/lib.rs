@@ -38,80 +38,102 @@ mod world;
 
 use std::collections::BTreeMap;
 
-use chrono::{DateTime, NaiveDate};
+use chrono::NaiveDate;
 
-pub use latency::{freed, latency};
-
+pub use judge::Judged;
 pub use lives::{Place, RecordLife, Within};
-pub use told::{StepTold, told};
+pub use told::StepTold;
 
+use crate::figures::{Freed, Latency};
 use crate::outcome::{CheckResult, Verdict};
-use evidence::Evidence;
+use evidence::{Evidence, RecordId};
 use imalab_formats::ima::model::{Rule, Rules};
 use imalab_language::plan::Plan;
 use imalab_trace::Trace;
+use log::WholeLog;
+use runs::Runs;
+use violations::Counters;
 use whole::Wholes;
+#[cfg(test)]
+use world::all;
 
-/// Judges a run by every invariant, today: an entry of the allow list ends on some day.
+/// A run put in order, once: what is judged and told of it are views of this.
+#[derive(Debug)]
+pub struct Digest<'a> {
+    plan: &'a Plan,
+    trace: &'a Trace,
+    evidence: Evidence<'a>,
+    /// The whole log at each checkpoint.
+    wholes: Wholes,
+    /// The records in the order in which they were extended, up to the last checkpoint.
+    extended: Runs<Option<RecordId>>,
+    /// What the counter of violations begins with in each boot.
+    counters: Counters,
+}
+
+/// Puts a run in order.
 ///
 /// Nothing in a trace makes it panic: what the guest sent is untrusted, and what does not fit is a finding.
-pub fn all(plan: &Plan, trace: &Trace) -> Vec<CheckResult> {
-    let now = std::time::SystemTime::now().into();
-    all_on(plan, trace, DateTime::<chrono::Utc>::date_naive(&now))
-}
-
-/// As [`all`], as on some other day (UTC).
-pub fn all_on(plan: &Plan, trace: &Trace, today: NaiveDate) -> Vec<CheckResult> {
+pub fn digest<'a>(plan: &'a Plan, trace: &'a Trace) -> Digest<'a> {
     let evidence = Evidence::of(plan, trace);
     let wholes = Wholes::of(&evidence);
-    let results = vec![
-        steps::check(&evidence),
-        model::check(&evidence, &wholes, Rules::default()),
-        exactly_once::check(&evidence, &wholes),
-        replay::check(&evidence, &wholes),
-        views_agree::check(&evidence),
-        readers::check(&evidence, &wholes),
-        quote::check(&evidence, &wholes),
-        kernel_health::check(&evidence, trace, today),
-        kexec::check(&evidence, &wholes, trace),
-    ];
-    match &evidence.trouble {
-        Some(why) => results.into_iter().map(|result| unknown(result, why)).collect(),
-        None => results,
-    }
+    let extended = wholes.last().map_or_else(Runs::default, |whole| extended::extended(&evidence, whole));
+    let counters = Counters::of(&evidence, &wholes);
+    Digest { plan, trace, evidence, wholes, extended, counters }
 }
 
-/// Not all of the evidence was what it was: whatever was found in it would lead astray.
-fn unknown(result: CheckResult, why: &str) -> CheckResult {
-    let compared = BTreeMap::new();
-    CheckResult { verdict: Verdict::CouldNotRun, findings: vec![why.to_owned()], compared, ..result }
-}
-
-/// Judges a run by the reference model alone, one of whose rules is turned over: proof that the rule matters to what the
-/// run showed is that the verdict is another.
-pub fn model_without(plan: &Plan, trace: &Trace, rule: Rule) -> CheckResult {
-    let evidence = Evidence::of(plan, trace);
-    let wholes = Wholes::of(&evidence);
-    model::check(&evidence, &wholes, Rules::without(rule))
-}
-
-/// The whole log at the last checkpoint; empty when none read the list.
-#[derive(Debug)]
-pub struct RunLog<'a> {
-    evidence: Evidence<'a>,
-    wholes: Wholes,
-}
-
-impl<'a> RunLog<'a> {
-    /// That of a run.
-    pub fn of(plan: &'a Plan, trace: &'a Trace) -> RunLog<'a> {
-        let evidence = Evidence::of(plan, trace);
-        let wholes = Wholes::of(&evidence);
-        RunLog { evidence, wholes }
+impl Digest<'_> {
+    /// Judges the run by every invariant, as on this day (UTC): an entry of the allow list ends on some day.
+    pub fn check(&self, today: NaiveDate) -> Vec<CheckResult> {
+        let Digest { trace, evidence, wholes, extended, counters, .. } = self;
+        let log = self.log();
+        let results = vec![
+            steps::check(evidence),
+            model::check(evidence, log.as_ref(), counters, Rules::default()),
+            exactly_once::check(evidence, wholes),
+            replay::check(evidence, wholes, counters),
+            views_agree::check(evidence),
+            readers::check(evidence, wholes, log.as_ref()),
+            quote::check(evidence, wholes),
+            kernel_health::check(evidence, trace, today),
+            kexec::check(evidence, wholes, extended, trace),
+        ];
+        match &evidence.trouble {
+            Some(why) => results.into_iter().map(|result| unknown(result, why)).collect(),
+            None => results,
+        }
     }
 
-    /// Each record in the kernel's binary form, as the file of the SHA-1 bank shows it. What nobody had saved is not in
-    /// it: then `exactly-once` has failed.
+    /// Judges the run by every invariant and by how it went.
+    pub fn judge(&self, today: NaiveDate) -> Judged {
+        let checks = self.check(today);
+        let judgement = judge::of(self.plan, self.trace, &checks, today);
+        Judged { checks, judgement }
+    }
+
+    /// Judges the run by the reference model alone, one of whose rules is turned over: proof that the rule matters to what
+    /// the run showed is that the verdict is another.
+    pub fn model_without(&self, rule: Rule) -> CheckResult {
+        model::check(&self.evidence, self.log().as_ref(), &self.counters, Rules::without(rule))
+    }
+
+    /// How long operations took while a list was changed, by the guest's own times.
+    pub fn latency(&self) -> Vec<Latency> {
+        latency::latency(&self.evidence)
+    }
+
+    /// What each delete and trim freed, where the same task read `/proc/meminfo` before and after it.
+    pub fn freed(&self) -> Vec<Freed> {
+        latency::freed(&self.evidence)
+    }
+
+    /// The steps that the scenario names, of all tasks, in the order in which they began.
+    pub fn steps(&self) -> Vec<StepTold> {
+        told::told(&self.evidence)
+    }
+
+    /// Each record of the whole log at the last checkpoint in the kernel's binary form, as the file of the SHA-1 bank
+    /// shows it; none when no checkpoint read the list. What nobody had saved is not in it: then `exactly-once` has failed.
     pub fn records(&self) -> impl Iterator<Item = Vec<u8>> {
         let ids = self.wholes.last().into_iter().flat_map(|whole| whole.records.iter());
         ids.map(|id| {
@@ -124,6 +146,17 @@ impl<'a> RunLog<'a> {
     /// Where each record was at every moment: in which kernel's list, in which chunk, carried when. Records of which
     /// nothing is known are not in it.
     pub fn lives(&self) -> impl Iterator<Item = RecordLife> {
-        lives::of(&self.evidence, &self.wholes)
+        lives::of(&self.evidence, &self.wholes, &self.extended)
     }
+
+    /// The whole log at the end; none when no checkpoint read the list.
+    fn log(&self) -> Option<WholeLog<'_>> {
+        self.wholes.last().map(|whole| WholeLog::of(&self.evidence, whole, &self.extended))
+    }
+}
+
+/// Not all of the evidence was what it was: whatever was found in it would lead astray.
+fn unknown(result: CheckResult, why: &str) -> CheckResult {
+    let compared = BTreeMap::new();
+    CheckResult { verdict: Verdict::CouldNotRun, findings: vec![why.to_owned()], compared, ..result }
 }

@@ -3,7 +3,6 @@
 use serde::Serialize;
 
 use super::evidence::{Evidence, RecordId};
-use super::extended::extended;
 use super::history::{History, Moved, Turn};
 use super::runs::Runs;
 use super::whole::Wholes;
@@ -63,10 +62,10 @@ pub enum Within {
 pub(super) fn of<'l>(
     evidence: &'l Evidence<'_>,
     wholes: &'l Wholes,
+    extended: &'l Runs<Option<RecordId>>,
 ) -> impl Iterator<Item = RecordLife> + use<'l> {
     // The tap's order is the truth; where the lists differ from it, a check has failed.
-    let extended = wholes.last().map_or_else(Runs::default, |whole| extended(evidence, whole));
-    let history = History::of(evidence, &extended, &wholes.moves);
+    let history = History::of(evidence, extended, &wholes.moves);
     let teller = Teller { evidence, moves: &wholes.moves };
     (0..extended.len())
         .filter_map(move |at| Some(teller.life(at, extended.get(at).flatten()?, history.turns(at))))
@@ -131,13 +130,13 @@ fn from_0(boot: u32) -> u16 {
 
 #[cfg(test)]
 mod tests {
-    use crate::RunLog;
+    use crate::digest;
     use crate::world::World;
 
     /// `boot in [by step]`, of each place that the record with this name came to.
     fn places(world: World, name: &str) -> Vec<String> {
         let (plan, trace) = world.finish();
-        let lives: Vec<_> = RunLog::of(&plan, &trace).lives().collect();
+        let lives: Vec<_> = digest(&plan, &trace).lives().collect();
         let numbers: Vec<usize> = lives.iter().map(|life| life.number).collect();
         assert_eq!(numbers, (1..=lives.len()).collect::<Vec<_>>());
         let life = lives.iter().find(|life| life.name == name).expect("a record of that name");

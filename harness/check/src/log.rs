@@ -8,7 +8,6 @@ use std::hash::{DefaultHasher, Hasher};
 use std::rc::Rc;
 
 use super::evidence::{Evidence, RecordId, Records};
-use super::extended::extended;
 use super::runs::Runs;
 use super::whole::Whole;
 use imalab_formats::ima::model::{ListFile, Log, Ranges};
@@ -39,8 +38,11 @@ pub(super) struct WholeLog<'e> {
 impl<'e> WholeLog<'e> {
     /// What user space holds, as long as the tap bears it out. Else what the tap saw extended: no kernel can falsify that,
     /// and it has what was removed before anybody read it.
-    pub(super) fn of(evidence: &'e Evidence<'_>, whole: &Whole) -> WholeLog<'e> {
-        let extended = extended(evidence, whole);
+    pub(super) fn of(
+        evidence: &'e Evidence<'_>,
+        whole: &Whole,
+        extended: &Runs<Option<RecordId>>,
+    ) -> WholeLog<'e> {
         let borne_out = whole.records.len() == extended.len()
             && whole
                 .records
@@ -48,7 +50,7 @@ impl<'e> WholeLog<'e> {
                 .zip(extended.iter())
                 .all(|(held, extended)| extended.is_none_or(|id| id == held));
         let held = || whole.records.iter().map(Some).collect();
-        let ids = if borne_out || extended.is_empty() { held() } else { extended };
+        let ids = if borne_out || extended.is_empty() { held() } else { extended.clone() };
         let lost = evidence.limit.map(|limit| limit.lost);
         let records = &evidence.records;
         // Of a record that only its extend is known of, no view can be made.

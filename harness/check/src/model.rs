@@ -17,7 +17,6 @@ use super::evidence::Evidence;
 use super::log::WholeLog;
 use super::sheet::{Sheet, count};
 use super::violations::Counters;
-use super::whole::Wholes;
 use crate::outcome::CheckResult;
 use events::Events;
 use imalab_formats::ima::model::{HashTable, Kernel, Rules, Setup};
@@ -31,23 +30,33 @@ const PATIENCE: u64 = 1_000_000;
 /// Further steps for each record: it is measured, and it may be measured again.
 const PATIENCE_A_RECORD: u64 = 4;
 
-pub(super) fn check(evidence: &Evidence<'_>, wholes: &Wholes, rules: Rules) -> CheckResult {
-    let records = wholes.last().map_or(0, |whole| whole.records.len() as u64);
-    judge(evidence, wholes, rules, PATIENCE + records * PATIENCE_A_RECORD)
+pub(super) fn check(
+    evidence: &Evidence<'_>,
+    log: Option<&WholeLog<'_>>,
+    counters: &Counters,
+    rules: Rules,
+) -> CheckResult {
+    let records = log.map_or(0, |log| log.len() as u64);
+    judge(evidence, log, counters, rules, PATIENCE + records * PATIENCE_A_RECORD)
 }
 
-fn judge(evidence: &Evidence<'_>, wholes: &Wholes, rules: Rules, patience: u64) -> CheckResult {
+fn judge(
+    evidence: &Evidence<'_>,
+    log: Option<&WholeLog<'_>>,
+    counters: &Counters,
+    rules: Rules,
+    patience: u64,
+) -> CheckResult {
     let mut sheet = Sheet::new("model");
-    let Some(whole) = wholes.last() else {
+    let Some(log) = log else {
         sheet.obstacle("no checkpoint read the list");
         return sheet.result();
     };
-    let log = WholeLog::of(evidence, whole);
-    let events = Events::of(evidence, &log);
-    let setups = setups(evidence.plan, &Counters::of(evidence, wholes));
-    let searched = Search::new(&events, &log, &setups).run(Kernel::new(setups[0], rules), patience);
+    let events = Events::of(evidence, log);
+    let setups = setups(evidence.plan, counters);
+    let searched = Search::new(&events, log, &setups).run(Kernel::new(setups[0], rules), patience);
     if let Some(stuck) = &searched.stuck {
-        sheet.finding(tell::finding(evidence, &events, &log, stuck));
+        sheet.finding(tell::finding(evidence, &events, log, stuck));
     }
     let foreign = match events.foreign {
         0 => String::new(),

@@ -25,17 +25,16 @@ use files::{Got, OpenList};
 use imalab_formats::ima::model::{ListFile, Ranges};
 use lists::Lists;
 
-pub(super) fn check(evidence: &Evidence<'_>, wholes: &Wholes) -> CheckResult {
+pub(super) fn check(evidence: &Evidence<'_>, wholes: &Wholes, log: Option<&WholeLog<'_>>) -> CheckResult {
     let mut sheet = Sheet::new("readers");
-    let Some(whole) = wholes.last() else {
+    let Some(log) = log else {
         sheet.obstacle("no checkpoint read the list");
         return sheet.result();
     };
-    let log = WholeLog::of(evidence, whole);
     let lists = Lists::of(log.len(), &wholes.moves);
     let mut reading = Reading {
         evidence,
-        log: &log,
+        log,
         lists: &lists,
         shown: BTreeMap::new(),
         readers: 0,

@@ -23,7 +23,7 @@ use imalab_trace::PcrReading;
 /// Records that may be appended and not yet extended: one, since both happen under one mutex.
 const IN_FLIGHT: usize = 1;
 
-pub(super) fn check(evidence: &Evidence<'_>, wholes: &Wholes) -> CheckResult {
+pub(super) fn check(evidence: &Evidence<'_>, wholes: &Wholes, counters: &Counters) -> CheckResult {
     let mut sheet = Sheet::new("replay");
     if let Some(why) = evidence.tap.not_alone() {
         sheet.obstacle(why);
@@ -34,7 +34,6 @@ pub(super) fn check(evidence: &Evidence<'_>, wholes: &Wholes) -> CheckResult {
 
     tap(evidence, &extends, &mut sheet);
 
-    let counters = Counters::of(evidence, wholes);
     let mut replayer = Replayer::new(evidence);
     let (mut points, mut samples, mut violations, mut records, mut others) = (0, 0, None, 0, 0);
     for whole in &wholes.all {
@@ -56,7 +55,7 @@ pub(super) fn check(evidence: &Evidence<'_>, wholes: &Wholes) -> CheckResult {
             records = records.max(of_pcr);
             others = others.max(whole.records.len() - of_pcr);
             equal(&mut replayer, wholes, whole, reading, &extends, &mut sheet);
-            violations = counter(evidence, &counters, whole, &mut sheet).or(violations);
+            violations = counter(evidence, counters, whole, &mut sheet).or(violations);
         } else {
             samples += 1;
             sampled(evidence, wholes, whole, reading, &extends, &mut sheet);

@@ -8,7 +8,7 @@ use super::evidence::Evidence;
 use super::extended::extended;
 use super::whole::Wholes;
 use super::world::{World, passed};
-use super::{RunLog, all, unknown};
+use super::{all, digest, unknown};
 use crate::outcome::Verdict;
 use imalab_formats::ima::{Bank, parse_log, replay};
 use imalab_language::plan::Plan;
@@ -78,7 +78,7 @@ fn evidence_that_cannot_be_read_back_proves_nothing() {
 }
 
 fn log_of(plan: &Plan, trace: &Trace) -> Vec<u8> {
-    RunLog::of(plan, trace).records().collect::<Vec<_>>().concat()
+    digest(plan, trace).records().collect::<Vec<_>>().concat()
 }
 
 #[test]

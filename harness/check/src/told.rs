@@ -4,8 +4,6 @@ use imalab_wire::{Op, Outcome};
 
 use super::evidence::{Evidence, StepSeen};
 use super::op_text::errno_name;
-use imalab_language::plan::Plan;
-use imalab_trace::Trace;
 
 /// One step of a scenario.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -44,8 +42,7 @@ impl StepTold {
 const WRITE: &str = "write";
 
 /// The steps that the scenario names, of all tasks, in the order in which they began.
-pub fn told(plan: &Plan, trace: &Trace) -> Vec<StepTold> {
-    let evidence = Evidence::of(plan, trace);
+pub(super) fn told(evidence: &Evidence<'_>) -> Vec<StepTold> {
     let mut steps: Vec<_> = evidence
         .steps
         .iter()
@@ -54,7 +51,7 @@ pub fn told(plan: &Plan, trace: &Trace) -> Vec<StepTold> {
         .filter_map(|(at, step)| Some((step.span()?.0, at, step)))
         .collect();
     steps.sort_by_key(|(begin, at, _)| (*begin, *at));
-    steps.into_iter().map(|(_, at, step)| of(&evidence, at, step)).collect()
+    steps.into_iter().map(|(_, at, step)| of(evidence, at, step)).collect()
 }
 
 fn of(evidence: &Evidence<'_>, at: usize, step: &StepSeen<'_>) -> StepTold {
@@ -93,6 +90,7 @@ fn name(op: &Op) -> &'static str {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::digest;
     use crate::world::World;
 
     #[test]
@@ -103,7 +101,7 @@ mod tests {
         world.save();
         world.delete();
         let (plan, trace) = world.finish();
-        let steps = told(&plan, &trace);
+        let steps = digest(&plan, &trace).steps();
         let of = |text: &str| steps.iter().find(|step| step.text.contains(text)).unwrap();
         assert_eq!(of("stage").requests(), 1);
         assert_eq!(of("stage").end(), "done");

@@ -11,7 +11,7 @@ use super::test::finish;
 use crate::report::run_dir::{Bundle, BundleError, PLAN, RESULT, RunDir, TRACE};
 use crate::report::trace::{self, TraceError};
 use crate::report::{Exit, Reporter};
-use imalab_check::judge;
+use crate::suite::today;
 use imalab_check::outcome::{RunResult, SuiteResult};
 
 #[derive(Args)]
@@ -32,19 +32,14 @@ pub(super) fn recheck(args: &RecheckArgs) -> Result<Exit, Failure> {
     })?;
     let mut result = dir.read_result().map_err(Failure::of_document)?;
     // A trace that contradicts its plan in a way that no run can is somebody's work, and no reason to fall over.
-    let judged = catch_unwind(AssertUnwindSafe(|| {
-        let checks = imalab_check::all(&plan, &trace);
-        let judgement = judge::of(&plan, &trace, &checks);
-        (checks, judgement)
-    }));
-    let Ok((checks, judgement)) = judged else {
+    let judged = catch_unwind(AssertUnwindSafe(|| imalab_check::digest(&plan, &trace).judge(today())));
+    let Ok(judged) = judged else {
         return Err(Failure::usage(miette!(
             "{} cannot be judged: its trace contradicts its plan",
             args.dir.display()
         )));
     };
-    result.checks = checks;
-    judgement.put_into(&mut result);
+    judged.put_into(&mut result);
     tell(result, false)
 }
 

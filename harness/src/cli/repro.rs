@@ -11,7 +11,6 @@ use super::recheck::{sound, tell};
 use crate::report::Exit;
 use crate::report::run_dir::{HashedFile, PLAN, RESULT, RunDir, hash_file};
 use crate::suite;
-use imalab_check::judge;
 use imalab_run::{Kernel, RunContext};
 
 #[derive(Args)]
@@ -71,9 +70,7 @@ pub(super) fn repro(args: &ReproArgs) -> Result<Exit, Failure> {
         Err(error) => return Err(Failure::setup(error)),
     };
     suite::times(&ran, &mut result);
-    result.checks = imalab_check::all(&plan, &ran.trace);
-    let judgement = judge::of(&plan, &ran.trace, &result.checks);
-    judgement.put_into(&mut result);
+    imalab_check::digest(&plan, &ran.trace).judge(suite::today()).put_into(&mut result);
     result.console_tail = imalab_run::console_tail(&ran.trace);
     tell(result, interrupts.seen())
 }

@@ -11,6 +11,10 @@ mod store;
 #[expect(clippy::module_inception, reason = "the suite itself")]
 mod suite;
 
+use std::time::SystemTime;
+
+use chrono::{DateTime, NaiveDate, Utc};
+
 pub use event::{Listener, PlannedSuite, Stop, SuiteContext, SuiteEvent};
 pub use partition::{NoPartition, Partition};
 pub use probe::{AskError, capabilities};
@@ -18,3 +22,8 @@ pub use probed::PROBE;
 pub use queue::{MAX_RUNS, QueueError};
 pub use store::Store;
 pub use suite::{LANE, Request, suite, times};
+
+/// The day (UTC) on which a run is judged: entries of the allow list end on some day.
+pub fn today() -> NaiveDate {
+    DateTime::<Utc>::from(SystemTime::now()).date_naive()
+}

@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 
 use sha2::{Digest, Sha256};
 
+use super::today;
 use imalab_check::judge::{self, Judgement};
 use imalab_check::outcome::Outcome;
 use imalab_files::atomic;
@@ -158,7 +159,7 @@ fn ask(context: RunContext<'_>, kernel_args: &[String], boot: Boot) -> Result<Tr
     let mut plan = plan(boot);
     plan.machine.kernel_args.extend_from_slice(kernel_args);
     let Ran { trace, .. } = run(&plan, context)?;
-    let judgement = judge::of(&plan, &trace, &[]);
+    let judgement = judge::of(&plan, &trace, &[], today());
     if judgement.outcome == Outcome::Passed {
         return Ok(trace);
     }

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use super::suite::Request;
 use crate::report::run_dir::{BUNDLE, Bundle, KernelUsed, OutDir, RunDir, TRACE, hash_file};
 use crate::report::{RunId, chain, trace};
-use imalab_check::RunLog;
+use imalab_check::Digest;
 use imalab_check::outcome::{Outcome, RunResult};
 use imalab_files::atomic::FileError;
 use imalab_formats::ima::{AsciiLine, Bank, ByteOrder, LogReader};
@@ -46,7 +46,7 @@ impl Store {
         &self,
         result: &mut RunResult,
         plan: &Plan,
-        ran: &Ran,
+        (ran, digest): (&Ran, &Digest<'_>),
         kernel: &Kernel,
         request: &Request<'_>,
     ) {
@@ -74,7 +74,7 @@ impl Store {
         }
         let used = if bundled { used(result, plan, kernel, request).map(Some) } else { Ok(None) };
         let mut trouble = Trouble::default();
-        self.evidence(&dir, plan, ran, &mut trouble);
+        self.evidence(&dir, plan, ran, digest, &mut trouble);
         let used = trouble.note(used).flatten();
         result.not_stored = trouble.told();
         trouble.note(dir.write_result(result));
@@ -89,17 +89,16 @@ impl Store {
     }
 
     /// Writes each file for itself: where one does not fit, a smaller one may.
-    fn evidence(&self, dir: &RunDir, plan: &Plan, ran: &Ran, trouble: &mut Trouble) {
+    fn evidence(&self, dir: &RunDir, plan: &Plan, ran: &Ran, digest: &Digest<'_>, trouble: &mut Trouble) {
         trouble.note(dir.write_plan(plan));
         trouble.note(trace::write(&dir.path().join(TRACE), &ran.trace));
         trouble.note(dir.write_console(&ran.console));
         trouble.note(dir.write_tpm(&ran.trace));
         trouble.note(dir.write_commands(&ran.commands));
-        let log = RunLog::of(plan, &ran.trace);
-        trouble.note(dir.write_log(log.records()));
-        trouble.note(dir.write_records(log.lives()));
+        trouble.note(dir.write_log(digest.records()));
+        trouble.note(dir.write_records(digest.lives()));
         // Up to the first record whose fields have no text.
-        trouble.note(dir.write_lines(log.records().map_while(|record| line(&record))));
+        trouble.note(dir.write_lines(digest.records().map_while(|record| line(&record))));
         let last = ran.trace.notable().rev().find_map(|event| match &event.what {
             What::Pcrs(reading) => Some(reading),
             _ => None,

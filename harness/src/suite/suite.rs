@@ -11,8 +11,8 @@ use super::partition::Partition;
 use super::probe::{self, AskError};
 use super::queue::{self, Job, Queue, QueueError};
 use super::store::Store;
+use super::today;
 use crate::report::RunId;
-use imalab_check::judge;
 use imalab_check::outcome::{AcceleratorUsed, CheckResult, Outcome, RunResult, SuiteResult};
 use imalab_language::interface::Capabilities;
 use imalab_language::plan::Interface;
@@ -261,11 +261,9 @@ impl Request<'_> {
             }
             Ok(ran) => {
                 times(&ran, result);
-                result.checks = imalab_check::all(plan, &ran.trace);
-                result.latency = imalab_check::latency(plan, &ran.trace);
-                result.freed = imalab_check::freed(plan, &ran.trace);
-                let judgement = judge::of(plan, &ran.trace, &result.checks);
-                judgement.put_into(result);
+                let digest = imalab_check::digest(plan, &ran.trace);
+                digest.judge(today()).put_into(result);
+                (result.latency, result.freed) = (digest.latency(), digest.freed());
                 if result.outcome == Outcome::Interrupted {
                     // Of a run that was cut off they say what it had not come to.
                     result.checks.clear();
@@ -273,7 +271,7 @@ impl Request<'_> {
                 if !matches!(result.outcome, Outcome::Passed | Outcome::Skipped | Outcome::Interrupted) {
                     result.console_tail = console_tail(&ran.trace);
                 }
-                self.store.keep(result, plan, &ran, kernel, self);
+                self.store.keep(result, plan, (&ran, &digest), kernel, self);
             }
         }
     }

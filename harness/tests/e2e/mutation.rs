@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use imalab::report::run_dir::{RunDir, TRACE};
 use imalab::report::trace;
-use imalab_check::model_without;
+use imalab_check::digest;
 use imalab_check::outcome::{Outcome, RunResult, Verdict};
 use imalab_formats::ima::model::{Rule, Shown};
 
@@ -33,7 +33,7 @@ fn verdicts(run: &RunResult, rule: Rule) -> (Verdict, Verdict) {
     let plan = RunDir::existing(path).read_plan().unwrap();
     let trace = trace::read(&path.join(TRACE)).unwrap();
     let is = run.checks.iter().find(|check| check.check == "model").unwrap().verdict;
-    (is, model_without(&plan, &trace, rule).verdict)
+    (is, digest(&plan, &trace).model_without(rule).verdict)
 }
 
 #[test]

@@ -288,7 +288,7 @@ fn the_tpms_refusal_is_the_first_finding_and_the_reason(
     let results = crate::all(&plan, &trace);
     let first = &results.iter().find(|result| result.check == "exactly-once").unwrap().findings[0];
     assert!(first.starts_with(finding), "{first}");
-    let reason = crate::judge::of(&plan, &trace, &results).reason;
+    let reason = crate::judge::of(&plan, &trace, &results, crate::world::TODAY).reason;
     assert!(reason.starts_with(&format!("exactly-once: {finding}")), "{reason}");
 }
 

@@ -2,11 +2,11 @@ use imalab_wire::{End, Message};
 use rstest::rstest;
 use serde_json::json;
 
-use super::{Judgement, of};
+use super::Judgement;
 use crate::all;
 use crate::outcome::{CheckResult, Outcome, Verdict};
-use crate::world::World;
-use imalab_language::plan::{Mark, MarkDeed};
+use crate::world::{TODAY, World};
+use imalab_language::plan::{Mark, MarkDeed, Plan};
 use imalab_language::scenario::{KERNEL_DIED, KernelRange, KnownDefect, KnownLimit, Lost, Sign, Version};
 use imalab_trace::{Event, Exchange, Host, Origin, Trace, What};
 
@@ -15,6 +15,10 @@ const PANIC: &str = "Kernel panic - not syncing: Attempted to kill init! exitcod
 const GAVE_UP: &str = "tpm_tis MSFT0101:00: probe with driver tpm_tis failed with error -62";
 
 const TIMED_OUT: &str = "[   19.551099] tpm tpm0: Operation Timed out";
+
+fn of(plan: &Plan, trace: &Trace, checks: &[CheckResult]) -> Judgement {
+    super::of(plan, trace, checks, TODAY)
+}
 
 fn sound() -> World {
     let mut world = World::new();

@@ -358,7 +358,7 @@ fn what_is_known_to_be_lost_is_no_failure_and_no_pass(
     let (plan, trace) = limited(stated, carry);
     let results = all(&plan, &trace);
     assert!(results.iter().all(|result| result.verdict == Verdict::Passed), "{results:#?}");
-    let judgement = judge::of(&plan, &trace, &results);
+    let judgement = judge::of(&plan, &trace, &results, crate::world::TODAY);
     assert_eq!(
         (judgement.outcome, judgement.reason.as_str()),
         (RunOutcome::KnownLimit, "as stated: the segment is full")
@@ -380,7 +380,7 @@ fn what_is_lost_otherwise_fails(
     #[case] reason: &str,
 ) {
     let (plan, trace) = limited(stated, carry);
-    let judgement = judge::of(&plan, &trace, &all(&plan, &trace));
+    let judgement = judge::of(&plan, &trace, &all(&plan, &trace), crate::world::TODAY);
     assert_eq!(judgement.outcome, RunOutcome::Failed, "{judgement:?}");
     assert!(judgement.reason.contains(reason), "{judgement:?}");
 }
@@ -389,7 +389,7 @@ fn what_is_lost_otherwise_fails(
 fn a_limit_of_other_kernels_excuses_nothing() {
     let (mut plan, trace) = limited(Some(1), |staged, current| but(1, staged, current));
     plan.known_limit = Some(limit(Some(1), Some(Version(7, 3, 0))));
-    let judgement = judge::of(&plan, &trace, &all(&plan, &trace));
+    let judgement = judge::of(&plan, &trace, &all(&plan, &trace), crate::world::TODAY);
     assert_eq!(judgement.outcome, RunOutcome::Failed, "{judgement:?}");
     assert!(!judgement.reason.contains("limit"), "{judgement:?}");
 }
@@ -416,13 +416,13 @@ fn a_crash_kernel_without_the_list_is_as_stated() {
     let (plan, trace) = crashed(|_, _| Vec::new()).finish();
     let results = all(&plan, &trace);
     assert!(results.iter().all(|result| result.verdict == Verdict::Passed), "{results:#?}");
-    assert_eq!(judge::of(&plan, &trace, &results).outcome, RunOutcome::KnownLimit);
+    assert_eq!(judge::of(&plan, &trace, &results, crate::world::TODAY).outcome, RunOutcome::KnownLimit);
 }
 
 #[test]
 fn a_crash_kernel_with_the_list_is_not_as_stated() {
     let (plan, trace) = crashed(in_order).finish();
-    let judgement = judge::of(&plan, &trace, &all(&plan, &trace));
+    let judgement = judge::of(&plan, &trace, &all(&plan, &trace), crate::world::TODAY);
     assert_eq!(judgement.outcome, RunOutcome::Failed, "{judgement:?}");
 }
 
@@ -436,7 +436,7 @@ fn a_panic_that_nothing_goes_on_after_is_a_kernel_that_died() {
             *value = json!({"event": "SHUTDOWN", "data": {"guest": true, "reason": "guest-reset"}});
         }
     }
-    let judgement = judge::of(&plan, &trace, &all(&plan, &trace));
+    let judgement = judge::of(&plan, &trace, &all(&plan, &trace), crate::world::TODAY);
     assert_eq!(judgement.outcome, RunOutcome::KernelDied, "{judgement:?}");
     assert_eq!(judgement.reason, "no kernel came after the panic that was asked for, between two kernels");
 }

@@ -352,7 +352,7 @@ fn a_rule_turned_over_is_noticed() {
     let (plan, trace) = world.finish();
     passed(&result(&plan, &trace, "model"));
     for rule in [Rule::StageMovesWholeList, Rule::DeleteRemovesStaged, Rule::CountIsCurrent] {
-        let result = crate::model_without(&plan, &trace, rule);
+        let result = crate::digest(&plan, &trace).model_without(rule);
         let noticed = result.verdict == crate::outcome::Verdict::Failed;
         assert!(noticed || rule == Rule::CountIsCurrent, "{rule:?}: {result:#?}");
     }
@@ -393,7 +393,8 @@ fn what_cannot_be_decided_is_no_pass() {
     let mut world = World::new();
     world.measure(9);
     let (plan, trace) = world.finish();
-    let evidence = Evidence::of(&plan, &trace);
-    let result = judge(&evidence, &Wholes::of(&evidence), Rules::default(), 5);
+    let digest = crate::digest(&plan, &trace);
+    let (evidence, counters) = (&digest.evidence, &digest.counters);
+    let result = judge(evidence, digest.log().as_ref(), counters, Rules::default(), 5);
     failed(&result, &["could not be decided: too many orders are possible"]);
 }

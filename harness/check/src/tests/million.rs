@@ -5,8 +5,8 @@ use std::time::Instant;
 
 use rstest::rstest;
 
-use crate::world::{World, passed};
-use crate::{RunLog, all};
+use crate::digest;
+use crate::world::{TODAY, World, passed};
 use imalab_formats::ima::Bank;
 use imalab_trace::Recording;
 
@@ -44,9 +44,9 @@ fn a_million_records_are_judged_in_half_a_gibibyte(#[case] banks: &[Bank]) {
     // The peak is reset to what is resident now (proc(5), `clear_refs`).
     fs::write("/proc/self/clear_refs", "5").unwrap();
     let (before, began) = (memory("VmRSS:"), Instant::now());
-    all(&plan, &trace).iter().for_each(passed);
-    let log = RunLog::of(&plan, &trace);
-    assert_eq!((log.records().count(), log.lives().count()), (1_000_011, 1_000_011));
+    let digest = digest(&plan, &trace);
+    digest.check(TODAY).iter().for_each(passed);
+    assert_eq!((digest.records().count(), digest.lives().count()), (1_000_011, 1_000_011));
     let (peak, took) = (memory("VmHWM:"), began.elapsed());
     println!("{} banks: {} MiB at most, {} MiB before, in {took:.1?}", banks.len(), peak >> 10, before >> 10);
     assert!(peak < MOST, "{peak} KiB");

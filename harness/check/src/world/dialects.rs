@@ -11,7 +11,7 @@ use imalab_language::plan::Action;
 
 fn judged(world: World) -> Judgement {
     let (plan, trace) = world.finish();
-    judge::of(&plan, &trace, &all(&plan, &trace))
+    judge::of(&plan, &trace, &all(&plan, &trace), crate::world::TODAY)
 }
 
 fn passes(world: World) {
