@@ -10,17 +10,18 @@ use std::process::{Command, ExitCode};
 
 use anyhow::{Context, Result, bail};
 
-use crate::cache::{self, Cache};
 use crate::doctor;
 use crate::flags::{Split, split};
-use crate::guard;
 use crate::harness::{self, Needs, Profile};
-use crate::interrupt;
-use crate::kernel::Kernels;
-use crate::process::{self, stdout_of};
-use crate::results::{self, PROBE, RunOf};
-use crate::say::say;
-use crate::stop::{self, Stop};
+use imalab_kernels::Kernels;
+use imalab_kernels::cache::{self, Cache};
+use imalab_kernels::checkout;
+use imalab_kernels::guard;
+use imalab_kernels::interrupt;
+use imalab_kernels::process::{self, stdout_of};
+use imalab_kernels::results::{self, PROBE, RunOf};
+use imalab_kernels::say::say;
+use imalab_kernels::stop::{self, Stop};
 
 /// The hidden subcommand that tells git what one commit is.
 pub(crate) const STEP: &str = "bisect-step";
@@ -66,8 +67,8 @@ pub(crate) fn run(root: &Path, arguments: &[OsString]) -> Result<Option<()>> {
 }
 
 /// Builds the commit that is checked out, runs the scenario, and says what git is to make of it.
-pub(crate) fn step(root: fn() -> Result<PathBuf>, arguments: Vec<OsString>) -> Result<ExitCode> {
-    let judged = interrupt::listen().and_then(|()| judge(&root()?, arguments));
+pub(crate) fn step(arguments: Vec<OsString>) -> Result<ExitCode> {
+    let judged = interrupt::listen().and_then(|()| judge(&checkout::root()?, arguments));
     Ok(ExitCode::from(judged.unwrap_or_else(|error| {
         // Its own exit code would mean something else to git.
         stop::report(&error);

@@ -7,9 +7,9 @@ use std::process::{Command, Stdio};
 use anyhow::{Context, Result};
 use serde::Deserialize;
 
-use crate::guard;
-use crate::process::Child;
-use crate::stop::Stop;
+use imalab_kernels::guard;
+use imalab_kernels::process::Child;
+use imalab_kernels::stop::Stop;
 
 /// The cargo that runs us, in the checkout at `root`.
 pub(crate) fn command(root: &Path) -> Command {

@@ -5,15 +5,15 @@ use std::process::Command;
 
 use anyhow::Result;
 
-use crate::apt::Refresh;
-use crate::cache::Cache;
 use crate::cargo;
 use crate::doctor;
-use crate::guard;
 use crate::image;
-use crate::kernel::{Kernels, Over, build};
-use crate::process;
-use crate::stop::Stop;
+use imalab_kernels::apt::Refresh;
+use imalab_kernels::cache::Cache;
+use imalab_kernels::guard;
+use imalab_kernels::process;
+use imalab_kernels::stop::Stop;
+use imalab_kernels::{Kernels, Over};
 
 /// Arguments of `cargo xtask check`.
 #[derive(Debug, clap::Args)]
@@ -62,10 +62,10 @@ pub(crate) fn run(args: &Args, root: &Path) -> Result<()> {
     let cache = Cache::open()?;
     let kernel = Kernels::open(root, cache.clone())?.ensure(None, &Over::default(), Refresh::WhenStale)?;
     let sources = kernel.quoted(&cache)?;
+    let kunit = kernel.kunit();
     let kernel = kernel.image();
     let initramfs = image::ensure(root, &cache)?;
     println!("{}\n{}", kernel.display(), initramfs.display());
-    let kunit = kernel.with_file_name(build::KUNIT).join("kunit.py");
     let keylime = keylime(root)?;
     let places = [
         (KERNEL, kernel.as_path()),

@@ -3,8 +3,8 @@
 use std::ffi::OsString;
 use std::path::PathBuf;
 
-use crate::kernel::Over;
-use crate::stop::Stop;
+use imalab_kernels::Over;
+use imalab_kernels::stop::Stop;
 
 /// What of a command line is ours, and what is the harness's.
 #[derive(Debug, Default, PartialEq, Eq)]

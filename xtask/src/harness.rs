@@ -7,17 +7,17 @@ use std::process::Command;
 
 use anyhow::{Context, Result};
 
-use crate::apt::Refresh;
-use crate::cache::Cache;
 use crate::cargo;
 use crate::doctor;
 use crate::flags::{OUR_FLAGS, Split, split};
 use crate::image;
-use crate::interrupt;
-use crate::kernel::{self, Kernels, Over};
-use crate::process;
-use crate::say::say;
-use crate::stop::Stop;
+use imalab_kernels::apt::Refresh;
+use imalab_kernels::cache::Cache;
+use imalab_kernels::interrupt;
+use imalab_kernels::process;
+use imalab_kernels::say::say;
+use imalab_kernels::stop::Stop;
+use imalab_kernels::{Kernel, Kernels, Over};
 
 /// What a subcommand of the harness needs before it can start.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -129,8 +129,8 @@ pub(crate) struct Image {
 }
 
 impl Image {
-    pub(crate) fn of(kernel: &kernel::Kernel) -> Image {
-        let kernel::Kernel { name, offers, stock, .. } = kernel;
+    pub(crate) fn of(kernel: &Kernel) -> Image {
+        let Kernel { name, offers, stock, .. } = kernel;
         Image { name: name.clone(), path: kernel.image(), offers: offers.clone(), stock: *stock }
     }
 
@@ -157,7 +157,7 @@ fn images(kernels: &Kernels, split: &Split) -> Result<Vec<Image>> {
         return Ok(vec![Image::of(&kernels.ensure_tree(tree, split.keep_config, over)?)]);
     }
     if let Some(path) = &split.image {
-        let path = kernel::image(path)?;
+        let path = imalab_kernels::image(path)?;
         return Ok(vec![Image { name: "image".into(), path, offers: Vec::new(), stock: false }]);
     }
     if split.kernels.is_empty() {
@@ -237,7 +237,7 @@ pub(crate) fn accelerator(root: &Path) -> String {
     let Some(path) = built.iter().find(|path| path.exists()) else {
         return "not probed yet: run cargo xtask test".into();
     };
-    match crate::process::stdout_of(Command::new(path).arg("accel")) {
+    match process::stdout_of(Command::new(path).arg("accel")) {
         Ok(text) => {
             let text = text.trim();
             text.strip_prefix("accelerator ").unwrap_or(text).replace('\n', "\n              ")

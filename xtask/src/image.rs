@@ -10,9 +10,9 @@ use anyhow::{Context, Result};
 use cpio::NewcBuilder;
 use cpio::newc::trailer;
 
-use crate::cache::{self, Cache, Unfinished};
 use crate::cargo;
-use crate::say::say;
+use imalab_kernels::cache::{self, Cache, Unfinished};
+use imalab_kernels::say::say;
 
 /// The target that Rust's own static C library support knows on this machine.
 const TARGET: &str = "x86_64-unknown-linux-gnu";

@@ -1,34 +1,24 @@
 //! The front door of imalab: brings the tools, builds kernels and images, then calls the harness.
 
-mod apt;
 mod bisect;
-mod cache;
 mod cargo;
 mod check;
 mod doctor;
 mod flags;
-mod guard;
 mod harness;
 mod image;
-mod interrupt;
-mod kernel;
 mod matrix;
-mod process;
-mod results;
 mod sabotage;
-mod say;
-mod stop;
 
 use std::convert::Infallible;
 use std::ffi::OsString;
-use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-use anyhow::{Context, Result};
+use anyhow::Result;
 use clap::{Parser, Subcommand};
+use imalab_kernels::{cache, checkout, cli as kernel, guard, interrupt, say, stop};
 
 use harness::{Needs, Profile};
-use say::say;
 
 /// Boot real Linux kernels with an emulated TPM and prove that IMA's measurement list loses no record
 #[derive(Debug, Parser)]
@@ -43,7 +33,8 @@ enum Task {
     /// Say what this machine lacks, and install it with --yes
     Doctor(doctor::Args),
     /// List, build and find kernels
-    Kernel(kernel::Args),
+    #[command(subcommand)]
+    Kernel(kernel::Action),
     /// Build the guest's initramfs and print its path
     Image,
     /// Run scenarios and judge what happened
@@ -90,14 +81,14 @@ fn main() -> ExitCode {
         Ok(cli) => cli,
         Err(error) if error.use_stderr() => {
             // Arguments may be names that somebody else chose.
-            say!("{}", error.render().to_string().trim_end());
+            say::say!("{}", error.render().to_string().trim_end());
             return ExitCode::from(stop::USAGE);
         }
         Err(help) => help.exit(),
     };
     let done = match cli.task {
         Task::Guard(args) => guard::run(&args),
-        Task::BisectStep(passed) => bisect::step(root, passed.arguments),
+        Task::BisectStep(passed) => bisect::step(passed.arguments),
         task => run(task).map(|()| ExitCode::SUCCESS),
     };
     done.unwrap_or_else(|error| stop::report(&error))
@@ -106,13 +97,13 @@ fn main() -> ExitCode {
 fn run(task: Task) -> Result<()> {
     doctor::enter_toolbox()?;
     interrupt::listen()?;
-    let root = root()?;
+    let root = checkout::root()?;
     let become_harness = |name, passed: Passed, needs, profile| -> Result<Infallible> {
         harness::exec(&root, name, passed.arguments, needs, profile)
     };
     let never = match task {
         Task::Doctor(args) => return doctor::run(&args, &root),
-        Task::Kernel(args) => return kernel::run(args, &root),
+        Task::Kernel(action) => return kernel::run(action, &root),
         Task::Check(args) => return check::run(&args, &root),
         Task::Matrix(args) => return matrix::run(&args, &root),
         Task::Sabotage(args) => return sabotage::run(&args, &root),
@@ -133,14 +124,4 @@ fn run(task: Task) -> Result<()> {
         Task::Guard(_) | Task::BisectStep(_) => return Ok(()),
     };
     match never {}
-}
-
-/// Names another checkout than the one this program was built from; the tests do.
-const CHECKOUT: &str = "IMALAB_CHECKOUT";
-
-/// The checkout whose kernels, images and harness are meant.
-fn root() -> Result<PathBuf> {
-    let root = std::env::var_os(CHECKOUT)
-        .map_or_else(|| Path::new(env!("CARGO_MANIFEST_DIR")).join(".."), PathBuf::from);
-    root.canonicalize().with_context(|| format!("the checkout {} is gone", root.display()))
 }

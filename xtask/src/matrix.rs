@@ -5,9 +5,9 @@ use std::path::Path;
 
 use anyhow::{Context, Result};
 
-use crate::cache;
-use crate::kernel::catalogue::Catalogue;
-use crate::stop::Stop;
+use imalab_kernels::cache;
+use imalab_kernels::catalogue::Catalogue;
+use imalab_kernels::stop::Stop;
 
 /// Arguments of `cargo xtask matrix`.
 #[derive(Debug, clap::Args)]

@@ -8,17 +8,17 @@ use std::path::Path;
 use anyhow::{Context, Result, anyhow};
 use serde::Deserialize;
 
-use crate::apt::Refresh;
-use crate::cache::Cache;
 use crate::doctor;
-use crate::guard;
 use crate::harness::{self, Profile};
 use crate::image;
-use crate::kernel::{Kernels, Over};
-use crate::process;
-use crate::results::{self, RunOf};
-use crate::say::tell;
-use crate::stop::Stop;
+use imalab_kernels::apt::Refresh;
+use imalab_kernels::cache::Cache;
+use imalab_kernels::guard;
+use imalab_kernels::process;
+use imalab_kernels::results::{self, RunOf};
+use imalab_kernels::say::tell;
+use imalab_kernels::stop::Stop;
+use imalab_kernels::{Kernels, Over};
 
 /// Arguments of `cargo xtask sabotage`.
 #[derive(Debug, clap::Args)]

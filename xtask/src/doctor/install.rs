@@ -11,8 +11,8 @@ use std::process::{Command, Stdio};
 
 use anyhow::{Context, Result, bail};
 
-use crate::process::stdout_of;
-use crate::say::say;
+use imalab_kernels::process::stdout_of;
+use imalab_kernels::say::say;
 
 /// Above every other pin; the type of a priority is a signed short (apt's policy.cc).
 const HIGHEST: i16 = i16::MAX;

@@ -69,7 +69,7 @@ impl Lab {
             let quiet =
                 if release == "backports" { "NotAutomatic: yes\nButAutomaticUpgrades: yes\n" } else { "" };
             let (digest, size) =
-                (crate::cache::sha256_of_file(&list).unwrap(), fs::metadata(&list).unwrap().len());
+                (imalab_kernels::cache::sha256_of_file(&list).unwrap(), fs::metadata(&list).unwrap().len());
             let about = format!(
                 "Suite: {release}\nCodename: {release}\nComponents: main\nArchitectures: amd64\n{quiet}\
                  SHA256:\n {digest} {size} main/binary-amd64/Packages\n"
@@ -202,7 +202,8 @@ fn package(folder: &Path, name: &str, more: &str) -> String {
     let built =
         Command::new("dpkg-deb").args(["--root-owner-group", "--build"]).arg(&root).arg(&file).output();
     assert!(built.unwrap().status.success());
-    let (digest, size) = (crate::cache::sha256_of_file(&file).unwrap(), fs::metadata(&file).unwrap().len());
+    let (digest, size) =
+        (imalab_kernels::cache::sha256_of_file(&file).unwrap(), fs::metadata(&file).unwrap().len());
     stanza(name, "7", "qemu", more)
         + &format!("Filename: root{}\nSize: {size}\nSHA256: {digest}\n", file.display())
 }
@@ -227,7 +228,7 @@ fn what_the_machine_cannot_take_is_unpacked_beside_it() {
     let before = fs::read(lab.path("dpkg/status")).unwrap();
     // Paths of a list are below its mirror.
     std::os::unix::fs::symlink("/", lab.path("root")).unwrap();
-    let cache = crate::cache::Cache::at(lab.path("cache")).unwrap();
+    let cache = imalab_kernels::cache::Cache::at(lab.path("cache")).unwrap();
     let toolbox = Toolbox::make(&cache, lab.host(), &["qemu-system-x86"]).unwrap();
     let there = |name: &str| toolbox.root().join("usr/bin").join(name).exists();
     assert!(there("qemu-system-x86") && there("qemu-system-common"));

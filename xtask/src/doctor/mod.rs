@@ -8,8 +8,8 @@ use std::path::Path;
 
 use anyhow::{Result, bail};
 
-use crate::cache::{self, Cache};
-use crate::say::say;
+use imalab_kernels::cache::{self, Cache};
+use imalab_kernels::say::say;
 use install::Host;
 use requirement::{ALL, Places, Probe, Requirement, packages};
 use toolbox::Toolbox;

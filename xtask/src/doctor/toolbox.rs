@@ -15,13 +15,11 @@ use std::process::{Command, Stdio};
 use anyhow::{Context, Result, bail};
 
 use super::install::Host;
-use crate::cache::{self, Cache, Unfinished};
-use crate::interrupt;
-use crate::process::stdout_of;
-use crate::say::say;
-
-/// Names the folder that is on our paths already.
-pub(crate) const ENTERED: &str = "IMALAB_TOOLS";
+use imalab_kernels::TOOLBOX;
+use imalab_kernels::cache::{self, Cache, Unfinished};
+use imalab_kernels::interrupt;
+use imalab_kernels::process::stdout_of;
+use imalab_kernels::say::say;
 
 /// Folders of libraries below the root of a package, Debian's multiarch and what swtpm keeps for itself.
 fn library_folders() -> [PathBuf; 3] {
@@ -42,7 +40,7 @@ pub(crate) struct Toolbox {
 impl Toolbox {
     /// The one that we were started with, if any.
     pub(crate) fn entered() -> Option<Self> {
-        std::env::var_os(ENTERED).map(|folder| Self { folder: folder.into() })
+        std::env::var_os(TOOLBOX).map(|folder| Self { folder: folder.into() })
     }
 
     /// The one in `cache` that brings `packages` to this machine, made or not.
@@ -108,7 +106,7 @@ impl Toolbox {
     }
 
     fn enter(&self) -> Result<std::convert::Infallible> {
-        if std::env::var_os(ENTERED).is_some_and(|entered| entered == self.folder) {
+        if std::env::var_os(TOOLBOX).is_some_and(|entered| entered == self.folder) {
             bail!(
                 "the tools in {} do not bring what is missing; remove the folder and try again",
                 self.folder.display()
@@ -146,7 +144,7 @@ impl Toolbox {
             // Both would look where Debian installs them.
             ("M4", below("usr/bin/m4").into()),
             ("BISON_PKGDATADIR", below("usr/share/bison").into()),
-            (ENTERED, self.folder.clone().into()),
+            (TOOLBOX, self.folder.clone().into()),
         ]
         .into_iter()
         // A box without bison is for a machine that has its own.
