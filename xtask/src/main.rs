@@ -77,6 +77,7 @@ struct Passed {
 }
 
 fn main() -> ExitCode {
+    guard::enable();
     let cli = match Cli::try_parse() {
         Ok(cli) => cli,
         Err(error) if error.use_stderr() => {

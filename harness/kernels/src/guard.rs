@@ -10,6 +10,7 @@
 use std::ffi::{OsStr, OsString};
 use std::os::unix::process::{CommandExt, ExitStatusExt};
 use std::process::{Command, ExitCode};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc;
 use std::time::Duration;
 
@@ -47,23 +48,40 @@ pub struct Args {
     command: Vec<OsString>,
 }
 
+/// Whether this program has the subcommand [`NAME`].
+static ENABLED: AtomicBool = AtomicBool::new(false);
+
+/// Says that this program hands the subcommand [`NAME`] to [`run`]. In a program that does not, such as a test, commands
+/// run without a guard: started again, it would do what it does, and so start itself again and again.
+pub fn enable() {
+    ENABLED.store(true, Ordering::Relaxed);
+}
+
 /// A command that runs `program` in a process group of its own and ends with this process.
 pub fn command(program: impl AsRef<OsStr>) -> Command {
-    let mut command = ourselves();
-    command.arg(std::process::id().to_string()).arg("--").arg(program);
+    let mut command = if ENABLED.load(Ordering::Relaxed) {
+        let mut command = ourselves();
+        command.arg(std::process::id().to_string()).arg("--").arg(program);
+        command
+    } else {
+        Command::new(program)
+    };
     command.process_group(0);
     command
 }
 
 /// The name of the program in a command of [`command`].
-pub fn guarded(command: &Command) -> String {
+pub(crate) fn guarded(command: &Command) -> String {
+    let with_guard = command.get_program() == OURSELVES;
     let program = command.get_args().skip_while(|argument| *argument != "--").nth(1);
-    program.unwrap_or_else(|| command.get_program()).to_string_lossy().into_owned()
+    program.filter(|_| with_guard).unwrap_or_else(|| command.get_program()).to_string_lossy().into_owned()
 }
 
+/// Not the path: cargo may replace the file of a running program.
+const OURSELVES: &str = "/proc/self/exe";
+
 fn ourselves() -> Command {
-    // Not the path: cargo may replace the file of a running program.
-    let mut command = Command::new("/proc/self/exe");
+    let mut command = Command::new(OURSELVES);
     command.arg0("imalab-guard").arg(NAME);
     command
 }

@@ -1,7 +1,7 @@
 //! Kernels by name: from a catalogue over sources, patches and configurations to images in a cache.
 //!
-//! Commands run under a guard ([`guard`]), which is this very program again: a program that uses this crate gives the
-//! subcommand [`guard::NAME`] to [`guard::run`], and starts with [`interrupt::listen`].
+//! Commands run under a guard ([`guard`]), which is this very program again: a program that uses this crate hands the
+//! subcommand [`guard::NAME`] to [`guard::run`], and begins with [`guard::enable`] and [`interrupt::listen`].
 
 pub mod apt;
 mod build;

@@ -24,6 +24,7 @@ enum Task {
 }
 
 fn main() -> ExitCode {
+    guard::enable();
     let task = match Cli::try_parse() {
         Ok(cli) => cli.task,
         Err(error) if error.use_stderr() => {

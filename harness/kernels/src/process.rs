@@ -145,3 +145,28 @@ impl Child {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn lines_come_in_order_and_stand_in_the_log() {
+        let folder = tempfile::tempdir().unwrap();
+        let log = folder.path().join("log");
+        let mut lines = Vec::new();
+        let mut command = guard::command("sh");
+        command.args(["-c", "echo one; echo two >&2; exit 3", "--", "x"]);
+        let status = run_logged(&mut command, &log, |line| lines.push(line.to_owned())).unwrap();
+        assert_eq!(status.code(), Some(3));
+        assert_eq!(lines, ["one", "two"]);
+        assert_eq!(std::fs::read_to_string(&log).unwrap(), "one\ntwo\n");
+    }
+
+    #[test]
+    fn what_was_killed_is_named() {
+        let error = run(guard::command("sh").args(["-c", "kill -9 $$", "--", "x"])).unwrap_err();
+        assert!(error.is::<Cut>());
+        assert_eq!(error.to_string(), "sh was killed");
+    }
+}
