@@ -6,7 +6,7 @@
 use super::boots;
 use super::evidence::{Evidence, Moment, RecordId};
 use super::runs::Runs;
-use imalab_formats::ima::model::Ranges;
+use imalab_formats::ima::lists::{ListId, Lists, Loss, Namespace, Ranges, Request, To};
 
 /// What became of the lists as a whole, in order of time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -96,6 +96,8 @@ pub(super) struct History {
     pub(super) carried: Vec<Vec<usize>>,
     /// For each boot the place of the first record of its own.
     pub(super) starts: Vec<usize>,
+    /// Records of the whole log.
+    records: usize,
 }
 
 impl History {
@@ -111,28 +113,39 @@ impl History {
     }
 
     fn with_starts(records: usize, starts: Vec<usize>, moves: &[Moved]) -> History {
-        let mut lists = Lists { records, boot: 1, ..Lists::default() };
+        let mut followed = Followed { turns: Vec::new(), lists: Lists::new(), reached: 0 };
+        // What is appended later stands behind everything that moves before.
+        let mut log = Ranges::default();
+        log.push(0..records);
+        followed.lists.append(ListId::CURRENT, log);
         let mut carried = vec![Vec::new()];
         for moved in moves {
             let step = moved.step;
             match moved.what {
-                Move::Staged { records } => lists.stage(step, records.unwrap_or(0)),
-                Move::Deleted { saved } => lists.delete(step, saved),
-                Move::Trimmed { records } => lists.trim(step, usize::try_from(records).unwrap_or(usize::MAX)),
+                Move::Staged { records } => {
+                    let records = records.map_or(0, |records| records as u64);
+                    followed.carry_out(Request::StageFirst(records), Turn::Staged { step });
+                }
+                Move::Deleted { saved } => {
+                    followed.carry_out(Request::Delete, Turn::Deleted { step, saved });
+                }
+                Move::Trimmed { records } => {
+                    followed.carry_out(Request::Trim(records), Turn::Trimmed { step });
+                }
                 Move::Carried { lost, .. } => {
-                    let start = usize::try_from(lists.boot).ok().and_then(|boot| starts.get(boot));
-                    lists.log_to(start.copied().unwrap_or(records));
-                    carried.push(lists.carry(lost));
+                    let start = starts.get(carried.len()).copied().unwrap_or(records);
+                    carried.push(followed.kexec(carried.len(), start, lost));
                 }
             }
         }
-        lists.log_to(records);
-        History { turns: lists.turns, carried, starts }
+        History { turns: followed.turns, carried, starts, records }
     }
 
     /// What happened to record `at`, in order of time.
     pub(super) fn turns(&self, at: usize) -> impl Iterator<Item = Turn> {
-        self.turns.iter().filter(move |(records, _)| records.contains(at)).map(|(_, turn)| *turn)
+        let logged = (at < self.records).then(|| Turn::Logged { boot: self.boot_of(at) });
+        let moved = self.turns.iter().filter(move |(records, _)| records.contains(at));
+        logged.into_iter().chain(moved.map(|(_, turn)| *turn))
     }
 
     /// The boot, from 1, that logged record `at`.
@@ -141,66 +154,46 @@ impl History {
     }
 }
 
-/// The lists, as places in the whole log.
-#[derive(Default)]
-struct Lists {
-    /// Records of the whole log.
-    records: usize,
+/// The lists, as places in the whole log, and what moved in them.
+struct Followed {
     turns: Vec<(Ranges, Turn)>,
-    boot: u32,
-    current: Ranges,
-    staged: Ranges,
-    /// First place that no list has had yet.
-    next: usize,
+    lists: Lists<Ranges>,
+    /// Behind the last record that moved.
+    reached: usize,
 }
 
-impl Lists {
-    /// Logs records up to and without place `to`.
-    fn log_to(&mut self, to: usize) {
-        let mut logged = Ranges::default();
-        logged.push(self.next..to.min(self.records));
-        self.next = self.next.max(to.min(self.records));
-        self.tell(logged.clone(), Turn::Logged { boot: self.boot });
-        self.current.append(logged);
-    }
-
-    /// Takes so many records off the current list, which has them by now.
-    fn take(&mut self, records: usize) -> Ranges {
-        let missing = records.saturating_sub(self.current.len());
-        self.log_to(self.next.saturating_add(missing));
-        self.current.take_first(records)
-    }
-
+impl Followed {
     fn tell(&mut self, records: Ranges, turn: Turn) {
+        self.reached = self.reached.max(records.last().map_or(0, |last| last + 1));
         if !records.is_empty() {
             self.turns.push((records, turn));
         }
     }
 
-    fn stage(&mut self, step: usize, records: usize) {
-        let staged = self.take(records);
-        self.tell(staged.clone(), Turn::Staged { step });
-        self.staged.append(staged);
+    fn carry_out(&mut self, request: Request, turn: Turn) {
+        for moved in self.lists.carry_out(Namespace::INIT, request) {
+            self.tell(moved.records, turn);
+        }
     }
 
-    fn delete(&mut self, step: usize, saved: Option<usize>) {
-        let staged = std::mem::take(&mut self.staged);
-        self.tell(staged, Turn::Deleted { step, saved });
-    }
-
-    fn trim(&mut self, step: usize, records: usize) {
-        let trimmed = self.take(records);
-        self.tell(trimmed, Turn::Trimmed { step });
-    }
-
-    fn carry(&mut self, lost: usize) -> Vec<usize> {
-        self.boot += 1;
-        let mut all = std::mem::take(&mut self.staged);
-        all.append(std::mem::take(&mut self.current));
-        self.current = all.take_first(all.len().saturating_sub(lost));
-        self.tell(all, Turn::Lost { boot: self.boot });
-        self.tell(self.current.clone(), Turn::Carried { boot: self.boot });
-        self.current.iter().collect()
+    /// Another kernel takes over from the `boot`-th, whose own records begin at `start`: what its list begins with.
+    fn kexec(&mut self, boot: usize, start: usize, lost: usize) -> Vec<usize> {
+        let boot = u32::try_from(boot).unwrap_or(u32::MAX).saturating_add(1);
+        // Whatever moved is older than what the next kernel logs.
+        let end = self.reached.max(start);
+        let lists = [ListId::STAGED, ListId::CURRENT].map(|id| self.lists.get(id));
+        let carried = lists.iter().map(|list| list.before(end).len()).sum::<usize>();
+        let kept = carried.saturating_sub(lost);
+        let loss = Loss { kept: kept as u64, lost: (carried - kept) as u64 };
+        for moved in self.lists.kexec(loss) {
+            if moved.to == To::Out {
+                self.tell(moved.records, Turn::Lost { boot });
+            }
+        }
+        let carried = self.lists.get(ListId::CURRENT).before(end);
+        let places = carried.iter().collect();
+        self.tell(carried, Turn::Carried { boot });
+        places
     }
 }
 

@@ -6,11 +6,12 @@
 //! it was staged, then the current list. A kexec puts the staged list before the current one, and the new kernel has
 //! both as its current list: what was trimmed meanwhile then belongs *between* two records of that list.
 
-mod weave;
+mod layout;
 
 use super::evidence::RecordId;
 use super::runs::Runs;
-use weave::{Inset, weave};
+use imalab_formats::ima::lists::{self, ListId, Lists, Namespace, Part, Ranges, Request, To};
+use layout::{Known, Piece};
 
 /// Number of records that stands for all of them where the kernel takes it for that: `LONG_MAX`. No list is so long.
 pub(super) const ALL: u64 = i64::MAX as u64;
@@ -114,13 +115,9 @@ pub(super) enum Doubt {
     Trim(usize, u64),
 }
 
-#[derive(Clone, Debug)]
-enum Chunk {
-    /// Taken out by the step at this place.
-    Deleted(Generation, usize),
-    Staged(Generation),
-    Known(Stretch),
-}
+/// Room for the records that are appended between two stagings, of which nobody knows yet how many there are: places behind it
+/// are those of the next.
+const ROOM: usize = 1 << 40;
 
 #[derive(Clone, Debug)]
 struct Staging {
@@ -129,34 +126,73 @@ struct Staging {
     read: Option<(usize, Runs<RecordId>)>,
     /// The step by which user space read it, which makes it saved.
     saved: Option<usize>,
-    /// What belongs between its records.
-    insets: Vec<Inset>,
 }
 
 /// What is where; driven by what steps did, in the order in which the guest did it.
-#[derive(Clone, Debug, Default)]
+///
+/// The lists hold places of the whole log. How many records a staging moved is known only once somebody has read them, so each
+/// begins a room of its own: places count on within a room, and what is in order of its places is the log.
+#[derive(Clone, Debug)]
 pub(super) struct Ledger {
-    /// Taken out, oldest first.
-    out: Vec<Chunk>,
+    lists: Lists<Ranges>,
+    /// Rooms so far.
+    rooms: usize,
+    /// Taken out.
+    out: Vec<Piece>,
     staged: Option<Generation>,
     stagings: Vec<Staging>,
-    /// Trimmed since the staging that is in force.
-    trimmed_meanwhile: Vec<Stretch>,
-    /// What belongs between the records of the current list.
-    insets: Vec<Inset>,
     /// What user space last read off the current list, while its head has not moved.
     head: Option<Runs<RecordId>>,
     surprises: Vec<Surprise>,
     again: Vec<SavedAgain>,
 }
 
+impl Default for Ledger {
+    fn default() -> Ledger {
+        let mut ledger = Ledger {
+            lists: Lists::new(),
+            rooms: 0,
+            out: Vec::new(),
+            staged: None,
+            stagings: Vec::new(),
+            head: None,
+            surprises: Vec::new(),
+            again: Vec::new(),
+        };
+        ledger.open_room();
+        ledger
+    }
+}
+
 /// The whole log as it was at some moment; resolved once all is known.
 #[derive(Clone, Debug)]
 pub(super) struct Snapshot {
-    chunks: Vec<Chunk>,
+    pieces: Vec<Piece>,
 }
 
 impl Ledger {
+    /// The current list goes on behind all places that there were.
+    fn open_room(&mut self) {
+        let mut room = Ranges::default();
+        room.push(self.rooms * ROOM..(self.rooms + 1) * ROOM);
+        self.rooms += 1;
+        self.lists.append(ListId::CURRENT, room);
+    }
+
+    /// Carries out a request; what it took out of the kernel.
+    fn request(&mut self, request: Request) -> Ranges {
+        let mut out = Ranges::default();
+        for moved in self.lists.carry_out(Namespace::INIT, request) {
+            if moved.to == To::Out {
+                out.append(moved.records);
+            }
+        }
+        if self.lists.get(ListId::CURRENT).is_empty() {
+            self.open_room();
+        }
+        out
+    }
+
     /// The current list was moved to the staged list.
     pub(super) fn stage(&mut self, step: usize) {
         if self.staged.is_some() {
@@ -164,8 +200,8 @@ impl Ledger {
             self.take_out(step);
         }
         self.staged = Some(self.stagings.len());
-        let insets = std::mem::take(&mut self.insets);
-        self.stagings.push(Staging { by: step, read: None, saved: None, insets });
+        self.stagings.push(Staging { by: step, read: None, saved: None });
+        self.request(Request::StageAll);
         self.head = None;
     }
 
@@ -205,8 +241,8 @@ impl Ledger {
 
     fn take_out(&mut self, by: usize) -> bool {
         let Some(generation) = self.staged.take() else { return false };
-        self.out.push(Chunk::Deleted(generation, by));
-        self.out.extend(self.trimmed_meanwhile.drain(..).map(Chunk::Known));
+        let places = self.request(Request::Delete);
+        self.out.push(Piece { places, known: Known::Deleted(generation, by) });
         true
     }
 
@@ -219,21 +255,13 @@ impl Ledger {
             count => usize::try_from(count).unwrap_or(usize::MAX),
         };
         let (left, read) = (read.slice(wanted..read.len()), read.slice(0..wanted));
-        let (before, after) = Inset::split(std::mem::take(&mut self.insets), wanted);
-        self.insets = after;
-        let trimmed = weave(wanted, &before, |range| {
-            let read = read.slice(range.clone());
-            let missing = range.len() - read.len();
-            let known = Stretch { source: Source::Trimmed(step), records: read };
-            [known, Stretch::gap(step, Some(missing as u64))]
-        });
-        if self.staged.is_some() {
-            self.trimmed_meanwhile.extend(trimmed);
-        } else {
-            self.out.extend(trimmed.into_iter().map(Chunk::Known));
-        }
+        let mut missing = self.request(Request::Trim(wanted as u64));
+        let places = missing.take_first(read.len());
         // What follows the trimmed records is now the head, as far as it was read.
         self.head = (read.len() == wanted).then_some(left);
+        let known = Known::Read { source: Source::Trimmed(step), records: read };
+        self.out.push(Piece { places, known });
+        self.out.push(Piece { places: missing, known: Known::Missing { by: step } });
         wanted as u64
     }
 
@@ -241,39 +269,32 @@ impl Ledger {
     /// what was current, but for what is known to be lost.
     pub(super) fn kexec(&mut self, step: usize, loss: &Loss) {
         self.head = None;
-        self.carry_staged();
-        if loss.records.is_empty() {
-            return;
+        if let Some(generation) = self.staged.take() {
+            self.carry(generation);
         }
-        let (mut insets, among) = Inset::split(std::mem::take(&mut self.insets), loss.kept + 1);
-        // `split` counts from the record after those that are kept.
-        let among: Vec<Inset> = among.into_iter().map(|inset| inset.behind(1)).collect();
-        let lost = weave(loss.records.len(), &among, |range| {
-            let records = loss.records.slice(range);
-            [Stretch { source: Source::Lost(step), records }]
-        });
-        insets.extend(lost.into_iter().map(|stretch| Inset { at: loss.kept, stretch }));
-        self.insets = insets;
+        let lost = loss.records.len() as u64;
+        let lost = lists::Loss { kept: loss.kept as u64, lost };
+        for moved in self.lists.kexec(lost) {
+            if moved.to == To::Out {
+                let known = Known::Read { source: Source::Lost(step), records: loss.records.clone() };
+                self.out.push(Piece { places: moved.records, known });
+            }
+        }
     }
 
-    fn carry_staged(&mut self) {
-        let Some(generation) = self.staged.take() else { return };
-        let staging = &mut self.stagings[generation];
-        // Those of the staging stay: snapshots of before are resolved at the end.
-        let mut insets = staging.insets.clone();
-        let trimmed = std::mem::take(&mut self.trimmed_meanwhile);
-        let current = std::mem::take(&mut self.insets);
-        if let Some((_, records)) = &staging.read {
-            let before = records.len();
-            insets.extend(trimmed.into_iter().map(|stretch| Inset { at: before, stretch }));
-            insets.extend(current.into_iter().map(|inset| inset.behind(before)));
-            self.again.extend(staging.saved.map(|saved| SavedAgain { saved, records: before }));
-        } else if !(insets.is_empty() && trimmed.is_empty() && current.is_empty()) {
-            self.surprises.push(Surprise::CarriedUnread { step: staging.by });
-            insets.extend(trimmed.into_iter().map(|stretch| Inset { at: 0, stretch }));
-            insets.extend(current);
+    /// A staged list is about to be carried in front of the current one.
+    fn carry(&mut self, generation: Generation) {
+        let Staging { by, read, saved } = &self.stagings[generation];
+        let mut staged = self.lists.take(ListId::STAGED, Part::All);
+        let first = staged.first();
+        if let Some((_, records)) = read {
+            // It ends there: what is behind it is in the next room.
+            staged = staged.take_first(records.len());
+            self.again.extend(saved.map(|saved| SavedAgain { saved, records: records.len() }));
+        } else if self.out.iter().any(|piece| piece.places.last() > first) {
+            self.surprises.push(Surprise::CarriedUnread { step: *by });
         }
-        self.insets = insets;
+        self.lists.append(ListId::STAGED, staged);
     }
 
     /// Takes a side in a doubt, before the kexec: `next` is the list that the new kernel began with.
@@ -302,14 +323,15 @@ impl Ledger {
 
     /// The whole log as it is now, with the current list as a checkpoint read it.
     pub(super) fn snapshot(&self, step: usize, current: &Runs<RecordId>) -> Snapshot {
-        let mut chunks = self.out.clone();
-        chunks.extend(self.staged.map(Chunk::Staged));
-        chunks.extend(self.trimmed_meanwhile.iter().cloned().map(Chunk::Known));
-        let source = Source::Current(step);
-        let current =
-            weave(current.len(), &self.insets, |range| [Stretch { source, records: current.slice(range) }]);
-        chunks.extend(current.into_iter().map(Chunk::Known));
-        Snapshot { chunks }
+        let mut pieces = self.out.clone();
+        if let Some(generation) = self.staged {
+            let places = self.lists.get(ListId::STAGED).clone();
+            pieces.push(Piece { places, known: Known::Staged(generation) });
+        }
+        let places = self.lists.get(ListId::CURRENT).clone().take_first(current.len());
+        let known = Known::Read { source: Source::Current(step), records: current.clone() };
+        pieces.push(Piece { places, known });
+        Snapshot { pieces }
     }
 
     /// What the records of user space cannot explain.
@@ -325,49 +347,7 @@ impl Ledger {
     /// The stretches of a snapshot in order. To be asked when everything has happened: a list that was staged at
     /// the time may have been read only later.
     pub(super) fn resolve(&self, snapshot: &Snapshot) -> Vec<Stretch> {
-        let stretches = |chunk: &Chunk| match *chunk {
-            Chunk::Known(ref stretch) => vec![stretch.clone()],
-            Chunk::Staged(generation) => match &self.stagings[generation] {
-                staging @ Staging { read: Some((by, _)), .. } => staging.stretches(Source::Staged(*by)),
-                staging => staging.unread(staging.by),
-            },
-            Chunk::Deleted(generation, deleter) => match &self.stagings[generation] {
-                staging @ Staging { read: Some(_), saved: Some(by), .. } => {
-                    staging.stretches(Source::Saved(*by))
-                }
-                Staging { read: Some((_, records)), insets, .. } => {
-                    let gap =
-                        |range: std::ops::Range<usize>| [Stretch::gap(deleter, Some(range.len() as u64))];
-                    weave(records.len(), insets, gap)
-                }
-                staging => staging.unread(deleter),
-            },
-        };
-        snapshot.chunks.iter().flat_map(stretches).filter(|stretch| !stretch.is_empty()).collect()
-    }
-}
-
-impl Staging {
-    /// Its records as far as they were read, with what belongs between them.
-    fn stretches(&self, source: Source) -> Vec<Stretch> {
-        let Some((_, records)) = &self.read else { return weave(0, &self.insets, |_| []) };
-        weave(records.len(), &self.insets, |range| [Stretch { source, records: records.slice(range) }])
-    }
-
-    /// Records that nobody read.
-    fn unread(&self, by: usize) -> Vec<Stretch> {
-        let insets = self.insets.iter().map(|inset| inset.stretch.clone());
-        [Stretch::gap(by, None)].into_iter().chain(insets).collect()
-    }
-}
-
-impl Stretch {
-    fn gap(by: usize, records: Option<u64>) -> Stretch {
-        Stretch { source: Source::Gap { by, records }, records: Runs::default() }
-    }
-
-    fn is_empty(&self) -> bool {
-        self.records.is_empty() && !matches!(self.source, Source::Gap { records: None | Some(1..), .. })
+        layout::stretches(&snapshot.pieces, &self.stagings)
     }
 }
 

@@ -22,8 +22,9 @@ use super::sheet::{Sheet, count};
 use super::whole::Wholes;
 use crate::outcome::CheckResult;
 use files::{Got, OpenList};
-use imalab_formats::ima::model::{ListFile, Ranges};
-use lists::Lists;
+use imalab_formats::ima::lists::Ranges;
+use imalab_formats::ima::model::ListFile;
+use lists::States;
 
 pub(super) fn check(evidence: &Evidence<'_>, wholes: &Wholes, log: Option<&WholeLog<'_>>) -> CheckResult {
     let mut sheet = Sheet::new("readers");
@@ -31,7 +32,7 @@ pub(super) fn check(evidence: &Evidence<'_>, wholes: &Wholes, log: Option<&Whole
         sheet.obstacle("no checkpoint read the list");
         return sheet.result();
     };
-    let lists = Lists::of(log.len(), &wholes.moves);
+    let lists = States::of(log.len(), &wholes.moves);
     let mut reading = Reading {
         evidence,
         log,
@@ -67,7 +68,7 @@ pub(super) fn check(evidence: &Evidence<'_>, wholes: &Wholes, log: Option<&Whole
 struct Reading<'r> {
     evidence: &'r Evidence<'r>,
     log: &'r WholeLog<'r>,
-    lists: &'r Lists,
+    lists: &'r States,
     /// By the state of the lists.
     shown: BTreeMap<(usize, ListFile), Option<Rc<Shown>>>,
     readers: usize,

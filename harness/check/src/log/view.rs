@@ -4,7 +4,7 @@ use std::ops::Range;
 use std::rc::Rc;
 
 use imalab_formats::ima::Bank;
-use imalab_formats::ima::model::Ranges;
+use imalab_formats::ima::lists::Ranges;
 
 /// Where each record ends in the SHA-1 bank's file.
 #[derive(Debug)]

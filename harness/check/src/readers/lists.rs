@@ -2,37 +2,45 @@
 
 use crate::evidence::Moment;
 use crate::history::{Move, Moved};
-use imalab_formats::ima::model::Ranges;
+use imalab_formats::ima::lists::{ListId, Lists, Loss, Namespace, Ranges, Request};
 
 /// The lists after each move, in order of time.
 #[derive(Debug)]
-pub(super) struct Lists {
+pub(super) struct States {
     /// From this moment on.
     states: Vec<(Moment, State)>,
 }
 
-/// What is known of the two lists; the current one always with all that it will ever get.
+/// The lists; the current one always with all that it will ever get.
 #[derive(Clone, Debug)]
-enum State {
-    /// Both.
-    Known { staged: Ranges, current: Ranges },
-    /// What both hold, but not how much of it is staged: nobody has read it since.
-    Together(Ranges),
-    /// Nothing: nobody knows how many records a move took.
-    Unknown,
+struct State {
+    lists: Lists<Ranges>,
+    known: Known,
 }
 
-impl Lists {
-    pub(super) fn of(records: usize, moves: &[Moved]) -> Lists {
-        let mut current = Ranges::default();
-        current.push(0..records);
-        let mut state = State::Known { staged: Ranges::default(), current };
+/// Whether the lists are what they are said to be.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Known {
+    /// Both are.
+    Apart,
+    /// Both together are, but nobody has read how much of it is staged.
+    Together,
+    /// Neither is: nobody knows how many records a move took.
+    No,
+}
+
+impl States {
+    pub(super) fn of(records: usize, moves: &[Moved]) -> States {
+        let mut log = Ranges::default();
+        log.push(0..records);
+        let mut state = State { lists: Lists::new(), known: Known::Apart };
+        state.lists.append(ListId::CURRENT, log);
         let mut states = vec![(Moment { boot: 0, ns: 0 }, state.clone())];
         for moved in moves {
-            state = apply(moved.what, state);
+            state.apply(moved.what);
             states.push((moved.at, state.clone()));
         }
-        Lists { states }
+        States { states }
     }
 
     /// Number of the state at a moment.
@@ -42,11 +50,9 @@ impl Lists {
 
     /// The list that a file shows in a state; what is beyond its end at the time comes later.
     pub(super) fn list(&self, staged: bool, state: usize) -> Option<&Ranges> {
-        match &self.states.get(state)?.1 {
-            State::Known { staged: list, .. } if staged => Some(list),
-            State::Known { current, .. } => Some(current),
-            State::Together(_) | State::Unknown => None,
-        }
+        let State { lists, known } = &self.states.get(state)?.1;
+        let id = if staged { ListId::STAGED } else { ListId::CURRENT };
+        (*known == Known::Apart).then(|| lists.get(id))
     }
 
     /// Whether a move began after `from` and before `to`.
@@ -55,42 +61,29 @@ impl Lists {
     }
 }
 
-fn apply(what: Move, state: State) -> State {
-    match (what, state) {
-        (Move::Staged { records: Some(records) }, State::Known { mut staged, mut current }) => {
-            staged.append(current.take_first(records));
-            State::Known { staged, current }
-        }
-        (Move::Staged { records: None }, State::Known { mut staged, current }) => {
-            staged.append(current);
-            State::Together(staged)
-        }
-        (Move::Deleted { .. }, State::Known { current, .. }) => {
-            State::Known { staged: Ranges::default(), current }
-        }
-        (Move::Trimmed { records }, State::Known { staged, mut current }) => {
-            current.take_first(usize::try_from(records).unwrap_or(usize::MAX));
-            State::Known { staged, current }
-        }
-        (Move::Carried { kept, lost }, State::Known { staged: mut all, current }) => {
-            all.append(current);
-            carried(all, kept, lost)
-        }
-        // Whatever was staged is before the rest.
-        (Move::Carried { kept, lost }, State::Together(all)) => carried(all, kept, lost),
-        (_, State::Together(_) | State::Unknown) => State::Unknown,
+impl State {
+    fn apply(&mut self, what: Move) {
+        let request = match what {
+            Move::Carried { kept, lost } => {
+                // Whatever was staged is before the rest.
+                self.lists.kexec(Loss { kept: kept as u64, lost: lost as u64 });
+                if self.known == Known::Together {
+                    self.known = Known::Apart;
+                }
+                return;
+            }
+            Move::Staged { records: Some(records) } => Request::StageFirst(records as u64),
+            Move::Staged { records: None } => Request::StageAll,
+            Move::Deleted { .. } => Request::Delete,
+            Move::Trimmed { records } => Request::Trim(records),
+        };
+        self.lists.carry_out(Namespace::INIT, request);
+        self.known = match (self.known, request) {
+            (Known::Apart, Request::StageAll) => Known::Together,
+            (Known::Apart, _) => Known::Apart,
+            (Known::Together | Known::No, _) => Known::No,
+        };
     }
-}
-
-/// The next kernel's lists: all is current but what was lost behind the first records.
-fn carried(mut all: Ranges, kept: usize, lost: usize) -> State {
-    if lost > 0 {
-        let mut left = all.take_first(kept);
-        all.take_first(lost);
-        left.append(all);
-        all = left;
-    }
-    State::Known { staged: Ranges::default(), current: all }
 }
 
 #[cfg(test)]
@@ -112,7 +105,7 @@ mod tests {
             moved(70, Move::Deleted { saved: None }),
             moved(80, Move::Carried { kept: 0, lost: 0 }),
         ];
-        let lists = Lists::of(9, &moves);
+        let lists = States::of(9, &moves);
         let of = |staged, ns| lists.list(staged, lists.at(at(ns))).map(|ranges| ranges.stretches().to_vec());
         assert_eq!((of(true, 5), of(false, 5)), (Some(vec![]), Some(vec![0..9])));
         assert_eq!((of(true, 10), of(false, 10)), (Some(vec![0..3]), Some(vec![3..9])));

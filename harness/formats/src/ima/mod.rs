@@ -9,6 +9,7 @@ mod extend;
 mod field;
 mod generate;
 mod kexec;
+pub mod lists;
 pub mod model;
 mod pcr_file;
 mod pcr_selection;

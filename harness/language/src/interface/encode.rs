@@ -158,7 +158,7 @@ impl Adapter for Dialect {
             self.grammar.verbs.iter().find(|(on, letter, _)| is_on(*on) && request.as_bytes() == [*letter])
         {
             return match verb {
-                imalab_formats::ima::model::Request::StageAll => Some(Action::Stage),
+                imalab_formats::ima::lists::Request::StageAll => Some(Action::Stage),
                 _ => Some(Action::Delete),
             };
         }

@@ -7,6 +7,7 @@ use crate::interface::probe;
 use crate::scenario::{
     Attestation, Call, DEFAULT_POLICY, Expectation, File, Files, Leave, Records, Step, Verb, Way,
 };
+use imalab_formats::ima::lists::{Length, ListId, Lists, Loss, Namespace, Part, Request};
 
 /// Records that a kernel puts in the list before anything is measured: the boot aggregate, which is always the
 /// first entry (`ima_init` in `security/integrity/ima/ima_init.c`).
@@ -20,8 +21,7 @@ const OTHER_HOOKS: &[&str] =
 /// The lists' lengths while a single task runs; `None` once they can no longer be known.
 #[derive(Clone, Debug)]
 pub(super) struct Count {
-    current: Option<u64>,
-    staged: Option<u64>,
+    lists: Lists<Length>,
     /// Most files measured under each name and salt.
     measured: BTreeMap<(String, String), u64>,
     /// Whether a file measured before is recorded no second time.
@@ -48,24 +48,27 @@ struct Next {
 impl Count {
     /// `booted`: whether the kernel measures by a policy of its own until this one is loaded.
     pub(super) fn new(suppresses: bool, policy: &str, booted: bool) -> Count {
-        let current = (!booted).then_some(BOOT_RECORDS);
+        let mut lists = Lists::new();
+        lists.append(ListId::CURRENT, Length((!booted).then_some(BOOT_RECORDS)));
         let (measured, plain) = (BTreeMap::new(), is_plain(policy));
-        Count { current, staged: Some(0), measured, suppresses, plain, booted, next: Next::default() }
+        Count { lists, measured, suppresses, plain, booted, next: Next::default() }
     }
 
     /// As at the start of a boot after one of which nothing is known.
     pub(super) fn unknown(suppresses: bool, policy: &str, booted: bool) -> Count {
-        Count { current: None, staged: None, ..Count::new(suppresses, policy, booted) }
+        let mut count = Count::new(suppresses, policy, booted);
+        count.lose();
+        count
     }
 
     /// Records in the current list.
     pub(super) fn current(&self) -> Option<u64> {
-        self.current
+        self.lists.get(ListId::CURRENT).0
     }
 
     /// Records in the staged list.
     pub(super) fn staged(&self) -> Option<u64> {
-        self.staged
+        self.lists.get(ListId::STAGED).0
     }
 
     /// Records that measuring these files will add.
@@ -100,23 +103,20 @@ impl Count {
                 Expectation::NewRecords(records) => Some(records),
                 _ => None,
             }),
-            Verb::Stage => {
-                self.staged = self.current;
-                self.current = Some(0);
+            Verb::Stage => self.stage(),
+            Verb::Delete => self.carry_out(Request::Delete),
+            // What is refused is nothing that could be counted on.
+            Verb::Trim { records: Records::Exactly(records) }
+                if self.current().is_some_and(|current| current < *records) =>
+            {
+                *self.lists.get_mut(ListId::CURRENT) = Length(None);
             }
-            Verb::Delete => self.staged = Some(0),
-            Verb::Trim { records } => {
-                self.current = match records {
-                    Records::Exactly(records) => {
-                        self.current.and_then(|current| current.checked_sub(*records))
-                    }
-                    Records::All => Some(0),
-                }
-            }
-            Verb::Attest(Attestation::Trim) => self.current = None,
+            Verb::Trim { records: Records::Exactly(records) } => self.carry_out(Request::Trim(*records)),
+            Verb::Trim { records: Records::All } => self.carry_out(Request::TrimAll),
+            Verb::Attest(Attestation::Trim) => *self.lists.get_mut(ListId::CURRENT) = Length(None),
             Verb::Attest(Attestation::Stage) => {
-                self.current = Some(0);
-                self.staged = Some(0);
+                self.stage();
+                self.carry_out(Request::Delete);
             }
             Verb::LoadPolicy(_) => {
                 self.plain = false;
@@ -156,14 +156,23 @@ impl Count {
         // The words of the running kernel's command line stay.
         self.suppresses &= !self.next.flushes;
         self.booted |= self.next.booted;
-        let carried = self.staged.zip(self.current).map(|(staged, current)| staged + current);
-        self.current = carried.filter(|_| self.plain && !self.booted).map(|carried| carried + BOOT_RECORDS);
-        self.staged = Some(0);
+        self.lists.kexec(Loss::default());
+        self.grow((self.plain && !self.booted).then_some(BOOT_RECORDS));
         self.measured.clear();
     }
 
+    fn carry_out(&mut self, request: Request) {
+        self.lists.carry_out(Namespace::INIT, request);
+    }
+
+    /// One that succeeds found nothing staged.
+    fn stage(&mut self) {
+        self.lists.take(ListId::STAGED, Part::All);
+        self.carry_out(Request::StageAll);
+    }
+
     fn grow(&mut self, new: Option<u64>) {
-        self.current = self.current.zip(new).map(|(current, new)| current + new);
+        self.lists.append(ListId::CURRENT, Length(new));
     }
 
     /// A verb that fails leaves the lists as they are, but for a measuring that stopped half-way.
@@ -174,8 +183,9 @@ impl Count {
     }
 
     fn lose(&mut self) {
-        self.current = None;
-        self.staged = None;
+        for list in [ListId::CURRENT, ListId::STAGED] {
+            *self.lists.get_mut(list) = Length(None);
+        }
     }
 }
 

@@ -16,7 +16,7 @@ use std::ops::RangeInclusive;
 
 use nix::errno::Errno;
 
-use super::model::Request;
+use super::lists::Request;
 use crate::Interface;
 
 /// One interface, as one document describes it.

@@ -7,7 +7,7 @@ use nix::errno::Errno;
 
 use super::{Asked, Dialect, Flushed, Grammar, Means, Number, On, Originals, STALE, Trim, rfc_v2, upstream};
 use crate::Interface;
-use crate::ima::model::Request;
+use crate::ima::lists::Request;
 
 /// `kstrtol` in base 0; beyond `LONG_MAX` is EINVAL.
 const NUMBER: Number = Number { any_base: true, beyond: Errno::EINVAL, most_is_all: false, ..rfc_v2::NUMBER };

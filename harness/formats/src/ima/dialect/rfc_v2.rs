@@ -5,7 +5,7 @@ use nix::errno::Errno;
 
 use super::{Asked, Dialect, Flushed, Grammar, Means, Number, On, Originals, STALE, StagedFiles, Trim};
 use crate::Interface;
-use crate::ima::model::Request;
+use crate::ima::lists::Request;
 
 /// `IMA_REQUEST_LEN` less the final zero byte; the newline may be missing (`sysfs_streq`, `kstrtol`).
 pub(super) const LENGTH: std::ops::RangeInclusive<usize> = 0..=23;

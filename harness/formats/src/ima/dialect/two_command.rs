@@ -5,7 +5,7 @@ use nix::errno::Errno;
 
 use super::{Asked, Dialect, Grammar, Means, Number, On, Trim, rfc_v2};
 use crate::Interface;
-use crate::ima::model::Request;
+use crate::ima::lists::Request;
 
 pub(super) const DIALECT: Dialect = Dialect {
     interface: Interface::TwoCommand,

@@ -4,7 +4,7 @@ use nix::errno::Errno;
 
 use super::{Asked, Dialect, Flushed, Grammar, Means, Number, On, Originals, StagedFiles, Suspended, Trim};
 use crate::Interface;
-use crate::ima::model::Request;
+use crate::ima::lists::Request;
 
 pub(super) const VERBS: &[(On, u8, Request)] =
     &[(On::Staged, b'A', Request::StageAll), (On::Staged, b'D', Request::Delete)];

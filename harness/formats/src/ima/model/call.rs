@@ -1,7 +1,8 @@
 //! Calls on the files of the interface, and what they give.
 
-use super::{Access, File, HashTable, ListFile, Ranges, Request, Slot, Task, Written};
+use super::{Access, File, HashTable, ListFile, Slot, Task, Written};
 use crate::Interface;
+use crate::ima::lists::{Ranges, Request};
 
 /// What the model has to be told of the whole log.
 pub trait Log {

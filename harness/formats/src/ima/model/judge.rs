@@ -5,10 +5,11 @@ use nix::errno::Errno;
 use super::descriptors::Description;
 use super::kernel::Kernel;
 use super::{
-    Access, Broken, Call, Effect, File, Found, HashTable, ListFile, Log, Refusals, Request, Rule, Slot, Task,
-    Written, request,
+    Access, Broken, Call, Effect, File, Found, HashTable, ListFile, Log, Refusals, Rule, Slot, Task, Written,
+    request,
 };
 use crate::ima::dialect::{Dialect, Originals};
+use crate::ima::lists::Request;
 
 /// Errors for want of descriptors or memory, which a limit brings about.
 const WANT: [Errno; 5] = [Errno::EMFILE, Errno::ENFILE, Errno::ENOMEM, Errno::EAGAIN, Errno::EFBIG];
@@ -192,7 +193,7 @@ impl Kernel {
             if well_formed
                 && matches!(request, Request::Trim(_) | Request::TrimAll)
                 && dialect.trims_while_staged.is_none()
-                && !self.lists.staged.is_empty()
+                && !self.lists.staged().is_empty()
                 && found == Found::Errno(Errno::EEXIST as i32)
             {
                 return Ok(Effect::None);
@@ -237,7 +238,7 @@ impl Kernel {
     fn despite<'a>(&self, request: Request) -> Effect<'a> {
         match request {
             Request::Trim(records) => {
-                Effect::Request(Request::Trim(records.min(self.lists.current.len() as u64)))
+                Effect::Request(Request::Trim(records.min(self.lists.current().len() as u64)))
             }
             request => Effect::Request(request),
         }
@@ -327,8 +328,9 @@ impl Kernel {
     fn counter(&self, open: &Description, number: u64, uncounted: u64, early: u64) -> Result<(), Broken> {
         let (rule, least, most) = match open.file {
             File::Count => {
-                let staged = if self.rules.holds(Rule::CountIsCurrent) { 0 } else { self.lists.staged.len() };
-                let length = (self.lists.current.len() + staged) as u64;
+                let staged =
+                    if self.rules.holds(Rule::CountIsCurrent) { 0 } else { self.lists.staged().len() };
+                let length = (self.lists.current().len() + staged) as u64;
                 (Rule::CountIsCurrent, length.saturating_sub(uncounted), length)
             }
             File::Violations => {

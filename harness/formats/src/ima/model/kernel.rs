@@ -2,8 +2,9 @@
 
 use super::descriptors::Descriptors;
 use super::lists::Lists;
-use super::{Broken, Call, Effect, File, ListFile, Log, Ranges, Rule, Rules, Setup, Slot, Task};
+use super::{Broken, Call, Effect, File, ListFile, Log, Rule, Rules, Setup, Slot, Task};
 use crate::Interface;
+use crate::ima::lists::Ranges;
 
 /// The model of one kernel.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -43,7 +44,7 @@ impl Kernel {
     /// What a list file shows.
     pub fn shows(&self, file: ListFile) -> &Ranges {
         let rule = if file.staged { Rule::StagedShowsStaged } else { Rule::OriginalShowsCurrent };
-        if file.staged == self.rules.holds(rule) { &self.lists.staged } else { &self.lists.current }
+        if file.staged == self.rules.holds(rule) { self.lists.staged() } else { self.lists.current() }
     }
 
     /// The promise by which a file shows this record, or nothing more.

@@ -2,8 +2,9 @@
 
 use nix::errno::Errno;
 
-use super::{Ranges, Refusals, Request, Rule, Rules};
+use super::{Refusals, Rule, Rules};
 use crate::ima::dialect::{Dialect, Flushed};
+use crate::ima::lists::{self, ListId, Loss, Namespace, Part, Ranges, Request, To};
 
 /// What becomes of digests of records that are no longer in a list.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -21,9 +22,9 @@ pub enum HashTable {
 pub(super) struct Lists {
     rules: Rules,
     pub(super) table: HashTable,
-    pub(super) staged: Ranges,
-    pub(super) current: Ranges,
-    /// Removed by a delete, and by a number.
+    /// Which records of the whole log are in which list.
+    lists: lists::Lists<Ranges>,
+    /// Removed from the staged list, and from the current one.
     deleted: Ranges,
     trimmed: Ranges,
     /// Records of the whole log so far.
@@ -43,8 +44,7 @@ impl Lists {
         Lists {
             rules,
             table,
-            staged: none(),
-            current: none(),
+            lists: lists::Lists::new(),
             deleted: none(),
             trimmed: none(),
             total: 0,
@@ -55,12 +55,20 @@ impl Lists {
         }
     }
 
+    pub(super) fn staged(&self) -> &Ranges {
+        self.lists.get(ListId::STAGED)
+    }
+
+    pub(super) fn current(&self) -> &Ranges {
+        self.lists.get(ListId::CURRENT)
+    }
+
     /// What keeps a request from being carried out, as far as the lists are concerned.
     pub(super) fn refuse(&self, dialect: &Dialect, request: Request, refusals: &mut Refusals) {
-        let staged = !self.staged.is_empty();
-        let none = (self.current.is_empty(), Errno::ENOENT, Rule::StageEmpty);
+        let staged = !self.staged().is_empty();
+        let none = (self.current().is_empty(), Errno::ENOENT, Rule::StageEmpty);
         let too_many = |records: u64, rule| {
-            (usize::try_from(records).map_or(true, |n| n > self.current.len()), Errno::ENOENT, rule)
+            (usize::try_from(records).map_or(true, |n| n > self.current().len()), Errno::ENOENT, rule)
         };
         let late = dialect.suspended;
         let stage = |more| {
@@ -92,7 +100,7 @@ impl Lists {
             Request::DeleteFirst(records) => [
                 (!staged, Errno::ENOENT, Rule::DeleteNothing),
                 (self.suspended, late.delete, Rule::SuspendedDelete),
-                (records > self.staged.len() as u64, Errno::ENOENT, Rule::TrimTooMany),
+                (records > self.staged().len() as u64, Errno::ENOENT, Rule::TrimTooMany),
             ],
             Request::Trim(records) => trim(too_many(records, Rule::TrimTooMany)),
             Request::TrimAll => trim(none),
@@ -105,50 +113,50 @@ impl Lists {
     }
 
     pub(super) fn carry_out(&mut self, request: Request) {
+        if request == Request::Delete {
+            if !self.rules.holds(Rule::DeleteRemovesStaged) {
+                return;
+            }
+            self.flushed = self.total;
+        }
+        for request in self.turned_over(request) {
+            for moved in self.lists.carry_out(Namespace::INIT, request) {
+                match moved.to {
+                    To::Out if moved.from.is_staged() => self.deleted.append(moved.records),
+                    To::Out => self.trimmed.append(moved.records),
+                    To::Behind(_) | To::Before(_) => {}
+                }
+            }
+        }
+    }
+
+    /// A request as it is carried out where one of its rules does not hold.
+    fn turned_over(&mut self, request: Request) -> Vec<Request> {
+        let one_less = |records: usize| Request::StageFirst(records.saturating_sub(1) as u64);
         match request {
-            Request::StageAll => {
-                let all = self.current.len();
-                let whole = self.rules.holds(Rule::StageMovesWholeList);
-                let moved = self.current.take_first(if whole { all } else { all.saturating_sub(1) });
-                self.staged.append(moved);
+            Request::StageAll if !self.rules.holds(Rule::StageMovesWholeList) => {
+                vec![one_less(self.current().len())]
             }
-            Request::StageFirst(records) | Request::StageUpTo(records) => {
-                let count = usize::try_from(records).unwrap_or(usize::MAX).min(self.current.len());
-                let exact = self.rules.holds(Rule::StageFirstOnes);
-                let moved = self.current.take_first(if exact { count } else { count.saturating_sub(1) });
-                self.staged.append(moved);
+            Request::StageFirst(records) | Request::StageUpTo(records)
+                if !self.rules.holds(Rule::StageFirstOnes) =>
+            {
+                let records = usize::try_from(records).unwrap_or(usize::MAX);
+                vec![one_less(records.min(self.current().len()))]
             }
-            Request::TrimAll => {
-                let all = std::mem::take(&mut self.current);
-                self.trimmed.append(all);
+            Request::Trim(records) if !self.rules.holds(Rule::TrimLeavesStaged) => {
+                let first = self.lists.take(ListId::STAGED, Part::First(records));
+                let left = records - first.len() as u64;
+                self.trimmed.append(first);
+                vec![Request::Trim(left)]
             }
-            Request::DeleteFirst(records) => {
-                let count = usize::try_from(records).unwrap_or(usize::MAX);
-                let mut back = std::mem::take(&mut self.staged);
-                self.deleted.append(back.take_first(count));
-                back.append(std::mem::take(&mut self.current));
-                self.current = back;
+            Request::Trim(records) if !self.rules.holds(Rule::TrimRemovesFirst) => {
+                let left = (self.current().len() as u64).saturating_sub(records);
+                let kept = self.lists.take(ListId::CURRENT, Part::First(left));
+                self.trimmed.append(self.lists.take(ListId::CURRENT, Part::All));
+                self.lists.append(ListId::CURRENT, kept);
+                Vec::new()
             }
-            Request::Delete if !self.rules.holds(Rule::DeleteRemovesStaged) => {}
-            Request::Delete => {
-                self.deleted.append(std::mem::take(&mut self.staged));
-                self.flushed = self.total;
-            }
-            Request::Trim(records) => {
-                let mut count = usize::try_from(records).unwrap_or(usize::MAX);
-                if !self.rules.holds(Rule::TrimLeavesStaged) {
-                    let first = self.staged.take_first(count);
-                    count -= first.len();
-                    self.trimmed.append(first);
-                }
-                if self.rules.holds(Rule::TrimRemovesFirst) {
-                    self.trimmed.append(self.current.take_first(count));
-                } else {
-                    let left = self.current.len().saturating_sub(count);
-                    let kept = self.current.take_first(left);
-                    self.trimmed.append(std::mem::replace(&mut self.current, kept));
-                }
-            }
+            request => vec![request],
         }
     }
 
@@ -159,12 +167,9 @@ impl Lists {
 
     /// The next record of the whole log was appended.
     pub(super) fn append(&mut self) {
-        let list = if self.rules.holds(Rule::NewRecordsAreCurrent) || self.staged.is_empty() {
-            &mut self.current
-        } else {
-            &mut self.staged
-        };
-        list.push(self.total..self.total + 1);
+        let is_current = self.rules.holds(Rule::NewRecordsAreCurrent) || self.staged().is_empty();
+        let list = if is_current { ListId::CURRENT } else { ListId::STAGED };
+        self.lists.get_mut(list).push(self.total..self.total + 1);
         self.total += 1;
     }
 
@@ -181,10 +186,10 @@ impl Lists {
             return !self.rules.holds(Rule::CarriedMayDouble);
         }
         let flushed = self.table == HashTable::Flushed;
-        if self.current.contains(record) {
+        if self.current().contains(record) {
             return !flushed || record >= self.flushed || self.rules.holds(Rule::FlushKeepsCurrent);
         }
-        let rule = match (flushed, self.staged.contains(record)) {
+        let rule = match (flushed, self.staged().contains(record)) {
             (true, true) if self.drops_staged => return false,
             (true, true) => Rule::FlushKeepsStaged,
             (false, true) => Rule::DigestsOutliveStaging,
@@ -203,7 +208,7 @@ impl Lists {
     /// The rule by which [`Lists::remembers`] says what it says.
     pub(super) fn why_remembered(&self, record: usize) -> Rule {
         let flushed = self.table == HashTable::Flushed;
-        match (self.current.contains(record), self.staged.contains(record)) {
+        match (self.current().contains(record), self.staged().contains(record)) {
             _ if record < self.carried => Rule::CarriedMayDouble,
             (true, _) if flushed => Rule::FlushKeepsCurrent,
             (true, _) => Rule::DuplicateSuppressed,
@@ -218,24 +223,35 @@ impl Lists {
     /// The lists as the kernel finds them that is started by kexec. So many records at their end were lost on the way, as
     /// kernels are known to lose them there.
     pub(super) fn kexec(&mut self, table: HashTable, dialect: &Dialect, lost: u64) {
-        let (staged, current) = (std::mem::take(&mut self.staged), std::mem::take(&mut self.current));
         let mut next = Lists::new(self.rules, table, dialect);
         (next.total, next.carried) = (self.total, self.total);
         if self.rules.holds(Rule::CarriedOver) {
-            let (first, then) = if self.rules.holds(Rule::StagedCarriedFirst) {
-                (staged, current)
-            } else {
-                (current, staged)
-            };
-            if self.rules.holds(Rule::CarriedAreCurrent) {
-                next.current = first;
-            } else {
-                next.staged = first;
-            }
-            next.current.append(then);
-            let left = next.current.len().saturating_sub(usize::try_from(lost).unwrap_or(usize::MAX));
-            next.current = next.current.take_first(left);
+            next.lists = std::mem::take(&mut self.lists);
+            next.take_over(lost);
         }
         *self = next;
+    }
+
+    /// The lists are those of the kernel before.
+    fn take_over(&mut self, lost: u64) {
+        let all = (self.staged().len() + self.current().len()) as u64;
+        let in_order = self.rules.holds(Rule::StagedCarriedFirst);
+        if in_order && self.rules.holds(Rule::CarriedAreCurrent) {
+            let kept = all.saturating_sub(lost);
+            self.lists.kexec(Loss { kept, lost: all - kept });
+            return;
+        }
+        let [first, then] = match in_order {
+            true => [ListId::STAGED, ListId::CURRENT],
+            false => [ListId::CURRENT, ListId::STAGED],
+        }
+        .map(|list| self.lists.take(list, Part::All));
+        let to = if self.rules.holds(Rule::CarriedAreCurrent) { ListId::CURRENT } else { ListId::STAGED };
+        self.lists.append(to, first);
+        self.lists.append(ListId::CURRENT, then);
+        let left = (self.current().len() as u64).saturating_sub(lost);
+        let kept = self.lists.take(ListId::CURRENT, Part::First(left));
+        self.lists.take(ListId::CURRENT, Part::All);
+        self.lists.append(ListId::CURRENT, kept);
     }
 }

@@ -14,7 +14,6 @@ mod judge;
 mod kernel;
 mod lists;
 mod proposal;
-mod ranges;
 mod refusals;
 mod request;
 mod rights;
@@ -28,9 +27,8 @@ pub use descriptors::{Access, Slot, Task};
 pub use file::{File, ListFile};
 pub use kernel::Kernel;
 pub use lists::HashTable;
-pub use ranges::Ranges;
 pub use refusals::{Broken, Refusals};
-pub use request::{Request, Written};
+pub use request::Written;
 pub use rule::{Rule, Shown};
 pub use words::{DOCUMENT, From, Words};
 

@@ -4,8 +4,9 @@
 use nix::errno::Errno;
 
 use super::request::is_on;
-use super::{ListFile, Refusals, Request, Rule, Rules, Written};
+use super::{ListFile, Refusals, Rule, Rules, Written};
 use crate::ima::dialect::{Grammar, Number};
+use crate::ima::lists::Request;
 
 /// Reads a request. All that is wrong with it is collected.
 pub(super) fn read(

@@ -5,25 +5,7 @@ use nix::errno::Errno;
 use super::{ListFile, Refusals, Rule, Rules, proposal};
 use crate::Interface;
 use crate::ima::dialect::{Grammar, Number, On};
-
-/// What a request asks for. Every interface knows some of them.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Request {
-    /// Move the whole current list to the staged list.
-    StageAll,
-    /// Move so many of its first records there.
-    StageFirst(u64),
-    /// Move so many of them there, or all.
-    StageUpTo(u64),
-    /// Remove the staged list.
-    Delete,
-    /// Remove its first records, and put the others back.
-    DeleteFirst(u64),
-    /// Remove the first records of the current list.
-    Trim(u64),
-    /// Remove all of them.
-    TrimAll,
-}
+use crate::ima::lists::Request;
 
 /// What is handed to `write(2)`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

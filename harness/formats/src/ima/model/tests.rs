@@ -8,6 +8,7 @@ use rstest::rstest;
 use super::*;
 use crate::Interface;
 use crate::ima::Bank;
+use crate::ima::lists::Ranges;
 use stories::story;
 
 /// Ten bytes a record; some are violations, some are the same as an earlier one.

@@ -2,6 +2,8 @@
 
 use std::ops::Range;
 
+use super::Records;
+
 /// Stretches of the whole log, in the order in which a list shows them. None is empty, and none goes on where the one
 /// before it ended.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
@@ -26,6 +28,24 @@ impl Ranges {
     /// Each record in order.
     pub fn iter(&self) -> impl Iterator<Item = usize> {
         self.0.iter().cloned().flatten()
+    }
+
+    /// The first record.
+    pub fn first(&self) -> Option<usize> {
+        self.0.first().map(|range| range.start)
+    }
+
+    /// The last one.
+    pub fn last(&self) -> Option<usize> {
+        self.0.last().map(|range| range.end - 1)
+    }
+
+    /// Those of them that are older than `end`.
+    #[must_use]
+    pub fn before(&self, end: usize) -> Ranges {
+        let mut before = Ranges::default();
+        self.0.iter().for_each(|range| before.push(range.start..range.end.min(end)));
+        before
     }
 
     /// Whether a record is among them.
@@ -60,6 +80,16 @@ impl Ranges {
         }
         *self = left;
         taken
+    }
+}
+
+impl Records for Ranges {
+    fn take_first(&mut self, count: u64) -> Ranges {
+        Ranges::take_first(self, usize::try_from(count).unwrap_or(usize::MAX))
+    }
+
+    fn append(&mut self, later: Ranges) {
+        Ranges::append(self, later);
     }
 }
 
