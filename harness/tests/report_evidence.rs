@@ -14,6 +14,7 @@ use imalab::report::{RunId, list, say, terminal::Look};
 use imalab_check::outcome::{Outcome, RunResult};
 use imalab_files::atomic;
 use imalab_formats::ima::Bank;
+use imalab_language::lane::Lane;
 use imalab_trace::{Event, Exchange, Host, Origin, PcrReading, PcrValue, QuoteTaken, Trace, What};
 use proptest::prelude::*;
 use rstest::rstest;
@@ -36,7 +37,7 @@ fn result(dir: &RunDir) -> RunResult {
         kernel: id().kernel,
         release: None,
         interface: None,
-        lane: "free".to_owned(),
+        lane: Lane::Free,
         accelerator: None,
         seed: 7,
         repeat: 1,

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use serde::{Deserialize, Serialize};
 
 use crate::figures::{Freed, Latency};
+use imalab_language::lane::Lane;
 use imalab_language::plan::{Interface, Parameters};
 pub use imalab_language::verdict::{CheckResult, Outcome, Verdict};
 
@@ -33,8 +34,8 @@ pub struct RunResult {
     /// Interface in force, once known.
     #[cfg_attr(feature = "schema", schemars(with = "Option<String>"))]
     pub interface: Option<Interface>,
-    /// How the guest was ordered: `free`, `directed`, `deterministic`.
-    pub lane: String,
+    /// What decided the order in which the guest's processors ran.
+    pub lane: Lane,
     /// The accelerator, once chosen.
     pub accelerator: Option<AcceleratorUsed>,
     /// The run's seed.

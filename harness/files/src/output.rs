@@ -11,7 +11,6 @@ use std::os::unix::fs::{FileTypeExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
 use nix::fcntl::{FcntlArg, OFlag, fcntl};
-use nix::unistd::{AccessFlags, access};
 
 use super::atomic::{FileError, PendingFile};
 
@@ -35,7 +34,7 @@ pub enum Place {
 ///
 /// # Errors
 /// When nothing can be written there: a folder, a socket, a disk, a folder that is not there.
-pub fn place(path: &Path) -> Result<Place, FileError> {
+fn place(path: &Path) -> Result<Place, FileError> {
     let fail = |error| FileError::new("write", path, error);
     let mut at = path.to_owned();
     for _ in 0..MAX_LINKS {
@@ -72,23 +71,88 @@ pub fn place(path: &Path) -> Result<Place, FileError> {
     Err(fail(io::Error::from_raw_os_error(nix::libc::ELOOP)))
 }
 
-/// Tells whether `path` can be written to, and leaves everything as it is.
-///
-/// # Errors
-/// When it cannot.
-pub fn check(path: &Path) -> Result<Place, FileError> {
-    let place = place(path)?;
-    match &place {
-        Place::Stdout | Place::Stderr => {}
-        Place::File(file) => PendingFile::create(file).map(drop).map_err(|error| named(error, path))?,
-        Place::Through(there) => access(there, AccessFlags::W_OK)
-            .map_err(|error| FileError::new("write", path, io::Error::from(error)))?,
-    }
-    Ok(place)
+/// A place for results, claimed before there are any: an hour's work is not to be lost to a misspelt folder, or to a FIFO
+/// that nobody reads.
+#[derive(Debug)]
+pub struct Output {
+    /// As the user named it.
+    path: PathBuf,
+    place: Place,
+    /// What is written through, open from now on: a FIFO that was closed again would tell its reader that this was all.
+    through: Option<File>,
 }
 
-/// One name for a place, whichever way leads there; two results must not have the same.
-pub fn identity(place: &Place) -> PathBuf {
+impl Output {
+    /// Claims what `path` leads to. A file is left as it is until it is written.
+    ///
+    /// # Errors
+    /// When nothing can be written there, or nobody reads from the FIFO.
+    pub fn claim(path: &Path) -> Result<Output, FileError> {
+        let place = place(path)?;
+        let through = match &place {
+            Place::Stdout | Place::Stderr => None,
+            Place::File(file) => {
+                PendingFile::create(file).map(drop).map_err(|error| named(error, path))?;
+                None
+            }
+            Place::Through(there) => {
+                Some(through(there).map_err(|error| FileError::new("write", path, error))?)
+            }
+        };
+        Ok(Output { path: path.to_owned(), place, through })
+    }
+
+    /// As the user named it.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// What it is.
+    pub fn place(&self) -> &Place {
+        &self.place
+    }
+
+    /// One name for it, whichever path leads there; two results must not have the same.
+    pub fn identity(&self) -> PathBuf {
+        identity(&self.place)
+    }
+
+    /// Writes all of it at once: a file is replaced by a whole one.
+    ///
+    /// # Errors
+    /// When it cannot be written whole; a file that is replaced is then as it was.
+    pub fn write_with(self, content: impl FnOnce(&mut dyn Write) -> io::Result<()>) -> Result<(), FileError> {
+        let fail = |error| FileError::new("write", &self.path, error);
+        match (self.place, self.through) {
+            (Place::Stdout, _) => whole(&mut io::stdout().lock(), content).map_err(fail),
+            (Place::Stderr, _) => whole(&mut io::stderr().lock(), content).map_err(fail),
+            (Place::Through(_), Some(file)) => whole(&mut io::BufWriter::new(file), content).map_err(fail),
+            (Place::File(there) | Place::Through(there), _) => {
+                let mut file = PendingFile::create(&there).map_err(|error| named(error, &self.path))?;
+                content(&mut file).map_err(fail)?;
+                file.finish().map_err(|error| named(error, &self.path))
+            }
+        }
+    }
+
+    /// Opens it to be written piece by piece, as there is something to write: a file begins empty.
+    ///
+    /// # Errors
+    /// When a file cannot be opened.
+    pub fn stream(self) -> Result<Box<dyn Write + Send>, FileError> {
+        Ok(match (self.place, self.through) {
+            (Place::Stdout, _) => Box::new(io::stdout()),
+            (Place::Stderr, _) => Box::new(io::stderr()),
+            (Place::Through(_), Some(file)) => Box::new(file),
+            (Place::File(there) | Place::Through(there), _) => {
+                Box::new(File::create(there).map_err(|error| FileError::new("write", &self.path, error))?)
+            }
+        })
+    }
+}
+
+/// One name for a place, whichever way leads there.
+fn identity(place: &Place) -> PathBuf {
     match place {
         Place::Stdout => "-".into(),
         Place::Stderr => "/dev/stderr".into(),
@@ -108,20 +172,7 @@ pub fn write_with(
     path: &Path,
     content: impl FnOnce(&mut dyn Write) -> io::Result<()>,
 ) -> Result<(), FileError> {
-    let fail = |error| FileError::new("write", path, error);
-    match place(path)? {
-        Place::Stdout => whole(&mut io::stdout().lock(), content).map_err(fail),
-        Place::Stderr => whole(&mut io::stderr().lock(), content).map_err(fail),
-        Place::Through(there) => {
-            let mut file = io::BufWriter::new(through(&there).map_err(fail)?);
-            whole(&mut file, content).map_err(fail)
-        }
-        Place::File(there) => {
-            let mut file = PendingFile::create(&there).map_err(|error| named(error, path))?;
-            content(&mut file).map_err(fail)?;
-            file.finish().map_err(|error| named(error, path))
-        }
-    }
+    Output::claim(path)?.write_with(content)
 }
 
 /// Writes `bytes` to what `path` leads to.
@@ -142,7 +193,9 @@ fn through(path: &Path) -> io::Result<File> {
     let flags = OFlag::O_NONBLOCK | OFlag::O_NOCTTY | OFlag::O_APPEND;
     let file = OpenOptions::new().write(true).custom_flags(flags.bits()).open(path);
     let file = file.map_err(|error| match error.raw_os_error() {
-        Some(nix::libc::ENXIO) => io::Error::new(io::ErrorKind::NotConnected, "nobody reads from it"),
+        Some(nix::libc::ENXIO) => {
+            io::Error::new(io::ErrorKind::NotConnected, "nobody reads from it: start its reader first")
+        }
         _ => error,
     })?;
     // From here on a reader that is slow is waited for.
@@ -190,7 +243,8 @@ mod tests {
             assert_eq!(fs::read_to_string(&file).unwrap(), text);
         }
         assert!(link.is_symlink() && far.is_symlink());
-        assert_eq!(identity(&place(&far).unwrap()), identity(&place(&file).unwrap()));
+        let identity = |path| Output::claim(path).unwrap().identity();
+        assert_eq!(identity(&far), identity(&file));
         symlink("round", folder.path().join("round")).unwrap();
         assert!(write(&folder.path().join("round"), b"x").is_err());
     }
@@ -203,7 +257,7 @@ mod tests {
         let error = write(&link, &[b'x'; 100_000]).unwrap_err();
         assert_eq!(error.source.kind(), io::ErrorKind::StorageFull);
         write(Path::new("/dev/null"), b"x").unwrap();
-        check(Path::new("/dev/null")).unwrap();
+        Output::claim(Path::new("/dev/null")).unwrap();
         for device in ["/dev/null", "/dev/full"] {
             assert!(fs::symlink_metadata(device).unwrap().file_type().is_char_device(), "{device}");
         }
@@ -214,15 +268,14 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let fifo = folder.path().join("fifo");
         nix::unistd::mkfifo(&fifo, Mode::S_IRWXU).unwrap();
-        check(&fifo).unwrap();
-        let error = write(&fifo, b"x").unwrap_err();
+        let error = Output::claim(&fifo).unwrap_err();
         assert!(error.source.to_string().contains("nobody reads"), "{error}");
         // More than a pipe holds, and open before it is written to.
         let mut reader =
             OpenOptions::new().read(true).custom_flags(OFlag::O_NONBLOCK.bits()).open(&fifo).unwrap();
+        let output = Output::claim(&fifo).unwrap();
         fcntl(&reader, FcntlArg::F_SETFL(OFlag::empty())).unwrap();
-        let path = fifo.clone();
-        let writer = std::thread::spawn(move || write(&path, &[b'x'; 300_000]));
+        let writer = std::thread::spawn(move || output.write_with(|out| out.write_all(&[b'x'; 300_000])));
         let mut got = Vec::new();
         while got.len() < 300_000 {
             let mut piece = vec![0; 4096];
@@ -230,7 +283,24 @@ mod tests {
             got.extend_from_slice(&piece[..read]);
         }
         writer.join().unwrap().unwrap();
+        assert_eq!(reader.read(&mut [0]).unwrap(), 0, "that was all");
         assert!(fs::symlink_metadata(&fifo).unwrap().file_type().is_fifo());
+    }
+
+    #[test]
+    fn a_claimed_file_stays_as_it_is_until_it_is_written() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("file");
+        fs::write(&file, "old").unwrap();
+        let (whole, pieces) = (Output::claim(&file).unwrap(), Output::claim(&file).unwrap());
+        assert_eq!(fs::read_to_string(&file).unwrap(), "old");
+        whole.write_with(|out| out.write_all(b"new")).unwrap();
+        assert_eq!(fs::read_to_string(&file).unwrap(), "new");
+        let mut pieces = pieces.stream().unwrap();
+        for (piece, so_far) in [("a", "a"), ("b", "ab")] {
+            pieces.write_all(piece.as_bytes()).unwrap();
+            assert_eq!(fs::read_to_string(&file).unwrap(), so_far);
+        }
     }
 
     #[rstest]
@@ -238,7 +308,7 @@ mod tests {
     #[case::no_folder("none/file")]
     fn what_cannot_be_written_to(#[case] name: &str) {
         let folder = tempfile::tempdir().unwrap();
-        assert!(check(&folder.path().join(name)).is_err());
+        assert!(Output::claim(&folder.path().join(name)).is_err());
         assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 0);
     }
 }

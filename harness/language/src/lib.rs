@@ -3,6 +3,7 @@
 //! Pure: [`scenario`] is parsed, [`plan`] compiles it to the guest's program by way of the kernel's [`interface`].
 
 pub mod interface;
+pub mod lane;
 pub mod plan;
 pub mod scenario;
 pub mod verdict;

@@ -8,6 +8,7 @@ mod language;
 mod machines;
 mod merge;
 mod recheck;
+mod reports;
 mod repro;
 mod shell;
 mod test;

@@ -7,11 +7,10 @@ use clap::Args;
 use miette::miette;
 
 use super::Failure;
-use super::test::finish;
 use crate::report::run_dir::{Bundle, BundleError, PLAN, RESULT, RunDir, TRACE};
 use crate::report::trace::{self, TraceError};
-use crate::report::{Exit, Reporter};
-use crate::suite::today;
+use crate::report::{Exit, Listeners};
+use crate::suite::{Listener, SuiteEvent, today};
 use imalab_check::outcome::{RunResult, SuiteResult};
 
 #[derive(Args)]
@@ -55,9 +54,10 @@ pub(super) fn sound(dir: &RunDir, needed: &[&str]) -> Result<Option<Bundle>, Fai
 pub(super) fn tell(result: RunResult, interrupted: bool) -> Result<Exit, Failure> {
     let suite =
         SuiteResult { schema: 1, wall_ms: result.wall_ms, runs: vec![result], interrupted, shard: None };
-    let reporter = Reporter::on_terminal();
+    let mut listeners = Listeners::terminal();
     for run in &suite.runs {
-        reporter.run_finished(run);
+        listeners.event(SuiteEvent::RunEnded(run));
     }
-    Ok(Exit::of(&suite).and(finish(&reporter, &suite)))
+    listeners.event(SuiteEvent::Finished(&suite));
+    Ok(Exit::of(&suite).and(listeners.exit()))
 }

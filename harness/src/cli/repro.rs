@@ -36,6 +36,7 @@ pub(super) fn repro(args: &ReproArgs) -> Result<Exit, Failure> {
         // Which says that there is none.
         None => dir.read_bundle().map_err(Failure::of_document)?,
     };
+    bundle.lane.implemented().map_err(Failure::usage_of)?;
     let mut plan = dir.read_plan().map_err(Failure::of_document)?;
     // Another image is anybody's kernel.
     plan.stock &= args.image.is_none();

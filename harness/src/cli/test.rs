@@ -9,12 +9,12 @@ use miette::miette;
 use super::Failure;
 use super::demands::Demands;
 use super::machines::MachineArgs;
-use crate::report::journal::Journal;
+use super::reports::ReportArgs;
 use crate::report::list::{self, ScenarioEntry};
 use crate::report::terminal::Look;
-use crate::report::{self, Exit, ReportFiles, Reporter, say};
-use crate::suite::{self, Partition, Request, Store, SuiteEvent};
-use imalab_check::outcome::SuiteResult;
+use crate::report::{self, Exit, Listeners, say};
+use crate::suite::{self, Partition, Request, Store};
+use imalab_language::lane::Lane;
 use imalab_language::plan::{self, Interface, Planned, Shape};
 use imalab_language::scenario::{self, Scenario};
 use imalab_machine::command::script;
@@ -56,6 +56,9 @@ pub(super) struct TestArgs {
     /// scenario loads its policy are refused: a scenario gives them itself
     #[arg(long = "kernel-arg", value_name = "WORD", allow_hyphen_values = true)]
     kernel_args: Vec<String>,
+    /// Lane: what decides the order in which a guest's processors run
+    #[arg(long, value_name = "LANE", default_value_t)]
+    lane: Lane,
     /// Holds every kernel to the promises of NAME, whatever interface it is seen to have: `upstream`, `rfc-v2@posted`, ...
     #[arg(long, value_name = "NAME")]
     promises: Option<Interface>,
@@ -74,18 +77,8 @@ pub(super) struct TestArgs {
     /// Keeps every run's evidence in a folder of its own below DIR, and the results beside them
     #[arg(long, value_name = "DIR")]
     out: Option<PathBuf>,
-    /// Writes the results as JSON
-    #[arg(long, value_name = "FILE")]
-    json: Option<PathBuf>,
-    /// Writes the results as JUnit XML
-    #[arg(long, value_name = "FILE")]
-    junit: Option<PathBuf>,
-    /// Writes the results as KTAP
-    #[arg(long, value_name = "FILE")]
-    ktap: Option<PathBuf>,
-    /// Writes the results as an HTML page
-    #[arg(long, value_name = "FILE")]
-    html: Option<PathBuf>,
+    #[command(flatten)]
+    reports: ReportArgs,
     /// Prints the commands that would start each machine, ready to paste, and runs no scenario
     #[arg(long)]
     dry_run: bool,
@@ -211,6 +204,7 @@ pub(super) fn test(args: &TestArgs) -> Result<Exit, Failure> {
         repeat: args.repeat,
         partition: args.partition,
         seed: args.seed,
+        lane: args.lane.implemented().map_err(Failure::usage_of)?,
         promises: args.promises,
         accelerator: surroundings.accelerator(),
         qemu: surroundings.qemu.clone(),
@@ -225,43 +219,12 @@ pub(super) fn test(args: &TestArgs) -> Result<Exit, Failure> {
     if args.dry_run {
         return dry_run(&request, &scratch, &interrupts);
     }
-    let files = ReportFiles {
-        json: args.json.clone(),
-        junit: args.junit.clone(),
-        ktap: args.ktap.clone(),
-        html: args.html.clone(),
-    };
     request.store.prepare().map_err(Failure::of_file)?;
-    files.check().map_err(Failure::of_reports)?;
-    let kept = args.out.as_ref().map(|out| out.join(report::merge::RESULTS));
-    let mut journal = Journal::of(kept.as_deref().or(files.json_file()));
-    let reporter = Reporter::beside(&files);
-    let mut listener = |event: SuiteEvent<'_>| {
-        journal.event(event);
-        reporter.event(event);
-    };
-    let suite = suite::suite(&request, &scratch, &interrupts, &mut listener).map_err(Failure::usage)?;
-    // Files first: a terminal that went away must not cost them.
-    let results = ReportFiles { json: kept, ..ReportFiles::default() };
-    let (written, kept) = (files.write(&suite), results.write(&suite));
-    let mut exit = written.exit.and(kept.exit);
-    let journalled = if args.out.is_some() { kept.json } else { written.json };
-    match journal.end(journalled) {
-        Ok(None) => {}
-        Ok(Some(left)) => say::note(&format!("what had ended before is in {}", left.display())),
-        Err(error) => exit = exit.and(report::fail(Exit::Infra, &error.into())),
-    }
-    Ok(exit.and(finish(&reporter, &suite)))
-}
-
-/// Tells a suite's end; a terminal that went away does not hide what was found.
-pub(super) fn finish(reporter: &Reporter, suite: &SuiteResult) -> Exit {
-    match reporter.suite_finished(suite) {
-        Ok(()) => Exit::Passed,
-        Err(error) => {
-            report::fail(Exit::Infra, &miette::Report::msg(format!("cannot write the results: {error}")))
-        }
-    }
+    let results = args.out.as_ref().map(|out| out.join(report::merge::RESULTS));
+    let mut listeners =
+        Listeners::of(&args.reports.files(), results.as_deref()).map_err(Failure::of_reports)?;
+    let suite = suite::suite(&request, &scratch, &interrupts, &mut listeners).map_err(Failure::usage)?;
+    Ok(Exit::of(&suite).and(listeners.exit()))
 }
 
 /// Refuses words for every kernel's command line by which sound kernels would fail.

@@ -1,6 +1,6 @@
 //! The result model as JSON, schema 1: what `docs/results.md` describes and `docs/results.schema.json` checks.
 
-use std::io::Write;
+use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
 use serde::Serialize;
@@ -10,7 +10,6 @@ use super::Escaping;
 use super::input;
 use imalab_check::outcome::SuiteResult;
 use imalab_files::atomic::{self, FileError};
-use imalab_files::output;
 
 /// Version of every JSON document that imalab writes: results, a run's result, a bundle.
 pub const SCHEMA: u32 = 1;
@@ -18,14 +17,12 @@ pub const SCHEMA: u32 = 1;
 /// Writes a suite's results.
 ///
 /// # Errors
-/// When the file cannot be written whole.
-pub fn write(path: &Path, suite: &SuiteResult) -> Result<(), FileError> {
-    output::write_with(path, |out| {
-        let mut out = Escaping::json(out);
-        serde_json::to_writer_pretty(&mut out, suite)?;
-        writeln!(out)?;
-        out.flush()
-    })
+/// Those of the writer.
+pub fn document(suite: &SuiteResult, out: &mut dyn Write) -> io::Result<()> {
+    let mut out = Escaping::json(out);
+    serde_json::to_writer_pretty(&mut out, suite)?;
+    writeln!(out)?;
+    out.flush()
 }
 
 /// Reads a suite's results back.

@@ -1,7 +1,6 @@
 //! Results as JUnit XML: a test suite for each kernel, a test case for each run.
 
-use std::io;
-use std::path::Path;
+use std::io::{self, Write};
 use std::time::Duration;
 
 use quick_junit::{NonSuccessKind, Property, Report, TestCase, TestCaseStatus, TestSuite};
@@ -11,15 +10,13 @@ use super::run_id::RunId;
 use super::skips::Skips;
 use super::terminal::{machine, verdict};
 use imalab_check::outcome::{Outcome, RunResult, SuiteResult};
-use imalab_files::atomic::FileError;
-use imalab_files::output;
 
 /// Writes a suite's results.
 ///
 /// # Errors
-/// When the file cannot be written whole.
-pub fn write(path: &Path, suite: &SuiteResult) -> Result<(), FileError> {
-    output::write_with(path, |out| report(suite).serialize(out).map_err(io::Error::other))
+/// Those of the writer.
+pub fn document(suite: &SuiteResult, out: &mut dyn Write) -> io::Result<()> {
+    report(suite).serialize(out).map_err(io::Error::other)
 }
 
 /// The report. Trouble with the surroundings and time-outs are errors, everything else that did not pass is a
@@ -66,7 +63,7 @@ fn case(run: &RunResult) -> TestCase {
     case.set_classname(&*printable(id.theme()));
     case.set_time(Duration::from_millis(run.wall_ms));
     case.add_property(Property::new("kernel", &*printable(&run.kernel)));
-    case.add_property(Property::new("lane", &*printable(&run.lane)));
+    case.add_property(Property::new("lane", run.lane.name()));
     if let Some(accelerator) = &run.accelerator {
         case.add_property(Property::new("accelerator", &*printable(&accelerator.name)));
     }

@@ -2,90 +2,257 @@
 //!
 //! `tools/testing/kunit/kunit.py parse` reads it. That parser leaves no room for invention: it takes
 //! `# Subtest:` from any line, numbers from 1 without gaps, and stops at some of the kernel's last words wherever they stand.
+//! It is written as runs end, in the order of the plan: a run is told when all before it have been.
 
+use std::collections::BTreeMap;
 use std::fmt::Write as _;
-use std::path::Path;
+use std::io::{self, Write};
 
-use super::junit::{interrupted, kernels};
+use super::junit::interrupted;
+use super::listeners::LiveForm;
 use super::printable::{printable, printable_lines};
 use super::run_id::RunId;
-use super::skips::Skips;
 use super::terminal::{counts_as_failed, machine, verdict, word};
+use crate::suite::{Stop, SuiteEvent};
 use imalab_check::outcome::{Outcome, RunResult, SuiteResult};
-use imalab_files::atomic::FileError;
-use imalab_files::output;
 
 /// Writes a suite's results.
 ///
 /// # Errors
-/// When the file cannot be written whole.
-pub fn write(path: &Path, suite: &SuiteResult) -> Result<(), FileError> {
-    output::write(path, document(suite).as_bytes())
+/// Those of the writer.
+pub fn document(suite: &SuiteResult, out: &mut dyn Write) -> io::Result<()> {
+    let ids = suite.runs.iter().map(RunId::of).enumerate().map(|(number, id)| (number as u64, id));
+    let mut ktap = Ktap::begin(out, ids)?;
+    for (number, run) in (0..).zip(&suite.runs) {
+        ktap.run_ended(number, run)?;
+    }
+    ktap.finish("")
 }
 
-/// The document.
-pub fn document(suite: &SuiteResult) -> String {
-    let kernels: Vec<Node> = kernels(suite)
-        .into_iter()
-        .map(|kernel| {
-            let runs = suite.runs.iter().filter(|run| run.kernel == kernel);
-            let mut themes: Vec<Node> = Vec::new();
-            for run in runs {
-                let id = RunId::of(run);
-                let theme = name(id.theme());
-                let at = themes.iter().position(|node| node.name == theme).unwrap_or_else(|| {
-                    themes.push(Node::group(theme));
-                    themes.len() - 1
-                });
-                themes[at].children.push(leaf(run, &id));
-            }
-            let skipped = Skips::on(suite, kernel).by_reason.into_iter();
-            let skipped = skipped.map(|(reason, count)| format!("skipped: {count}: {}", line(&reason)));
-            Node { children: themes, diagnostics: skipped.collect(), ..Node::group(name(kernel)) }
-        })
-        .collect();
-    let mut text = String::from("KTAP version 1\n");
-    render_children(&mut text, &kernels, 0);
-    text
+/// A document on its way.
+pub(super) struct Ktap<W: Write> {
+    out: W,
+    kernels: Vec<Group<Group<Leaf>>>,
+    /// The next to be written: kernel, theme and run.
+    next: (usize, usize, usize),
+    /// Runs that have ended and come after one that has not, by place.
+    ended: BTreeMap<u64, Ended>,
 }
 
-struct Node {
+/// What has parts, and how they went so far.
+struct Group<P> {
     name: String,
-    children: Vec<Node>,
-    /// Of a leaf: whether it is `ok`, and what follows `#` on its line.
+    parts: Vec<P>,
+    ok: bool,
+    all_skipped: bool,
+    /// How many runs were skipped for which reason.
+    skips: BTreeMap<String, usize>,
+}
+
+/// A run's place and name.
+struct Leaf {
+    place: u64,
+    name: String,
+}
+
+/// What is written of a run.
+struct Ended {
     ok: bool,
     directive: Option<String>,
     diagnostics: Vec<String>,
+    /// Why it was skipped, if it was.
+    skip: Option<String>,
 }
 
-impl Node {
-    fn group(name: String) -> Node {
-        Node { name, children: Vec::new(), ok: true, directive: None, diagnostics: Vec::new() }
+impl<P> Group<P> {
+    fn new(name: String) -> Group<P> {
+        Group { name, parts: Vec::new(), ok: true, all_skipped: true, skips: BTreeMap::new() }
     }
 
-    fn is_ok(&self) -> bool {
-        self.ok && self.children.iter().all(Node::is_ok)
-    }
-
-    fn is_skipped(&self) -> bool {
-        match self.children.as_slice() {
-            [] => self.directive.is_some(),
-            children => children.iter().all(Node::is_skipped),
+    fn add(&mut self, run: &Ended) {
+        self.ok &= run.ok;
+        self.all_skipped &= run.directive.is_some();
+        if let Some(reason) = &run.skip {
+            *self.skips.entry(reason.clone()).or_default() += 1;
         }
     }
+
+    /// Its own line, below those of its parts.
+    fn end(&self, number: usize, indent: &str) -> String {
+        let ok = if self.ok { "ok" } else { "not ok" };
+        let directive = if self.all_skipped { " # SKIP all of it was skipped" } else { "" };
+        format!("{indent}{ok} {number} {}{directive}\n", self.name)
+    }
 }
 
-fn leaf(run: &RunResult, id: &RunId) -> Node {
-    let skipped = match run.outcome {
+/// The group of this name, added if it is not there.
+fn group<P>(groups: &mut Vec<Group<P>>, name: String) -> &mut Group<P> {
+    let at = groups.iter().position(|group| group.name == name).unwrap_or_else(|| {
+        groups.push(Group::new(name));
+        groups.len() - 1
+    });
+    &mut groups[at]
+}
+
+impl<W: Write> Ktap<W> {
+    /// Begins one of these runs, each with its place.
+    pub(super) fn begin(mut out: W, runs: impl IntoIterator<Item = (u64, RunId)>) -> io::Result<Ktap<W>> {
+        let mut runs: Vec<_> = runs.into_iter().collect();
+        runs.sort_by_key(|(place, _)| *place);
+        let mut kernels = Vec::new();
+        for (place, id) in runs {
+            let kernel: &mut Group<Group<Leaf>> = group(&mut kernels, name(&id.kernel));
+            let theme = group(&mut kernel.parts, name(id.theme()));
+            theme.parts.push(Leaf { place, name: name(&id.case()) });
+        }
+        writeln!(out, "KTAP version 1\n1..{}", kernels.len())?;
+        out.flush()?;
+        Ok(Ktap { out, kernels, next: (0, 0, 0), ended: BTreeMap::new() })
+    }
+
+    /// Takes a run's result, and writes all that is complete.
+    pub(super) fn run_ended(&mut self, place: u64, run: &RunResult) -> io::Result<()> {
+        self.ended.insert(place, ended(run));
+        self.write(None)
+    }
+
+    /// Writes the rest. Runs that did not begin are skipped, and `why` says why they did not.
+    pub(super) fn finish(&mut self, why: &str) -> io::Result<()> {
+        self.write(Some(why))
+    }
+
+    fn write(&mut self, missing: Option<&str>) -> io::Result<()> {
+        let mut text = String::new();
+        while let Some(place) = self.next_place() {
+            let run = match (self.ended.remove(&place), missing) {
+                (Some(run), _) => run,
+                (None, Some(why)) => Ended {
+                    ok: true,
+                    directive: Some(format!("SKIP did not run: {}", line(why))),
+                    diagnostics: Vec::new(),
+                    skip: None,
+                },
+                (None, None) => break,
+            };
+            self.add(&run, &mut text);
+        }
+        self.out.write_all(text.as_bytes())?;
+        self.out.flush()
+    }
+
+    /// The place of the next run to be written.
+    fn next_place(&self) -> Option<u64> {
+        let (kernel, theme, run) = self.next;
+        Some(self.kernels.get(kernel)?.parts.get(theme)?.parts.get(run)?.place)
+    }
+
+    /// Writes a run, the headings above it and what ends with it.
+    fn add(&mut self, run: &Ended, text: &mut String) {
+        const KERNEL: &str = "    ";
+        const THEME: &str = "        ";
+        let (at_kernel, at_theme, at_run) = self.next;
+        let kernel = &mut self.kernels[at_kernel];
+        if (at_theme, at_run) == (0, 0) {
+            heading(text, KERNEL, kernel);
+        }
+        kernel.add(run);
+        let (themes, theme) = (kernel.parts.len(), &mut kernel.parts[at_theme]);
+        if at_run == 0 {
+            heading(text, THEME, theme);
+        }
+        theme.add(run);
+        for diagnostic in &run.diagnostics {
+            let _ = writeln!(text, "{THEME}# {diagnostic}");
+        }
+        let ok = if run.ok { "ok" } else { "not ok" };
+        let _ = write!(text, "{THEME}{ok} {} {}", at_run + 1, theme.parts[at_run].name);
+        if let Some(directive) = &run.directive {
+            let _ = write!(text, " # {directive}");
+        }
+        text.push('\n');
+        self.next = (at_kernel, at_theme, at_run + 1);
+        if at_run + 1 < theme.parts.len() {
+            return;
+        }
+        text.push_str(&theme.end(at_theme + 1, KERNEL));
+        self.next = (at_kernel, at_theme + 1, 0);
+        if at_theme + 1 < themes {
+            return;
+        }
+        let mut skips: Vec<_> = kernel.skips.iter().collect();
+        skips.sort_by_key(|(_, count)| std::cmp::Reverse(**count));
+        for (reason, count) in skips {
+            let _ = writeln!(text, "# skipped: {count}: {}", line(reason));
+        }
+        text.push_str(&kernel.end(at_kernel + 1, ""));
+        self.next = (at_kernel + 1, 0, 0);
+    }
+}
+
+/// Writes a suite's document as runs end.
+pub(super) struct LiveKtap<W: Write> {
+    state: Live<W>,
+    /// Why runs did not begin, if any did not.
+    stopped: &'static str,
+}
+
+enum Live<W: Write> {
+    /// Nothing is planned so far.
+    Waiting(Option<W>),
+    Begun(Ktap<W>),
+}
+
+impl<W: Write> LiveKtap<W> {
+    pub(super) fn new(out: W) -> LiveKtap<W> {
+        LiveKtap { state: Live::Waiting(Some(out)), stopped: "" }
+    }
+}
+
+impl<W: Write> LiveForm for LiveKtap<W> {
+    fn event(&mut self, event: SuiteEvent<'_>) -> io::Result<()> {
+        match (event, &mut self.state) {
+            (SuiteEvent::Planned(suite), Live::Waiting(out)) => {
+                if let Some(out) = out.take() {
+                    self.state = Live::Begun(Ktap::begin(out, suite.runs.iter().cloned())?);
+                }
+            }
+            (SuiteEvent::Stopping { why, .. }, _) => self.stopped = stopped(why),
+            (SuiteEvent::RunEnded(run), Live::Begun(ktap)) => ktap.run_ended(run.place, run)?,
+            (SuiteEvent::Finished(_), Live::Begun(ktap)) => ktap.finish(self.stopped)?,
+            // Results that were not planned here: those of `merge`.
+            (SuiteEvent::Finished(suite), Live::Waiting(out)) => {
+                if let Some(mut out) = out.take() {
+                    document(suite, &mut out)?;
+                }
+            }
+            _ => {}
+        }
+        Ok(())
+    }
+}
+
+fn stopped(why: Stop) -> &'static str {
+    match why {
+        Stop::Signal => "interrupted",
+    }
+}
+
+fn heading<P>(text: &mut String, indent: &str, group: &Group<P>) {
+    let (name, parts) = (&group.name, group.parts.len());
+    let _ = writeln!(text, "{indent}KTAP version 1\n{indent}# Subtest: {name}\n{indent}1..{parts}");
+}
+
+fn ended(run: &RunResult) -> Ended {
+    let directive = match run.outcome {
         Outcome::Skipped => Some(run.reason.clone()),
         Outcome::Interrupted => Some(interrupted(run)),
         _ => None,
     };
-    Node {
+    Ended {
         ok: !counts_as_failed(run.outcome),
-        diagnostics: if skipped.is_some() { Vec::new() } else { diagnostics(run) },
-        directive: skipped.map(|why| format!("SKIP {}", line(&why))),
-        ..Node::group(name(&id.case()))
+        diagnostics: if directive.is_some() { Vec::new() } else { diagnostics(run) },
+        directive: directive.map(|why| format!("SKIP {}", line(&why))),
+        skip: (run.outcome == Outcome::Skipped).then(|| run.reason.clone()),
     }
 }
 
@@ -117,31 +284,6 @@ fn diagnostics(run: &RunResult) -> Vec<String> {
     lines
 }
 
-fn render_children(text: &mut String, nodes: &[Node], depth: usize) {
-    let indent = "    ".repeat(depth);
-    let _ = writeln!(text, "{indent}1..{}", nodes.len());
-    for (number, node) in (1..).zip(nodes) {
-        if !node.children.is_empty() {
-            let inner = "    ".repeat(depth + 1);
-            let _ = writeln!(text, "{inner}KTAP version 1\n{inner}# Subtest: {}", node.name);
-            render_children(text, &node.children, depth + 1);
-        }
-        for diagnostic in &node.diagnostics {
-            let _ = writeln!(text, "{indent}# {diagnostic}");
-        }
-        let ok = if node.is_ok() { "ok" } else { "not ok" };
-        let _ = write!(text, "{indent}{ok} {number} {}", node.name);
-        match &node.directive {
-            Some(directive) => {
-                let _ = write!(text, " # {directive}");
-            }
-            None if node.is_skipped() => text.push_str(" # SKIP all of it was skipped"),
-            None => {}
-        }
-        text.push('\n');
-    }
-}
-
 /// A name: `#` would start a directive, and a leading `- ` would be taken as the separator.
 fn name(raw: &str) -> String {
     let name = printable(raw).replace('#', "_");
@@ -156,4 +298,55 @@ fn line(raw: &str) -> String {
         text = text.replace(phrase, &phrase.replace(':', "\\:"));
     }
     text.trim().to_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::json_lines::tests::run;
+    use super::*;
+
+    fn named(place: u64, scenario: &str, kernel: &str) -> RunResult {
+        RunResult { scenario: scenario.to_owned(), kernel: kernel.to_owned(), ..run(place) }
+    }
+
+    #[test]
+    fn a_run_is_told_when_all_before_it_have_been() {
+        let runs = [named(0, "stage/a", "k"), named(1, "trim/b", "k"), named(2, "stage/c", "k")];
+        let mut written = Vec::new();
+        let ids = runs.iter().map(|run| (run.place, RunId::of(run)));
+        let mut ktap = Ktap::begin(&mut written, ids).unwrap();
+        let lines = |ktap: &Ktap<&mut Vec<u8>>| {
+            let text = String::from_utf8_lossy(&ktap.out[..]).into_owned();
+            text.lines().filter(|line| line.contains("ok ")).map(|line| line.trim().to_owned()).collect()
+        };
+        let none: Vec<String> = lines(&ktap);
+        assert!(none.is_empty());
+        // Theme by theme: the one that ended first is the last.
+        ktap.run_ended(1, &runs[1]).unwrap();
+        assert_eq!(lines(&ktap), none);
+        ktap.run_ended(0, &runs[0]).unwrap();
+        assert_eq!(lines(&ktap), ["not ok 1 a"]);
+        ktap.run_ended(2, &runs[2]).unwrap();
+        let all = ["not ok 1 a", "not ok 2 c", "not ok 1 stage", "not ok 1 b", "not ok 2 trim", "not ok 1 k"];
+        assert_eq!(lines(&ktap), all);
+        ktap.finish("").unwrap();
+        assert_eq!(lines(&ktap), all);
+
+        let suite = SuiteResult { schema: 1, runs: runs.into(), wall_ms: 1, interrupted: false, shard: None };
+        let mut whole = Vec::new();
+        document(&suite, &mut whole).unwrap();
+        assert_eq!(String::from_utf8(whole).unwrap(), String::from_utf8(written).unwrap());
+    }
+
+    #[test]
+    fn what_did_not_run_is_skipped_at_the_end() {
+        let runs = [named(0, "stage/a", "k"), named(1, "stage/b", "k")];
+        let mut written = Vec::new();
+        let mut ktap = Ktap::begin(&mut written, runs.iter().map(|run| (run.place, RunId::of(run)))).unwrap();
+        ktap.run_ended(1, &runs[1]).unwrap();
+        ktap.finish("interrupted").unwrap();
+        let text = String::from_utf8(written).unwrap();
+        assert!(text.contains("        ok 1 a # SKIP did not run: interrupted\n"), "{text}");
+        assert!(text.contains("        not ok 2 b\n    not ok 1 stage\nnot ok 1 k\n"), "{text}");
+    }
 }

@@ -3,8 +3,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
-use super::journal;
 use super::json::{self, ReadError};
+use super::{journal, json_lines};
 use crate::suite::PROBE;
 use imalab_check::outcome::{RunResult, Shard, SuiteResult};
 
@@ -108,12 +108,10 @@ pub fn merge(places: &[PathBuf]) -> Result<SuiteResult, MergeError> {
     for place in places {
         read.push(read_one(place)?);
     }
-    if let [(file, suite)] = read.as_slice()
-        && suite.interrupted
+    if let [(_, suite)] = read.as_slice()
         && suite.shard.is_none()
-        && is_journal(file)
     {
-        // What a killed call left: there is nothing to put it together with.
+        // A whole suite, or what a killed call left: there is nothing to put it together with.
         return Ok(suite.clone());
     }
     if read.len() > 1 && read.iter().all(|(_, suite)| suite.shard.is_none()) {
@@ -148,12 +146,8 @@ fn read_one(place: &Path) -> Result<(PathBuf, SuiteResult), ReadError> {
     let file = if place.is_dir() { place.join(RESULTS) } else { place.to_owned() };
     let left = journal::beside(&file);
     let file = if !file.exists() && left.exists() { left } else { file };
-    let suite = if is_journal(&file) { journal::read(&file)? } else { json::read(&file)? };
+    let suite = if json_lines::is_one(&file)? { json_lines::read(&file)? } else { json::read(&file)? };
     Ok((file, suite))
-}
-
-fn is_journal(file: &Path) -> bool {
-    file.as_os_str().as_encoded_bytes().ends_with(journal::SUFFIX.as_bytes())
 }
 
 /// Whole suites, each of kernels of its own: one after the other.
@@ -208,6 +202,7 @@ mod tests {
     use serde_json::json;
 
     use super::*;
+    use crate::suite::SuiteEvent;
 
     fn part(index: u32, of: u32, suite: &str, places: &[u64]) -> serde_json::Value {
         let run = |place: &u64| {
@@ -309,9 +304,9 @@ mod tests {
     fn what_a_killed_call_left_is_read_in_place_of_its_results() {
         let folder = tempfile::tempdir().unwrap();
         let mut journal = journal::Journal::of(Some(&folder.path().join(RESULTS)));
-        journal.begin(None);
+        journal.event(SuiteEvent::Planned(&json_lines::tests::planned(&[0])));
         let suite: SuiteResult = serde_json::from_value(whole("6.1", &[0])).unwrap();
-        journal.append(&suite.runs[0]);
+        journal.event(SuiteEvent::RunEnded(&suite.runs[0]));
         drop(journal);
         let merged = merge(&[folder.path().to_owned()]).unwrap();
         assert!(merged.interrupted);
@@ -319,9 +314,10 @@ mod tests {
     }
 
     #[test]
-    fn a_whole_suite_is_no_part() {
-        let mut whole = part(1, 1, "s", &[0]);
-        whole["shard"] = serde_json::Value::Null;
-        assert!(merged(&[whole]).unwrap_err().contains("no `--partition`"));
+    fn a_whole_suite_is_no_part_and_stays_as_it_is_alone() {
+        let whole = whole("6.1", &[0]);
+        let error = merged(&[whole.clone(), part(1, 1, "s", &[0])]).unwrap_err();
+        assert!(error.contains("no `--partition`"), "{error}");
+        assert_eq!(merged(&[whole]).unwrap().runs.len(), 1);
     }
 }

@@ -9,11 +9,13 @@ pub mod html;
 pub mod input;
 pub mod journal;
 pub mod json;
+mod json_lines;
 #[cfg(test)]
 mod json_schema;
 pub mod junit;
 pub mod ktap;
 pub mod list;
+mod listeners;
 pub mod merge;
 mod printable;
 pub mod run_dir;
@@ -27,11 +29,12 @@ pub mod trace;
 
 pub use escaping::Escaping;
 pub use exit::{Exit, exit_code};
-pub use files::{FilesError, ReportFiles};
+pub use files::{ClaimedFiles, FilesError, ReportFiles};
+pub use listeners::Listeners;
 pub use run_id::RunId;
 pub use say::fail;
 pub use tally::Tally;
-pub use terminal::Reporter;
+pub use terminal::Terminal;
 
 /// An error with its causes, in one line.
 pub fn chain(error: &dyn std::error::Error) -> String {

@@ -5,6 +5,7 @@ use std::time::Duration;
 use crate::report::RunId;
 use imalab_check::outcome::{AcceleratorUsed, Outcome, RunResult, Shard, SuiteResult};
 use imalab_language::interface::Capabilities;
+use imalab_language::lane::Lane;
 
 /// Something that happened in a suite. Listeners get events in order, one at a time, from one thread.
 #[derive(Clone, Copy, Debug)]
@@ -59,6 +60,15 @@ pub enum Stop {
     Signal,
 }
 
+impl Stop {
+    /// Its name in JSON lines.
+    pub fn name(self) -> &'static str {
+        match self {
+            Stop::Signal => "signal",
+        }
+    }
+}
+
 /// What is going to run.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PlannedSuite {
@@ -77,8 +87,8 @@ pub struct SuiteContext {
     pub kernels: Vec<String>,
     /// The accelerator, and why this one.
     pub accelerator: AcceleratorUsed,
-    /// How guests are ordered.
-    pub lane: String,
+    /// What decides the order in which guests' processors run.
+    pub lane: Lane,
     /// Machines side by side.
     pub jobs: usize,
     /// The suite's seed.

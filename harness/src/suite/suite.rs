@@ -15,6 +15,7 @@ use super::today;
 use crate::report::RunId;
 use imalab_check::outcome::{AcceleratorUsed, CheckResult, Outcome, RunResult, SuiteResult};
 use imalab_language::interface::Capabilities;
+use imalab_language::lane::Lane;
 use imalab_language::plan::Interface;
 use imalab_language::scenario::Scenario;
 use imalab_machine::accel::Choice;
@@ -39,6 +40,8 @@ pub struct Request<'a> {
     pub partition: Option<Partition>,
     /// Seed of the first repetition; each further one adds 1.
     pub seed: u64,
+    /// What decides the order in which guests' processors run.
+    pub lane: Lane,
     /// Whose promises every kernel is held to; `None`: those of the interface that it is seen to have.
     pub promises: Option<Interface>,
     /// Who runs the guests' code, and why.
@@ -65,9 +68,6 @@ impl Work for Job {
         self.place
     }
 }
-
-/// How guests are ordered; the only lane so far.
-pub const LANE: &str = "free";
 
 /// A run that ends before it begins.
 #[derive(Clone)]
@@ -181,7 +181,7 @@ impl Request<'_> {
         SuiteContext {
             kernels: kernels.collect(),
             accelerator: self.accelerator(),
-            lane: LANE.to_owned(),
+            lane: self.lane,
             jobs: self.jobs,
             seed: self.seed,
         }
@@ -219,7 +219,7 @@ impl Request<'_> {
             kernel: job.id.kernel.clone(),
             release: capabilities.map(|known| known.release.clone()),
             interface: capabilities.map(|known| known.interface),
-            lane: LANE.to_owned(),
+            lane: self.lane,
             accelerator: Some(self.accelerator()),
             seed: job.seed,
             repeat: job.id.repeat,

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use imalab::report::json;
 use imalab::suite::SuiteContext;
 use imalab_check::outcome::{AcceleratorUsed, CheckResult, Outcome, RunResult, SuiteResult, Verdict};
+use imalab_language::lane::Lane;
 use imalab_language::plan::Interface;
 
 pub(crate) fn run(scenario: &str, kernel: &str, outcome: Outcome) -> RunResult {
@@ -14,7 +15,7 @@ pub(crate) fn run(scenario: &str, kernel: &str, outcome: Outcome) -> RunResult {
         kernel: kernel.to_owned(),
         release: Some(format!("{kernel}.4")),
         interface: Some(Interface::Upstream),
-        lane: "free".to_owned(),
+        lane: Lane::Free,
         accelerator: Some(AcceleratorUsed {
             name: "tcg".to_owned(),
             reason: "/dev/kvm opened and never ran guest code within 2 s".to_owned(),
@@ -157,7 +158,7 @@ pub(crate) fn context() -> SuiteContext {
             name: "tcg".to_owned(),
             reason: "/dev/kvm opened and never ran guest code within 2 s".to_owned(),
         },
-        lane: "free".to_owned(),
+        lane: Lane::Free,
         jobs: 2,
         seed: 7,
     }

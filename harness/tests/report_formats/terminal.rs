@@ -3,8 +3,9 @@
 use std::io::{self, Write};
 use std::sync::{Arc, Mutex};
 
-use imalab::report::terminal::Look;
-use imalab::report::{Reporter, RunId};
+use imalab::report::RunId;
+use imalab::report::terminal::{Look, Terminal};
+use imalab::suite::{Listener, PlannedSuite, Stop, SuiteEvent};
 use imalab_check::outcome::{Outcome, RunResult, SuiteResult};
 use indicatif::{InMemoryTerm, ProgressDrawTarget, TermLike};
 use rstest::rstest;
@@ -30,19 +31,29 @@ impl Captured {
     }
 }
 
-fn told(reporter: &Reporter, suite: &SuiteResult) -> io::Result<()> {
-    reporter.suite_started(suite.runs.len(), &context());
+fn tell(terminal: &mut Terminal, suite: &SuiteResult) {
+    plan(terminal, suite.runs.len());
     for run in &suite.runs {
-        reporter.run_started(&RunId::of(run));
-        reporter.run_finished(run);
+        start(terminal, run);
+        terminal.event(SuiteEvent::RunEnded(run));
     }
-    reporter.suite_finished(suite)
+    terminal.event(SuiteEvent::Finished(suite));
+}
+
+fn plan(terminal: &mut Terminal, count: usize) {
+    let id = RunId::of(&run("stage/once", "7.3", Outcome::Passed));
+    let runs = (0..count as u64).map(|place| (place, id.clone())).collect();
+    terminal.event(SuiteEvent::Planned(&PlannedSuite { context: context(), runs, shard: None }));
+}
+
+fn start(terminal: &mut Terminal, run: &RunResult) {
+    terminal.event(SuiteEvent::RunStarted { id: &RunId::of(run), place: run.place });
 }
 
 #[test]
 fn without_a_terminal_a_run_is_a_line_and_the_summary_is_the_last() {
     let out = Captured::default();
-    told(&Reporter::plain(Box::new(out.clone())), &suite()).unwrap();
+    tell(&mut Terminal::plain(Box::new(out.clone())), &suite());
     let text = out.text();
     assert!(!text.contains('\u{1b}'), "no colour, and no escape of the guest's either");
     let last = "4 passed, 4 failed, 2 skipped, 1 interrupted; nothing ran of stage on 6.12";
@@ -53,11 +64,17 @@ fn without_a_terminal_a_run_is_a_line_and_the_summary_is_the_last() {
 #[test]
 fn an_interrupted_suite_says_what_did_not_run() {
     let out = Captured::default();
-    let reporter = Reporter::plain(Box::new(out.clone()));
-    reporter.suite_started(20, &context());
+    let mut terminal = Terminal::plain(Box::new(out.clone()));
+    plan(&mut terminal, 20);
+    terminal.event(SuiteEvent::Stopping { why: Stop::Signal, running: 1 });
     let suite =
         SuiteResult { runs: vec![run("stage/once", "7.3", Outcome::Passed)], interrupted: true, ..suite() };
-    reporter.suite_finished(&suite).unwrap();
+    terminal.event(SuiteEvent::Finished(&suite));
+    assert!(
+        out.text().contains("interrupted; another signal stops at once: ending 1 run\n"),
+        "{}",
+        out.text()
+    );
     assert!(
         out.text().ends_with("interrupted: 19 runs of 20 did not run\n1 passed, 0 failed\n"),
         "{}",
@@ -68,9 +85,7 @@ fn an_interrupted_suite_says_what_did_not_run() {
 #[test]
 fn nothing_ran_is_said() {
     let out = Captured::default();
-    let reporter = Reporter::plain(Box::new(out.clone()));
-    reporter.suite_started(0, &context());
-    reporter.suite_finished(&SuiteResult { runs: vec![], ..suite() }).unwrap();
+    tell(&mut Terminal::plain(Box::new(out.clone())), &SuiteResult { runs: vec![], ..suite() });
     assert!(out.text().ends_with("nothing ran\n0 passed, 0 failed\n"), "{}", out.text());
 }
 
@@ -85,8 +100,9 @@ fn a_closed_stdout_is_an_error_at_the_end_and_no_panic() {
             Ok(())
         }
     }
-    let error = told(&Reporter::plain(Box::new(Closed)), &suite()).unwrap_err();
-    assert_eq!(error.kind(), io::ErrorKind::BrokenPipe);
+    let mut terminal = Terminal::plain(Box::new(Closed));
+    tell(&mut terminal, &suite());
+    assert_eq!(terminal.trouble().unwrap().kind(), io::ErrorKind::BrokenPipe);
 }
 
 /// Writes to the same screen that the progress is drawn on, as a real terminal does.
@@ -102,11 +118,11 @@ impl Write for Screen {
     }
 }
 
-fn on_screen(width: u16) -> (InMemoryTerm, Reporter) {
+fn on_screen(width: u16) -> (InMemoryTerm, Terminal) {
     let screen = InMemoryTerm::new(60, width);
     let look = Look { colour: true, progress: true, ..Look::PLAIN };
     let target = ProgressDrawTarget::term_like(Box::new(screen.clone()));
-    (screen.clone(), Reporter::on(Box::new(Screen(screen)), look, target))
+    (screen.clone(), Terminal::on(Box::new(Screen(screen)), look, target))
 }
 
 fn long_name() -> RunResult {
@@ -119,53 +135,61 @@ fn long_name() -> RunResult {
 #[case::wide(100)]
 #[case::narrow(30)]
 fn progress_stays_below_the_lines_and_leaves_nothing_behind(#[case] width: u16) {
-    let (screen, reporter) = on_screen(width);
+    let (screen, mut terminal) = on_screen(width);
     let (first, second) = (long_name(), run("stage/once", "7.3", Outcome::Passed));
     for kernel in ["6.12", "7.3"] {
-        reporter.kernel_asked(kernel);
+        terminal.event(SuiteEvent::ProbeStarted { kernel });
         let asked = screen.contents();
-        assert!(asked.contains(&format!("asking {kernel}")) && asked.lines().count() == 1, "{asked}");
+        assert!(asked.contains(&format!("probing {kernel}")) && asked.lines().count() == 1, "{asked}");
     }
-    reporter.suite_started(2, &context());
-    assert!(!screen.contents().contains("asking"), "the kernels have answered:\n{}", screen.contents());
-    reporter.run_started(&RunId::of(&first));
-    reporter.run_started(&RunId::of(&second));
+    plan(&mut terminal, 2);
+    assert!(!screen.contents().contains("probing"), "the kernels have answered:\n{}", screen.contents());
+    start(&mut terminal, &first);
+    start(&mut terminal, &second);
     let both = screen.contents();
     let live: Vec<&str> = both.lines().rev().take(3).collect();
     assert!(live[0].contains("0/2"), "the suite's bar is the lowest line:\n{both}");
     assert!(live[1].contains("stage/once") && live[2].contains("race/a-very"), "one line each:\n{both}");
 
-    reporter.run_finished(&first);
+    terminal.event(SuiteEvent::RunEnded(&first));
     let one = screen.contents();
     let live: Vec<&str> = one.lines().rev().take(2).collect();
     assert!(live[0].contains("1/2") && live[1].contains("stage/once"), "{one}");
     let whole: String = one.lines().collect();
     assert!(whole.contains(&first.scenario), "the finished run's line is whole:\n{one}");
 
-    reporter.run_finished(&second);
+    terminal.event(SuiteEvent::RunEnded(&second));
     let suite = SuiteResult { runs: vec![first, second], ..suite() };
-    reporter.suite_finished(&suite).unwrap();
+    terminal.event(SuiteEvent::Finished(&suite));
     let end = screen.contents();
     assert_eq!(end.lines().last(), Some("2 passed, 0 failed"), "{end}");
     assert!(!end.contains("/2"), "no bar is left:\n{end}");
 }
 
 #[test]
+fn a_slow_run_is_told_while_it_runs_and_its_machine_stays_on_the_screen() {
+    let (screen, mut terminal) = on_screen(70);
+    plan(&mut terminal, 1);
+    let slow = run("scale/many", "7.3", Outcome::Passed);
+    start(&mut terminal, &slow);
+    let elapsed = std::time::Duration::from_millis(60_400);
+    terminal.event(SuiteEvent::RunSlow { id: &RunId::of(&slow), place: 0, elapsed });
+    let text = screen.contents();
+    let line = "     running [  > 60 s] scale/many on 7.3";
+    assert_eq!(text.lines().filter(|shown| *shown == line).count(), 1, "{line} in\n{text}");
+    let live: Vec<&str> = text.lines().rev().take(2).collect();
+    assert!(live[0].contains("0/1") && live[1].contains("scale/many"), "{text}");
+}
+
+#[test]
 fn many_machines_at_once_never_garble_a_line() {
-    let (screen, reporter) = on_screen(70);
-    reporter.suite_started(24, &context());
-    std::thread::scope(|scope| {
-        for machine in 0..4 {
-            let reporter = &reporter;
-            scope.spawn(move || {
-                for number in 0..6 {
-                    let run = run(&format!("m{machine}/s{number}"), "7.3", Outcome::Passed);
-                    reporter.run_started(&RunId::of(&run));
-                    reporter.run_finished(&run);
-                }
-            });
-        }
-    });
+    let (screen, mut terminal) = on_screen(70);
+    plan(&mut terminal, 24);
+    let run = |machine, number| run(&format!("m{machine}/s{number}"), "7.3", Outcome::Passed);
+    for number in 0..6 {
+        (0..4).for_each(|machine| start(&mut terminal, &run(machine, number)));
+        (0..4).for_each(|machine| terminal.event(SuiteEvent::RunEnded(&run(machine, number))));
+    }
     let text = screen.contents();
     for machine in 0..4 {
         for number in 0..6 {

@@ -3,7 +3,6 @@
 mod run;
 
 use std::collections::BTreeMap;
-use std::path::Path;
 
 use maud::{DOCTYPE, Markup, PreEscaped, html};
 
@@ -14,18 +13,8 @@ use super::skips::Skips;
 use super::tally::Tally;
 use super::terminal::{counts_as_failed, seconds, word};
 use imalab_check::outcome::{Outcome, RunResult, SuiteResult};
-use imalab_files::atomic::FileError;
-use imalab_files::output;
 
 const STYLE: &str = include_str!("style.css");
-
-/// Writes a suite's page.
-///
-/// # Errors
-/// When the file cannot be written whole.
-pub fn write(path: &Path, suite: &SuiteResult) -> Result<(), FileError> {
-    output::write(path, page(suite).into_string().as_bytes())
-}
 
 /// A run with its number in the suite, which its anchor carries.
 type Numbered<'a> = (usize, &'a RunResult);

@@ -66,7 +66,7 @@ fn facts(run: &RunResult) -> Markup {
     if let Some(interface) = run.interface {
         facts.push(("interface", interface.name().to_owned()));
     }
-    facts.push(("lane", run.lane.clone()));
+    facts.push(("lane", run.lane.to_string()));
     if let Some(accelerator) = &run.accelerator {
         facts.push(("accelerator", format!("{}: {}", accelerator.name, accelerator.reason)));
     }

@@ -12,6 +12,7 @@ use crate::report::input;
 use crate::report::json::{ReadError, SCHEMA};
 use imalab_check::outcome::{Outcome, RunResult};
 use imalab_files::atomic::FileError;
+use imalab_language::lane::Lane;
 use imalab_language::plan::Parameters;
 
 /// The bundle's own document; the evidence lies beside it in the same folder.
@@ -27,8 +28,8 @@ pub struct Bundle {
     pub parameters: Parameters,
     /// The run's seed.
     pub seed: u64,
-    /// How the guest was ordered.
-    pub lane: String,
+    /// What decided the order in which the guest's processors ran.
+    pub lane: Lane,
     /// The kernel.
     pub kernel: KernelUsed,
     /// What became of the run.
@@ -109,7 +110,7 @@ impl Bundle {
             scenario: run.scenario.clone(),
             parameters: run.parameters.clone(),
             seed: run.seed,
-            lane: run.lane.clone(),
+            lane: run.lane,
             kernel,
             outcome: run.outcome,
             reason: run.reason.clone(),

@@ -20,7 +20,7 @@ pub(super) fn header(total: usize, context: &SuiteContext, look: Look) -> String
     };
     line(if context.kernels.len() == 1 { "kernel" } else { "kernels" }, &context.kernels.join(", "));
     line("accelerator", &format!("{}: {}", context.accelerator.name, context.accelerator.reason));
-    line("lane", &context.lane);
+    line("lane", context.lane.name());
     line("jobs", &format!("{}, seed {}", context.jobs, context.seed));
     line("runs", &total.to_string());
     text
@@ -118,7 +118,7 @@ pub(crate) fn machine(run: &RunResult) -> String {
     if let Some(interface) = run.interface {
         parts.push(format!("interface {}", interface.name()));
     }
-    parts.push(format!("lane {}", printable(&run.lane)));
+    parts.push(format!("lane {}", run.lane));
     if let Some(accelerator) = &run.accelerator {
         parts.push(format!("accelerator {}", printable(&accelerator.name)));
     }

@@ -6,8 +6,6 @@ mod progress;
 mod table;
 
 use std::io::{self, Write};
-use std::sync::{Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
 
 use indicatif::ProgressDrawTarget;
 
@@ -16,23 +14,16 @@ pub use look::Look;
 pub(crate) use look::word;
 use progress::Progress;
 
-use super::files::ReportFiles;
 use super::run_id::RunId;
 use super::tally::Tally;
-use crate::suite::{Stop, SuiteContext, SuiteEvent};
-use imalab_check::outcome::{RunResult, SuiteResult};
+use crate::suite::{Listener, SuiteEvent};
 
 /// Tells a suite's progress and results on the terminal.
 ///
-/// Results go to stdout, live progress to stderr when that is a terminal. Every method may be called from any
-/// thread; what it prints stays in one piece. When stdout goes away (`| head`), the suite runs on and
-/// [`Reporter::suite_finished`] says so.
-pub struct Reporter {
+/// Results go to stdout, live progress to stderr when that is a terminal. When stdout goes away (`| head`), the suite runs
+/// on and [`Terminal::trouble`] says so.
+pub struct Terminal {
     look: Look,
-    state: Mutex<State>,
-}
-
-struct State {
     out: Box<dyn Write + Send>,
     trouble: Option<io::Error>,
     progress: Option<Progress>,
@@ -40,118 +31,45 @@ struct State {
     planned: usize,
 }
 
-impl Reporter {
-    /// On this process's stdout and stderr.
-    pub fn on_terminal() -> Reporter {
+impl Terminal {
+    /// On this process's stdout, or on stderr where a report takes stdout for itself; live progress on stderr.
+    pub fn beside(stdout_is_taken: bool) -> Terminal {
         let look = Look::detect();
-        Reporter::with(Box::new(io::stdout()), look, look.progress.then(Progress::on_stderr))
-    }
-
-    /// On this process's stdout, or on stderr where one of `files` takes stdout for itself.
-    pub fn beside(files: &ReportFiles) -> Reporter {
-        if !files.on_stdout() {
-            return Reporter::on_terminal();
+        let progress = look.progress.then(Progress::on_stderr);
+        if stdout_is_taken {
+            let look = Look { colour: look.colour_on_stderr, width: None, ..look };
+            return Terminal::with(Box::new(io::stderr()), look, progress);
         }
-        let look = Look { colour: Look::detect().colour_on_stderr, width: None, ..Look::detect() };
-        Reporter::with(Box::new(io::stderr()), look, look.progress.then(Progress::on_stderr))
+        Terminal::with(Box::new(io::stdout()), look, progress)
     }
 
     /// On any writer, without live progress.
-    pub fn plain(out: Box<dyn Write + Send>) -> Reporter {
-        Reporter::with(out, Look::PLAIN, None)
+    pub fn plain(out: Box<dyn Write + Send>) -> Terminal {
+        Terminal::with(out, Look::PLAIN, None)
     }
 
     /// On any writer and any target for live progress, which is redrawn only when something happens.
-    pub fn on(out: Box<dyn Write + Send>, look: Look, target: ProgressDrawTarget) -> Reporter {
-        Reporter::with(out, look, look.progress.then(|| Progress::on(target, None)))
+    pub fn on(out: Box<dyn Write + Send>, look: Look, target: ProgressDrawTarget) -> Terminal {
+        Terminal::with(out, look, look.progress.then(|| Progress::on(target, None)))
     }
 
-    fn with(out: Box<dyn Write + Send>, look: Look, progress: Option<Progress>) -> Reporter {
-        let state = State { out, trouble: None, progress, tally: Tally::default(), planned: 0 };
-        Reporter { look, state: Mutex::new(state) }
+    fn with(out: Box<dyn Write + Send>, look: Look, progress: Option<Progress>) -> Terminal {
+        Terminal { look, out, trouble: None, progress, tally: Tally::default(), planned: 0 }
     }
 
-    /// Tells what happens in a suite; its end is for [`Reporter::suite_finished`].
-    pub fn event(&self, event: SuiteEvent<'_>) {
-        match event {
-            SuiteEvent::ProbeStarted { kernel } => self.kernel_asked(kernel),
-            SuiteEvent::Planned(suite) => self.suite_started(suite.runs.len(), &suite.context),
-            SuiteEvent::RunStarted { id, .. } => self.run_started(id),
-            SuiteEvent::RunSlow { id, elapsed, .. } => self.run_slow(id, elapsed),
-            SuiteEvent::RunEnded(run) => self.run_finished(run),
-            SuiteEvent::Stopping { why, running } => self.stopping(why, running),
-            SuiteEvent::Probed { .. } | SuiteEvent::Finished(_) => {}
+    /// The first error of writing to stdout, told once.
+    pub fn trouble(&mut self) -> Option<io::Error> {
+        self.trouble.take()
+    }
+
+    fn on_progress(&mut self, change: impl FnOnce(&mut Progress)) {
+        if let Some(progress) = &mut self.progress {
+            change(progress);
         }
     }
 
-    /// A kernel is booted to see what it can do, or that is looked up.
-    pub fn kernel_asked(&self, kernel: &str) {
-        if let Some(progress) = &mut self.lock().progress {
-            progress.kernel_asked(kernel);
-        }
-    }
-
-    /// Names what is going to run, and on what; `total` is the number of runs, skipped ones included.
-    pub fn suite_started(&self, total: usize, context: &SuiteContext) {
-        let mut state = self.lock();
-        state.planned = total;
-        state.print(&(lines::header(total, context, self.look) + "\n"));
-        if let Some(progress) = &mut state.progress {
-            progress.start(total);
-        }
-    }
-
-    /// A machine is being started for this run.
-    pub fn run_started(&self, id: &RunId) {
-        if let Some(progress) = &mut self.lock().progress {
-            progress.run_started(id);
-        }
-    }
-
-    /// A run takes long.
-    pub fn run_slow(&self, id: &RunId, elapsed: Duration) {
-        self.lock().print(&lines::slow_line(id, elapsed, self.look));
-    }
-
-    /// No further run begins.
-    pub fn stopping(&self, why: Stop, running: usize) {
-        self.lock().print(&lines::stopping_line(why, running));
-    }
-
-    /// A run is over; one that was skipped need not have been started.
-    pub fn run_finished(&self, run: &RunResult) {
-        let mut state = self.lock();
-        state.tally.add(run.outcome);
-        let tally = state.tally;
-        if let Some(progress) = &mut state.progress {
-            progress.run_finished(&RunId::of(run), &tally);
-        }
-        state.print(&lines::run_line(run, self.look));
-    }
-
-    /// Prints every failure in full, then the summary alone on the last line.
-    ///
-    /// # Errors
-    /// The first error of writing to stdout, from here or from any call before.
-    pub fn suite_finished(&self, suite: &SuiteResult) -> io::Result<()> {
-        let mut state = self.lock();
-        if let Some(progress) = &mut state.progress {
-            progress.clear();
-        }
-        let planned = state.planned.max(suite.runs.len());
-        state.print(&lines::footer(suite, planned, self.look));
-        state.trouble.take().map_or(Ok(()), Err)
-    }
-
-    fn lock(&self) -> MutexGuard<'_, State> {
-        // A thread that panicked in here left at worst a missing line; the others' results still count.
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-impl State {
     fn print(&mut self, text: &str) {
-        let State { out, trouble, progress, .. } = self;
+        let Terminal { out, trouble, progress, .. } = self;
         let mut write = || out.write_all(text.as_bytes()).and_then(|()| out.flush());
         let result = match progress {
             Some(progress) => progress.aside(write),
@@ -159,6 +77,37 @@ impl State {
         };
         if let Err(error) = result {
             trouble.get_or_insert(error);
+        }
+    }
+}
+
+impl Listener for Terminal {
+    fn event(&mut self, event: SuiteEvent<'_>) {
+        match event {
+            SuiteEvent::ProbeStarted { kernel } => self.on_progress(|progress| progress.probing(kernel)),
+            SuiteEvent::Planned(suite) => {
+                self.planned = suite.runs.len();
+                self.print(&(lines::header(self.planned, &suite.context, self.look) + "\n"));
+                let planned = self.planned;
+                self.on_progress(|progress| progress.start(planned));
+            }
+            SuiteEvent::RunStarted { id, .. } => self.on_progress(|progress| progress.run_started(id)),
+            SuiteEvent::RunSlow { id, elapsed, .. } => {
+                self.print(&lines::slow_line(id, elapsed, self.look));
+            }
+            SuiteEvent::RunEnded(run) => {
+                self.tally.add(run.outcome);
+                let tally = self.tally;
+                self.on_progress(|progress| progress.run_finished(&RunId::of(run), &tally));
+                self.print(&lines::run_line(run, self.look));
+            }
+            SuiteEvent::Stopping { why, running } => self.print(&lines::stopping_line(why, running)),
+            SuiteEvent::Finished(suite) => {
+                self.on_progress(Progress::clear);
+                let planned = self.planned.max(suite.runs.len());
+                self.print(&lines::footer(suite, planned, self.look));
+            }
+            SuiteEvent::Probed { .. } => {}
         }
     }
 }

@@ -32,11 +32,11 @@ impl Progress {
         Progress { bars, suite: ProgressBar::hidden(), running: BTreeMap::new(), tick }
     }
 
-    pub(super) fn kernel_asked(&mut self, kernel: &str) {
+    pub(super) fn probing(&mut self, kernel: &str) {
         self.suite.finish_and_clear();
         let bar = ProgressBar::new_spinner().with_style(style("{spinner} {elapsed:>4} {wide_msg}"));
         self.suite = self.bars.add(bar);
-        self.suite.set_message(format!("asking {} what it can do", printable(kernel)));
+        self.suite.set_message(format!("probing {}: what it offers", printable(kernel)));
         self.animate(&self.suite);
     }
 

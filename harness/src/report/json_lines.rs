@@ -1,0 +1,295 @@
+//! A suite as JSON lines, an event a line, as it comes: what `--json-lines` writes, and what a journal keeps.
+
+use std::collections::BTreeMap;
+use std::io::{self, BufRead, Read as _, Write};
+use std::path::Path;
+
+use serde::{Deserialize, Serialize};
+
+use super::Escaping;
+use super::input;
+use super::json::{ReadError, SCHEMA};
+use super::listeners::LiveForm;
+use super::run_id::RunId;
+use crate::suite::SuiteEvent;
+use imalab_check::outcome::{AcceleratorUsed, Outcome, RunResult, Shard, SuiteResult};
+use imalab_files::atomic::FileError;
+use imalab_language::lane::Lane;
+
+/// What the line of the plan says it is.
+const KIND: &str = "imalab results";
+
+/// How a file of such lines begins.
+pub(super) const HEAD: &[u8] = b"{\"event\":\"";
+
+/// One line.
+#[derive(Debug, Serialize)]
+#[serde(tag = "event", rename_all = "kebab-case")]
+enum Line<'a> {
+    ProbeStarted {
+        kernel: &'a str,
+    },
+    Probed {
+        kernel: &'a str,
+        release: Option<&'a str>,
+        outcome: Option<Outcome>,
+        reason: &'a str,
+        findings: usize,
+    },
+    Planned(Plan<'a>),
+    RunStarted {
+        place: u64,
+        run: &'a RunId,
+    },
+    RunSlow {
+        place: u64,
+        run: &'a RunId,
+        seconds: u64,
+    },
+    RunEnded {
+        run: &'a RunResult,
+    },
+    Stopping {
+        why: &'static str,
+        running: usize,
+    },
+    Finished {
+        runs: usize,
+        wall_ms: u64,
+        interrupted: bool,
+    },
+}
+
+/// The line that says what is going to run.
+#[derive(Debug, Serialize)]
+struct Plan<'a> {
+    kind: &'static str,
+    schema: u32,
+    runs: usize,
+    kernels: &'a [String],
+    accelerator: &'a AcceleratorUsed,
+    lane: Lane,
+    jobs: usize,
+    seed: u64,
+    shard: Option<&'a Shard>,
+}
+
+impl<'a> Line<'a> {
+    fn of(event: SuiteEvent<'a>) -> Line<'a> {
+        match event {
+            SuiteEvent::ProbeStarted { kernel } => Line::ProbeStarted { kernel },
+            SuiteEvent::Probed { kernel, answer: Ok(known) } => Line::Probed {
+                kernel,
+                release: Some(&known.release),
+                outcome: None,
+                reason: "",
+                findings: known.findings.len(),
+            },
+            SuiteEvent::Probed { kernel, answer: Err((outcome, reason)) } => {
+                Line::Probed { kernel, release: None, outcome: Some(outcome), reason, findings: 0 }
+            }
+            SuiteEvent::Planned(suite) => Line::Planned(Plan {
+                kind: KIND,
+                schema: SCHEMA,
+                runs: suite.runs.len(),
+                kernels: &suite.context.kernels,
+                accelerator: &suite.context.accelerator,
+                lane: suite.context.lane,
+                jobs: suite.context.jobs,
+                seed: suite.context.seed,
+                shard: suite.shard.as_ref(),
+            }),
+            SuiteEvent::RunStarted { id, place } => Line::RunStarted { place, run: id },
+            SuiteEvent::RunSlow { id, place, elapsed } => {
+                Line::RunSlow { place, run: id, seconds: elapsed.as_secs() }
+            }
+            SuiteEvent::RunEnded(run) => Line::RunEnded { run },
+            SuiteEvent::Stopping { why, running } => Line::Stopping { why: why.name(), running },
+            SuiteEvent::Finished(suite) => Line::Finished {
+                runs: suite.runs.len(),
+                wall_ms: suite.wall_ms,
+                interrupted: suite.interrupted,
+            },
+        }
+    }
+}
+
+/// An event as a line, with its line end; nothing in it acts on a terminal.
+///
+/// # Errors
+/// None that a caller could bring about.
+pub(super) fn line(event: SuiteEvent<'_>) -> io::Result<Vec<u8>> {
+    let mut text = Vec::new();
+    {
+        let mut out = Escaping::json(&mut text);
+        serde_json::to_writer(&mut out, &Line::of(event))?;
+        writeln!(out)?;
+        out.flush()?;
+    }
+    Ok(text)
+}
+
+/// Writes each event as it comes.
+pub(super) struct JsonLines<W>(W);
+
+impl<W: Write> JsonLines<W> {
+    pub(super) fn new(out: W) -> JsonLines<W> {
+        JsonLines(out)
+    }
+}
+
+impl<W: Write> LiveForm for JsonLines<W> {
+    fn event(&mut self, event: SuiteEvent<'_>) -> io::Result<()> {
+        self.0.write_all(&line(event)?)?;
+        self.0.flush()
+    }
+}
+
+/// What is read of a line; the other events say nothing of a run's end.
+#[derive(Deserialize)]
+#[serde(tag = "event", rename_all = "kebab-case")]
+enum Read {
+    Planned {
+        kind: String,
+        schema: u32,
+        shard: Option<Shard>,
+    },
+    RunEnded {
+        run: Box<RunResult>,
+    },
+    Finished {
+        wall_ms: u64,
+        interrupted: bool,
+    },
+    #[serde(other)]
+    Other,
+}
+
+/// Whether a file holds such lines, and not results as a document.
+pub(super) fn is_one(path: &Path) -> Result<bool, FileError> {
+    let mut head = Vec::new();
+    let input = input::open(path, input::RESULTS)?;
+    input
+        .take(HEAD.len() as u64)
+        .read_to_end(&mut head)
+        .map_err(|error| FileError::new("read", path, error))?;
+    Ok(head == HEAD)
+}
+
+/// Reads the results back. A last line that was cut off is left out: the call was killed while it wrote it.
+///
+/// # Errors
+/// When the file cannot be read, or is no such file.
+pub(super) fn read(path: &Path) -> Result<SuiteResult, ReadError> {
+    let input = input::open(path, input::RESULTS)?;
+    let mut lines = io::BufReader::new(input).split(b'\n');
+    let malformed = |source| ReadError::Malformed { path: path.to_owned(), source };
+    let mut next = || -> Result<Option<Vec<u8>>, ReadError> {
+        Ok(lines.next().transpose().map_err(|error| FileError::new("read", path, error))?)
+    };
+    let (mut runs, mut planned, mut end) = (BTreeMap::new(), None, None);
+    while let Some(line) = next()? {
+        let read: Read = match serde_json::from_slice(&line) {
+            Ok(read) => read,
+            // Nothing comes after what was being written when the call was killed.
+            Err(error) if error.is_eof() && next()?.is_none() => break,
+            Err(error) => return Err(malformed(error)),
+        };
+        match read {
+            Read::Planned { kind, schema, .. } if (kind.as_str(), schema) != (KIND, SCHEMA) => {
+                return Err(ReadError::Schema { path: path.to_owned(), found: schema });
+            }
+            Read::Planned { shard, .. } => planned = Some(shard),
+            Read::RunEnded { run } => {
+                runs.insert(run.place, *run);
+            }
+            Read::Finished { wall_ms, interrupted } => end = Some((wall_ms, interrupted)),
+            Read::Other => {}
+        }
+    }
+    let Some(shard) = planned else {
+        return Err(malformed(serde::de::Error::custom("it does not say what was planned")));
+    };
+    let runs: Vec<RunResult> = runs.into_values().collect();
+    // A call that did not come to its end says nothing of it.
+    let added = || (runs.iter().fold(0, |sum: u64, run| sum.saturating_add(run.wall_ms)), true);
+    let (wall_ms, interrupted) = end.unwrap_or_else(added);
+    Ok(SuiteResult { schema: SCHEMA, runs, wall_ms, interrupted, shard })
+}
+
+#[cfg(test)]
+pub(super) mod tests {
+    use std::fs;
+    use std::time::Duration;
+
+    use super::*;
+    use crate::suite::{PlannedSuite, Stop, SuiteContext};
+
+    pub(in super::super) fn run(place: u64) -> RunResult {
+        serde_json::from_value(serde_json::json!({
+            "scenario": "stage/once", "parameters": {}, "kernel": "k", "release": null, "interface": null,
+            "lane": "free", "accelerator": null, "seed": 1, "repeat": 1, "place": place, "outcome": "failed",
+            "reason": "a record is \u{202e}lost", "checks": [], "console_tail": [], "wall_ms": 1, "boot_ms": null,
+            "guest_ms": null, "dir": null, "bundle": null, "repro": null
+        }))
+        .unwrap()
+    }
+
+    pub(in super::super) fn planned(places: &[u64]) -> PlannedSuite {
+        let context = SuiteContext {
+            kernels: vec!["k (7.3.4)".to_owned()],
+            accelerator: AcceleratorUsed { name: "tcg".to_owned(), reason: "asked for".to_owned() },
+            lane: Lane::Free,
+            jobs: 2,
+            seed: 1,
+        };
+        let runs = places.iter().map(|place| (*place, RunId::of(&run(*place)))).collect();
+        PlannedSuite { context, runs, shard: None }
+    }
+
+    #[test]
+    fn every_event_is_a_line() {
+        let (plan, ended) = (planned(&[0, 1]), run(1));
+        let id = RunId::of(&ended);
+        let suite =
+            SuiteResult { schema: SCHEMA, runs: vec![run(1)], wall_ms: 7, interrupted: true, shard: None };
+        let events = [
+            SuiteEvent::ProbeStarted { kernel: "k" },
+            SuiteEvent::Probed { kernel: "k", answer: Err((Outcome::KernelDied, "Kernel panic")) },
+            SuiteEvent::Planned(&plan),
+            SuiteEvent::RunStarted { id: &id, place: 1 },
+            SuiteEvent::RunSlow { id: &id, place: 1, elapsed: Duration::from_millis(60_900) },
+            SuiteEvent::Stopping { why: Stop::Signal, running: 1 },
+            SuiteEvent::RunEnded(&ended),
+            SuiteEvent::Finished(&suite),
+        ];
+        let text: Vec<u8> = events.iter().flat_map(|event| line(*event).unwrap()).collect();
+        insta::assert_snapshot!(String::from_utf8(text.clone()).unwrap());
+        assert!(text.starts_with(HEAD));
+
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("lines");
+        fs::write(&path, text).unwrap();
+        assert_eq!(read(&path).unwrap(), suite);
+    }
+
+    #[test]
+    fn what_a_killed_call_wrote_is_read_up_to_there() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("lines");
+        let plan = planned(&[0, 1]);
+        let (one, two) = (run(1), run(0));
+        let events = [SuiteEvent::Planned(&plan), SuiteEvent::RunEnded(&one), SuiteEvent::RunEnded(&two)];
+        let text: Vec<u8> = events.iter().flat_map(|event| line(*event).unwrap()).collect();
+        fs::write(&path, &text).unwrap();
+        let suite = read(&path).unwrap();
+        assert_eq!(suite.runs.iter().map(|run| run.place).collect::<Vec<_>>(), [0, 1]);
+        assert!(suite.interrupted);
+        fs::write(&path, &text[..text.len() - 20]).unwrap();
+        assert_eq!(read(&path).unwrap().runs.len(), 1);
+        fs::write(&path, [&text[..text.len() / 2], b"\n", &text[..]].concat()).unwrap();
+        assert!(read(&path).is_err(), "that is not where a call was killed");
+        fs::write(&path, line(SuiteEvent::RunEnded(&one)).unwrap()).unwrap();
+        assert!(read(&path).unwrap_err().to_string().contains("is not a result of imalab"));
+    }
+}
