@@ -171,7 +171,7 @@ fn images(kernels: &Kernels, split: &Split) -> Result<Vec<Image>> {
 /// them must.
 fn all_images(kernels: &Kernels) -> Result<Vec<Image>> {
     let mut images: Vec<Image> = Vec::new();
-    for name in kernels.names() {
+    for name in kernels.all() {
         let image = Image::of(&kernels.ensure(Some(name), &Over::default(), Refresh::WhenStale)?);
         match images.iter_mut().find(|known| known.path == image.path) {
             Some(known) => {

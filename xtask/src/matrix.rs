@@ -43,7 +43,7 @@ pub(crate) fn run(args: &Args, root: &Path) -> Result<()> {
 
 fn workflow(catalogue: &Catalogue) -> String {
     // Quoted: 6.10 is no number.
-    let kernels: String = catalogue.kernels.keys().map(|name| format!("          - \"{name}\"\n")).collect();
+    let kernels: String = catalogue.all().map(|name| format!("          - \"{name}\"\n")).collect();
     TEMPLATE.replace(KERNELS, &kernels)
 }
 
@@ -64,13 +64,14 @@ mod tests {
         fs::create_dir_all(root.join("kernel-config")).unwrap();
         fs::create_dir_all(root.join(".github/workflows")).unwrap();
         let catalogue = "default: newest\ndebian_suites: []\nkernels:\n  newest: {source: {debian-newest: {from: \"7.2\"}}, \
-                         fragments: [base]}\n  \"6.10\": {source: {debian: linux-source-6.10}, fragments: [base]}\n";
+                         fragments: [base]}\n  \"6.10\": {source: {debian: linux-source-6.10}, fragments: [base]}\n  \
+                         odd: {source: {debian: linux-source-6.10}, fragments: [base], only-by-name: no dialect}\n";
         let file = root.join("kernel-config/kernels.yaml");
         fs::write(&file, catalogue).unwrap();
         run(&Args { check: false }, root).unwrap();
         let text = fs::read_to_string(root.join(FILE)).unwrap();
         assert!(text.contains("        kernel:\n          - \"6.10\"\n          - \"newest\"\n"), "{text}");
-        assert!(!text.contains("KERNELS"), "{text}");
+        assert!(!text.contains("KERNELS") && !text.contains("odd"), "{text}");
         run(&Args { check: true }, root).unwrap();
         fs::write(&file, catalogue.replace("6.10", "6.11")).unwrap();
         let error = run(&Args { check: true }, root).unwrap_err().to_string();

@@ -391,7 +391,7 @@ fn read(path: &Path) -> Result<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::series::{Mail, Range};
+    use crate::series::{Excludes, Mail, Range};
 
     fn recipe(fragment: &str, patch: &[u8]) -> Recipe {
         Recipe {
@@ -399,6 +399,7 @@ mod tests {
             patches: vec![Series {
                 name: "rfc-v2".into(),
                 kernels: Range::default(),
+                excludes: Excludes::default(),
                 mails: vec![Mail { name: "0001.patch".into(), content: patch.to_vec(), strip: 1 }],
                 users: false,
             }],

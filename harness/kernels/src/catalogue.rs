@@ -23,7 +23,7 @@ pub struct Catalogue {
 
 /// One kernel.
 #[derive(Debug, Clone, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
 pub struct Entry {
     /// Where its source comes from.
     pub source: Source,
@@ -35,6 +35,9 @@ pub struct Entry {
     /// Capabilities that it must have, by the harness's names; lacking one fails its suite.
     #[serde(default)]
     pub offers: Vec<String>,
+    /// Why the suite runs on it only where it is named, and not with all others.
+    #[serde(default)]
+    pub only_by_name: Option<String>,
     /// What a reader should know about it; not read by any program.
     #[serde(default)]
     pub notes: String,
@@ -151,6 +154,11 @@ impl Catalogue {
     /// Whether another kernel has the same source as `entry`, so that they can share a tree.
     pub fn shares_source(&self, entry: &Entry) -> bool {
         self.kernels.values().filter(|other| other.source == entry.source).count() > 1
+    }
+
+    /// Those that are meant where no kernel is named but all are.
+    pub fn all(&self) -> impl Iterator<Item = &str> {
+        self.kernels.iter().filter(|(_, entry)| entry.only_by_name.is_none()).map(|(name, _)| name.as_str())
     }
 
     /// The kernel `name`.

@@ -122,9 +122,9 @@ impl Kernels {
         self.catalogue.kernels.iter().map(|(name, entry)| (name.as_str(), entry.offers.as_slice()))
     }
 
-    /// Every name in the catalogue.
-    pub fn names(&self) -> impl Iterator<Item = &str> {
-        self.catalogue.kernels.keys().map(String::as_str)
+    /// The kernels that are meant by all of them.
+    pub fn all(&self) -> impl Iterator<Item = &str> {
+        self.catalogue.all()
     }
 
     /// Builds the kernel `name` unless the cache has it; `None` means the default one. The patches of `over` are applied
@@ -215,7 +215,9 @@ impl Kernels {
     fn recipe(&self, entry: &Entry) -> Result<Recipe> {
         let wishes = fragment::load(&self.folder.join("fragments"), &entry.fragments)?;
         let folder = self.folder.join("patches");
-        let patches = entry.patches.iter().map(|name| series::load(&folder, name)).collect::<Result<_>>()?;
+        let patches: Vec<Series> =
+            entry.patches.iter().map(|name| series::load(&folder, name)).collect::<Result<_>>()?;
+        series::fit_together(&patches)?;
         Ok(Recipe { wishes, patches, shares: self.catalogue.shares_source(entry) })
     }
 

@@ -54,7 +54,8 @@ pub(super) fn read(path: &Path, scratch: &Path, log: &Path) -> Result<Series> {
         let mut reader = Reader { scratch, log, left: LIMIT, found: Vec::new() };
         let order = reader.read(&path)?;
         let mails = ordered(reader.found, order)?;
-        Ok(Series { name: name_of(&path), kernels: series::Range::default(), mails, users: true })
+        let (kernels, excludes) = (series::Range::default(), series::Excludes::default());
+        Ok(Series { name: name_of(&path), kernels, excludes, mails, users: true })
     });
     // Whatever it is, the user gave it; but for an interrupt, or a cache that is full.
     let full = |error: &anyhow::Error| {

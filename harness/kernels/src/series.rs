@@ -23,6 +23,8 @@ pub(crate) struct Series {
     pub(crate) name: String,
     /// Kernels that it is for.
     pub(crate) kernels: Range,
+    /// Series that cannot be in the same kernel.
+    pub(crate) excludes: Excludes,
     /// The patches as mails.
     pub(crate) mails: Vec<Mail>,
     /// Whether it is the user's: what is wrong with it is no failure of ours.
@@ -64,11 +66,23 @@ pub(crate) struct Range {
     before: Option<Line>,
 }
 
+/// Series that cannot be in the same kernel as another.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Excludes {
+    /// Their names.
+    series: Vec<String>,
+    /// Why.
+    because: String,
+}
+
 /// What `series.yaml` says.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Description {
     kernels: Range,
+    #[serde(default)]
+    excludes: Excludes,
     /// What a reader should know; not read by any program.
     #[serde(rename = "notes")]
     _notes: String,
@@ -109,7 +123,24 @@ pub(crate) fn load(patches: &Path, name: &str) -> Result<Series> {
     if mails.is_empty() {
         return Err(Stop::Usage(format!("{} has no patch", folder.display())).into());
     }
-    Ok(Series { name: name.to_owned(), kernels: description.kernels, mails, users: false })
+    let Description { kernels, excludes, .. } = description;
+    Ok(Series { name: name.to_owned(), kernels, excludes, mails, users: false })
+}
+
+/// Refuses series of which one excludes another.
+///
+/// # Errors
+/// [`Stop::Usage`] that names both, and why.
+pub(crate) fn fit_together(all: &[Series]) -> Result<(), Stop> {
+    for Series { name, excludes, .. } in all {
+        if let Some(other) = all.iter().find(|other| excludes.series.contains(&other.name)) {
+            return Err(Stop::Usage(format!(
+                "the series {name} and {} cannot be in one kernel: {}",
+                other.name, excludes.because
+            )));
+        }
+    }
+    Ok(())
 }
 
 /// The patches in a folder, by name.
@@ -159,6 +190,40 @@ mod tests {
         assert_eq!(range.has(line(kernel)), has);
         assert_eq!(range.to_string(), "kernels from 6.12 and before 7.0");
         assert!(Range::default().has(line(kernel)));
+    }
+
+    #[test]
+    fn series_that_exclude_each_other_are_refused_with_the_reason() {
+        let series = |name: &str, excluded: &[&str]| Series {
+            name: name.to_owned(),
+            kernels: Range::default(),
+            excludes: Excludes {
+                series: excluded.iter().map(|name| (*name).to_owned()).collect(),
+                because: "a list has one head".to_owned(),
+            },
+            mails: Vec::new(),
+            users: false,
+        };
+        let (base, one, other) = (series("base", &[]), series("one", &["other"]), series("other", &[]));
+        assert!(fit_together(&[base.clone(), one.clone()]).is_ok());
+        // Said by one of them, in any order.
+        for all in [[base.clone(), one.clone(), other.clone()], [other, base, one]] {
+            let error = fit_together(&all).unwrap_err().to_string();
+            assert_eq!(error, "the series one and other cannot be in one kernel: a list has one head");
+        }
+    }
+
+    #[test]
+    fn what_a_series_of_this_checkout_excludes_is_there() {
+        let patches = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../kernel-config/patches");
+        for entry in fs::read_dir(&patches).unwrap() {
+            let name = entry.unwrap().file_name().into_string().unwrap();
+            let excludes = load(&patches, &name).unwrap().excludes;
+            assert_eq!(excludes.series.is_empty(), excludes.because.is_empty(), "{name}");
+            for other in excludes.series {
+                assert!(patches.join(&other).is_dir(), "{name} excludes {other}");
+            }
+        }
     }
 
     #[test]
