@@ -1,12 +1,12 @@
-//! An initramfs: what the image has, written anew from within the running guest.
-//!
-//! The format is newc (`Documentation/driver-api/early-userspace/buffer-format.rst`): a header of thirteen numbers, eight
-//! hexadecimal digits each, the name, the content, each from a multiple of four bytes on.
+//! An initramfs: what the image has, written anew from within the running guest, in the kernel's newc format
+//! (`Documentation/driver-api/early-userspace/buffer-format.rst`).
 
 use std::fs::{self, File};
-use std::io::{self, Write};
+use std::io::{self, Read, Write};
 use std::path::Path;
 
+use cpio::NewcBuilder;
+use cpio::newc::trailer;
 use imalab_wire::KERNELS;
 
 /// File types of stat(2).
@@ -19,7 +19,7 @@ const FOLDERS: &[&str] = &["dev", "proc", "run", "sys", "tmp"];
 
 /// Writes the archive with the program as `/init`, and every file of the folder of kernels if there is one.
 pub(super) fn write(to: &mut impl Write, init: &Path, kernels: &Path) -> io::Result<()> {
-    let mut archive = Archive { to, inode: 0 };
+    let mut archive = Archive { to: &mut *to, inode: 0 };
     for folder in FOLDERS {
         archive.entry(folder, FOLDER | 0o755, (0, 0), None)?;
     }
@@ -41,7 +41,7 @@ pub(super) fn write(to: &mut impl Write, init: &Path, kernels: &Path) -> io::Res
         Err(error) if error.kind() == io::ErrorKind::NotFound => {}
         Err(error) => return Err(error),
     }
-    archive.entry("TRAILER!!!", 0, (0, 0), None)
+    trailer(to).map(drop)
 }
 
 struct Archive<'a, W> {
@@ -65,37 +65,21 @@ impl<W: Write> Archive<'_, W> {
     ) -> io::Result<()> {
         self.inode += 1;
         let size = content.as_ref().map_or(0, |(_, size)| *size);
-        let name_size = u32::try_from(name.len() + 1).map_err(|_| io::ErrorKind::InvalidFilename)?;
-        // inode, mode, uid, gid, links, mtime, size, device of the file, device that it is, name, checksum (none).
-        let numbers = [self.inode, mode, 0, 0, 1, 0, size, 0, 0, device.0, device.1, name_size, 0];
-        let mut head = String::from("070701");
-        for number in numbers {
-            head.push_str(&format!("{number:08x}"));
-        }
-        head.push_str(name);
-        head.push('\0');
-        self.to.write_all(head.as_bytes())?;
-        self.pad(head.len() as u64)?;
+        let head =
+            NewcBuilder::new(name).ino(self.inode).mode(mode).rdev_major(device.0).rdev_minor(device.1);
+        let mut writer = head.write(&mut *self.to, size);
         if let Some((file, size)) = content {
-            let copied = io::copy(&mut io::Read::take(file, size.into()), self.to)?;
-            if copied != u64::from(size) {
+            // The writer takes a file that ends early for whole.
+            if io::copy(&mut file.take(size.into()), &mut writer)? != u64::from(size) {
                 return Err(io::ErrorKind::UnexpectedEof.into());
             }
-            self.pad(copied)?;
         }
-        Ok(())
-    }
-
-    fn pad(&mut self, written: u64) -> io::Result<()> {
-        let missing = written.next_multiple_of(4) - written;
-        self.to.write_all(&[0; 3][..usize::try_from(missing).unwrap_or(0)])
+        writer.finish().map(drop)
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use std::io::Read;
-
     use cpio::NewcReader;
 
     use super::*;
