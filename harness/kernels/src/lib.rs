@@ -193,7 +193,7 @@ impl Kernels {
                 _ => None,
             })
             .collect();
-        fitting.sort_by(|(a, _), (b, _)| b.compare_version(a));
+        offer::sort_newest_first(&mut fitting, |(offer, _)| &offer.version)?;
         let newest = fitting.into_iter().find(|(_, (folder, _))| build::finished(folder).is_some());
         let Some((offer, built)) = newest else { return Err(error) };
         say!("warning: {error:#}");
@@ -224,7 +224,7 @@ impl Kernels {
     /// Every kernel of the catalogue, with what it means today.
     pub fn list(&self, refresh: Refresh) -> Result<Listing> {
         let offers = Offers::new(&self.cache, &self.catalogue, refresh);
-        let offered = offer::newest_of_each_line(offers.all()).into_iter().cloned().collect();
+        let offered = offer::newest_of_each_line(offers.all())?.into_iter().cloned().collect();
         let compiler = build::compiler().ok();
         let mut kernels = Vec::new();
         for (name, entry) in &self.catalogue.kernels {

@@ -105,13 +105,15 @@ impl<'a> Offers<'a> {
         }
     }
 
-    fn pick<'b>(&'b self, pick: impl Fn(&'b [Offer]) -> Result<&'b Offer, Stop>) -> Result<Resolved> {
+    fn pick<'b>(&'b self, pick: impl Fn(&'b [Offer]) -> Result<&'b Offer>) -> Result<Resolved> {
         let answer = self.answer()?;
         match (pick(&answer.offers), &answer.failure) {
             (Ok(offer), _) => Ok(Resolved::Debian(offer.clone())),
             // A suite that did not answer may well have it.
-            (Err(nothing), Some(failure)) => Err(Unreachable(format!("{nothing}; {failure}")).into()),
-            (Err(nothing), None) => Err(nothing.into()),
+            (Err(nothing), Some(failure)) if nothing.is::<Stop>() => {
+                Err(Unreachable(format!("{nothing}; {failure}")).into())
+            }
+            (Err(error), _) => Err(error),
         }
     }
 }

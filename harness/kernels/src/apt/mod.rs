@@ -3,7 +3,6 @@
 
 mod mirror;
 pub mod offer;
-mod version;
 
 use std::fs;
 use std::io::BufReader;

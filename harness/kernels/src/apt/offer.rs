@@ -1,11 +1,11 @@
 //! What Debian's suites offer: the `linux-source-X.Y` packages in their package lists.
 
 use std::io::BufRead;
+use std::process::{Command, Stdio};
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, bail};
 use serde::{Deserialize, Serialize};
 
-use super::version;
 use crate::catalogue::{Line, package_line};
 use crate::stop::Stop;
 
@@ -28,11 +28,6 @@ impl Offer {
     /// The version line, for example 7.3.
     pub fn line(&self) -> Option<Line> {
         package_line(&self.package)
-    }
-
-    /// Which of two versions is the newer, as dpkg has it.
-    pub fn compare_version(&self, other: &Self) -> std::cmp::Ordering {
-        version::compare(&self.version, &other.version)
     }
 }
 
@@ -75,45 +70,99 @@ fn complete(offer: &Offer) -> bool {
 /// The newest version of `package`.
 ///
 /// # Errors
-/// [`Stop::Usage`] that lists what is offered.
-pub fn newest<'a>(offers: &'a [Offer], package: &str) -> Result<&'a Offer, Stop> {
-    pick(offers.iter().filter(|offer| offer.package == package))
-        .ok_or_else(|| Stop::Usage(format!("no suite offers {package} any longer; {}", offered(offers))))
+/// [`Stop::Usage`] that lists what is offered, when that is not; or when dpkg cannot be asked.
+pub(crate) fn newest<'a>(offers: &'a [Offer], package: &str) -> Result<&'a Offer> {
+    match pick(offers.iter().filter(|offer| offer.package == package))? {
+        Some(offer) => Ok(offer),
+        None => {
+            Err(Stop::Usage(format!("no suite offers {package} any longer; {}", offered(offers)?)).into())
+        }
+    }
 }
 
 /// The newest version of the newest line that is not older than `from`.
 ///
 /// # Errors
-/// [`Stop::Usage`] that lists what is offered.
-pub fn newest_line(offers: &[Offer], from: Line) -> Result<&Offer, Stop> {
+/// As [`newest`].
+pub(crate) fn newest_line(offers: &[Offer], from: Line) -> Result<&Offer> {
     let line = offers.iter().filter_map(Offer::line).filter(|line| *line >= from).max();
-    line.and_then(|line| pick(offers.iter().filter(|offer| offer.line() == Some(line)))).ok_or_else(|| {
-        Stop::Usage(format!("no suite offers linux-source-{from} or a newer line; {}", offered(offers)))
-    })
-}
-
-fn pick<'a>(offers: impl Iterator<Item = &'a Offer>) -> Option<&'a Offer> {
-    offers.max_by(|a, b| a.compare_version(b))
+    let of_line = offers.iter().filter(|offer| line.is_some() && offer.line() == line);
+    match pick(of_line)? {
+        Some(offer) => Ok(offer),
+        None => {
+            let offered = offered(offers)?;
+            Err(Stop::Usage(format!("no suite offers linux-source-{from} or a newer line; {offered}")).into())
+        }
+    }
 }
 
 /// The newest offer of each line, oldest line first.
-pub fn newest_of_each_line(offers: &[Offer]) -> Vec<&Offer> {
+///
+/// # Errors
+/// When dpkg cannot be asked.
+pub(crate) fn newest_of_each_line(offers: &[Offer]) -> Result<Vec<&Offer>> {
     let mut lines: Vec<Line> = offers.iter().filter_map(Offer::line).collect();
     lines.sort();
     lines.dedup();
-    lines
-        .into_iter()
-        .filter_map(|line| pick(offers.iter().filter(|offer| offer.line() == Some(line))))
-        .collect()
+    let mut newest = Vec::new();
+    for line in lines {
+        newest.extend(pick(offers.iter().filter(|offer| offer.line() == Some(line)))?);
+    }
+    Ok(newest)
+}
+
+/// Puts `items` in the order of their versions, the newest first.
+///
+/// # Errors
+/// When dpkg cannot be asked.
+pub(crate) fn sort_newest_first<T>(items: &mut [T], version: impl Fn(&T) -> &str) -> Result<()> {
+    for from in 1..items.len() {
+        let mut at = from;
+        while at > 0 && is_newer(version(&items[at]), version(&items[at - 1]))? {
+            items.swap(at, at - 1);
+            at -= 1;
+        }
+    }
+    Ok(())
+}
+
+fn pick<'a>(offers: impl Iterator<Item = &'a Offer>) -> Result<Option<&'a Offer>> {
+    let mut newest: Option<&Offer> = None;
+    for offer in offers {
+        newest = match newest {
+            Some(known) if !is_newer(&offer.version, &known.version)? => Some(known),
+            _ => Some(offer),
+        };
+    }
+    Ok(newest)
+}
+
+/// Whether version `a` is newer than `b` (deb-version(7)). dpkg itself says so; there are a few to compare, once a day.
+fn is_newer(a: &str, b: &str) -> Result<bool> {
+    if a == b {
+        return Ok(false);
+    }
+    let mut dpkg = Command::new("dpkg");
+    let output = dpkg.args(["--compare-versions", a, "gt", b]).stdin(Stdio::null()).output();
+    let output = output.context("cannot run dpkg")?;
+    match output.status.code() {
+        Some(0) => Ok(true),
+        Some(1) => Ok(false),
+        _ => bail!("dpkg cannot compare {a} with {b}: {}", String::from_utf8_lossy(&output.stderr).trim()),
+    }
 }
 
 /// A sentence that says what is offered.
-fn offered(offers: &[Offer]) -> String {
-    let list: Vec<String> = newest_of_each_line(offers)
+fn offered(offers: &[Offer]) -> Result<String> {
+    let list: Vec<String> = newest_of_each_line(offers)?
         .into_iter()
         .map(|offer| format!("{} ({} in {})", offer.package, offer.version, offer.suite))
         .collect();
-    if list.is_empty() { "none is offered at all".into() } else { format!("there are {}", list.join(", ")) }
+    Ok(if list.is_empty() {
+        "none is offered at all".into()
+    } else {
+        format!("there are {}", list.join(", "))
+    })
 }
 
 #[cfg(test)]
@@ -172,6 +221,25 @@ mod tests {
         insta::assert_snapshot!(newest(&offers(), "linux-source-7.1").unwrap_err());
         insta::assert_snapshot!(newest_line(&offers(), "8.0".parse().unwrap()).unwrap_err());
         insta::assert_snapshot!(newest(&[], "linux-source-7.3").unwrap_err());
+    }
+
+    #[rstest]
+    #[case::patch_level("7.3.4-1", "7.3.10-1")]
+    #[case::backport_before_its_origin("7.3.4-1~bpo13+1", "7.3.4-1")]
+    #[case::release_candidate("7.3~rc7-1~exp1", "7.3.4-1~bpo13+1")]
+    #[case::revision("6.12.94-1", "6.12.94-2")]
+    #[case::epoch("9.9-1", "1:0.1-1")]
+    fn versions_are_compared_as_dpkg_does(#[case] older: &str, #[case] newer: &str) {
+        assert!(is_newer(newer, older).unwrap());
+        assert!(!is_newer(older, newer).unwrap());
+        assert!(!is_newer(newer, newer).unwrap());
+    }
+
+    #[test]
+    fn the_newest_comes_first() {
+        let mut versions = ["7.3~rc7-1", "7.3.10-1", "7.3.4-1~bpo13+1", "7.3.4-1"];
+        sort_newest_first(&mut versions, |version| version).unwrap();
+        assert_eq!(versions, ["7.3.10-1", "7.3.4-1", "7.3.4-1~bpo13+1", "7.3~rc7-1"]);
     }
 
     #[test]
