@@ -89,7 +89,7 @@ fn main() -> ExitCode {
     };
     let done = match cli.task {
         Task::Guard(args) => guard::run(&args),
-        Task::BisectStep(passed) => bisect::step(passed.arguments),
+        Task::BisectStep(passed) => Ok(bisect::step(passed.arguments)),
         task => run(task).map(|()| ExitCode::SUCCESS),
     };
     done.unwrap_or_else(|error| stop::report(&error))

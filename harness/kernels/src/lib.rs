@@ -4,6 +4,7 @@
 //! subcommand [`guard::NAME`] to [`guard::run`], and begins with [`guard::enable`] and [`interrupt::listen`].
 
 pub mod apt;
+pub mod bisect;
 mod build;
 pub mod cache;
 pub mod catalogue;
@@ -20,6 +21,7 @@ mod make;
 pub mod process;
 mod quoted;
 pub mod results;
+pub mod sabotage;
 pub mod say;
 mod series;
 mod source;
