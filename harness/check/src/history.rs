@@ -4,83 +4,24 @@
 //! many records each staging moved and each trim removed.
 
 use super::boots;
-use super::evidence::{Evidence, Moment, RecordId};
+use super::changes::{Change, ListChange};
+use super::evidence::{Evidence, RecordId};
 use super::runs::Runs;
 use imalab_formats::ima::lists::{ListId, Lists, Loss, Namespace, Ranges, Request, To};
-
-/// What became of the lists as a whole, in order of time.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Move {
-    /// The current list was staged: so many records, once anybody read them.
-    Staged { records: Option<usize> },
-    /// The staged list was deleted. `saved`: the step by which user space had read it.
-    Deleted { saved: Option<usize> },
-    /// So many records of the current list were removed.
-    Trimmed { records: u64 },
-    /// The next kernel took the lists over, but for so many records at their end, as it is known to; then just `kept` ones
-    /// are left.
-    Carried { kept: usize, lost: usize },
-}
-
-/// A move with its place.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Moved {
-    /// When the step's system call began; the end of the boot for a carry-over.
-    pub(super) at: Moment,
-    /// The step that did it.
-    pub(super) step: usize,
-    pub(super) what: Move,
-}
-
-/// The moves, while they are gone through.
-#[derive(Clone, Debug, Default)]
-pub(super) struct Moves {
-    all: Vec<Moved>,
-    /// The step by which user space read what is staged.
-    saved: Option<usize>,
-}
-
-impl Moves {
-    /// One was done.
-    pub(super) fn push(&mut self, at: Moment, step: usize, what: Move) {
-        let what = match what {
-            Move::Deleted { .. } => Move::Deleted { saved: self.saved },
-            what => what,
-        };
-        if !matches!(what, Move::Trimmed { .. }) {
-            self.saved = None;
-        }
-        self.all.push(Moved { at, step, what });
-    }
-
-    /// The staged list was read, by user space when it `keeps` what it read.
-    pub(super) fn read_staged(&mut self, step: usize, found: usize, keeps: bool) {
-        let last = self.all.iter_mut().rfind(|moved| !matches!(moved.what, Move::Trimmed { .. }));
-        if let Some(Moved { what: Move::Staged { records }, .. }) = last {
-            records.get_or_insert(found);
-            if keeps {
-                self.saved.get_or_insert(step);
-            }
-        }
-    }
-
-    /// All of them, in order.
-    pub(super) fn done(self) -> Vec<Moved> {
-        self.all
-    }
-}
 
 /// Something that happened to one record.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Turn {
     /// It was measured in this boot, from 1, and is in the current list.
     Logged { boot: u32 },
-    /// It is in the staged list.
-    Staged { step: usize },
+    /// It is in the staged list, by this change of the lists.
+    Staged { by: usize },
     /// It was staged, and is nowhere but where the step `saved` put it.
-    Deleted { step: usize, saved: Option<usize> },
+    Deleted { by: usize, saved: Option<usize> },
+    /// It was staged, and is in the current list again.
+    PutBack { by: usize },
     /// It was current, and is nowhere but where the step put what it read before.
-    Trimmed { step: usize },
+    Trimmed { by: usize },
     /// It is in the current list that the kernel of this boot began with.
     Carried { boot: u32 },
     /// It should be there, and is known not to be.
@@ -101,41 +42,44 @@ pub(super) struct History {
 }
 
 impl History {
-    /// Follows `moves` over the whole log `records`, of some of which nothing may be known.
-    pub(super) fn of(evidence: &Evidence<'_>, records: &Runs<Option<RecordId>>, moves: &[Moved]) -> History {
+    /// Follows `changes` over the whole log `records`, of some of which nothing may be known.
+    pub(super) fn of(
+        evidence: &Evidence<'_>,
+        records: &Runs<Option<RecordId>>,
+        changes: &[ListChange],
+    ) -> History {
         let mut starts = boots::aggregates(evidence, records.iter());
         // Whatever is before the first aggregate is of the first boot.
         match starts.first_mut() {
             Some(first) => *first = 0,
             None => starts.push(0),
         }
-        History::with_starts(records.len(), starts, moves)
+        History::with_starts(records.len(), starts, changes)
     }
 
-    fn with_starts(records: usize, starts: Vec<usize>, moves: &[Moved]) -> History {
+    fn with_starts(records: usize, starts: Vec<usize>, changes: &[ListChange]) -> History {
         let mut followed = Followed { turns: Vec::new(), lists: Lists::new(), reached: 0 };
         // What is appended later stands behind everything that moves before.
-        let mut log = Ranges::default();
-        log.push(0..records);
-        followed.lists.append(ListId::CURRENT, log);
+        followed.lists.get_mut(ListId::CURRENT).push(0..records);
         let mut carried = vec![Vec::new()];
-        for moved in moves {
-            let step = moved.step;
-            match moved.what {
-                Move::Staged { records } => {
-                    let records = records.map_or(0, |records| records as u64);
-                    followed.carry_out(Request::StageFirst(records), Turn::Staged { step });
-                }
-                Move::Deleted { saved } => {
-                    followed.carry_out(Request::Delete, Turn::Deleted { step, saved });
-                }
-                Move::Trimmed { records } => {
-                    followed.carry_out(Request::Trim(records), Turn::Trimmed { step });
-                }
-                Move::Carried { lost, .. } => {
+        for (by, change) in changes.iter().enumerate() {
+            let (out, request) = match change.what {
+                // What nobody read of it cannot be followed.
+                Change::Staged { records: None } => continue,
+                Change::Carried { lost, .. } => {
                     let start = starts.get(carried.len()).copied().unwrap_or(records);
                     carried.push(followed.kexec(carried.len(), start, lost));
+                    continue;
                 }
+                Change::Deleted { saved } | Change::DeletedFirst { saved, .. } => {
+                    (Turn::Deleted { by, saved }, change.what.request())
+                }
+                Change::Staged { .. } | Change::Trimmed { .. } => {
+                    (Turn::Trimmed { by }, change.what.request())
+                }
+            };
+            if let Some(request) = request {
+                followed.carry_out(request, by, out);
             }
         }
         History { turns: followed.turns, carried, starts, records }
@@ -170,8 +114,14 @@ impl Followed {
         }
     }
 
-    fn carry_out(&mut self, request: Request, turn: Turn) {
+    /// Carries out the `by`-th change; `out` is what becomes of records that leave the kernel.
+    fn carry_out(&mut self, request: Request, by: usize, out: Turn) {
         for moved in self.lists.carry_out(Namespace::INIT, request) {
+            let turn = match moved.to {
+                To::Out => out,
+                To::Behind(_) => Turn::Staged { by },
+                To::Before(_) => Turn::PutBack { by },
+            };
             self.tell(moved.records, turn);
         }
     }
@@ -200,31 +150,33 @@ impl Followed {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::evidence::Moment;
 
-    fn moved(step: usize, what: Move) -> Moved {
-        Moved { at: Moment { boot: 1, ns: step as u64 }, step, what }
+    fn made(step: usize, what: Change) -> ListChange {
+        let at = Moment { boot: 1, ns: step as u64 };
+        ListChange { at, end: at, step, what }
     }
 
     #[test]
     fn each_record_is_followed_from_list_to_list() {
         // 0 to 3 staged, 4 and 5 trimmed meanwhile, 6 current; 7 is the aggregate of the next kernel, 8 its own.
         let moves = [
-            moved(1, Move::Staged { records: Some(4) }),
-            moved(2, Move::Trimmed { records: 2 }),
-            moved(3, Move::Carried { kept: 0, lost: 0 }),
-            moved(4, Move::Staged { records: Some(6) }),
-            moved(5, Move::Deleted { saved: Some(6) }),
+            made(1, Change::Staged { records: Some(4) }),
+            made(2, Change::Trimmed { records: 2 }),
+            made(3, Change::Carried { kept: 0, lost: 0 }),
+            made(4, Change::Staged { records: Some(6) }),
+            made(5, Change::Deleted { saved: Some(6) }),
         ];
         let history = History::with_starts(9, vec![0, 7], &moves);
         assert_eq!(history.carried, [vec![], vec![0, 1, 2, 3, 6]]);
         let turns = |at: usize| history.turns(at).collect::<Vec<_>>();
-        let out = [Turn::Staged { step: 4 }, Turn::Deleted { step: 5, saved: Some(6) }];
+        let out = [Turn::Staged { by: 3 }, Turn::Deleted { by: 4, saved: Some(6) }];
         let carried = Turn::Carried { boot: 2 };
         assert_eq!(
             turns(0),
-            [&[Turn::Logged { boot: 1 }, Turn::Staged { step: 1 }, carried][..], &out].concat()
+            [&[Turn::Logged { boot: 1 }, Turn::Staged { by: 0 }, carried][..], &out].concat()
         );
-        assert_eq!(turns(4), [Turn::Logged { boot: 1 }, Turn::Trimmed { step: 2 }]);
+        assert_eq!(turns(4), [Turn::Logged { boot: 1 }, Turn::Trimmed { by: 1 }]);
         assert_eq!(turns(6), [&[Turn::Logged { boot: 1 }, carried][..], &out].concat());
         assert_eq!(turns(7), [&[Turn::Logged { boot: 2 }][..], &out].concat());
         assert_eq!(turns(8), [Turn::Logged { boot: 2 }]);
@@ -232,9 +184,23 @@ mod tests {
     }
 
     #[test]
+    fn what_is_not_deleted_of_a_staged_list_goes_back() {
+        let changes = [
+            made(1, Change::Staged { records: Some(3) }),
+            made(1, Change::DeletedFirst { records: 2, saved: None }),
+            made(2, Change::Trimmed { records: 1 }),
+        ];
+        let history = History::with_starts(4, vec![0], &changes);
+        let turns = |at: usize| history.turns(at).skip(1).collect::<Vec<_>>();
+        assert_eq!(turns(1), [Turn::Staged { by: 0 }, Turn::Deleted { by: 1, saved: None }]);
+        assert_eq!(turns(2), [Turn::Staged { by: 0 }, Turn::PutBack { by: 1 }, Turn::Trimmed { by: 2 }]);
+        assert_eq!(turns(3), []);
+    }
+
+    #[test]
     fn a_list_is_carried_from_kernel_to_kernel() {
         let moves =
-            [moved(1, Move::Carried { kept: 0, lost: 0 }), moved(2, Move::Carried { kept: 0, lost: 0 })];
+            [made(1, Change::Carried { kept: 0, lost: 0 }), made(2, Change::Carried { kept: 0, lost: 0 })];
         let history = History::with_starts(6, vec![0, 2, 4], &moves);
         assert_eq!(history.carried, [vec![], vec![0, 1], vec![0, 1, 2, 3]]);
         let twice = [Turn::Logged { boot: 1 }, Turn::Carried { boot: 2 }, Turn::Carried { boot: 3 }];
@@ -245,16 +211,16 @@ mod tests {
     #[test]
     fn what_is_lost_is_the_end_of_what_should_be_carried() {
         let moves = [
-            moved(1, Move::Staged { records: Some(2) }),
-            moved(2, Move::Carried { kept: 0, lost: 2 }),
-            moved(3, Move::Carried { kept: 0, lost: 9 }),
+            made(1, Change::Staged { records: Some(2) }),
+            made(2, Change::Carried { kept: 0, lost: 2 }),
+            made(3, Change::Carried { kept: 0, lost: 9 }),
         ];
         let history = History::with_starts(6, vec![0, 3, 5], &moves);
         assert_eq!(history.carried, [vec![], vec![0], vec![]]);
         let lost = Turn::Lost { boot: 2 };
         assert_eq!(
             history.turns(1).collect::<Vec<_>>(),
-            [Turn::Logged { boot: 1 }, Turn::Staged { step: 1 }, lost]
+            [Turn::Logged { boot: 1 }, Turn::Staged { by: 0 }, lost]
         );
         assert_eq!(history.turns(4).collect::<Vec<_>>(), [Turn::Logged { boot: 2 }, Turn::Lost { boot: 3 }]);
     }
@@ -262,17 +228,14 @@ mod tests {
     #[test]
     fn numbers_that_cannot_be_are_borne() {
         let moves = [
-            moved(1, Move::Trimmed { records: u64::MAX }),
-            moved(2, Move::Deleted { saved: None }),
-            moved(3, Move::Staged { records: Some(7) }),
-            moved(4, Move::Carried { kept: 0, lost: 0 }),
-            moved(5, Move::Carried { kept: 0, lost: 0 }),
+            made(1, Change::Trimmed { records: u64::MAX }),
+            made(2, Change::Deleted { saved: None }),
+            made(3, Change::Staged { records: Some(7) }),
+            made(4, Change::Carried { kept: 0, lost: 0 }),
+            made(5, Change::Carried { kept: 0, lost: 0 }),
         ];
         let history = History::with_starts(3, vec![0], &moves);
         assert_eq!(history.carried, vec![Vec::<usize>::new(); 3]);
-        assert_eq!(
-            history.turns(2).collect::<Vec<_>>(),
-            [Turn::Logged { boot: 1 }, Turn::Trimmed { step: 1 }]
-        );
+        assert_eq!(history.turns(2).collect::<Vec<_>>(), [Turn::Logged { boot: 1 }, Turn::Trimmed { by: 0 }]);
     }
 }

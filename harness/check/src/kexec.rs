@@ -12,17 +12,18 @@ mod suspended;
 mod tests;
 
 use super::boots;
-use super::deeds::{Deed, Done, deeds, next_list};
 use super::evidence::{Evidence, RecordId};
 use super::history::History;
 use super::runs::Runs;
 use super::sheet::{Sheet, count};
+use super::timeline::{ListOperation, first_list};
 use super::whole::Wholes;
 use crate::outcome::CheckResult;
 use imalab_trace::{Trace, What};
 
 pub(super) fn check(
     evidence: &Evidence<'_>,
+    timeline: &[ListOperation],
     wholes: &Wholes,
     extended: &Runs<Option<RecordId>>,
     trace: &Trace,
@@ -40,8 +41,8 @@ pub(super) fn check(
     let logged: Runs<Option<RecordId>> = whole.records.iter().map(Some).collect();
     // What should have been carried is told by what was extended, what the kernels count by what they have.
     let found = aggregates(evidence, extended, &mut sheet);
-    let carried = carried(evidence, extended, wholes, &mut sheet);
-    numbers::check(evidence, whole, &History::of(evidence, &logged, &wholes.moves), wholes, &mut sheet);
+    let carried = carried(evidence, timeline, extended, wholes, &mut sheet);
+    numbers::check(evidence, whole, &History::of(evidence, &logged, &wholes.changes), wholes, &mut sheet);
     let kexecs = evidence.boots.saturating_sub(1) as usize;
     sheet.rests_on(found, "boot aggregates");
     sheet.compared(kexecs, "kexecs");
@@ -92,18 +93,18 @@ struct Carried {
 /// Each kernel's first list against the one that the kernel before it left.
 fn carried(
     evidence: &Evidence<'_>,
+    timeline: &[ListOperation],
     extended: &Runs<Option<RecordId>>,
     wholes: &Wholes,
     sheet: &mut Sheet,
 ) -> Carried {
-    let history = History::of(evidence, extended, &wholes.moves);
-    let deeds = deeds(evidence);
+    let history = History::of(evidence, extended, &wholes.changes);
     let mut all = Carried::default();
     for (place, boot) in (1..).zip(2..=evidence.boots) {
         let expected = history.carried.get(place).map_or(&[][..], Vec::as_slice);
         all.sizes.push(expected.len());
-        let after = deeds.iter().position(|done| done.at.boot >= boot).unwrap_or(deeds.len());
-        let Some((step, list)) = first_list(&deeds[after..]) else {
+        let after = timeline.partition_point(|operation| operation.at.boot < boot);
+        let Some((step, list)) = first_list(evidence, &timeline[after..]) else {
             // A later list has the same records again.
             continue;
         };
@@ -137,15 +138,6 @@ fn carried(
         }
     }
     all
-}
-
-/// The list that a kernel began with, and the step that read it first.
-fn first_list<'e>(after: &[Done<'e>]) -> Option<(usize, &'e Runs<RecordId>)> {
-    let list = next_list(after)?;
-    let reader = after
-        .iter()
-        .find(|done| matches!(&done.deed, Deed::Read { records, .. } if std::ptr::eq(*records, list)));
-    Some((reader?.step, list))
 }
 
 /// How long each kexec took, from its execution to the next kernel's agent: host seconds.

@@ -6,15 +6,15 @@ use std::collections::BTreeMap;
 
 use imalab_wire::{Op, Outcome, TaskId};
 
+use super::changes::{Change, ListChange};
 use super::evidence::{Evidence, Moment};
 use crate::figures::{By, Freed, Held, Latency};
-use imalab_language::plan::Action;
 
 /// What part of the name of every measurement list is.
 const LIST: &str = "runtime_measurements_";
 
 /// A change of a list while it was under way.
-struct Change {
+struct Timed {
     task: TaskId,
     by: By,
     span: (Moment, Moment),
@@ -24,7 +24,7 @@ struct Change {
 const MEMORY: (&str, &str) = ("/proc/meminfo", "SUnreclaim:");
 
 /// What each delete and trim freed, where the same task read `/proc/meminfo` before and after it.
-pub(super) fn freed(evidence: &Evidence<'_>) -> Vec<Freed> {
+pub(super) fn freed(evidence: &Evidence<'_>, changes: &[ListChange]) -> Vec<Freed> {
     let readings: Vec<(TaskId, Moment, i64)> = evidence
         .steps
         .iter()
@@ -34,19 +34,20 @@ pub(super) fn freed(evidence: &Evidence<'_>) -> Vec<Freed> {
         .collect();
     let mut staged = 0;
     let mut all = Vec::new();
-    for (at, step) in evidence.steps.iter().enumerate() {
-        let seen = evidence.lists_of(at).iter().filter(|list| list.staged).map(|list| list.count as u64);
-        staged = seen.max().unwrap_or(staged);
-        let (by, records) = match step.planned.action {
-            Action::Delete => (By::Delete, staged),
-            Action::Trim { records } => (By::Trim, records),
-            _ => continue,
+    for (at, change) in changes.iter().enumerate() {
+        if let Change::Staged { records } = change.what {
+            staged = records.unwrap_or(0) as u64;
+        }
+        let Some(by) = removes(changes, at) else { continue };
+        let records = match change.what {
+            Change::DeletedFirst { records, .. } | Change::Trimmed { records } => records,
+            _ => staged,
         };
-        let Some(ended) = step.write().and_then(|write| write.ended) else { continue };
+        let Some(step) = evidence.steps.get(change.step) else { continue };
         let of_task = || readings.iter().filter(|(task, ..)| *task == step.planned.task);
-        let before = of_task().rfind(|(_, moment, _)| *moment <= ended.begin);
-        let after = of_task().find(|(_, moment, _)| *moment >= ended.end);
-        if let (Some((.., before)), Some((.., after)), Outcome::Value(_)) = (before, after, ended.outcome) {
+        let before = of_task().rfind(|(_, moment, _)| *moment <= change.at);
+        let after = of_task().find(|(_, moment, _)| *moment >= change.end);
+        if let (Some((.., before)), Some((.., after))) = (before, after) {
             all.push(Freed { by, records, kib: before - after });
         }
     }
@@ -60,8 +61,8 @@ fn kib(text: &[u8]) -> Option<i64> {
 }
 
 /// The times of a run by who was held up and what overlapped it.
-pub(super) fn latency(evidence: &Evidence<'_>) -> Vec<Latency> {
-    let changes = changes(evidence);
+pub(super) fn latency(evidence: &Evidence<'_>, changes: &[ListChange]) -> Vec<Latency> {
+    let changes = timed(evidence, changes);
     let mut times: BTreeMap<(Held, By), Vec<u64>> = BTreeMap::new();
     for change in &changes {
         times.entry((Held::Writer, change.by)).or_default().push(length(change.span));
@@ -85,27 +86,47 @@ fn length((begin, end): (Moment, Moment)) -> u64 {
 }
 
 /// In order of their begin: a writer has the lists to itself.
-fn changes(evidence: &Evidence<'_>) -> Vec<Change> {
-    let mut changes: Vec<Change> = evidence
-        .steps
-        .iter()
-        .filter_map(|step| {
-            let by = match step.planned.action {
-                Action::Stage => By::Stage,
-                Action::Delete => By::Delete,
-                Action::Trim { .. } | Action::TrimFound => By::Trim,
-                _ => return None,
-            };
-            let ended = step.write()?.ended.filter(|ended| matches!(ended.outcome, Outcome::Value(_)))?;
-            Some(Change { task: step.planned.task, by, span: (ended.begin, ended.end) })
-        })
-        .collect();
-    changes.sort_by_key(|change| change.span);
-    changes
+fn timed(evidence: &Evidence<'_>, changes: &[ListChange]) -> Vec<Timed> {
+    let of = |(at, change): (usize, &ListChange)| {
+        let by = match change.what {
+            // Nobody waits for it but who removes what he staged.
+            Change::Staged { .. } if removes(changes, at + 1) == Some(By::Trim) && is_one(changes, at) => {
+                return None;
+            }
+            Change::Staged { .. } => By::Stage,
+            Change::Carried { .. } => return None,
+            _ => removes(changes, at)?,
+        };
+        let task = evidence.steps.get(change.step)?.planned.task;
+        Some(Timed { task, by, span: (change.at, change.end) })
+    };
+    let mut timed: Vec<Timed> = changes.iter().enumerate().filter_map(of).collect();
+    timed.sort_by_key(|change| change.span);
+    timed
+}
+
+/// How the change at a place removed records, if it did: what a step staged itself it trims, where the interface has no
+/// other way.
+fn removes(changes: &[ListChange], at: usize) -> Option<By> {
+    match changes.get(at)?.what {
+        Change::Trimmed { .. } => Some(By::Trim),
+        Change::Deleted { .. } | Change::DeletedFirst { .. } => {
+            let own = at.checked_sub(1).is_some_and(|before| is_one(changes, before));
+            Some(if own { By::Trim } else { By::Delete })
+        }
+        Change::Staged { .. } | Change::Carried { .. } => None,
+    }
+}
+
+/// Whether a staging and the change after it are of one step.
+fn is_one(changes: &[ListChange], at: usize) -> bool {
+    let (one, next) = (changes.get(at), changes.get(at + 1));
+    one.zip(next)
+        .is_some_and(|(one, next)| matches!(one.what, Change::Staged { .. }) && one.step == next.step)
 }
 
 /// The change of another task that the span overlaps, the longest when there are several.
-fn overlapping(changes: &[Change], task: TaskId, (begin, end): (Moment, Moment)) -> By {
+fn overlapping(changes: &[Timed], task: TaskId, (begin, end): (Moment, Moment)) -> By {
     let before = changes.partition_point(|change| change.span.0 < end);
     let others = changes[..before].iter().rev().take_while(|change| change.span.1 > begin);
     let others = others.filter(|change| change.task != task);
@@ -129,6 +150,7 @@ mod tests {
     use super::*;
     use crate::digest;
     use crate::world::{World, read};
+    use imalab_language::plan::Action;
 
     #[test]
     fn what_a_delete_freed_is_the_difference_of_the_readings_around_it() {

@@ -8,6 +8,7 @@
 
 mod layout;
 
+use super::changes::Change;
 use super::evidence::RecordId;
 use super::runs::Runs;
 use imalab_formats::ima::lists::{self, ListId, Lists, Namespace, Part, Ranges, Request, To};
@@ -105,16 +106,6 @@ pub(super) struct Loss {
     pub(super) records: Runs<RecordId>,
 }
 
-/// A delete or a trim of which nobody knows whether it was carried out: the guest went on in another kernel before it
-/// could tell.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Doubt {
-    /// By the step at this place.
-    Delete(usize),
-    /// Of so many records, by the step at this place.
-    Trim(usize, u64),
-}
-
 /// Room for the records that are appended between two stagings, of which nobody knows yet how many there are: places behind it
 /// are those of the next.
 const ROOM: usize = 1 << 40;
@@ -126,6 +117,18 @@ struct Staging {
     read: Option<(usize, Runs<RecordId>)>,
     /// The step by which user space read it, which makes it saved.
     saved: Option<usize>,
+    /// What user space had read of its first records while they were current.
+    before: Runs<RecordId>,
+    /// How many records it has, where the request said so.
+    exact: Option<usize>,
+}
+
+impl Staging {
+    /// Its records, as far as all of them are known.
+    fn records(&self) -> Option<&Runs<RecordId>> {
+        let read = self.read.as_ref().map(|(_, records)| records);
+        read.or_else(|| (self.exact == Some(self.before.len())).then_some(&self.before))
+    }
 }
 
 /// What is where; driven by what steps did, in the order in which the guest did it.
@@ -179,8 +182,34 @@ impl Ledger {
         self.lists.append(ListId::CURRENT, room);
     }
 
+    /// A request was carried out by the step at this place. What it changed, as far as that is known.
+    pub(super) fn request(&mut self, step: usize, request: Request) -> Change {
+        match request {
+            Request::StageAll => {
+                self.stage(step);
+                Change::Staged { records: None }
+            }
+            Request::StageFirst(records) => self.stage_first(step, records),
+            Request::StageUpTo(records) => {
+                // Whoever read fewer read all of them.
+                let read = self.head.as_ref().map_or(records, |head| records.min(head.len() as u64));
+                self.stage_first(step, read)
+            }
+            Request::Delete => {
+                self.delete(step);
+                Change::Deleted { saved: None }
+            }
+            Request::DeleteFirst(records) => {
+                self.delete_first(step, records);
+                Change::DeletedFirst { records, saved: None }
+            }
+            Request::Trim(records) => Change::Trimmed { records: self.trim(step, records) },
+            Request::TrimAll => Change::Trimmed { records: self.trim(step, ALL) },
+        }
+    }
+
     /// Carries out a request; what it took out of the kernel.
-    fn request(&mut self, request: Request) -> Ranges {
+    fn carry_out(&mut self, request: Request) -> Ranges {
         let mut out = Ranges::default();
         for moved in self.lists.carry_out(Namespace::INIT, request) {
             if moved.to == To::Out {
@@ -195,14 +224,28 @@ impl Ledger {
 
     /// The current list was moved to the staged list.
     pub(super) fn stage(&mut self, step: usize) {
+        let before = self.head.take().unwrap_or_default();
+        self.staged_by(step, before, None);
+        self.carry_out(Request::StageAll);
+    }
+
+    /// The first records of the current list were moved to the staged list.
+    fn stage_first(&mut self, step: usize, records: u64) -> Change {
+        let count = usize::try_from(records).unwrap_or(usize::MAX);
+        let head = self.head.take().unwrap_or_default();
+        self.head = (head.len() >= count).then(|| head.slice(count..head.len()));
+        self.staged_by(step, head.slice(0..count), Some(count));
+        self.carry_out(Request::StageFirst(records));
+        Change::Staged { records: Some(count) }
+    }
+
+    fn staged_by(&mut self, step: usize, before: Runs<RecordId>, exact: Option<usize>) {
         if self.staged.is_some() {
             self.surprises.push(Surprise::StagedOver { step });
             self.take_out(step);
         }
         self.staged = Some(self.stagings.len());
-        self.stagings.push(Staging { by: step, read: None, saved: None });
-        self.request(Request::StageAll);
-        self.head = None;
+        self.stagings.push(Staging { by: step, read: None, saved: None, before, exact });
     }
 
     /// The staged list was read; `keeps` when it was user space that did, and not a checkpoint of ours.
@@ -241,9 +284,29 @@ impl Ledger {
 
     fn take_out(&mut self, by: usize) -> bool {
         let Some(generation) = self.staged.take() else { return false };
-        let places = self.request(Request::Delete);
+        let places = self.carry_out(Request::Delete);
         self.out.push(Piece { places, known: Known::Deleted(generation, by) });
         true
+    }
+
+    /// The first records of the staged list were deleted, and the others put back.
+    fn delete_first(&mut self, step: usize, records: u64) {
+        let Some(generation) = self.staged.take() else {
+            return self.surprises.push(Surprise::DeletedNothing { step });
+        };
+        self.put_before(generation);
+        let count = usize::try_from(records).unwrap_or(usize::MAX);
+        let Staging { read, saved, before, .. } = &self.stagings[generation];
+        let (source, known) = match (read, saved) {
+            (Some((_, read)), Some(by)) => (Source::Saved(*by), read),
+            _ => (Source::Trimmed(step), before),
+        };
+        let records_known = known.slice(0..count);
+        self.head = (before.len() >= count).then(|| before.slice(count..before.len()));
+        let mut missing = self.carry_out(Request::DeleteFirst(records));
+        let places = missing.take_first(records_known.len());
+        self.out.push(Piece { places, known: Known::Read { source, records: records_known } });
+        self.out.push(Piece { places: missing, known: Known::Missing { by: step } });
     }
 
     /// The first `count` records of the current list were removed. How many these are, as far as anybody can know.
@@ -255,7 +318,7 @@ impl Ledger {
             count => usize::try_from(count).unwrap_or(usize::MAX),
         };
         let (left, read) = (read.slice(wanted..read.len()), read.slice(0..wanted));
-        let mut missing = self.request(Request::Trim(wanted as u64));
+        let mut missing = self.carry_out(Request::Trim(wanted as u64));
         let places = missing.take_first(read.len());
         // What follows the trimmed records is now the head, as far as it was read.
         self.head = (read.len() == wanted).then_some(left);
@@ -270,7 +333,10 @@ impl Ledger {
     pub(super) fn kexec(&mut self, step: usize, loss: &Loss) {
         self.head = None;
         if let Some(generation) = self.staged.take() {
-            self.carry(generation);
+            self.put_before(generation);
+            if let Staging { read: Some((_, records)), saved: Some(saved), .. } = &self.stagings[generation] {
+                self.again.push(SavedAgain { saved: *saved, records: records.len() });
+            }
         }
         let lost = loss.records.len() as u64;
         let lost = lists::Loss { kept: loss.kept as u64, lost };
@@ -282,43 +348,38 @@ impl Ledger {
         }
     }
 
-    /// A staged list is about to be carried in front of the current one.
-    fn carry(&mut self, generation: Generation) {
-        let Staging { by, read, saved } = &self.stagings[generation];
+    /// What is staged is about to be put in front of the current list.
+    fn put_before(&mut self, generation: Generation) {
+        let staging = &self.stagings[generation];
         let mut staged = self.lists.take(ListId::STAGED, Part::All);
         let first = staged.first();
-        if let Some((_, records)) = read {
+        if let Some(records) = staging.records() {
             // It ends there: what is behind it is in the next room.
             staged = staged.take_first(records.len());
-            self.again.extend(saved.map(|saved| SavedAgain { saved, records: records.len() }));
-        } else if self.out.iter().any(|piece| piece.places.last() > first) {
-            self.surprises.push(Surprise::CarriedUnread { step: *by });
+        } else if staging.exact.is_none() && self.out.iter().any(|piece| piece.places.last() > first) {
+            self.surprises.push(Surprise::CarriedUnread { step: staging.by });
         }
         self.lists.append(ListId::STAGED, staged);
     }
 
-    /// Takes a side in a doubt, before the kexec: `next` is the list that the new kernel began with.
-    /// Whether it was carried out.
-    pub(super) fn settle(&mut self, doubt: Doubt, next: &Runs<RecordId>) -> bool {
+    /// Decides, before the kexec, whether a request was carried out of which no answer came: `next` is the list that the new
+    /// kernel began with. What it changed, if it was.
+    pub(super) fn settle(&mut self, step: usize, request: Request, next: &Runs<RecordId>) -> Option<Change> {
         let staged = match self.staged.map(|generation| &self.stagings[generation]) {
-            Some(Staging { read: Some((_, records)), .. }) => Some(records.clone()),
-            Some(_) => return false,
+            Some(staging) => Some(staging.records()?.clone()),
             None => None,
         };
-        match (doubt, staged) {
-            (Doubt::Delete(step), Some(staged)) => !next.starts_with(&staged) && self.take_out(step),
-            (Doubt::Delete(_), None) => false,
-            (Doubt::Trim(step, count), staged) => {
+        let done = match (request, staged) {
+            (Request::Delete, Some(staged)) => !next.starts_with(&staged),
+            (Request::Trim(count), staged) => {
                 let current = next.slice(staged.map_or(0, |staged| staged.len())..next.len());
-                let count_asked = usize::try_from(count).unwrap_or(usize::MAX);
-                let head = self.head.as_ref().filter(|head| head.len() >= count_asked);
-                let done = head.is_some_and(|head| !current.starts_with(&head.slice(0..count_asked)));
-                if done {
-                    self.trim(step, count);
-                }
-                done
+                let count = usize::try_from(count).unwrap_or(usize::MAX);
+                let head = self.head.as_ref().filter(|head| head.len() >= count);
+                head.is_some_and(|head| !current.starts_with(&head.slice(0..count)))
             }
-        }
+            _ => false,
+        };
+        done.then(|| self.request(step, request))
     }
 
     /// The whole log as it is now, with the current list as a checkpoint read it.

@@ -1,8 +1,8 @@
 //! Pure: a plan and its trace become verdicts, one file per invariant.
 
 mod boots;
+mod changes;
 mod complaints;
-mod deeds;
 mod ending;
 mod evidence;
 mod exactly_once;
@@ -14,6 +14,7 @@ mod kernel_health;
 mod kexec;
 mod latency;
 mod ledger;
+mod list_files;
 mod lives;
 mod log;
 mod model;
@@ -29,6 +30,7 @@ mod sheet;
 mod steps;
 #[cfg(test)]
 mod tests;
+mod timeline;
 mod told;
 mod views_agree;
 mod violations;
@@ -50,8 +52,10 @@ use evidence::{Evidence, RecordId};
 use imalab_formats::ima::model::{Rule, Rules};
 use imalab_language::plan::Plan;
 use imalab_trace::Trace;
+use list_files::ListFiles;
 use log::WholeLog;
 use runs::Runs;
+use timeline::ListOperation;
 use violations::Counters;
 use whole::Wholes;
 #[cfg(test)]
@@ -63,6 +67,10 @@ pub struct Digest<'a> {
     plan: &'a Plan,
     trace: &'a Trace,
     evidence: Evidence<'a>,
+    /// Files of lists that were open.
+    files: ListFiles<'a>,
+    /// What was done to the lists, in order of time.
+    timeline: Vec<ListOperation>,
     /// The whole log at each checkpoint.
     wholes: Wholes,
     /// The records in the order in which they were extended, up to the last checkpoint.
@@ -76,16 +84,18 @@ pub struct Digest<'a> {
 /// Nothing in a trace makes it panic: what the guest sent is untrusted, and what does not fit is a finding.
 pub fn digest<'a>(plan: &'a Plan, trace: &'a Trace) -> Digest<'a> {
     let evidence = Evidence::of(plan, trace);
-    let wholes = Wholes::of(&evidence);
+    let files = ListFiles::of(&evidence);
+    let timeline = timeline::of(&evidence, &files);
+    let wholes = Wholes::of(&evidence, &timeline);
     let extended = wholes.last().map_or_else(Runs::default, |whole| extended::extended(&evidence, whole));
     let counters = Counters::of(&evidence, &wholes);
-    Digest { plan, trace, evidence, wholes, extended, counters }
+    Digest { plan, trace, evidence, files, timeline, wholes, extended, counters }
 }
 
 impl Digest<'_> {
     /// Judges the run by every invariant, as on this day (UTC): an entry of the allow list ends on some day.
     pub fn check(&self, today: NaiveDate) -> Vec<CheckResult> {
-        let Digest { trace, evidence, wholes, extended, counters, .. } = self;
+        let Digest { trace, evidence, files, timeline, wholes, extended, counters, .. } = self;
         let log = self.log();
         let results = vec![
             steps::check(evidence),
@@ -93,10 +103,10 @@ impl Digest<'_> {
             exactly_once::check(evidence, wholes),
             replay::check(evidence, wholes, counters),
             views_agree::check(evidence),
-            readers::check(evidence, wholes, log.as_ref()),
+            readers::check(evidence, files, wholes, log.as_ref()),
             quote::check(evidence, wholes),
             kernel_health::check(evidence, trace, today),
-            kexec::check(evidence, wholes, extended, trace),
+            kexec::check(evidence, timeline, wholes, extended, trace),
         ];
         match &evidence.trouble {
             Some(why) => results.into_iter().map(|result| unknown(result, why)).collect(),
@@ -119,12 +129,12 @@ impl Digest<'_> {
 
     /// How long operations took while a list was changed, by the guest's own times.
     pub fn latency(&self) -> Vec<Latency> {
-        latency::latency(&self.evidence)
+        latency::latency(&self.evidence, &self.wholes.changes)
     }
 
     /// What each delete and trim freed, where the same task read `/proc/meminfo` before and after it.
     pub fn freed(&self) -> Vec<Freed> {
-        latency::freed(&self.evidence)
+        latency::freed(&self.evidence, &self.wholes.changes)
     }
 
     /// The steps that the scenario names, of all tasks, in the order in which they began.

@@ -2,8 +2,9 @@
 
 use serde::Serialize;
 
+use super::changes::ListChange;
 use super::evidence::{Evidence, RecordId};
-use super::history::{History, Moved, Turn};
+use super::history::{History, Turn};
 use super::runs::Runs;
 use super::whole::Wholes;
 
@@ -65,15 +66,15 @@ pub(super) fn of<'l>(
     extended: &'l Runs<Option<RecordId>>,
 ) -> impl Iterator<Item = RecordLife> + use<'l> {
     // The tap's order is the truth; where the lists differ from it, a check has failed.
-    let history = History::of(evidence, extended, &wholes.moves);
-    let teller = Teller { evidence, moves: &wholes.moves };
+    let history = History::of(evidence, extended, &wholes.changes);
+    let teller = Teller { evidence, changes: &wholes.changes };
     (0..extended.len())
         .filter_map(move |at| Some(teller.life(at, extended.get(at).flatten()?, history.turns(at))))
 }
 
 struct Teller<'t, 'a> {
     evidence: &'t Evidence<'a>,
-    moves: &'t [Moved],
+    changes: &'t [ListChange],
 }
 
 impl Teller<'_, '_> {
@@ -96,12 +97,13 @@ impl Teller<'_, '_> {
             Turn::Logged { boot } => started(boot, Within::Current),
             Turn::Carried { boot } => self.left(boot, Within::Carried),
             Turn::Lost { boot } => self.left(boot, Within::Lost),
-            Turn::Staged { step } => self.moved(step, Within::Staged),
-            Turn::Deleted { step, saved } => {
-                let chunk = saved.map(|saved| Within::Chunk(self.evidence.name(saved)));
-                self.moved(step, chunk.unwrap_or(Within::Nothing))
-            }
-            Turn::Trimmed { step } => self.moved(step, Within::Chunk(self.evidence.name(step))),
+            Turn::Staged { by } => self.changed(by, |_| Within::Staged),
+            Turn::Deleted { by, saved } => self.changed(by, |_| match saved {
+                Some(saved) => Within::Chunk(self.evidence.name(saved)),
+                None => Within::Nothing,
+            }),
+            Turn::PutBack { by } => self.changed(by, |_| Within::Current),
+            Turn::Trimmed { by } => self.changed(by, |step| Within::Chunk(self.evidence.name(step))),
         }
     }
 
@@ -112,14 +114,11 @@ impl Teller<'_, '_> {
         Place { boot: from_0(boot), within, by, at_ns: None }
     }
 
-    fn moved(&self, step: usize, within: Within) -> Place {
-        let moved = self.moves.iter().find(|moved| moved.step == step);
-        Place {
-            boot: moved.map_or(0, |moved| from_0(moved.at.boot)),
-            within,
-            by: Some(self.evidence.name(step)),
-            at_ns: moved.map(|moved| moved.at.ns),
-        }
+    /// A change of the lists brought it there.
+    fn changed(&self, by: usize, within: impl Fn(usize) -> Within) -> Place {
+        let ListChange { at, step, .. } = self.changes[by];
+        let name = self.evidence.name(step);
+        Place { boot: from_0(at.boot), within: within(step), by: Some(name), at_ns: Some(at.ns) }
     }
 }
 

@@ -6,7 +6,6 @@
 //! begins anew, and what it reads on from the middle of what is no longer there is nobody's promise (`seq_file` goes on
 //! by number of records, `fs/seq_file.c`). A transaction keeps nobody out, and readers keep their place.
 
-mod files;
 mod lists;
 #[cfg(test)]
 mod tests;
@@ -17,22 +16,27 @@ use std::ops::Range;
 use std::rc::Rc;
 
 use super::evidence::Evidence;
+use super::list_files::{Got, ListFiles, OpenList};
 use super::log::{View, WholeLog};
 use super::sheet::{Sheet, count};
 use super::whole::Wholes;
 use crate::outcome::CheckResult;
-use files::{Got, OpenList};
 use imalab_formats::ima::lists::Ranges;
 use imalab_formats::ima::model::ListFile;
 use lists::States;
 
-pub(super) fn check(evidence: &Evidence<'_>, wholes: &Wholes, log: Option<&WholeLog<'_>>) -> CheckResult {
+pub(super) fn check(
+    evidence: &Evidence<'_>,
+    files: &ListFiles<'_>,
+    wholes: &Wholes,
+    log: Option<&WholeLog<'_>>,
+) -> CheckResult {
     let mut sheet = Sheet::new("readers");
     let Some(log) = log else {
         sheet.obstacle("no checkpoint read the list");
         return sheet.result();
     };
-    let lists = States::of(log.len(), &wholes.moves);
+    let lists = States::of(log.len(), &wholes.changes);
     let mut reading = Reading {
         evidence,
         log,
@@ -43,8 +47,8 @@ pub(super) fn check(evidence: &Evidence<'_>, wholes: &Wholes, log: Option<&Whole
         bytes: 0,
         unjudged: 0,
     };
-    for open in files::open_lists(evidence) {
-        reading.file(&open, &mut sheet);
+    for open in &files.opened {
+        reading.file(open, &mut sheet);
     }
     sheet.rests_on(reading.reads, "reads");
     sheet.compared(reading.bytes, "bytes");
@@ -130,7 +134,7 @@ impl Reading<'_> {
     fn shown(&mut self, file: ListFile, state: usize) -> Option<Rc<Shown>> {
         let (log, lists) = (self.log, self.lists);
         let make =
-            || Some(Rc::new(Shown::of(log.view(file.ascii, file.bank), lists.list(file.staged, state)?)));
+            || Some(Rc::new(Shown::of(log.view(file.ascii, file.bank), lists.list(file.list, state)?)));
         self.shown.entry((state, file)).or_insert_with(make).clone()
     }
 
@@ -164,7 +168,7 @@ impl Reading<'_> {
             let record = expected.record_at(at);
             return Some(format!("came to the end within record {}, at byte {at}", record + 1));
         }
-        if got.to_end && open.list.staged && at < end {
+        if got.to_end && open.list.is_staged() && at < end {
             let records = expected.record_at(at);
             return Some(format!(
                 "came to the end after {}, the staged list has {}",
@@ -303,5 +307,5 @@ impl Shown {
 /// The file in a finding's words: `binary sha256 list`.
 fn name(file: ListFile) -> String {
     let form = if file.ascii { "ascii" } else { "binary" };
-    format!("{form} {} {}list", file.bank, if file.staged { "staged " } else { "" })
+    format!("{form} {} {}list", file.bank, if file.is_staged() { "staged " } else { "" })
 }

@@ -61,7 +61,8 @@ fn what_is_kept_of_a_list_does_not_grow_with_it() {
     let sizes: Vec<(usize, usize)> = lists.map(|list| (list.len(), list.runs())).collect();
     assert!(sizes.contains(&(701, 1)) && sizes.contains(&(300, 1)), "{sizes:?}");
     assert!(sizes.iter().all(|(_, runs)| *runs <= 1), "{sizes:?}");
-    let wholes = Wholes::of(&evidence);
+    let timeline = crate::timeline::of(&evidence, &crate::list_files::ListFiles::of(&evidence));
+    let wholes = Wholes::of(&evidence, &timeline);
     let whole = wholes.last().expect("a checkpoint");
     assert_eq!((whole.records.len(), whole.records.runs()), (1_001, 1));
     let extended = extended(&evidence, whole);

@@ -29,7 +29,7 @@ pub(super) fn check(evidence: &Evidence<'_>) -> CheckResult {
         let quiescent = evidence.quiescent(step);
         for staged in [false, true] {
             let views: Vec<&ListSeen> =
-                evidence.lists_of(step).iter().filter(|list| list.staged == staged).collect();
+                evidence.lists_of(step).iter().filter(|list| list.is_staged() == staged).collect();
             lists += views.len();
             let mut comparison = Views { evidence, step, sheet: &mut sheet };
             views.iter().for_each(|view| comparison.alone(view));
@@ -84,7 +84,7 @@ fn planned(evidence: &Evidence<'_>) -> BTreeSet<(Form, Bank)> {
 
 /// The views of the current list that a step read.
 fn read(evidence: &Evidence<'_>, step: usize) -> BTreeSet<(Form, Bank)> {
-    let lists = evidence.lists_of(step).iter().filter(|list| !list.staged && list.broken.is_none());
+    let lists = evidence.lists_of(step).iter().filter(|list| !list.is_staged() && list.broken.is_none());
     lists.map(|list| (list.form, list.bank)).collect()
 }
 
@@ -111,7 +111,9 @@ fn unread(evidence: &Evidence<'_>, step: usize, sheet: &mut Sheet) {
 /// The counter of records is that of the current list alone. Whether both were read.
 fn counter(evidence: &Evidence<'_>, step: usize, sheet: &mut Sheet) -> bool {
     let lists = evidence.lists_of(step);
-    let Some(list) = lists.iter().find(|list| !list.staged && list.broken.is_none()) else { return false };
+    let Some(list) = lists.iter().find(|list| !list.is_staged() && list.broken.is_none()) else {
+        return false;
+    };
     let mut counted = false;
     for counter in evidence.counters_of(step).iter().filter(|counter| counter.of == Observed::Count) {
         counted = true;

@@ -59,7 +59,7 @@ impl Counters {
     pub(super) fn of(evidence: &Evidence<'_>, wholes: &Wholes) -> Counters {
         let Some(last) = wholes.last() else { return Counters::default() };
         let records: Runs<Option<RecordId>> = last.records.iter().map(Some).collect();
-        let history = History::of(evidence, &records, &wholes.moves);
+        let history = History::of(evidence, &records, &wholes.changes);
         let is_violation =
             |at: &usize| last.records.get(*at).is_some_and(|id| evidence.records.get(id).violation);
         let mut boots: Vec<Boot> = (history.carried.iter().enumerate())

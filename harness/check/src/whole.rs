@@ -2,12 +2,13 @@
 
 use std::collections::BTreeSet;
 
-use super::deeds::{Deed, deeds, next_list};
+use super::changes::{Change, Changes, ListChange};
 use super::evidence::{Evidence, IMA_PCR, Moment, RecordId};
 use super::extended::all_extended;
-use super::history::{History, Move, Moved, Moves};
-use super::ledger::{Doubt, Ledger, Loss, SavedAgain, Snapshot, Source, Stretch, Surprise};
+use super::history::History;
+use super::ledger::{Ledger, Loss, SavedAgain, Snapshot, Source, Stretch, Surprise};
 use super::runs::Runs;
+use super::timeline::{self, ListOperation, What, first_list};
 
 /// The whole log at one checkpoint.
 #[derive(Debug)]
@@ -36,7 +37,7 @@ pub(super) struct Wholes {
     /// What user space had saved and a kexec carried all the same.
     pub(super) saved_again: Vec<SavedAgain>,
     /// What became of the lists.
-    pub(super) moves: Vec<Moved>,
+    pub(super) changes: Vec<ListChange>,
 }
 
 /// A reading of the current list that does not go into the whole log.
@@ -51,54 +52,40 @@ pub(super) struct Misfit {
 }
 
 impl Wholes {
-    pub(super) fn of(evidence: &Evidence<'_>) -> Wholes {
+    pub(super) fn of(evidence: &Evidence<'_>, timeline: &[ListOperation]) -> Wholes {
         let mut ledger = Ledger::default();
         // What any reader saw; those of checkpoints make a whole log each.
         let mut snapshots: Vec<(usize, Snapshot, bool)> = Vec::new();
-        let mut moves = Moves::default();
-        let deeds = deeds(evidence);
-        for (number, done) in deeds.iter().enumerate() {
-            let step = done.step;
-            match &done.deed {
-                Deed::Stage => {
-                    ledger.stage(step);
-                    moves.push(done.at, step, Move::Staged { records: None });
-                }
-                Deed::Delete => {
-                    ledger.delete(step);
-                    moves.push(done.at, step, Move::Deleted { saved: None });
-                }
-                Deed::Trim(count) => {
-                    let records = ledger.trim(step, *count);
-                    moves.push(done.at, step, Move::Trimmed { records });
-                }
-                Deed::Kexec { doubts } => {
-                    let next = next_list(&deeds[number + 1..]);
-                    for doubt in doubts {
-                        if next.is_some_and(|next| ledger.settle(*doubt, next)) {
-                            match *doubt {
-                                Doubt::Delete(step) => {
-                                    moves.push(done.at, step, Move::Deleted { saved: None })
-                                }
-                                Doubt::Trim(step, records) => {
-                                    moves.push(done.at, step, Move::Trimmed { records });
-                                }
-                            }
+        let mut changes = Changes::default();
+        for (number, operation) in timeline.iter().enumerate() {
+            let ListOperation { at, end, step, ref what } = *operation;
+            let change = |step, what| ListChange { at, end, step, what };
+            match *what {
+                What::Request(request) => changes.push(change(step, ledger.request(step, request))),
+                What::Kexec { ref unanswered } => {
+                    let next = first_list(evidence, &timeline[number + 1..]);
+                    for (step, request) in unanswered {
+                        let settled = next.and_then(|(_, next)| ledger.settle(*step, *request, next));
+                        if let Some(what) = settled {
+                            changes.push(change(*step, what));
                         }
                     }
-                    let loss = loss(evidence, done.at.boot, moves.clone());
+                    let loss = loss(evidence, at.boot, changes.clone());
                     ledger.kexec(step, &loss);
-                    moves.push(done.at, step, Move::Carried { kept: loss.kept, lost: loss.records.len() });
+                    let (kept, lost) = (loss.kept, loss.records.len());
+                    changes.push(change(step, Change::Carried { kept, lost }));
                 }
-                Deed::Read { list, records, keeps, .. } if list.staged => {
-                    ledger.read_staged(step, records, *keeps);
-                    moves.read_staged(step, records.len(), *keeps);
-                }
-                Deed::Read { records, keeps, snapshot, .. } => {
-                    if *keeps {
+                What::Read { list, keeps, snapshot } => {
+                    let Some((list, records)) = timeline::read(evidence, list) else { continue };
+                    if list.is_staged() {
+                        ledger.read_staged(step, records, keeps);
+                        changes.read_staged(step, records.len(), keeps);
+                        continue;
+                    }
+                    if keeps {
                         ledger.read_current(records);
                     }
-                    snapshots.push((step, ledger.snapshot(step, records), *snapshot));
+                    snapshots.push((step, ledger.snapshot(step, records), snapshot));
                 }
             }
         }
@@ -133,7 +120,7 @@ impl Wholes {
             surprises: ledger.surprises().to_vec(),
             kept,
             saved_again: ledger.saved_again().to_vec(),
-            moves: moves.done(),
+            changes: changes.done(),
             all,
         }
     }
@@ -150,15 +137,16 @@ impl Wholes {
     }
 }
 
-/// What the kexec that ends a boot, from 1, is known to lose, after these moves. Nothing when what should be carried is not
+/// What the kexec that ends a boot, from 1, is known to lose, after these changes. Nothing when what should be carried is not
 /// known: then `exactly-once` fails.
-fn loss(evidence: &Evidence<'_>, boot: u32, mut moves: Moves) -> Loss {
+fn loss(evidence: &Evidence<'_>, boot: u32, mut changes: Changes) -> Loss {
     let Some(limit) = evidence.limit.filter(|limit| u32::from(limit.lost.kexec) == boot) else {
         return Loss::default();
     };
     let extended = all_extended(evidence);
-    moves.push(Moment { boot, ns: u64::MAX }, 0, Move::Carried { kept: 0, lost: 0 });
-    let history = History::of(evidence, &extended, &moves.done());
+    let at = Moment { boot, ns: u64::MAX };
+    changes.push(ListChange { at, end: at, step: 0, what: Change::Carried { kept: 0, lost: 0 } });
+    let history = History::of(evidence, &extended, &changes.done());
     let carried = history.carried.last().map_or(&[][..], Vec::as_slice);
     let lost = limit.lost.records.map_or(carried.len(), |lost| usize::try_from(lost).unwrap_or(usize::MAX));
     let kept = carried.len().saturating_sub(lost);

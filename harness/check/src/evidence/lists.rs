@@ -7,6 +7,7 @@ use imalab_wire::{Op, Outcome, StepId};
 use super::portion::{Pieces, Portion};
 use super::{Moment, Oddities, Oddity, OpSeen, RecordId, Records, StepSeen};
 use crate::runs::Runs;
+use imalab_formats::ima::lists::ListId;
 use imalab_formats::ima::{AsciiReader, Bank, ByteOrder, LogReader, ReadError, RecordRef};
 use imalab_language::plan::{Action, Form, Observed};
 
@@ -24,8 +25,8 @@ pub(crate) struct ListSeen {
     pub(crate) form: Form,
     /// Bank whose digests it shows.
     pub(crate) bank: Bank,
-    /// The staged list instead of the current one.
-    pub(crate) staged: bool,
+    /// The list that it is.
+    pub(crate) list: ListId,
     /// When reading began.
     pub(crate) begin: Moment,
     /// How many records it holds, up to where it is broken.
@@ -48,13 +49,18 @@ pub(crate) struct WrongDigest {
 }
 
 impl ListSeen {
+    /// Whether it holds staged records.
+    pub(crate) fn is_staged(&self) -> bool {
+        self.list.is_staged()
+    }
+
     /// The list as a finding names it: `binary sha256 list`.
     pub(crate) fn name(&self) -> String {
         let form = match self.form {
             Form::Binary => "binary",
             Form::Ascii => "ascii",
         };
-        let staged = if self.staged { "staged list" } else { "list" };
+        let staged = if self.is_staged() { "staged list" } else { "list" };
         format!("{form} {} {staged}", self.bank)
     }
 }
@@ -98,7 +104,7 @@ pub(super) fn digest(
                         op,
                         form,
                         bank,
-                        staged,
+                        list: if staged { ListId::STAGED } else { ListId::CURRENT },
                         begin,
                         count: 0,
                         records: None,

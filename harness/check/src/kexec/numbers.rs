@@ -257,7 +257,7 @@ impl Judge<'_, '_> {
             ));
             return None;
         }
-        let during = self.wholes.moves.iter().any(|moved| (call.begin..=call.end).contains(&moved.at));
+        let during = self.wholes.changes.iter().any(|change| (call.begin..=call.end).contains(&change.at));
         if during || !self.evidence.quiescent(call.step) {
             return None;
         }
@@ -279,11 +279,10 @@ impl Judge<'_, '_> {
     /// Whether the record was in a list of the kernel at that moment of its boot.
     fn is_held(&self, at: usize, boot: u32, moment: Moment) -> bool {
         let out = self.history.turns(at).find_map(|turn| match turn {
-            Turn::Deleted { step, .. } | Turn::Trimmed { step } => Some(step),
+            Turn::Deleted { by, .. } | Turn::Trimmed { by } => self.wholes.changes.get(by),
             _ => None,
         });
-        let gone = out.and_then(|step| self.wholes.moves.iter().find(|moved| moved.step == step));
-        gone.is_none_or(|moved| (moved.at.boot, moved.at) >= (boot, moment))
+        out.is_none_or(|change| (change.at.boot, change.at) >= (boot, moment))
     }
 
     /// An execution tells the segment of the load before it. One that was too large for a segment left no record.

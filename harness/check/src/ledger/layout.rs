@@ -36,10 +36,10 @@ pub(super) fn stretches(pieces: &[Piece], stagings: &[Staging]) -> Vec<Stretch> 
     parts.sort_by_key(|(place, ..)| *place);
     let mut all: Vec<(usize, Stretch)> = Vec::new();
     for (_, number, stretch) in parts {
-        match all.last_mut() {
-            // Nothing lies between them.
-            Some((last, before)) if *last == number => before.join(&stretch),
-            _ => all.push((number, stretch)),
+        // Where nothing lies between them.
+        let joined = all.last_mut().is_some_and(|(last, before)| *last == number && before.join(&stretch));
+        if !joined {
+            all.push((number, stretch));
         }
     }
     all.into_iter().map(|(_, stretch)| stretch).collect()
@@ -53,6 +53,7 @@ impl Piece {
             Known::Missing { by } => self.missing(*by, self.places.len()),
             Known::Staged(generation) => match &stagings[*generation] {
                 Staging { read: Some((by, records)), .. } => self.read(Source::Staged(*by), records),
+                Staging { by, before, exact: Some(_), .. } => self.begun(Source::Staged(*by), before, *by),
                 staging => self.unread(staging.by),
             },
             Known::Deleted(generation, deleter) => match &stagings[*generation] {
@@ -60,6 +61,9 @@ impl Piece {
                     self.read(Source::Saved(*by), records)
                 }
                 Staging { read: Some((_, records)), .. } => self.missing(*deleter, records.len()),
+                Staging { before, exact: Some(_), .. } => {
+                    self.begun(Source::Trimmed(*deleter), before, *deleter)
+                }
                 _ => self.unread(*deleter),
             },
         }
@@ -84,6 +88,15 @@ impl Piece {
         self.places.clone().take_first(records).stretches().iter().map(gap).collect()
     }
 
+    /// Its first records were read before, the others never.
+    fn begun(&self, source: Source, records: &Runs<RecordId>, by: usize) -> Vec<(usize, Stretch)> {
+        let mut rest = self.places.clone();
+        let places = rest.take_first(records.len());
+        let begun = Piece { places, known: Known::Missing { by } }.read(source, records);
+        let rest = Piece { places: rest, known: Known::Missing { by } };
+        begun.into_iter().chain(rest.missing(by, rest.places.len())).collect()
+    }
+
     /// Nobody knows how many there are.
     fn unread(&self, by: usize) -> Vec<(usize, Stretch)> {
         self.places.first().map(|place| (place, Stretch::gap(by, None))).into_iter().collect()
@@ -99,12 +112,15 @@ impl Stretch {
         self.records.is_empty() && !matches!(self.source, Source::Gap { records: None | Some(1..), .. })
     }
 
-    fn join(&mut self, other: &Stretch) {
+    /// Takes in what goes on where it ends, and is known as it is. Whether it is.
+    fn join(&mut self, other: &Stretch) -> bool {
         match (&mut self.source, other.source) {
             (Source::Gap { records: Some(before), .. }, Source::Gap { records: Some(more), .. }) => {
                 *before += more;
             }
-            _ => other.records.iter().for_each(|id| self.records.push(id)),
+            (own, source) if *own == source => other.records.iter().for_each(|id| self.records.push(id)),
+            _ => return false,
         }
+        true
     }
 }

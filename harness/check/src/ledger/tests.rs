@@ -299,27 +299,27 @@ fn doubtful() -> Ledger {
 }
 
 #[rstest]
-#[case::delete_lost(Doubt::Delete(5), ids(0, 9))]
-#[case::delete_won(Doubt::Delete(5), ids(4, 9))]
-#[case::trim_lost(Doubt::Trim(5, 2), ids(0, 9))]
-#[case::trim_won(Doubt::Trim(5, 2), joined(&[&ids(0, 4), &ids(6, 9)]))]
-fn a_doubt_is_settled_by_the_next_list(#[case] doubt: Doubt, #[case] next: Runs<RecordId>) {
+#[case::delete_lost(Request::Delete, ids(0, 9))]
+#[case::delete_won(Request::Delete, ids(4, 9))]
+#[case::trim_lost(Request::Trim(2), ids(0, 9))]
+#[case::trim_won(Request::Trim(2), joined(&[&ids(0, 4), &ids(6, 9)]))]
+fn a_doubt_is_settled_by_the_next_list(#[case] request: Request, #[case] next: Runs<RecordId>) {
     let mut ledger = doubtful();
-    assert_eq!(ledger.settle(doubt, &next), !next.starts_with(&ids(0, 8)));
+    assert_eq!(ledger.settle(5, request, &next).is_some(), !next.starts_with(&ids(0, 8)));
     ledger.kexec(8, &Loss::default());
     assert_eq!(whole(&ledger, &next), (0..9).collect::<Vec<_>>());
     assert_eq!((gaps(&ledger), ledger.surprises()), (vec![], &[][..]));
 }
 
 #[rstest]
-#[case::nothing_was_staged(Doubt::Delete(5), true)]
-#[case::nothing_was_read(Doubt::Trim(5, 2), false)]
-fn a_doubt_that_cannot_matter_changes_nothing(#[case] doubt: Doubt, #[case] read: bool) {
+#[case::nothing_was_staged(Request::Delete, true)]
+#[case::nothing_was_read(Request::Trim(2), false)]
+fn a_doubt_that_cannot_matter_changes_nothing(#[case] request: Request, #[case] read: bool) {
     let mut ledger = Ledger::default();
     if read {
         ledger.read_current(&ids(0, 4));
     }
-    assert!(!ledger.settle(doubt, &ids(2, 9)));
+    assert_eq!(ledger.settle(5, request, &ids(2, 9)), None);
     assert_eq!(whole(&ledger, &ids(2, 9)), (2..9).collect::<Vec<_>>());
 }
 
@@ -360,4 +360,49 @@ fn what_is_lost_and_nothing_was_staged() {
     let mut ledger = Ledger::default();
     ledger.kexec(8, &Loss { kept: 3, records: ids(3, 6) });
     assert_eq!(whole(&ledger, &joined(&[&ids(0, 3), &ids(6, 8)])), (0..8).collect::<Vec<_>>());
+}
+
+#[rstest]
+#[case::staged_and_deleted(&[Request::StageFirst(2), Request::Delete])]
+#[case::staged_up_to_that(&[Request::StageUpTo(2), Request::Delete])]
+#[case::staged_and_the_others_put_back(&[Request::StageAll, Request::DeleteFirst(2)])]
+fn first_records_that_were_read_before_may_leave_by_way_of_the_staged_list(#[case] requests: &[Request]) {
+    let mut ledger = Ledger::default();
+    ledger.read_current(&ids(0, 5));
+    for request in requests {
+        ledger.request(3, *request);
+    }
+    ledger.trim(4, 1);
+    assert_eq!(whole(&ledger, &ids(3, 6)), (0..6).collect::<Vec<_>>());
+    let stretches = ledger.resolve(&ledger.snapshot(9, &ids(3, 6)));
+    let sources: Vec<Source> = stretches.iter().map(|stretch| stretch.source).collect();
+    assert_eq!(sources, [Source::Trimmed(3), Source::Trimmed(4), Source::Current(9)]);
+    assert_eq!(ledger.surprises(), []);
+}
+
+#[rstest]
+#[case::staged_and_deleted(&[Request::StageFirst(7), Request::Delete])]
+#[case::staged_and_the_others_put_back(&[Request::StageAll, Request::DeleteFirst(7)])]
+fn of_first_records_that_leave_so_those_that_nobody_read_are_a_gap(#[case] requests: &[Request]) {
+    let mut ledger = Ledger::default();
+    ledger.read_current(&ids(0, 4));
+    for request in requests {
+        ledger.request(3, *request);
+    }
+    assert_eq!(gaps(&ledger), [Source::Gap { by: 3, records: Some(3) }]);
+}
+
+#[test]
+fn the_rest_of_a_saved_list_may_be_put_back() {
+    let mut ledger = Ledger::default();
+    ledger.stage(1);
+    ledger.read_staged(2, &ids(0, 4), true);
+    ledger.read_current(&ids(4, 8));
+    ledger.trim(3, 2);
+    ledger.request(5, Request::DeleteFirst(3));
+    let list = joined(&[&ids(3, 4), &ids(6, 9)]);
+    assert_eq!(whole(&ledger, &list), (0..9).collect::<Vec<_>>());
+    let stretches = ledger.resolve(&ledger.snapshot(9, &list));
+    let sources: Vec<Source> = stretches.iter().map(|stretch| stretch.source).collect();
+    assert_eq!(sources, [Source::Saved(2), Source::Current(9), Source::Trimmed(3), Source::Current(9)]);
 }

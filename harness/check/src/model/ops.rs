@@ -179,7 +179,7 @@ impl<'e, 'l> Maker<'e, 'l> {
             return Does::Counter { slot, number: counter.value };
         }
         let list = evidence.lists_of(step).iter().find(|list| is(list.op) && list.broken.is_none());
-        match list.and_then(|list| Some((list.records.as_ref()?, list.staged))) {
+        match list.and_then(|list| Some((list.records.as_ref()?, list.is_staged()))) {
             Some((records, staged)) => Does::List { slot, records, staged },
             None => Does::Call(Call::Read { slot, limit }),
         }

@@ -1,7 +1,7 @@
 //! What the lists held at a moment, as far as steps moved their records.
 
+use crate::changes::{Change, ListChange};
 use crate::evidence::Moment;
-use crate::history::{Move, Moved};
 use imalab_formats::ima::lists::{ListId, Lists, Loss, Namespace, Ranges, Request};
 
 /// The lists after each move, in order of time.
@@ -30,15 +30,13 @@ enum Known {
 }
 
 impl States {
-    pub(super) fn of(records: usize, moves: &[Moved]) -> States {
-        let mut log = Ranges::default();
-        log.push(0..records);
+    pub(super) fn of(records: usize, changes: &[ListChange]) -> States {
         let mut state = State { lists: Lists::new(), known: Known::Apart };
-        state.lists.append(ListId::CURRENT, log);
+        state.lists.get_mut(ListId::CURRENT).push(0..records);
         let mut states = vec![(Moment { boot: 0, ns: 0 }, state.clone())];
-        for moved in moves {
-            state.apply(moved.what);
-            states.push((moved.at, state.clone()));
+        for change in changes {
+            state.apply(change.what);
+            states.push((change.at, state.clone()));
         }
         States { states }
     }
@@ -49,10 +47,9 @@ impl States {
     }
 
     /// The list that a file shows in a state; what is beyond its end at the time comes later.
-    pub(super) fn list(&self, staged: bool, state: usize) -> Option<&Ranges> {
+    pub(super) fn list(&self, list: ListId, state: usize) -> Option<&Ranges> {
         let State { lists, known } = &self.states.get(state)?.1;
-        let id = if staged { ListId::STAGED } else { ListId::CURRENT };
-        (*known == Known::Apart).then(|| lists.get(id))
+        (*known == Known::Apart).then(|| lists.get(list))
     }
 
     /// Whether a move began after `from` and before `to`.
@@ -62,20 +59,16 @@ impl States {
 }
 
 impl State {
-    fn apply(&mut self, what: Move) {
-        let request = match what {
-            Move::Carried { kept, lost } => {
-                // Whatever was staged is before the rest.
+    fn apply(&mut self, change: Change) {
+        let Some(request) = change.request() else {
+            if let Change::Carried { kept, lost } = change {
                 self.lists.kexec(Loss { kept: kept as u64, lost: lost as u64 });
-                if self.known == Known::Together {
-                    self.known = Known::Apart;
-                }
-                return;
             }
-            Move::Staged { records: Some(records) } => Request::StageFirst(records as u64),
-            Move::Staged { records: None } => Request::StageAll,
-            Move::Deleted { .. } => Request::Delete,
-            Move::Trimmed { records } => Request::Trim(records),
+            // Whatever was staged is before the rest.
+            if self.known == Known::Together {
+                self.known = Known::Apart;
+            }
+            return;
         };
         self.lists.carry_out(Namespace::INIT, request);
         self.known = match (self.known, request) {
@@ -94,19 +87,23 @@ mod tests {
     #[test]
     fn lists_are_what_the_moves_before_left() {
         let at = |ns| Moment { boot: 1, ns };
-        let moved = |ns, what| Moved { at: at(ns), step: 0, what };
+        let made = |ns, what| ListChange { at: at(ns), end: at(ns), step: 0, what };
         let moves = [
-            moved(10, Move::Staged { records: Some(3) }),
-            moved(20, Move::Trimmed { records: 2 }),
-            moved(30, Move::Carried { kept: 0, lost: 0 }),
-            moved(40, Move::Staged { records: None }),
-            moved(50, Move::Carried { kept: 3, lost: 1 }),
-            moved(60, Move::Staged { records: None }),
-            moved(70, Move::Deleted { saved: None }),
-            moved(80, Move::Carried { kept: 0, lost: 0 }),
+            made(10, Change::Staged { records: Some(3) }),
+            made(20, Change::Trimmed { records: 2 }),
+            made(30, Change::Carried { kept: 0, lost: 0 }),
+            made(40, Change::Staged { records: None }),
+            made(50, Change::Carried { kept: 3, lost: 1 }),
+            made(60, Change::Staged { records: None }),
+            made(70, Change::Deleted { saved: None }),
+            made(80, Change::Carried { kept: 0, lost: 0 }),
         ];
         let lists = States::of(9, &moves);
-        let of = |staged, ns| lists.list(staged, lists.at(at(ns))).map(|ranges| ranges.stretches().to_vec());
+        let of = |staged, ns| {
+            lists
+                .list(if staged { ListId::STAGED } else { ListId::CURRENT }, lists.at(at(ns)))
+                .map(|ranges| ranges.stretches().to_vec())
+        };
         assert_eq!((of(true, 5), of(false, 5)), (Some(vec![]), Some(vec![0..9])));
         assert_eq!((of(true, 10), of(false, 10)), (Some(vec![0..3]), Some(vec![3..9])));
         assert_eq!(of(false, 25), Some(vec![5..9]));

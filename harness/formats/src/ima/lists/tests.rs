@@ -182,7 +182,7 @@ proptest! {
             out: Vec::new(),
             total: 0,
         };
-        let file = |kind| ListFile { ascii: false, bank: Bank::Sha1, staged: kind == Kind::Staged };
+        let file = |kind| ListFile { ascii: false, bank: Bank::Sha1, list: ListId::of(kind) };
         for what in story {
             match what {
                 Happens::Measured(records) => (0..records).for_each(|_| {

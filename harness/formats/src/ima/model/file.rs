@@ -1,6 +1,7 @@
 //! Which file of the interface a path is.
 
 use crate::ima::Bank;
+use crate::ima::lists::{Kind, ListId};
 
 /// Folders in which the files are: the second is a link to the first (`ima_fs_init`,
 /// `security/integrity/ima/ima_fs.c`).
@@ -28,8 +29,8 @@ pub struct ListFile {
     pub ascii: bool,
     /// The bank whose digests it shows; a file without one in its name is a link to that of SHA-1.
     pub bank: Bank,
-    /// The staged list instead of the current one.
-    pub staged: bool,
+    /// The list that it shows.
+    pub list: ListId,
 }
 
 impl File {
@@ -48,6 +49,11 @@ impl File {
 }
 
 impl ListFile {
+    /// Whether it shows staged records.
+    pub fn is_staged(self) -> bool {
+        self.list.is_staged()
+    }
+
     fn of_name(name: &str) -> Option<ListFile> {
         let (name, staged) = name.strip_suffix("_staged").map_or((name, false), |name| (name, true));
         let (form, rest) = name.split_once("_runtime_measurements")?;
@@ -65,7 +71,8 @@ impl ListFile {
             "" => Bank::Sha1,
             _ => rest.strip_prefix('_')?.parse().ok()?,
         };
-        Some(ListFile { ascii, bank, staged })
+        let kind = if staged { Kind::Staged } else { Kind::Current };
+        Some(ListFile { ascii, bank, list: ListId::of(kind) })
     }
 }
 
@@ -75,7 +82,8 @@ mod tests {
     use rstest::rstest;
 
     const fn list(ascii: bool, bank: Bank, staged: bool) -> File {
-        File::List(ListFile { ascii, bank, staged })
+        let list = if staged { ListId::STAGED } else { ListId::CURRENT };
+        File::List(ListFile { ascii, bank, list })
     }
 
     #[rstest]

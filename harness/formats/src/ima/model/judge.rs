@@ -83,13 +83,13 @@ impl Kernel {
     ) -> Result<Effect<'a>, Broken> {
         let (file, rights) = (File::List(list), self.open.rights(task));
         let mut refusals = Refusals::default();
-        if list.staged && !self.rules.holds(Rule::EveryListHasFiles) {
+        if list.is_staged() && !self.rules.holds(Rule::EveryListHasFiles) {
             refusals.add(Errno::ENOENT, Rule::EveryListHasFiles);
         }
         let dialect = self.dialect();
         if access.write && self.promises_writing() {
             match dialect.originals {
-                Originals::Refused if !list.staged && self.rules.holds(Rule::OriginalsAreReadOnly) => {
+                Originals::Refused if !list.is_staged() && self.rules.holds(Rule::OriginalsAreReadOnly) => {
                     refusals.add(Errno::EACCES, Rule::OriginalsAreReadOnly);
                 }
                 Originals::WithReading if !access.read && self.rules.holds(Rule::CommitNeedsReading) => {
@@ -97,7 +97,7 @@ impl Kernel {
                 }
                 // By the file's mode alone, which says no and which some rights go beyond.
                 Originals::OpenedInVain
-                    if !list.staged
+                    if !list.is_staged()
                         && [Errno::EACCES, Errno::EPERM]
                             .iter()
                             .any(|errno| found == Found::Errno(*errno as i32)) =>
@@ -267,7 +267,7 @@ impl Kernel {
         let start = if self.rules.holds(Rule::ReadGoesOn) { offset } else { 0 };
         let expected = (size - start).min(limit.unwrap_or(u64::MAX));
         if u64::try_from(value) != Ok(expected) {
-            let shows = if list.staged { Rule::StagedShowsStaged } else { Rule::OriginalShowsCurrent };
+            let shows = if list.is_staged() { Rule::StagedShowsStaged } else { Rule::OriginalShowsCurrent };
             let rule = if offset > 0 { Rule::ReadGoesOn } else { shows };
             return Err(Broken::new(rule, format!("{expected} bytes")));
         }
@@ -299,7 +299,7 @@ impl Kernel {
         let most = size.saturating_sub(offset).min(bytes);
         let least = u64::from(most > 0);
         if offset <= size && !u64::try_from(value).is_ok_and(|value| (least..=most).contains(&value)) {
-            let rule = if list.staged { Rule::StagedShowsStaged } else { Rule::OriginalShowsCurrent };
+            let rule = if list.is_staged() { Rule::StagedShowsStaged } else { Rule::OriginalShowsCurrent };
             return Err(Broken::new(rule, format!("{least} to {most} bytes")));
         }
         Ok(Effect::None)

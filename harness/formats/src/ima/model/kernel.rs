@@ -4,7 +4,7 @@ use super::descriptors::Descriptors;
 use super::lists::Lists;
 use super::{Broken, Call, Effect, File, ListFile, Log, Rule, Rules, Setup, Slot, Task};
 use crate::Interface;
-use crate::ima::lists::Ranges;
+use crate::ima::lists::{Kind, ListId, Ranges};
 
 /// The model of one kernel.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -43,14 +43,18 @@ impl Kernel {
 
     /// What a list file shows.
     pub fn shows(&self, file: ListFile) -> &Ranges {
-        let rule = if file.staged { Rule::StagedShowsStaged } else { Rule::OriginalShowsCurrent };
-        if file.staged == self.rules.holds(rule) { self.lists.staged() } else { self.lists.current() }
+        let (rule, other) = match file.list.kind {
+            Kind::Staged => (Rule::StagedShowsStaged, Kind::Current),
+            Kind::Current => (Rule::OriginalShowsCurrent, Kind::Staged),
+        };
+        let list = if self.rules.holds(rule) { file.list } else { ListId { kind: other, ..file.list } };
+        self.lists.get(list)
     }
 
     /// The promise by which a file shows this record, or nothing more.
     pub fn why_shown(&self, file: ListFile, record: Option<usize>) -> Rule {
         match record {
-            _ if file.staged => Rule::StagedShowsStaged,
+            _ if file.is_staged() => Rule::StagedShowsStaged,
             Some(record) if self.lists.is_carried(record) => Rule::StagedCarriedFirst,
             _ => Rule::OriginalShowsCurrent,
         }

@@ -55,6 +55,11 @@ impl Lists {
         }
     }
 
+    /// What a list holds.
+    pub(super) fn get(&self, list: ListId) -> &Ranges {
+        self.lists.get(list)
+    }
+
     pub(super) fn staged(&self) -> &Ranges {
         self.lists.get(ListId::STAGED)
     }

@@ -104,6 +104,7 @@ mod tests {
     use super::*;
     use crate::Interface;
     use crate::ima::Bank;
+    use crate::ima::lists::ListId;
     use rstest::rstest;
 
     const LONG_MAX: &[u8] = b"9223372036854775807\n";
@@ -111,8 +112,11 @@ mod tests {
     fn asks(interface: Interface, written: Written<'_>) -> Result<Request, Vec<Errno>> {
         let mut refusals = Refusals::default();
         let dialect = interface.dialect();
-        let staged = dialect.staged != crate::ima::dialect::StagedFiles::None;
-        let file = ListFile { ascii: false, bank: Bank::Sha1, staged };
+        let list = match dialect.staged {
+            crate::ima::dialect::StagedFiles::None => ListId::CURRENT,
+            _ => ListId::STAGED,
+        };
+        let file = ListFile { ascii: false, bank: Bank::Sha1, list };
         let request = read(&dialect.grammar, Rules::default(), file, written, &mut refusals);
         match (refusals.errnos(), request) {
             (errnos, Some(request)) if errnos.is_empty() => Ok(request),

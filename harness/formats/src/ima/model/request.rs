@@ -4,7 +4,7 @@ use nix::errno::Errno;
 
 use super::{ListFile, Refusals, Rule, Rules, proposal};
 use crate::Interface;
-use crate::ima::dialect::{Grammar, Number, On};
+use crate::ima::dialect::{Dialect, Grammar, Number, On, StagedFiles};
 use crate::ima::lists::Request;
 
 /// What is handed to `write(2)`.
@@ -33,9 +33,21 @@ pub(super) fn read(
     }
 }
 
+impl Dialect {
+    /// What bytes ask for that were written to a file of a list, when a kernel takes them; nothing where they are no request.
+    pub fn request(&self, file: ListFile, bytes: &[u8]) -> Option<Request> {
+        if file.is_staged() && self.staged == StagedFiles::None {
+            return None;
+        }
+        let (written, mut refusals) = (Written::Bytes(bytes), Refusals::default());
+        let request = read(self.interface, Rules::default(), file, written, false, &mut refusals)?;
+        refusals.first().is_none().then_some(request)
+    }
+}
+
 /// Whether a list file is one of those.
 pub(super) fn is_on(file: ListFile, on: On) -> bool {
-    file.staged == (on == On::Staged)
+    file.is_staged() == (on == On::Staged)
 }
 
 /// Reads a request as mainline does. All that is wrong with it is collected: which of several errors a request with
@@ -125,10 +137,12 @@ fn number(rules: Rules, text: &[u8], beyond: Errno, refusals: &mut Refusals) -> 
 mod tests {
     use super::*;
     use crate::ima::Bank;
+    use crate::ima::lists::ListId;
     use rstest::rstest;
 
     fn read(staged: bool, written: Written<'_>, flush: bool) -> Result<Request, Vec<Errno>> {
-        let file = ListFile { ascii: false, bank: Bank::Sha1, staged };
+        let list = if staged { ListId::STAGED } else { ListId::CURRENT };
+        let file = ListFile { ascii: false, bank: Bank::Sha1, list };
         let mut refusals = Refusals::default();
         let request = super::read(Interface::Upstream, Rules::default(), file, written, flush, &mut refusals);
         match (refusals.errnos(), request) {

@@ -8,7 +8,7 @@ use rstest::rstest;
 use super::*;
 use crate::Interface;
 use crate::ima::Bank;
-use crate::ima::lists::Ranges;
+use crate::ima::lists::{ListId, Ranges};
 use stories::story;
 
 /// Ten bytes a record; some are violations, some are the same as an earlier one.
@@ -60,8 +60,12 @@ fn errno(errno: Errno) -> Found {
     Found::Errno(errno as i32)
 }
 
+fn id(staged: bool) -> ListId {
+    if staged { ListId::STAGED } else { ListId::CURRENT }
+}
+
 fn list(staged: bool) -> File {
-    File::List(ListFile { ascii: false, bank: Bank::Sha1, staged })
+    File::List(ListFile { ascii: false, bank: Bank::Sha1, list: id(staged) })
 }
 
 fn opens(task: Task, slot: Slot, staged: bool, access: Access, found: Found) -> Scene {
@@ -125,8 +129,10 @@ fn says_of(
                 }
             }
             Shows(staged, ref records) => {
-                let shown: Vec<usize> =
-                    kernel.shows(ListFile { ascii: true, bank: Bank::Sha1, staged }).iter().collect();
+                let shown: Vec<usize> = kernel
+                    .shows(ListFile { ascii: true, bank: Bank::Sha1, list: id(staged) })
+                    .iter()
+                    .collect();
                 if shown != *records {
                     return wrong(format!("{shown:?}"));
                 }
@@ -444,7 +450,7 @@ fn a_kernel_without_requests_only_grows() {
         let effect = kernel.judge(&tale, 0, call, found).unwrap();
         kernel.apply(0, effect);
     }
-    assert_eq!(kernel.shows(ListFile { ascii: false, bank: Bank::Sha1, staged: false }).len(), 1);
+    assert_eq!(kernel.shows(ListFile { ascii: false, bank: Bank::Sha1, list: ListId::CURRENT }).len(), 1);
 }
 
 #[test]

@@ -1,13 +1,14 @@
-//! Open measurement lists, and what was read of each.
+//! Open measurement lists: what was read of each, and written to it.
 //!
 //! A file is followed from its opening through duplicates, children, threads and messages until its last descriptor is
 //! closed. Offsets are kept as the kernel keeps them, in the open file.
 
+use std::borrow::Cow;
 use std::collections::{BTreeMap, VecDeque};
 
 use imalab_wire::{Op, Outcome, TaskId};
 
-use crate::evidence::{Evidence, Moment};
+use super::evidence::{Ended, Evidence, Moment, OpSeen};
 use imalab_formats::ima::model::{File, ListFile};
 
 /// `O_PATH`: a descriptor of a place, not of an open file.
@@ -50,54 +51,103 @@ pub(super) struct Got {
     pub(super) to_end: bool,
 }
 
+/// Bytes that were written to a list.
+#[derive(Debug)]
+pub(super) struct Write<'a> {
+    pub(super) list: ListFile,
+    /// Its step.
+    pub(super) step: usize,
+    /// Right before it.
+    pub(super) begin: Moment,
+    /// Right after it; none when the task never came back from it.
+    pub(super) end: Option<Moment>,
+    pub(super) bytes: Cow<'a, [u8]>,
+}
+
+/// All that was done with files of lists.
+#[derive(Debug, Default)]
+pub(super) struct ListFiles<'a> {
+    /// Every list that was opened.
+    pub(super) opened: Vec<OpenList>,
+    /// What was written to them and did not fail, in the order in which it began.
+    pub(super) writes: Vec<Write<'a>>,
+}
+
 /// Follows descriptors through all tasks.
 #[derive(Debug, Default)]
-struct Follower {
-    lists: Vec<OpenList>,
+struct Follower<'a> {
+    files: ListFiles<'a>,
     /// Which table of descriptors a task has: a thread that of its process.
     tables: BTreeMap<TaskId, TaskId>,
     /// Open lists by table and slot.
     open: BTreeMap<(TaskId, u16), usize>,
     inboxes: BTreeMap<TaskId, VecDeque<Option<usize>>>,
+    /// How many records each task last found to be in the PCR.
+    found: BTreeMap<TaskId, i64>,
 }
 
-/// Every list that was opened.
-pub(super) fn open_lists(evidence: &Evidence<'_>) -> Vec<OpenList> {
-    let mut order: Vec<(Moment, usize, usize)> = Vec::new();
-    for (at, step) in evidence.steps.iter().enumerate() {
-        for (number, (op, seen)) in step.ops.iter().zip(&step.seen).enumerate() {
-            let Some(ended) = seen.ended.filter(|ended| matches!(ended.outcome, Outcome::Value(_))) else {
-                continue;
-            };
-            // What is received was sent before; everything else counts from where it began.
-            let when = if matches!(op, Op::ReceiveDescriptor { .. }) { ended.end } else { ended.begin };
-            order.push((when, at, number));
+impl<'a> ListFiles<'a> {
+    pub(super) fn of(evidence: &Evidence<'a>) -> ListFiles<'a> {
+        let mut order: Vec<(Moment, usize, usize)> = Vec::new();
+        for (at, step) in evidence.steps.iter().enumerate() {
+            for (number, (op, seen)) in step.ops.iter().zip(&step.seen).enumerate() {
+                order.extend(takes_effect(op, seen).map(|when| (when, at, number)));
+            }
         }
+        // Stable: within a step the order of its operations stays.
+        order.sort_by_key(|(when, ..)| *when);
+        let mut follower = Follower::default();
+        for (_, step, op) in order {
+            follower.take(evidence, step, op);
+        }
+        follower.files
     }
-    // Stable: within a step the order of its operations stays.
-    order.sort_by_key(|(when, ..)| *when);
-    let mut follower = Follower::default();
-    for (_, step, op) in order {
-        follower.take(evidence, step, op);
-    }
-    follower.lists
 }
 
-impl Follower {
+/// From when on an operation that did not fail counts.
+fn takes_effect(op: &Op, seen: &OpSeen<'_>) -> Option<Moment> {
+    match (op, seen.ended) {
+        // What is received was sent before, and what another thread has begun by then is not closed to it.
+        (
+            Op::ReceiveDescriptor { .. } | Op::Close { .. },
+            Some(Ended { end, outcome: Outcome::Value(_), .. }),
+        ) => Some(end),
+        (_, Some(Ended { begin, outcome: Outcome::Value(_), .. })) => Some(begin),
+        (_, Some(_)) => None,
+        // It may have been carried out; an opening was, where its descriptor is used.
+        (
+            Op::Open { .. }
+            | Op::Write { .. }
+            | Op::WriteAt { .. }
+            | Op::WriteFound { .. }
+            | Op::SpliceIn { .. },
+            None,
+        ) => seen.started,
+        (_, None) => None,
+    }
+}
+
+impl<'a> Follower<'a> {
     fn table(&self, task: TaskId) -> TaskId {
         self.tables.get(&task).copied().unwrap_or(task)
     }
 
     fn get(&mut self, task: TaskId, slot: u16) -> Option<&mut OpenList> {
         let open = *self.open.get(&(self.table(task), slot))?;
-        self.lists.get_mut(open)
+        self.files.opened.get_mut(open)
     }
 
-    fn take(&mut self, evidence: &Evidence<'_>, at: usize, number: usize) {
+    fn take(&mut self, evidence: &Evidence<'a>, at: usize, number: usize) {
         let step = &evidence.steps[at];
         let task = step.planned.task;
         let (op, seen) = (&step.ops[number], &step.seen[number]);
-        let Some(ended) = seen.ended else { return };
+        self.write(task, at, op, seen);
+        let Some(ended) = seen.ended else {
+            if let (Op::Open { slot, path, flags, .. }, Some(started)) = (op, seen.started) {
+                self.open(task, *slot, path, *flags, (at, started));
+            }
+            return;
+        };
         let Outcome::Value(value) = ended.outcome else { return };
         let length = u64::try_from(value).unwrap_or_default();
         let got = |offset, to_end| Got {
@@ -162,6 +212,7 @@ impl Follower {
                 }
             }
             Op::FindQuoted { slot, .. } => {
+                self.found.insert(task, value);
                 if let Some(open) = self.get(task, slot) {
                     open.seek(task, ended.end, Some(0));
                     // Its value is a number of records.
@@ -184,6 +235,29 @@ impl Follower {
         }
     }
 
+    /// Notes what was written, or was to be.
+    fn write(&mut self, task: TaskId, at: usize, op: &'a Op, seen: &OpSeen<'_>) {
+        let (slot, bytes) = match op {
+            Op::Write { slot, bytes } | Op::WriteAt { slot, bytes, .. } => (*slot, Cow::Borrowed(&bytes[..])),
+            Op::SpliceIn { slot, bytes } => {
+                let taken = match seen.outcome() {
+                    Some(Outcome::Value(taken)) => usize::try_from(taken).unwrap_or(0).min(bytes.len()),
+                    _ => bytes.len(),
+                };
+                (*slot, Cow::Borrowed(&bytes[..taken]))
+            }
+            Op::WriteFound { slot } => match self.found.get(&task) {
+                Some(found) if *found > 0 => (*slot, Cow::Owned(format!("{found}\n").into_bytes())),
+                _ => return,
+            },
+            _ => return,
+        };
+        let Some((begin, _)) = seen.span() else { return };
+        let Some(list) = self.get(task, slot).map(|open| open.list) else { return };
+        let end = seen.ended.map(|ended| ended.end);
+        self.files.writes.push(Write { list, step: at, begin, end, bytes });
+    }
+
     fn open(&mut self, task: TaskId, slot: u16, path: &str, flags: i32, (step, opened): (usize, Moment)) {
         let table = self.table(task);
         self.open.remove(&(table, slot));
@@ -192,8 +266,8 @@ impl Follower {
             return;
         }
         let (offset, writes) = (Some(0), flags & 3 != 0);
-        self.open.insert((table, slot), self.lists.len());
-        self.lists.push(OpenList {
+        self.open.insert((table, slot), self.files.opened.len());
+        self.files.opened.push(OpenList {
             list,
             step,
             opened,

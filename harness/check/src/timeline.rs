@@ -1,0 +1,175 @@
+//! What was done to the lists and seen of them, in the order in which the guest did it, over all its boots: told by the calls
+//! and what they gave, whatever a step was planned to do.
+
+use std::collections::BTreeMap;
+
+use super::evidence::{Evidence, ListSeen, Moment, RecordId};
+use super::ledger::ALL;
+use super::list_files::ListFiles;
+use super::runs::Runs;
+use imalab_formats::ima::lists::Request;
+use imalab_language::plan::Action;
+
+/// What was done to the lists, or seen of them.
+#[derive(Debug)]
+pub(super) enum What {
+    /// A request was carried out.
+    Request(Request),
+    /// A list was read, the one at this place of the evidence. User space `keeps` what it read itself; a checkpoint's last
+    /// reading makes a `snapshot`.
+    Read { list: usize, keeps: bool, snapshot: bool },
+    /// Another kernel took over.
+    Kexec {
+        /// Requests that were under way, with the steps that made them: of none of them a result came.
+        unanswered: Vec<(usize, Request)>,
+    },
+}
+
+/// One operation on the lists.
+#[derive(Debug)]
+pub(super) struct ListOperation {
+    /// Right before its system call; the end of the boot for a kexec.
+    pub(super) at: Moment,
+    /// Right after it.
+    pub(super) end: Moment,
+    /// The step that did it.
+    pub(super) step: usize,
+    pub(super) what: What,
+}
+
+/// All operations in the order in which the guest did them. A writer has the lists to itself, or readers share them, so
+/// the begin of the system call orders those of different tasks.
+pub(super) fn of(evidence: &Evidence<'_>, files: &ListFiles<'_>) -> Vec<ListOperation> {
+    let mut operations = Vec::new();
+    let mut last = BTreeMap::new();
+    let known = || (0..evidence.lists.len()).filter_map(|at| Some((at, read(evidence, at)?.0)));
+    for (at, list) in known().filter(|(_, list)| !list.is_staged()) {
+        last.insert(list.step, at);
+    }
+    for (at, list) in known() {
+        let step = list.step;
+        let checkpoint = evidence.steps[step].planned.action == Action::Checkpoint;
+        let snapshot = checkpoint && last.get(&step) == Some(&at);
+        let what = What::Read { list: at, keeps: !checkpoint, snapshot };
+        operations.push(ListOperation { at: list.begin, end: list.begin, step, what });
+    }
+    let dialect = evidence.plan.interface.dialect();
+    let mut unanswered = Vec::new();
+    for write in &files.writes {
+        let Some(request) = dialect.request(write.list, &write.bytes).map(plainly) else { continue };
+        match write.end {
+            Some(end) => {
+                let what = What::Request(request);
+                operations.push(ListOperation { at: write.begin, end, step: write.step, what });
+            }
+            None => unanswered.push((write.begin.boot, write.step, request)),
+        }
+    }
+    operations.extend((1..evidence.boots).map(|boot| {
+        let at = Moment { boot, ns: u64::MAX };
+        let of_boot = unanswered.iter().filter(|(of, ..)| *of == boot);
+        let unanswered = of_boot.map(|(_, step, request)| (*step, *request)).collect();
+        let step = evidence.left_by(boot).unwrap_or(evidence.steps.len());
+        ListOperation { at, end: at, step, what: What::Kexec { unanswered } }
+    }));
+    // Stable: within a step the order of its operations stays.
+    operations.sort_by_key(|operation| operation.at);
+    operations
+}
+
+/// A number of records that no list has is all of them.
+fn plainly(request: Request) -> Request {
+    match request {
+        Request::StageUpTo(ALL..) => Request::StageAll,
+        request => request,
+    }
+}
+
+/// A list that was read whole, and what it held.
+pub(super) fn read<'e>(evidence: &'e Evidence<'_>, at: usize) -> Option<(&'e ListSeen, &'e Runs<RecordId>)> {
+    let list = evidence.lists.get(at).filter(|list| list.broken.is_none())?;
+    Some((list, list.records.as_ref()?))
+}
+
+/// The list that a kernel began with, as far as anybody read it before it was changed, and the step that read it. `after`
+/// is what was done in it.
+pub(super) fn first_list<'e>(
+    evidence: &'e Evidence<'_>,
+    after: &[ListOperation],
+) -> Option<(usize, &'e Runs<RecordId>)> {
+    let mut staged = false;
+    for operation in after {
+        match operation.what {
+            What::Request(Request::StageAll) if !staged => staged = true,
+            What::Read { list, .. } => match read(evidence, list) {
+                Some((list, records)) if list.is_staged() == staged => {
+                    return Some((operation.step, records));
+                }
+                _ => {}
+            },
+            What::Request(_) | What::Kexec { .. } => return None,
+        }
+    }
+    None
+}
+
+#[cfg(test)]
+mod tests {
+    use imalab_formats::ima::lists::Request;
+    use imalab_language::plan::Action;
+    use imalab_wire::{Message, Op};
+
+    use super::What;
+    use crate::digest;
+    use crate::world::{World, all, passed, path, value, write};
+    use imalab_trace::What as Event;
+
+    fn requests(world: World) -> Vec<Request> {
+        let (plan, trace) = world.finish();
+        let timeline = digest(&plan, &trace).timeline;
+        let requests = timeline.iter().filter_map(|operation| match operation.what {
+            What::Request(request) => Some(request),
+            _ => None,
+        });
+        requests.collect()
+    }
+
+    /// Two records are staged, saved and deleted, by calls that no plan gives a meaning to.
+    fn by_calls() -> World {
+        let mut world = World::new();
+        world.measure(1);
+        world.staged = Some(std::mem::take(&mut world.current));
+        world.step("call", Action::SystemCall, write("staged", b"A\n"), vec![]);
+        world.save();
+        world.staged = None;
+        let mut ops = write("staged", b"D\n");
+        ops[1].0 = Op::SpliceIn { slot: 3, bytes: b"D\n".to_vec() };
+        ops.insert(1, (Op::Duplicate { slot: 0, to: 3 }, value(3), Vec::new()));
+        world.step("call", Action::SystemCall, ops, vec![]);
+        world
+    }
+
+    #[test]
+    fn what_calls_did_counts_whatever_they_were_planned_for() {
+        assert_eq!(requests(by_calls()), [Request::StageAll, Request::Delete]);
+        let (plan, trace) = by_calls().finish();
+        all(&plan, &trace).iter().for_each(passed);
+    }
+
+    #[test]
+    fn who_uses_a_descriptor_has_opened_it() {
+        let mut world = by_calls();
+        let opened = |event: &Event| matches!(event, Event::Guest(Message::OpDone { op: 0, step: 1, .. }));
+        world.trace.events.retain(|event| !opened(&event.what));
+        assert_eq!(requests(world), [Request::StageAll, Request::Delete]);
+    }
+
+    #[test]
+    fn what_is_no_request_or_goes_elsewhere_is_none() {
+        let mut world = World::new();
+        for (file, text) in [("staged", "A"), ("current", "A\n"), (&*path("count"), "1\n")] {
+            world.step("call", Action::SystemCall, write(file, text.as_bytes()), vec![]);
+        }
+        assert_eq!(requests(world), []);
+    }
+}
