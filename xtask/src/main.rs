@@ -30,7 +30,7 @@ struct Cli {
 
 #[derive(Debug, Subcommand)]
 enum Task {
-    /// Say what this machine lacks, and install it with --yes
+    /// Show what this machine lacks; install it with --yes
     Doctor(doctor::Args),
     /// List, build and find kernels
     #[command(subcommand)]
@@ -43,23 +43,23 @@ enum Task {
     List(Passed),
     /// Open a console in a guest
     Shell(Passed),
-    /// Show a failure again from its bundle
+    /// Re-run a failed run from its bundle
     Repro(Passed),
     /// Judge the stored trace of a run again
     Recheck(Passed),
-    /// Put the results of the parts of a suite together
+    /// Join the results of the parts of a suite
     Merge(Passed),
-    /// Measure speed
+    /// Benchmark imalab, and the kernel interfaces
     Bench(Passed),
-    /// Find out which accelerator runs guests here, and why
+    /// Show which accelerator is used, and why
     Accel(Passed),
-    /// Check a measurement list offline
+    /// Verify a measurement list offline
     Verify(Passed),
-    /// Build our own series with a defect each and see whether the suite finds it
+    /// Put known defects into our series and see whether the suite finds them
     Sabotage(sabotage::Args),
-    /// Write the workflow that runs the suite on every kernel
+    /// Write the CI workflow that runs the suite on every kernel
     Matrix(matrix::Args),
-    /// Check everything that has to hold before a change is handed in
+    /// Run every check that a change must pass
     Check(check::Args),
     #[command(name = guard::NAME, hide = true)]
     Guard(guard::Args),

@@ -63,6 +63,8 @@ impl FileError {
                     | Kind::InvalidFilename
                     | Kind::FileTooLarge
                     | Kind::AlreadyExists
+                    // A FIFO without a reader.
+                    | Kind::NotConnected
             )
     }
 

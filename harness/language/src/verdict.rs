@@ -29,6 +29,20 @@ pub enum Outcome {
     Interrupted,
 }
 
+impl Outcome {
+    /// Whether it counts as a failure, in summaries and for whoever stops at the first.
+    pub fn is_failure(self) -> bool {
+        match self {
+            Outcome::Passed
+            | Outcome::Skipped
+            | Outcome::KnownDefect
+            | Outcome::KnownLimit
+            | Outcome::Interrupted => false,
+            Outcome::Failed | Outcome::KernelDied | Outcome::Infra | Outcome::Timeout => true,
+        }
+    }
+}
+
 /// What became of one check.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]

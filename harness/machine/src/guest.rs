@@ -26,12 +26,12 @@ pub fn listen(channel: UnixStream, kexecs: bool, events: Sender) -> io::Result<J
     let decoder = if kexecs { Decoder::across_kexecs() } else { Decoder::new() };
     std::thread::Builder::new()
         .name("guest".to_owned())
-        .spawn(move || follow(channel, decoder, BUDGET, |what| drop(events.send(what))))
+        .spawn(move || read_frames(channel, decoder, BUDGET, |what| drop(events.send(what))))
 }
 
 /// Reads the stream to its end. After the first thing that is wrong it is read on, so that QEMU never blocks,
 /// and ignored.
-fn follow(mut channel: impl Read, mut decoder: Decoder, budget: u64, mut tell: impl FnMut(What)) {
+fn read_frames(mut channel: impl Read, mut decoder: Decoder, budget: u64, mut send: impl FnMut(What)) {
     let mut read = 0u64;
     let mut sound = true;
     let mut buffer = vec![0; PORTION];
@@ -42,7 +42,7 @@ fn follow(mut channel: impl Read, mut decoder: Decoder, budget: u64, mut tell: i
             Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
             Err(error) => {
                 if sound {
-                    tell(bad(format!("at byte {read}: the agent's channel cannot be read: {error}")));
+                    send(bad(format!("at byte {read}: the agent's channel cannot be read: {error}")));
                 }
                 return;
             }
@@ -54,24 +54,24 @@ fn follow(mut channel: impl Read, mut decoder: Decoder, budget: u64, mut tell: i
         if read > budget {
             sound = false;
             let text = format!("more than {budget} bytes from its agent");
-            tell(What::Host(Host::Flooded { by: Flood::Data, text }));
+            send(What::Host(Host::Flooded { by: Flood::Data, text }));
             continue;
         }
-        if let Err(text) = decode(&mut decoder, bytes, &mut tell) {
+        if let Err(text) = decode(&mut decoder, bytes, &mut send) {
             sound = false;
-            tell(bad(text));
+            send(bad(text));
         }
     }
     if let (true, Err(error)) = (sound, decoder.finish()) {
-        tell(bad(error.to_string()));
+        send(bad(error.to_string()));
     }
 }
 
-fn decode(decoder: &mut Decoder, mut bytes: &[u8], tell: &mut impl FnMut(What)) -> Result<(), String> {
+fn decode(decoder: &mut Decoder, mut bytes: &[u8], send: &mut impl FnMut(What)) -> Result<(), String> {
     while !bytes.is_empty() {
         bytes = &bytes[decoder.push(bytes)..];
         while let Some(frame) = decoder.next() {
-            tell(What::Guest(frame.map_err(|error| error.to_string())?.1));
+            send(What::Guest(frame.map_err(|error| error.to_string())?.1));
         }
     }
     Ok(())
@@ -104,7 +104,7 @@ mod tests {
 
     fn seen(bytes: &[u8], budget: u64) -> Vec<What> {
         let mut seen = Vec::new();
-        follow(bytes, Decoder::new(), budget, |what| seen.push(what));
+        read_frames(bytes, Decoder::new(), budget, |what| seen.push(what));
         seen
     }
 
@@ -208,7 +208,7 @@ mod tests {
             }
         }
         let mut seen = Vec::new();
-        follow(Failing, Decoder::new(), BUDGET, |what| seen.push(what));
+        read_frames(Failing, Decoder::new(), BUDGET, |what| seen.push(what));
         assert_eq!(seen, [bad("at byte 0: the agent's channel cannot be read: connection reset".to_owned())]);
     }
 }

@@ -6,12 +6,12 @@ pub mod command;
 pub mod console;
 pub mod deadline;
 pub mod guest;
+pub mod host_delay;
 pub mod initramfs;
 pub mod processors;
 pub mod qmp;
 mod running;
 pub mod tpm;
 mod tsc;
-pub mod waiting;
 
 pub use running::{Console, Machine, Start, StartError, Stopped};

@@ -14,24 +14,24 @@ const LONGEST: usize = 256 * 1024;
 const PROCESSOR: &str = "HLT=";
 
 /// Registers and interrupt controllers of all processors.
-pub(super) fn tell(qmp: &mut Qmp, patience: Duration) -> String {
-    let mut told = match ask(qmp, "info registers -a", 0, patience) {
-        Ok(told) => told,
+pub(super) fn describe(qmp: &mut Qmp, patience: Duration) -> String {
+    let mut text = match ask(qmp, "info registers -a", 0, patience) {
+        Ok(text) => text,
         // Stopped or stuck: then that is what there is to say.
         Err(error) => return format!("{error}\n"),
     };
-    for processor in 0..told.matches(PROCESSOR).count() {
-        if told.len() > LONGEST {
+    for processor in 0..text.matches(PROCESSOR).count() {
+        if text.len() > LONGEST {
             break;
         }
         match ask(qmp, "info lapic", processor, patience) {
-            Ok(more) => told.push_str(&more),
-            Err(error) => return format!("{told}{error}\n"),
+            Ok(more) => text.push_str(&more),
+            Err(error) => return format!("{text}{error}\n"),
         }
     }
-    let end = told.floor_char_boundary(LONGEST);
-    told.truncate(end);
-    told
+    let end = text.floor_char_boundary(LONGEST);
+    text.truncate(end);
+    text
 }
 
 /// What the monitor for people says, with this processor as its own.

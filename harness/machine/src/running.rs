@@ -164,8 +164,8 @@ impl Machine {
         let arguments = argv(start.spec, &endpoints);
         let mut command = Command::new(&start.qemu);
         command.args(&arguments);
-        let mut whole = vec![start.qemu.to_string_lossy().into_owned()];
-        whole.extend(arguments);
+        let mut line = vec![start.qemu.to_string_lossy().into_owned()];
+        line.extend(arguments);
 
         let child = child::spawn(command, keep)?;
         drop(events.send(What::Host(Host::Spawned { child: "qemu".into(), pid: child.pid() })));
@@ -196,7 +196,7 @@ impl Machine {
         }
         match (qmp, failure) {
             (Some(qmp), None) => {
-                let machine = Self { qmp, child, drained, stopped: None, command: whole };
+                let machine = Self { qmp, child, drained, stopped: None, command: line };
                 Ok((machine, agent_host))
             }
             (_, failure) => {
@@ -234,7 +234,7 @@ impl Machine {
 
     /// What its processors do: registers and interrupt controllers, or why QEMU does not tell.
     pub fn processors(&mut self) -> String {
-        processors::tell(&mut self.qmp, QUIT_PATIENCE)
+        processors::describe(&mut self.qmp, QUIT_PATIENCE)
     }
 
     /// Sends the guest an NMI, by which a kernel with [`super::command::KERNEL_ARGS`] panics and tells what its tasks wait for;

@@ -22,6 +22,8 @@ pub struct RunContext<'a> {
     pub qemu: &'a Path,
     /// swtpm's program.
     pub swtpm: &'a Path,
+    /// Factor of every run's time limits.
+    pub timeout_scale: f64,
     /// Where folders that live as long as a machine are made.
     pub scratch: &'a Scratch,
     /// Signals to this process.

@@ -12,8 +12,8 @@ use imalab_language::plan::Plan;
 use imalab_machine::accel::Accel;
 use imalab_machine::child::{self, Exit};
 use imalab_machine::deadline::{Budget, Slowness};
+use imalab_machine::host_delay;
 use imalab_machine::tpm::tap::Admit;
-use imalab_machine::waiting;
 use imalab_trace::{Host, Trace, What};
 
 /// What a run leaves.
@@ -77,7 +77,7 @@ pub fn run(plan: &Plan, context: RunContext<'_>) -> Result<Ran, RunError> {
     let _listening =
         context.interrupts.on_signal(move || drop(interrupted.send(What::Host(Host::Interrupted))));
 
-    let budget = budget(plan, context.accel, guest.pid());
+    let budget = budget(plan, context, guest.pid());
     match supervise(&mut stream, plan.boots(), budget, guest.tpm(), guest.pid()) {
         End::Over => {}
         End::Expired | End::Hung => {
@@ -116,15 +116,18 @@ fn last_words(stream: &mut Stream, child: &str, ended: Option<Exit>, output: &st
     }
 }
 
-fn budget(plan: &Plan, accel: Accel, qemu: u32) -> Budget {
-    let load = match waiting::longest(qemu) {
+fn budget(plan: &Plan, context: RunContext<'_>, qemu: u32) -> Budget {
+    let load = match host_delay::longest(qemu) {
         Some(_) => 1.0,
         None => {
             let load = fs::read_to_string("/proc/loadavg").unwrap_or_default();
             Slowness::host_load(&load, std::thread::available_parallelism().map_or(1, usize::from))
         }
     };
-    let slowness = Slowness { accel, sanitizer: false, load };
-    let seconds = |s: u32| Duration::from_secs(s.into());
+    let slowness = Slowness { accel: context.accel, sanitizer: false, load };
+    let scale = context.timeout_scale;
+    // A scale that is no number, or makes a time too long to tell, changes nothing.
+    let seconds =
+        |s: u32| Duration::try_from_secs_f64(f64::from(s) * scale).unwrap_or(Duration::from_secs(s.into()));
     Budget { quiet: seconds(plan.budget.silence_s), cap: seconds(plan.budget.total_s) }.scaled(slowness)
 }

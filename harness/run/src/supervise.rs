@@ -8,7 +8,7 @@ use super::stream::Stream;
 use super::tpm::Tpm;
 use imalab_formats::splat;
 use imalab_machine::deadline::{Budget, Deadline, Progress};
-use imalab_machine::waiting::{self, EVERY, Kept, Watch};
+use imalab_machine::host_delay::{self, DelaySampler, HostDelay, INTERVAL};
 use imalab_trace::{Host, What};
 
 /// Less than that of a processor's time, and a machine is given up.
@@ -52,13 +52,13 @@ enum Asks {
 pub(super) fn supervise(stream: &mut Stream, mut boots: u16, budget: Budget, tpm: &Tpm, qemu: u32) -> End {
     let mut deadline = Deadline::new(budget, Instant::now());
     let mut progress = Progress::default();
-    let mut watch = Watch::new(vec![qemu, tpm.pid()]);
+    let mut sampler = DelaySampler::new(vec![qemu, tpm.pid()]);
     // How much of the time that QEMU had to wait for a processor is excused already.
-    let mut excused = waiting::longest(qemu).unwrap_or_default();
+    let mut excused = host_delay::longest(qemu).unwrap_or_default();
     let mut answered = Instant::now();
     let mut tpm_may_end = false;
     loop {
-        let (asked, patience) = (Instant::now(), deadline.left(Instant::now()).min(EVERY));
+        let (asked, patience) = (Instant::now(), deadline.left(Instant::now()).min(INTERVAL));
         // Whether that was the last event that is needed.
         let next = stream.next(patience, |what| {
             match what {
@@ -98,9 +98,9 @@ pub(super) fn supervise(stream: &mut Stream, mut boots: u16, budget: Budget, tpm
         match next {
             Ok(Asks::End) => return End::Over,
             Ok(Asks::Nothing) => {}
-            Ok(Asks::TpmComplaint) => note(stream, watch.kept_since(answered)),
+            Ok(Asks::TpmComplaint) => note(stream, sampler.since(answered)),
             Ok(Asks::StallComplaint(text)) => {
-                let kept = watch.kept_since(now.checked_sub(STALL).unwrap_or(now));
+                let kept = sampler.since(now.checked_sub(STALL).unwrap_or(now));
                 note(stream, kept);
                 if is_stuck(stream, tpm) {
                     return End::Over;
@@ -112,12 +112,12 @@ pub(super) fn supervise(stream: &mut Stream, mut boots: u16, budget: Budget, tpm
                 }
             }
             Err(_) => {
-                watch.late(now.saturating_duration_since(asked).saturating_sub(patience));
+                sampler.late(now.saturating_duration_since(asked).saturating_sub(patience));
                 if let Some(expired) = deadline.expired(now) {
                     if is_stuck(stream, tpm) {
                         return End::Over;
                     }
-                    let waited = waiting::longest(qemu).unwrap_or_default();
+                    let waited = host_delay::longest(qemu).unwrap_or_default();
                     let kept = waited.saturating_sub(excused);
                     if kept >= WORTH_WAITING {
                         deadline.excuse(kept);
@@ -129,7 +129,7 @@ pub(super) fn supervise(stream: &mut Stream, mut boots: u16, budget: Budget, tpm
                 }
             }
         }
-        watch.look(now);
+        sampler.sample_if_due(now);
     }
 }
 
@@ -147,9 +147,9 @@ fn is_stuck(stream: &mut Stream, tpm: &Tpm) -> bool {
     true
 }
 
-fn note(stream: &mut Stream, kept: Kept) {
+fn note(stream: &mut Stream, delay: HostDelay) {
     let ms = |time: Duration| u64::try_from(time.as_millis()).unwrap_or(u64::MAX);
-    stream.note(What::Host(Host::Kept { longest_ms: ms(kept.longest), within_ms: ms(kept.within) }));
+    stream.note(What::Host(Host::Kept { longest_ms: ms(delay.longest), within_ms: ms(delay.within) }));
 }
 
 /// Takes the rest of a report; whether the machine has ended meanwhile.

@@ -25,16 +25,16 @@ use imalab_verify::{GenerateLogArgs, generate};
 /// it, whichever is asked for.
 #[derive(Args)]
 pub(super) struct BenchArgs {
-    /// A kernel's name and its x86 boot image; `boot` takes one, `suite` one or more
+    /// Kernel name and x86 boot image (`boot` takes one; others: repeatable)
     #[arg(long = "kernel-image", value_name = "NAME=BZIMAGE", value_parser = kernel, global = true)]
     kernels: Vec<Kernel>,
-    /// Archive with the agent as /init
+    /// Initramfs with the agent as /init
     #[arg(long, value_name = "FILE", global = true)]
     initramfs: Option<PathBuf>,
-    /// Folder of the scenarios
+    /// Directory of scenarios
     #[arg(long, value_name = "DIR", default_value = "scenarios", global = true)]
     scenarios: PathBuf,
-    /// Writes the figures as JSON
+    /// Write the figures as JSON to FILE
     #[arg(long, value_name = "FILE", global = true)]
     json: Option<PathBuf>,
     #[command(subcommand)]
@@ -43,21 +43,21 @@ pub(super) struct BenchArgs {
 
 #[derive(Subcommand)]
 enum What {
-    /// A machine's way to the agent's first message, beside bare QEMU with an init that powers off at once
+    /// Compare the boot of a machine with bare QEMU
     Boot(BootArgs),
-    /// `imalab verify` beside `evmctl ima_measurement`
+    /// Compare `imalab verify` with `evmctl ima_measurement`
     Verify(SpeedArgs),
-    /// Where a suite's time goes
+    /// Show where the time of a suite goes
     Suite(SuiteArgs),
-    /// How long a staging, a delete and a trim hold others up, and how that grows with the list
+    /// Measure how long stage, delete and trim block others, by list length
     Latency(LatencyArgs),
-    /// The kernel interfaces side by side, as Markdown: calls a round, whom they hold up, memory, two agents, kexec
+    /// Compare the kernel interfaces: calls, latency, memory, two agents, kexec (Markdown)
     Interfaces(InterfacesArgs),
 }
 
 #[derive(Args)]
 struct BootArgs {
-    /// How often each machine is booted, by turns
+    /// Boot each machine N times, in turns
     #[arg(long, value_name = "N", default_value_t = 10, value_parser = clap::value_parser!(u32).range(1..))]
     rounds: u32,
     #[command(flatten)]
@@ -66,13 +66,13 @@ struct BootArgs {
 
 #[derive(Args)]
 struct SuiteArgs {
-    /// Machines side by side
+    /// Run N machines in parallel
     #[arg(long, value_name = "N", default_value_t = 2, value_parser = clap::value_parser!(u16).range(1..))]
     jobs: u16,
-    /// Takes the results of an earlier `imalab test --json FILE`, which ran with so many jobs, and runs nothing
+    /// Use the results of `imalab test --json FILE` with the same `--jobs`, and run nothing
     #[arg(long, value_name = "FILE", conflicts_with = "test")]
     results: Option<PathBuf>,
-    /// Further arguments of `imalab test`: patterns, and behind `--` its flags
+    /// Arguments of `imalab test`: patterns, and after `--` its flags
     #[arg(value_name = "ARGUMENT")]
     test: Vec<OsString>,
 }
@@ -81,7 +81,7 @@ struct SuiteArgs {
 struct LatencyArgs {
     #[command(flatten)]
     lists: ListArgs,
-    /// Takes the results of an earlier `imalab test --json FILE`, and runs nothing
+    /// Use the results of `imalab test --json FILE`, and run nothing
     #[arg(long, value_name = "FILE")]
     results: Option<PathBuf>,
 }
@@ -90,7 +90,7 @@ struct LatencyArgs {
 struct InterfacesArgs {
     #[command(flatten)]
     lists: ListArgs,
-    /// Takes the results of an earlier `imalab test --out DIR` of these scenarios, and runs nothing
+    /// Use the results of `imalab test --out DIR` of these scenarios, and run nothing
     #[arg(long, value_name = "FILE")]
     results: Option<PathBuf>,
 }
@@ -98,7 +98,7 @@ struct InterfacesArgs {
 /// What is measured by the length of the list.
 #[derive(Args)]
 struct ListArgs {
-    /// Records in the list, each a machine of its own
+    /// List lengths to measure, in records
     #[arg(
         long,
         value_name = "N,N",
@@ -107,10 +107,10 @@ struct ListArgs {
         value_parser = clap::value_parser!(u64).range(1..)
     )]
     sizes: Vec<u64>,
-    /// How often each
+    /// Repeat each N times
     #[arg(long, value_name = "N", default_value_t = 3, value_parser = clap::value_parser!(u32).range(1..))]
     rounds: u32,
-    /// Draws the figures below DIR, two SVG files
+    /// Draw the figures as two SVG files in DIR
     #[arg(long, value_name = "DIR")]
     svg: Option<PathBuf>,
 }
@@ -163,6 +163,7 @@ impl BenchArgs {
             accel: choice.accel,
             qemu: &args.surroundings.qemu,
             swtpm: &args.surroundings.swtpm,
+            timeout_scale: 1.0,
             scratch: &scratch,
             interrupts: &interrupts,
         };

@@ -8,7 +8,7 @@ use imalab_language::interface::Capability;
 
 #[derive(Args)]
 pub(super) struct CapabilitiesArgs {
-    /// Prints the names alone
+    /// Print names only
     #[arg(long)]
     names: bool,
 }

@@ -11,15 +11,16 @@ use imalab_run::Kernel;
 
 /// What a suite demands of its kernels.
 #[derive(Args, Default)]
+#[command(next_help_heading = "Kernels")]
 pub(super) struct Demands {
-    /// Capability that every kernel here must offer: one that lacks it fails the suite; may be given several times
+    /// Fail if any kernel lacks this capability (repeatable)
     #[arg(long, value_name = "CAPABILITY")]
     require: Vec<Capability>,
-    /// What a kernel must offer; may be given several times
+    /// Fail if kernel NAME lacks one of these capabilities (repeatable)
     #[arg(long, value_name = "NAME=CAPABILITY,...", value_parser = offers)]
     offers: Vec<Offers>,
-    /// Kernel that is a release which nobody has patched: a known defect or limit of its version that does not show fails
-    /// the run, where on any other kernel it passes; may be given several times
+    /// Treat kernel NAME as an unpatched release (repeatable): a known defect or limit of its version that does not show fails
+    /// the run; on other kernels the run passes
     #[arg(long, value_name = "NAME")]
     stock: Vec<String>,
 }

@@ -11,10 +11,10 @@ use imalab_language::scenario::reference;
 /// What is written.
 #[derive(Args)]
 pub(super) struct LanguageArgs {
-    /// Writes the tables of verbs, fields and values as Markdown (the default)
+    /// Print the tables of verbs, fields and values as Markdown (default)
     #[arg(long, conflicts_with = "json_schema")]
     markdown: bool,
-    /// Writes a JSON Schema of scenario files, for editors
+    /// Print the JSON Schema of scenario files, for editors
     #[arg(long)]
     json_schema: bool,
 }

@@ -17,11 +17,12 @@ use imalab_run::{Interrupts, Kernel, Scratch, scratch_place};
 
 /// What machines are made from.
 #[derive(Args, Clone)]
+#[command(next_help_heading = "Machines")]
 pub(super) struct MachineArgs {
-    /// A kernel's name and its x86 boot image; may be given several times
+    /// Kernel name and x86 boot image (repeatable)
     #[arg(long = "kernel-image", value_name = "NAME=BZIMAGE", value_parser = kernel, required = true)]
     pub kernels: Vec<Kernel>,
-    /// Archive with the agent as /init
+    /// Initramfs with the agent as /init
     #[arg(long, value_name = "FILE")]
     pub initramfs: PathBuf,
     #[command(flatten)]
@@ -30,18 +31,19 @@ pub(super) struct MachineArgs {
 
 /// What machines run in.
 #[derive(Args, Clone)]
+#[command(next_help_heading = "Machines")]
 pub(super) struct Surroundings {
-    /// Who runs the guest's code; without it, KVM where it works
+    /// Accelerator (default: KVM if usable)
     #[arg(long, value_name = "kvm|tcg", value_parser = accelerator)]
     pub accel: Option<Accel>,
-    /// QEMU's program
+    /// QEMU program
     #[arg(long, value_name = "PROGRAM", default_value = QEMU, value_parser = OsStringValueParser::new().try_map(program))]
     pub qemu: PathBuf,
-    /// swtpm's program
+    /// swtpm program
     #[arg(long, value_name = "PROGRAM", default_value = "swtpm", value_parser = OsStringValueParser::new().try_map(program))]
     pub swtpm: PathBuf,
-    /// Folder of what may be kept between calls
-    #[arg(long, value_name = "DIR", default_value_os_t = cache())]
+    /// Cache directory (default: $XDG_CACHE_HOME/imalab or ~/.cache/imalab)
+    #[arg(long, value_name = "DIR", default_value_os_t = cache(), hide_default_value = true)]
     pub cache: PathBuf,
 }
 

@@ -12,8 +12,8 @@ use crate::suite::{Listener, SuiteEvent};
 
 #[derive(Args)]
 pub(super) struct MergeArgs {
-    /// Result directories (`test --out DIR`) or files (`--json FILE`, `--json-lines FILE`): every part of one suite, each once;
-    /// or whole suites, each of another kernel
+    /// Directories of `test --out` or files of `--json` or `--json-lines`: all parts of one suite, or suites of different
+    /// kernels
     #[arg(value_name = "DIR", required = true)]
     parts: Vec<PathBuf>,
     #[command(flatten)]

@@ -10,6 +10,7 @@ mod merge;
 mod recheck;
 mod reports;
 mod repro;
+mod rerun;
 mod shell;
 mod test;
 mod verify;
@@ -22,7 +23,7 @@ use crate::report::json::ReadError;
 use crate::report::{self, Exit, FilesError};
 use imalab_files::atomic::FileError;
 
-/// Proves from outside of the guest that IMA's measurement list lost, doubled and reordered nothing.
+/// Boot real Linux kernels with an emulated TPM and prove that IMA's measurement list loses no record
 #[derive(Parser)]
 #[command(name = "imalab", version, after_help = EXIT_CODES)]
 struct Cli {
@@ -30,36 +31,45 @@ struct Cli {
     command: Command,
 }
 
-/// DESIGN of the results: one code for what a CI must tell apart.
-const EXIT_CODES: &str = "Exit codes: 0 all passed; 100 a scenario failed or timed out; 101 a guest's kernel died; \
+/// One code for each thing that a CI must tell apart.
+const EXIT_CODES: &str = "Exit codes: 0 all passed; 100 a scenario failed or timed out; 101 a guest kernel died; \
 96 set-up or infrastructure failed (may be retried); 4 nothing ran; 2 usage, scenario or input error; 130 interrupted.";
+
+/// Calls that people make, as the front door takes them.
+const EXAMPLES: &str = "Examples:
+  Run some scenarios, 20 times each:  cargo xtask test stage 'trim/*' --repeat 20
+  Stop at the first failure:          cargo xtask test --fail-fast
+  Run again what failed:              cargo xtask test --out DIR; cargo xtask test --rerun-failed DIR
+  Follow along in another program:    cargo xtask test --json-lines - | jq 'select(.event == \"run-ended\")'";
 
 #[derive(Subcommand)]
 enum Command {
-    /// Runs scenarios and proves what they claim
+    /// Run scenarios and judge what happened
+    #[command(after_help = format!("{EXAMPLES}\n\n{EXIT_CODES}"))]
     Test(Box<test::TestArgs>),
-    /// Lists scenarios
+    /// List scenarios
     List(test::ListArgs),
-    /// Lists what a kernel can offer, and what would make one offer it
+    /// List the capabilities a kernel can offer, and what each needs
     Capabilities(capabilities::CapabilitiesArgs),
-    /// Writes the reference of the scenario language, or its schema for editors
+    /// Print the reference of the scenario language, or its JSON Schema
     Language(language::LanguageArgs),
-    /// Opens a console in a guest
+    /// Open a console in a guest
     Shell(shell::ShellArgs),
-    /// Shows a bundle's failure again
+    /// Re-run a failed run from its bundle
+    #[command(after_help = EXIT_CODES)]
     Repro(repro::ReproArgs),
-    /// Puts the results of the parts of a suite together
+    /// Join the results of the parts of a suite
     Merge(merge::MergeArgs),
-    /// Judges the stored trace of a run again
+    /// Judge the stored trace of a run again
     Recheck(recheck::RecheckArgs),
-    /// Verifies a measurement list offline, against PCR values or a quote
+    /// Verify a measurement list offline, against PCR values or a quote
     Verify(imalab_verify::VerifyArgs),
-    /// Measures imalab beside what it is compared with
+    /// Benchmark imalab, and the kernel interfaces
     Bench(bench::BenchArgs),
-    /// Makes a measurement list and the PCR values it leads to
+    /// Generate a measurement list and its PCR values
     #[command(hide = true)]
     GenerateLog(imalab_verify::GenerateLogArgs),
-    /// Probes the accelerator by running guest code
+    /// Show which accelerator is used, and why
     Accel(accel::AccelArgs),
 }
 
@@ -155,3 +165,31 @@ impl<E: std::error::Error> std::error::Error for Plain<E> {
 }
 
 impl<E: std::error::Error> miette::Diagnostic for Plain<E> {}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::Cli;
+
+    /// Every command's help, as `--help` prints it on a screen of 100 columns.
+    #[test]
+    fn help() {
+        let mut text = String::new();
+        let mut commands = vec![("imalab".to_owned(), Cli::command().term_width(100))];
+        while let Some((name, mut command)) = commands.pop() {
+            command.build();
+            let help = command.render_long_help().to_string();
+            let lines: Vec<&str> = help.lines().map(str::trim_end).collect();
+            text.push_str(&format!("### {name}\n\n{}\n\n", lines.join("\n").trim_end()));
+            let mut subcommands: Vec<_> = command
+                .get_subcommands()
+                .filter(|sub| sub.get_name() != "help")
+                .map(|sub| (format!("{name} {}", sub.get_name()), sub.clone().term_width(100)))
+                .collect();
+            subcommands.reverse();
+            commands.append(&mut subcommands);
+        }
+        insta::assert_snapshot!(text);
+    }
+}

@@ -15,7 +15,7 @@ use imalab_check::outcome::{RunResult, SuiteResult};
 
 #[derive(Args)]
 pub(super) struct RecheckArgs {
-    /// Folder of a run, or a bundle
+    /// Directory of a run, or a bundle
     #[arg(value_name = "DIR")]
     dir: PathBuf,
 }

@@ -8,6 +8,7 @@ use crate::report::ReportFiles;
 
 /// Result files.
 #[derive(Args)]
+#[command(next_help_heading = "Results")]
 pub(super) struct ReportArgs {
     /// Write the results as JSON to FILE
     #[arg(long, value_name = "FILE")]

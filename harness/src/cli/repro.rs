@@ -15,13 +15,13 @@ use imalab_run::{Kernel, RunContext};
 
 #[derive(Args)]
 pub(super) struct ReproArgs {
-    /// The bundle's folder
+    /// Bundle directory
     #[arg(value_name = "BUNDLE")]
     bundle: PathBuf,
-    /// Takes this image in place of the bundle's, which then need not be the same
+    /// Boot this image instead of the one the bundle names
     #[arg(long, value_name = "BZIMAGE")]
     image: Option<PathBuf>,
-    /// Takes this archive in place of the bundle's, which then need not be the same
+    /// Use this initramfs instead of the one the bundle names
     #[arg(long, value_name = "FILE")]
     initramfs: Option<PathBuf>,
     #[command(flatten)]
@@ -62,6 +62,7 @@ pub(super) fn repro(args: &ReproArgs) -> Result<Exit, Failure> {
         accel: args.surroundings.accelerator().accel,
         qemu: &args.surroundings.qemu,
         swtpm: &args.surroundings.swtpm,
+        timeout_scale: 1.0,
         scratch: &scratch,
         interrupts: &interrupts,
     };

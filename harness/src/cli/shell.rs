@@ -19,7 +19,7 @@ use imalab_run::RunContext;
 pub(super) struct ShellArgs {
     #[command(flatten)]
     machines: MachineArgs,
-    /// Virtual processors
+    /// Virtual CPUs
     #[arg(long, value_name = "N", default_value_t = 2, value_parser = clap::value_parser!(u8).range(1..=64))]
     cpus: u8,
     /// Memory in MiB
@@ -28,7 +28,7 @@ pub(super) struct ShellArgs {
     /// Active PCR banks
     #[arg(long, value_name = "BANK,...", value_delimiter = ',', default_value = "sha1,sha256")]
     banks: Vec<Bank>,
-    /// A word for the kernel's command line; may be given several times
+    /// Append WORD to the kernel command line (repeatable)
     #[arg(long = "kernel-arg", value_name = "WORD", allow_hyphen_values = true)]
     kernel_args: Vec<String>,
 }
@@ -52,6 +52,7 @@ pub(super) fn shell(args: &ShellArgs) -> Result<Exit, Failure> {
         accel: args.machines.surroundings.accelerator().accel,
         qemu: &args.machines.surroundings.qemu,
         swtpm: &args.machines.surroundings.swtpm,
+        timeout_scale: 1.0,
         scratch: &scratch,
         interrupts: &interrupts,
     };

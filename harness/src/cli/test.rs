@@ -10,12 +10,14 @@ use super::Failure;
 use super::demands::Demands;
 use super::machines::MachineArgs;
 use super::reports::ReportArgs;
+use super::rerun;
 use crate::report::list::{self, ScenarioEntry};
-use crate::report::terminal::Look;
+use crate::report::terminal::{Look, Terminal};
 use crate::report::{self, Exit, Listeners, say};
-use crate::suite::{self, Partition, Request, Store};
+use crate::suite::{self, DryRun, Partition, Request, Store};
+use imalab_check::outcome::SuiteResult;
 use imalab_language::lane::Lane;
-use imalab_language::plan::{self, Interface, Planned, Shape};
+use imalab_language::plan::{self, Interface};
 use imalab_language::scenario::{self, Scenario};
 use imalab_machine::command::script;
 use imalab_run::{Interrupts, Scratch, machine_spec};
@@ -25,12 +27,16 @@ const TOLD: usize = 20;
 
 /// Which scenarios.
 #[derive(Args)]
+#[command(next_help_heading = "Scenarios")]
 pub(super) struct Selection {
-    /// Scenarios to take: a part of the name, or a pattern with `*`; without any, all. Those that are `only-when-named`
-    /// are taken by their whole name alone
+    /// Scenarios: part of a name, or a pattern with `*` (default: all). A scenario that is `only-when-named` needs its full
+    /// name
     #[arg(value_name = "PATTERN")]
     patterns: Vec<String>,
-    /// Folder of the scenarios
+    /// Leave out scenarios that match PATTERN (repeatable)
+    #[arg(long, value_name = "PATTERN")]
+    exclude: Vec<String>,
+    /// Directory of scenarios
     #[arg(long, value_name = "DIR", default_value = "scenarios")]
     scenarios: PathBuf,
 }
@@ -39,7 +45,7 @@ pub(super) struct Selection {
 pub(super) struct ListArgs {
     #[command(flatten)]
     selection: Selection,
-    /// Prints JSON
+    /// Print JSON
     #[arg(long)]
     json: bool,
 }
@@ -52,60 +58,74 @@ pub(super) struct TestArgs {
     machines: MachineArgs,
     #[command(flatten)]
     demands: Demands,
-    /// A word for every kernel's command line; may be given several times. Words that change what is measured before a
-    /// scenario loads its policy are refused: a scenario gives them itself
-    #[arg(long = "kernel-arg", value_name = "WORD", allow_hyphen_values = true)]
+    /// Append WORD to the kernel command line (repeatable). Words that change what is measured before the policy of a
+    /// scenario is loaded are refused: such a scenario names them itself
+    #[arg(long = "kernel-arg", value_name = "WORD", allow_hyphen_values = true, help_heading = "Kernels")]
     kernel_args: Vec<String>,
-    /// Lane: what decides the order in which a guest's processors run
+    /// How guest CPUs are scheduled: `free` (by the host) is the only lane so far
     #[arg(long, value_name = "LANE", default_value_t)]
     lane: Lane,
-    /// Holds every kernel to the promises of NAME, whatever interface it is seen to have: `upstream`, `rfc-v2@posted`, ...
-    #[arg(long, value_name = "NAME")]
+    /// Hold every kernel to the promises of this interface, whatever the probe finds: `upstream`, `rfc-v2@posted`, ...
+    #[arg(long, value_name = "NAME", help_heading = "Kernels")]
     promises: Option<Interface>,
-    /// Machines side by side; without it, as many as the host has processors
+    /// Run N machines in parallel (default: number of CPUs)
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..))]
     jobs: Option<u16>,
-    /// Runs each scenario so often; every repetition has a seed of its own
+    /// Repeat each scenario N times, each time with the next seed
     #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..))]
     repeat: u32,
-    /// Runs a part of the suite, as `slice:1/3` or `hash:1/3`; `merge` puts the results together
+    /// Run one part of the suite: `slice:1/3` or `hash:1/3`; `merge` joins the results
     #[arg(long, value_name = "PART")]
     partition: Option<Partition>,
-    /// Decides whatever a scenario leaves to chance
+    /// Seed of whatever a scenario leaves to chance
     #[arg(long, value_name = "N", default_value_t = 1)]
     seed: u64,
-    /// Keeps every run's evidence in a folder of its own below DIR, and the results beside them
-    #[arg(long, value_name = "DIR")]
+    /// Keep the results and the evidence of every run in DIR
+    #[arg(long, value_name = "DIR", help_heading = "Results")]
     out: Option<PathBuf>,
     #[command(flatten)]
     reports: ReportArgs,
-    /// Prints the commands that would start each machine, ready to paste, and runs no scenario
+    /// Start no further run after N failures (without a number: 1)
+    #[arg(long, value_name = "N", num_args = 0..=1, require_equals = true, default_missing_value = "1", value_parser = clap::value_parser!(u32).range(1..))]
+    fail_fast: Option<u32>,
+    /// Run only what failed or was interrupted in RESULTS, with the same seeds; RESULTS is a file of `--json` or
+    /// `--json-lines`, or a directory of `--out`
+    #[arg(long, value_name = "RESULTS", conflicts_with_all = ["repeat", "seed", "partition"])]
+    rerun_failed: Option<PathBuf>,
+    /// Multiply all time limits of runs by FACTOR (0.1 to 100)
+    #[arg(long, value_name = "FACTOR", default_value_t = 1.0, value_parser = timeout_scale)]
+    timeout_scale: f64,
+    /// Print the commands that would start each machine, and run no scenario
     #[arg(long)]
     dry_run: bool,
 }
 
 impl Selection {
-    /// Those to be listed: all that there are, where nobody asks for some.
+    /// Those to be listed: without a pattern also those that have to be named to be run.
     fn listed(&self) -> Result<Vec<Scenario>, Failure> {
-        if self.patterns.is_empty() { self.load_all() } else { self.load() }
+        self.chosen(true)
     }
 
+    /// Those to be run.
     fn load(&self) -> Result<Vec<Scenario>, Failure> {
+        self.chosen(false)
+    }
+
+    fn chosen(&self, unnamed: bool) -> Result<Vec<Scenario>, Failure> {
         let all = self.load_all()?;
         for pattern in &self.patterns {
-            if all.iter().any(|scenario| takes(pattern, scenario)) {
-                continue;
+            let taken = all.iter().any(|scenario| takes(pattern, scenario));
+            let other = all.iter().find(|scenario| matches(pattern, &scenario.id));
+            if !taken {
+                return Err(no_match(pattern, other));
             }
-            let help = match all.iter().find(|scenario| matches(pattern, &scenario.id)) {
-                None => "`list` shows their names".to_owned(),
-                Some(other) => format!("`{}` is taken by its whole name alone", other.id),
-            };
-            return Err(Failure {
-                exit: Exit::NothingRan,
-                error: miette!(help = help, "no scenario matches `{pattern}`"),
-            });
         }
-        Ok(all.into_iter().filter(|scenario| self.wants(scenario)).collect())
+        for pattern in &self.exclude {
+            if !all.iter().any(|scenario| matches(pattern, &scenario.id)) {
+                return Err(no_match(pattern, None));
+            }
+        }
+        Ok(all.into_iter().filter(|scenario| self.wants(scenario, unnamed)).collect())
     }
 
     fn load_all(&self) -> Result<Vec<Scenario>, Failure> {
@@ -124,12 +144,25 @@ impl Selection {
         })
     }
 
-    /// Whether a scenario is to be taken.
-    fn wants(&self, scenario: &Scenario) -> bool {
-        match self.patterns.as_slice() {
-            [] => !scenario.only_when_named,
+    /// Whether a scenario is to be taken; `unnamed`: also where it has to be named and nobody names any.
+    fn wants(&self, scenario: &Scenario, unnamed: bool) -> bool {
+        let asked = match self.patterns.as_slice() {
+            [] => unnamed || !scenario.only_when_named,
             patterns => patterns.iter().any(|pattern| takes(pattern, scenario)),
-        }
+        };
+        asked && !self.exclude.iter().any(|pattern| matches(pattern, &scenario.id))
+    }
+}
+
+/// A pattern for nothing, or for what is taken by its whole name alone.
+fn no_match(pattern: &str, other: Option<&Scenario>) -> Failure {
+    let help = match other {
+        None => "`list` shows their names".to_owned(),
+        Some(other) => format!("`{}` is taken by its whole name alone", other.id),
+    };
+    Failure {
+        exit: Exit::NothingRan,
+        error: miette!(help = help, "no scenario matches `{}`", pattern.escape_debug()),
     }
 }
 
@@ -188,10 +221,16 @@ pub(super) fn list(args: &ListArgs) -> Result<Exit, Failure> {
 
 /// Runs scenarios.
 pub(super) fn test(args: &TestArgs) -> Result<Exit, Failure> {
-    let scenarios = args.selection.load()?;
+    let scenarios = match &args.rerun_failed {
+        // What ran once because it was named is named by its failure.
+        Some(_) => args.selection.listed()?,
+        None => args.selection.load()?,
+    };
     check_words(&args.kernel_args)?;
     args.machines.check()?;
     let kernels = args.demands.of(&args.machines.kernels)?;
+    let rerun = args.rerun_failed.as_deref();
+    let only = rerun.map(|results| rerun::failed(results, &scenarios, &kernels)).transpose()?;
     let (scratch, interrupts) = args.machines.surroundings.claim()?;
     let surroundings = &args.machines.surroundings;
     let processors = std::thread::available_parallelism().map_or(1, usize::from);
@@ -202,6 +241,9 @@ pub(super) fn test(args: &TestArgs) -> Result<Exit, Failure> {
         scenarios: &scenarios,
         jobs: args.jobs.map_or(processors, usize::from),
         repeat: args.repeat,
+        only,
+        fail_fast: args.fail_fast.map(|most| usize::try_from(most).unwrap_or(usize::MAX)),
+        timeout_scale: args.timeout_scale,
         partition: args.partition,
         seed: args.seed,
         lane: args.lane.implemented().map_err(Failure::usage_of)?,
@@ -227,6 +269,12 @@ pub(super) fn test(args: &TestArgs) -> Result<Exit, Failure> {
     Ok(Exit::of(&suite).and(listeners.exit()))
 }
 
+/// Takes a factor of time limits.
+fn timeout_scale(text: &str) -> Result<f64, String> {
+    let scale: f64 = text.parse().map_err(|_| "expected a number".to_owned())?;
+    if (0.1..=100.0).contains(&scale) { Ok(scale) } else { Err("expected 0.1 to 100".to_owned()) }
+}
+
 /// Refuses words for every kernel's command line by which sound kernels would fail.
 fn check_words(words: &[String]) -> Result<(), Failure> {
     let Some((word, change)) = plan::unfit(words) else { return Ok(()) };
@@ -243,49 +291,52 @@ fn check_words(words: &[String]) -> Result<(), Failure> {
     )))
 }
 
-/// Prints how each machine would be started. A kernel that was never asked what it can do is asked, since that
-/// decides what is planned.
+/// Prints how each machine would be started, and what would end without one; ends as the runs would, as far as that is
+/// known without them.
 fn dry_run(request: &Request<'_>, scratch: &Scratch, interrupts: &Interrupts) -> Result<Exit, Failure> {
-    let mut exit = Exit::Passed;
-    for kernel in request.kernels {
-        let context = request.context(kernel, scratch, interrupts);
-        let known = match suite::capabilities(context, &request.kernel_args, request.promises, &request.cache)
-        {
-            Err(_) if interrupts.seen() => return Ok(Exit::Interrupted),
-            known => known.map_err(Failure::setup)?,
-        };
-        for finding in &known.findings {
-            exit = Exit::ScenarioFailed;
-            report::say::line(&format!("# {} on {}: {finding}", suite::PROBE, kernel.name))
-                .map_err(Failure::setup)?;
-        }
-        for scenario in request.scenarios {
-            for parameters in plan::expand(scenario) {
-                let planned = plan::plan(scenario, &parameters, &known, known.interface, request.seed)
-                    .map_err(Failure::usage_of)?;
-                let title = format!("# {} {parameters:?} on {}", scenario.id, kernel.name);
-                let text = match planned {
-                    Planned::Skip(skip) => format!("{title}: skipped: {}", skip.reason),
-                    Planned::Plan(plan) => {
-                        let kernel_args = plan::words_of(&request.kernel_args, &plan.machine.kernel_args);
-                        let shape = Shape { kernel_args, ..plan.machine };
-                        let spec = machine_spec(context, &shape, request.initramfs.clone(), None);
-                        format!("{title}\n{}", script(&spec, true))
-                    }
-                };
-                say::line(&text).map_err(Failure::setup)?;
+    let (mut machines, mut ended, mut trouble) = (0, Vec::new(), None);
+    let mut each = |run: DryRun<'_>| {
+        let text = match run {
+            DryRun::Machine { id, plan, context } => {
+                machines += 1;
+                let spec = machine_spec(context, &plan.machine, request.initramfs.clone(), None);
+                format!("# {id}\n{}", script(&spec, true))
             }
+            DryRun::Ended(result) => {
+                ended.push(result.clone());
+                format!("# {}", report::terminal::outcome_line(result))
+            }
+        };
+        if let Err(error) = say::line(&text) {
+            trouble.get_or_insert(error);
         }
+    };
+    let mut listener = Terminal::beside(true);
+    suite::dry_run(request, scratch, interrupts, &mut listener, &mut each).map_err(Failure::usage)?;
+    if let Some(error) = trouble {
+        return Err(Failure::setup(error));
     }
-    Ok(exit)
+    let would = SuiteResult { runs: ended, interrupted: interrupts.seen(), ..SuiteResult::default() };
+    Ok(match Exit::of(&would) {
+        Exit::NothingRan if machines > 0 => Exit::Passed,
+        exit => exit,
+    })
 }
 
 #[cfg(test)]
 mod tests {
     use rstest::rstest;
 
-    use super::{Selection, matches};
+    use super::{Exit, Selection, matches, timeout_scale};
     use imalab_language::scenario;
+
+    #[test]
+    fn time_limits_are_scaled_within_reason() {
+        assert_eq!(timeout_scale("2.5"), Ok(2.5));
+        for wrong in ["0", "-1", "nan", "inf", "101", "two"] {
+            assert!(timeout_scale(wrong).is_err(), "{wrong}");
+        }
+    }
 
     #[rstest]
     #[case("stage", "stage/once", true)]
@@ -303,22 +354,47 @@ mod tests {
     }
 
     #[rstest]
-    #[case::all(&[], &["scale/thousand"])]
-    #[case::part(&["scale"], &["scale/thousand"])]
-    #[case::any(&["*"], &["scale/thousand"])]
-    #[case::its_name(&["scale/million"], &["scale/million"])]
-    #[case::with_others(&["scale/m*", "scale/million", "thousand"], &["scale/million", "scale/thousand"])]
-    fn some_are_taken_by_their_whole_name_alone(#[case] patterns: &[&str], #[case] taken: &[&str]) {
+    #[case::alone(&[], &["scale/m*"], &["scale/thousand"])]
+    #[case::from_a_pattern(&["scale/*"], &["thousand"], &[])]
+    #[case::from_a_name(&["scale/million", "scale/t*"], &["million"], &["scale/thousand"])]
+    fn what_is_excluded_is_left_out(
+        #[case] patterns: &[&str],
+        #[case] exclude: &[&str],
+        #[case] taken: &[&str],
+    ) {
+        let folder = two_scenarios();
+        let own = |words: &[&str]| words.iter().map(|word| (*word).to_owned()).collect();
+        let selection =
+            Selection { patterns: own(patterns), exclude: own(exclude), scenarios: folder.path().to_owned() };
+        let chosen = selection.load().ok().unwrap();
+        assert_eq!(chosen.iter().map(|scenario| scenario.id.as_str()).collect::<Vec<_>>(), taken);
+        let wrong = Selection { exclude: vec!["hundred".to_owned()], ..selection };
+        assert_eq!(wrong.load().err().unwrap().exit, Exit::NothingRan, "it would exclude nothing");
+    }
+
+    /// One that has to be named to be run, and one that has not.
+    fn two_scenarios() -> tempfile::TempDir {
         let folder = tempfile::tempdir().unwrap();
         std::fs::create_dir(folder.path().join("scale")).unwrap();
         let text = |more: &str| format!("summary: s\npromise: p\n{more}steps:\n  - stage\n");
         for (name, more) in [("thousand", ""), ("million", "only-when-named: true\n")] {
             std::fs::write(folder.path().join(format!("scale/{name}.yaml")), text(more)).unwrap();
         }
+        folder
+    }
+
+    #[rstest]
+    #[case::all(&[], &["scale/thousand"])]
+    #[case::part(&["scale"], &["scale/thousand"])]
+    #[case::any(&["*"], &["scale/thousand"])]
+    #[case::its_name(&["scale/million"], &["scale/million"])]
+    #[case::with_others(&["scale/m*", "scale/million", "thousand"], &["scale/million", "scale/thousand"])]
+    fn some_are_taken_by_their_whole_name_alone(#[case] patterns: &[&str], #[case] taken: &[&str]) {
+        let folder = two_scenarios();
         let patterns: Vec<String> = patterns.iter().map(|pattern| (*pattern).to_owned()).collect();
-        let selection = Selection { patterns, scenarios: folder.path().to_owned() };
+        let selection = Selection { patterns, exclude: Vec::new(), scenarios: folder.path().to_owned() };
         let all = scenario::load_all(folder.path()).unwrap();
-        let wanted = all.iter().filter(|scenario| selection.wants(scenario));
+        let wanted = all.iter().filter(|scenario| selection.wants(scenario, false));
         assert_eq!(wanted.map(|scenario| scenario.id.as_str()).collect::<Vec<_>>(), taken);
         // Listed are all.
         assert_eq!(

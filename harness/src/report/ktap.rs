@@ -12,7 +12,7 @@ use super::junit::interrupted;
 use super::listeners::LiveForm;
 use super::printable::{printable, printable_lines};
 use super::run_id::RunId;
-use super::terminal::{counts_as_failed, machine, verdict, word};
+use super::terminal::{machine, verdict, word};
 use crate::suite::{Stop, SuiteEvent};
 use imalab_check::outcome::{Outcome, RunResult, SuiteResult};
 
@@ -234,6 +234,7 @@ impl<W: Write> LiveForm for LiveKtap<W> {
 fn stopped(why: Stop) -> &'static str {
     match why {
         Stop::Signal => "interrupted",
+        Stop::FailFast => "enough runs had failed",
     }
 }
 
@@ -249,7 +250,7 @@ fn ended(run: &RunResult) -> Ended {
         _ => None,
     };
     Ended {
-        ok: !counts_as_failed(run.outcome),
+        ok: !run.outcome.is_failure(),
         diagnostics: if directive.is_some() { Vec::new() } else { diagnostics(run) },
         directive: directive.map(|why| format!("SKIP {}", line(&why))),
         skip: (run.outcome == Outcome::Skipped).then(|| run.reason.clone()),

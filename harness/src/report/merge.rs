@@ -142,6 +142,14 @@ pub fn merge(places: &[PathBuf]) -> Result<SuiteResult, MergeError> {
 }
 
 /// The results of a folder or file: those of a call that came to its end, else what a killed one left.
+///
+/// # Errors
+/// When there are none, or they cannot be read.
+pub fn read(place: &Path) -> Result<SuiteResult, ReadError> {
+    read_one(place).map(|(_, suite)| suite)
+}
+
+/// The same, with its file.
 fn read_one(place: &Path) -> Result<(PathBuf, SuiteResult), ReadError> {
     let file = if place.is_dir() { place.join(RESULTS) } else { place.to_owned() };
     let left = journal::beside(&file);

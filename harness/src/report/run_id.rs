@@ -31,6 +31,11 @@ impl RunId {
         }
     }
 
+    /// What it repeats: scenario, parameters and kernel.
+    pub fn case_key(&self) -> (&str, &Parameters, &str) {
+        (&self.scenario, &self.parameters, &self.kernel)
+    }
+
     /// The scenario's folder: `stage` of `stage/once`, `found/trim` of `found/trim/order`; `scenarios` when it
     /// lies in none.
     pub fn theme(&self) -> &str {

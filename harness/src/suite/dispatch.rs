@@ -17,6 +17,8 @@ pub(super) struct Dispatch<'a> {
     pub(super) workers: usize,
     /// How long a run takes before it is called slow, and again after each further such time.
     pub(super) slow_after: Duration,
+    /// After so many failed runs no further one begins.
+    pub(super) fail_fast: Option<usize>,
     /// Signals, by which no further run begins.
     pub(super) interrupts: &'a Interrupts,
 }
@@ -100,7 +102,7 @@ impl Dispatch<'_> {
         listener: &mut dyn Listener,
     ) -> BTreeMap<u64, RunResult> {
         let mut results = BTreeMap::new();
-        let mut workers = self.workers;
+        let (mut workers, mut failed) = (self.workers, 0);
         while workers > 0 {
             let report = match running.until_slow(Instant::now()) {
                 Some(left) => received.recv_timeout(left),
@@ -114,7 +116,14 @@ impl Dispatch<'_> {
                 Ok(Report::Ended(result, telling)) => {
                     running.began.remove(&result.place);
                     listener.event(SuiteEvent::RunEnded(&result));
+                    failed += usize::from(result.outcome.is_failure());
                     results.insert(result.place, *result);
+                    if self.fail_fast.is_some_and(|most| failed >= most)
+                        && !closed.swap(true, Ordering::SeqCst)
+                    {
+                        let running = running.began.len();
+                        listener.event(SuiteEvent::Stopping { why: Stop::FailFast, running });
+                    }
                     drop(telling);
                 }
                 Ok(Report::WorkerLeft) => workers -= 1,

@@ -10,7 +10,7 @@ use imalab_language::lane::Lane;
 /// Something that happened in a suite. Listeners get events in order, one at a time, from one thread.
 #[derive(Clone, Copy, Debug)]
 pub enum SuiteEvent<'a> {
-    /// A kernel is about to be asked what it offers.
+    /// A kernel is booted to see what it offers; not told of one whose answer is remembered.
     ProbeStarted {
         /// Its name in this suite.
         kernel: &'a str,
@@ -42,7 +42,8 @@ pub enum SuiteEvent<'a> {
     },
     /// A run has ended, judged and stored; `not_stored` of its result says what could not be stored.
     RunEnded(&'a RunResult),
-    /// No further run begins. Those that run are ended by a signal, and come to their own ends otherwise.
+    /// No further run begins. Those that run are ended by a signal, and come to their ends otherwise. A signal may still
+    /// come after failures.
     Stopping {
         /// Why.
         why: Stop,
@@ -58,6 +59,8 @@ pub enum SuiteEvent<'a> {
 pub enum Stop {
     /// A signal came.
     Signal,
+    /// As many runs have failed as were allowed to (`--fail-fast`).
+    FailFast,
 }
 
 impl Stop {
@@ -65,6 +68,7 @@ impl Stop {
     pub fn name(self) -> &'static str {
         match self {
             Stop::Signal => "signal",
+            Stop::FailFast => "fail-fast",
         }
     }
 }

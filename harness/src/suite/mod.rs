@@ -21,7 +21,7 @@ pub use probe::{AskError, capabilities};
 pub use probed::PROBE;
 pub use queue::{MAX_RUNS, QueueError};
 pub use store::Store;
-pub use suite::{Request, suite, times};
+pub use suite::{DryRun, Request, dry_run, suite, times};
 
 /// The day (UTC) on which a run is judged: entries of the allow list end on some day.
 pub fn today() -> NaiveDate {

@@ -54,7 +54,7 @@ const BANKS: [Bank; 2] = [Bank::Sha1, Bank::Sha256];
 const BUDGET: Budget = Budget { silence_s: 10, total_s: 60 };
 
 /// Asks the kernel of `context` with these words on its command line, and holds it to these promises where any are given;
-/// or remembers what an earlier call below `cache` was told.
+/// or remembers what an earlier call below `cache` was told. `booting` is called before the first boot, where one is needed.
 ///
 /// # Errors
 /// [`AskError`].
@@ -63,6 +63,7 @@ pub fn capabilities(
     kernel_args: &[String],
     promises: Option<Interface>,
     cache: &Path,
+    booting: &mut dyn FnMut(),
 ) -> Result<Capabilities, AskError> {
     let folder = cache.join("capabilities");
     let path = folder.join(format!("{}.json", key(context, kernel_args, promises)?));
@@ -70,6 +71,7 @@ pub fn capabilities(
     if let Some(known) = fs::read(&path).ok().and_then(|text| serde_json::from_slice(&text).ok()) {
         return Ok(known);
     }
+    booting();
     let mut found = probe::capabilities(&messages(&ask(context, kernel_args, probe::first())?)?)?;
     // What a boot that was not survived says is not remembered: another time it may be.
     let mut survived = true;

@@ -1,6 +1,6 @@
 //! The runs of a suite in their order, each planned when its turn has come: a repetition costs nothing before.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::{Mutex, PoisonError};
 
 use super::partition::Partition;
@@ -40,6 +40,7 @@ pub(super) fn check(request: &Request<'_>) -> Result<(), QueueError> {
     let variants: usize = request.scenarios.iter().map(|scenario| scenario.variants.len()).sum();
     let cases = variants as u64 * request.kernels.len() as u64;
     match cases.saturating_mul(request.repeat.into()) {
+        _ if request.only.as_ref().is_some_and(|only| only.len() as u64 <= MAX_RUNS) => Ok(()),
         0..=MAX_RUNS => Ok(()),
         _ => Err(QueueError::TooMany { cases, repeat: request.repeat }),
     }
@@ -59,6 +60,13 @@ struct Case<'a> {
     kernel: usize,
     scenario: &'a Scenario,
     parameters: Parameters,
+}
+
+impl Case<'_> {
+    /// What tells it from every other.
+    fn key<'k>(&'k self, request: &'k Request<'_>) -> (&'k str, &'k Parameters, &'k str) {
+        (&self.scenario.id, &self.parameters, &request.kernels[self.kernel].name)
+    }
 }
 
 /// Runs that have not begun.
@@ -92,7 +100,15 @@ impl<'a> Queue<'a> {
                 cases.extend(all.map(|parameters| Case { kernel, scenario, parameters }));
             }
         }
-        let (count, repeat) = (cases.len() as u64, request.repeat.max(1));
+        if let Some(only) = &request.only {
+            let named: BTreeSet<_> = only.keys().map(RunId::case_key).collect();
+            cases.retain(|case| named.contains(&case.key(request)));
+        }
+        let repeat = match &request.only {
+            Some(only) => only.keys().map(|id| id.repeat).max().unwrap_or(1),
+            None => request.repeat.max(1),
+        };
+        let count = cases.len() as u64;
         let lacking = (0..).zip(known).filter_map(|(kernel, known)| {
             Some((kernel, offers::lacking(&request.kernels[kernel], known.as_ref().ok()?)?))
         });
@@ -104,17 +120,32 @@ impl<'a> Queue<'a> {
         for case in &queue.cases {
             drop(queue.work(case, request.seed)?);
         }
-        let all = 0..first + count * u64::from(repeat);
+        let all: Vec<u64> = match &request.only {
+            None => (0..first + count * u64::from(repeat)).collect(),
+            Some(only) => (0..first).chain(queue.places_of(only.keys())).collect(),
+        };
         let part = request.partition;
         queue.shard = part.map(|part: Partition| {
-            let ids: Vec<RunId> = all.clone().map(|place| queue.id(place)).collect();
+            let ids: Vec<RunId> = all.iter().map(|place| queue.id(*place)).collect();
             part.shard(ids.iter(), request.seed)
         });
-        let places: VecDeque<u64> =
-            all.filter(|place| part.is_none_or(|part| part.takes(*place, &queue.id(*place)))).collect();
+        let taken = |place: &u64| part.is_none_or(|part| part.takes(*place, &queue.id(*place)));
+        let places: VecDeque<u64> = all.into_iter().filter(taken).collect();
         let probed = queue.probed(first + count * u64::from(repeat));
         (queue.places, queue.probed) = (Mutex::new(places), Mutex::new(probed));
         Ok(queue)
+    }
+
+    /// Where these runs are, in order; those that the suite does not have are nowhere.
+    fn places_of<'i>(&self, ids: impl Iterator<Item = &'i RunId>) -> BTreeSet<u64> {
+        let keys = self.cases.iter().map(|case| case.key(self.request));
+        let cases: BTreeMap<_, u64> = keys.zip(0..).collect();
+        let first = self.lacking.len() as u64;
+        let place = |id: &RunId| {
+            let before = u64::from(id.repeat.checked_sub(1)?) * self.cases.len() as u64;
+            Some(first + before + cases.get(&id.case_key())?)
+        };
+        ids.filter_map(place).collect()
     }
 
     /// All runs that have not begun, in the order in which they will.
@@ -136,7 +167,8 @@ impl<'a> Queue<'a> {
             let (kernel, refusal) = self.lacking.get(usize::try_from(place).ok()?)?.clone();
             return Some(Job { id, place, seed: self.request.seed, kernel, work: Err(refusal) });
         };
-        let seed = self.request.seed.wrapping_add(u64::from(id.repeat) - 1);
+        let counted = self.request.seed.wrapping_add(u64::from(id.repeat) - 1);
+        let seed = self.request.only.as_ref().and_then(|only| only.get(&id)).copied().unwrap_or(counted);
         // Another seed does not change whether it can be planned; were it so, that is told and not hidden.
         let work = self
             .work(case, seed)
@@ -210,5 +242,93 @@ impl<'a> Queue<'a> {
                 }
             }
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::PathBuf;
+
+    use super::*;
+    use imalab_language::lane::Lane;
+    use imalab_language::scenario;
+    use imalab_machine::accel::{Accel, Choice};
+    use imalab_run::Kernel;
+
+    use super::super::Store;
+
+    fn scenario(name: &str) -> Scenario {
+        let text =
+            "summary: s\npromise: p\nmatrix: {cpus: [1, 2]}\nmachine:\n  cpus: ${cpus}\nsteps:\n  - stage\n";
+        scenario::parse(name, "it.yaml", text).unwrap()
+    }
+
+    fn request<'a>(scenarios: &'a [Scenario], kernels: &'a [Kernel]) -> Request<'a> {
+        Request {
+            kernels,
+            initramfs: PathBuf::new(),
+            kernel_args: Vec::new(),
+            scenarios,
+            jobs: 1,
+            repeat: 3,
+            only: None,
+            fail_fast: None,
+            timeout_scale: 1.0,
+            partition: None,
+            seed: 10,
+            lane: Lane::Free,
+            promises: None,
+            accelerator: Choice { accel: Accel::Tcg, reason: String::new() },
+            qemu: PathBuf::new(),
+            swtpm: PathBuf::new(),
+            cache: PathBuf::new(),
+            store: Store { out: None, bundles: PathBuf::new(), scenarios: PathBuf::new() },
+        }
+    }
+
+    fn unknown(kernels: &[Kernel]) -> Vec<Result<Capabilities, Refusal>> {
+        kernels.iter().map(|_| Err(Refusal::new(Outcome::Infra, "no such kernel".to_owned()))).collect()
+    }
+
+    fn taken(queue: &Queue<'_>) -> Vec<(String, u64)> {
+        std::iter::from_fn(|| queue.next()).map(|job| (job.id.to_string(), job.seed)).collect()
+    }
+
+    #[test]
+    fn every_case_is_repeated_with_the_next_seed() {
+        let (scenarios, kernels) = ([scenario("a/b")], [Kernel::new("k", "/k"), Kernel::new("l", "/l")]);
+        let (request, known) = (request(&scenarios, &kernels), unknown(&kernels));
+        let queue = Queue::new(&request, &known).unwrap();
+        let planned: Vec<String> = queue.runs().into_iter().map(|(_, id)| id.to_string()).collect();
+        let taken = taken(&queue);
+        assert_eq!(planned, taken.iter().map(|(id, _)| id.clone()).collect::<Vec<_>>());
+        assert_eq!(taken.len(), 2 * 2 * 3);
+        assert_eq!(taken[0], ("a/b [cpus=1] on k".to_owned(), 10));
+        assert_eq!(taken[11], ("a/b [cpus=2] repeat 3 on l".to_owned(), 12));
+    }
+
+    #[test]
+    fn only_what_is_named_is_run_with_its_own_seed() {
+        let scenarios = [scenario("a/b"), scenario("a/c")];
+        let kernels = [Kernel::new("k", "/k")];
+        let id = |scenario: &str, cpus: &str, repeat| RunId {
+            scenario: scenario.to_owned(),
+            parameters: [("cpus".to_owned(), cpus.to_owned())].into(),
+            kernel: "k".to_owned(),
+            repeat,
+        };
+        let only = [
+            (id("a/c", "2", 7), 99),
+            (id("a/b", "1", 1), 5),
+            // What is not there is nowhere, however often it was repeated.
+            (id("a/b", "3", u32::MAX), 5),
+            (id("a/d", "1", 1), 5),
+            (id("a/b", "1", 0), 5),
+        ];
+        let request = Request { only: Some(only.into()), ..request(&scenarios, &kernels) };
+        let known = unknown(&kernels);
+        let queue = Queue::new(&request, &known).unwrap();
+        let runs = [("a/b [cpus=1] on k".to_owned(), 5), ("a/c [cpus=2] repeat 7 on k".to_owned(), 99)];
+        assert_eq!(taken(&queue), runs);
     }
 }

@@ -1,6 +1,7 @@
 //! Many runs: scenarios times kernels times repetitions, some side by side.
 
 use std::any::Any;
+use std::collections::BTreeMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
@@ -16,7 +17,7 @@ use crate::report::RunId;
 use imalab_check::outcome::{AcceleratorUsed, CheckResult, Outcome, RunResult, SuiteResult};
 use imalab_language::interface::Capabilities;
 use imalab_language::lane::Lane;
-use imalab_language::plan::Interface;
+use imalab_language::plan::{Interface, Plan};
 use imalab_language::scenario::Scenario;
 use imalab_machine::accel::Choice;
 use imalab_run::{Interrupts, Kernel, Ran, RunContext, RunError, Scratch, console_tail, run};
@@ -36,6 +37,12 @@ pub struct Request<'a> {
     pub jobs: usize,
     /// How often each, at least 1.
     pub repeat: u32,
+    /// Only these runs, each with this seed; then `repeat` and `seed` are not looked at.
+    pub only: Option<BTreeMap<RunId, u64>>,
+    /// After so many failed runs no further one begins.
+    pub fail_fast: Option<usize>,
+    /// Factor of every run's time limits.
+    pub timeout_scale: f64,
     /// The part of it that is run; `None`: the whole.
     pub partition: Option<Partition>,
     /// Seed of the first repetition; each further one adds 1.
@@ -104,8 +111,12 @@ pub fn suite(
         shard: queue.shard.clone(),
     };
     listener.event(SuiteEvent::Planned(&planned));
-    let dispatch =
-        Dispatch { workers: request.jobs.max(1).min(planned.runs.len()), slow_after: SLOW_AFTER, interrupts };
+    let dispatch = Dispatch {
+        workers: request.jobs.max(1).min(planned.runs.len()),
+        slow_after: SLOW_AFTER,
+        fail_fast: request.fail_fast,
+        interrupts,
+    };
     let execute = |job: Job| {
         let capabilities = known.get(job.kernel).and_then(|known| known.as_ref().ok());
         request.result(&job, capabilities, scratch, interrupts)
@@ -122,6 +133,49 @@ pub fn suite(
     Ok(suite)
 }
 
+/// A run of a dry run.
+pub enum DryRun<'a> {
+    /// It would boot this machine.
+    Machine {
+        /// Which run.
+        id: &'a RunId,
+        /// What it would do.
+        plan: &'a Plan,
+        /// On what.
+        context: RunContext<'a>,
+    },
+    /// It would end without one.
+    Ended(&'a RunResult),
+}
+
+/// Plans everything as [`suite`] does, and calls `each` for each run once, repetitions left out. Boots nothing but probes.
+///
+/// # Errors
+/// [`QueueError`].
+pub fn dry_run(
+    request: &Request<'_>,
+    scratch: &Scratch,
+    interrupts: &Interrupts,
+    listener: &mut dyn Listener,
+    each: &mut dyn FnMut(DryRun<'_>),
+) -> Result<(), QueueError> {
+    queue::check(request)?;
+    let known = probe_all(request, scratch, interrupts, listener);
+    let queue = Queue::new(request, &known)?;
+    while let Some(job) = queue.next() {
+        let capabilities = known.get(job.kernel).and_then(|known| known.as_ref().ok());
+        match &job.work {
+            _ if job.id.repeat > 1 && request.only.is_none() => {}
+            Ok(plan) => {
+                let context = request.context(&request.kernels[job.kernel], scratch, interrupts);
+                each(DryRun::Machine { id: &job.id, plan, context });
+            }
+            Err(_) => each(DryRun::Ended(&request.result(&job, capabilities, scratch, interrupts))),
+        }
+    }
+    Ok(())
+}
+
 /// Asks each kernel what it offers.
 fn probe_all(
     request: &Request<'_>,
@@ -131,9 +185,15 @@ fn probe_all(
 ) -> Vec<Result<Capabilities, Refusal>> {
     let probe = |kernel: &Kernel| {
         let name = kernel.name.as_str();
-        listener.event(SuiteEvent::ProbeStarted { kernel: name });
+        let mut booting = || listener.event(SuiteEvent::ProbeStarted { kernel: name });
         let context = request.context(kernel, scratch, interrupts);
-        let known = probe::capabilities(context, &request.kernel_args, request.promises, &request.cache);
+        let known = probe::capabilities(
+            context,
+            &request.kernel_args,
+            request.promises,
+            &request.cache,
+            &mut booting,
+        );
         let known = known.map_err(refusal);
         let answer = known.as_ref().map_err(|refusal| (refusal.outcome, refusal.reason.as_str()));
         listener.event(SuiteEvent::Probed { kernel: name, answer });
@@ -168,6 +228,7 @@ impl Request<'_> {
             accel: self.accelerator.accel,
             qemu: &self.qemu,
             swtpm: &self.swtpm,
+            timeout_scale: self.timeout_scale,
             scratch,
             interrupts,
         }

@@ -8,6 +8,7 @@
 mod bundles;
 mod demands;
 mod disk;
+mod events;
 mod evidence;
 mod faults;
 mod inputs;

@@ -163,10 +163,11 @@ fn real(folder: &Path) {
         accel: Accel::Tcg,
         qemu: Path::new(QEMU),
         swtpm: Path::new("swtpm"),
+        timeout_scale: 1.0,
         scratch: &scratch,
         interrupts: &Interrupts::default(),
     };
-    match capabilities(context, &[], None, folder) {
+    match capabilities(context, &[], None, folder, &mut || ()) {
         Err(AskError::Guest { judgement, .. }) => {
             assert_eq!(judgement.outcome, Outcome::Failed);
             tell(&judgement.reason);

@@ -71,7 +71,7 @@ fn an_interrupted_suite_says_what_did_not_run() {
         SuiteResult { runs: vec![run("stage/once", "7.3", Outcome::Passed)], interrupted: true, ..suite() };
     terminal.event(SuiteEvent::Finished(&suite));
     assert!(
-        out.text().contains("interrupted; another signal stops at once: ending 1 run\n"),
+        out.text().contains("interrupted: ending 1 run; another signal stops at once\n"),
         "{}",
         out.text()
     );

@@ -5,62 +5,62 @@ use std::str::FromStr;
 
 use imalab_formats::ima::{Bank, ByteOrder, Digest, PCR_LIMIT, PcrSelection, SelectionError};
 
-/// Replays a measurement list and compares it with PCR values or a quote.
+/// Replay a measurement list and compare it with PCR values or a quote
 ///
 /// Every template digest is recomputed from the template data, in every bank that is asked for. A list holds when each PCR
 /// that its records extend was compared and is as the records say; docs/verify.md says what each verdict rests on.
 #[derive(Clone, Debug, clap::Args)]
 pub struct VerifyArgs {
-    /// Measurement list in the kernel's binary form (`-`: standard input); several are chunks of one list, in order, over
-    /// any number of kernels. Records that a kexec carried after they were saved may stand at the start of a later one again.
+    /// Measurement list in the kernel's binary form (`-`: standard input). Several files are chunks of one list, in order,
+    /// across any number of kernels; records that were saved and then carried over kexec may repeat in a later chunk
     #[arg(long, value_name = "FILE", required = true, num_args = 1..)]
     pub log: Vec<PathBuf>,
 
-    /// Bank whose file the list was read from; told from the first record when left out.
+    /// Bank of the file the list was read from (default: detected from the first record)
     #[arg(long, value_name = "BANK")]
     pub view: Option<Bank>,
 
-    /// The list was written by a big-endian kernel without `ima_canonical_fmt`.
+    /// Read the list of a big-endian kernel without `ima_canonical_fmt`
     #[arg(long)]
     pub big_endian: bool,
 
-    /// PCR values, as evmctl, `tpm2_pcrread` (also `-o`), `tsspcrread`, `tpm2_quote -o` and sysfs have them: a file, or a
-    /// folder as `/sys/class/tpm/tpm0/pcr-sha256`. Before it, what to take of it (`sha256` or `sha1:10+sha256:10,11`), which
-    /// values without an index need.
+    /// PCR values as written by evmctl, `tpm2_pcrread` (also `-o`), `tsspcrread`, `tpm2_quote -o` or sysfs: a file, or a
+    /// directory like `/sys/class/tpm/tpm0/pcr-sha256`. Prefix it with the selection to use (`sha256` or
+    /// `sha1:10+sha256:10,11`) if the values have no index
     #[arg(long, value_name = "[BANK[:PCR,...],]FILE")]
     pub pcrs: Vec<PcrsArg>,
 
-    /// Values that PCRs had before the first record: one, or a file as of `--pcrs`. For records since an earlier quote, and
-    /// for a PCR that others extend as well. PCR 10 of a list that begins with `boot_aggregate` started at its reset value.
+    /// PCR values before the first record: one value, or a file as for `--pcrs`. Needed for records since an earlier quote,
+    /// and for a PCR that others extend too. PCR 10 of a list that begins with `boot_aggregate` starts at its reset value
     #[arg(long, value_name = "PCR,BANK,HEX|[BANK[:PCR,...],]FILE")]
     pub start: Vec<StartArg>,
 
-    /// A PCR of which records need not be compared. Without it, the exit code is 4 when the PCR of any record was not.
+    /// Accept records of this PCR without comparing it; otherwise a record whose PCR was not compared gives exit code 4
     #[arg(long, value_name = "PCR", value_delimiter = ',', value_parser = clap::value_parser!(u32).range(..i64::from(PCR_LIMIT)))]
     pub uncovered_pcr: Vec<u32>,
 
-    /// Quote: the marshalled `TPMS_ATTEST` (`tpm2_quote --message`).
+    /// Quote: marshalled `TPMS_ATTEST` (`tpm2_quote --message`)
     #[arg(long, value_name = "FILE", requires_all = ["quote_signature", "quote_key", "nonce"])]
     pub quote_message: Option<PathBuf>,
 
-    /// Quote: the marshalled `TPMT_SIGNATURE` (`tpm2_quote --signature`): RSASSA, RSAPSS or ECDSA with SHA-256, SHA-384
-    /// or SHA-512.
+    /// Quote: marshalled `TPMT_SIGNATURE` (`tpm2_quote --signature`): RSASSA, RSAPSS or ECDSA with SHA-256, SHA-384 or
+    /// SHA-512
     #[arg(long, value_name = "FILE", requires = "quote_message")]
     pub quote_signature: Option<PathBuf>,
 
-    /// Quote: the attestation key's public part, in PEM, DER or as `tpm2_readpublic` writes it: RSA, or ECC on P-256 or P-384.
+    /// Quote: public part of the attestation key, in PEM, DER or as `tpm2_readpublic` writes it: RSA, or ECC on P-256 or P-384
     #[arg(long, value_name = "FILE", requires = "quote_message")]
     pub quote_key: Option<PathBuf>,
 
-    /// Quote: the nonce that it must carry, in hexadecimal.
+    /// Quote: expected nonce, in hexadecimal
     #[arg(long, value_name = "HEX", requires = "quote_message")]
     pub nonce: Option<String>,
 
-    /// A match of the list's first records alone is a mismatch.
+    /// Require the whole list to match, not just its first records
     #[arg(long)]
     pub whole: bool,
 
-    /// Prints the verdict as JSON.
+    /// Print the verdict as JSON
     #[arg(long)]
     pub json: bool,
 }

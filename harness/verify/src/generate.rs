@@ -6,30 +6,30 @@ use imalab_files::atomic::FileError;
 use imalab_files::output;
 use imalab_formats::ima::{Bank, Mix, generate_log};
 
-/// Makes a measurement list from a seed, with the PCR values that it leads to.
+/// Generate a measurement list and its PCR values from a seed
 #[derive(Clone, Debug, clap::Args)]
 pub struct GenerateLogArgs {
-    /// How many records.
+    /// Number of records
     #[arg(long, value_name = "N", default_value_t = 1000)]
     pub records: u64,
 
-    /// The same seed gives the same list.
+    /// Seed; the same seed gives the same list
     #[arg(long, value_name = "N", default_value_t = 1)]
     pub seed: u64,
 
-    /// Which templates.
+    /// Templates of the records
     #[arg(long, value_enum, default_value_t = Mix::Common)]
     pub mix: Mix,
 
-    /// The list, in the binary form of the SHA-1 view.
+    /// Write the list, as the SHA-1 file shows it, to FILE
     #[arg(long, value_name = "FILE")]
     pub out: PathBuf,
 
-    /// Folder for the PCR values, a file `pcrs-<bank>.txt` for each bank.
+    /// Write the PCR values to DIR, one file `pcrs-BANK.txt` per bank
     #[arg(long, value_name = "DIR")]
     pub pcrs_dir: PathBuf,
 
-    /// Banks to write PCR values of.
+    /// Banks whose PCR values are written
     #[arg(long, value_name = "BANK", value_delimiter = ',', default_value = "sha1,sha256")]
     pub banks: Vec<Bank>,
 }

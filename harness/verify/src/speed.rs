@@ -14,18 +14,18 @@ use imalab_formats::ima::{Bank, Mix};
 /// The banks that evmctl 1.4 replays (`init_tpm_banks`, `evmctl.c`).
 const BANKS: [Bank; 2] = [Bank::Sha1, Bank::Sha256];
 
-/// Measures `imalab verify` beside `evmctl ima_measurement` on made lists.
+/// Compare `imalab verify` with `evmctl ima_measurement` on generated lists
 #[derive(Clone, Debug, clap::Args)]
 pub struct SpeedArgs {
-    /// Records in the list for imalab.
+    /// List length for imalab, in records
     #[arg(long, value_name = "N", default_value_t = 1_000_000)]
     pub records: u64,
 
-    /// Records in the list for evmctl; records per second are compared.
+    /// List length for evmctl, in records; records per second are compared
     #[arg(long, value_name = "N", default_value_t = 1_000_000)]
     pub evmctl_records: u64,
 
-    /// How often each is run, by turns.
+    /// Run each N times, in turns
     #[arg(long, value_name = "N", default_value_t = 5)]
     pub rounds: usize,
 }

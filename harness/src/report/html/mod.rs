@@ -11,7 +11,7 @@ use super::printable::printable;
 use super::run_id::RunId;
 use super::skips::Skips;
 use super::tally::Tally;
-use super::terminal::{counts_as_failed, seconds, word};
+use super::terminal::{seconds, word};
 use imalab_check::outcome::{Outcome, RunResult, SuiteResult};
 
 const STYLE: &str = include_str!("style.css");
@@ -22,8 +22,7 @@ type Numbered<'a> = (usize, &'a RunResult);
 /// The page.
 pub fn page(suite: &SuiteResult) -> Markup {
     let runs: Vec<Numbered<'_>> = (1..).zip(&suite.runs).collect();
-    let (failed, other): (Vec<_>, Vec<_>) =
-        runs.iter().copied().partition(|(_, r)| counts_as_failed(r.outcome));
+    let (failed, other): (Vec<_>, Vec<_>) = runs.iter().copied().partition(|(_, r)| r.outcome.is_failure());
     let (skipped, other): (Vec<_>, Vec<_>) =
         other.into_iter().partition(|(_, r)| r.outcome == Outcome::Skipped);
     let (interrupted, ran): (Vec<_>, Vec<_>) =
@@ -141,7 +140,6 @@ fn cell(runs: Option<&Vec<Numbered<'_>>>) -> Vec<Markup> {
             }
         }
     };
-    let (failed, fine): (Vec<_>, Vec<_>) =
-        by_outcome.iter().partition(|(outcome, _)| counts_as_failed(**outcome));
+    let (failed, fine): (Vec<_>, Vec<_>) = by_outcome.iter().partition(|(outcome, _)| outcome.is_failure());
     failed.into_iter().chain(fine).map(line).collect()
 }

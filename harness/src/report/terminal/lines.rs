@@ -9,7 +9,7 @@ use crate::report::run_id::RunId;
 use crate::report::skips::Skips;
 use crate::report::tally::{Tally, plural};
 use crate::suite::{Stop, SuiteContext};
-use imalab_check::outcome::{CheckResult, Outcome, RunResult, SuiteResult, Verdict};
+use imalab_check::outcome::{CheckResult, RunResult, SuiteResult, Verdict};
 
 /// What will run and on what.
 pub(super) fn header(total: usize, context: &SuiteContext, look: Look) -> String {
@@ -42,6 +42,17 @@ pub(super) fn run_line(run: &RunResult, look: Look) -> String {
     text
 }
 
+/// What becomes of a run that has no machine, for a dry run.
+pub fn outcome_line(run: &RunResult) -> String {
+    let id = RunId::of(run).to_string();
+    format!("{}: {}: {}", printable(&id), word(run.outcome), printable(&run.reason))
+}
+
+/// A kernel that is booted before all runs.
+pub(super) fn probing_line(kernel: &str) -> String {
+    format!("probing {}: booting it to see what it offers\n", printable(kernel))
+}
+
 /// A run that has not ended for a while.
 pub(super) fn slow_line(id: &RunId, elapsed: Duration, look: Look) -> String {
     let running = look.slow().apply_to(format!("{:>12}", "running"));
@@ -51,12 +62,12 @@ pub(super) fn slow_line(id: &RunId, elapsed: Duration, look: Look) -> String {
 
 /// Why no further run begins.
 pub(super) fn stopping_line(why: Stop, running: usize) -> String {
-    let why = match why {
-        Stop::Signal => "interrupted; another signal stops at once",
-    };
-    match running {
-        0 => format!("{why}\n"),
-        _ => format!("{why}: ending {}\n", plural(running, "run", "runs")),
+    let runs = plural(running, "run", "runs");
+    match (why, running) {
+        (Stop::Signal, 0) => "interrupted\n".to_owned(),
+        (Stop::Signal, _) => format!("interrupted: ending {runs}; another signal stops at once\n"),
+        (Stop::FailFast, 0) => "stopping (--fail-fast)\n".to_owned(),
+        (Stop::FailFast, _) => format!("stopping (--fail-fast): waiting for {runs}\n"),
     }
 }
 
@@ -139,7 +150,7 @@ pub(crate) fn verdict(check: &CheckResult) -> &'static str {
 /// Failures in full, then the numbers and what was skipped for which reason; the last line is the summary alone.
 pub(super) fn footer(suite: &SuiteResult, planned: usize, look: Look) -> String {
     let mut text = String::new();
-    let failed: Vec<&RunResult> = suite.runs.iter().filter(|run| counts_as_failed(run.outcome)).collect();
+    let failed: Vec<&RunResult> = suite.runs.iter().filter(|run| run.outcome.is_failure()).collect();
     if !failed.is_empty() {
         push_line(&mut text, "");
         push_line(&mut text, &look.heading().apply_to("failures:").to_string());
@@ -152,13 +163,13 @@ pub(super) fn footer(suite: &SuiteResult, planned: usize, look: Look) -> String 
     let tally = Tally::of(suite);
     push_line(&mut text, "");
     push_line(&mut text, &format!("{} in {}", plural(tally.total(), "run", "runs"), seconds(suite.wall_ms)));
-    if suite.interrupted {
-        let missing = planned.saturating_sub(tally.total());
-        let told = match missing {
-            0 => "interrupted, when all runs had begun".to_owned(),
-            _ => format!("interrupted: {} of {planned} did not run", plural(missing, "run", "runs")),
-        };
-        push_line(&mut text, &told);
+    let missing = planned.saturating_sub(tally.total());
+    let not_run = format!("{} of {planned} did not run", plural(missing, "run", "runs"));
+    match (suite.interrupted, missing) {
+        (false, 0) => {}
+        (true, 0) => push_line(&mut text, "interrupted, when all runs had begun"),
+        (true, _) => push_line(&mut text, &format!("interrupted: {not_run}")),
+        (false, _) => push_line(&mut text, &not_run),
     }
     if let Some(detail) = tally.detail() {
         push_line(&mut text, &detail);
@@ -179,18 +190,6 @@ pub(super) fn footer(suite: &SuiteResult, planned: usize, look: Look) -> String 
     }
     push_line(&mut text, &format!("{tally}{}", printable(&skips.to_string())));
     text
-}
-
-/// Whether the summary counts it as failed.
-pub(crate) fn counts_as_failed(outcome: Outcome) -> bool {
-    match outcome {
-        Outcome::Passed
-        | Outcome::Skipped
-        | Outcome::KnownDefect
-        | Outcome::KnownLimit
-        | Outcome::Interrupted => false,
-        Outcome::Failed | Outcome::KernelDied | Outcome::Infra | Outcome::Timeout => true,
-    }
 }
 
 /// Milliseconds as seconds with three digits: `12.345 s`.

@@ -9,7 +9,8 @@ use std::io::{self, Write};
 
 use indicatif::ProgressDrawTarget;
 
-pub(crate) use lines::{counts_as_failed, machine, not_stored, seconds, verdict};
+pub use lines::outcome_line;
+pub(crate) use lines::{machine, not_stored, seconds, verdict};
 pub use look::Look;
 pub(crate) use look::word;
 use progress::Progress;
@@ -84,7 +85,10 @@ impl Terminal {
 impl Listener for Terminal {
     fn event(&mut self, event: SuiteEvent<'_>) {
         match event {
-            SuiteEvent::ProbeStarted { kernel } => self.on_progress(|progress| progress.probing(kernel)),
+            SuiteEvent::ProbeStarted { kernel } => match &mut self.progress {
+                Some(progress) => progress.probing(kernel),
+                None => self.print(&lines::probing_line(kernel)),
+            },
             SuiteEvent::Planned(suite) => {
                 self.planned = suite.runs.len();
                 self.print(&(lines::header(self.planned, &suite.context, self.look) + "\n"));

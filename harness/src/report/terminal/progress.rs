@@ -36,7 +36,7 @@ impl Progress {
         self.suite.finish_and_clear();
         let bar = ProgressBar::new_spinner().with_style(style("{spinner} {elapsed:>4} {wide_msg}"));
         self.suite = self.bars.add(bar);
-        self.suite.set_message(format!("probing {}: what it offers", printable(kernel)));
+        self.suite.set_message(format!("probing {}: booting it to see what it offers", printable(kernel)));
         self.animate(&self.suite);
     }
 

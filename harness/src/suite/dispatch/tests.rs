@@ -52,7 +52,7 @@ fn words(event: SuiteEvent<'_>) -> String {
 const NEVER: Duration = Duration::from_secs(3600);
 
 fn dispatch(workers: usize, interrupts: &Interrupts) -> Dispatch<'_> {
-    Dispatch { workers, slow_after: NEVER, interrupts }
+    Dispatch { workers, slow_after: NEVER, fail_fast: None, interrupts }
 }
 
 #[rstest]
@@ -119,6 +119,22 @@ fn after_a_signal_nothing_begins() {
     assert_eq!((results.len(), told), (0, vec!["Signal, 0 running".to_owned()]));
 }
 
+#[rstest]
+#[case(1, 2)]
+#[case(2, 4)]
+fn after_so_many_failures_nothing_begins(#[case] most: usize, #[case] ended: usize) {
+    let (queue, mut told, interrupts) = (fakes(9), Vec::new(), Interrupts::default());
+    let dispatch = Dispatch { fail_fast: Some(most), ..dispatch(1, &interrupts) };
+    let results = dispatch.run(
+        || queue.lock().unwrap().next(),
+        // Every second one fails.
+        |run| result(&run, [Outcome::KnownDefect, Outcome::Timeout][usize::from(run.0 % 2 == 1)]),
+        &mut |event: SuiteEvent<'_>| told.push(words(event)),
+    );
+    assert_eq!(results.len(), ended);
+    assert_eq!(told.last().unwrap(), "FailFast, 0 running");
+}
+
 #[test]
 fn a_slow_run_is_announced_while_it_runs() {
     let (queue, mut told) = (fakes(1), Vec::new());
@@ -150,7 +166,8 @@ fn a_slow_run_is_announced_while_it_runs() {
 
 #[test]
 fn a_listener_that_panics_ends_the_suite() {
-    let queue = fakes(5);
+    // Workers notice only when they have a result to hand over.
+    let queue = fakes(1000);
     let panicked = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
         dispatch(2, &Interrupts::default()).run(
             || queue.lock().unwrap().next(),

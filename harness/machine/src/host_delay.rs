@@ -37,7 +37,7 @@ fn waited(schedstat: &str) -> Option<Duration> {
 
 /// How much the host kept from a processor what a guest needs, in some time: the measure of the host's guilt.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Kept {
+pub struct HostDelay {
     /// The longest that one thread of QEMU or swtpm was ready and did not run, or that imalab itself came too late.
     pub longest: Duration,
     /// Within so long.
@@ -48,7 +48,7 @@ pub struct Kept {
 /// `drivers/char/tpm/tpm.h`).
 const SAMPLES: usize = 180;
 /// Time between two samples.
-pub const EVERY: Duration = Duration::from_secs(1);
+pub const INTERVAL: Duration = Duration::from_secs(1);
 
 #[derive(Debug)]
 struct Sample {
@@ -62,24 +62,24 @@ struct Sample {
 ///
 /// What the host of this host takes away shows in no `schedstat`: it shows in our own timers.
 #[derive(Debug)]
-pub struct Watch {
+pub struct DelaySampler {
     pids: Vec<u32>,
     samples: VecDeque<Sample>,
     late: Duration,
 }
 
-impl Watch {
+impl DelaySampler {
     /// Watches these processes from now on.
     #[must_use]
-    pub fn new(pids: Vec<u32>) -> Watch {
-        let mut watch = Watch { pids, samples: VecDeque::new(), late: Duration::ZERO };
-        watch.sample(Instant::now());
-        watch
+    pub fn new(pids: Vec<u32>) -> DelaySampler {
+        let mut sampler = DelaySampler { pids, samples: VecDeque::new(), late: Duration::ZERO };
+        sampler.sample(Instant::now());
+        sampler
     }
 
-    /// Takes a sample unless the last is younger than [`EVERY`].
-    pub fn look(&mut self, now: Instant) {
-        let is_due = |last: &Sample| now.saturating_duration_since(last.at) >= EVERY;
+    /// Takes a sample unless the last is younger than [`INTERVAL`].
+    pub fn sample_if_due(&mut self, now: Instant) {
+        let is_due = |last: &Sample| now.saturating_duration_since(last.at) >= INTERVAL;
         if self.samples.back().is_none_or(is_due) {
             self.sample(now);
         }
@@ -103,22 +103,22 @@ impl Watch {
     }
 
     /// How much was kept from a processor since that moment, or since the last sample before it.
-    pub fn kept_since(&mut self, moment: Instant) -> Kept {
+    pub fn since(&mut self, moment: Instant) -> HostDelay {
         let now = Instant::now();
         self.sample(now);
         self.between(moment)
     }
 
     /// From the last sample that is not younger than `moment` to the newest.
-    fn between(&self, moment: Instant) -> Kept {
+    fn between(&self, moment: Instant) -> HostDelay {
         let first = self.samples.iter().rev().find(|sample| sample.at <= moment);
         let (Some(first), Some(last)) = (first.or(self.samples.front()), self.samples.back()) else {
-            return Kept { longest: Duration::ZERO, within: Duration::ZERO };
+            return HostDelay { longest: Duration::ZERO, within: Duration::ZERO };
         };
         let before = |thread| first.threads.get(thread).copied().unwrap_or_default();
         let of_threads = last.threads.iter().map(|(thread, waited)| waited.saturating_sub(before(thread)));
         let longest = of_threads.chain([last.late.saturating_sub(first.late)]).max().unwrap_or_default();
-        Kept { longest, within: last.at.saturating_duration_since(first.at) }
+        HostDelay { longest, within: last.at.saturating_duration_since(first.at) }
     }
 }
 
@@ -141,8 +141,8 @@ mod tests {
     #[test]
     fn a_process_that_is_not_there_has_not_waited() {
         assert_eq!(longest(u32::MAX), None);
-        let mut watch = Watch::new(vec![u32::MAX]);
-        assert_eq!(watch.kept_since(Instant::now()).longest, Duration::ZERO);
+        let mut sampler = DelaySampler::new(vec![u32::MAX]);
+        assert_eq!(sampler.since(Instant::now()).longest, Duration::ZERO);
     }
 
     const fn seconds(seconds: u64) -> Duration {
@@ -161,22 +161,22 @@ mod tests {
         #[case] within: u64,
     ) {
         let start = Instant::now();
-        let mut watch = Watch { pids: Vec::new(), samples: VecDeque::new(), late: Duration::ZERO };
+        let mut sampler = DelaySampler { pids: Vec::new(), samples: VecDeque::new(), late: Duration::ZERO };
         for (at, one, other, late) in [(0, 7, 0, 0), (10, 8, 1, 0), (20, 9, 3, 0), (30, 9, 4, 1)] {
             let threads = Threads::from([(1, seconds(one)), (2, seconds(other))]);
-            watch.push(Sample { at: start + seconds(at), threads, late: seconds(late) });
+            sampler.push(Sample { at: start + seconds(at), threads, late: seconds(late) });
         }
-        let kept = watch.between(start + seconds(since));
-        assert_eq!(kept, Kept { longest: seconds(longest), within: seconds(within) });
+        let kept = sampler.between(start + seconds(since));
+        assert_eq!(kept, HostDelay { longest: seconds(longest), within: seconds(within) });
     }
 
     #[test]
     fn samples_are_bounded() {
         let start = Instant::now();
-        let mut watch = Watch::new(Vec::new());
+        let mut sampler = DelaySampler::new(Vec::new());
         for second in 0..1_000 {
-            watch.look(start + seconds(second));
+            sampler.sample_if_due(start + seconds(second));
         }
-        assert_eq!(watch.samples.len(), SAMPLES);
+        assert_eq!(sampler.samples.len(), SAMPLES);
     }
 }
