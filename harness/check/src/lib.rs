@@ -15,7 +15,6 @@ mod kexec;
 mod latency;
 mod ledger;
 mod list_files;
-mod lives;
 mod log;
 mod model;
 mod op_text;
@@ -23,15 +22,16 @@ pub mod outcome;
 pub mod processors;
 mod quote;
 mod readers;
+mod record_history;
 mod replay;
 mod replayer;
 mod runs;
 mod sheet;
+mod step_summary;
 mod steps;
 #[cfg(test)]
 mod tests;
 mod timeline;
-mod told;
 mod views_agree;
 mod violations;
 mod whole;
@@ -43,8 +43,8 @@ use std::collections::BTreeMap;
 use chrono::NaiveDate;
 
 pub use judge::Judged;
-pub use lives::{Place, RecordLife, Within};
-pub use told::StepTold;
+pub use record_history::{Place, RecordHistory, Within};
+pub use step_summary::StepSummary;
 
 use crate::figures::{Freed, Latency};
 use crate::outcome::{CheckResult, Verdict};
@@ -138,8 +138,8 @@ impl Digest<'_> {
     }
 
     /// The steps that the scenario names, of all tasks, in the order in which they began.
-    pub fn steps(&self) -> Vec<StepTold> {
-        told::told(&self.evidence)
+    pub fn steps(&self) -> Vec<StepSummary> {
+        step_summary::of_all(&self.evidence)
     }
 
     /// Each record of the whole log at the last checkpoint in the kernel's binary form, as the file of the SHA-1 bank
@@ -155,8 +155,8 @@ impl Digest<'_> {
 
     /// Where each record was at every moment: in which kernel's list, in which chunk, carried when. Records of which
     /// nothing is known are not in it.
-    pub fn lives(&self) -> impl Iterator<Item = RecordLife> {
-        lives::of(&self.evidence, &self.wholes, &self.extended)
+    pub fn histories(&self) -> impl Iterator<Item = RecordHistory> {
+        record_history::of(&self.evidence, &self.wholes, &self.extended)
     }
 
     /// The whole log at the end; none when no checkpoint read the list.

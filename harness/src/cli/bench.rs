@@ -13,7 +13,7 @@ use super::{Cli, Failure, test};
 use crate::bench::{self, BootError, PlotError};
 use crate::report::run_dir::{RunDir, TRACE};
 use crate::report::{self, Escaping, Exit, say, trace};
-use imalab_check::StepTold;
+use imalab_check::StepSummary;
 use imalab_check::figures::Held;
 use imalab_check::outcome::{RunResult, SuiteResult};
 use imalab_files::{atomic, output};
@@ -322,7 +322,7 @@ fn results(path: &Path) -> Result<SuiteResult, Failure> {
 }
 
 /// The steps of a run, from its stored trace.
-fn steps_of(run: &RunResult) -> Result<Vec<StepTold>, Failure> {
+fn steps_of(run: &RunResult) -> Result<Vec<StepSummary>, Failure> {
     let Some(dir) = &run.dir else {
         return Err(Failure::usage(miette!(
             help = "`imalab test --out DIR` keeps it, and the results in DIR name it",

@@ -96,7 +96,7 @@ impl Store {
         trouble.note(dir.write_tpm(&ran.trace));
         trouble.note(dir.write_commands(&ran.commands));
         trouble.note(dir.write_log(digest.records()));
-        trouble.note(dir.write_records(digest.lives()));
+        trouble.note(dir.write_records(digest.histories()));
         // Up to the first record whose fields have no text.
         trouble.note(dir.write_lines(digest.records().map_while(|record| line(&record))));
         let last = ran.trace.notable().rev().find_map(|event| match &event.what {

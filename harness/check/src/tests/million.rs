@@ -46,7 +46,7 @@ fn a_million_records_are_judged_in_half_a_gibibyte(#[case] banks: &[Bank]) {
     let (before, began) = (memory("VmRSS:"), Instant::now());
     let digest = digest(&plan, &trace);
     digest.check(TODAY).iter().for_each(passed);
-    assert_eq!((digest.records().count(), digest.lives().count()), (1_000_011, 1_000_011));
+    assert_eq!((digest.records().count(), digest.histories().count()), (1_000_011, 1_000_011));
     let (peak, took) = (memory("VmHWM:"), began.elapsed());
     println!("{} banks: {} MiB at most, {} MiB before, in {took:.1?}", banks.len(), peak >> 10, before >> 10);
     assert!(peak < MOST, "{peak} KiB");

@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 use serde::Serialize;
 
 use super::latency::{Growth, PARAMETER, growth};
-use imalab_check::StepTold;
+use imalab_check::StepSummary;
 use imalab_check::figures::{By, Freed};
 use imalab_check::outcome::{Outcome, RunResult, SuiteResult};
 use imalab_language::plan::Interface;
@@ -101,7 +101,7 @@ pub struct Told {
 /// Whatever `told` fails with.
 pub fn compare<E>(
     suite: &SuiteResult,
-    mut told: impl FnMut(&RunResult) -> Result<Vec<StepTold>, E>,
+    mut told: impl FnMut(&RunResult) -> Result<Vec<StepSummary>, E>,
 ) -> Result<Compared, E> {
     let mut compared = Compared::default();
     // What did not come to its end shows a part, which would pass for the whole.
@@ -150,10 +150,10 @@ fn of_kernel(suite: &SuiteResult, kernel: &str) -> Vec<RunResult> {
 
 impl Kernel {
     /// Adds a run of a round.
-    fn round(&mut self, by: By, run: &RunResult, steps: &[StepTold]) {
+    fn round(&mut self, by: By, run: &RunResult, steps: &[StepSummary]) {
         let at = self.rounds.iter().position(|round| round.by == by).unwrap_or_else(|| {
             let mut calls = BTreeMap::new();
-            let removing = |step: &&StepTold| step.requests() > 0 || step.text == "save";
+            let removing = |step: &&StepSummary| step.requests() > 0 || step.text == "save";
             for call in steps.iter().filter(removing).flat_map(|step| &step.calls) {
                 *calls.entry(*call).or_insert(0) += 1;
             }
@@ -165,11 +165,11 @@ impl Kernel {
 }
 
 /// What was done to the lists or shown of them.
-fn steps(told: &[StepTold]) -> Vec<Told> {
-    let wanted = |step: &&StepTold| {
+fn steps(told: &[StepSummary]) -> Vec<Told> {
+    let wanted = |step: &&StepSummary| {
         step.calls.iter().any(|call| ["open", "read", "write"].contains(call)) && step.text != "load-policy"
     };
-    let of = |step: &StepTold| {
+    let of = |step: &StepSummary| {
         let task = if step.boot == 0 { step.task.clone() } else { format!("{}, next kernel", step.task) };
         Told { task, step: step.text.clone(), end: step.end() }
     };

@@ -35,9 +35,9 @@ fn suite() -> SuiteResult {
     serde_json::from_value(json!({ "schema": 1, "runs": runs, "wall_ms": 1, "interrupted": false })).unwrap()
 }
 
-fn step(boot: u16, text: &str, calls: &[&'static str], records: Option<u64>) -> StepTold {
+fn step(boot: u16, text: &str, calls: &[&'static str], records: Option<u64>) -> StepSummary {
     let (task, text, calls) = ("main".to_owned(), text.to_owned(), calls.to_vec());
-    StepTold { task, boot, text, calls, failed: None, records }
+    StepSummary { task, boot, text, calls, failed: None, records }
 }
 
 #[test]
@@ -52,7 +52,7 @@ fn runs_become_tables() {
                 step(0, "delete", &["open", "write", "close"], None),
             ],
             KEXEC_STAGED => vec![step(1, "view binary", &["open", "read", "close"], Some(10))],
-            _ => vec![StepTold {
+            _ => vec![StepSummary {
                 failed: Some(("open", "EBUSY".to_owned())),
                 ..step(0, "open list binary read-write", &["open"], None)
             }],

@@ -21,7 +21,7 @@ use super::json::{self, ReadError, SCHEMA};
 use super::run_id::RunId;
 use super::trace::TraceWriter;
 use super::{input, merge};
-use imalab_check::RecordLife;
+use imalab_check::RecordHistory;
 use imalab_check::outcome::RunResult;
 use imalab_files::atomic::{self, FileError};
 use imalab_language::plan::Plan;
@@ -262,10 +262,10 @@ impl RunDir {
     ///
     /// # Errors
     /// When it cannot be written whole.
-    pub fn write_records(&self, lives: impl IntoIterator<Item = RecordLife>) -> Result<(), FileError> {
+    pub fn write_records(&self, histories: impl IntoIterator<Item = RecordHistory>) -> Result<(), FileError> {
         atomic::write_with(&self.path.join(RECORDS), |file| {
-            lives.into_iter().try_for_each(|life| {
-                serde_json::to_writer(&mut *file, &life)?;
+            histories.into_iter().try_for_each(|history| {
+                serde_json::to_writer(&mut *file, &history)?;
                 writeln!(file)
             })
         })

@@ -10,7 +10,7 @@ use super::whole::Wholes;
 
 /// One record and where it was.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub struct RecordLife {
+pub struct RecordHistory {
     /// Its place in the whole log, from 1.
     pub number: usize,
     /// PCR that it was extended into.
@@ -59,17 +59,17 @@ pub enum Within {
     Lost,
 }
 
-/// The lives of all records of the last checkpoint's whole log.
+/// The histories of all records of the last checkpoint's whole log.
 pub(super) fn of<'l>(
     evidence: &'l Evidence<'_>,
     wholes: &'l Wholes,
     extended: &'l Runs<Option<RecordId>>,
-) -> impl Iterator<Item = RecordLife> + use<'l> {
+) -> impl Iterator<Item = RecordHistory> + use<'l> {
     // The tap's order is the truth; where the lists differ from it, a check has failed.
     let history = History::of(evidence, extended, &wholes.changes);
     let teller = Teller { evidence, changes: &wholes.changes };
     (0..extended.len())
-        .filter_map(move |at| Some(teller.life(at, extended.get(at).flatten()?, history.turns(at))))
+        .filter_map(move |at| Some(teller.history(at, extended.get(at).flatten()?, history.turns(at))))
 }
 
 struct Teller<'t, 'a> {
@@ -78,10 +78,10 @@ struct Teller<'t, 'a> {
 }
 
 impl Teller<'_, '_> {
-    fn life(&self, at: usize, id: RecordId, turns: impl Iterator<Item = Turn>) -> RecordLife {
+    fn history(&self, at: usize, id: RecordId, turns: impl Iterator<Item = Turn>) -> RecordHistory {
         let record = self.evidence.records.get(id);
         let digest = self.evidence.records.extended(id, 0);
-        RecordLife {
+        RecordHistory {
             number: at + 1,
             pcr: record.pcr,
             template: record.template.to_string(),
@@ -135,15 +135,15 @@ mod tests {
     /// `boot in [by step]`, of each place that the record with this name came to.
     fn places(world: World, name: &str) -> Vec<String> {
         let (plan, trace) = world.finish();
-        let lives: Vec<_> = digest(&plan, &trace).lives().collect();
-        let numbers: Vec<usize> = lives.iter().map(|life| life.number).collect();
-        assert_eq!(numbers, (1..=lives.len()).collect::<Vec<_>>());
-        let life = lives.iter().find(|life| life.name == name).expect("a record of that name");
+        let histories: Vec<_> = digest(&plan, &trace).histories().collect();
+        let numbers: Vec<usize> = histories.iter().map(|history| history.number).collect();
+        assert_eq!(numbers, (1..=histories.len()).collect::<Vec<_>>());
+        let history = histories.iter().find(|history| history.name == name).expect("a record of that name");
         let place = |place: &super::Place| {
             let within = serde_json::to_value(&place.within).expect("JSON");
             format!("{} {within} {}", place.boot, place.by.as_deref().unwrap_or("-"))
         };
-        life.places.iter().map(place).collect()
+        history.places.iter().map(place).collect()
     }
 
     fn story() -> World {

@@ -7,7 +7,7 @@ use super::op_text::errno_name;
 
 /// One step of a scenario.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct StepTold {
+pub struct StepSummary {
     /// Name of the task that took it.
     pub task: String,
     /// Its boot, from 0.
@@ -22,7 +22,7 @@ pub struct StepTold {
     pub records: Option<u64>,
 }
 
-impl StepTold {
+impl StepSummary {
     /// Requests to the kernel among its calls.
     pub fn requests(&self) -> usize {
         self.calls.iter().filter(|call| **call == WRITE).count()
@@ -42,7 +42,7 @@ impl StepTold {
 const WRITE: &str = "write";
 
 /// The steps that the scenario names, of all tasks, in the order in which they began.
-pub(super) fn told(evidence: &Evidence<'_>) -> Vec<StepTold> {
+pub(super) fn of_all(evidence: &Evidence<'_>) -> Vec<StepSummary> {
     let mut steps: Vec<_> = evidence
         .steps
         .iter()
@@ -54,9 +54,9 @@ pub(super) fn told(evidence: &Evidence<'_>) -> Vec<StepTold> {
     steps.into_iter().map(|(_, at, step)| of(evidence, at, step)).collect()
 }
 
-fn of(evidence: &Evidence<'_>, at: usize, step: &StepSeen<'_>) -> StepTold {
+fn of(evidence: &Evidence<'_>, at: usize, step: &StepSeen<'_>) -> StepSummary {
     let task = evidence.plan.program.tasks.get(usize::from(step.planned.task));
-    let mut told = StepTold {
+    let mut summary = StepSummary {
         task: task.map(|task| task.name.clone()).unwrap_or_default(),
         boot: task.map_or(0, |task| task.boot),
         text: step.planned.text.clone(),
@@ -68,12 +68,12 @@ fn of(evidence: &Evidence<'_>, at: usize, step: &StepSeen<'_>) -> StepTold {
         let call = name(op);
         match seen.outcome() {
             Some(Outcome::NotAttempted) => continue,
-            Some(Outcome::Errno(errno)) => told.failed = Some((call, errno_name(errno))),
+            Some(Outcome::Errno(errno)) => summary.failed = Some((call, errno_name(errno))),
             Some(Outcome::Value(_)) | None => {}
         }
-        told.calls.push(call);
+        summary.calls.push(call);
     }
-    told
+    summary
 }
 
 /// The system call of an operation on a file; what else an agent does is no call on a list.
@@ -94,7 +94,7 @@ mod tests {
     use crate::world::World;
 
     #[test]
-    fn steps_are_told_with_their_calls_and_what_they_read() {
+    fn steps_are_summed_up_with_their_calls_and_what_they_read() {
         let mut world = World::new();
         world.measure(4);
         world.stage();
@@ -107,7 +107,7 @@ mod tests {
         assert_eq!(of("stage").end(), "done");
         assert_eq!(of("save").end(), "5 records");
         assert_eq!((of("save").requests(), of("delete").requests()), (0, 1));
-        let refused = StepTold { failed: Some(("open", "EBUSY".to_owned())), ..of("save").clone() };
+        let refused = StepSummary { failed: Some(("open", "EBUSY".to_owned())), ..of("save").clone() };
         assert_eq!(refused.end(), "EBUSY from open");
     }
 }
