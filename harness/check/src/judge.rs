@@ -88,8 +88,8 @@ pub fn of(plan: &Plan, trace: &Trace, checks: &[CheckResult], today: NaiveDate) 
         .or_else(|| first(trace, flooded).map(|reason| (Outcome::Failed, reason)))
         .or_else(|| host::ended_from_outside(trace).map(|reason| (Outcome::Infra, reason)))
         .or_else(|| first(trace, hang::unended).map(|reason| (Outcome::Infra, reason)))
-        .or_else(|| hang::told(trace).map(|reason| (Outcome::Timeout, reason)))
-        .or_else(|| hang::silent(trace).map(|reason| (Outcome::Timeout, reason)))
+        .or_else(|| hang::told(plan, trace).map(|reason| (Outcome::Timeout, reason)))
+        .or_else(|| hang::silent(plan, trace).map(|reason| (Outcome::Timeout, reason)))
         .or_else(|| host::infrastructure(plan, trace));
     if let Some((outcome, reason)) = seen {
         let place = if death::is_between_kernels(plan, trace) { BETWEEN } else { "" };

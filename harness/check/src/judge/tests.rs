@@ -309,6 +309,10 @@ const ANSWER: &[&str] = &[
 #[test]
 fn a_kernel_that_hangs_is_told_with_the_task_its_function_and_the_holder() {
     let mut world = sound();
+    // The last is a thread of the one before.
+    for (task, pid) in [(0, 70), (1, 72), (0, 72)] {
+        world.see(What::Guest(Message::TaskStarted { task, pid }));
+    }
     HANG.iter().for_each(|line| world.console(line));
     world.see(kept(10));
     world
@@ -320,8 +324,8 @@ fn a_kernel_that_hangs_is_told_with_the_task_its_function_and_the_holder() {
     assert_eq!(judgement.outcome, Outcome::Timeout, "{judgement:?}");
     assert_eq!(
         judgement.reason,
-        "the kernel hangs: INFO: task agent:72 blocked for more than 30 seconds.; it waits in ima_queue_stage, for a lock that \
-         agent:70 in ima_pcr_extend likely holds"
+        "the kernel hangs: INFO: task agent:72 blocked for more than 30 seconds.; it (task other) waits in ima_queue_stage for a \
+         mutex; likely holder: agent:70 (task agent), which waits in ima_pcr_extend"
     );
 }
 

@@ -2,6 +2,7 @@
 //!
 //! Pure. [`recognise`] tells of one line, [`find`] of a whole console.
 
+pub mod hang;
 mod pattern;
 pub mod stack;
 

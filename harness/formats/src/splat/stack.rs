@@ -129,50 +129,9 @@ fn is_of_ima(function: &str) -> bool {
     function.starts_with("ima_")
 }
 
-/// A task that waits.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Blocked {
-    /// Its name and number, as a kernel writes them: `agent:72`.
-    pub task: String,
-    /// The function in which it waits, where the report tells.
-    pub function: Option<String>,
-}
-
-/// The tasks of a console that a kernel shows as waiting so that nothing but what they wait for wakes them
-/// (`sched_show_task`, kernel/sched/core.c).
-#[must_use]
-pub fn blocked(console: &[String]) -> Vec<Blocked> {
-    let starts: Vec<usize> =
-        (0..console.len()).filter(|at| without_prefix(&console[*at]).starts_with("task:")).collect();
-    let ends = starts.iter().skip(1).copied().chain([console.len()]);
-    starts.iter().zip(ends).filter_map(|(from, to)| one(&console[*from..to])).collect()
-}
-
-fn one(report: &[String]) -> Option<Blocked> {
-    let (name, rest) = without_prefix(report.first()?).strip_prefix("task:")?.split_once(" state:")?;
-    let pid = rest.split_once("pid:")?.1.split_whitespace().next()?;
-    if !rest.starts_with('D') {
-        return None;
-    }
-    let function = trace(report).find(|function| !is_one_of(WAITING, function)).map(str::to_owned);
-    Some(Blocked { task: format!("{}:{pid}", name.trim_end()), function })
-}
-
-/// The task that a report of a hung one is about.
-#[must_use]
-pub fn hung(title: &str) -> Option<&str> {
-    title.strip_prefix("INFO: task ")?.split_once(" blocked").map(|(task, _)| task)
-}
-
-/// Who likely holds what a task waits for (`debug_show_blocker`, kernel/hung_task.c, since 6.16).
-#[must_use]
-pub fn holder<'a>(console: &'a [String], task: &str) -> Option<&'a str> {
-    console.iter().find_map(|line| {
-        let (waits, holds) =
-            without_prefix(line).strip_prefix("INFO: task ")?.split_once(" likely owned by task ")?;
-        let own = waits.strip_prefix(task)?.starts_with(' ');
-        own.then(|| holds.split_whitespace().next().unwrap_or(holds).trim_end_matches('.'))
-    })
+/// The function in which a task waits that a report shows: the first of its call trace by which not just anything waits.
+pub(super) fn waits_in(report: &[String]) -> Option<String> {
+    trace(report).find(|function| !is_one_of(WAITING, function)).map(str::to_owned)
 }
 
 #[cfg(test)]

@@ -1,62 +1,7 @@
 use rstest::rstest;
 
-use super::*;
-
 fn lines(text: &str) -> Vec<String> {
     text.lines().map(str::to_owned).collect()
-}
-
-const HUNG: &str = "\
-[   45.100000] INFO: task agent:72 blocked for more than 30 seconds.
-[   45.100300]       Not tainted 7.3.4 #1
-[   45.100900] INFO: task agent:72 is blocked on a mutex likely owned by task agent:70.
-[   45.200000] INFO: task agent:73 <writer> blocked on an rw-semaphore likely owned by task kworker/0:1:9 <reader>
-[   47.000000] Kernel panic - not syncing: NMI: Not continuing
-[   47.000001] task:agent           state:D stack:0     pid:70    tgid:70    ppid:1      task_flags:0x400100 flags:0x00004000
-[   47.000002] Call Trace:
-[   47.000003]  <TASK>
-[   47.000004]  __schedule+0x3f4/0xb20
-[   47.000005]  schedule+0x27/0xf0
-[   47.000006]  msleep+0x2d/0x40
-[   47.000007]  ? __pfx_x+0x10/0x10
-[   47.000008]  ima_pcr_extend+0x5c/0xd0
-[   47.000009]  </TASK>
-[   47.000010] task:agent           state:D stack:0     pid:72    tgid:72    ppid:1      task_flags:0x400100 flags:0x00004000
-[   47.000011] Call Trace:
-[   47.000012]  <TASK>
-[   47.000013]  __schedule+0x3f4/0xb20
-[   47.000014]  schedule_preempt_disabled+0x15/0x30
-[   47.000015]  __mutex_lock.constprop.0+0x37f/0x6b0
-[   47.000016]  ima_queue_stage+0x21/0x130
-[   47.000017]  vfs_write+0x1/0x2
-[   47.000018]  </TASK>
-[   47.000019] task:in: a name      state:S stack:0     pid:7     ppid:1      flags:0x00004000
-[   47.000020] Call Trace:
-[   47.000021]  do_wait+0x1/0x2
-[   47.000022] task:kworker/1:2     state:D stack:0     pid:8     ppid:2      flags:0x00004000
-";
-
-#[test]
-fn tasks_that_wait_are_told_with_their_functions() {
-    let blocked = blocked(&lines(HUNG));
-    let told: Vec<_> = blocked.iter().map(|one| (one.task.as_str(), one.function.as_deref())).collect();
-    let expected = [
-        ("agent:70", Some("ima_pcr_extend")),
-        ("agent:72", Some("ima_queue_stage")),
-        ("kworker/1:2:8", None),
-    ];
-    assert_eq!(told, expected);
-    assert_eq!(hung("INFO: task agent:72 blocked for more than 30 seconds."), Some("agent:72"));
-    assert_eq!(hung("INFO: task agent:73 blocked in I/O wait for more than 120 seconds."), Some("agent:73"));
-    assert_eq!(hung("watchdog: BUG: soft lockup - CPU#1 stuck for 26s! [agent:71]"), None);
-}
-
-#[test]
-fn the_holder_is_who_the_kernel_takes_for_it() {
-    let console = lines(HUNG);
-    assert_eq!(holder(&console, "agent:72"), Some("agent:70"));
-    assert_eq!(holder(&console, "agent:73"), Some("kworker/0:1:9"));
-    assert_eq!(holder(&console, "agent:7"), None);
 }
 
 const FAULT: &str = "\
