@@ -87,6 +87,7 @@ fn setups(plan: &Plan, counters: &Counters) -> Vec<Setup> {
         setups.push(Setup {
             table,
             interface: plan.interface,
+            seen: plan.seen,
             violations: counters.begins(u32::from(boot) + 1) as u64,
         });
         let tasks = plan.program.tasks.iter().filter(|task| task.boot == boot);

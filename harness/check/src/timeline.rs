@@ -53,7 +53,7 @@ pub(super) fn of(evidence: &Evidence<'_>, files: &ListFiles<'_>) -> Vec<ListOper
         let what = What::Read { list: at, keeps: !checkpoint, snapshot };
         operations.push(ListOperation { at: list.begin, end: list.begin, step, what });
     }
-    let dialect = evidence.plan.interface.dialect();
+    let dialect = evidence.plan.dialect();
     let mut unanswered = Vec::new();
     for write in &files.writes {
         let Some(request) = dialect.request(write.list, &write.bytes).map(plainly) else { continue };

@@ -102,6 +102,7 @@ impl World {
             parameters: Default::default(),
             seed: 1,
             interface: Interface::Upstream,
+            seen: Default::default(),
             machine: Shape { cpus: 1, memory_mib: 256, banks: banks.to_vec(), kernel_args: Vec::new() },
             hash_table: true,
             stock: true,

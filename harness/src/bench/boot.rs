@@ -179,6 +179,7 @@ fn plan() -> Plan {
         parameters: Parameters::new(),
         seed: 0,
         interface: Interface::ReadOnly,
+        seen: Default::default(),
         machine: shape(),
         hash_table: true,
         stock: true,

@@ -54,6 +54,7 @@ mod tests {
             have: BTreeSet::from([Capability::Staging]),
             files: Default::default(),
             behaviours: Default::default(),
+            seen: Default::default(),
             findings: Vec::new(),
         };
         let refusal = lacking(&kernel, &known).unwrap();

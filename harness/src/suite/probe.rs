@@ -176,6 +176,7 @@ fn plan(boot: Boot) -> Plan {
         parameters: Parameters::new(),
         seed: 0,
         interface: Interface::ReadOnly,
+        seen: Default::default(),
         machine: Shape { cpus: 1, memory_mib: 256, banks: BANKS.to_vec(), kernel_args: boot.kernel_args },
         hash_table: true,
         stock: true,

@@ -51,6 +51,7 @@ mod tests {
             have: BTreeSet::new(),
             files: BTreeMap::new(),
             behaviours: BTreeMap::new(),
+            seen: Default::default(),
             findings,
         }
     }

@@ -5,6 +5,7 @@ use nix::errno::Errno;
 
 use crate::evidence::{Evidence, Moment};
 use crate::sheet::{Sheet, count};
+use imalab_formats::ima::dialect::Late;
 use imalab_language::plan::Action;
 
 /// A request to change the lists, with its end.
@@ -20,18 +21,20 @@ struct Request {
 ///
 /// That a refused request changed nothing, and one that was granted did, is seen by what was carried.
 pub(super) fn check(evidence: &Evidence<'_>, sheet: &mut Sheet) {
+    let suspended = evidence.plan.dialect().suspended;
     let requests: Vec<Request> = evidence
         .steps
         .iter()
         .enumerate()
         .filter_map(|(at, step)| {
-            let suspended = evidence.plan.interface.dialect().suspended;
-            let refusal = match step.planned.action {
+            let late = match step.planned.action {
                 Action::Stage => suspended.stage,
                 Action::Delete => suspended.delete,
                 Action::Trim { .. } | Action::TrimFound => suspended.trim,
                 _ => return None,
             };
+            // Another error may be for another reason.
+            let Late::With(refusal) = late else { return None };
             let ended = step.write()?.ended?;
             let refused = match ended.outcome {
                 Outcome::Value(_) => false,

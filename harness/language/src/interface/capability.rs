@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use super::finding::ProbeFinding;
 use crate::plan::Interface;
-use imalab_formats::ima::dialect::Dialect;
+use imalab_formats::ima::dialect::{Dialect, Seen};
 
 /// One thing that a scenario can need of a kernel.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -224,6 +224,9 @@ pub struct Capabilities {
     pub files: BTreeMap<String, u32>,
     /// What came of what dialects are told apart by: what was done, and its errno or success.
     pub behaviours: BTreeMap<String, String>,
+    /// Those of them by which a kernel is judged where its document is silent.
+    #[serde(default)]
+    pub seen: Seen,
     /// What it did otherwise than promised when it was asked.
     pub findings: Vec<ProbeFinding>,
 }

@@ -11,7 +11,7 @@ use super::count::Count;
 use super::slots::Slots;
 use super::types::{Action, Expect, Interface, Mark, MarkDeed, Plan, PlannedStep};
 use super::{PlanError, budget, checkpoint, has_boot_policy, stress};
-use crate::interface::{Adapter, Capabilities, Capability, Deed, TPM, adapter, probe};
+use crate::interface::{Adapter, Capabilities, Capability, Deed, TPM, probe};
 use crate::scenario::{self, Expectation, Scenario, Step, Task, Variant, Verb};
 
 /// Up to this many files, reading the lists after every verb costs little beside the boot.
@@ -27,10 +27,11 @@ pub(super) fn compile(
     let flush = variant.machine.kernel_args.iter().any(|word| word == probe::FLUSH);
     let suppresses = capabilities.has(Capability::HashTable) && !flush;
     let tasks = stress::write_out(&variant.tasks, seed);
+    let dialect = interface.dialect().as_seen(capabilities.seen);
     let mut compiler = Compiler {
         scenario,
         variant,
-        adapter: adapter(interface),
+        adapter: dialect.as_ref(),
         interface,
         bank_files: capabilities.has(Capability::BankFiles),
         movers: Movers::of(&tasks),
@@ -87,6 +88,7 @@ pub(super) fn compile(
         parameters: variant.parameters.clone(),
         seed,
         interface,
+        seen: capabilities.seen,
         machine: variant.machine.clone(),
         hash_table: capabilities.has(Capability::HashTable),
         stock: true,
@@ -150,7 +152,7 @@ fn holds(tasks: &[Task]) -> BTreeMap<Meeting, u64> {
 pub(super) struct Compiler<'s> {
     pub(super) scenario: &'s Scenario,
     pub(super) variant: &'s Variant,
-    pub(super) adapter: &'static dyn Adapter,
+    pub(super) adapter: &'s dyn Adapter,
     pub(super) interface: Interface,
     pub(super) bank_files: bool,
     pub(super) tasks: &'s [Task],

@@ -20,6 +20,7 @@ fn upstream() -> Capabilities {
         have: Capability::ALL.into_iter().collect(),
         files: Default::default(),
         behaviours: Default::default(),
+        seen: Default::default(),
         findings: Vec::new(),
     }
 }

@@ -1,11 +1,14 @@
 //! The plan: what one run does, in full, and what every observation of it will mean.
 
+use std::borrow::Cow;
+use std::collections::BTreeMap;
+
 use imalab_wire::{Program, StepId, TaskId};
 use serde::{Deserialize, Serialize};
-use std::collections::BTreeMap;
 
 use crate::scenario::{KnownDefect, KnownLimit};
 use imalab_formats::ima::Bank;
+use imalab_formats::ima::dialect::{Dialect, Seen};
 pub use imalab_formats::tpm::fault::{Fault, How};
 pub use imalab_formats::{Interface, NoInterface};
 
@@ -25,6 +28,9 @@ pub struct Plan {
     pub seed: u64,
     /// Interface that the verbs were translated for.
     pub interface: Interface,
+    /// What the kernel was seen to do where nobody has promised anything.
+    #[serde(default, skip_serializing_if = "is_nothing")]
+    pub seen: Seen,
     /// The machine it needs.
     pub machine: Shape,
     /// Whether the kernel has a hash table, which suppresses duplicates (`CONFIG_IMA_DISABLE_HTABLE` not set).
@@ -54,6 +60,17 @@ pub struct Plan {
 
 fn yes() -> bool {
     true
+}
+
+fn is_nothing(seen: &Seen) -> bool {
+    *seen == Seen::default()
+}
+
+impl Plan {
+    /// What the kernel is held to.
+    pub fn dialect(&self) -> Cow<'static, Dialect> {
+        self.interface.dialect().as_seen(self.seen)
+    }
 }
 
 /// The machine as far as a scenario sees it.

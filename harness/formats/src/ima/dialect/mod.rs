@@ -8,6 +8,7 @@ mod no_staging;
 mod posted;
 mod read_only;
 mod rfc_v2;
+mod seen;
 mod transaction;
 mod two_command;
 mod upstream;
@@ -16,11 +17,13 @@ use std::ops::RangeInclusive;
 
 use nix::errno::Errno;
 
+pub use seen::{NumberForm, Seen};
+
 use super::lists::Request;
 use crate::Interface;
 
 /// One interface, as one document describes it.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Dialect {
     /// Its name.
     pub interface: Interface,
@@ -111,8 +114,11 @@ pub enum Trim {
 }
 
 /// How bytes are read as a request.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Grammar {
+    /// Whether the document says in which form numbers are taken; else what stands here of it is what a kernel is taken for that
+    /// was not [asked](Seen).
+    pub form_is_promised: bool,
     /// Fewest and most bytes.
     pub length: RangeInclusive<usize>,
     /// Whether the last byte must be a newline, which is no part of the request.
@@ -124,7 +130,7 @@ pub struct Grammar {
 }
 
 /// What a number asks for.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Number {
     /// The files that take it.
     pub on: On,
@@ -230,18 +236,45 @@ pub enum Flushed {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Suspended {
     /// Staging.
-    pub stage: Errno,
+    pub stage: Late,
     /// Deleting.
-    pub delete: Errno,
+    pub delete: Late,
     /// Trimming.
-    pub trim: Errno,
+    pub trim: Late,
+}
+
+/// What a request gives that comes when measuring is suspended already.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Late {
+    /// It is refused with this error.
+    With(Errno),
+    /// It is refused; with which error is said nowhere.
+    Refused,
+    /// Nothing is said.
+    Unsaid,
+}
+
+impl Suspended {
+    /// What a request gives then.
+    pub fn of(&self, request: Request) -> Late {
+        match request {
+            Request::StageAll | Request::StageFirst(_) | Request::StageUpTo(_) => self.stage,
+            Request::Delete | Request::DeleteFirst(_) => self.delete,
+            Request::Trim(_) | Request::TrimAll => self.trim,
+        }
+    }
 }
 
 /// All refused with ESTALE.
-const STALE: Suspended = Suspended { stage: Errno::ESTALE, delete: Errno::ESTALE, trim: Errno::ESTALE };
+const STALE: Suspended = Suspended {
+    stage: Late::With(Errno::ESTALE),
+    delete: Late::With(Errno::ESTALE),
+    trim: Late::With(Errno::ESTALE),
+};
 
 /// The grammar of a list that takes nothing.
-const NOTHING: Grammar = Grammar { length: 0..=0, newline_needed: false, verbs: &[], number: None };
+const NOTHING: Grammar =
+    Grammar { form_is_promised: false, length: 0..=0, newline_needed: false, verbs: &[], number: None };
 
 impl Interface {
     /// What is known of it.

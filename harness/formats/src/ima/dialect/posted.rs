@@ -5,12 +5,18 @@
 
 use nix::errno::Errno;
 
-use super::{Asked, Dialect, Flushed, Grammar, Means, Number, On, Originals, STALE, Trim, rfc_v2, upstream};
+use super::{
+    Asked, Dialect, Flushed, Grammar, Late, Means, Number, On, Originals, Suspended, Trim, rfc_v2, upstream,
+};
 use crate::Interface;
 use crate::ima::lists::Request;
 
 /// `kstrtol` in base 0; beyond `LONG_MAX` is EINVAL.
 const NUMBER: Number = Number { any_base: true, beyond: Errno::EINVAL, most_is_all: false, ..rfc_v2::NUMBER };
+
+/// User space is to be told that its staged records were carried, so that a delete is refused; with what is said nowhere, and
+/// nothing is of the other requests.
+const TOLD: Suspended = Suspended { stage: Late::Unsaid, delete: Late::Refused, trim: Late::Unsaid };
 
 const VERBS: &[(On, u8, Request)] = upstream::VERBS;
 
@@ -19,7 +25,11 @@ pub(super) const V1: Dialect = Dialect {
     interface: Interface::StagingV1Posted,
     document: "RFC v1 of staging, 20251209101725.3680225-1-roberto.sassu@huaweicloud.com",
     trim: Some(Trim::StageThenDelete),
-    grammar: Grammar { number: Some(Number { negative: None, ..NUMBER }), ..RFC_V2.grammar },
+    grammar: Grammar {
+        form_is_promised: false,
+        number: Some(Number { negative: None, ..NUMBER }),
+        ..RFC_V2.grammar
+    },
     ..RFC_V2
 };
 
@@ -27,10 +37,17 @@ pub(super) const V1: Dialect = Dialect {
 pub(super) const RFC_V2: Dialect = Dialect {
     interface: Interface::RfcV2Posted,
     document: "RFC v2 of staging, 20251212171932.316676-1-roberto.sassu@huaweicloud.com",
-    grammar: Grammar { length: 2..=23, newline_needed: true, verbs: VERBS, number: Some(NUMBER) },
+    grammar: Grammar {
+        form_is_promised: true,
+        length: 2..=23,
+        newline_needed: true,
+        verbs: VERBS,
+        number: Some(NUMBER),
+    },
     originals: Originals::OpenedInVain,
     nothing_staged: Some(Errno::ENOENT),
     flushed: Flushed::AtStage,
+    suspended: TOLD,
     own_errors: true,
     ..rfc_v2::DIALECT
 };
@@ -47,6 +64,7 @@ pub(super) const V3: Dialect = Dialect {
         ..V5.grammar
     },
     originals: Originals::OpenedInVain,
+    suspended: TOLD,
     ..V5
 };
 
@@ -56,6 +74,7 @@ pub(super) const V4: Dialect = Dialect {
     document: "v4 of staging, 20260326173011.1191815-1-roberto.sassu@huaweicloud.com",
     trim: Some(Trim::Number { on: On::Staged, sign: "", after_read: false }),
     grammar: Grammar { number: Some(Number { on: On::Staged, ..DECIMAL }), ..V3.grammar },
+    suspended: Suspended { stage: Late::Refused, delete: Late::With(Errno::ESTALE), trim: Late::Refused },
     ..V3
 };
 
@@ -66,6 +85,7 @@ pub(super) const V5: Dialect = Dialect {
     stage: Some(Asked { on: On::Original, text: "A\n" }),
     trim: Some(Trim::Number { on: On::Original, sign: "", after_read: false }),
     grammar: Grammar {
+        form_is_promised: false,
         length: 2..=21,
         newline_needed: true,
         verbs: &[(On::Original, b'A', Request::StageAll), (On::Staged, b'D', Request::Delete)],
@@ -74,13 +94,13 @@ pub(super) const V5: Dialect = Dialect {
     one_writer_many_files: false,
     // Not known.
     trims_while_staged: None,
-    suspended: STALE,
+    suspended: Suspended { stage: Late::Unsaid, delete: Late::Unsaid, trim: Late::Unsaid },
     own_errors: true,
     segment_headers: 1,
     ..upstream::DIALECT
 };
 
-/// A number as mainline reads it, that `ima_flush_htable` does not forbid as far as is known.
+/// A number as mainline reads it, where a kernel was not asked, and that `ima_flush_htable` does not forbid as far as is known.
 const DECIMAL: Number = Number {
     on: On::Original,
     any_base: false,

@@ -30,6 +30,7 @@ pub(super) const DIALECT: Dialect = Dialect {
     delete: Some(Asked { on: On::Staged, text: "D\n" }),
     trim: Some(Trim::Number { on: On::Staged, sign: "-", after_read: false }),
     grammar: Grammar {
+        form_is_promised: true,
         length: LENGTH,
         newline_needed: false,
         verbs: &[(On::Staged, b'A', Request::StageAll), (On::Staged, b'D', Request::Delete)],

@@ -12,6 +12,7 @@ pub(super) const DIALECT: Dialect = Dialect {
     staged: StagedFiles::None,
     trim: Some(Trim::Commit),
     grammar: Grammar {
+        form_is_promised: true,
         length: rfc_v2::LENGTH,
         newline_needed: false,
         verbs: &[],

@@ -14,6 +14,7 @@ pub(super) const DIALECT: Dialect = Dialect {
     stage: Some(Asked { on: On::Staged, text: "9223372036854775807\n" }),
     trim: Some(Trim::StageThenDelete),
     grammar: Grammar {
+        form_is_promised: true,
         length: rfc_v2::LENGTH,
         newline_needed: false,
         verbs: &[(On::Staged, b'D', Request::Delete)],

@@ -2,7 +2,9 @@
 
 use nix::errno::Errno;
 
-use super::{Asked, Dialect, Flushed, Grammar, Means, Number, On, Originals, StagedFiles, Suspended, Trim};
+use super::{
+    Asked, Dialect, Flushed, Grammar, Late, Means, Number, On, Originals, StagedFiles, Suspended, Trim,
+};
 use crate::Interface;
 use crate::ima::lists::Request;
 
@@ -12,6 +14,7 @@ pub(super) const VERBS: &[(On, u8, Request)] =
 /// `_ima_measurements_write`, `security/integrity/ima/ima_fs.c`: two to 21 bytes (`STAGED_REQ_LENGTH`: a number of 64 bits
 /// has at most 20 digits), the last of them a newline; `kstrtoul` reads numbers.
 const GRAMMAR: Grammar = Grammar {
+    form_is_promised: true,
     length: 2..=21,
     newline_needed: true,
     verbs: VERBS,
@@ -43,7 +46,11 @@ pub(super) const DIALECT: Dialect = Dialect {
     flushed: Flushed::AtDelete,
     trims_while_staged: Some(true),
     exact_trim: true,
-    suspended: Suspended { stage: Errno::EACCES, delete: Errno::ESTALE, trim: Errno::ESTALE },
+    suspended: Suspended {
+        stage: Late::With(Errno::EACCES),
+        delete: Late::With(Errno::ESTALE),
+        trim: Late::With(Errno::ESTALE),
+    },
     own_errors: false,
     carries_staged: true,
     segment_headers: 2,

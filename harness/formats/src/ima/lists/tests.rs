@@ -5,7 +5,7 @@ use proptest::prelude::*;
 use super::*;
 use crate::Interface;
 use crate::ima::Bank;
-use crate::ima::dialect::StagedFiles;
+use crate::ima::dialect::{Seen, StagedFiles};
 use crate::ima::model::{Access, Call, File, Found, HashTable, Kernel, ListFile, Log, Rules, Setup, Written};
 
 const INIT: Namespace = Namespace::INIT;
@@ -173,7 +173,7 @@ proptest! {
         interface in prop::sample::select(&Interface::ALL[..]),
         story in prop::collection::vec(happens(), 1..40),
     ) {
-        let setup = Setup { table: HashTable::Kept, interface, violations: 0 };
+        let setup = Setup { table: HashTable::Kept, interface, seen: Seen::default(), violations: 0 };
         let mut kernel = Kernel::new(setup, Rules::default());
         let mut followed = Followed {
             records: Lists::new(),

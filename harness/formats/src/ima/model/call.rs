@@ -2,6 +2,7 @@
 
 use super::{Access, File, HashTable, ListFile, Slot, Task, Written};
 use crate::Interface;
+use crate::ima::dialect::Seen;
 use crate::ima::lists::{Ranges, Request};
 
 /// What the model has to be told of the whole log.
@@ -21,6 +22,8 @@ pub struct Setup {
     pub table: HashTable,
     /// How records leave the list.
     pub interface: Interface,
+    /// What it was seen to do where nothing is promised.
+    pub seen: Seen,
     /// What its counter of violations begins with: nothing, or those that were carried.
     pub violations: u64,
 }

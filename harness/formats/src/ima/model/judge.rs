@@ -1,5 +1,7 @@
 //! What a call may give.
 
+use std::borrow::Cow;
+
 use nix::errno::Errno;
 
 use super::descriptors::Description;
@@ -8,15 +10,15 @@ use super::{
     Access, Broken, Call, Effect, File, Found, HashTable, ListFile, Log, Refusals, Rule, Slot, Task, Written,
     request,
 };
-use crate::ima::dialect::{Dialect, Originals};
+use crate::ima::dialect::{Dialect, Late, Originals};
 use crate::ima::lists::Request;
 
 /// Errors for want of descriptors or memory, which a limit brings about.
 const WANT: [Errno; 5] = [Errno::EMFILE, Errno::ENFILE, Errno::ENOMEM, Errno::EAGAIN, Errno::EFBIG];
 
 impl Kernel {
-    fn dialect(&self) -> &'static Dialect {
-        self.interface.dialect()
+    fn dialect(&self) -> Cow<'static, Dialect> {
+        self.interface.dialect().as_seen(self.seen)
     }
 
     /// Whether anything is promised of who may write.
@@ -115,7 +117,7 @@ impl Kernel {
             refusals.add(Errno::EPERM, Rule::ReaderNeedsNoCapability);
         }
         if self.promises_writing()
-            && let Some(rule) = self.open.busy(dialect, task, file, access)
+            && let Some(rule) = self.open.busy(&dialect, task, file, access)
         {
             refusals.add(Errno::EBUSY, rule);
         }
@@ -185,10 +187,10 @@ impl Kernel {
             _ => {}
         }
         let flush = self.lists.table == HashTable::Flushed;
-        let request = request::read(self.interface, self.rules, list, written, flush, &mut refusals);
+        let request = request::read(&dialect, self.rules, list, written, flush, &mut refusals);
         if let Some(request) = request {
             let well_formed = refusals.first().is_none();
-            self.lists.refuse(dialect, request, &mut refusals);
+            self.lists.refuse(&dialect, request, &mut refusals);
             // Whether it is taken while records are staged, nobody knows.
             if well_formed
                 && matches!(request, Request::Trim(_) | Request::TrimAll)
@@ -197,6 +199,9 @@ impl Kernel {
                 && found == Found::Errno(Errno::EEXIST as i32)
             {
                 return Ok(Effect::None);
+            }
+            if well_formed && let Some(judged) = self.late(&dialect, request, found) {
+                return judged;
             }
             if well_formed
                 && request == Request::Delete
@@ -231,6 +236,30 @@ impl Kernel {
         match settle(&refusals, found, permits, effect)? {
             Effect::None if refused => Ok(effect),
             effect => Ok(effect),
+        }
+    }
+
+    /// What a request may give that comes when measuring is suspended, where it is not said with which error it is refused, or
+    /// whether.
+    fn late<'a>(
+        &self,
+        dialect: &Dialect,
+        request: Request,
+        found: Found,
+    ) -> Option<Result<Effect<'a>, Broken>> {
+        let rule = match request {
+            Request::StageAll | Request::StageFirst(_) | Request::StageUpTo(_) => Rule::SuspendedStage,
+            Request::Delete | Request::DeleteFirst(_) => Rule::SuspendedDelete,
+            Request::Trim(_) | Request::TrimAll => Rule::SuspendedTrim,
+        };
+        match (dialect.suspended.of(request), found) {
+            _ if !self.lists.suspended => None,
+            (Late::With(_), _) => None,
+            (Late::Refused | Late::Unsaid, Found::Errno(_)) => Some(Ok(Effect::None)),
+            (Late::Refused, Found::Value(_)) if self.rules.holds(rule) => {
+                Some(Err(Broken::new(rule, "an error")))
+            }
+            (Late::Refused | Late::Unsaid, _) => None,
         }
     }
 

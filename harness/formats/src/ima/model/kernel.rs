@@ -4,6 +4,7 @@ use super::descriptors::Descriptors;
 use super::lists::Lists;
 use super::{Broken, Call, Effect, File, ListFile, Log, Rule, Rules, Setup, Slot, Task};
 use crate::Interface;
+use crate::ima::dialect::Seen;
 use crate::ima::lists::{Kind, ListId, Ranges};
 
 /// The model of one kernel.
@@ -11,6 +12,7 @@ use crate::ima::lists::{Kind, ListId, Ranges};
 pub struct Kernel {
     pub(super) rules: Rules,
     pub(super) interface: Interface,
+    pub(super) seen: Seen,
     pub(super) lists: Lists,
     pub(super) open: Descriptors,
     pub(super) violations: u64,
@@ -22,6 +24,7 @@ impl Kernel {
         Kernel {
             rules,
             interface: setup.interface,
+            seen: setup.seen,
             lists: Lists::new(rules, setup.table, setup.interface.dialect()),
             open: Descriptors::new(rules),
             violations: setup.violations,
@@ -31,7 +34,7 @@ impl Kernel {
     /// The kernel that this one starts by kexec, which loses so many records at the end of the list.
     pub fn kexec(&mut self, setup: Setup, lost: u64) {
         self.lists.kexec(setup.table, setup.interface.dialect(), lost);
-        self.interface = setup.interface;
+        (self.interface, self.seen) = (setup.interface, setup.seen);
         self.open = Descriptors::new(self.rules);
         self.violations = setup.violations;
     }

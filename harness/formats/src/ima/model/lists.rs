@@ -3,7 +3,7 @@
 use nix::errno::Errno;
 
 use super::{Refusals, Rule, Rules};
-use crate::ima::dialect::{Dialect, Flushed};
+use crate::ima::dialect::{Dialect, Flushed, Late};
 use crate::ima::lists::{self, ListId, Loss, Namespace, Part, Ranges, Request, To};
 
 /// What becomes of digests of records that are no longer in a list.
@@ -75,11 +75,17 @@ impl Lists {
         let too_many = |records: u64, rule| {
             (usize::try_from(records).map_or(true, |n| n > self.current().len()), Errno::ENOENT, rule)
         };
+        // Where it is said with which error: of the rest the caller knows.
+        let with = |late| match late {
+            Late::With(errno) => (self.suspended, errno),
+            Late::Refused | Late::Unsaid => (false, Errno::UnknownErrno),
+        };
         let late = dialect.suspended;
+        let (stage_late, delete_late, trim_late) = (with(late.stage), with(late.delete), with(late.trim));
         let stage = |more| {
             [
                 (staged, Errno::EEXIST, Rule::StageWhileStaged),
-                (self.suspended, late.stage, Rule::SuspendedStage),
+                (stage_late.0, stage_late.1, Rule::SuspendedStage),
                 more,
             ]
         };
@@ -90,7 +96,7 @@ impl Lists {
                     Errno::EEXIST,
                     Rule::TrimNotWhileStaged,
                 ),
-                (self.suspended, late.trim, Rule::SuspendedTrim),
+                (trim_late.0, trim_late.1, Rule::SuspendedTrim),
                 more,
             ]
         };
@@ -99,12 +105,12 @@ impl Lists {
             Request::StageFirst(records) => stage(too_many(records, Rule::StageTooMany)),
             Request::Delete => [
                 (!staged, Errno::ENOENT, Rule::DeleteNothing),
-                (self.suspended, late.delete, Rule::SuspendedDelete),
+                (delete_late.0, delete_late.1, Rule::SuspendedDelete),
                 (false, Errno::UnknownErrno, Rule::DeleteNothing),
             ],
             Request::DeleteFirst(records) => [
                 (!staged, Errno::ENOENT, Rule::DeleteNothing),
-                (self.suspended, late.delete, Rule::SuspendedDelete),
+                (delete_late.0, delete_late.1, Rule::SuspendedDelete),
                 (records > self.staged().len() as u64, Errno::ENOENT, Rule::TrimTooMany),
             ],
             Request::Trim(records) => trim(too_many(records, Rule::TrimTooMany)),

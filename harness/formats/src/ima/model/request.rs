@@ -3,7 +3,6 @@
 use nix::errno::Errno;
 
 use super::{ListFile, Refusals, Rule, Rules, proposal};
-use crate::Interface;
 use crate::ima::dialect::{Dialect, Grammar, Number, On, StagedFiles};
 use crate::ima::lists::Request;
 
@@ -18,14 +17,14 @@ pub enum Written<'a> {
 
 /// Reads a request of an interface that takes any.
 pub(super) fn read(
-    interface: Interface,
+    dialect: &Dialect,
     rules: Rules,
     file: ListFile,
     written: Written<'_>,
     flush: bool,
     refusals: &mut Refusals,
 ) -> Option<Request> {
-    let grammar = &interface.dialect().grammar;
+    let grammar = &dialect.grammar;
     match &grammar.number {
         Some(number) if number.is_string => string(grammar, number, rules, file, written, flush, refusals),
         Some(_) => proposal::read(grammar, rules, file, written, refusals),
@@ -40,7 +39,7 @@ impl Dialect {
             return None;
         }
         let (written, mut refusals) = (Written::Bytes(bytes), Refusals::default());
-        let request = read(self.interface, Rules::default(), file, written, false, &mut refusals)?;
+        let request = read(self, Rules::default(), file, written, false, &mut refusals)?;
         refusals.first().is_none().then_some(request)
     }
 }
@@ -136,6 +135,7 @@ fn number(rules: Rules, text: &[u8], beyond: Errno, refusals: &mut Refusals) -> 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::Interface;
     use crate::ima::Bank;
     use crate::ima::lists::ListId;
     use rstest::rstest;
@@ -144,7 +144,8 @@ mod tests {
         let list = if staged { ListId::STAGED } else { ListId::CURRENT };
         let file = ListFile { ascii: false, bank: Bank::Sha1, list };
         let mut refusals = Refusals::default();
-        let request = super::read(Interface::Upstream, Rules::default(), file, written, flush, &mut refusals);
+        let request =
+            super::read(Interface::Upstream.dialect(), Rules::default(), file, written, flush, &mut refusals);
         match (refusals.errnos(), request) {
             (errnos, Some(request)) if errnos.is_empty() => Ok(request),
             (errnos, _) => Err(errnos),

@@ -213,6 +213,7 @@ mod tests {
             have: BTreeSet::from([Capability::Kexec, Capability::Policy]),
             files: Default::default(),
             behaviours: Default::default(),
+            seen: Default::default(),
             findings: Vec::new(),
         };
         assert!(third(&found).is_some());
@@ -233,6 +234,7 @@ mod tests {
             have: BTreeSet::from([Capability::Kexec, Capability::Policy]),
             files: Default::default(),
             behaviours: Default::default(),
+            seen: Default::default(),
             findings: Vec::new(),
         };
         let late = [Capability::KexecCarry, Capability::KexecLate, Capability::KexecRecords];

@@ -64,7 +64,8 @@ pub(super) fn of(answers: &Answers) -> Capabilities {
     let findings = seen.findings();
     let behaviours = BTreeMap::from([(OPENED.to_owned(), answers.told(Ask::OpenForWriting.id()))]);
     let release = answers.release.clone();
-    Capabilities { release, interface, have, files, behaviours, findings }.offering(interface)
+    Capabilities { release, interface, have, files, behaviours, seen: Default::default(), findings }
+        .offering(interface)
 }
 
 fn is_one_of(errno: i32, errnos: &[Errno]) -> bool {
