@@ -170,8 +170,11 @@ fn a_list_through_a_pipe_is_read_once() {
         piped(&format!("--log - --pcrs {}", fixtures().join("cases/plain/pcrs").display()), &list);
     assert_eq!((code, text.contains("likeliest first")), (100, true), "{text}");
     let (rest, plain) = (fixtures().join("cases/09-only-new-records/new.bin"), path("log"));
-    let (code, text) = piped(&format!("--log - {} --pcrs {pcrs}", rest.display()), &fs::read(plain).unwrap());
-    assert_eq!((code, text.contains("matches after 20000 of 20001")), (0, true), "{text}");
+    let line = format!("--log - {} --pcrs {pcrs}", rest.display());
+    for (option, exit) in [("", 4), (" --uncovered-tail", 0), (" --whole", 100)] {
+        let (code, text) = piped(&format!("{line}{option}"), &fs::read(&plain).unwrap());
+        assert_eq!((code, text.contains("matches after 20000 of 20001")), (exit, true), "{text}");
+    }
     let (code, text) = piped(&format!("--log - --pcrs {pcrs} --pcrs -"), &list);
     assert_eq!((code, text.contains("which can be read once")), (2, true), "{text}");
     // A process substitution of the shell.

@@ -149,11 +149,20 @@ fn a_prefix_says_how_far_it_goes() {
     bench.log("log", &records(20));
     bench.pcrs(&records(15), Bank::Sha1);
     let (verdict, text) = bench.run("verify --log @log --pcrs @sha1", None);
+    assert_eq!(verdict.unwrap().conclusion, Conclusion::PartlyCompared);
+    insta::assert_snapshot!(text, @r"
+    20 records of the sha1 view, violations: 1
+    sha1    matches after 15 of 20 records, the last 5 are not in it
+    compared with nothing: 5 records after record 15, nothing is said of them (--uncovered-tail allows it)
+    the list was compared in part, and that part holds
+    ");
+    let (verdict, text) = bench.run("verify --uncovered-tail --log @log --pcrs @sha1", None);
     assert!(verdict.unwrap().holds);
     insta::assert_snapshot!(text, @r"
     20 records of the sha1 view, violations: 1
     sha1    matches after 15 of 20 records, the last 5 are not in it
-    the list holds up to record 15; --whole would not accept that
+    compared with nothing: 5 records after record 15, which is allowed
+    the list holds up to record 15
     ");
     let whole = bench.verdict("verify --whole --log @log --pcrs @sha1");
     assert!(!whole.holds, "the whole list was asked for");
@@ -248,11 +257,14 @@ fn a_quote_over_two_banks_is_found(#[case] count: usize, #[case] outcome: Outcom
     let bench = Bench::new();
     fs::write(bench.path("message"), "message").unwrap();
     bench.log("log", &records(20));
-    let line = format!("verify --log @log {QUOTE}");
-    let (verdict, text) = bench.run(&line, Some(quoted(&records(count), &[])));
-    let verdict = verdict.unwrap();
+    let judged = |line: &str| {
+        let (verdict, text) = bench.run(line, Some(quoted(&records(count), &[])));
+        (verdict.unwrap(), text)
+    };
+    let (verdict, text) = judged(&format!("verify --log @log {QUOTE}"));
     assert_eq!(verdict.quote.as_ref().unwrap().outcome, outcome);
-    assert!(verdict.holds);
+    assert_eq!(verdict.holds, count == 20);
+    assert!(judged(&format!("verify --uncovered-tail --log @log {QUOTE}")).0.holds);
     assert!(text.contains(" over sha1:10+sha256:10\n"), "{text}");
 }
 
@@ -309,6 +321,7 @@ fn bad_input_is_an_error_that_says_where() {
 #[case("verify --log a --quote-message b")]
 #[case("verify --log a --nonce 00")]
 #[case("verify --log a --uncovered-pcr 64")]
+#[case("verify --log a --whole --uncovered-tail")]
 #[case("verify --log a --start 10,sha256,00")]
 #[case("verify --log a --pcrs sha256:64,b")]
 fn command_lines_that_are_refused(#[case] line: &str) {

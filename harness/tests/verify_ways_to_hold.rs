@@ -6,7 +6,7 @@
 use std::fs;
 
 use imalab_formats::ima::{Bank, Digest, Generator, Mix, Record, Replay, replay};
-use imalab_verify::{Comparison, Conclusion, Explanation, Outcome, Quoted, Verdict};
+use imalab_verify::{Comparison, Conclusion, Explanation, Outcome, Quoted, Tail, Verdict};
 use proptest::prelude::*;
 use rstest::rstest;
 
@@ -161,7 +161,7 @@ fn a_quote_that_covers_no_pcr_of_the_list(#[case] selection: &[(Bank, &[u32])]) 
 
 #[rstest]
 #[case::reset(0, Outcome::NotBegun, Conclusion::NotCompared)]
-#[case::one(1, Outcome::MatchesPrefix { records: 1 }, Conclusion::Holds)]
+#[case::one(1, Outcome::MatchesPrefix { records: 1 }, Conclusion::PartlyCompared)]
 fn a_prefix_of_no_record(#[case] taken: usize, #[case] outcome: Outcome, #[case] conclusion: Conclusion) {
     let log = records(3);
     let bench = bench(&log);
@@ -172,6 +172,31 @@ fn a_prefix_of_no_record(#[case] taken: usize, #[case] outcome: Outcome, #[case]
     assert_eq!(verdict.conclusion, Conclusion::DoesNotHold);
     let (verdict, _) = run(&bench, QUOTE, Some(quoted(&[(Bank::Sha256, &[10])], &log[..taken])));
     assert_eq!((verdict.quote.unwrap().outcome, verdict.conclusion), (outcome, conclusion));
+}
+
+/// Records behind the last that the TPM took are not proved, whoever made them, until the user allows it.
+#[rstest]
+#[case::without("", Conclusion::PartlyCompared)]
+#[case::allowed("--uncovered-tail", Conclusion::Holds)]
+#[case::refused("--whole", Conclusion::DoesNotHold)]
+fn forged_records_after_the_last(#[case] option: &str, #[case] conclusion: Conclusion) {
+    let log = records(1005);
+    let bench = bench(&log);
+    bench.pcrs(&log[..5], Bank::Sha256);
+    let lines = [(format!("--pcrs @sha256 {option}"), None), (format!("{QUOTE} {option}"), Some(&log[..5]))];
+    for (line, taken) in lines {
+        let quote = taken.map(|taken| quoted(&[(Bank::Sha256, &[10])], taken));
+        let (verdict, text) = run(&bench, line.trim(), quote);
+        assert_eq!(verdict.conclusion, conclusion, "{text}");
+        let tail = Tail { after: 5, records: 1000, allowed: option == "--uncovered-tail" };
+        assert_eq!(verdict.tail, Some(tail));
+        assert!(text.contains("compared with nothing: 1000 records after record 5"), "{text}");
+    }
+    // What a file of values covers beyond the quote does not make it good.
+    bench.pcrs(&log, Bank::Sha256);
+    let line = format!("--pcrs @sha256 {QUOTE} {option}");
+    let (verdict, _) = run(&bench, line.trim(), Some(quoted(&[(Bank::Sha256, &[10])], &log[..5])));
+    assert_eq!((verdict.conclusion, verdict.tail.unwrap().after), (conclusion, 5));
 }
 
 #[test]
@@ -374,14 +399,16 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(48))]
 
     /// Whatever is done to a list, and whatever is compared: it holds only when each PCR's records are those that the TPM
-    /// took, as far as they go.
+    /// took; and, where more of them at the end are allowed, no others before those.
     #[test]
-    fn a_list_that_holds_is_a_prefix(
+    fn a_list_that_holds_is_what_the_tpm_took(
         edits in proptest::collection::vec((0usize..12, 0usize..4), 0..3),
         banks in proptest::sample::subsequence(vec![Bank::Sha1, Bank::Sha256], 1..=2),
         pcrs in proptest::sample::subsequence(vec![10u32, 11], 0..=2),
         by_quote in any::<bool>(),
+        tail in any::<bool>(),
     ) {
+        let option = if tail { " --uncovered-tail" } else { "" };
         let taken = with_pcr_11(8, 3);
         let mut log = taken.clone();
         for (at, edit) in edits {
@@ -399,7 +426,7 @@ proptest! {
         let bench = bench(&log);
         let (verdict, text) = if by_quote {
             let selection: Vec<(Bank, &[u32])> = banks.iter().map(|bank| (*bank, &*pcrs)).collect();
-            run(&bench, QUOTE, Some(quoted(&selection, &taken)))
+            run(&bench, &format!("{QUOTE}{option}"), Some(quoted(&selection, &taken)))
         } else {
             let mut line = String::new();
             for bank in &banks {
@@ -410,6 +437,7 @@ proptest! {
                     line += &format!(" --pcrs @{bank}");
                 }
             }
+            line += option;
             run(&bench, line.trim(), None)
         };
         if verdict.holds {
@@ -418,7 +446,7 @@ proptest! {
                     records.iter().filter(|record| record.pcr == pcr).cloned().collect()
                 };
                 let (log, taken) = (of(&log), of(&taken));
-                prop_assert!(log.is_empty() || log.starts_with(&taken), "{}", text);
+                prop_assert!(log.is_empty() || log == taken || tail && log.starts_with(&taken), "{}", text);
             }
         }
     }

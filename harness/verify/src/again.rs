@@ -5,7 +5,7 @@ use std::collections::VecDeque;
 use super::joint::joint_verdict;
 use super::judge::{Judge, Setup};
 use super::trail::{Explanation, Trail};
-use super::verdict::{BankVerdict, Comparison, Outcome, PcrVerdict, QuoteVerdict, Verdict};
+use super::verdict::{BankVerdict, Comparison, Demand, Outcome, PcrVerdict, QuoteVerdict, Verdict};
 use imalab_formats::ima::{Bank, Digest, RecordRef, Replay};
 
 /// Records that are looked at for a quote; each is an extend and a digest over all that is quoted.
@@ -75,9 +75,9 @@ impl Again {
     }
 
     /// Puts into `verdict` what was found.
-    pub(super) fn explain(&self, verdict: &mut Verdict, whole: bool, allowed: &[u32]) {
+    pub(super) fn explain(&self, verdict: &mut Verdict, demand: Demand<'_>) {
         if let Some(padded) = &self.padded
-            && let Some(found) = joint_verdict(std::slice::from_ref(padded), &padded.setup, whole, allowed)
+            && let Some(found) = joint_verdict(std::slice::from_ref(padded), &padded.setup, demand)
         {
             take_padded(verdict, found);
         }
@@ -89,7 +89,7 @@ impl Again {
         }
         let compared: Vec<u32> = verdict.compared().collect();
         verdict.uncovered.retain(|uncovered| !compared.contains(&uncovered.pcr));
-        verdict.conclude(whole);
+        verdict.conclude(demand);
     }
 
     fn explain_bank(&self, bank: &mut BankVerdict) {

@@ -39,6 +39,10 @@ pub struct VerifyArgs {
     #[arg(long, value_name = "PCR", value_delimiter = ',', value_parser = clap::value_parser!(u32).range(..i64::from(PCR_LIMIT)))]
     pub uncovered_pcr: Vec<u32>,
 
+    /// Accept records at the end of the list that are in neither the PCRs nor the quote; without it, exit 4 when there are any
+    #[arg(long, conflicts_with = "whole")]
+    pub uncovered_tail: bool,
+
     /// Quote: marshalled `TPMS_ATTEST` (`tpm2_quote --message`)
     #[arg(long, value_name = "FILE", requires_all = ["quote_signature", "quote_key", "nonce"])]
     pub quote_message: Option<PathBuf>,

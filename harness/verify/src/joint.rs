@@ -4,19 +4,18 @@ use imalab_formats::ima::{Bank, PCR_LIMIT};
 
 use super::judge::{Judge, JudgedBank, Setup};
 use super::verdict::{
-    BankVerdict, Comparison, Conclusion, Outcome, PcrVerdict, QuoteVerdict, Uncovered, Verdict,
+    BankVerdict, Comparison, Conclusion, Demand, Outcome, PcrVerdict, QuoteVerdict, Uncovered, Verdict,
 };
 
 /// What came of it when `judges`, of [`Judge::share_out`], have all taken every record; `None` when there was no record,
-/// and so nothing to judge. With `whole`, a match of the list's first records alone does not do; PCRs of `allowed` need not
-/// be compared.
-pub fn joint_verdict(judges: &[Judge], setup: &Setup, whole: bool, allowed: &[u32]) -> Option<Verdict> {
+/// and so nothing to judge.
+pub fn joint_verdict(judges: &[Judge], setup: &Setup, demand: Demand<'_>) -> Option<Verdict> {
     let first = judges.first().filter(|judge| judge.records > 0)?;
     let joint = Joint { judges, first, setup };
     let banks: Vec<BankVerdict> = joint.banks().map(|judged| joint.bank(judged)).collect();
     let quote = joint.quote();
     let mut verdict = Verdict {
-        schema: 2,
+        schema: 3,
         holds: false,
         conclusion: Conclusion::DoesNotHold,
         view: setup.view,
@@ -27,6 +26,7 @@ pub fn joint_verdict(judges: &[Judge], setup: &Setup, whole: bool, allowed: &[u3
         banks,
         quote,
         uncovered: Vec::new(),
+        tail: None,
         unknown_templates: judges.iter().flat_map(|judge| judge.unknown_templates.clone()).collect(),
         more_unknown_templates: judges.iter().map(|judge| judge.more_unknown_templates).sum(),
         inconsistent: judges.iter().map(|judge| judge.inconsistent).sum(),
@@ -36,10 +36,10 @@ pub fn joint_verdict(judges: &[Judge], setup: &Setup, whole: bool, allowed: &[u3
     let uncovered = joint.extended().filter(|pcr| !compared.contains(pcr)).map(|pcr| Uncovered {
         pcr,
         records: joint.records_of(pcr),
-        allowed: allowed.contains(&pcr),
+        allowed: demand.uncovered_pcr.contains(&pcr),
     });
     verdict.uncovered = uncovered.collect();
-    verdict.conclude(whole);
+    verdict.conclude(demand);
     Some(verdict)
 }
 

@@ -28,8 +28,8 @@ pub use judge::{Judge, Setup};
 pub use quoted::{QuoteFiles, Quoted};
 pub use trail::Explanation;
 pub use verdict::{
-    BankVerdict, Comparison, Conclusion, Inconsistency, Outcome, PcrVerdict, QuoteVerdict, Uncovered,
-    UnknownTemplate, Verdict,
+    BankVerdict, Comparison, Conclusion, Demand, Inconsistency, Outcome, PcrVerdict, QuoteVerdict, Tail,
+    Uncovered, UnknownTemplate, Verdict,
 };
 
 use again::Again;
@@ -112,7 +112,11 @@ impl Case<'_> {
 
     /// Has all files judged without so many records at the start of each.
     fn judge(&self, overlaps: &[u64]) -> Result<Verdict, VerifyError> {
-        let (whole, allowed) = (self.args.whole, &*self.args.uncovered_pcr);
+        let demand = Demand {
+            whole: self.args.whole,
+            uncovered_tail: self.args.uncovered_tail,
+            uncovered_pcr: &self.args.uncovered_pcr,
+        };
         let judges = std::thread::scope(|scope| {
             let mut bench = Bench::seat(Judge::share_out(&self.setup), scope);
             for (log, overlap) in self.logs.iter().zip(overlaps) {
@@ -121,7 +125,7 @@ impl Case<'_> {
             }
             Ok::<_, VerifyError>(bench.rise())
         })?;
-        let mut verdict = joint_verdict(&judges, &self.setup, whole, allowed).ok_or(VerifyError::Empty)?;
+        let mut verdict = joint_verdict(&judges, &self.setup, demand).ok_or(VerifyError::Empty)?;
         if let Some(mut again) = Again::for_verdict(&verdict, &self.setup) {
             for (log, overlap) in self.logs.iter().zip(overlaps) {
                 let mut reader = self.reader_from(log, *overlap)?;
@@ -133,7 +137,7 @@ impl Case<'_> {
                     }
                 }
             }
-            again.explain(&mut verdict, whole, allowed);
+            again.explain(&mut verdict, demand);
         }
         verdict.carried = overlaps.iter().sum();
         Ok(verdict)

@@ -3,7 +3,7 @@
 use std::io::{self, Write};
 
 use super::trail::Explanation;
-use super::verdict::{BankVerdict, Comparison, Conclusion, Outcome, QuoteVerdict, Verdict};
+use super::verdict::{BankVerdict, Comparison, Conclusion, Outcome, QuoteVerdict, Tail, Verdict};
 
 impl Verdict {
     /// Writes the verdict for a person.
@@ -170,6 +170,21 @@ impl Verdict {
             };
             writeln!(out, "compared with nothing: {records} of PCR {pcr}{more}")?;
         }
+        if let Some(tail) = self.tail {
+            let more = if tail.allowed {
+                ", which is allowed"
+            } else if self.conclusion == Conclusion::PartlyCompared {
+                ", nothing is said of them (--uncovered-tail allows it)"
+            } else {
+                ""
+            };
+            writeln!(
+                out,
+                "compared with nothing: {} after record {}{more}",
+                count(tail.records),
+                tail.after
+            )?;
+        }
         for bank in self.idle_banks().filter(|_| self.conclusion == Conclusion::PartlyCompared) {
             writeln!(out, "nothing was compared in bank {}, of which values were given", bank.bank)?;
         }
@@ -177,14 +192,10 @@ impl Verdict {
     }
 
     fn write_conclusion(&self, out: &mut dyn Write) -> io::Result<()> {
-        let prefix = self.outcomes().filter_map(|outcome| match outcome {
-            Outcome::MatchesPrefix { records } => Some(records),
-            _ => None,
-        });
-        match (self.conclusion, prefix.min()) {
+        match (self.conclusion, self.tail) {
             (Conclusion::Holds, None) => writeln!(out, "the list holds"),
-            (Conclusion::Holds, Some(records)) => {
-                writeln!(out, "the list holds up to record {records}; --whole would not accept that")
+            (Conclusion::Holds, Some(Tail { after, .. })) => {
+                writeln!(out, "the list holds up to record {after}")
             }
             (Conclusion::DoesNotHold, _) => writeln!(out, "the list does not hold"),
             (Conclusion::PartlyCompared, _) => {

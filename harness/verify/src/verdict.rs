@@ -58,7 +58,7 @@ pub enum Conclusion {
 /// The verdict on a list.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Verdict {
-    /// Version of this form: 2.
+    /// Version of this form: 3.
     pub schema: u32,
     /// Whether the conclusion is that the list holds.
     pub holds: bool,
@@ -80,6 +80,8 @@ pub struct Verdict {
     pub quote: Option<QuoteVerdict>,
     /// PCRs with records that nothing was compared with.
     pub uncovered: Vec<Uncovered>,
+    /// Records after the last one that every comparison that matches is about; `None` where there are none.
+    pub tail: Option<Tail>,
     /// Names of templates that imalab does not know, and how many records have each: no digest covers a name.
     pub unknown_templates: Vec<UnknownTemplate>,
     /// Records of further such names.
@@ -167,6 +169,28 @@ pub struct Uncovered {
     pub allowed: bool,
 }
 
+/// Records at the list's end that are not in what they were compared with.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+pub struct Tail {
+    /// The last record before them, from 1.
+    pub after: u64,
+    /// How many there are.
+    pub records: u64,
+    /// Whether the user said that they need not be compared.
+    pub allowed: bool,
+}
+
+/// What the user asks of a list, and what not.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Demand<'a> {
+    /// A match of its first records alone does not do.
+    pub whole: bool,
+    /// Records at its end need not be compared.
+    pub uncovered_tail: bool,
+    /// Nor need those of these PCRs.
+    pub uncovered_pcr: &'a [u32],
+}
+
 /// A template that imalab does not know.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct UnknownTemplate {
@@ -206,11 +230,20 @@ fn as_hex_if_any<S: Serializer>(digest: &Option<Digest>, serializer: S) -> Resul
 }
 
 impl Verdict {
-    /// Draws the conclusion; with `whole`, a match of the list's first records alone does not do.
-    pub(super) fn conclude(&mut self, whole: bool) {
+    /// Draws the conclusion.
+    pub(super) fn conclude(&mut self, demand: Demand<'_>) {
+        let prefixes = self.outcomes().filter_map(|outcome| match outcome {
+            Outcome::MatchesPrefix { records } => Some(records),
+            _ => None,
+        });
+        self.tail = prefixes.min().map(|after| Tail {
+            after,
+            records: self.records.saturating_sub(after),
+            allowed: demand.uncovered_tail,
+        });
         let bad = |outcome: Outcome| match outcome {
             Outcome::Mismatch => true,
-            Outcome::MatchesPrefix { .. } | Outcome::NotBegun => whole,
+            Outcome::MatchesPrefix { .. } | Outcome::NotBegun => demand.whole,
             Outcome::Matches | Outcome::Unchecked => false,
         };
         self.conclusion = if self.inconsistent > 0 || self.outcomes().any(bad) {
@@ -219,6 +252,7 @@ impl Verdict {
             Conclusion::NotCompared
         } else if self.outcomes().any(|outcome| outcome == Outcome::NotBegun)
             || self.uncovered.iter().any(|uncovered| !uncovered.allowed)
+            || self.tail.is_some_and(|tail| !tail.allowed)
             || self.quote.iter().any(|quote| !quote.outcome.is_match())
             || self.idle_banks().next().is_some()
         {
