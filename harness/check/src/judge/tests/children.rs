@@ -1,0 +1,113 @@
+//! How QEMU, swtpm, the agent and the run itself end.
+
+use super::*;
+
+#[test]
+fn a_child_that_dies_has_its_last_words() {
+    let mut world = sound();
+    world.see(exited("swtpm", 1));
+    let text = "swtpm: could not open\n  the log\n".to_owned();
+    world.see(What::Host(Host::LastWords { child: "swtpm".into(), text }));
+    let reason = "swtpm ended with status 1 before QEMU was done with it, its last words: swtpm: could not open / the log";
+    assert_eq!(judged(world).reason, reason);
+}
+
+#[rstest]
+#[case::the_signal_first(&[What::Host(Host::Interrupted), exited("qemu", 0)], Outcome::Interrupted)]
+#[case::and_what_it_led_to(
+    &[What::Host(Host::Interrupted), What::Host(Host::TpmTrouble { text: "gone".into() }), exited("qemu", 137)],
+    Outcome::Interrupted
+)]
+#[case::a_child_that_had_died(&[exited("swtpm", 1), What::Host(Host::Interrupted)], Outcome::Infra)]
+#[case::a_kernel_that_had_died(&[What::Console(PANIC.into()), What::Host(Host::Interrupted)], Outcome::KernelDied)]
+fn a_signal_ends_only_what_was_under_way(#[case] seen: &[What], #[case] outcome: Outcome) {
+    let mut world = sound();
+    seen.iter().for_each(|what| world.see(what.clone()));
+    let judgement = judged(world);
+    assert_eq!(judgement.outcome, outcome, "{judgement:?}");
+}
+
+#[test]
+fn a_signal_after_the_end_of_a_run_does_not_take_it_back() {
+    let (plan, trace) = sound().finish();
+    let mut events = trace.events;
+    let seq = events.len() as u64;
+    events.push(Event { seq, at_ns: seq * 1_000, what: What::Host(Host::Interrupted) });
+    let trace = Trace::from(events);
+    assert_eq!(of(&plan, &trace, &all(&plan, &trace)).outcome, Outcome::Passed);
+}
+
+#[rstest]
+#[case::it_died_first(&["swtpm", "qemu"], "swtpm ended with status 137 before QEMU was done with it")]
+#[case::we_ended_it(&["qemu", "swtpm"], "TPM: gone")]
+fn a_tpm_that_died_is_why_it_no_longer_answers(#[case] ended: &[&str], #[case] reason: &str) {
+    let mut world = sound();
+    world.see(What::Host(Host::TpmTrouble { text: "gone".to_owned() }));
+    ended.iter().for_each(|child| world.see(exited(child, 137)));
+    let judgement = judged(world);
+    assert_eq!((judgement.outcome, judgement.reason.as_str()), (Outcome::Infra, reason));
+}
+
+#[test]
+fn swtpm_may_end_when_qemu_has_asked_it_to() {
+    let mut world = sound();
+    world.see(What::Host(Host::EndAsked));
+    world.see(exited("swtpm", 0));
+    assert_eq!(judged(world).outcome, Outcome::Passed);
+}
+
+/// A run that ended when the first event of these was about to be seen.
+fn cut(world: World, before: fn(&What) -> bool) -> Judgement {
+    let (plan, trace) = world.finish();
+    let events: Vec<_> = trace.events.into_iter().take_while(|event| !before(&event.what)).collect();
+    let trace = Trace::from(events);
+    of(&plan, &trace, &all(&plan, &trace))
+}
+
+#[rstest]
+#[case::no_end(|what: &What| matches!(what, What::Guest(Message::Done { .. })), "the agent's last message never came")]
+#[case::no_start(|what: &What| matches!(what, What::Guest(_)), "the agent never said hello")]
+fn a_lost_agent_is_no_verdict_on_the_kernel(#[case] before: fn(&What) -> bool, #[case] reason: &str) {
+    let judgement = cut(sound(), before);
+    assert_eq!(judgement, Judgement::new(Outcome::Infra, reason));
+}
+
+#[test]
+fn a_child_that_fails_after_the_end_is_no_sound_run() {
+    let (plan, mut trace) = sound().finish();
+    trace.events.retain(|event| !matches!(event.what, What::Qmp(_)));
+    for event in &mut trace.events {
+        if let What::Host(Host::Exited { status, .. }) = &mut event.what {
+            *status = 139;
+        }
+    }
+    let judgement = of(&plan, &trace, &[]);
+    assert_eq!(judgement.outcome, Outcome::Infra);
+    assert_eq!(judgement.reason, "qemu ended with status 139");
+}
+
+#[test]
+fn a_shell_may_end_as_its_user_likes() {
+    let mut world = World::new();
+    world.plan.program.end = End::Shell;
+    let judgement = cut(world, |what| matches!(what, What::Qmp(_)));
+    assert_ne!(judgement.outcome, Outcome::Infra, "{judgement:?}");
+}
+
+#[rstest]
+#[case::in_order("guest-shutdown", 0, Outcome::Passed)]
+#[case::not_in_order("guest-shutdown", 1, Outcome::Infra)]
+fn a_child_may_be_told_to_have_ended_before_the_last_message_came(
+    #[case] reason: &str,
+    #[case] status: i32,
+    #[case] outcome: Outcome,
+) {
+    let (plan, mut trace) = sound().finish();
+    let done = |event: &imalab_trace::Event| matches!(event.what, What::Guest(Message::Done { .. }));
+    let at = trace.events.iter().position(done).unwrap();
+    for what in [exited("swtpm", status), shutdown(reason), What::Host(Host::EndAsked)] {
+        let event = imalab_trace::Event { what, ..trace.events[at].clone() };
+        trace.events.insert(at, event);
+    }
+    assert_eq!(of(&plan, &trace, &[]).outcome, outcome);
+}

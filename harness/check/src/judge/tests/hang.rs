@@ -1,0 +1,91 @@
+//! A kernel that does not get on.
+
+use super::*;
+
+#[test]
+fn a_guest_that_does_nothing_more_is_told_with_its_idle_processors() {
+    let mut world = sound();
+    world.see(deadline());
+    let text = "CPU#0\n HLT=1\nCPU#1\n HLT=0\n".to_owned();
+    world.see(What::Host(Host::Processors { text, emulated: true }));
+    assert_eq!(judged(world).reason, "no event for 30 s, 1 of 2 processors idle");
+}
+
+#[test]
+fn what_the_agent_said_before_it_fell_silent_is_not_lost() {
+    let mut world = sound();
+    world.see(What::Guest(Message::Fault { text: "cannot mount /sys: EBUSY".into() }));
+    world.see(deadline());
+    let judgement = judged(world);
+    assert_eq!(judgement.outcome, Outcome::Timeout);
+    assert_eq!(judgement.reason, "agent: cannot mount /sys: EBUSY; then no event for 30 s");
+}
+
+#[rstest]
+#[case::by_qemu(
+    true,
+    Outcome::Infra,
+    "QEMU lost the end of an interrupt: processor 0 is halted with vector 236 in service"
+)]
+#[case::by_hardware(false, Outcome::Timeout, "no event for 30 s, 1 of 1 processors idle")]
+fn an_interrupt_that_was_never_ended(#[case] emulated: bool, #[case] outcome: Outcome, #[case] reason: &str) {
+    let mut world = sound();
+    world.see(deadline());
+    let text = "CPU#0\nRFL=00000246 HLT=1\ndumping local APIC state for CPU 0\nISR\t 236 \n".to_owned();
+    world.see(What::Host(Host::Processors { text, emulated }));
+    let judgement = judged(world);
+    assert!(judgement.outcome == outcome && judgement.reason.starts_with(reason), "{judgement:?}");
+}
+
+/// What a kernel says of a task that waits, and answers to the NMI that asks it.
+const HANG: &[&str] = &[
+    "[   45.1] INFO: task agent:72 blocked for more than 30 seconds.",
+    "[   45.2] INFO: task agent:72 is blocked on a mutex likely owned by task agent:70.",
+];
+
+const ANSWER: &[&str] = &[
+    "[   47.0] Kernel panic - not syncing: NMI: Not continuing",
+    "[   47.1] task:agent           state:D stack:0     pid:70    tgid:70",
+    "[   47.1] Call Trace:",
+    "[   47.1]  __schedule+0x3f4/0xb20",
+    "[   47.1]  ima_pcr_extend+0x5c/0xd0",
+    "[   47.2] task:agent           state:D stack:0     pid:72    tgid:72",
+    "[   47.2] Call Trace:",
+    "[   47.2]  __mutex_lock.constprop.0+0x37f/0x6b0",
+    "[   47.2]  ima_queue_stage+0x21/0x130",
+];
+
+#[test]
+fn a_kernel_that_hangs_is_told_with_the_task_its_function_and_the_holder() {
+    let mut world = sound();
+    // The last is a thread of the one before.
+    for (task, pid) in [(0, 70), (1, 72), (0, 72)] {
+        world.see(What::Guest(Message::TaskStarted { task, pid }));
+    }
+    HANG.iter().for_each(|line| world.console(line));
+    world.see(kept(10));
+    world
+        .see(What::Host(Host::Hang { text: "INFO: task agent:72 blocked for more than 30 seconds.".into() }));
+    world.see(What::Host(Host::NmiSent));
+    ANSWER.iter().for_each(|line| world.console(line));
+    world.see(shutdown("guest-reset"));
+    let judgement = judged(world);
+    assert_eq!(judgement.outcome, Outcome::Timeout, "{judgement:?}");
+    assert_eq!(
+        judgement.reason,
+        "the kernel hangs: INFO: task agent:72 blocked for more than 30 seconds.; it (task other) waits in ima_queue_stage for a \
+         mutex; likely holder: agent:70 (task agent), which waits in ima_pcr_extend"
+    );
+}
+
+#[test]
+fn a_silent_guest_is_told_with_what_its_tasks_wait_for() {
+    let mut world = sound();
+    world.see(deadline());
+    world.see(What::Host(Host::NmiSent));
+    ANSWER.iter().for_each(|line| world.console(line));
+    let judgement = judged(world);
+    assert_eq!(judgement.outcome, Outcome::Timeout);
+    let waits = "no event for 30 s; agent:70 waits in ima_pcr_extend; agent:72 waits in ima_queue_stage";
+    assert_eq!(judgement.reason, waits);
+}
