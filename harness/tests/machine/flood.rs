@@ -1,4 +1,5 @@
-//! How much memory a guest can make the harness take: each flood in a process of its own, whose peak is measured.
+//! How much memory, and time of a processor, a guest can make the harness take: each flood in a process of its own, of which both
+//! are measured. Totals bound the time as well, so that nothing has to be bounded by the second (`docs/architecture.md`, "Trust").
 
 use std::io::{ErrorKind, Write};
 use std::os::unix::net::UnixStream;
@@ -25,6 +26,9 @@ const LONG: Duration = Duration::from_secs(300);
 
 /// What a machine may take, in KiB.
 const MOST: u64 = 256 * 1024;
+
+/// What it may take of a processor, in seconds: some times what is measured of a build that is not optimized.
+const MOST_TIME: f64 = 120.0;
 
 /// The flood that a process of this program is to make.
 const FLOOD: &str = "IMALAB_TEST_FLOOD";
@@ -149,7 +153,11 @@ fn flooding() {
 fn tell(flooded: &str) {
     let status = std::fs::read_to_string("/proc/self/status").unwrap();
     let peak = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).unwrap().trim();
-    println!("peak {peak}\nflooded {flooded}");
+    // Own time and the system's (proc_pid_stat(5)), in hundredths; that of QEMU is not in it.
+    let stat = std::fs::read_to_string("/proc/self/stat").unwrap();
+    let fields = stat.rsplit_once(") ").unwrap().1.split(' ').skip(11).take(2);
+    let time: f64 = fields.map(|ticks| ticks.parse::<f64>().unwrap()).sum();
+    println!("peak {peak}\ntime {}\nflooded {flooded}", time / 100.0);
 }
 
 /// A whole run of a real machine whose guest prints line ends for ever, judged.
@@ -193,7 +201,9 @@ fn a_flood_ends_in_bounded_memory(#[case] flood: &str, #[case] expected: &str) {
         text.lines().find_map(|line| line.strip_prefix(name)).unwrap_or_else(|| panic!("{text}"))
     };
     let peak: u64 = line("peak ").trim_end_matches(" kB").parse().unwrap();
-    println!("{flood}: {peak} KiB at most");
+    let time: f64 = line("time ").parse().unwrap();
+    println!("{flood}: {peak} KiB at most, {time} s of a processor");
     assert_eq!(line("flooded").trim(), expected);
     assert!(peak < MOST, "{flood}: {peak} KiB");
+    assert!(time < MOST_TIME, "{flood}: {time} s of a processor");
 }
