@@ -379,4 +379,23 @@ mod tests {
             std::process::Command::new("sh").args(["-c", &format!("printf %s {quoted}")]).output().unwrap();
         assert_eq!(String::from_utf8(out.stdout).unwrap(), word);
     }
+
+    /// It is trouble with evidence, which [`crate::run::Store`] notes beside what was found.
+    #[test]
+    fn a_name_of_which_there_are_too_many_is_an_error() {
+        let folder = tempfile::tempdir().unwrap();
+        let place = OutDir::create(folder.path()).unwrap();
+        let id = RunId {
+            scenario: "a/b".to_owned(),
+            parameters: Default::default(),
+            kernel: "mainline".to_owned(),
+            repeat: 1,
+        };
+        let first = place.run(&id).unwrap();
+        for number in 2..=SAME_NAME_LIMIT {
+            fs::create_dir(format!("{}.{number}", first.path().display())).unwrap();
+        }
+        let error = place.run(&id).unwrap_err();
+        assert!(super::super::chain(&error).contains("too many runs of this name are there"), "{error}");
+    }
 }
