@@ -9,7 +9,7 @@ use nix::sys::stat::Mode;
 use nix::unistd::mkfifo;
 
 use crate::bundles::WRONG;
-use crate::lab::{Lab, SHORT, initramfs, kernel};
+use crate::lab::{Lab, SHORT, initramfs, kernel, scenarios};
 
 const RIGHT: &str = "summary: Expects what happens.
 promise: none
@@ -60,7 +60,8 @@ fn a_fifo_that_nobody_reads_is_refused_before_the_first_machine() {
     let lab = Lab::new();
     mkfifo(&lab.path("fifo"), Mode::S_IRWXU).unwrap();
     for option in ["--json", "--json-lines", "--ktap", "--junit", "--html"] {
-        let mut command = lab.test();
+        let mut command = lab.with("test", &kernel(), &initramfs());
+        command.arg("--scenarios").arg(scenarios());
         // A machine would fail in another way: there is no such QEMU.
         command.args(["--accel", "tcg", "--qemu", "no-such-qemu", SHORT, option]).arg(lab.path("fifo"));
         let ended = lab.run(&mut command);

@@ -83,6 +83,15 @@ fn an_interrupted_suite_says_what_did_not_run() {
 }
 
 #[test]
+fn results_that_do_not_say_what_is_missing_are_just_interrupted() {
+    let out = Captured::default();
+    let suite =
+        SuiteResult { runs: vec![run("stage/once", "7.3", Outcome::Passed)], interrupted: true, ..suite() };
+    Terminal::plain(Box::new(out.clone())).event(SuiteEvent::Finished(&suite));
+    assert!(out.text().ends_with("\ninterrupted\n1 passed, 0 failed\n"), "{}", out.text());
+}
+
+#[test]
 fn nothing_ran_is_said() {
     let out = Captured::default();
     tell(&mut Terminal::plain(Box::new(out.clone())), &SuiteResult { runs: vec![], ..suite() });

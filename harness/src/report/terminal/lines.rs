@@ -148,7 +148,7 @@ pub(crate) fn verdict(check: &CheckResult) -> &'static str {
 }
 
 /// Failures in full, then the numbers and what was skipped for which reason; the last line is the summary alone.
-pub(super) fn footer(suite: &SuiteResult, planned: usize, look: Look) -> String {
+pub(super) fn footer(suite: &SuiteResult, planned: Option<usize>, look: Look) -> String {
     let mut text = String::new();
     let failed: Vec<&RunResult> = suite.runs.iter().filter(|run| run.outcome.is_failure()).collect();
     if !failed.is_empty() {
@@ -163,13 +163,17 @@ pub(super) fn footer(suite: &SuiteResult, planned: usize, look: Look) -> String 
     let tally = Tally::of(suite);
     push_line(&mut text, "");
     push_line(&mut text, &format!("{} in {}", plural(tally.total(), "run", "runs"), seconds(suite.wall_ms)));
-    let missing = planned.saturating_sub(tally.total());
-    let not_run = format!("{} of {planned} did not run", plural(missing, "run", "runs"));
+    let missing = planned.map(|planned| (planned, planned.saturating_sub(tally.total())));
+    let not_run = |planned, missing| format!("{} of {planned} did not run", plural(missing, "run", "runs"));
     match (suite.interrupted, missing) {
-        (false, 0) => {}
-        (true, 0) => push_line(&mut text, "interrupted, when all runs had begun"),
-        (true, _) => push_line(&mut text, &format!("interrupted: {not_run}")),
-        (false, _) => push_line(&mut text, &not_run),
+        (false, None | Some((_, 0))) => {}
+        // Results of a call that was killed do not say what is missing.
+        (true, None) => push_line(&mut text, "interrupted"),
+        (true, Some((_, 0))) => push_line(&mut text, "interrupted, when all runs had begun"),
+        (true, Some((planned, missing))) => {
+            push_line(&mut text, &format!("interrupted: {}", not_run(planned, missing)));
+        }
+        (false, Some((planned, missing))) => push_line(&mut text, &not_run(planned, missing)),
     }
     if let Some(detail) = tally.detail() {
         push_line(&mut text, &detail);

@@ -29,7 +29,8 @@ pub struct Terminal {
     trouble: Option<io::Error>,
     progress: Option<Progress>,
     tally: Tally,
-    planned: usize,
+    /// Runs that were planned here; none where results are told that others have.
+    planned: Option<usize>,
 }
 
 impl Terminal {
@@ -55,7 +56,7 @@ impl Terminal {
     }
 
     fn with(out: Box<dyn Write + Send>, look: Look, progress: Option<Progress>) -> Terminal {
-        Terminal { look, out, trouble: None, progress, tally: Tally::default(), planned: 0 }
+        Terminal { look, out, trouble: None, progress, tally: Tally::default(), planned: None }
     }
 
     /// The first error of writing to stdout, told once.
@@ -90,9 +91,9 @@ impl Listener for Terminal {
                 None => self.print(&lines::probing_line(kernel)),
             },
             SuiteEvent::Planned(suite) => {
-                self.planned = suite.runs.len();
-                self.print(&(lines::header(self.planned, &suite.context, self.look) + "\n"));
-                let planned = self.planned;
+                let planned = suite.runs.len();
+                self.planned = Some(planned);
+                self.print(&(lines::header(planned, &suite.context, self.look) + "\n"));
                 self.on_progress(|progress| progress.start(planned));
             }
             SuiteEvent::RunStarted { id, .. } => self.on_progress(|progress| progress.run_started(id)),
@@ -108,8 +109,7 @@ impl Listener for Terminal {
             SuiteEvent::Stopping { why, running } => self.print(&lines::stopping_line(why, running)),
             SuiteEvent::Finished(suite) => {
                 self.on_progress(Progress::clear);
-                let planned = self.planned.max(suite.runs.len());
-                self.print(&lines::footer(suite, planned, self.look));
+                self.print(&lines::footer(suite, self.planned, self.look));
             }
             SuiteEvent::Probed { .. } => {}
         }
