@@ -74,7 +74,7 @@ pub(crate) fn run(args: &Args, root: &Path) -> Result<()> {
         (KEYLIME, &keylime),
         (SOURCES, &sources),
     ];
-    step(root, "tests", &["test", "--workspace", "--locked"], &places)?;
+    step(root, "tests", &["test", "--workspace", "--locked", "--no-fail-fast"], &places)?;
     println!("\neverything holds");
     Ok(())
 }
