@@ -33,13 +33,17 @@ pub const TOOLBOX: &str = "IMALAB_TOOLS";
 const OF_TOOLBOX: &[&str] =
     &["LD_LIBRARY_PATH", "LIBRARY_PATH", "C_INCLUDE_PATH", "PKG_CONFIG_PATH", "M4", "BISON_PKGDATADIR"];
 
+/// The caller's variables that a build sees, with those of the unpacked tools where they are in use.
+fn passed_on(toolbox: bool) -> impl Iterator<Item = &'static str> {
+    PASSED_ON.iter().chain(OF_TOOLBOX.iter().filter(move |_| toolbox)).copied()
+}
+
 /// A `make` in the source tree `tree`, with its output in `objects` when that is another folder.
 pub(crate) fn command(tree: &Path, objects: Option<&Path>) -> Command {
     let mut command = guard::command("make");
     // Nothing of the caller's: a stray KCFLAGS or CROSS_COMPILE would build something else under our key.
     command.env_clear().envs(ENVIRONMENT.iter().copied());
-    let tools: &[&str] = if std::env::var_os(TOOLBOX).is_some() { OF_TOOLBOX } else { &[] };
-    let passed_on = PASSED_ON.iter().chain(tools);
+    let passed_on = passed_on(std::env::var_os(TOOLBOX).is_some());
     command.envs(passed_on.filter_map(|name| Some((name, std::env::var_os(name)?))));
     command.arg("-C").arg(tree).args(ARGUMENTS);
     if let Some(objects) = objects {
@@ -188,10 +192,14 @@ mod tests {
 
     #[test]
     fn nothing_of_the_callers_environment_reaches_a_build() {
+        assert_eq!(passed_on(false).collect::<Vec<_>>(), ["PATH", "HOME", "TMPDIR"]);
         let command = command(Path::new("/tree"), None);
         let names: Vec<&str> = command.get_envs().filter_map(|(name, _)| name.to_str()).collect();
-        let known =
-            |name: &&str| PASSED_ON.contains(name) || ENVIRONMENT.iter().any(|(known, _)| known == name);
+        let toolbox = std::env::var_os(TOOLBOX).is_some();
+        let known = |name: &&str| {
+            passed_on(toolbox).any(|known| known == *name)
+                || ENVIRONMENT.iter().any(|(known, _)| known == name)
+        };
         assert!(names.iter().all(known), "{names:?}");
     }
 }
