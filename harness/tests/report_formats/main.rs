@@ -2,6 +2,7 @@
 
 #![expect(clippy::unwrap_used, reason = "a test's panic is its failure")]
 
+mod compare;
 mod exit;
 mod suite;
 mod terminal;
