@@ -1,6 +1,6 @@
 //! Results as they come: a file that is there while a suite runs, and stays where its results could not be written.
 //!
-//! JSON lines ([`json_lines`]): the plan, then a run's result a line. A call that is killed leaves what had ended before;
+//! JSON lines (`json_lines`): the plan, then a run's result a line. A call that is killed leaves what had ended before;
 //! `merge` reads it.
 
 use std::fs::{self, File, OpenOptions};

@@ -35,7 +35,7 @@ use port::Port;
 use record::Recorder;
 
 /// Takes what the tap sees, in TPM order. It is called while the TPM waits, so it must not block on anything that
-/// needs the TPM or the tap; sending on an [`imalab_trace::Sender`](imalab_trace::Sender) is what it is meant for.
+/// needs the TPM or the tap; sending on an [`imalab_trace::Sender`] is what it is meant for.
 pub type Sink = Arc<dyn Fn(What) + Send + Sync>;
 
 /// What the harness does at a mark: gets the mark's number, while the guest waits for the answer.
