@@ -55,6 +55,10 @@ pub(crate) fn run(args: &Args, root: &Path) -> Result<()> {
         &["clippy", "--workspace", "--all-targets", "--locked", "--", "--deny", "warnings"],
         &[],
     )?;
+    let warnings_denied = [("RUSTDOCFLAGS", Path::new("--deny warnings"))];
+    step(root, "documentation", &["doc", "--workspace", "--no-deps", "--locked"], &warnings_denied)?;
+    step(root, "fuzz targets", FUZZ, &[])?;
+    let left_out = dependencies(root)?;
     heading("workflows");
     let mut validate = guard::command(root.join(".ci/validate-workflows"));
     succeed(&mut validate, "workflows")?;
@@ -75,8 +79,52 @@ pub(crate) fn run(args: &Args, root: &Path) -> Result<()> {
         (SOURCES, &sources),
     ];
     step(root, "tests", &["test", "--workspace", "--locked", "--no-fail-fast"], &places)?;
-    println!("\neverything holds");
+    match left_out {
+        None => println!("\neverything holds"),
+        Some(left_out) => println!("\neverything that was checked holds; {left_out}"),
+    }
     Ok(())
+}
+
+/// Builds the targets as far as a stable compiler does; fuzzing itself takes a nightly one.
+const FUZZ: &[&str] = &[
+    "check",
+    "--manifest-path",
+    "harness/fuzz/Cargo.toml",
+    "--locked",
+    "--no-default-features",
+    "--target-dir",
+    "target/fuzz",
+];
+
+/// Has cargo-deny look at what we depend on, by `deny.toml`. Nothing is fetched. Gives what was not checked.
+fn dependencies(root: &Path) -> Result<Option<String>> {
+    heading("dependencies");
+    if process::stdout_of(cargo::command(root).args(["deny", "--version"])).is_err() {
+        let left_out = "dependencies were not: cargo-deny is not there (cargo install --locked cargo-deny)";
+        println!("{left_out}");
+        return Ok(Some(left_out.to_owned()));
+    }
+    let mut deny = cargo::command(root);
+    deny.args(["deny", "--offline", "check", "bans", "licenses", "sources"]);
+    let left_out = if has_advisories() {
+        deny.arg("advisories");
+        None
+    } else {
+        let left_out = "advisories were not: there is no database of them (cargo deny fetch)";
+        println!("{left_out}");
+        Some(left_out.to_owned())
+    };
+    succeed(&mut deny, "dependencies")?;
+    Ok(left_out)
+}
+
+/// Whether cargo-deny has ever fetched its database, into the place where it looks by default.
+fn has_advisories() -> bool {
+    let home = std::env::var_os("CARGO_HOME").map(PathBuf::from);
+    let home = home.or_else(|| Some(std::env::home_dir()?.join(".cargo")));
+    let databases = home.and_then(|home| std::fs::read_dir(home.join("advisory-dbs")).ok());
+    databases.is_some_and(|found| found.flatten().any(|entry| entry.path().is_dir()))
 }
 
 /// A Python with Keylime in an environment of its own.
