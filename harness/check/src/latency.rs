@@ -9,9 +9,8 @@ use imalab_wire::{Op, Outcome, TaskId};
 use super::changes::{Change, ListChange};
 use super::evidence::{Evidence, Moment};
 use crate::figures::{By, Freed, Held, Latency};
-
-/// What part of the name of every measurement list is.
-const LIST: &str = "runtime_measurements_";
+use imalab_formats::ima::dialect::Dialect;
+use imalab_formats::ima::model::File;
 
 /// A change of a list while it was under way.
 struct Timed {
@@ -62,6 +61,7 @@ fn kib(text: &[u8]) -> Option<i64> {
 
 /// The times of a run by who was held up and what overlapped it.
 pub(super) fn latency(evidence: &Evidence<'_>, changes: &[ListChange]) -> Vec<Latency> {
+    let dialect = evidence.plan.interface.dialect();
     let changes = timed(evidence, changes);
     let mut times: BTreeMap<(Held, By), Vec<u64>> = BTreeMap::new();
     for change in &changes {
@@ -69,7 +69,7 @@ pub(super) fn latency(evidence: &Evidence<'_>, changes: &[ListChange]) -> Vec<La
     }
     for step in &evidence.steps {
         for (op, seen) in step.ops.iter().zip(&step.seen) {
-            let (Some(held), Some(ended)) = (held(op), seen.ended) else { continue };
+            let (Some(held), Some(ended)) = (held(dialect, op), seen.ended) else { continue };
             if ended.outcome == Outcome::NotAttempted {
                 continue;
             }
@@ -133,12 +133,12 @@ fn overlapping(changes: &[Timed], task: TaskId, (begin, end): (Moment, Moment)) 
     others.max_by_key(|change| length(change.span)).map_or(By::Nothing, |change| change.by)
 }
 
-fn held(op: &Op) -> Option<Held> {
+fn held(dialect: &Dialect, op: &Op) -> Option<Held> {
     match op {
         Op::Measure { count: 1, .. } | Op::Execute { count: 1, .. } | Op::MapExecute { count: 1, .. } => {
             Some(Held::Append)
         }
-        Op::Open { path, .. } if path.contains(LIST) => Some(Held::Open),
+        Op::Open { path, .. } if matches!(dialect.file(path), File::List(_)) => Some(Held::Open),
         // What is read and sent is a list or a counter of a few bytes.
         Op::Read { send: true, .. } => Some(Held::Read),
         _ => None,

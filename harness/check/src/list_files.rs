@@ -9,6 +9,7 @@ use std::collections::{BTreeMap, VecDeque};
 use imalab_wire::{Op, Outcome, TaskId};
 
 use super::evidence::{Ended, Evidence, Moment, OpSeen};
+use imalab_formats::ima::dialect::Dialect;
 use imalab_formats::ima::model::{File, ListFile};
 
 /// `O_PATH`: a descriptor of a place, not of an open file.
@@ -74,8 +75,9 @@ pub(super) struct ListFiles<'a> {
 }
 
 /// Follows descriptors through all tasks.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct Follower<'a> {
+    dialect: &'static Dialect,
     files: ListFiles<'a>,
     /// Which table of descriptors a task has: a thread that of its process.
     tables: BTreeMap<TaskId, TaskId>,
@@ -96,7 +98,14 @@ impl<'a> ListFiles<'a> {
         }
         // Stable: within a step the order of its operations stays.
         order.sort_by_key(|(when, ..)| *when);
-        let mut follower = Follower::default();
+        let mut follower = Follower {
+            dialect: evidence.plan.interface.dialect(),
+            files: ListFiles::default(),
+            tables: BTreeMap::new(),
+            open: BTreeMap::new(),
+            inboxes: BTreeMap::new(),
+            found: BTreeMap::new(),
+        };
         for (_, step, op) in order {
             follower.take(evidence, step, op);
         }
@@ -261,7 +270,7 @@ impl<'a> Follower<'a> {
     fn open(&mut self, task: TaskId, slot: u16, path: &str, flags: i32, (step, opened): (usize, Moment)) {
         let table = self.table(task);
         self.open.remove(&(table, slot));
-        let File::List(list) = File::of_path(path) else { return };
+        let File::List(list) = self.dialect.file(path) else { return };
         if flags & PATH != 0 || flags & 3 == 3 {
             return;
         }

@@ -101,7 +101,7 @@ impl World {
             summary: "Made up.".to_owned(),
             parameters: Default::default(),
             seed: 1,
-            interface: Interface::Upstream,
+            interface: Interface::UPSTREAM,
             seen: Default::default(),
             machine: Shape { cpus: 1, memory_mib: 256, banks: banks.to_vec(), kernel_args: Vec::new() },
             hash_table: true,

@@ -1,86 +1,84 @@
 //! Which kernel interface takes records out of the list.
 
+use std::fmt;
+use std::hash::{Hash, Hasher};
 use std::str::FromStr;
 
-use serde::{Deserialize, Serialize};
+use serde::de::Error as _;
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-/// The kernel interface in force.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Interface {
-    /// No way to take records out of the list.
-    ReadOnly,
-    /// Mainline since Linux 7.2 without `CONFIG_IMA_STAGING`: its lists can be written, and nothing is to come of it.
-    NoStaging,
-    /// Mainline since Linux 7.2 (`Documentation/security/IMA-export-delete.rst`).
-    Upstream,
-    /// The staging RFC v2 of December 2025 (`kernel-config/patches/rfc-v2`).
-    RfcV2,
-    /// The two-command idea of December 2025 (`kernel-config/patches/two-command`).
-    TwoCommand,
-    /// The transaction idea of November 2023 (`kernel-config/patches/transaction`).
-    Transaction,
-    /// The first RFC of staging of December 2025, as posted.
-    #[serde(rename = "staging-v1@posted")]
-    StagingV1Posted,
-    /// The second, as posted.
-    #[serde(rename = "rfc-v2@posted")]
-    RfcV2Posted,
-    /// Version 3 of staging of March 2026, as posted.
-    #[serde(rename = "v3@posted")]
-    V3Posted,
-    /// Version 4 of March 2026, as posted.
-    #[serde(rename = "v4@posted")]
-    V4Posted,
-    /// Version 5 of April 2026, as posted.
-    #[serde(rename = "v5@posted")]
-    V5Posted,
-}
+use crate::ima::dialect::Dialect;
+
+/// The kernel interface in force: a handle to its [`Dialect`], by whose name it is stored and told.
+///
+/// Those that are [known](Interface::KNOWN) are constants; a test brings [its own](Interface::of). There is nothing to match
+/// on: whoever wants to know how interfaces differ asks the dialect.
+#[derive(Clone, Copy)]
+pub struct Interface(&'static Dialect);
 
 impl Interface {
-    /// Every one.
-    pub const ALL: [Interface; 11] = [
-        Interface::ReadOnly,
-        Interface::NoStaging,
-        Interface::Upstream,
-        Interface::RfcV2,
-        Interface::TwoCommand,
-        Interface::Transaction,
-        Interface::StagingV1Posted,
-        Interface::RfcV2Posted,
-        Interface::V3Posted,
-        Interface::V4Posted,
-        Interface::V5Posted,
-    ];
+    /// That of a dialect.
+    pub const fn of(dialect: &'static Dialect) -> Interface {
+        Interface(dialect)
+    }
+
+    /// What is known of it.
+    pub const fn dialect(self) -> &'static Dialect {
+        self.0
+    }
 
     /// Its name in reports.
     pub const fn name(self) -> &'static str {
-        match self {
-            Interface::ReadOnly => "read-only",
-            Interface::NoStaging => "no-staging",
-            Interface::Upstream => "upstream",
-            Interface::RfcV2 => "rfc-v2",
-            Interface::TwoCommand => "two-command",
-            Interface::Transaction => "transaction",
-            Interface::StagingV1Posted => "staging-v1@posted",
-            Interface::RfcV2Posted => "rfc-v2@posted",
-            Interface::V3Posted => "v3@posted",
-            Interface::V4Posted => "v4@posted",
-            Interface::V5Posted => "v5@posted",
-        }
+        self.0.name
+    }
+}
+
+impl PartialEq for Interface {
+    fn eq(&self, other: &Interface) -> bool {
+        self.name() == other.name()
+    }
+}
+
+impl Eq for Interface {}
+
+impl Hash for Interface {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        self.name().hash(state);
+    }
+}
+
+impl fmt::Debug for Interface {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
+}
+
+impl Serialize for Interface {
+    fn serialize<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
+        to.serialize_str(self.name())
+    }
+}
+
+impl<'de> Deserialize<'de> for Interface {
+    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Interface, D::Error> {
+        String::deserialize(from)?.parse().map_err(D::Error::custom)
     }
 }
 
 /// A name that no interface has.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("`{}` is no interface; there are {}", .0.escape_debug(), Interface::ALL.map(Interface::name).join(", "))]
+#[error("`{}` is no interface; there are {}", .0.escape_debug(), names())]
 pub struct NoInterface(String);
+
+fn names() -> String {
+    Interface::KNOWN.iter().map(|interface| interface.name()).collect::<Vec<_>>().join(", ")
+}
 
 impl FromStr for Interface {
     type Err = NoInterface;
 
     fn from_str(name: &str) -> Result<Interface, NoInterface> {
-        let named = |interface: &Interface| interface.name() == name;
-        Interface::ALL.into_iter().find(named).ok_or_else(|| NoInterface(name.to_owned()))
+        let named = |interface: &&Interface| interface.name() == name;
+        Interface::KNOWN.iter().find(named).copied().ok_or_else(|| NoInterface(name.to_owned()))
     }
 }

@@ -178,7 +178,7 @@ fn plan() -> Plan {
         summary: "Boots and powers off.".to_owned(),
         parameters: Parameters::new(),
         seed: 0,
-        interface: Interface::ReadOnly,
+        interface: Interface::READ_ONLY,
         seen: Default::default(),
         machine: shape(),
         hash_table: true,

@@ -50,7 +50,7 @@ mod tests {
         };
         let mut known = Capabilities {
             release: "7.3.4".to_owned(),
-            interface: Interface::Upstream,
+            interface: Interface::UPSTREAM,
             have: BTreeSet::from([Capability::Staging]),
             files: Default::default(),
             behaviours: Default::default(),

@@ -175,7 +175,7 @@ fn plan(boot: Boot) -> Plan {
         summary: "What the kernel can do.".to_owned(),
         parameters: Parameters::new(),
         seed: 0,
-        interface: Interface::ReadOnly,
+        interface: Interface::READ_ONLY,
         seen: Default::default(),
         machine: Shape { cpus: 1, memory_mib: 256, banks: BANKS.to_vec(), kernel_args: boot.kernel_args },
         hash_table: true,

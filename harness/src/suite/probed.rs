@@ -47,7 +47,7 @@ mod tests {
     fn known(findings: Vec<ProbeFinding>) -> Capabilities {
         Capabilities {
             release: "7.3.4".to_owned(),
-            interface: Interface::Upstream,
+            interface: Interface::UPSTREAM,
             have: BTreeSet::new(),
             files: BTreeMap::new(),
             behaviours: BTreeMap::new(),

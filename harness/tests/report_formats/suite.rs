@@ -14,7 +14,7 @@ pub(crate) fn run(scenario: &str, kernel: &str, outcome: Outcome) -> RunResult {
         parameters: BTreeMap::new(),
         kernel: kernel.to_owned(),
         release: Some(format!("{kernel}.4")),
-        interface: Some(Interface::Upstream),
+        interface: Some(Interface::UPSTREAM),
         lane: Lane::Free,
         accelerator: Some(AcceleratorUsed {
             name: "tcg".to_owned(),

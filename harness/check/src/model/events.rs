@@ -9,7 +9,10 @@ use super::policy::Policy;
 use crate::evidence::{Evidence, Moment, RecordId, ends};
 use crate::log::WholeLog;
 use crate::runs::Runs;
-use imalab_formats::ima::model::{Call, Found};
+use imalab_formats::ima::Bank;
+use imalab_formats::ima::dialect::Dialect;
+use imalab_formats::ima::lists::{ListId, Request};
+use imalab_formats::ima::model::{Call, Found, ListFile};
 
 /// One thing that happened within an operation, at some moment of it.
 #[derive(Debug)]
@@ -178,7 +181,7 @@ impl<'e> Events<'e> {
         let (ops, foreign) = (maker.ops, maker.foreign);
         let mut events = Events { sequences, policy, ops, foreign };
         events.end_tasks(evidence);
-        events.staged_lengths();
+        events.staged_lengths(evidence.plan.interface.dialect());
         events.sequences.iter_mut().for_each(Sequence::number);
         events
     }
@@ -208,12 +211,12 @@ impl<'e> Events<'e> {
     }
 
     /// A staged list that was read says how long the whole log was when it was staged.
-    fn staged_lengths(&mut self) {
+    fn staged_lengths(&mut self, dialect: &Dialect) {
         let mut staged = Vec::new();
         for (at, sequence) in self.sequences.iter().enumerate() {
             for (number, event) in sequence.events.iter().enumerate() {
                 if let (Does::Write { bytes, .. }, Found::Value(1..)) = (&event.does, event.found)
-                    && stages_all(bytes)
+                    && stages_all(dialect, bytes)
                 {
                     staged.push((event.begin, at, number));
                 }
@@ -248,7 +251,10 @@ impl<'e> Events<'e> {
     }
 }
 
-/// Whether a request stages the whole list, in the words of any interface.
-fn stages_all(request: &[u8]) -> bool {
-    [&b"A\n"[..], b"9223372036854775807\n"].contains(&request)
+/// Whether a request stages the whole list, on whichever of its files.
+fn stages_all(dialect: &Dialect, request: &[u8]) -> bool {
+    [ListId::CURRENT, ListId::STAGED].into_iter().any(|list| {
+        let file = ListFile { ascii: false, bank: Bank::Sha1, list };
+        dialect.request(file, request).is_some_and(Request::stages_all)
+    })
 }

@@ -164,9 +164,13 @@ impl<'e, 'l> Maker<'e, 'l> {
         into.push(does);
     }
 
+    fn file(&self, path: &str) -> File {
+        self.evidence.plan.interface.dialect().file(path)
+    }
+
     fn open(&mut self, slot: u16, path: &str, flags: i32) -> Call<'e> {
         let mode = flags & 3;
-        let file = if flags & PATH != 0 || mode == 3 { File::Other } else { File::of_path(path) };
+        let file = if flags & PATH != 0 || mode == 3 { File::Other } else { self.file(path) };
         self.foreign += usize::from(file == File::Other);
         let access = Access { read: mode != 1, write: mode != 0 };
         Call::Open { slot, file, access, odd: flags & ODD != 0 }

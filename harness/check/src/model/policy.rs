@@ -29,7 +29,8 @@ pub(super) struct Policy {
 impl Policy {
     pub(super) fn of(plan: &Plan) -> Policy {
         let tasks = plan.program.tasks.iter().flat_map(|task| &task.steps).chain(&plan.program.finally);
-        let loads = |op: &Op| matches!(op, Op::Open { path, .. } if File::of_path(path) == File::Policy);
+        let file = |path: &str| plan.interface.dialect().file(path);
+        let loads = |op: &Op| matches!(op, Op::Open { path, .. } if file(path) == File::Policy);
         if tasks.flat_map(|step| &step.ops).any(loads) || has_boot_policy(&plan.machine.kernel_args) {
             return Policy { measures: false, quiet: false };
         }

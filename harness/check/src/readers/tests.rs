@@ -209,7 +209,7 @@ fn what_is_beyond_the_end_is_nothing() {
 #[case::loses_it(true)]
 fn a_transaction_leaves_readers_their_place(#[case] loses: bool) {
     let mut world = World::new();
-    world.plan.interface = Interface::Transaction;
+    world.plan.interface = Interface::TRANSACTION;
     world.measure(5);
     open(&mut world, 1, BINARY, 0);
     open(&mut world, 2, BINARY, 0);

@@ -34,7 +34,7 @@ pub(crate) fn read(name: &str, bytes: Vec<u8>) -> Vec<Done> {
     ]
 }
 
-/// Path of a file by the short name that tests have for it, or by its own.
+/// Path of a file of mainline by the short name that tests have for it, or by its own.
 pub(crate) fn path(name: &str) -> String {
     if name.starts_with('/') {
         return name.to_owned();
@@ -49,7 +49,7 @@ pub(crate) fn path(name: &str) -> String {
     format!("{IMA}/{name}")
 }
 
-/// Name of a list's file.
+/// Name of a list's file in mainline.
 pub(crate) fn list(form: Form, bank: Bank, staged: bool) -> String {
     let form = if form == Form::Ascii { "ascii" } else { "binary" };
     format!("{form}_runtime_measurements_{bank}{}", if staged { "_staged" } else { "" })

@@ -26,14 +26,14 @@ fn speaking(interface: Interface) -> World {
 }
 
 #[rstest]
-#[case(Interface::Upstream)]
-#[case(Interface::RfcV2)]
-#[case(Interface::TwoCommand)]
-#[case(Interface::StagingV1Posted)]
-#[case(Interface::RfcV2Posted)]
-#[case(Interface::V3Posted)]
-#[case(Interface::V4Posted)]
-#[case(Interface::V5Posted)]
+#[case(Interface::UPSTREAM)]
+#[case(Interface::RFC_V2)]
+#[case(Interface::TWO_COMMAND)]
+#[case(Interface::STAGING_V1_POSTED)]
+#[case(Interface::RFC_V2_POSTED)]
+#[case(Interface::V3_POSTED)]
+#[case(Interface::V4_POSTED)]
+#[case(Interface::V5_POSTED)]
 fn each_is_held_to_its_own(#[case] interface: Interface) {
     let mut world = speaking(interface);
     world.measure(3);
@@ -53,7 +53,7 @@ fn each_is_held_to_its_own(#[case] interface: Interface) {
 
 #[test]
 fn who_only_commits_trims() {
-    let mut world = speaking(Interface::Transaction);
+    let mut world = speaking(Interface::TRANSACTION);
     world.measure(3);
     world.trim(2);
     world.measure(1);
@@ -62,8 +62,8 @@ fn who_only_commits_trims() {
 
 /// Root opens a file whose mode says no, is then the one writer, and asks in vain.
 #[rstest]
-#[case(Interface::RfcV2Posted, true)]
-#[case(Interface::RfcV2, false)]
+#[case(Interface::RFC_V2_POSTED, true)]
+#[case(Interface::RFC_V2, false)]
 fn an_original_file_is_opened_in_vain(#[case] interface: Interface, #[case] right: bool) {
     let mut world = speaking(interface);
     world.measure(2);
@@ -83,7 +83,7 @@ fn an_original_file_is_opened_in_vain(#[case] interface: Interface, #[case] righ
 /// With the option off a number is taken all the same: a defect, whatever becomes of the records.
 #[test]
 fn a_trim_without_the_option_is_a_finding() {
-    let mut world = speaking(Interface::NoStaging);
+    let mut world = speaking(Interface::NO_STAGING);
     world.measure(2);
     let write = Op::Write { slot: 0, bytes: b"1\n".to_vec() };
     let open = Op::Open { slot: 0, path: path("current"), flags: 1, mode: 0 };

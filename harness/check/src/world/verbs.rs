@@ -2,25 +2,26 @@
 
 use imalab_wire::{Op, Violation};
 
-use super::call::{Done, list, path, read, show, value, write};
+use super::call::{Done, read, show, value};
 use super::{World, record, violation};
 use imalab_formats::ima::Bank;
-use imalab_formats::ima::dialect::{Asked, Dialect, On, Trim};
+use imalab_language::interface::{Adapter, Deed, adapter};
 use imalab_language::plan::{Action, Form, Mark, MarkDeed, Observed, Reading};
 
-/// The file that requests go to.
-fn name(on: On) -> &'static str {
-    if on == On::Staged { "staged" } else { "current" }
+/// The calls of a verb, each of which succeeds.
+fn done(deed: Option<Deed>) -> Vec<Done> {
+    let ops = deed.expect("the interface has the verb").ops;
+    let gives = |op: &Op| match op {
+        Op::Write { bytes, .. } => value(bytes.len()),
+        _ => value(0),
+    };
+    ops.into_iter().map(|op| (op.clone(), gives(&op), Vec::new())).collect()
 }
 
-/// Opens a file for writing, writes several times, closes it.
-fn writes(name: &str, texts: &[&str]) -> Vec<Done> {
-    let mut ops = write(name, texts[0].as_bytes());
-    for text in &texts[1..] {
-        let more = (Op::Write { slot: 0, bytes: text.as_bytes().to_vec() }, value(text.len()), Vec::new());
-        ops.insert(ops.len() - 1, more);
-    }
-    ops
+/// Of a verb that reads first, what it does from where it opens the file that takes the request.
+fn request(ops: Vec<Done>) -> Vec<Done> {
+    let last = ops.iter().rposition(|(op, ..)| matches!(op, Op::Open { .. })).unwrap_or(0);
+    ops.into_iter().skip(last).filter(|(op, ..)| !matches!(op, Op::Read { .. })).collect()
 }
 
 impl World {
@@ -59,7 +60,7 @@ impl World {
 
     pub(crate) fn stage(&mut self) -> usize {
         self.staged = Some(std::mem::take(&mut self.current));
-        let ops = self.asked(self.dialect().stage);
+        let ops = done(self.adapter().stage(0));
         self.step("stage", Action::Stage, ops, vec![])
     }
 
@@ -70,7 +71,7 @@ impl World {
 
     pub(crate) fn delete(&mut self) -> usize {
         self.staged = None;
-        let ops = self.asked(self.dialect().delete);
+        let ops = done(self.adapter().delete(0));
         self.step("delete", Action::Delete, ops, vec![])
     }
 
@@ -83,32 +84,13 @@ impl World {
     pub(crate) fn trim(&mut self, records: usize) -> usize {
         let (mut ops, reads) = self.reads(&[(Form::Binary, Bank::Sha256, false)]);
         self.current.drain(..records);
-        ops.extend(self.trims(records));
+        ops.extend(request(done(self.adapter().trim(0, records as u64))));
         self.step("trim", Action::Trim { records: records as u64 }, ops, reads)
     }
 
-    fn dialect(&self) -> &'static Dialect {
-        self.plan.interface.dialect()
-    }
-
-    /// A request in the words of the dialect that the kernel speaks.
-    fn asked(&self, asked: Option<Asked>) -> Vec<Done> {
-        let Asked { on, text } = asked.expect("the dialect has it");
-        write(name(on), text.as_bytes())
-    }
-
-    fn trims(&self, records: usize) -> Vec<Done> {
-        let number = format!("{records}\n");
-        match self.dialect().trim.expect("the dialect trims") {
-            Trim::Number { on, sign, .. } => write(name(on), format!("{sign}{number}").as_bytes()),
-            Trim::StageThenDelete => writes("staged", &[&number, "D\n"]),
-            Trim::StageThenNumber => writes("staged", &["A\n", &number]),
-            Trim::Commit => {
-                let mut ops = write("current", number.as_bytes());
-                ops[0].0 = Op::Open { slot: 0, path: path("current"), flags: 2, mode: 0 };
-                ops
-            }
-        }
+    /// How the interface does its verbs.
+    fn adapter(&self) -> Adapter<'static> {
+        adapter(self.plan.interface)
     }
 
     /// Takes a quote.
@@ -157,11 +139,12 @@ impl World {
     pub(crate) fn reads(&self, views: &[(Form, Bank, bool)]) -> (Vec<Done>, Vec<Reading>) {
         let (mut ops, mut reads) = (Vec::new(), Vec::new());
         for (form, bank, staged) in views.iter().copied() {
+            let Some(path) = self.adapter().list(form, Some(bank), staged) else { continue };
             reads.push(Reading { op: ops.len() as u16 + 1, of: Observed::List { form, bank, staged } });
             let empty = Vec::new();
             let records = if staged { self.staged.as_ref().unwrap_or(&empty) } else { &self.current };
             let bytes = (self.view)(form, bank, staged, show(records, form, bank));
-            ops.extend(read(&list(form, bank, staged), bytes));
+            ops.extend(read(&path, bytes));
         }
         (ops, reads)
     }

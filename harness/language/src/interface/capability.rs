@@ -3,16 +3,17 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::str::FromStr;
+use std::sync::LazyLock;
 
-use serde::{Deserialize, Serialize};
+use serde::de::Error as _;
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use super::finding::ProbeFinding;
 use crate::plan::Interface;
-use imalab_formats::ima::dialect::{Dialect, Seen};
+use imalab_formats::ima::dialect::{Dialect, Seen, Words};
 
 /// One thing that a scenario can need of a kernel.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Capability {
     /// Has a measurement list.
     Ima,
@@ -50,144 +51,117 @@ pub enum Capability {
     KexecRecords,
     /// Fails allocations on request.
     AllocationFaults,
-    /// Has no way to remove records that anybody promises.
-    NoStaging,
-    /// Takes mainline's requests.
-    Upstream,
-    /// Takes those of the staging RFC v2.
-    RfcV2,
-    /// Takes two commands.
-    TwoCommand,
-    /// Takes the commit of a transaction.
-    Transaction,
+    /// Takes requests in the words of one interface.
+    Words(Words),
+}
+
+/// The name of each capability, and what would meet it; options are those of Linux 7.3's `security/integrity/ima/Kconfig` and
+/// of the drivers.
+macro_rules! named {
+    ($($capability:ident = $name:literal: $met_by:expr;)+) => {
+        impl Capability {
+            /// Every one but the [words](Capability::Words) of interfaces.
+            const COMMON: &[Capability] = &[$(Capability::$capability),+];
+
+            /// Its name in `needs:`.
+            pub const fn name(self) -> &'static str {
+                match self {
+                    $(Capability::$capability => $name,)+
+                    Capability::Words(words) => words.name,
+                }
+            }
+
+            /// What would meet it.
+            pub const fn met_by(self) -> &'static str {
+                match self {
+                    $(Capability::$capability => $met_by,)+
+                    Capability::Words(words) => words.met_by,
+                }
+            }
+        }
+    };
+}
+
+named! {
+    Ima = "ima": "CONFIG_IMA=y and CONFIG_SECURITYFS=y";
+    Tpm = "tpm": "CONFIG_TCG_TPM=y and CONFIG_TCG_TIS=y";
+    Policy = "policy": "CONFIG_IMA=y, CONFIG_TMPFS=y, and no policy that must be signed";
+    PolicyRecords = "policy-records": "a kernel with critical data of the label ima_policy, Linux 7.3 or newer";
+    BankFiles = "bank-files": "a kernel with binary_runtime_measurements_<bank> files";
+    HashTable = "hash-table": "CONFIG_IMA_DISABLE_HTABLE not set";
+    NoHashTable = "no-hash-table": "CONFIG_IMA_DISABLE_HTABLE=y";
+    Staging = "staging": "CONFIG_IMA_STAGING=y, Linux 7.2 or newer or with the series staging";
+    Trim = "trim": "CONFIG_IMA_STAGING=y, Linux 7.2 or newer or with one of our series";
+    FlushHtable = "flush-htable":
+        "what removes records, Linux 7.2 or newer or with one of our series, and CONFIG_IMA_DISABLE_HTABLE not set";
+    TrimWhileStaged = "trim-while-staged": "CONFIG_IMA_STAGING=y, Linux 7.2 or newer";
+    ExactTrim = "exact-trim": "CONFIG_IMA_STAGING=y, Linux 7.2 or newer or with the series rfc-v2 or transaction";
+    Kexec = "kexec": "CONFIG_KEXEC_FILE=y";
+    KexecCarry = "kexec-carry": "CONFIG_IMA_KEXEC=y and CONFIG_KEXEC_FILE=y";
+    KexecLate = "kexec-late": "CONFIG_IMA_KEXEC=y, Linux 6.12 of Debian, or newer";
+    KexecRecords = "kexec-records": "CONFIG_IMA_KEXEC=y, Linux 7.2 or newer";
+    CrashKernel = "crash-kernel": "CONFIG_CRASH_DUMP=y, CONFIG_MAGIC_SYSRQ=y and CONFIG_KEXEC_FILE=y";
+    AllocationFaults = "allocation-faults": "CONFIG_FAILSLAB=y and CONFIG_FAULT_INJECTION_DEBUG_FS=y";
 }
 
 impl Capability {
-    /// Every one.
-    pub const ALL: [Capability; 23] = [
-        Capability::Ima,
-        Capability::Tpm,
-        Capability::Policy,
-        Capability::PolicyRecords,
-        Capability::BankFiles,
-        Capability::HashTable,
-        Capability::NoHashTable,
-        Capability::Staging,
-        Capability::Trim,
-        Capability::FlushHtable,
-        Capability::TrimWhileStaged,
-        Capability::ExactTrim,
-        Capability::Kexec,
-        Capability::KexecCarry,
-        Capability::KexecLate,
-        Capability::KexecRecords,
-        Capability::CrashKernel,
-        Capability::AllocationFaults,
-        Capability::NoStaging,
-        Capability::Upstream,
-        Capability::RfcV2,
-        Capability::TwoCommand,
-        Capability::Transaction,
-    ];
+    /// Mainline's words: those of what a scenario spells out, unless it names others.
+    pub const MAINLINE: Option<Capability> = match Interface::UPSTREAM.dialect().words {
+        Some(words) => Some(Capability::Words(words)),
+        None => None,
+    };
 
-    /// Those that are an interface of their own.
-    pub const INTERFACES: [Capability; 5] = [
-        Capability::NoStaging,
-        Capability::Upstream,
-        Capability::RfcV2,
-        Capability::TwoCommand,
-        Capability::Transaction,
-    ];
+    /// Every one: the words of each interface that is known come last.
+    pub fn all() -> impl Iterator<Item = Capability> {
+        let mut all = Capability::COMMON.to_vec();
+        for words in Interface::KNOWN.iter().filter_map(|interface| interface.dialect().words) {
+            if !all.contains(&Capability::Words(words)) {
+                all.push(Capability::Words(words));
+            }
+        }
+        all.into_iter()
+    }
+
+    /// The names of all.
+    pub(crate) fn names() -> &'static [&'static str] {
+        static NAMES: LazyLock<Vec<&str>> =
+            LazyLock::new(|| Capability::all().map(Capability::name).collect());
+        &NAMES
+    }
+
+    /// Interfaces in whose words a scenario with these needs spells requests out: mainline, unless it names others.
+    pub(crate) fn spoken(needs: &BTreeSet<Capability>) -> Vec<Interface> {
+        let named: BTreeSet<Capability> = needs.iter().copied().filter(|need| need.is_words()).collect();
+        let words = if named.is_empty() { Capability::MAINLINE.into_iter().collect() } else { named };
+        let speaks = |interface: &Interface| {
+            interface.dialect().words.is_some_and(|own| words.contains(&Capability::Words(own)))
+        };
+        Interface::KNOWN.iter().copied().filter(speaks).collect()
+    }
+
+    /// Whether it stands for the words of an interface.
+    pub fn is_words(self) -> bool {
+        matches!(self, Capability::Words(_))
+    }
 
     /// Those that follow from the dialect that a kernel speaks.
-    fn of_dialect(dialect: &Dialect) -> BTreeSet<Capability> {
-        let interface = match dialect.interface {
-            Interface::ReadOnly | Interface::NoStaging => Some(Capability::NoStaging),
-            Interface::Upstream => Some(Capability::Upstream),
-            Interface::RfcV2 => Some(Capability::RfcV2),
-            Interface::TwoCommand => Some(Capability::TwoCommand),
-            Interface::Transaction => Some(Capability::Transaction),
-            // What is spelled out is in the words of others.
-            Interface::StagingV1Posted
-            | Interface::RfcV2Posted
-            | Interface::V3Posted
-            | Interface::V4Posted
-            | Interface::V5Posted => None,
-        };
-        let (stages, trims) = (dialect.stage.is_some(), dialect.trim.is_some());
+    fn of_dialect(dialect: &Dialect) -> impl Iterator<Item = Capability> {
+        let (stages, trims) = (dialect.verbs.stage.is_some(), dialect.verbs.trim.is_some());
         let has = [
             (stages, Capability::Staging),
             (trims, Capability::Trim),
             (stages && trims && dialect.trims_while_staged == Some(true), Capability::TrimWhileStaged),
             (trims && dialect.exact_trim, Capability::ExactTrim),
         ];
-        has.into_iter().filter_map(|(has, capability)| has.then_some(capability)).chain(interface).collect()
+        let has = has.into_iter().filter_map(|(has, capability)| has.then_some(capability));
+        has.chain(dialect.words.map(Capability::Words))
     }
 
-    /// Its name in `needs:`.
-    pub const fn name(self) -> &'static str {
-        match self {
-            Capability::Ima => "ima",
-            Capability::Tpm => "tpm",
-            Capability::Policy => "policy",
-            Capability::PolicyRecords => "policy-records",
-            Capability::BankFiles => "bank-files",
-            Capability::HashTable => "hash-table",
-            Capability::NoHashTable => "no-hash-table",
-            Capability::Staging => "staging",
-            Capability::Trim => "trim",
-            Capability::FlushHtable => "flush-htable",
-            Capability::TrimWhileStaged => "trim-while-staged",
-            Capability::ExactTrim => "exact-trim",
-            Capability::Kexec => "kexec",
-            Capability::KexecCarry => "kexec-carry",
-            Capability::KexecLate => "kexec-late",
-            Capability::KexecRecords => "kexec-records",
-            Capability::CrashKernel => "crash-kernel",
-            Capability::AllocationFaults => "allocation-faults",
-            Capability::NoStaging => Interface::NoStaging.name(),
-            Capability::Upstream => Interface::Upstream.name(),
-            Capability::RfcV2 => Interface::RfcV2.name(),
-            Capability::TwoCommand => Interface::TwoCommand.name(),
-            Capability::Transaction => Interface::Transaction.name(),
-        }
-    }
-
-    /// What would meet it; options are those of Linux 7.3's `security/integrity/ima/Kconfig` and of the drivers.
-    pub fn met_by(self) -> &'static str {
-        match self {
-            Capability::Ima => "CONFIG_IMA=y and CONFIG_SECURITYFS=y",
-            Capability::Tpm => "CONFIG_TCG_TPM=y and CONFIG_TCG_TIS=y",
-            Capability::Policy => "CONFIG_IMA=y, CONFIG_TMPFS=y, and no policy that must be signed",
-            Capability::PolicyRecords => {
-                "a kernel with critical data of the label ima_policy, Linux 7.3 or newer"
-            }
-            Capability::BankFiles => "a kernel with binary_runtime_measurements_<bank> files",
-            Capability::HashTable => "CONFIG_IMA_DISABLE_HTABLE not set",
-            Capability::NoHashTable => "CONFIG_IMA_DISABLE_HTABLE=y",
-            Capability::Staging => "CONFIG_IMA_STAGING=y, Linux 7.2 or newer or with the series staging",
-            Capability::Trim => "CONFIG_IMA_STAGING=y, Linux 7.2 or newer or with one of our series",
-            Capability::FlushHtable => {
-                "what removes records, Linux 7.2 or newer or with one of our series, and CONFIG_IMA_DISABLE_HTABLE \
-                 not set"
-            }
-            Capability::TrimWhileStaged | Capability::Upstream => "CONFIG_IMA_STAGING=y, Linux 7.2 or newer",
-            Capability::ExactTrim => {
-                "CONFIG_IMA_STAGING=y, Linux 7.2 or newer or with the series rfc-v2 or transaction"
-            }
-            Capability::NoStaging => {
-                "CONFIG_IMA_STAGING not set, or a kernel from before Linux 7.2 with none of our series"
-            }
-            Capability::Kexec => "CONFIG_KEXEC_FILE=y",
-            Capability::KexecCarry => "CONFIG_IMA_KEXEC=y and CONFIG_KEXEC_FILE=y",
-            Capability::KexecLate => "CONFIG_IMA_KEXEC=y, Linux 6.12 of Debian, or newer",
-            Capability::KexecRecords => "CONFIG_IMA_KEXEC=y, Linux 7.2 or newer",
-            Capability::CrashKernel => "CONFIG_CRASH_DUMP=y, CONFIG_MAGIC_SYSRQ=y and CONFIG_KEXEC_FILE=y",
-            Capability::AllocationFaults => "CONFIG_FAILSLAB=y and CONFIG_FAULT_INJECTION_DEBUG_FS=y",
-            Capability::RfcV2 => "CONFIG_IMA_STAGING=y and the series rfc-v2",
-            Capability::TwoCommand => "CONFIG_IMA_STAGING=y and the series two-command",
-            Capability::Transaction => "CONFIG_IMA_LIST_TRANSACTION=y and the series transaction",
-        }
+    /// Whether it follows from a dialect, and from nothing else that a probe sees.
+    fn is_of_dialects(self) -> bool {
+        let of_verbs =
+            [Capability::Staging, Capability::Trim, Capability::TrimWhileStaged, Capability::ExactTrim];
+        self.is_words() || of_verbs.contains(&self)
     }
 }
 
@@ -195,9 +169,9 @@ impl FromStr for Capability {
     type Err = String;
 
     fn from_str(name: &str) -> Result<Capability, String> {
-        Capability::ALL.into_iter().find(|capability| capability.name() == name).ok_or_else(|| {
-            let names: Vec<&str> = Capability::ALL.into_iter().map(Capability::name).collect();
-            format!("`{}` is no capability; there are {}", name.escape_debug(), names.join(", "))
+        Capability::all().find(|capability| capability.name() == name).ok_or_else(|| {
+            let names = Capability::names().join(", ");
+            format!("`{}` is no capability; there are {names}", name.escape_debug())
         })
     }
 }
@@ -205,6 +179,18 @@ impl FromStr for Capability {
 impl fmt::Display for Capability {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.name())
+    }
+}
+
+impl Serialize for Capability {
+    fn serialize<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
+        to.serialize_str(self.name())
+    }
+}
+
+impl<'de> Deserialize<'de> for Capability {
+    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Capability, D::Error> {
+        String::deserialize(from)?.parse().map_err(D::Error::custom)
     }
 }
 
@@ -240,13 +226,10 @@ impl Capabilities {
 
     /// The same kernel, held to what this interface promises.
     pub(super) fn offering(mut self, interface: Interface) -> Capabilities {
-        for of in Interface::ALL {
-            self.have.retain(|have| !Capability::of_dialect(of.dialect()).contains(have));
-        }
-        self.have.extend(Capability::of_dialect(interface.dialect()));
+        self.have.retain(|have| !have.is_of_dialects());
         // Without IMA there is nothing that anybody could promise.
-        if !self.has(Capability::Ima) {
-            self.have.remove(&Capability::NoStaging);
+        if self.has(Capability::Ima) {
+            self.have.extend(Capability::of_dialect(interface.dialect()));
         }
         self.interface = interface;
         self
@@ -290,6 +273,6 @@ mod tests {
                     .insert(name.parse::<Capability>().unwrap_or_else(|error| panic!("{kernel}: {error}")));
             }
         }
-        assert_eq!(offered, Capability::ALL.into_iter().collect());
+        assert_eq!(offered, Capability::all().collect());
     }
 }

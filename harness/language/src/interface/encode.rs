@@ -3,175 +3,138 @@
 use imalab_wire::{Op, Slot};
 use nix::fcntl::OFlag;
 
-use super::{Adapter, CHUNK, Deed, IMA, find, read_whole, request, unseen};
-use crate::plan::{Action, Form, Observed, Reading};
+use super::{CHUNK, Deed, IMA, TPM, read_whole};
+use crate::plan::{Action, Form, Interface, Observed, Reading};
 use imalab_formats::ima::Bank;
-use imalab_formats::ima::dialect::{Asked, Dialect, Means, On, Originals, StagedFiles, Trim};
+use imalab_formats::ima::dialect::{Access, Call, Calls, Dialect};
+use imalab_formats::ima::lists::{Kind, ListId, Request};
+use imalab_formats::ima::model::ListFile;
 
-/// Name of a file of the current list.
-pub(super) fn file_name(form: Form, bank: Option<Bank>) -> String {
-    let form = match form {
-        Form::Binary => "binary",
-        Form::Ascii => "ascii",
-    };
-    let bank = bank.map(|bank| format!("_{bank}")).unwrap_or_default();
-    format!("{form}_runtime_measurements{bank}")
+/// How a kernel interface does the verbs; a verb is `None` where it has no way to.
+#[derive(Clone, Copy, Debug)]
+pub struct Adapter<'d>(&'d Dialect);
+
+/// The adapter of an interface.
+pub fn adapter(interface: Interface) -> Adapter<'static> {
+    Adapter(interface.dialect())
 }
 
-/// Name of a file of the staged list.
-pub(super) fn staged_name(staged: StagedFiles, form: Form, bank: Option<Bank>) -> Option<String> {
-    match staged {
-        StagedFiles::None => None,
-        StagedFiles::BankFirst => Some(format!("{}_staged", file_name(form, bank))),
-        StagedFiles::BankLast => {
-            let bank = bank.map(|bank| format!("_{bank}")).unwrap_or_default();
-            Some(format!("{}_staged{bank}", file_name(form, None)))
-        }
+fn kind(staged: bool) -> Kind {
+    if staged { Kind::Staged } else { Kind::Current }
+}
+
+impl<'d> Adapter<'d> {
+    /// That of a dialect.
+    pub fn of(dialect: &'d Dialect) -> Adapter<'d> {
+        Adapter(dialect)
     }
-}
 
-/// What a list shows in the file that requests and savers use: its sha1 file, which exists whatever banks the TPM has.
-fn list(staged: bool) -> Observed {
-    Observed::List { form: Form::Binary, bank: Bank::Sha1, staged }
-}
-
-/// Path of that file.
-fn path(dialect: &Dialect, on: On) -> Option<String> {
-    dialect.list(Form::Binary, Some(Bank::Sha1), on == On::Staged)
-}
-
-fn asked(dialect: &Dialect, slot: Slot, asked: Option<Asked>) -> Option<Deed> {
-    let Asked { on, text } = asked?;
-    Some(request(slot, path(dialect, on)?, text))
-}
-
-fn open(slot: Slot, path: String, flags: OFlag) -> Op {
-    Op::Open { slot, path, flags: flags.bits(), mode: 0 }
-}
-
-fn write(slot: Slot, text: impl Into<Vec<u8>>) -> Op {
-    Op::Write { slot, bytes: text.into() }
-}
-
-impl Adapter for Dialect {
-    fn list(&self, form: Form, bank: Option<Bank>, staged: bool) -> Option<String> {
-        let name = if staged { staged_name(self.staged, form, bank)? } else { file_name(form, bank) };
+    /// Path of a measurement list; without a bank, of the file that has none in its name.
+    pub fn list(self, form: Form, bank: Option<Bank>, staged: bool) -> Option<String> {
+        let name = self.0.file_name(kind(staged), form == Form::Ascii, bank)?;
         Some(format!("{IMA}/{name}"))
     }
 
-    fn stage(&self, slot: Slot) -> Option<Deed> {
-        asked(self, slot, self.stage)
+    /// Moves the current list to the staged list.
+    pub fn stage(self, slot: Slot) -> Option<Deed> {
+        self.calls(self.0.verbs.stage?, slot, 0)
     }
 
-    fn save(&self, slot: Slot) -> Option<Deed> {
-        Some(self.read(slot, path(self, On::Staged)?, list(true)))
+    /// Reads the staged list.
+    pub fn save(self, slot: Slot) -> Option<Deed> {
+        self.calls(self.0.verbs.save?, slot, 0)
     }
 
-    fn delete(&self, slot: Slot) -> Option<Deed> {
-        asked(self, slot, self.delete)
+    /// Removes the staged list.
+    pub fn delete(self, slot: Slot) -> Option<Deed> {
+        self.calls(self.0.verbs.delete?, slot, 0)
     }
 
-    fn trim(&self, slot: Slot, records: u64) -> Option<Deed> {
-        let current = path(self, On::Original)?;
-        let read = || read_whole(slot, current.clone(), list(false));
-        // The file stays open in between, so that nobody else's records are deleted.
-        let writes = |texts: [String; 2]| {
-            let [first, then] = texts;
-            let ops = vec![
-                open(slot, path(self, On::Staged)?, OFlag::O_WRONLY),
-                write(slot, first),
-                write(slot, then),
-                Op::Close { slot },
-            ];
-            Some(read().then(unseen(ops)))
-        };
-        match self.trim? {
-            Trim::Number { on, sign, .. } => {
-                Some(read().then(request(slot, path(self, on)?, &format!("{sign}{records}\n"))))
-            }
-            Trim::StageThenDelete => writes([format!("{records}\n"), "D\n".to_owned()]),
-            Trim::StageThenNumber => writes(["A\n".to_owned(), format!("{records}\n")]),
-            Trim::Commit => {
-                let ops = vec![
-                    open(slot, current, OFlag::O_RDWR),
-                    Op::Read { slot, chunk: CHUNK, limit: None, send: true, nothing: None },
-                    write(slot, format!("{records}\n")),
-                    Op::Close { slot },
-                ];
-                Some(Deed { ops, reads: vec![Reading { op: 1, of: list(false) }] })
-            }
+    /// Reads the current list and removes its first records.
+    pub fn trim(self, slot: Slot, records: u64) -> Option<Deed> {
+        self.calls(self.0.verbs.trim?, slot, records)
+    }
+
+    /// Reads the current list, finds how many of its records the TPM's PCR accounts for, and removes those.
+    pub fn trim_found(self, slot: Slot) -> Option<Deed> {
+        self.calls(self.0.verbs.trim_found?, slot, 0)
+    }
+
+    fn calls(self, calls: Calls, slot: Slot, records: u64) -> Option<Deed> {
+        let mut deed = Deed::nothing();
+        let mut open = Kind::Current;
+        for call in calls {
+            // That of SHA-1, which exists whatever banks the TPM has.
+            let of = Observed::List { form: Form::Binary, bank: Bank::Sha1, staged: open == Kind::Staged };
+            let reading = Reading { op: deed.next(), of };
+            let op = match call {
+                Call::Open(which, access) => {
+                    open = *which;
+                    let path = self.list(Form::Binary, Some(Bank::Sha1), open == Kind::Staged)?;
+                    Op::Open { slot, path, flags: flags(*access).bits(), mode: 0 }
+                }
+                Call::Read => {
+                    deed.reads.push(reading);
+                    let nothing = self.nothing(open == Kind::Staged);
+                    Op::Read { slot, chunk: CHUNK, limit: None, send: true, nothing }
+                }
+                Call::Write(text) => {
+                    Op::Write { slot, bytes: text.replace("{n}", &records.to_string()).into_bytes() }
+                }
+                Call::Find => {
+                    deed.reads.push(reading);
+                    find(slot, open == Kind::Staged)
+                }
+                Call::WriteFound => Op::WriteFound { slot },
+                Call::Close => Op::Close { slot },
+            };
+            deed.ops.push(op);
         }
+        Some(deed)
     }
 
-    fn trim_found(&self, slot: Slot) -> Option<Deed> {
-        let current = path(self, On::Original)?;
-        let by_one = Trim::Number { on: On::Original, sign: "", after_read: true };
-        let trim = self.trim?;
-        if trim == Trim::Commit || trim == by_one {
-            let found = find(slot, current, false, OFlag::O_RDWR);
-            return Some(found.then(unseen(vec![Op::WriteFound { slot }, Op::Close { slot }])));
-        }
-        // What was read before may be gone by then: the list that shows the records cannot be kept open, since it would
-        // exclude the request.
-        let found = find(slot, current, false, OFlag::O_RDONLY);
-        let found_is = |on: On, before: Option<&str>, after: Option<&str>| {
-            let mut ops = vec![Op::Close { slot }, open(slot, path(self, on)?, OFlag::O_WRONLY)];
-            ops.extend(before.map(|text| write(slot, text)));
-            ops.push(Op::WriteFound { slot });
-            ops.extend(after.map(|text| write(slot, text)));
-            ops.push(Op::Close { slot });
-            Some(unseen(ops))
-        };
-        let request = match trim {
-            Trim::Number { on, sign: "", .. } => found_is(on, None, None)?,
-            // The number has no sign, so it stages; and is deleted while nobody else can come in between.
-            Trim::Number { .. } | Trim::StageThenDelete => found_is(On::Staged, None, Some("D\n"))?,
-            Trim::StageThenNumber => found_is(On::Staged, Some("A\n"), None)?,
-            Trim::Commit => return None,
-        };
-        Some(found.then(request))
+    /// The error by which a file says that nothing is staged.
+    fn nothing(self, staged: bool) -> Option<i32> {
+        self.0.nothing_staged.filter(|_| staged).map(|errno| errno as i32)
     }
 
-    fn read(&self, slot: Slot, path: String, of: Observed) -> Deed {
+    /// Opens a file of a list, reads it to its end, closes it: where nothing is staged, that is no error, whatever the
+    /// kernel says.
+    pub fn read(self, slot: Slot, path: String, of: Observed) -> Deed {
         let mut deed = read_whole(slot, path, of);
         let staged = matches!(of, Observed::List { staged: true, .. });
         for op in &mut deed.ops {
-            if let (Op::Read { nothing, .. }, true) = (op, staged) {
-                *nothing = self.nothing_staged.map(|errno| errno as i32);
+            if let Op::Read { nothing, .. } = op {
+                *nothing = self.nothing(staged);
             }
         }
         deed
     }
 
-    fn meaning(&self, staged: bool, text: &str) -> Option<Action> {
-        let is_on = |on: On| staged == (on == On::Staged);
-        // Nothing is promised of it, so that nothing is either where the kernel takes it: but the log has to know.
-        if self.originals == Originals::OptionIsOff && staged || !self.grammar.length.contains(&text.len()) {
-            return None;
-        }
-        let request = match text.strip_suffix('\n') {
-            Some(request) => request,
-            None if self.grammar.newline_needed => return None,
-            None => text,
-        };
-        if let Some((_, _, verb)) =
-            self.grammar.verbs.iter().find(|(on, letter, _)| is_on(*on) && request.as_bytes() == [*letter])
-        {
-            return match verb {
-                imalab_formats::ima::lists::Request::StageAll => Some(Action::Stage),
-                _ => Some(Action::Delete),
-            };
-        }
-        let number = self.grammar.number.as_ref().filter(|number| is_on(number.on))?;
-        let records = number.value(request)?;
-        let means = if records < 0 { number.negative? } else { number.positive };
-        let records = u64::try_from(records.unsigned_abs()).ok()?;
-        match means {
-            Means::StageFirst | Means::StageUpTo => (records > 0).then_some(Action::Stage),
-            Means::Trim if number.is_string => Some(Action::Trim { records }),
-            Means::Trim => (records > 0).then_some(Action::Trim { records }),
+    /// What writing this to a measurement list does to it when the kernel takes it.
+    pub fn meaning(self, staged: bool, bytes: &[u8]) -> Option<Action> {
+        let file = ListFile { ascii: false, bank: Bank::Sha1, list: ListId::of(kind(staged)) };
+        match self.0.request(file, bytes)? {
+            Request::StageAll | Request::StageFirst(_) | Request::StageUpTo(_) => Some(Action::Stage),
+            Request::Delete => Some(Action::Delete),
+            Request::Trim(records) => Some(Action::Trim { records }),
+            // More than there can be.
+            Request::TrimAll => Some(Action::Trim { records: i64::MAX as u64 }),
             // What goes back is no trim; nobody writes it but the verb.
-            Means::DeleteFirst => None,
+            Request::DeleteFirst(_) => None,
         }
     }
+}
+
+fn flags(access: Access) -> OFlag {
+    match access {
+        Access::Read => OFlag::O_RDONLY,
+        Access::Write => OFlag::O_WRONLY,
+        Access::ReadWrite => OFlag::O_RDWR,
+    }
+}
+
+/// Reads the open list and finds how many of its records the TPM's PCR accounts for; of staged ones it keeps account.
+pub(crate) fn find(slot: Slot, staged: bool) -> Op {
+    Op::FindQuoted { tpm: TPM.to_owned(), slot, chunk: CHUNK, send: true, account: staged }
 }

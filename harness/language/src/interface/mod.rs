@@ -12,13 +12,13 @@ use imalab_wire::{Op, Slot};
 use nix::fcntl::OFlag;
 
 pub use capability::{Capabilities, Capability};
+pub use encode::{Adapter, adapter};
 pub use finding::{FindingCode, ProbeFinding};
 
-use crate::plan::{Action, Form, Interface, Observed, Reading};
-use imalab_formats::ima::Bank;
+use crate::plan::{Observed, Reading};
+pub(crate) use encode::find;
 
-/// Folder of the measurement files in the guest (`ima_fs_init` in `security/integrity/ima/ima_fs.c`).
-pub const IMA: &str = "/sys/kernel/security/integrity/ima";
+pub use imalab_formats::ima::dialect::FOLDER as IMA;
 
 /// The TPM's device in the guest.
 pub const TPM: &str = "/dev/tpm0";
@@ -38,39 +38,6 @@ pub struct Deed {
     pub reads: Vec<Reading>,
 }
 
-/// How a kernel interface does the verbs; `None` where it has no way to.
-pub trait Adapter: Sync {
-    /// Path of a measurement list; without a bank, of the file that has none in its name.
-    fn list(&self, form: Form, bank: Option<Bank>, staged: bool) -> Option<String>;
-
-    /// Moves the current list to the staged list.
-    fn stage(&self, slot: Slot) -> Option<Deed>;
-
-    /// Reads the staged list.
-    fn save(&self, slot: Slot) -> Option<Deed>;
-
-    /// Removes the staged list.
-    fn delete(&self, slot: Slot) -> Option<Deed>;
-
-    /// Reads the current list and removes its first records.
-    fn trim(&self, slot: Slot, records: u64) -> Option<Deed>;
-
-    /// Reads the current list, finds how many of its records the TPM's PCR accounts for, and removes those.
-    fn trim_found(&self, slot: Slot) -> Option<Deed>;
-
-    /// Opens a file of a list, reads it to its end, closes it: where nothing is staged, that is no error, whatever the kernel
-    /// says.
-    fn read(&self, slot: Slot, path: String, of: Observed) -> Deed;
-
-    /// What writing this to a measurement list does to it when the kernel takes it.
-    fn meaning(&self, staged: bool, text: &str) -> Option<Action>;
-}
-
-/// The adapter of an interface.
-pub fn adapter(interface: Interface) -> &'static dyn Adapter {
-    interface.dialect()
-}
-
 /// Opens a file, reads it to its end, closes it; `of` says what its content means, if anything.
 pub(crate) fn read_whole(slot: Slot, path: String, of: impl Into<Option<Observed>>) -> Deed {
     let open = Op::Open { slot, path, flags: OFlag::O_RDONLY.bits(), mode: 0 };
@@ -79,15 +46,6 @@ pub(crate) fn read_whole(slot: Slot, path: String, of: impl Into<Option<Observed
         ops: vec![open, read, Op::Close { slot }],
         reads: of.into().map(|of| Reading { op: 1, of }).into_iter().collect(),
     }
-}
-
-/// Opens a list, reads it, and finds how many of its records the TPM's PCR accounts for; leaves it open.
-pub(crate) fn find(slot: Slot, path: String, staged: bool, flags: OFlag) -> Deed {
-    let of = Observed::List { form: Form::Binary, bank: Bank::Sha1, staged };
-    let tpm = TPM.to_owned();
-    let find = Op::FindQuoted { tpm, slot, chunk: CHUNK, send: true, account: staged };
-    let open = Op::Open { slot, path, flags: flags.bits(), mode: 0 };
-    Deed { ops: vec![open, find], reads: vec![Reading { op: 1, of }] }
 }
 
 /// Operations that show nothing.
@@ -103,6 +61,11 @@ pub(crate) fn request(slot: Slot, path: String, text: &str) -> Deed {
 }
 
 impl Deed {
+    /// Index of the operation that would come next. A step has far fewer than 65,536.
+    pub(crate) fn next(&self) -> u16 {
+        u16::try_from(self.ops.len()).unwrap_or(u16::MAX)
+    }
+
     /// This, and then that.
     pub(crate) fn then(mut self, next: Deed) -> Deed {
         let before = self.ops.len();

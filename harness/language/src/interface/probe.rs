@@ -198,7 +198,8 @@ pub fn capabilities(messages: &[Message]) -> Result<Capabilities, ProbeError> {
 
 /// What all boots ask, and what for, by which answers of other questions are told apart; and how answers are judged.
 pub fn questions(promises: Option<Interface>) -> String {
-    let dialects = Interface::ALL.map(Interface::dialect);
+    let dialects: Vec<_> = Interface::KNOWN.iter().map(|interface| interface.dialect()).collect();
+    let capabilities: Vec<_> = Capability::all().collect();
     let boots = (first(), requests::questions(), flush::questions(), kexec::boot());
-    format!("{JUDGED}{boots:?}{:?}{dialects:?}{promises:?}", Capability::ALL)
+    format!("{JUDGED}{boots:?}{capabilities:?}{dialects:?}{promises:?}")
 }

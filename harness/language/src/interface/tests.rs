@@ -1,6 +1,8 @@
 use rstest::rstest;
 
 use super::*;
+use crate::plan::{Action, Form, Interface};
+use imalab_formats::ima::Bank;
 
 mod played;
 mod probed;
@@ -20,40 +22,40 @@ mod probed;
 #[case(false, "-5\n", None)]
 #[case(false, "000000000000000000005\n", None)]
 fn requests_are_recognised(#[case] staged: bool, #[case] text: &str, #[case] action: Option<Action>) {
-    assert_eq!(adapter(Interface::Upstream).meaning(staged, text), action);
-    assert_eq!(adapter(Interface::ReadOnly).meaning(staged, text), None);
+    assert_eq!(adapter(Interface::UPSTREAM).meaning(staged, text.as_bytes()), action);
+    assert_eq!(adapter(Interface::READ_ONLY).meaning(staged, text.as_bytes()), None);
 }
 
 #[rstest]
-#[case(Interface::RfcV2, true, "A\n", Some(Action::Stage))]
-#[case(Interface::RfcV2, true, "A", Some(Action::Stage))]
-#[case(Interface::RfcV2, true, "5\n", Some(Action::Stage))]
-#[case(Interface::RfcV2, true, "-5\n", Some(Action::Trim { records: 5 }))]
-#[case(Interface::RfcV2, true, "D\n", Some(Action::Delete))]
-#[case(Interface::RfcV2, true, "0\n", None)]
-#[case(Interface::RfcV2, true, "9223372036854775808\n", None)]
-#[case(Interface::RfcV2, false, "5\n", None)]
-#[case(Interface::TwoCommand, true, "5\n", Some(Action::Stage))]
-#[case(Interface::TwoCommand, true, "18446744073709551615\n", Some(Action::Stage))]
-#[case(Interface::TwoCommand, true, "D", Some(Action::Delete))]
-#[case(Interface::TwoCommand, true, "-5\n", None)]
-#[case(Interface::TwoCommand, true, "A\n", None)]
-#[case(Interface::TwoCommand, false, "D\n", None)]
-#[case(Interface::Transaction, false, "5\n", Some(Action::Trim { records: 5 }))]
-#[case(Interface::Transaction, false, "0", None)]
-#[case(Interface::Transaction, true, "5\n", None)]
+#[case(Interface::RFC_V2, true, "A\n", Some(Action::Stage))]
+#[case(Interface::RFC_V2, true, "A", Some(Action::Stage))]
+#[case(Interface::RFC_V2, true, "5\n", Some(Action::Stage))]
+#[case(Interface::RFC_V2, true, "-5\n", Some(Action::Trim { records: 5 }))]
+#[case(Interface::RFC_V2, true, "D\n", Some(Action::Delete))]
+#[case(Interface::RFC_V2, true, "0\n", None)]
+#[case(Interface::RFC_V2, true, "9223372036854775808\n", None)]
+#[case(Interface::RFC_V2, false, "5\n", None)]
+#[case(Interface::TWO_COMMAND, true, "5\n", Some(Action::Stage))]
+#[case(Interface::TWO_COMMAND, true, "18446744073709551615\n", Some(Action::Stage))]
+#[case(Interface::TWO_COMMAND, true, "D", Some(Action::Delete))]
+#[case(Interface::TWO_COMMAND, true, "-5\n", None)]
+#[case(Interface::TWO_COMMAND, true, "A\n", None)]
+#[case(Interface::TWO_COMMAND, false, "D\n", None)]
+#[case(Interface::TRANSACTION, false, "5\n", Some(Action::Trim { records: 5 }))]
+#[case(Interface::TRANSACTION, false, "0", None)]
+#[case(Interface::TRANSACTION, true, "5\n", None)]
 fn requests_of_the_proposals_are_recognised(
     #[case] interface: Interface,
     #[case] staged: bool,
     #[case] text: &str,
     #[case] action: Option<Action>,
 ) {
-    assert_eq!(adapter(interface).meaning(staged, text), action);
+    assert_eq!(adapter(interface).meaning(staged, text.as_bytes()), action);
 }
 
 #[test]
 fn the_bank_comes_last_in_the_names_of_the_proposals() {
-    for interface in [Interface::RfcV2, Interface::TwoCommand] {
+    for interface in [Interface::RFC_V2, Interface::TWO_COMMAND] {
         let path = |form, bank, staged| adapter(interface).list(form, bank, staged).unwrap();
         assert!(
             path(Form::Ascii, Some(Bank::Sha384), true)
@@ -66,7 +68,7 @@ fn the_bank_comes_last_in_the_names_of_the_proposals() {
 
 #[test]
 fn lists_are_named_as_the_kernel_names_them() {
-    let upstream = adapter(Interface::Upstream);
+    let upstream = adapter(Interface::UPSTREAM);
     let path = |form, bank, staged| upstream.list(form, bank, staged).unwrap();
     assert_eq!(
         path(Form::Ascii, Some(Bank::Sha384), true),
@@ -76,7 +78,7 @@ fn lists_are_named_as_the_kernel_names_them() {
         path(Form::Binary, None, false),
         "/sys/kernel/security/integrity/ima/binary_runtime_measurements"
     );
-    assert_eq!(adapter(Interface::ReadOnly).list(Form::Binary, None, true), None);
+    assert_eq!(adapter(Interface::READ_ONLY).list(Form::Binary, None, true), None);
 }
 
 /// What is written, and to which file, in a few letters.
@@ -99,53 +101,53 @@ fn words(deed: Option<Deed>) -> String {
 }
 
 #[rstest]
-#[case(Interface::Upstream, "sha1_staged:w A", "sha1_staged:w D", "sha1:r sha1:w 5", "sha1:rw found")]
+#[case(Interface::UPSTREAM, "sha1_staged:w A", "sha1_staged:w D", "sha1:r sha1:w 5", "sha1:rw found")]
 #[case(
-    Interface::RfcV2,
+    Interface::RFC_V2,
     "staged_sha1:w A",
     "staged_sha1:w D",
     "sha1:r staged_sha1:w -5",
     "sha1:r staged_sha1:w found D"
 )]
 #[case(
-    Interface::TwoCommand,
+    Interface::TWO_COMMAND,
     "staged_sha1:w 9223372036854775807",
     "staged_sha1:w D",
     "sha1:r staged_sha1:w 5 D",
     "sha1:r staged_sha1:w found D"
 )]
-#[case(Interface::Transaction, "", "", "sha1:rw 5", "sha1:rw found")]
+#[case(Interface::TRANSACTION, "", "", "sha1:rw 5", "sha1:rw found")]
 #[case(
-    Interface::StagingV1Posted,
+    Interface::STAGING_V1_POSTED,
     "staged_sha1:w A",
     "staged_sha1:w D",
     "sha1:r staged_sha1:w 5 D",
     "sha1:r staged_sha1:w found D"
 )]
 #[case(
-    Interface::RfcV2Posted,
+    Interface::RFC_V2_POSTED,
     "staged_sha1:w A",
     "staged_sha1:w D",
     "sha1:r staged_sha1:w -5",
     "sha1:r staged_sha1:w found D"
 )]
 #[case(
-    Interface::V3Posted,
+    Interface::V3_POSTED,
     "sha1_staged:w A",
     "sha1_staged:w D",
     "sha1:r sha1_staged:w A 5",
     "sha1:r sha1_staged:w A found"
 )]
 #[case(
-    Interface::V4Posted,
+    Interface::V4_POSTED,
     "sha1_staged:w A",
     "sha1_staged:w D",
     "sha1:r sha1_staged:w 5",
     "sha1:r sha1_staged:w found"
 )]
-#[case(Interface::V5Posted, "sha1:w A", "sha1_staged:w D", "sha1:r sha1:w 5", "sha1:r sha1:w found")]
-#[case(Interface::NoStaging, "", "", "", "")]
-#[case(Interface::ReadOnly, "", "", "", "")]
+#[case(Interface::V5_POSTED, "sha1:w A", "sha1_staged:w D", "sha1:r sha1:w 5", "sha1:r sha1:w found")]
+#[case(Interface::NO_STAGING, "", "", "", "")]
+#[case(Interface::READ_ONLY, "", "", "", "")]
 fn verbs_are_in_the_words_of_the_dialect(
     #[case] interface: Interface,
     #[case] stage: &str,
@@ -161,19 +163,19 @@ fn verbs_are_in_the_words_of_the_dialect(
 }
 
 #[rstest]
-#[case(Interface::RfcV2Posted, true, "-0x10\n", Some(Action::Trim { records: 16 }))]
-#[case(Interface::RfcV2Posted, true, "A", None)]
-#[case(Interface::V4Posted, true, "5\n", Some(Action::Trim { records: 5 }))]
-#[case(Interface::V4Posted, false, "5\n", None)]
-#[case(Interface::V5Posted, false, "A\n", Some(Action::Stage))]
-#[case(Interface::V5Posted, true, "A\n", None)]
-#[case(Interface::NoStaging, false, "5\n", Some(Action::Trim { records: 5 }))]
-#[case(Interface::NoStaging, true, "D\n", None)]
+#[case(Interface::RFC_V2_POSTED, true, "-0x10\n", Some(Action::Trim { records: 16 }))]
+#[case(Interface::RFC_V2_POSTED, true, "A", None)]
+#[case(Interface::V4_POSTED, true, "5\n", Some(Action::Trim { records: 5 }))]
+#[case(Interface::V4_POSTED, false, "5\n", None)]
+#[case(Interface::V5_POSTED, false, "A\n", Some(Action::Stage))]
+#[case(Interface::V5_POSTED, true, "A\n", None)]
+#[case(Interface::NO_STAGING, false, "5\n", Some(Action::Trim { records: 5 }))]
+#[case(Interface::NO_STAGING, true, "D\n", None)]
 fn requests_of_postings_are_recognised(
     #[case] interface: Interface,
     #[case] staged: bool,
     #[case] text: &str,
     #[case] action: Option<Action>,
 ) {
-    assert_eq!(adapter(interface).meaning(staged, text), action);
+    assert_eq!(adapter(interface).meaning(staged, text.as_bytes()), action);
 }

@@ -71,7 +71,10 @@ impl Compiler<'_> {
     fn find(&self) -> Option<Deed> {
         let slot = self.slots.own;
         let path = self.adapter.list(Form::Binary, Some(Bank::Sha1), true)?;
-        Some(find(slot, path, true, OFlag::O_RDONLY).then(unseen(vec![Op::Close { slot }])))
+        let open = Op::Open { slot, path, flags: OFlag::O_RDONLY.bits(), mode: 0 };
+        let of = Observed::List { form: Form::Binary, bank: Bank::Sha1, staged: true };
+        let ops = vec![open, find(slot, true), Op::Close { slot }];
+        Some(Deed { ops, reads: vec![Reading { op: 1, of }] })
     }
 }
 

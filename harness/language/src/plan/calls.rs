@@ -57,7 +57,7 @@ impl Movers {
 
 /// Where a call is translated.
 pub(super) struct Calls<'c> {
-    pub(super) adapter: &'c dyn Adapter,
+    pub(super) adapter: Adapter<'c>,
     pub(super) tasks: &'c [Task],
     pub(super) movers: &'c Movers,
     pub(super) place: Place,
@@ -78,7 +78,7 @@ impl Calls<'_> {
     /// What these bytes do to the list when the kernel takes them.
     fn meaning(&self, slot: &str, bytes: &[u8]) -> Action {
         let meaning = || match self.file(slot)?.1 {
-            File::List { staged, .. } => self.adapter.meaning(*staged, std::str::from_utf8(bytes).ok()?),
+            File::List { staged, .. } => self.adapter.meaning(*staged, bytes),
             _ => None,
         };
         meaning().unwrap_or(Action::SystemCall)

@@ -10,12 +10,12 @@ pub(super) fn count() -> Deed {
 }
 
 /// What is read after each verb: the lists in one view, and the counters.
-pub(super) fn quick(adapter: &dyn Adapter, bank_files: bool) -> Deed {
+pub(super) fn quick(adapter: Adapter<'_>, bank_files: bool) -> Deed {
     read(adapter, &[Form::Binary], &[Bank::Sha1], bank_files)
 }
 
 /// Every view of every list, and the counters.
-pub(super) fn full(adapter: &dyn Adapter, banks: &[Bank], bank_files: bool) -> Deed {
+pub(super) fn full(adapter: Adapter<'_>, banks: &[Bank], bank_files: bool) -> Deed {
     // The sha1 files exist even when the TPM has no such bank (`create_securityfs_measurement_lists`).
     let mut views = vec![Bank::Sha1];
     if bank_files {
@@ -24,7 +24,7 @@ pub(super) fn full(adapter: &dyn Adapter, banks: &[Bank], bank_files: bool) -> D
     read(adapter, &[Form::Binary, Form::Ascii], &views, bank_files)
 }
 
-fn read(adapter: &dyn Adapter, forms: &[Form], banks: &[Bank], bank_files: bool) -> Deed {
+fn read(adapter: Adapter<'_>, forms: &[Form], banks: &[Bank], bank_files: bool) -> Deed {
     let mut deed = Deed::nothing();
     for staged in [true, false] {
         for bank in banks {

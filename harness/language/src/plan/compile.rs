@@ -31,7 +31,7 @@ pub(super) fn compile(
     let mut compiler = Compiler {
         scenario,
         variant,
-        adapter: dialect.as_ref(),
+        adapter: Adapter::of(&dialect),
         interface,
         bank_files: capabilities.has(Capability::BankFiles),
         movers: Movers::of(&tasks),
@@ -152,7 +152,7 @@ fn holds(tasks: &[Task]) -> BTreeMap<Meeting, u64> {
 pub(super) struct Compiler<'s> {
     pub(super) scenario: &'s Scenario,
     pub(super) variant: &'s Variant,
-    pub(super) adapter: &'s dyn Adapter,
+    pub(super) adapter: Adapter<'s>,
     pub(super) interface: Interface,
     pub(super) bank_files: bool,
     pub(super) tasks: &'s [Task],

@@ -6,7 +6,7 @@ use crate::scenario::File;
 use imalab_formats::ima::Bank;
 
 /// A file's short name and its path.
-pub(super) fn path(adapter: &dyn Adapter, file: &File) -> (String, String) {
+pub(super) fn path(adapter: Adapter<'_>, file: &File) -> (String, String) {
     let in_ima = |name: &str| (name.to_owned(), format!("{IMA}/{name}"));
     match file {
         File::List { form, bank, staged } => {

@@ -178,8 +178,8 @@ pub fn needs(scenario: &Scenario, variant: &Variant) -> BTreeSet<Capability> {
         }
     }
     // What is spelled out is in the words of one interface: mainline's, unless the scenario names another.
-    if spoken && Capability::INTERFACES.iter().all(|interface| !needs.contains(interface)) {
-        needs.insert(Capability::Upstream);
+    if spoken && !needs.iter().any(|need| need.is_words()) {
+        needs.extend(Capability::MAINLINE);
     }
     needs
 }

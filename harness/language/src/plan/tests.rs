@@ -16,8 +16,8 @@ fn folder() -> &'static Path {
 fn upstream() -> Capabilities {
     Capabilities {
         release: "7.3.4".to_owned(),
-        interface: Interface::Upstream,
-        have: Capability::ALL.into_iter().collect(),
+        interface: Interface::UPSTREAM,
+        have: Capability::all().collect(),
         files: Default::default(),
         behaviours: Default::default(),
         seen: Default::default(),
@@ -26,7 +26,7 @@ fn upstream() -> Capabilities {
 }
 
 fn planned(scenario: &Scenario, parameters: &Parameters) -> Plan {
-    match plan(scenario, parameters, &upstream(), Interface::Upstream, 7).unwrap() {
+    match plan(scenario, parameters, &upstream(), Interface::UPSTREAM, 7).unwrap() {
         Planned::Plan(plan) => *plan,
         Planned::Skip(skip) => panic!("{}: {}", scenario.id, skip.reason),
     }
@@ -142,7 +142,7 @@ fn runs_are_told_apart_by_their_tokens() {
         .iter()
         .flat_map(|parameters| {
             (0..4).map(|seed| {
-                match plan(&scenario, parameters, &upstream(), Interface::Upstream, seed).unwrap() {
+                match plan(&scenario, parameters, &upstream(), Interface::UPSTREAM, seed).unwrap() {
                     Planned::Plan(plan) => plan.program.token,
                     Planned::Skip(skip) => panic!("{}", skip.reason),
                 }
@@ -156,7 +156,7 @@ fn runs_are_told_apart_by_their_tokens() {
 fn an_unmet_need_is_a_skip_that_says_what_would_meet_it() {
     let scenario = load(folder(), "htable/flush-refuses-trim").unwrap();
     let mut kernel = upstream();
-    kernel.interface = Interface::ReadOnly;
+    kernel.interface = Interface::READ_ONLY;
     kernel.release = "6.12.117".to_owned();
     for lacks in [Capability::Staging, Capability::Trim, Capability::FlushHtable] {
         kernel.have.remove(&lacks);
@@ -173,7 +173,7 @@ fn a_kernel_without_staging_still_measures() {
         "summary: s\npromise: p\nsteps:\n  - measure: 3\n  - view: {file: ascii, expect: {records: 4}}\n";
     let scenario = scenario::parse("it", "it.yaml", text).unwrap();
     let mut kernel = upstream();
-    kernel.interface = Interface::ReadOnly;
+    kernel.interface = Interface::READ_ONLY;
     for lacks in [Capability::Staging, Capability::Trim, Capability::FlushHtable, Capability::BankFiles] {
         kernel.have.remove(&lacks);
     }
@@ -187,7 +187,7 @@ fn a_kernel_without_staging_still_measures() {
 fn parameters_that_the_matrix_lacks_are_an_error() {
     let scenario = load(folder(), "stage/once").unwrap();
     let other = Parameters::from([("files".to_owned(), "2".to_owned())]);
-    let error = plan(&scenario, &other, &upstream(), Interface::Upstream, 1).unwrap_err();
+    let error = plan(&scenario, &other, &upstream(), Interface::UPSTREAM, 1).unwrap_err();
     assert!(matches!(error, PlanError::UnknownParameters { .. }));
 }
 
@@ -209,7 +209,7 @@ fn all_records_are_counted_before_the_run(#[case] steps: &str, #[case] records: 
 fn all_records_that_cannot_be_counted_are_an_error(#[case] steps: &str) {
     let text = format!("summary: s\npromise: p\nsteps:\n{steps}");
     let scenario = scenario::parse("it", "it.yaml", &text).unwrap();
-    let error = plan(&scenario, &Parameters::new(), &upstream(), Interface::Upstream, 1).unwrap_err();
+    let error = plan(&scenario, &Parameters::new(), &upstream(), Interface::UPSTREAM, 1).unwrap_err();
     assert!(matches!(error, PlanError::UnknownCount { .. }), "{error}");
 }
 

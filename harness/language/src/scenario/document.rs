@@ -44,15 +44,14 @@ pub fn parse(id: &str, file: &str, text: &str) -> Result<Scenario, ScenarioError
     let mut room = node::Room::new();
     let variants = combinations(&source, head.get("matrix"))?
         .into_iter()
-        .map(|parameters| variant(&source, &root, &parameters, &mut room))
+        .map(|parameters| variant(&source, &root, &parameters, &needs, &mut room))
         .collect::<Result<_, _>>()?;
     Ok(Scenario { id: id.to_owned(), summary, promise, needs, only_when_named, known_defect, variants })
 }
 
 fn needs(head: &Fields<'_>) -> Result<BTreeSet<Capability>, ScenarioError> {
     let names = head.words("needs")?;
-    let named = |name: &str| Capability::ALL.into_iter().find(|capability| capability.name() == name);
-    Ok(names.into_iter().filter_map(|(_, name)| named(name)).collect())
+    Ok(names.into_iter().filter_map(|(_, name)| name.parse().ok()).collect())
 }
 
 /// Every combination of the matrix, the first parameter varying slowest, in the order of the file.
@@ -120,6 +119,7 @@ fn variant(
     source: &Source,
     root: &Node,
     values: &BTreeMap<String, Node>,
+    needs: &BTreeSet<Capability>,
     room: &mut node::Room,
 ) -> Result<Variant, ScenarioError> {
     let root = node::substitute(source, root, values, room)?;
@@ -130,7 +130,7 @@ fn variant(
         None => DEFAULT_POLICY.to_owned(),
     };
     let tasks = tasks::read(source, &body)?;
-    lint::check(source, &machine, body.get("policy").is_some(), &tasks)?;
+    lint::check(source, &machine, body.get("policy").is_some(), &tasks, &Capability::spoken(needs))?;
     let parameters =
         values.iter().map(|(name, value)| (name.clone(), value.scalar().unwrap_or_default())).collect();
     let known_limit = body.get("known-limit").map(|node| limit::read(source, node)).transpose()?.flatten();

@@ -209,8 +209,8 @@ impl<'t> Fields<'t> {
 
     fn one_word(&self, name: &str, node: &Node) -> Result<&'static str, ScenarioError> {
         let words: &[&str] = match self.field(name).map(|field| field.shape) {
-            Some(Shape::Word(words) | Shape::Words(words)) => words,
-            _ => &[],
+            Some(Shape::Word(words)) => words,
+            shape => shape.and_then(Shape::several).unwrap_or_default(),
         };
         let given = text(self.source, node, name)?;
         words.iter().copied().find(|word| *word == given).ok_or_else(|| {

@@ -4,6 +4,8 @@
 //! a kernel speaks) and the checks ask here; nobody else forks on a dialect's name. A posting of a series is a dialect of
 //! its own: a kernel under review is held to its own document, and not to what became of it.
 
+mod files;
+mod grammar;
 mod no_staging;
 mod posted;
 mod read_only;
@@ -12,31 +14,71 @@ mod seen;
 mod transaction;
 mod two_command;
 mod upstream;
-
-use std::ops::RangeInclusive;
+mod verbs;
 
 use nix::errno::Errno;
 
-pub use seen::{NumberForm, Seen};
-
 use super::lists::Request;
+
 use crate::Interface;
+
+pub use files::{COUNT, FOLDER, Naming, POLICY, VIOLATIONS};
+pub use grammar::{Grammar, Means, Number};
+pub use seen::{NumberForm, Seen};
+pub use verbs::{Access, Call, Calls, Verbs};
+
+/// The interfaces that are known: a name in the code for each dialect, in the order in which they are told.
+macro_rules! known {
+    ($($(#[$doc:meta])* $name:ident = $dialect:path;)+) => {
+        impl Interface {
+            $($(#[$doc])* pub const $name: Interface = Interface::of(&$dialect);)+
+
+            /// Every one that is known. Of those with the same files, the one to take for granted comes first.
+            pub const KNOWN: &[Interface] = &[$(Interface::$name),+];
+        }
+    };
+}
+
+known! {
+    /// No way to take records out of the list.
+    READ_ONLY = read_only::DIALECT;
+    /// Mainline since Linux 7.2 without `CONFIG_IMA_STAGING`: its lists can be written, and nothing is to come of it.
+    NO_STAGING = no_staging::DIALECT;
+    /// Mainline since Linux 7.2 (`Documentation/security/IMA-export-delete.rst`).
+    UPSTREAM = upstream::DIALECT;
+    /// The staging RFC v2 of December 2025 (`kernel-config/patches/rfc-v2`).
+    RFC_V2 = rfc_v2::DIALECT;
+    /// The two-command idea of December 2025 (`kernel-config/patches/two-command`).
+    TWO_COMMAND = two_command::DIALECT;
+    /// The transaction idea of November 2023 (`kernel-config/patches/transaction`).
+    TRANSACTION = transaction::DIALECT;
+    /// The first RFC of staging of December 2025, as posted.
+    STAGING_V1_POSTED = posted::V1;
+    /// The second, as posted.
+    RFC_V2_POSTED = posted::RFC_V2;
+    /// Version 4 of March 2026, as posted.
+    V4_POSTED = posted::V4;
+    /// Version 3 of staging of March 2026, as posted.
+    V3_POSTED = posted::V3;
+    /// Version 5 of April 2026, as posted.
+    V5_POSTED = posted::V5;
+}
 
 /// One interface, as one document describes it.
 #[derive(Clone, Debug)]
 pub struct Dialect {
-    /// Its name.
-    pub interface: Interface,
+    /// Its name, by which it is stored and told.
+    pub name: &'static str,
     /// Whose promises, in which version.
     pub document: &'static str,
-    /// The files of staged records.
-    pub staged: StagedFiles,
-    /// Stages the whole current list.
-    pub stage: Option<Asked>,
-    /// Deletes the staged list.
-    pub delete: Option<Asked>,
-    /// Removes the first records of the current list.
-    pub trim: Option<Trim>,
+    /// Whose words scenarios can spell out on it; `None` where they are nobody else's and no scenario has them.
+    pub words: Option<Words>,
+    /// How it is told from others.
+    pub identity: Identity,
+    /// How the files of staged records are named, if there are any.
+    pub staged: Option<Naming>,
+    /// How verbs become calls.
+    pub verbs: Verbs,
     /// What bytes are a request.
     pub grammar: Grammar,
     /// What comes of opening an original file for writing.
@@ -64,146 +106,35 @@ pub struct Dialect {
     pub segment_headers: u64,
 }
 
-/// Names of the files of the staged list.
+/// Words that a scenario needs an interface to have when it spells requests out.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Words {
+    /// The name of the capability, for `needs:`.
+    pub name: &'static str,
+    /// Which kernels have them.
+    pub met_by: &'static str,
+}
+
+/// How an interface is told from others that have the same files.
+#[derive(Clone, Copy, Debug)]
+pub struct Identity {
+    /// Whether modes say that the original files may be written; `None`: either.
+    pub originals_writable: Option<bool>,
+    /// What it does that others with such files do not. Of several whose signs are all seen, it is the one with most.
+    pub signs: &'static [Sign],
+    /// Whether its files alone tell it: then it is known even where it takes no request, which is a defect.
+    pub by_files: bool,
+}
+
+/// Something that a kernel is seen to do.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum StagedFiles {
-    /// There are none.
-    None,
-    /// `binary_runtime_measurements_sha1_staged`.
-    BankFirst,
-    /// `binary_runtime_measurements_staged_sha1`.
-    BankLast,
-}
-
-/// Files of which list.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum On {
-    /// Those of the current list.
-    Original,
-    /// Those of the staged list.
-    Staged,
-}
-
-/// A request by one write.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Asked {
-    /// To which files.
-    pub on: On,
-    /// What is written.
-    pub text: &'static str,
-}
-
-/// How the first N records of the current list are removed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Trim {
-    /// By this number, behind this sign; whether a descriptor that was read by takes it too.
-    Number {
-        /// To which files.
-        on: On,
-        /// What stands before it.
-        sign: &'static str,
-        /// Whether it can be written by the descriptor that the list was read by.
-        after_read: bool,
-    },
-    /// By staging N and deleting them, with the file open in between.
-    StageThenDelete,
-    /// By staging all and deleting the first N of them: the others go back.
-    StageThenNumber,
-    /// By the descriptor that the list is read by, open for both.
-    Commit,
-}
-
-/// How bytes are read as a request.
-#[derive(Clone, Debug)]
-pub struct Grammar {
-    /// Whether the document says in which form numbers are taken; else what stands here of it is what a kernel is taken for that
-    /// was not [asked](Seen).
-    pub form_is_promised: bool,
-    /// Fewest and most bytes.
-    pub length: RangeInclusive<usize>,
-    /// Whether the last byte must be a newline, which is no part of the request.
-    pub newline_needed: bool,
-    /// Requests of one letter, and the files that take them.
-    pub verbs: &'static [(On, u8, Request)],
-    /// Numbers.
-    pub number: Option<Number>,
-}
-
-/// What a number asks for.
-#[derive(Clone, Debug)]
-pub struct Number {
-    /// The files that take it.
-    pub on: On,
-    /// Whether `0x` and a leading zero count, as `kstrtol` takes them in base 0.
-    pub any_base: bool,
-    /// Whether it may be negative, and what it means then.
-    pub negative: Option<Means>,
-    /// What it means.
-    pub positive: Means,
-    /// The largest.
-    pub most: u64,
-    /// What a larger one gives.
-    pub beyond: Errno,
-    /// Whether the largest one stands for all records.
-    pub most_is_all: bool,
-    /// Whether it is read as a C string: a zero byte ends it, and a newline of its own may stand at its end.
-    pub is_string: bool,
-    /// Whether it is refused with `ima_flush_htable`.
-    pub not_with_flush: bool,
-}
-
-/// What becomes of N records.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Means {
-    /// The first N are staged, if there are as many.
-    StageFirst,
-    /// The first N are staged, or all.
-    StageUpTo,
-    /// The first N of the current list are removed.
-    Trim,
-    /// The first N of the staged list are removed, the others go back to the current one.
-    DeleteFirst,
-}
-
-impl Number {
-    /// The number that a request of this form is, without its last newline; `None` where it is none that is taken.
-    pub fn value(&self, request: &str) -> Option<i128> {
-        let request = if self.is_string {
-            // A zero byte ends it, and `kstrtoul` takes a newline of its own.
-            let string = request.split('\0').next()?;
-            string.strip_suffix('\n').unwrap_or(string)
-        } else {
-            request
-        };
-        let (negative, digits) = match request.strip_prefix('-') {
-            Some(digits) if self.negative.is_some() => (true, digits),
-            Some(_) => return None,
-            None => (false, request.strip_prefix('+').unwrap_or(request)),
-        };
-        let (base, digits) = match digits.strip_prefix("0x").or(digits.strip_prefix("0X")) {
-            Some(hexadecimal) if self.any_base => (16, hexadecimal),
-            _ if self.any_base && digits.len() > 1 && digits.starts_with('0') => (8, digits),
-            _ => (10, digits),
-        };
-        if digits.is_empty() || !digits.chars().all(|digit| digit.is_digit(base)) {
-            return None;
-        }
-        let value =
-            i128::from_str_radix(digits, base).ok().filter(|value| *value <= i128::from(self.most))?;
-        Some(if negative { -value } else { value })
-    }
-}
-
-impl Means {
-    /// The request for so many records.
-    pub fn request(self, records: u64) -> Request {
-        match self {
-            Means::StageFirst => Request::StageFirst(records),
-            Means::StageUpTo => Request::StageUpTo(records),
-            Means::Trim => Request::Trim(records),
-            Means::DeleteFirst => Request::DeleteFirst(records),
-        }
-    }
+pub enum Sign {
+    /// Takes the request to stage.
+    Stages,
+    /// Takes the request to trim.
+    Trims,
+    /// Reading the staged list gives this error while nothing is staged.
+    NothingStaged(Errno),
 }
 
 /// What comes of opening an original file for writing.
@@ -272,38 +203,22 @@ const STALE: Suspended = Suspended {
     trim: Late::With(Errno::ESTALE),
 };
 
-/// The grammar of a list that takes nothing.
-const NOTHING: Grammar =
-    Grammar { form_is_promised: false, length: 0..=0, newline_needed: false, verbs: &[], number: None };
-
-impl Interface {
-    /// What is known of it.
-    pub fn dialect(self) -> &'static Dialect {
-        match self {
-            Interface::ReadOnly => &read_only::DIALECT,
-            Interface::NoStaging => &no_staging::DIALECT,
-            Interface::Upstream => &upstream::DIALECT,
-            Interface::RfcV2 => &rfc_v2::DIALECT,
-            Interface::TwoCommand => &two_command::DIALECT,
-            Interface::Transaction => &transaction::DIALECT,
-            Interface::StagingV1Posted => &posted::V1,
-            Interface::RfcV2Posted => &posted::RFC_V2,
-            Interface::V3Posted => &posted::V3,
-            Interface::V4Posted => &posted::V4,
-            Interface::V5Posted => &posted::V5,
-        }
-    }
-}
-
 impl Dialect {
     /// Whether records can be removed.
     pub fn removes(&self) -> bool {
-        self.stage.is_some() || self.trim.is_some()
+        self.verbs.stage.is_some() || self.verbs.trim.is_some()
     }
 
     /// Whether an open file is a view that others may take records away from while it is read.
     pub fn readers_are_views(&self) -> bool {
         self.removes() && !self.readers_excluded
+    }
+
+    /// Whether a kernel's original files, which modes say may be written or not, and which were opened for writing alone or
+    /// not, can be this one's.
+    pub fn has_originals(&self, writable: bool, opened: bool) -> bool {
+        let reading_too = self.originals == Originals::WithReading;
+        self.identity.originals_writable.is_none_or(|own| own == writable) && !(reading_too && opened)
     }
 }
 

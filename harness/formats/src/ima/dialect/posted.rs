@@ -1,15 +1,18 @@
 //! The postings of staging on linux-integrity, each held to its own: not to what was merged, nor to our own series.
 //!
 //! Message-ids end in `roberto.sassu@huaweicloud.com`. What a posting does by mistake (records lost at a kexec, a delete
-//! taken after kexec's copy, a request refused behind a read) stands in none of these: it is a defect there too.
+//! taken after kexec's copy, a request refused behind a read) stands in none of these: it is a defect there too. What is
+//! spelled out in a scenario is in the words of others.
 
 use nix::errno::Errno;
 
+use super::grammar::DECIMAL;
+use super::verbs::{ask, find_then_ask, read_then_ask};
 use super::{
-    Asked, Dialect, Flushed, Grammar, Late, Means, Number, On, Originals, Suspended, Trim, rfc_v2, upstream,
+    Access, Call, Dialect, Flushed, Grammar, Identity, Late, Means, Number, Originals, Sign, Suspended,
+    Verbs, rfc_v2, two_command, upstream,
 };
-use crate::Interface;
-use crate::ima::lists::Request;
+use crate::ima::lists::{Kind, Request};
 
 /// `kstrtol` in base 0; beyond `LONG_MAX` is EINVAL.
 const NUMBER: Number = Number { any_base: true, beyond: Errno::EINVAL, most_is_all: false, ..rfc_v2::NUMBER };
@@ -18,13 +21,14 @@ const NUMBER: Number = Number { any_base: true, beyond: Errno::EINVAL, most_is_a
 /// nothing is of the other requests.
 const TOLD: Suspended = Suspended { stage: Late::Unsaid, delete: Late::Refused, trim: Late::Unsaid };
 
-const VERBS: &[(On, u8, Request)] = upstream::VERBS;
+const VERBS: &[(Kind, &str, Request)] = upstream::VERBS;
 
 /// RFC v1 of December 2025: `A`, `N` and `D`.
 pub(super) const V1: Dialect = Dialect {
-    interface: Interface::StagingV1Posted,
+    name: "staging-v1@posted",
     document: "RFC v1 of staging, 20251209101725.3680225-1-roberto.sassu@huaweicloud.com",
-    trim: Some(Trim::StageThenDelete),
+    identity: Identity { signs: &[Sign::Stages, Sign::NothingStaged(Errno::ENOENT)], ..RFC_V2.identity },
+    verbs: Verbs { trim: two_command::DIALECT.verbs.trim, ..RFC_V2.verbs },
     grammar: Grammar {
         form_is_promised: false,
         number: Some(Number { negative: None, ..NUMBER }),
@@ -35,12 +39,19 @@ pub(super) const V1: Dialect = Dialect {
 
 /// RFC v2 of December 2025: as v1, and `-N`.
 pub(super) const RFC_V2: Dialect = Dialect {
-    interface: Interface::RfcV2Posted,
+    name: "rfc-v2@posted",
     document: "RFC v2 of staging, 20251212171932.316676-1-roberto.sassu@huaweicloud.com",
+    words: None,
+    identity: Identity {
+        // Our own series has a list there that is empty.
+        signs: &[Sign::Stages, Sign::NothingStaged(Errno::ENOENT), Sign::Trims],
+        ..rfc_v2::DIALECT.identity
+    },
     grammar: Grammar {
         form_is_promised: true,
         length: 2..=23,
         newline_needed: true,
+        is_string: false,
         verbs: VERBS,
         number: Some(NUMBER),
     },
@@ -54,13 +65,18 @@ pub(super) const RFC_V2: Dialect = Dialect {
 
 /// v3 of March 2026: a number deletes the first N that are staged, and the others go back.
 pub(super) const V3: Dialect = Dialect {
-    interface: Interface::V3Posted,
+    name: "v3@posted",
     document: "v3 of staging, 20260311171956.2317781-3-roberto.sassu@huaweicloud.com",
-    stage: Some(Asked { on: On::Staged, text: "A\n" }),
-    trim: Some(Trim::StageThenNumber),
+    identity: Identity { originals_writable: Some(false), signs: &[Sign::Stages], by_files: false },
+    verbs: Verbs {
+        stage: ask!(Staged, "A\n"),
+        trim: read_then_ask!(Staged, "A\n", "{n}\n"),
+        trim_found: find_then_ask!(Staged, ["A\n"], []),
+        ..V5.verbs
+    },
     grammar: Grammar {
         verbs: VERBS,
-        number: Some(Number { on: On::Staged, positive: Means::DeleteFirst, ..DECIMAL }),
+        number: Some(Number { on: Kind::Staged, positive: Means::DeleteFirst, ..DECIMAL }),
         ..V5.grammar
     },
     originals: Originals::OpenedInVain,
@@ -70,25 +86,37 @@ pub(super) const V3: Dialect = Dialect {
 
 /// v4 of March 2026: a number on a staged file stages all, cuts N and puts the others back.
 pub(super) const V4: Dialect = Dialect {
-    interface: Interface::V4Posted,
+    name: "v4@posted",
     document: "v4 of staging, 20260326173011.1191815-1-roberto.sassu@huaweicloud.com",
-    trim: Some(Trim::Number { on: On::Staged, sign: "", after_read: false }),
-    grammar: Grammar { number: Some(Number { on: On::Staged, ..DECIMAL }), ..V3.grammar },
+    // The number is about the current list; in v3 it is about the staged one, which is empty when it is asked.
+    identity: Identity { signs: &[Sign::Stages, Sign::Trims], ..V3.identity },
+    verbs: Verbs {
+        trim: read_then_ask!(Staged, "{n}\n"),
+        trim_found: find_then_ask!(Staged, [], []),
+        ..V3.verbs
+    },
+    grammar: Grammar { number: Some(Number { on: Kind::Staged, ..DECIMAL }), ..V3.grammar },
     suspended: Suspended { stage: Late::Refused, delete: Late::With(Errno::ESTALE), trim: Late::Refused },
     ..V3
 };
 
 /// v5 of April 2026: `A` and numbers on the original files, `D` on the staged ones.
 pub(super) const V5: Dialect = Dialect {
-    interface: Interface::V5Posted,
+    name: "v5@posted",
     document: "v5 of staging, 20260429160319.4162918-1-roberto.sassu@huaweicloud.com",
-    stage: Some(Asked { on: On::Original, text: "A\n" }),
-    trim: Some(Trim::Number { on: On::Original, sign: "", after_read: false }),
+    words: None,
+    identity: Identity { by_files: false, ..upstream::DIALECT.identity },
+    verbs: Verbs {
+        stage: ask!(Current, "A\n"),
+        trim_found: find_then_ask!(Current, [], []),
+        ..upstream::DIALECT.verbs
+    },
     grammar: Grammar {
         form_is_promised: false,
         length: 2..=21,
         newline_needed: true,
-        verbs: &[(On::Original, b'A', Request::StageAll), (On::Staged, b'D', Request::Delete)],
+        is_string: true,
+        verbs: &[(Kind::Current, "A", Request::StageAll), (Kind::Staged, "D", Request::Delete)],
         number: Some(DECIMAL),
     },
     one_writer_many_files: false,
@@ -98,17 +126,4 @@ pub(super) const V5: Dialect = Dialect {
     own_errors: true,
     segment_headers: 1,
     ..upstream::DIALECT
-};
-
-/// A number as mainline reads it, where a kernel was not asked, and that `ima_flush_htable` does not forbid as far as is known.
-const DECIMAL: Number = Number {
-    on: On::Original,
-    any_base: false,
-    negative: None,
-    positive: Means::Trim,
-    most: u64::MAX,
-    beyond: Errno::ERANGE,
-    most_is_all: false,
-    is_string: true,
-    not_with_flush: false,
 };

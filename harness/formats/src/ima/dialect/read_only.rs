@@ -1,16 +1,18 @@
 //! Kernels whose measurement list only grows.
 
-use super::{Dialect, Flushed, NOTHING, Originals, STALE, StagedFiles};
-use crate::Interface;
+use super::{Dialect, Flushed, Identity, Originals, STALE, Words, grammar, verbs};
 
 pub(super) const DIALECT: Dialect = Dialect {
-    interface: Interface::ReadOnly,
+    name: "read-only",
     document: "none: nothing is promised of removing records",
-    staged: StagedFiles::None,
-    stage: None,
-    delete: None,
-    trim: None,
-    grammar: NOTHING,
+    words: Some(Words {
+        name: "no-staging",
+        met_by: "CONFIG_IMA_STAGING not set, or a kernel from before Linux 7.2 with none of our series",
+    }),
+    identity: Identity { originals_writable: None, signs: &[], by_files: true },
+    staged: None,
+    verbs: verbs::NOTHING,
+    grammar: grammar::NOTHING,
     originals: Originals::Unspoken,
     one_writer_many_files: false,
     readers_excluded: false,

@@ -1,39 +1,46 @@
 //! The staging RFC v2 of December 2025, in our own series `kernel-config/patches/rfc-v2`: `A`, `N`, `D` and `-N`, all
 //! written to the files of the staged records (`ima_staged_write` there). The original files are read-only.
 
-use nix::errno::Errno;
-
-use super::{Asked, Dialect, Flushed, Grammar, Means, Number, On, Originals, STALE, StagedFiles, Trim};
-use crate::Interface;
-use crate::ima::lists::Request;
+use super::files::BANK_LAST;
+use super::grammar::DECIMAL;
+use super::verbs::{READ_STAGED, ask, find_then_ask, read_then_ask};
+use super::{
+    Access, Call, Dialect, Flushed, Grammar, Identity, Means, Number, Originals, STALE, Sign, Verbs, Words,
+};
+use crate::ima::lists::{Kind, Request};
 
 /// `IMA_REQUEST_LEN` less the final zero byte; the newline may be missing (`sysfs_streq`, `kstrtol`).
 pub(super) const LENGTH: std::ops::RangeInclusive<usize> = 0..=23;
 
 pub(super) const NUMBER: Number = Number {
-    on: On::Staged,
-    any_base: false,
+    on: Kind::Staged,
     negative: Some(Means::Trim),
     positive: Means::StageFirst,
     most: i64::MAX as u64,
-    beyond: Errno::ERANGE,
     most_is_all: true,
-    is_string: false,
-    not_with_flush: false,
+    ..DECIMAL
 };
 
 pub(super) const DIALECT: Dialect = Dialect {
-    interface: Interface::RfcV2,
+    name: "rfc-v2",
     document: "Documentation/security/IMA-staging.rst of the series rfc-v2 (kernel-config/patches)",
-    staged: StagedFiles::BankLast,
-    stage: Some(Asked { on: On::Staged, text: "A\n" }),
-    delete: Some(Asked { on: On::Staged, text: "D\n" }),
-    trim: Some(Trim::Number { on: On::Staged, sign: "-", after_read: false }),
+    words: Some(Words { name: "rfc-v2", met_by: "CONFIG_IMA_STAGING=y and the series rfc-v2" }),
+    identity: Identity { originals_writable: None, signs: &[Sign::Stages], by_files: false },
+    staged: Some(BANK_LAST),
+    verbs: Verbs {
+        stage: ask!(Staged, "A\n"),
+        save: READ_STAGED,
+        delete: ask!(Staged, "D\n"),
+        trim: read_then_ask!(Staged, "-{n}\n"),
+        // A number that was found has no sign, so it stages; and is deleted while nobody else can come in between.
+        trim_found: find_then_ask!(Staged, [], ["D\n"]),
+    },
     grammar: Grammar {
         form_is_promised: true,
         length: LENGTH,
         newline_needed: false,
-        verbs: &[(On::Staged, b'A', Request::StageAll), (On::Staged, b'D', Request::Delete)],
+        is_string: false,
+        verbs: &[(Kind::Staged, "A", Request::StageAll), (Kind::Staged, "D", Request::Delete)],
         number: Some(NUMBER),
     },
     originals: Originals::Refused,

@@ -40,12 +40,12 @@ impl Dialect {
             any_base: form.any_base,
             most: form.most,
             beyond: Errno::from_raw(form.beyond),
-            // Mainline's reading of a string knows no base and no request without a newline.
-            is_string: number.is_string && form.newline_needed && !form.any_base,
             ..number.clone()
         };
         let grammar = Grammar {
             newline_needed: form.newline_needed,
+            // Mainline's reading of a string knows no base and no request without a newline.
+            is_string: self.grammar.is_string && form.newline_needed && !form.any_base,
             // A digit alone is one byte.
             length: (*self.grammar.length.start()).min(if form.newline_needed { 2 } else { 1 })
                 ..=*self.grammar.length.end(),
@@ -71,12 +71,12 @@ mod tests {
     };
 
     #[rstest]
-    #[case::silent(Interface::V4Posted, true)]
-    #[case::silent_too(Interface::StagingV1Posted, true)]
-    #[case::promised(Interface::RfcV2Posted, false)]
-    #[case::mainline(Interface::Upstream, false)]
-    #[case::our_own(Interface::TwoCommand, false)]
-    #[case::takes_none(Interface::ReadOnly, false)]
+    #[case::silent(Interface::V4_POSTED, true)]
+    #[case::silent_too(Interface::STAGING_V1_POSTED, true)]
+    #[case::promised(Interface::RFC_V2_POSTED, false)]
+    #[case::mainline(Interface::UPSTREAM, false)]
+    #[case::our_own(Interface::TWO_COMMAND, false)]
+    #[case::takes_none(Interface::READ_ONLY, false)]
     fn what_is_seen_holds_where_nothing_is_promised(#[case] interface: Interface, #[case] is_taken: bool) {
         let dialect = interface.dialect().as_seen(Seen { numbers: Some(OWN) });
         let form = |dialect: &Dialect| {

@@ -1,32 +1,38 @@
 //! The transaction idea of November 2023 and December 2025, in our own series `kernel-config/patches/transaction`: who
 //! has a list open for reading and writing commits by writing a number (`ima_list_write` there). Nothing is staged.
 
-use nix::errno::Errno;
-
-use super::{Dialect, Grammar, Means, Number, On, Originals, STALE, StagedFiles, Trim, read_only, rfc_v2};
-use crate::Interface;
+use super::grammar::DECIMAL;
+use super::verbs::FIND_AND_ASK;
+use super::{
+    Access, Call, Dialect, Grammar, Identity, Originals, STALE, Verbs, Words, read_only, rfc_v2, verbs,
+};
+use crate::ima::lists::Kind;
 
 pub(super) const DIALECT: Dialect = Dialect {
-    interface: Interface::Transaction,
+    name: "transaction",
     document: "Documentation/security/IMA-list-transaction.rst of the series transaction (kernel-config/patches)",
-    staged: StagedFiles::None,
-    trim: Some(Trim::Commit),
+    words: Some(Words {
+        name: "transaction",
+        met_by: "CONFIG_IMA_LIST_TRANSACTION=y and the series transaction",
+    }),
+    identity: Identity { originals_writable: Some(true), signs: &[], by_files: true },
+    verbs: Verbs {
+        trim: Some(&[
+            Call::Open(Kind::Current, Access::ReadWrite),
+            Call::Read,
+            Call::Write("{n}\n"),
+            Call::Close,
+        ]),
+        trim_found: FIND_AND_ASK,
+        ..verbs::NOTHING
+    },
     grammar: Grammar {
         form_is_promised: true,
         length: rfc_v2::LENGTH,
         newline_needed: false,
+        is_string: false,
         verbs: &[],
-        number: Some(Number {
-            on: On::Original,
-            any_base: false,
-            negative: None,
-            positive: Means::Trim,
-            most: u64::MAX,
-            beyond: Errno::ERANGE,
-            most_is_all: false,
-            is_string: false,
-            not_with_flush: false,
-        }),
+        number: Some(DECIMAL),
     },
     originals: Originals::WithReading,
     exact_trim: true,

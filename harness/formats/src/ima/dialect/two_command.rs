@@ -1,34 +1,25 @@
 //! The two-command idea of December 2025, in our own series `kernel-config/patches/two-command`: a number stages so many
 //! records or all that there are, and `D` deletes them (`ima_staged_write` there).
 
-use nix::errno::Errno;
-
-use super::{Asked, Dialect, Grammar, Means, Number, On, Trim, rfc_v2};
-use crate::Interface;
-use crate::ima::lists::Request;
+use super::grammar::DECIMAL;
+use super::verbs::{ask, read_then_ask};
+use super::{Access, Call, Dialect, Grammar, Means, Number, Verbs, Words, rfc_v2};
+use crate::ima::lists::{Kind, Request};
 
 pub(super) const DIALECT: Dialect = Dialect {
-    interface: Interface::TwoCommand,
+    name: "two-command",
     document: "Documentation/security/IMA-staging.rst of the series two-command (kernel-config/patches)",
-    // More records than there can be (`LONG_MAX`): all of them.
-    stage: Some(Asked { on: On::Staged, text: "9223372036854775807\n" }),
-    trim: Some(Trim::StageThenDelete),
+    words: Some(Words { name: "two-command", met_by: "CONFIG_IMA_STAGING=y and the series two-command" }),
+    verbs: Verbs {
+        // More records than there can be (`LONG_MAX`): all of them.
+        stage: ask!(Staged, "9223372036854775807\n"),
+        trim: read_then_ask!(Staged, "{n}\n", "D\n"),
+        ..rfc_v2::DIALECT.verbs
+    },
     grammar: Grammar {
-        form_is_promised: true,
-        length: rfc_v2::LENGTH,
-        newline_needed: false,
-        verbs: &[(On::Staged, b'D', Request::Delete)],
-        number: Some(Number {
-            on: On::Staged,
-            any_base: false,
-            negative: None,
-            positive: Means::StageUpTo,
-            most: u64::MAX,
-            beyond: Errno::ERANGE,
-            most_is_all: false,
-            is_string: false,
-            not_with_flush: false,
-        }),
+        verbs: &[(Kind::Staged, "D", Request::Delete)],
+        number: Some(Number { on: Kind::Staged, positive: Means::StageUpTo, ..DECIMAL }),
+        ..rfc_v2::DIALECT.grammar
     },
     exact_trim: false,
     ..rfc_v2::DIALECT

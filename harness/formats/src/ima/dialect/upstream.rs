@@ -2,14 +2,16 @@
 
 use nix::errno::Errno;
 
+use super::files::BANK_FIRST;
+use super::grammar::DECIMAL;
+use super::verbs::{FIND_AND_ASK, READ_STAGED, ask, read_then_ask};
 use super::{
-    Asked, Dialect, Flushed, Grammar, Late, Means, Number, On, Originals, StagedFiles, Suspended, Trim,
+    Access, Call, Dialect, Flushed, Grammar, Identity, Late, Number, Originals, Sign, Suspended, Verbs, Words,
 };
-use crate::Interface;
-use crate::ima::lists::Request;
+use crate::ima::lists::{Kind, Request};
 
-pub(super) const VERBS: &[(On, u8, Request)] =
-    &[(On::Staged, b'A', Request::StageAll), (On::Staged, b'D', Request::Delete)];
+pub(super) const VERBS: &[(Kind, &str, Request)] =
+    &[(Kind::Staged, "A", Request::StageAll), (Kind::Staged, "D", Request::Delete)];
 
 /// `_ima_measurements_write`, `security/integrity/ima/ima_fs.c`: two to 21 bytes (`STAGED_REQ_LENGTH`: a number of 64 bits
 /// has at most 20 digits), the last of them a newline; `kstrtoul` reads numbers.
@@ -17,27 +19,24 @@ const GRAMMAR: Grammar = Grammar {
     form_is_promised: true,
     length: 2..=21,
     newline_needed: true,
+    is_string: true,
     verbs: VERBS,
-    number: Some(Number {
-        on: On::Original,
-        any_base: false,
-        negative: None,
-        positive: Means::Trim,
-        most: u64::MAX,
-        beyond: Errno::ERANGE,
-        most_is_all: false,
-        is_string: true,
-        not_with_flush: true,
-    }),
+    number: Some(Number { not_with_flush: true, ..DECIMAL }),
 };
 
 pub(super) const DIALECT: Dialect = Dialect {
-    interface: Interface::Upstream,
+    name: "upstream",
     document: "Documentation/security/IMA-export-delete.rst as merged for 7.2",
-    staged: StagedFiles::BankFirst,
-    stage: Some(Asked { on: On::Staged, text: "A\n" }),
-    delete: Some(Asked { on: On::Staged, text: "D\n" }),
-    trim: Some(Trim::Number { on: On::Original, sign: "", after_read: true }),
+    words: Some(Words { name: "upstream", met_by: "CONFIG_IMA_STAGING=y, Linux 7.2 or newer" }),
+    identity: Identity { originals_writable: Some(true), signs: &[Sign::Stages], by_files: true },
+    staged: Some(BANK_FIRST),
+    verbs: Verbs {
+        stage: ask!(Staged, "A\n"),
+        save: READ_STAGED,
+        delete: ask!(Staged, "D\n"),
+        trim: read_then_ask!(Current, "{n}\n"),
+        trim_found: FIND_AND_ASK,
+    },
     grammar: GRAMMAR,
     originals: Originals::Written,
     one_writer_many_files: true,

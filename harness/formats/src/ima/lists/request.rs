@@ -22,6 +22,15 @@ pub enum Request {
 }
 
 impl Request {
+    /// Whether it stages all records, however many there are.
+    pub fn stages_all(self) -> bool {
+        match self {
+            Request::StageAll => true,
+            Request::StageUpTo(records) => records >= i64::MAX as u64,
+            _ => false,
+        }
+    }
+
     /// What it does, step by step.
     pub fn moves(self, namespace: Namespace) -> Vec<Move> {
         let list = |kind| ListId { namespace, kind };

@@ -187,7 +187,7 @@ impl Kernel {
             _ => {}
         }
         let flush = self.lists.table == HashTable::Flushed;
-        let request = request::read(&dialect, self.rules, list, written, flush, &mut refusals);
+        let request = request::read(&dialect.grammar, self.rules, list, written, flush, &mut refusals);
         if let Some(request) = request {
             let well_formed = refusals.first().is_none();
             self.lists.refuse(&dialect, request, &mut refusals);

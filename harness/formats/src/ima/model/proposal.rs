@@ -32,7 +32,7 @@ pub(super) fn read(
         refusals.add(Errno::EINVAL, Rule::RequestEndsInNewline);
     }
     let text = bytes.strip_suffix(b"\n").unwrap_or(bytes);
-    let verb = grammar.verbs.iter().find(|(_, letter, _)| text == [*letter]);
+    let verb = grammar.verbs.iter().find(|(_, word, _)| text == word.as_bytes());
     let (on, request) = match (verb, &grammar.number) {
         (Some((on, _, request)), _) => (*on, Some(*request)),
         (None, Some(of_number)) => (of_number.on, number(of_number, rules, text, refusals)),
@@ -112,10 +112,7 @@ mod tests {
     fn asks(interface: Interface, written: Written<'_>) -> Result<Request, Vec<Errno>> {
         let mut refusals = Refusals::default();
         let dialect = interface.dialect();
-        let list = match dialect.staged {
-            crate::ima::dialect::StagedFiles::None => ListId::CURRENT,
-            _ => ListId::STAGED,
-        };
+        let list = if dialect.staged.is_some() { ListId::STAGED } else { ListId::CURRENT };
         let file = ListFile { ascii: false, bank: Bank::Sha1, list };
         let request = read(&dialect.grammar, Rules::default(), file, written, &mut refusals);
         match (refusals.errnos(), request) {
@@ -125,38 +122,38 @@ mod tests {
     }
 
     #[rstest]
-    #[case(Interface::RfcV2, b"A\n", Ok(Request::StageAll))]
-    #[case(Interface::RfcV2, b"A", Ok(Request::StageAll))]
-    #[case(Interface::RfcV2, b"D\n", Ok(Request::Delete))]
-    #[case(Interface::RfcV2, b"7\n", Ok(Request::StageFirst(7)))]
-    #[case(Interface::RfcV2, b"-7\n", Ok(Request::Trim(7)))]
-    #[case(Interface::RfcV2, LONG_MAX, Ok(Request::StageAll))]
-    #[case(Interface::RfcV2, b"-9223372036854775807\n", Ok(Request::TrimAll))]
-    #[case(Interface::RfcV2, b"-9223372036854775808\n", Err(vec![Errno::EINVAL]))]
-    #[case(Interface::RfcV2, b"9223372036854775808\n", Err(vec![Errno::ERANGE]))]
-    #[case(Interface::RfcV2, b"-0\n", Err(vec![Errno::EINVAL]))]
-    #[case(Interface::RfcV2, b"--1\n", Err(vec![Errno::EINVAL]))]
-    #[case(Interface::RfcV2, b"A \n", Err(vec![Errno::EINVAL]))]
-    #[case(Interface::TwoCommand, b"A\n", Err(vec![Errno::EINVAL]))]
-    #[case(Interface::TwoCommand, b"-7\n", Err(vec![Errno::EINVAL]))]
-    #[case(Interface::TwoCommand, b"+7\n", Ok(Request::StageUpTo(7)))]
-    #[case(Interface::TwoCommand, LONG_MAX, Ok(Request::StageUpTo(i64::MAX as u64)))]
-    #[case(Interface::TwoCommand, b"18446744073709551616\n", Err(vec![Errno::ERANGE]))]
-    #[case(Interface::Transaction, b"7\n", Ok(Request::Trim(7)))]
-    #[case(Interface::Transaction, b"D\n", Err(vec![Errno::EINVAL]))]
-    #[case(Interface::Transaction, b"", Err(vec![Errno::EINVAL]))]
-    #[case(Interface::Transaction, b"000000000000000000000007\n", Err(vec![Errno::EINVAL]))]
-    #[case(Interface::RfcV2Posted, b"A", Err(vec![Errno::EINVAL]))]
-    #[case(Interface::RfcV2Posted, b"A\n", Ok(Request::StageAll))]
-    #[case(Interface::RfcV2Posted, b"0x10\n", Ok(Request::StageFirst(16)))]
-    #[case(Interface::RfcV2Posted, b"-010\n", Ok(Request::Trim(8)))]
-    #[case(Interface::RfcV2Posted, b"7", Err(vec![Errno::EINVAL]))]
-    #[case(Interface::RfcV2Posted, b"9223372036854775808\n", Err(vec![Errno::EINVAL]))]
-    #[case(Interface::RfcV2Posted, b"0x\n", Err(vec![Errno::EINVAL]))]
-    #[case(Interface::RfcV2, b"0x10\n", Err(vec![Errno::EINVAL]))]
-    #[case(Interface::RfcV2, b"010\n", Ok(Request::StageFirst(10)))]
-    #[case(Interface::StagingV1Posted, b"-7\n", Err(vec![Errno::EINVAL]))]
-    #[case(Interface::StagingV1Posted, b"7\n", Ok(Request::StageFirst(7)))]
+    #[case(Interface::RFC_V2, b"A\n", Ok(Request::StageAll))]
+    #[case(Interface::RFC_V2, b"A", Ok(Request::StageAll))]
+    #[case(Interface::RFC_V2, b"D\n", Ok(Request::Delete))]
+    #[case(Interface::RFC_V2, b"7\n", Ok(Request::StageFirst(7)))]
+    #[case(Interface::RFC_V2, b"-7\n", Ok(Request::Trim(7)))]
+    #[case(Interface::RFC_V2, LONG_MAX, Ok(Request::StageAll))]
+    #[case(Interface::RFC_V2, b"-9223372036854775807\n", Ok(Request::TrimAll))]
+    #[case(Interface::RFC_V2, b"-9223372036854775808\n", Err(vec![Errno::EINVAL]))]
+    #[case(Interface::RFC_V2, b"9223372036854775808\n", Err(vec![Errno::ERANGE]))]
+    #[case(Interface::RFC_V2, b"-0\n", Err(vec![Errno::EINVAL]))]
+    #[case(Interface::RFC_V2, b"--1\n", Err(vec![Errno::EINVAL]))]
+    #[case(Interface::RFC_V2, b"A \n", Err(vec![Errno::EINVAL]))]
+    #[case(Interface::TWO_COMMAND, b"A\n", Err(vec![Errno::EINVAL]))]
+    #[case(Interface::TWO_COMMAND, b"-7\n", Err(vec![Errno::EINVAL]))]
+    #[case(Interface::TWO_COMMAND, b"+7\n", Ok(Request::StageUpTo(7)))]
+    #[case(Interface::TWO_COMMAND, LONG_MAX, Ok(Request::StageUpTo(i64::MAX as u64)))]
+    #[case(Interface::TWO_COMMAND, b"18446744073709551616\n", Err(vec![Errno::ERANGE]))]
+    #[case(Interface::TRANSACTION, b"7\n", Ok(Request::Trim(7)))]
+    #[case(Interface::TRANSACTION, b"D\n", Err(vec![Errno::EINVAL]))]
+    #[case(Interface::TRANSACTION, b"", Err(vec![Errno::EINVAL]))]
+    #[case(Interface::TRANSACTION, b"000000000000000000000007\n", Err(vec![Errno::EINVAL]))]
+    #[case(Interface::RFC_V2_POSTED, b"A", Err(vec![Errno::EINVAL]))]
+    #[case(Interface::RFC_V2_POSTED, b"A\n", Ok(Request::StageAll))]
+    #[case(Interface::RFC_V2_POSTED, b"0x10\n", Ok(Request::StageFirst(16)))]
+    #[case(Interface::RFC_V2_POSTED, b"-010\n", Ok(Request::Trim(8)))]
+    #[case(Interface::RFC_V2_POSTED, b"7", Err(vec![Errno::EINVAL]))]
+    #[case(Interface::RFC_V2_POSTED, b"9223372036854775808\n", Err(vec![Errno::EINVAL]))]
+    #[case(Interface::RFC_V2_POSTED, b"0x\n", Err(vec![Errno::EINVAL]))]
+    #[case(Interface::RFC_V2, b"0x10\n", Err(vec![Errno::EINVAL]))]
+    #[case(Interface::RFC_V2, b"010\n", Ok(Request::StageFirst(10)))]
+    #[case(Interface::STAGING_V1_POSTED, b"-7\n", Err(vec![Errno::EINVAL]))]
+    #[case(Interface::STAGING_V1_POSTED, b"7\n", Ok(Request::StageFirst(7)))]
     fn requests_are_read_as_promised(
         #[case] interface: Interface,
         #[case] bytes: &[u8],
@@ -167,6 +164,6 @@ mod tests {
 
     #[test]
     fn what_cannot_be_read_is_a_fault_of_its_own() {
-        assert_eq!(asks(Interface::RfcV2, Written::Nowhere(2)), Err(vec![Errno::EFAULT]));
+        assert_eq!(asks(Interface::RFC_V2, Written::Nowhere(2)), Err(vec![Errno::EFAULT]));
     }
 }

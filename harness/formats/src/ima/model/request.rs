@@ -3,8 +3,8 @@
 use nix::errno::Errno;
 
 use super::{ListFile, Refusals, Rule, Rules, proposal};
-use crate::ima::dialect::{Dialect, Grammar, Number, On, StagedFiles};
-use crate::ima::lists::Request;
+use crate::ima::dialect::{Dialect, Grammar};
+use crate::ima::lists::{Kind, Request};
 
 /// What is handed to `write(2)`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -15,45 +15,42 @@ pub enum Written<'a> {
     Nowhere(usize),
 }
 
+impl Dialect {
+    /// What writing these bytes to a list's file asks for, when the kernel takes it as it should.
+    pub fn request(&self, file: ListFile, bytes: &[u8]) -> Option<Request> {
+        self.file_name(file.list.kind, file.ascii, Some(file.bank))?;
+        let mut refusals = Refusals::default();
+        let request =
+            read(&self.grammar, Rules::default(), file, Written::Bytes(bytes), false, &mut refusals)?;
+        refusals.first().is_none().then_some(request)
+    }
+}
+
 /// Reads a request of an interface that takes any.
 pub(super) fn read(
-    dialect: &Dialect,
+    grammar: &Grammar,
     rules: Rules,
     file: ListFile,
     written: Written<'_>,
     flush: bool,
     refusals: &mut Refusals,
 ) -> Option<Request> {
-    let grammar = &dialect.grammar;
-    match &grammar.number {
-        Some(number) if number.is_string => string(grammar, number, rules, file, written, flush, refusals),
-        Some(_) => proposal::read(grammar, rules, file, written, refusals),
-        None => None,
-    }
-}
-
-impl Dialect {
-    /// What bytes ask for that were written to a file of a list, when a kernel takes them; nothing where they are no request.
-    pub fn request(&self, file: ListFile, bytes: &[u8]) -> Option<Request> {
-        if file.is_staged() && self.staged == StagedFiles::None {
-            return None;
-        }
-        let (written, mut refusals) = (Written::Bytes(bytes), Refusals::default());
-        let request = read(self, Rules::default(), file, written, false, &mut refusals)?;
-        refusals.first().is_none().then_some(request)
+    if grammar.is_string {
+        string(grammar, rules, file, written, flush, refusals)
+    } else {
+        proposal::read(grammar, rules, file, written, refusals)
     }
 }
 
 /// Whether a list file is one of those.
-pub(super) fn is_on(file: ListFile, on: On) -> bool {
-    file.is_staged() == (on == On::Staged)
+pub(super) fn is_on(file: ListFile, kind: Kind) -> bool {
+    file.list.kind == kind
 }
 
 /// Reads a request as mainline does. All that is wrong with it is collected: which of several errors a request with
 /// several faults gets is promised nowhere.
 fn string(
     grammar: &Grammar,
-    of_number: &Number,
     rules: Rules,
     file: ListFile,
     written: Written<'_>,
@@ -77,9 +74,9 @@ fn string(
     }
     // A string: its last byte is the newline, and a zero byte ends it before.
     let text = bytes.split_last().map_or(&[][..], |(_, text)| text);
-    let verb = grammar.verbs.iter().find(|(_, letter, _)| Some(letter) == bytes.first());
-    if let Some((on, _, request)) = verb {
-        if text.len() > 1 && rules.holds(Rule::VerbAlone) {
+    let verb = grammar.verbs.iter().find(|(_, word, _)| bytes.starts_with(word.as_bytes()));
+    if let Some((on, word, request)) = verb {
+        if text.len() > word.len() && rules.holds(Rule::VerbAlone) {
             refusals.add(Errno::EINVAL, Rule::VerbAlone);
         }
         if !is_on(file, *on) && rules.holds(Rule::VerbsOnStagedFiles) {
@@ -87,6 +84,7 @@ fn string(
         }
         Some(*request)
     } else {
+        let of_number = grammar.number.as_ref()?;
         let records = number(rules, text, of_number.beyond, refusals);
         if !is_on(file, of_number.on) && rules.holds(Rule::NumbersOnOriginalFiles) {
             refusals.add(Errno::EINVAL, Rule::NumbersOnOriginalFiles);
@@ -144,8 +142,8 @@ mod tests {
         let list = if staged { ListId::STAGED } else { ListId::CURRENT };
         let file = ListFile { ascii: false, bank: Bank::Sha1, list };
         let mut refusals = Refusals::default();
-        let request =
-            super::read(Interface::Upstream.dialect(), Rules::default(), file, written, flush, &mut refusals);
+        let grammar = &Interface::UPSTREAM.dialect().grammar;
+        let request = super::read(grammar, Rules::default(), file, written, flush, &mut refusals);
         match (refusals.errnos(), request) {
             (errnos, Some(request)) if errnos.is_empty() => Ok(request),
             (errnos, _) => Err(errnos),

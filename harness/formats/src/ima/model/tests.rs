@@ -104,7 +104,7 @@ fn writer(records: usize, then: impl IntoIterator<Item = Scene>) -> Vec<Scene> {
 }
 
 fn says(story: &[Scene], tale: &Tale, table: HashTable, rules: Rules) -> Result<(), String> {
-    says_of(Interface::Upstream, story, tale, table, rules)
+    says_of(Interface::UPSTREAM, story, tale, table, rules)
 }
 
 fn says_of(
@@ -170,13 +170,13 @@ fn stager(records: usize, then: impl IntoIterator<Item = Scene>) -> Vec<Scene> {
 fn told_of(rule: Rule) -> Interface {
     match rule {
         Rule::OriginalsAreReadOnly | Rule::StageFirstOnes | Rule::StageTooMany | Rule::TrimNotWhileStaged => {
-            Interface::RfcV2
+            Interface::RFC_V2
         }
         Rule::CommitNeedsReading | Rule::TransactionLeavesReaders | Rule::OvertakenReader => {
-            Interface::Transaction
+            Interface::TRANSACTION
         }
-        Rule::OptionLetsRemove => Interface::NoStaging,
-        _ => Interface::Upstream,
+        Rule::OptionLetsRemove => Interface::NO_STAGING,
+        _ => Interface::UPSTREAM,
     }
 }
 

@@ -31,7 +31,7 @@ const MEASURE: StepId = 2;
 
 fn asked(interface: Interface) -> Boot {
     use Verb::*;
-    let verbs: &[Verb] = if interface.dialect().stage.is_some() {
+    let verbs: &[Verb] = if interface.dialect().verbs.stage.is_some() {
         &[Stage, Save, Delete, CountDeleted, MeasureDeleted, CountForgotten]
     } else {
         &[TrimAll, CountDeleted, MeasureDeleted, CountForgotten]
@@ -48,7 +48,7 @@ fn asked(interface: Interface) -> Boot {
 /// What it asks of any interface.
 pub(super) fn questions() -> Vec<Boot> {
     let removes = |interface: &Interface| interface.dialect().removes();
-    Interface::ALL.into_iter().filter(removes).map(asked).collect()
+    Interface::KNOWN.iter().copied().filter(removes).map(asked).collect()
 }
 
 /// What is taken for granted when the guest did not get through that boot: what needs the option then runs, and shows

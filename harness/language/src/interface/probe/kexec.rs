@@ -209,7 +209,7 @@ mod tests {
         messages.push(Message::Done { ops: 0, frames: 0 });
         let found = Capabilities {
             release: "7.3.4".to_owned(),
-            interface: Interface::Upstream,
+            interface: Interface::UPSTREAM,
             have: BTreeSet::from([Capability::Kexec, Capability::Policy]),
             files: Default::default(),
             behaviours: Default::default(),
@@ -230,7 +230,7 @@ mod tests {
     fn a_kernel_that_does_not_come_back_lacks_nothing() {
         let found = Capabilities {
             release: "7.3.4".to_owned(),
-            interface: Interface::Upstream,
+            interface: Interface::UPSTREAM,
             have: BTreeSet::from([Capability::Kexec, Capability::Policy]),
             files: Default::default(),
             behaviours: Default::default(),

@@ -5,18 +5,23 @@ use std::collections::{BTreeMap, BTreeSet};
 use nix::errno::Errno;
 
 use super::super::capability::OPENED;
-use super::super::encode::file_name;
 use super::super::finding::{FindingCode, ProbeFinding, promise};
 use super::super::{Capabilities, Capability, IMA};
 use super::answers::{Answers, counted, grown};
 use super::{Ask, FILES, identify};
-use crate::plan::Form;
+use crate::plan::Interface;
 use imalab_formats::ima::Bank;
+use imalab_formats::ima::lists::Kind;
 use imalab_formats::ima::model::Rule;
+
+/// Name of the current list's binary file, which is the same for all interfaces.
+fn file_name(bank: Option<Bank>) -> Option<String> {
+    Interface::READ_ONLY.dialect().file_name(Kind::Current, false, bank)
+}
 
 /// The current list by its sha1 file.
 pub(super) fn current() -> String {
-    format!("{IMA}/{}", file_name(Form::Binary, Some(Bank::Sha1)))
+    format!("{IMA}/{}", file_name(Some(Bank::Sha1)).unwrap_or_default())
 }
 
 /// Errors of an open that say that a device is not there.
@@ -30,36 +35,23 @@ pub(super) fn of(answers: &Answers) -> Capabilities {
     };
     let files: BTreeMap<String, u32> = answers.text(Ask::Files.id(), 0).lines().filter_map(line).collect();
     let seen = Seen { answers };
-    let has = |bank| files.contains_key(&file_name(Form::Binary, bank));
+    let has = |bank| file_name(bank).is_some_and(|name| files.contains_key(&name));
     let ok = |ask: Ask| answers.ok(ask.id());
     let tpm_is_there = answers.errno(Ask::Tpm.id()).is_some_and(|errno| !is_one_of(errno, &NO_DEVICE));
-    let holds = |capability: Capability| match capability {
-        Capability::Ima => has(None),
-        Capability::Tpm => ok(Ask::Tpm) || tpm_is_there,
-        Capability::Policy => ok(Ask::Policy),
-        Capability::PolicyRecords => seen.policy_records().is_some_and(|records| records > 0),
-        Capability::BankFiles => has(Some(Bank::Sha1)),
-        Capability::HashTable => seen.doubles().is_some_and(|doubles| doubles != FILES),
-        Capability::NoHashTable => seen.doubles() == Some(FILES),
-        Capability::Kexec => ok(Ask::Kexec),
-        Capability::CrashKernel => ok(Ask::Kexec) && ok(Ask::CrashLoaded) && ok(Ask::SysRq),
-        Capability::AllocationFaults => ok(Ask::Faults),
-        // What other boots tell.
-        Capability::FlushHtable
-        | Capability::KexecCarry
-        | Capability::KexecLate
-        | Capability::KexecRecords
-        | Capability::Staging
-        | Capability::Trim
-        | Capability::TrimWhileStaged
-        | Capability::ExactTrim
-        | Capability::NoStaging
-        | Capability::Upstream
-        | Capability::RfcV2
-        | Capability::TwoCommand
-        | Capability::Transaction => false,
-    };
-    let have: BTreeSet<Capability> = Capability::ALL.into_iter().filter(|c| holds(*c)).collect();
+    let holds = [
+        (Capability::Ima, has(None)),
+        (Capability::Tpm, ok(Ask::Tpm) || tpm_is_there),
+        (Capability::Policy, ok(Ask::Policy)),
+        (Capability::PolicyRecords, seen.policy_records().is_some_and(|records| records > 0)),
+        (Capability::BankFiles, has(Some(Bank::Sha1))),
+        (Capability::HashTable, seen.doubles().is_some_and(|doubles| doubles != FILES)),
+        (Capability::NoHashTable, seen.doubles() == Some(FILES)),
+        (Capability::Kexec, ok(Ask::Kexec)),
+        (Capability::CrashKernel, ok(Ask::Kexec) && ok(Ask::CrashLoaded) && ok(Ask::SysRq)),
+        (Capability::AllocationFaults, ok(Ask::Faults)),
+        // The others follow from other boots.
+    ];
+    let have: BTreeSet<Capability> = holds.into_iter().filter_map(|(has, is)| is.then_some(has)).collect();
     let interface = identify::by_files(&files, ok(Ask::OpenForWriting));
     let findings = seen.findings();
     let behaviours = BTreeMap::from([(OPENED.to_owned(), answers.told(Ask::OpenForWriting.id()))]);

@@ -3,19 +3,21 @@
 use super::super::finding::{FindingCode, ProbeFinding, promise};
 use super::answers::{counted, grown};
 use super::requests::{TOO_MANY, Taken, Verb};
+use crate::plan::Interface;
 use imalab_formats::ima::dialect::Dialect;
 use imalab_formats::ima::model::Rule;
 
 /// All of it. Without a policy that measures, the list holds what the boot recorded, and that may be too little to trim.
-pub(super) fn findings(dialect: &Dialect, taken: &Taken<'_>, measures: bool) -> Vec<ProbeFinding> {
-    let asked = Asked { dialect, taken };
+pub(super) fn findings(interface: Interface, taken: &Taken<'_>, measures: bool) -> Vec<ProbeFinding> {
+    let dialect = interface.dialect();
+    let asked = Asked { interface, dialect, taken };
     let mut findings = Vec::new();
-    if dialect.stage.is_some() {
+    if dialect.verbs.stage.is_some() {
         findings.extend(asked.staging());
     }
-    if dialect.trim.is_some() && measures {
+    if dialect.verbs.trim.is_some() && measures {
         findings.extend(asked.trimming());
-        if dialect.stage.is_some() {
+        if dialect.verbs.stage.is_some() {
             findings.extend(asked.both());
         }
     }
@@ -23,25 +25,26 @@ pub(super) fn findings(dialect: &Dialect, taken: &Taken<'_>, measures: bool) -> 
 }
 
 struct Asked<'a> {
+    interface: Interface,
     dialect: &'a Dialect,
     taken: &'a Taken<'a>,
 }
 
 impl Asked<'_> {
     fn ok(&self, verb: Verb) -> bool {
-        self.taken.ok(self.dialect.interface, verb)
+        self.taken.ok(self.interface, verb)
     }
 
     fn count(&self, verb: Verb) -> Option<u64> {
-        self.taken.count(self.dialect.interface, verb)
+        self.taken.count(self.interface, verb)
     }
 
     fn bytes(&self, verb: Verb) -> &[u8] {
-        self.taken.bytes(self.dialect.interface, verb)
+        self.taken.bytes(self.interface, verb)
     }
 
     fn refused(&self, code: FindingCode, what: &str, verb: Verb, rule: Rule) -> ProbeFinding {
-        let found = self.taken.told(self.dialect.interface, verb);
+        let found = self.taken.told(self.interface, verb);
         ProbeFinding::new(code, what, "success", found, promise(rule))
     }
 

@@ -87,36 +87,51 @@ pub(super) const POLICY: StepId = 0;
 pub(super) fn id(interface: Interface, verb: Verb) -> StepId {
     /// More than there are verbs.
     const VERBS: StepId = 32;
-    (interface as StepId + 1) * VERBS + verb as StepId
+    let known = Interface::KNOWN.iter().position(|known| *known == interface);
+    let place = known.unwrap_or(Interface::KNOWN.len()) + 1;
+    StepId::try_from(place).unwrap_or(StepId::MAX / VERBS) * VERBS + verb as StepId
 }
 
 /// The boot, where there is something to ask; of a kernel that is held to the promises of one dialect, in its words alone.
 pub fn requests(found: &Capabilities, promises: Option<Interface>) -> Option<Boot> {
-    let candidates = match &promises {
-        Some(interface) => std::slice::from_ref(interface),
-        None => identify::candidates(&found.files, found.opens_for_writing()),
-    };
+    let candidates = candidates(found, promises);
     let asks = candidates.iter().any(|interface| interface.dialect().removes());
-    asks.then(|| asked(candidates))
+    asks.then(|| asked(&candidates))
+}
+
+/// Interfaces in whose words a kernel is asked.
+fn candidates(found: &Capabilities, promises: Option<Interface>) -> Vec<Interface> {
+    match promises {
+        Some(interface) => vec![interface],
+        None => identify::candidates(&found.files, found.opens_for_writing()),
+    }
 }
 
 fn asked(candidates: &[Interface]) -> Boot {
-    let of = |interface: &Interface| {
-        let interface = words_of(*interface);
-        ALL.map(|verb| (id(interface, verb), ops(interface, verb)))
-    };
-    let steps = candidates.iter().flat_map(of);
+    let mut words: Vec<Interface> = Vec::new();
+    for interface in candidates.iter().map(|interface| words_of(*interface)) {
+        if !words.contains(&interface) {
+            words.push(interface);
+        }
+    }
+    let of = |interface: Interface| ALL.map(|verb| (id(interface, verb), ops(interface, verb)));
+    let steps = words.into_iter().flat_map(of);
     boot(&[], [(POLICY, policy(DEFAULT_POLICY))].into_iter().chain(steps))
 }
 
 /// All that is asked of anybody.
 pub(super) fn questions() -> Boot {
-    asked(&Interface::ALL)
+    asked(Interface::KNOWN)
 }
 
-/// The dialect in whose words another is asked, which has the same.
+/// The interface in whose words another is asked, which has the same: nothing is asked twice.
 pub(super) fn words_of(interface: Interface) -> Interface {
-    if interface == Interface::RfcV2Posted { Interface::RfcV2 } else { interface }
+    let own = interface.dialect();
+    let same = |other: &Interface| {
+        let other = other.dialect();
+        (other.verbs, other.staged) == (own.verbs, own.staged)
+    };
+    Interface::KNOWN.iter().copied().find(same).unwrap_or(interface)
 }
 
 pub(super) fn ops(interface: Interface, verb: Verb) -> Vec<Op> {
@@ -154,14 +169,20 @@ fn second_file(first: Option<String>, second: Option<String>) -> Vec<Op> {
     vec![open(SLOT, first), open(SLOT + 1, second), Op::Close { slot: SLOT }, Op::Close { slot: SLOT + 1 }]
 }
 
+/// The request to delete, behind a read of the list by the same descriptor.
 fn after_read(interface: Interface, path: Option<String>) -> Vec<Op> {
-    let (Some(path), Some(delete)) = (path, interface.dialect().delete) else { return Vec::new() };
-    vec![
-        Op::Open { slot: SLOT, path, flags: OFlag::O_RDWR.bits(), mode: 0 },
-        Op::Read { slot: SLOT, chunk: 4096, limit: None, send: false, nothing: None },
-        Op::Write { slot: SLOT, bytes: delete.text.into() },
-        Op::Close { slot: SLOT },
-    ]
+    let delete = adapter(interface).delete(SLOT).map(|deed| deed.ops).unwrap_or_default();
+    let mut ops = Vec::new();
+    for op in delete {
+        match op {
+            Op::Open { slot, path: of, mode, .. } if Some(&of) == path.as_ref() => {
+                ops.push(Op::Open { slot, path: of, flags: OFlag::O_RDWR.bits(), mode });
+                ops.push(Op::Read { slot, chunk: 4096, limit: None, send: false, nothing: None });
+            }
+            op => ops.push(op),
+        }
+    }
+    ops
 }
 
 /// What became of the words of each dialect.
@@ -225,12 +246,12 @@ pub fn with_requests(
     };
     let answers = Answers::read(messages)?;
     let taken = Taken { answers: &answers };
-    let seen = promises.or_else(|| identify::by_requests(&found.files, found.interface, &taken));
+    let seen = promises.or_else(|| identify::by_requests(&candidates(&found, None), &taken));
     let Some(interface) = seen else {
         let what = "files of staged records, and no request taken".to_owned();
         let finding = unknown(&found, what);
         found.findings.push(finding);
-        return Ok(found.offering(Interface::ReadOnly));
+        return Ok(found.offering(Interface::READ_ONLY));
     };
     let mut found = found.offering(interface);
     for (what, verb) in [
@@ -248,7 +269,7 @@ pub fn with_requests(
     // Whether files are recorded at all, the first boot has told.
     let counts = found.has(Capability::HashTable) || found.has(Capability::NoHashTable);
     let measures = counts && answers.ok(POLICY);
-    found.findings.extend(removal::findings(interface.dialect(), &taken, measures));
+    found.findings.extend(removal::findings(interface, &taken, measures));
     Ok(found)
 }
 

@@ -7,6 +7,10 @@ use imalab_wire::{Message, Op, Outcome, Piece, Step};
 use crate::interface::TPM;
 use crate::interface::probe::{Boot, FLUSH};
 use crate::plan::Interface;
+use imalab_formats::ima::Bank;
+use imalab_formats::ima::dialect::{Dialect, Originals};
+use imalab_formats::ima::lists::{Kind, Request};
+use imalab_formats::ima::model::File;
 
 /// What such a kernel does.
 #[derive(Clone)]
@@ -55,7 +59,7 @@ pub(super) const FILES: [&str; 2] = ["binary_runtime_measurements", "binary_runt
 pub(super) fn upstream() -> Kernel {
     Kernel {
         files: FILES.to_vec(),
-        interface: Interface::Upstream,
+        interface: Interface::UPSTREAM,
         stranger: None,
         htable: true,
         policy: true,
@@ -89,87 +93,71 @@ impl Kernel {
         self.defect == Some(defect)
     }
 
-    fn staged_name(&self) -> Option<&'static str> {
-        match self.interface {
-            Interface::Upstream | Interface::V3Posted | Interface::V4Posted | Interface::V5Posted => {
-                Some("binary_runtime_measurements_sha1_staged")
-            }
-            Interface::RfcV2
-            | Interface::TwoCommand
-            | Interface::StagingV1Posted
-            | Interface::RfcV2Posted => Some("binary_runtime_measurements_staged_sha1"),
-            Interface::ReadOnly | Interface::NoStaging | Interface::Transaction => None,
-        }
+    fn dialect(&self) -> &'static Dialect {
+        self.interface.dialect()
     }
 
     fn listed(&self) -> Vec<u8> {
-        let writable = matches!(
-            self.interface,
-            Interface::Upstream | Interface::V5Posted | Interface::NoStaging | Interface::Transaction
-        );
+        let writable = self.dialect().identity.originals_writable == Some(true);
         let mode = if writable { 0o100_660 } else { 0o100_440 };
+        let staged = self.dialect().file_name(Kind::Staged, false, Some(Bank::Sha1));
         let mut lines: Vec<String> = self.files.iter().map(|name| format!("{mode:o} {name}")).collect();
         lines.extend(self.stranger.map(|name| format!("100600 {name}")));
-        lines.extend(
-            self.staged_name().filter(|_| !self.files.is_empty()).map(|name| format!("100660 {name}")),
-        );
+        lines.extend(staged.filter(|_| !self.files.is_empty()).map(|name| format!("100660 {name}")));
         lines.join("\n").into_bytes()
     }
 }
 
 impl Lists<'_> {
-    /// Whether the writer may open further files.
-    fn many(&self) -> bool {
-        self.kernel.interface == Interface::Upstream
-    }
-
     fn is(&self, defect: Defect) -> bool {
         self.kernel.is(defect)
     }
 
     fn open(&self, path: &str, access: i32) -> Result<i64, i32> {
-        let name = path.rsplit('/').next().unwrap();
-        let list = name.contains("_runtime_measurements") && !name.starts_with("runtime");
-        let opens = match self.kernel.interface {
-            _ if path == TPM && self.is(Defect::TpmIsBusy) => return Err(EBUSY),
-            _ if path == TPM => self.kernel.tpm,
-            _ if path.contains("failslab") => self.kernel.failslab,
-            _ if name.starts_with("ascii") && self.open && !self.many() => return Err(EBUSY),
-            _ if name.contains("_staged") => {
-                let name = name.replace("ascii", "binary");
-                self.kernel.staged_name() == Some(name.as_str())
+        if path == TPM {
+            return match self.kernel.tpm {
+                _ if self.is(Defect::TpmIsBusy) => Err(EBUSY),
+                true => Ok(0),
+                false => Err(ENOENT),
+            };
+        }
+        let dialect = self.kernel.dialect();
+        let staged_elsewhere = path.contains("_staged");
+        let opens = match dialect.file(path) {
+            File::List(list) if list.ascii && self.open && !dialect.one_writer_many_files => {
+                return Err(EBUSY);
             }
-            Interface::RfcV2 | Interface::TwoCommand => !(access != 0 && list),
-            Interface::Transaction => !(access == 1 && list),
-            // By root, whatever the mode says.
-            _ => true,
+            File::List(list) if !list.is_staged() => match dialect.originals {
+                Originals::Refused => access == 0,
+                Originals::WithReading => access != 1,
+                // By root, whatever the mode says.
+                _ => true,
+            },
+            File::List(_) => true,
+            _ if path.contains("failslab") => self.kernel.failslab,
+            _ => !staged_elsewhere,
         };
-        if opens { Ok(0) } else { Err(2) }
+        if opens { Ok(0) } else { Err(ENOENT) }
     }
 
     fn write(&mut self, path: &str, text: &str) -> bool {
-        if path.ends_with("/policy") {
+        let dialect = self.kernel.dialect();
+        if dialect.file(path) == File::Policy {
             self.policy = self.kernel.policy;
             self.records_policies |= self.kernel.records_policies && text.contains("label=ima_policy");
             let often = 1 + u64::from(self.is(Defect::PolicyRecordedTwice));
             self.current += u64::from(self.policy && self.records_policies) * often;
             return self.policy;
         }
-        let on_staged = path.contains("_staged");
-        let number = text.trim_end().parse::<i64>().ok();
-        if self.is(Defect::RefusesEveryRequest) {
-            return false;
-        }
-        let of_list = path.contains("_runtime_measurements");
-        use Interface::*;
-        match (self.kernel.interface, on_staged, number) {
-            _ if !of_list => false,
-            (StagingV1Posted | RfcV2Posted | V3Posted | V4Posted, false, _) => false,
-            (V5Posted, false, None) if text == "A\n" => self.stage(u64::MAX, false),
-            (V5Posted, true, None) if text == "A\n" => false,
-            (TwoCommand | Transaction, _, None) if text == "A\n" => false,
-            (_, true, None) if text == "A\n" => self.stage(u64::MAX, false),
-            (_, true, None) if text == "D\n" => {
+        let File::List(list) = dialect.file(path) else { return false };
+        let request =
+            dialect.request(list, text.as_bytes()).filter(|_| !self.is(Defect::RefusesEveryRequest));
+        match request {
+            None => false,
+            Some(Request::StageAll) => self.stage(u64::MAX, false),
+            Some(Request::StageFirst(records)) => self.stage(records, true),
+            Some(Request::StageUpTo(records)) => self.stage(records, false),
+            Some(Request::Delete) => {
                 let flush = self.is(Defect::RefusesDeleteWithFlush) && self.flush;
                 let works = self.staged > 0 && !self.is(Defect::RefusesDelete) && !flush;
                 if works {
@@ -179,20 +167,20 @@ impl Lists<'_> {
                 }
                 works
             }
-            (RfcV2 | StagingV1Posted | RfcV2Posted, true, Some(number @ 1..)) => {
-                self.stage(number as u64, true)
+            Some(Request::DeleteFirst(records)) => {
+                let works = self.staged >= records && self.staged > 0;
+                if works {
+                    self.current += self.staged - records;
+                    self.staged = 0;
+                }
+                works
             }
-            (TwoCommand, true, Some(number @ 1..)) => self.stage(number as u64, false),
-            (RfcV2 | RfcV2Posted, true, Some(number)) => self.staged == 0 && self.trim(number.unsigned_abs()),
-            (V3Posted, true, Some(number)) if self.staged >= number.unsigned_abs() => {
-                self.current += self.staged - number.unsigned_abs();
-                self.staged = 0;
-                true
+            Some(Request::Trim(records)) => {
+                let forbidden = dialect.grammar.number.as_ref().is_some_and(|number| number.not_with_flush);
+                let alone = self.staged == 0 || dialect.trims_while_staged != Some(false);
+                alone && !(self.flush && forbidden) && self.trim(records)
             }
-            (V4Posted, true, Some(number)) => self.staged == 0 && self.trim(number.unsigned_abs()),
-            (Upstream, false, Some(number)) => !self.flush && self.trim(number as u64),
-            (NoStaging | V5Posted | Transaction, false, Some(number)) => self.trim(number as u64),
-            _ => false,
+            Some(Request::TrimAll) => false,
         }
     }
 
@@ -264,11 +252,10 @@ impl Lists<'_> {
             name if name.contains("_staged") && self.is(Defect::SaveFails) => return Err(EINVAL),
             name if name.contains("_staged") && self.is(Defect::SaveIsEmpty) => Vec::new(),
             name if name.contains("_staged") => {
-                let posted = [Interface::StagingV1Posted, Interface::RfcV2Posted];
-                if self.staged == 0 && posted.contains(&self.kernel.interface) {
-                    return Err(ENOENT);
+                match self.kernel.dialect().nothing_staged.filter(|_| self.staged == 0) {
+                    Some(errno) => return Err(errno as i32),
+                    None => many(self.staged),
                 }
-                many(self.staged)
             }
             name if name.contains("_runtime_measurements") => many(self.current),
             _ => Vec::new(),

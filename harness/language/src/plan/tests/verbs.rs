@@ -261,7 +261,7 @@ fn all_records_are_counted_over_what_processes_and_kernels_do(
 ) {
     let text = format!("summary: s\npromise: p\nsteps:\n{steps}");
     let scenario = scenario::parse("it", "it.yaml", &text).unwrap();
-    let planned = plan(&scenario, &Parameters::new(), &upstream(), Interface::Upstream, 1);
+    let planned = plan(&scenario, &Parameters::new(), &upstream(), Interface::UPSTREAM, 1);
     match (planned, records) {
         (Ok(Planned::Plan(plan)), Some(records)) => {
             assert!(
@@ -296,7 +296,7 @@ fn chance_is_decided_by_the_seed() {
     let text = "summary: s\npromise: p\nsteps:\n  - stress: {ms: 9, times: 60, choose: [measure, {trim: 1}, [stage, save, delete]]}\n";
     let scenario = scenario::parse("it", "it.yaml", text).unwrap();
     let texts = |seed| -> Vec<String> {
-        match plan(&scenario, &Parameters::new(), &upstream(), Interface::Upstream, seed).unwrap() {
+        match plan(&scenario, &Parameters::new(), &upstream(), Interface::UPSTREAM, seed).unwrap() {
             Planned::Plan(plan) => plan.steps.iter().map(|step| step.text.clone()).collect(),
             Planned::Skip(skip) => panic!("{}", skip.reason),
         }
@@ -337,11 +337,11 @@ fn verbs_need_what_they_do(#[case] steps: &str, #[case] needed: Capability) {
 }
 
 #[rstest]
-#[case::upstream(Interface::Upstream, true)]
-#[case::transaction(Interface::Transaction, true)]
-#[case::rfc_v2(Interface::RfcV2, true)]
-#[case::two_command(Interface::TwoCommand, true)]
-#[case::none(Interface::ReadOnly, false)]
+#[case::upstream(Interface::UPSTREAM, true)]
+#[case::transaction(Interface::TRANSACTION, true)]
+#[case::rfc_v2(Interface::RFC_V2, true)]
+#[case::two_command(Interface::TWO_COMMAND, true)]
+#[case::none(Interface::READ_ONLY, false)]
 fn attesting_by_trim_needs_an_interface_that_removes_records(
     #[case] interface: Interface,
     #[case] can: bool,
@@ -358,8 +358,8 @@ fn attesting_by_trim_needs_an_interface_that_removes_records(
 }
 
 #[rstest]
-#[case::one_file(Interface::RfcV2)]
-#[case::by_number(Interface::TwoCommand)]
+#[case::one_file(Interface::RFC_V2)]
+#[case::by_number(Interface::TWO_COMMAND)]
 fn attesting_by_staging_keeps_the_file_open(#[case] interface: Interface) {
     let text = "summary: s\npromise: p\nsteps:\n  - attest: stage\n";
     let scenario = scenario::parse("it", "it.yaml", text).unwrap();
@@ -375,9 +375,9 @@ fn attesting_by_staging_keeps_the_file_open(#[case] interface: Interface) {
 
 /// A posting has errors of its own, and a file that says by one that nothing is staged.
 #[rstest]
-#[case(Interface::RfcV2Posted, Expect::Any, Some(2))]
-#[case(Interface::V4Posted, Expect::Any, None)]
-#[case(Interface::RfcV2, Expect::Errno(116), None)]
+#[case(Interface::RFC_V2_POSTED, Expect::Any, Some(2))]
+#[case(Interface::V4_POSTED, Expect::Any, None)]
+#[case(Interface::RFC_V2, Expect::Errno(116), None)]
 fn a_posting_is_held_to_its_own_errors(
     #[case] interface: Interface,
     #[case] expected: Expect,

@@ -1,8 +1,8 @@
 //! Keys of the file itself.
 
 use super::Shape::{
-    Banks, CommandLine, Map, Maps, Matrix, Number, NumberOr, Steps, Tasks, Text, Texts, Truth, Version, Word,
-    Words,
+    Banks, Capabilities, CommandLine, Map, Maps, Matrix, Number, NumberOr, Steps, Tasks, Text, Texts, Truth,
+    Version, Word,
 };
 use super::{Field, field};
 
@@ -15,8 +15,7 @@ pub(in crate::scenario) const KEYS: &[Field] = &[
         "the promise that it tests, and who made it: a document and its section, or a kernel function",
     )
     .needed("the promise it tests, and who made it"),
-    field("needs", Words(super::names::NEEDS), "capabilities that the kernel must have")
-        .or("what the verbs imply"),
+    field("needs", Capabilities, "capabilities that the kernel must have").or("what the verbs imply"),
     field("matrix", Matrix, "parameters and their values; every combination is a run").or("one run"),
     field(
         "only-when-named",

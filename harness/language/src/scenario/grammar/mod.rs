@@ -16,6 +16,8 @@ pub(super) use names::{
 };
 pub(crate) use names::{CHECKS, poll_event};
 
+use crate::interface::Capability;
+
 /// A verb.
 #[derive(Debug)]
 pub(super) struct Form {
@@ -79,6 +81,8 @@ pub(super) enum Shape {
     Word(&'static [&'static str]),
     /// One of these words, or a list of them.
     Words(&'static [&'static str]),
+    /// Capabilities of kernels: one, or a list.
+    Capabilities,
     /// Words of a command line, or one.
     CommandLine,
     /// An absolute path.
@@ -101,6 +105,17 @@ pub(super) enum Shape {
     Map(&'static [Field]),
     /// A map with these keys, or a list of such maps.
     Maps(&'static [Field]),
+}
+
+impl Shape {
+    /// The words of which several may be given.
+    pub(super) fn several(self) -> Option<&'static [&'static str]> {
+        match self {
+            Shape::Words(words) => Some(words),
+            Shape::Capabilities => Some(Capability::names()),
+            _ => None,
+        }
+    }
 }
 
 /// A heading of the reference, and its verbs.

@@ -1,6 +1,5 @@
 //! Words that stand for numbers, and names that others give.
 
-use crate::interface::Capability;
 use imalab_formats::ima::Bank;
 
 /// Capabilities (`include/uapi/linux/capability.h`).
@@ -122,17 +121,6 @@ pub(in crate::scenario) const ERRNOS: &[&str] = &[
     "EACCES", "EBADF", "EBUSY", "EEXIST", "EFAULT", "EINVAL", "EMFILE", "ENFILE", "ENODATA", "ENODEV",
     "ENOENT", "ENOEXEC", "ENOMEM", "EPERM", "ERANGE", "ESPIPE", "ESRCH", "ESTALE",
 ];
-
-/// Capabilities of kernels.
-pub(super) const NEEDS: &[&str] = &{
-    let mut names = [""; Capability::ALL.len()];
-    let mut at = 0;
-    while at < names.len() {
-        names[at] = Capability::ALL[at].name();
-        at += 1;
-    }
-    names
-};
 
 /// Names of the invariants, as [`crate::verdict::CheckResult::check`] has them, and of what is worse than any of them.
 pub(crate) const CHECKS: &[&str] = &[

@@ -3,6 +3,8 @@
 use super::super::error::{ScenarioError, Source};
 use super::super::model::{Attestation, Call, File, Start, Step, Task, Transfer, Verb};
 use super::super::open_files::origin;
+use crate::interface::adapter;
+use crate::plan::{Action, Interface};
 
 /// What a task can vouch for.
 #[derive(Clone, Copy, Default)]
@@ -13,7 +15,8 @@ struct Held {
     seen: bool,
 }
 
-pub(super) fn check(source: &Source, tasks: &[Task]) -> Result<(), ScenarioError> {
+/// `spoken` are the interfaces in whose words requests are spelled out.
+pub(super) fn check(source: &Source, tasks: &[Task], spoken: &[Interface]) -> Result<(), ScenarioError> {
     // Before each step of each task: what one that it starts goes on with.
     let mut before: Vec<Vec<Held>> = Vec::new();
     for (at, task) in tasks.iter().enumerate() {
@@ -37,14 +40,14 @@ pub(super) fn check(source: &Source, tasks: &[Task]) -> Result<(), ScenarioError
                     let mut held = Held::default();
                     for (within, step) in steps.iter().enumerate() {
                         let file = |slot: &str| opened(steps, within, slot);
-                        held = take(source, step, held, false, &file)?;
+                        held = take(source, step, held, false, &file, spoken)?;
                     }
                 }
                 held = Held::default();
                 continue;
             }
             let file = |slot: &str| origin(tasks, at, number, slot).and_then(|origin| origin.file(tasks));
-            held = take(source, step, held, elsewhere, &file)?;
+            held = take(source, step, held, elsewhere, &file, spoken)?;
         }
         before.push(seen);
     }
@@ -78,6 +81,7 @@ fn take<'t>(
     held: Held,
     elsewhere: bool,
     file: &dyn Fn(&str) -> Option<&'t File>,
+    spoken: &[Interface],
 ) -> Result<Held, ScenarioError> {
     if !step.expect.may_succeed() {
         return Ok(held);
@@ -100,17 +104,18 @@ fn take<'t>(
             return Ok(read(staged(slot)));
         }
         Verb::Call(call) => match (call.hands_over(), call.uses().and_then(staged)) {
-            (Some(request), Some(false)) if is_number(request) && !held.seen => {
-                return Err(unread(source, step));
+            (Some(request), Some(staged)) => {
+                let means = |wanted: fn(Action) -> bool| {
+                    spoken.iter().filter_map(|one| adapter(*one).meaning(staged, request)).any(wanted)
+                };
+                if means(|action| matches!(action, Action::Trim { .. })) && !held.seen {
+                    return Err(unread(source, step));
+                }
+                if means(|action| action == Action::Stage) {
+                    return Ok(Held::default());
+                }
+                means(|action| action == Action::Delete)
             }
-            // The proposals stage by a number as well, trim by one with a dash, and need no newline.
-            (Some(request), Some(true)) if is_number(request) || request.trim_ascii_end() == b"A" => {
-                return Ok(Held::default());
-            }
-            (Some([b'-', request @ ..]), Some(true)) if is_number(request) && !held.seen => {
-                return Err(unread(source, step));
-            }
-            (Some(request), Some(true)) => request.trim_ascii_end() == b"D",
             _ => false,
         },
         _ => false,
@@ -120,11 +125,6 @@ fn take<'t>(
         true => Ok(Held { saved: false, ..held }),
         false => Ok(held),
     }
-}
-
-/// Whether the kernel could take a request for the number of records to trim.
-fn is_number(request: &[u8]) -> bool {
-    std::str::from_utf8(request).is_ok_and(|text| text.trim_end().parse::<u64>().is_ok())
 }
 
 fn unread(source: &Source, step: &Step) -> ScenarioError {

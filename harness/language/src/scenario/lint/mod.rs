@@ -10,7 +10,7 @@ mod references;
 
 use super::error::{ScenarioError, Source};
 use super::model::Task;
-use crate::plan::Shape;
+use crate::plan::{Interface, Shape};
 
 /// Refuses scenarios that cannot end, or that could not prove anything.
 pub(super) fn check(
@@ -18,12 +18,13 @@ pub(super) fn check(
     machine: &Shape,
     has_policy: bool,
     tasks: &[Task],
+    spoken: &[Interface],
 ) -> Result<(), ScenarioError> {
     references::check(source, tasks)?;
     barriers::check(source, tasks)?;
     holds::check(source, tasks)?;
     descriptors::check(source, tasks)?;
-    custody::check(source, tasks)?;
+    custody::check(source, tasks, spoken)?;
     policy::check(source, machine, has_policy, tasks)?;
     alone::check(source, tasks)
 }

@@ -63,7 +63,7 @@ fn nested(maps: &[(&'static str, &'static [Field])]) -> String {
 
 fn needs() -> String {
     let mut out = "| capability | what a kernel has it by |\n| --- | --- |\n".to_owned();
-    for capability in Capability::ALL {
+    for capability in Capability::all() {
         line(&mut out, &[&format!("`{}`", capability.name()), capability.met_by()]);
     }
     out
@@ -186,6 +186,7 @@ fn value(shape: Shape) -> String {
         Shape::Hex => "hexadecimal digits".to_owned(),
         // Those that are too many for a cell have a row in the table of words.
         Shape::Word(words) if words.len() > MOST_WORDS => "a word, see below".to_owned(),
+        Shape::Capabilities => "words, one or a list, see below".to_owned(),
         Shape::Words(words) if words.len() > MANY_WORDS => "words, one or a list, see below".to_owned(),
         Shape::Word(words) => either(words),
         Shape::Words(words) => format!("one or a list of {}", either(words)),

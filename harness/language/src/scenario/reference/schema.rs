@@ -152,7 +152,9 @@ fn value(shape: Shape, parameters: Parameters) -> Value {
         Shape::Bytes => json!({"type": "string"}),
         Shape::Hex => text("^([0-9a-fA-F]{2})*$"),
         Shape::Word(words) => json!({"enum": words}),
-        Shape::Words(words) => return listed(json!({"enum": words}), parameters, 0),
+        Shape::Words(_) | Shape::Capabilities => {
+            return listed(json!({"enum": shape.several()}), parameters, 0);
+        }
         Shape::CommandLine => return listed(text("^[^\\s\"]*$"), parameters, 0),
         Shape::Path => text("^/"),
         Shape::File => json!({"anyOf": [{"enum": SPECIAL_FILES}, text("^/")]}),

@@ -124,6 +124,7 @@ fn sample(shape: grammar::Shape) -> String {
     match shape {
         Shape::Number(from, _) => from.to_string(),
         Shape::NumberOr(_, _, words) | Shape::Words(words) | Shape::Word(words) => words[0].to_owned(),
+        Shape::Capabilities => "ima".to_owned(),
         Shape::Signed => "-5".to_owned(),
         Shape::Truth => "true".to_owned(),
         Shape::Name => "some".to_owned(),

@@ -101,7 +101,7 @@ fn what_may_be_passes(#[case] story: Vec<Scene>) {
 fn a_kernel_without_requests_only_grows() {
     let setup = Setup {
         table: HashTable::Kept,
-        interface: Interface::ReadOnly,
+        interface: Interface::READ_ONLY,
         seen: Seen::default(),
         violations: 0,
     };

@@ -13,31 +13,31 @@ fn reads_along() -> Scene {
 /// What the proposals do otherwise than mainline.
 #[rstest]
 #[case::one_writer_of_many_files(
-    Interface::RfcV2,
+    Interface::RFC_V2,
     vec![opens(0, 1, true, BOTH, OK), opens(0, 2, true, BOTH, errno(Errno::EBUSY))]
 )]
 #[case::all_that_there_are(
-    Interface::TwoCommand,
+    Interface::TWO_COMMAND,
     stager(3, [taken(1, "7\n"), Shows(true, vec![0, 1, 2]), taken(1, "D\n"), Shows(true, vec![])])
 )]
 #[case::trimmed_to_the_last(
-    Interface::RfcV2,
+    Interface::RFC_V2,
     stager(3, [taken(1, "-9223372036854775807\n"), Shows(false, vec![]), asks(1, "-1\n", errno(Errno::ENOENT))])
 )]
 #[case::committed_twice(
-    Interface::Transaction,
+    Interface::TRANSACTION,
     vec![Records(3), opens(0, 1, false, BOTH, OK), taken(1, "1\n"), reads_along(), taken(1, "1\n"), Shows(false, vec![2])]
 )]
 #[case::not_committed(
-    Interface::Transaction,
+    Interface::TRANSACTION,
     vec![Records(3), opens(0, 1, false, BOTH, OK), reads_along(), closes(0, 1), Shows(false, vec![0, 1, 2])]
 )]
 #[case::two_transactions(
-    Interface::Transaction,
+    Interface::TRANSACTION,
     vec![opens(0, 1, false, BOTH, OK), reads_along(), opens(1, 1, false, BOTH, errno(Errno::EBUSY))]
 )]
 #[case::root_opens_an_original_in_vain(
-    Interface::RfcV2Posted,
+    Interface::RFC_V2_POSTED,
     vec![
         Records(1),
         opens(0, 1, false, WRITE, OK),
@@ -46,27 +46,27 @@ fn reads_along() -> Scene {
     ]
 )]
 #[case::numbers_of_any_base(
-    Interface::RfcV2Posted,
+    Interface::RFC_V2_POSTED,
     stager(20, [taken(1, "-0x10\n"), Shows(false, vec![16, 17, 18, 19])])
 )]
 #[case::a_number_deletes_what_is_staged(
-    Interface::V3Posted,
+    Interface::V3_POSTED,
     stager(3, [taken(1, "A\n"), Records(1), taken(1, "2\n"), Shows(true, vec![]), Shows(false, vec![2, 3])])
 )]
 #[case::nothing_staged_to_delete(
-    Interface::V3Posted,
+    Interface::V3_POSTED,
     stager(3, [asks(1, "2\n", errno(Errno::ENOENT)), Shows(false, vec![0, 1, 2])])
 )]
 #[case::a_number_cuts(
-    Interface::V4Posted,
+    Interface::V4_POSTED,
     stager(3, [taken(1, "2\n"), Shows(true, vec![]), Shows(false, vec![2])])
 )]
 #[case::one_file_for_the_writer(
-    Interface::V4Posted,
+    Interface::V4_POSTED,
     vec![opens(0, 1, true, WRITE, OK), opens(0, 2, true, WRITE, errno(Errno::EBUSY))]
 )]
 #[case::staged_by_the_original(
-    Interface::V5Posted,
+    Interface::V5_POSTED,
     vec![
         Records(2),
         opens(0, 1, false, WRITE, OK),
@@ -80,27 +80,27 @@ fn reads_along() -> Scene {
 fn the_proposals_are_told_apart(#[case] interface: Interface, #[case] story: Vec<Scene>) {
     let tale = Tale::default();
     assert_eq!(says_of(interface, &story, &tale, HashTable::Kept, Rules::default()), Ok(()));
-    assert!(says_of(Interface::Upstream, &story, &tale, HashTable::Kept, Rules::default()).is_err());
+    assert!(says_of(Interface::UPSTREAM, &story, &tale, HashTable::Kept, Rules::default()).is_err());
 }
 
 #[test]
 fn a_trim_of_a_proposal_forgets_with_its_records() {
     let story = stager(2, [taken(1, "-1\n"), Knows(0, false), Knows(1, true)]);
-    let told = says_of(Interface::RfcV2, &story, &Tale::default(), HashTable::Flushed, Rules::default());
+    let told = says_of(Interface::RFC_V2, &story, &Tale::default(), HashTable::Flushed, Rules::default());
     assert_eq!(told, Ok(()));
 }
 
 #[test]
 fn the_posted_rfc_forgets_as_it_stages() {
     let story = stager(2, [taken(1, "A\n"), Knows(0, false), Knows(1, false)]);
-    for (interface, right) in [(Interface::RfcV2Posted, true), (Interface::RfcV2, false)] {
+    for (interface, right) in [(Interface::RFC_V2_POSTED, true), (Interface::RFC_V2, false)] {
         let told = says_of(interface, &story, &Tale::default(), HashTable::Flushed, Rules::default());
         assert_eq!(told.is_ok(), right, "{interface:?}: {told:?}");
     }
     // A delete that is taken once the list is the next kernel's is a defect of it there too.
     let late = stager(2, [taken(1, "A\n"), Does(0, Call::Suspend, OK), taken(1, "D\n")]);
     let table = HashTable::Kept;
-    let told = says_of(Interface::RfcV2Posted, &late, &Tale::default(), table, Rules::default());
+    let told = says_of(Interface::RFC_V2_POSTED, &late, &Tale::default(), table, Rules::default());
     assert!(told.unwrap_err().contains("SuspendedDelete"));
 }
 
@@ -111,7 +111,7 @@ fn nobody_knows_whether_version_five_trims_while_records_are_staged() {
     };
     for found in [TWO, errno(Errno::EEXIST)] {
         let (tale, table) = (Tale::default(), HashTable::Kept);
-        let told = says_of(Interface::V5Posted, &story(found), &tale, table, Rules::default());
+        let told = says_of(Interface::V5_POSTED, &story(found), &tale, table, Rules::default());
         assert_eq!(told, Ok(()), "{found:?}");
     }
 }
@@ -120,7 +120,7 @@ fn nobody_knows_whether_version_five_trims_while_records_are_staged() {
 fn seen(form: NumberForm, story: &[Scene]) -> Result<(), String> {
     let setup = Setup {
         table: HashTable::Kept,
-        interface: Interface::V5Posted,
+        interface: Interface::V5_POSTED,
         seen: Seen { numbers: Some(form) },
         violations: 0,
     };
@@ -163,10 +163,10 @@ fn numbers_are_read_as_they_were_seen_to_be(
 
 /// Once measuring is suspended: which error, whether any, or nothing at all is promised.
 #[rstest]
-#[case::this_one(Interface::V4Posted, "D\n", &[Errno::ESTALE], false)]
-#[case::whichever(Interface::V3Posted, "D\n", &[Errno::ESTALE, Errno::EACCES], false)]
-#[case::whichever_of_v2(Interface::RfcV2Posted, "D\n", &[Errno::EBUSY], false)]
-#[case::nothing(Interface::V5Posted, "D\n", &[Errno::ESTALE, Errno::EPERM], true)]
+#[case::this_one(Interface::V4_POSTED, "D\n", &[Errno::ESTALE], false)]
+#[case::whichever(Interface::V3_POSTED, "D\n", &[Errno::ESTALE, Errno::EACCES], false)]
+#[case::whichever_of_v2(Interface::RFC_V2_POSTED, "D\n", &[Errno::EBUSY], false)]
+#[case::nothing(Interface::V5_POSTED, "D\n", &[Errno::ESTALE, Errno::EPERM], true)]
 fn what_is_refused_late_is_what_the_document_says(
     #[case] interface: Interface,
     #[case] text: &'static str,
@@ -174,7 +174,7 @@ fn what_is_refused_late_is_what_the_document_says(
     #[case] or_taken: bool,
 ) {
     let story = |found| {
-        let on_staged = interface != Interface::V5Posted;
+        let on_staged = interface != Interface::V5_POSTED;
         let mut story = vec![Records(2), opens(0, 2, on_staged, WRITE, OK), taken(2, "A\n"), closes(0, 2)];
         let staged = opens(0, 1, true, WRITE, OK);
         story.extend([staged, Does(0, Call::Suspend, OK), asks(1, text, found)]);
@@ -184,7 +184,7 @@ fn what_is_refused_late_is_what_the_document_says(
         assert_eq!(story(errno(*found)), Ok(()), "{found}");
     }
     assert_eq!(story(TWO).is_ok(), or_taken, "{:?}", story(TWO));
-    if errnos.len() == 1 && interface == Interface::V4Posted {
+    if errnos.len() == 1 && interface == Interface::V4_POSTED {
         assert!(story(errno(Errno::EACCES)).is_err());
     }
 }
