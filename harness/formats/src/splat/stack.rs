@@ -106,22 +106,38 @@ fn is_one_of(names: &[&str], function: &str) -> bool {
     names.iter().any(|name| function.starts_with(name))
 }
 
+/// The function that a report is about.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Function {
+    /// Its name.
+    pub name: String,
+    /// The first function of IMA below it, when it is none itself.
+    pub called_from: Option<String>,
+}
+
 /// The function that a report is about: the one at which the processor was, with the first of IMA's below it; else the first of
 /// the call trace that does not only tell.
 #[must_use]
-pub fn function(report: &[String]) -> Option<String> {
-    let at = report.iter().find_map(|line| {
+pub fn function(report: &[String]) -> Option<Function> {
+    let mut told = trace(report).filter(|function| !is_one_of(TELLING, function));
+    let Some(at) = at(report) else {
+        return told.next().map(|name| Function { name: name.to_owned(), called_from: None });
+    };
+    let called_from = if is_of_ima(at) { None } else { told.find(|function| is_of_ima(function)) };
+    Some(Function { name: at.to_owned(), called_from: called_from.map(str::to_owned) })
+}
+
+/// All functions that a report names: the one at which the processor was, and those of the call trace, innermost first.
+#[must_use]
+pub fn functions(report: &[String]) -> Vec<String> {
+    at(report).into_iter().chain(trace(report)).map(str::to_owned).collect()
+}
+
+/// The function at which the processor was.
+fn at(report: &[String]) -> Option<&str> {
+    report.iter().find_map(|line| {
         let (_, rest) = without_prefix(line).split_once("RIP: ")?;
         frame(rest.split_once(':').map_or(rest, |(_, rest)| rest).trim())
-    });
-    let mut told = trace(report).filter(|function| !is_one_of(TELLING, function));
-    let Some(at) = at else { return told.next().map(str::to_owned) };
-    if is_of_ima(at) {
-        return Some(at.to_owned());
-    }
-    Some(match told.find(|function| is_of_ima(function)) {
-        Some(caller) => format!("{at}, called from {caller}"),
-        None => at.to_owned(),
     })
 }
 
