@@ -5,14 +5,13 @@ A case is a scenario with its parameters on a kernel, and which repetition. Two 
 outcome for the same kind of reason:
 
 - where checks decide (failed, known-defect, known-limit), the checks that did not pass, and how: failed or could not run;
-- elsewhere, the reason up to its first colon, with its numbers left out (times, addresses, versions).
+- elsewhere, the code of the finding that is the reason. Schema 1 has no codes: there the outcome alone is compared.
 
 Exit codes: 0 the same, 1 a difference (each is printed), 2 a file that cannot be compared.
 """
 
 import argparse
 import json
-import re
 import sys
 
 SCHEMAS = (1, 2)
@@ -58,22 +57,27 @@ def title(key):
 
 
 def reason(run):
-    """The class of the reason for a run's outcome."""
+    """The kind of reason for a run's outcome; nothing where it is not told as data."""
     outcome = run["outcome"]
     if outcome in WITHOUT_REASON:
         return ()
     if outcome in DECIDED_BY_CHECKS:
         decided = ((check["check"], check["verdict"]) for check in run["checks"])
         return tuple(sorted(one for one in decided if one[1] in ("failed", "could-not-run")))
-    words = run["reason"]
-    if not isinstance(words, str):
-        words = json.dumps(words, sort_keys=True)
-    return re.sub(r"(0x)?[0-9][0-9a-f.]*", "N", words.split(": ")[0])
+    return None if isinstance(run["reason"], str) else run["reason"]["finding"]["code"]
+
+
+def are_same(old, new):
+    """Whether two runs ended alike, for the same kind of reason as far as both tell it."""
+    kinds = (reason(old), reason(new))
+    return old["outcome"] == new["outcome"] and (None in kinds or kinds[0] == kinds[1])
 
 
 def described(run):
     """Outcome and reason for people."""
-    text = run["reason"] if isinstance(run["reason"], str) else json.dumps(run["reason"])
+    text = run["reason"]
+    if isinstance(text, dict):
+        text = text["text"]
     if run["outcome"] in DECIDED_BY_CHECKS:
         text = ", ".join(f"{check} {verdict}" for check, verdict in reason(run)) + f" ({text})"
     return f"{run['outcome']}: {text}" if text else run["outcome"]
@@ -87,7 +91,7 @@ def differences(before, after):
             yield f"{title(key)}\n  only in the second: {described(new)}"
         elif new is None:
             yield f"{title(key)}\n  only in the first: {described(old)}"
-        elif (old["outcome"], reason(old)) != (new["outcome"], reason(new)):
+        elif not are_same(old, new):
             yield f"{title(key)}\n  before: {described(old)}\n  after:  {described(new)}"
 
 

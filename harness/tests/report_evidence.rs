@@ -11,9 +11,10 @@ use std::process::Command;
 use imalab::report::run_dir::{self, Bundle, KernelUsed, OutDir, RunDir, hash_file};
 use imalab::report::trace::{self, TraceReader, TraceWriter};
 use imalab::report::{RunId, list, say, terminal::Look};
-use imalab_check::outcome::{Outcome, RunResult};
+use imalab_check::outcome::{Outcome, Reason, RunResult};
 use imalab_files::atomic;
 use imalab_formats::ima::Bank;
+use imalab_language::finding::Replay;
 use imalab_language::lane::Lane;
 use imalab_trace::{Event, Exchange, Host, Origin, PcrReading, PcrValue, QuoteTaken, Trace, What};
 use proptest::prelude::*;
@@ -42,7 +43,7 @@ fn result(dir: &RunDir) -> RunResult {
         seed: 7,
         repeat: 1,
         outcome: Outcome::Failed,
-        reason: "1 record lost".to_owned(),
+        reason: Some(Reason::of(Replay::NoQuiescentCheckpoint {})),
         checks: vec![],
         latency: vec![],
         place: 0,

@@ -146,7 +146,7 @@ fn what_is_no_kernel_is_the_users_mistake(#[case] content: &[u8]) {
 
 fn shard(index: u32, of: u32) -> Value {
     let shard = json!({ "by": "slice", "index": index, "of": of, "planned": 4, "suite": "s" });
-    json!({ "schema": 1, "runs": [], "wall_ms": 1, "interrupted": false, "shard": shard })
+    json!({ "schema": 2, "runs": [], "wall_ms": 1, "interrupted": false, "shard": shard })
 }
 
 #[test]
@@ -193,7 +193,7 @@ fn bundle(folder: &Path, files: Value) {
     let file = json!({ "path": "/dev/zero", "bytes": 1, "sha256": "00" });
     let kernel = json!({ "name": "k", "release": null, "image": file, "config": null, "initramfs": file });
     let document = json!({
-        "schema": 1, "imalab": "0", "scenario": "s", "parameters": {}, "seed": 1, "lane": "free", "kernel": kernel,
+        "schema": 2, "imalab": "0", "scenario": "s", "parameters": {}, "seed": 1, "lane": "free", "kernel": kernel,
         "outcome": "failed", "reason": "", "files": files
     });
     fs::write(folder.join("bundle.json"), document.to_string()).unwrap();

@@ -12,33 +12,29 @@ use std::collections::BTreeSet;
 
 use super::evidence::{Chosen, Evidence, Extend, IMA_PCR, RecordId, Records};
 use super::ledger::{Source, Surprise};
-use super::sheet::{Sheet, count};
+use super::sheet::Sheet;
+use super::subjects::names;
 use super::whole::{Whole, Wholes};
-use crate::outcome::CheckResult;
+use crate::outcome::{Check, CheckResult};
+use imalab_language::finding::{self, ExactlyOnce, Fact};
 
 pub(super) fn check(evidence: &Evidence<'_>, wholes: &Wholes) -> CheckResult {
-    let mut sheet = Sheet::new("exactly-once");
+    let mut sheet = Sheet::new(Check::ExactlyOnce);
     // Why records are not in the PCR, before which they are.
     refused::tell(evidence, &mut sheet);
     for surprise in &wholes.surprises {
-        sheet.finding(tell(evidence, surprise));
+        sheet.finding(unexplained(evidence, surprise));
     }
     let Some(whole) = wholes.last() else {
-        sheet.obstacle("no checkpoint read the list");
+        sheet.obstacle(finding::Evidence::NoListRead {});
         return sheet.result();
     };
     let Some(mark) = whole.mark.and_then(|mark| evidence.pcrs.get(&mark)) else {
-        sheet.obstacle(format!(
-            "{}: no PCR reading at its mark says which extends came before",
-            evidence.name(whole.step)
-        ));
+        sheet.obstacle(ExactlyOnce::NoPcrReading { step: evidence.step(whole.step) });
         return sheet.result();
     };
     if !whole.quiescent {
-        sheet.obstacle(format!(
-            "{}: the last checkpoint is not quiescent, another task could still measure",
-            evidence.name(whole.step)
-        ));
+        sheet.obstacle(ExactlyOnce::NotQuiescent { step: evidence.step(whole.step) });
     }
     // A rule of the policy may name another PCR; whatever the records name is looked at, in one order.
     let mut pcrs: BTreeSet<u32> = whole.records.iter().map(|id| evidence.records.get(id).pcr).collect();
@@ -52,37 +48,28 @@ pub(super) fn check(evidence: &Evidence<'_>, wholes: &Wholes) -> CheckResult {
     let extends = attempts.at(of_pcrs().filter(|at| !is_late(at)));
     let late = attempts.at(of_pcrs().filter(is_late));
     if extends.is_empty() {
-        sheet.obstacle(format!(
-            "the tap saw no extend of PCR {IMA_PCR} among {} TPM commands of the guest",
-            evidence.tap.commands
-        ));
+        sheet.obstacle(ExactlyOnce::NoExtend { commands: evidence.tap.commands });
         return sheet.result();
     }
     if let Some(first) = late.get(0) {
-        sheet.obstacle(format!(
-            "{} after the last checkpoint, the first in event {}: no list shows whether they were recorded",
-            count(late.len(), "extend"),
-            first.seq
-        ));
+        sheet.obstacle(ExactlyOnce::LateExtends { extends: late.len() as u64, event: first.seq });
     }
-    banks(evidence, &extends, &mut sheet);
+    fit_banks(evidence, &extends, &mut sheet);
     let comparison = Comparison { evidence, whole, extends: &extends };
     if comparison.run(&mut sheet) {
         // Only of a log that is right can it be said that a reader saw something else.
         for misfit in &wholes.misfits {
-            let meant = whole.records.get(misfit.at);
-            sheet.finding(format!(
-                "{}: it read {} as record {}, which is {}",
-                evidence.name(misfit.step),
-                evidence.records.describe(misfit.read),
-                misfit.at + 1,
-                meant.map_or_else(|| "none of the log".to_owned(), |id| evidence.records.describe(id))
-            ));
+            sheet.finding(ExactlyOnce::Misread {
+                step: evidence.step(misfit.step),
+                number: misfit.at as u64 + 1,
+                expected_record: whole.records.get(misfit.at).map(|id| evidence.record_at(id, misfit.at)),
+                found_record: evidence.record(misfit.read),
+            });
         }
     }
     let twice: usize = wholes.saved_again.iter().map(|again| again.records).sum();
     if twice > 0 {
-        sheet.fact(format!("{} saved before a kexec came again and count once", count(twice, "record")));
+        sheet.fact(Fact::SavedAgain { records: twice as u64 });
     }
     let lost: usize = whole
         .stretches
@@ -91,21 +78,13 @@ pub(super) fn check(evidence: &Evidence<'_>, wholes: &Wholes) -> CheckResult {
         .map(|stretch| stretch.records.len())
         .sum();
     if let Some(limit) = evidence.limit {
-        sheet.fact(format!("{} lost at kexec {}, as known", count(lost, "record"), limit.lost.kexec));
+        sheet.fact(Fact::LostAsKnown { records: lost as u64, kexec: limit.lost.kexec });
     }
-    if !evidence.tap.kept.is_empty() {
-        sheet.fact(format!("{} kept from the TPM as planned", count(evidence.tap.kept.len(), "extend")));
-    }
-    let names: Vec<&str> = evidence.records.active().iter().map(|bank| bank.name()).collect();
-    sheet.fact(format!(
-        "{} = {}, banks {}",
-        count(extends.len(), "extend"),
-        count(whole.records.len(), "record"),
-        names.join(" ")
-    ));
+    let banks = evidence.banks();
     sheet.rests_on(extends.len(), "extends");
     sheet.rests_on(whole.records.len(), "records");
-    sheet.rests_on(names.len(), "banks");
+    sheet.rests_on(banks.len(), "banks");
+    sheet.fact(Fact::Banks { banks });
     sheet
         .leaves_out(attempts.len() - extends.len() - late.len(), "extends of PCRs that nothing of IMA names");
     sheet.leaves_out(evidence.tap.kept.len(), "extends kept from the TPM as planned");
@@ -113,55 +92,35 @@ pub(super) fn check(evidence: &Evidence<'_>, wholes: &Wholes) -> CheckResult {
     sheet.result()
 }
 
-fn tell(evidence: &Evidence<'_>, surprise: &Surprise) -> String {
+/// What the records of user space cannot explain.
+fn unexplained(evidence: &Evidence<'_>, surprise: &Surprise) -> ExactlyOnce {
     match *surprise {
-        Surprise::StagedOver { step } => {
-            format!("{}: staging succeeded although records were staged", evidence.name(step))
+        Surprise::StagedOver { step } => ExactlyOnce::StagedOver { step: evidence.step(step) },
+        Surprise::DeletedNothing { step } => ExactlyOnce::DeletedNothing { step: evidence.step(step) },
+        Surprise::StagedFromNowhere { step, records } => {
+            ExactlyOnce::StagedFromNowhere { step: evidence.step(step), records: records as u64 }
         }
-        Surprise::DeletedNothing { step } => {
-            format!("{}: deleting succeeded although nothing was staged", evidence.name(step))
-        }
-        Surprise::StagedFromNowhere { step, records } => format!(
-            "{}: the staged list holds {} although nothing is staged",
-            evidence.name(step),
-            count(records, "record")
-        ),
-        Surprise::StagedChanged { first, then, at } => format!(
-            "{}: the staged list differs from what {} read of it, from record {} on",
-            evidence.name(then),
-            evidence.name(first),
-            at + 1
-        ),
-        Surprise::CarriedUnread { step } => format!(
-            "{}: records were trimmed while the list that it staged was carried over a kexec, and nobody had read that \
-             list: where they belong is not known",
-            evidence.name(step)
-        ),
+        Surprise::StagedChanged { first, then, at } => ExactlyOnce::StagedChanged {
+            step: evidence.step(then),
+            earlier: evidence.step(first),
+            number: at as u64 + 1,
+        },
+        Surprise::CarriedUnread { step } => ExactlyOnce::CarriedUnread { step: evidence.step(step) },
     }
 }
 
 /// Every extend has to give one digest to each of the machine's banks, and to no other.
-fn banks(evidence: &Evidence<'_>, extends: &Chosen<'_>, sheet: &mut Sheet) {
+fn fit_banks(evidence: &Evidence<'_>, extends: &Chosen<'_>, sheet: &mut Sheet) {
     let wrong = |extend: &Extend| !extend.foreign.is_empty() || extend.digests.iter().any(Option::is_none);
     let Some((at, extend)) = extends.iter().enumerate().find(|(_, extend)| wrong(extend)) else { return };
-    let all = extends.iter().filter(wrong).count();
-    let missing: Vec<&str> = evidence
-        .records
-        .active()
-        .iter()
-        .zip(&extend.digests)
-        .filter(|(_, digest)| digest.is_none())
-        .map(|(bank, _)| bank.name())
-        .collect();
-    let foreign: Vec<String> = extend.foreign.iter().map(|alg| format!("{alg:#06x}")).collect();
-    sheet.finding(format!(
-        "extend #{} (event {}) does not fit the machine's banks: missing [{}], too many [{}]; so do {all} of {}",
-        at + 1,
-        extend.seq,
-        missing.join(" "),
-        foreign.join(" "),
-        extends.len()
-    ));
+    let banks = evidence.records.active().iter().zip(&extend.digests);
+    sheet.finding(ExactlyOnce::Banks {
+        extend: evidence.extend(at, &extend),
+        missing: names(banks.filter(|(_, digest)| digest.is_none()).map(|(bank, _)| *bank)),
+        foreign: extend.foreign.iter().map(|alg| format!("{alg:#06x}")).collect(),
+        affected: extends.iter().filter(wrong).count() as u64,
+        extends: extends.len() as u64,
+    });
 }
 
 /// The two sequences.
@@ -182,15 +141,11 @@ impl Comparison<'_, '_> {
             .unwrap_or(records.len().min(self.extends.len()));
         let same = parts == records.len().max(self.extends.len());
         if !same {
-            difference::tell(self, parts).into_iter().for_each(|finding| sheet.finding(finding));
+            difference::at(self, parts).into_iter().for_each(|finding| sheet.finding(finding));
         }
-        for (at, step, lost) in self.whole.gaps() {
-            let lost = lost.map_or_else(|| "records".to_owned(), |lost| count(lost as usize, "record"));
-            sheet.finding(format!(
-                "{}: took out {lost} that nobody had saved, before record {}",
-                self.evidence.name(step),
-                at + 1
-            ));
+        for (at, step, records) in self.whole.gaps() {
+            let (step, number) = (self.evidence.step(step), at as u64 + 1);
+            sheet.finding(ExactlyOnce::RemovedUnsaved { step, records, number });
         }
         same
     }

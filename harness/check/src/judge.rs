@@ -15,8 +15,9 @@ mod tests;
 use chrono::NaiveDate;
 use imalab_wire::Message;
 
-use crate::outcome::{CheckResult, Outcome, RunResult};
+use crate::outcome::{CheckResult, During, Outcome, Reason, RunResult, Unlike};
 use cause::by_checks;
+use imalab_language::finding::{Finding, Known, Run};
 use imalab_language::plan::Plan;
 use imalab_language::scenario::{KnownLimit, Showing};
 use imalab_trace::{Event, Host, Trace, What};
@@ -26,15 +27,20 @@ use imalab_trace::{Event, Host, Trace, What};
 pub struct Judgement {
     /// What became of the run.
     pub outcome: Outcome,
-    /// One line that says why; empty when passed, but where something known is not there.
-    pub reason: String,
+    /// Why; none when passed, but where something known is not there.
+    pub reason: Option<Reason>,
     /// The checks that it rests on, where they are others than those that were given.
     pub checks: Option<Vec<CheckResult>>,
 }
 
 impl Judgement {
-    fn new(outcome: Outcome, reason: impl Into<String>) -> Judgement {
-        Judgement { outcome, reason: reason.into(), checks: None }
+    fn passed() -> Judgement {
+        Judgement { outcome: Outcome::Passed, reason: None, checks: None }
+    }
+
+    /// By what the run itself shows.
+    fn new(outcome: Outcome, finding: impl Into<Finding>) -> Judgement {
+        Judgement { outcome, reason: Some(Reason::of(finding)), checks: None }
     }
 
     /// What it makes of a run's result.
@@ -47,11 +53,17 @@ impl Judgement {
     }
 
     /// This, with a word on something known that the kernel turned out not to have.
-    fn without(self, what: &str, known: &str) -> Judgement {
+    fn without(self, known: Known) -> Judgement {
         if self.outcome != Outcome::Passed {
             return self;
         }
-        Judgement { reason: format!("{what} is not present in this kernel: {known}"), ..self }
+        Judgement { reason: Some(Reason::of(known)), ..self }
+    }
+
+    /// This, which is not what is known of the kernel.
+    fn unlike(self, why: Unlike) -> Judgement {
+        let reason = self.reason.map(|reason| Reason { unlike: Some(why), ..reason });
+        Judgement { reason, ..self }
     }
 }
 
@@ -77,40 +89,38 @@ impl Judged {
 pub fn of(plan: &Plan, trace: &Trace, checks: &[CheckResult], today: NaiveDate) -> Judgement {
     let release = release(trace).unwrap_or_default();
     let death = death::of(plan, trace);
-    if let (Some((_, report)), Some(known)) = (&death, &plan.known_defect)
-        && known.is_death(release, report)
+    if let (Some(death), Some(known)) = (&death, &plan.known_defect)
+        && known.is_death(release, death)
     {
-        return Judgement::new(Outcome::KnownDefect, format!("as stated: {}", known.breaks));
+        return Judgement::new(Outcome::KnownDefect, Known::DefectShown { breaks: known.breaks.clone() });
     }
-    let seen = death
-        .map(|(reason, _)| (Outcome::KernelDied, reason))
-        .or_else(|| host::interrupted(trace).then(|| (Outcome::Interrupted, "interrupted".to_owned())))
-        .or_else(|| first(trace, flooded).map(|reason| (Outcome::Failed, reason)))
-        .or_else(|| host::ended_from_outside(trace).map(|reason| (Outcome::Infra, reason)))
-        .or_else(|| first(trace, hang::unended).map(|reason| (Outcome::Infra, reason)))
-        .or_else(|| hang::told(plan, trace).map(|reason| (Outcome::Timeout, reason)))
-        .or_else(|| hang::silent(plan, trace).map(|reason| (Outcome::Timeout, reason)))
-        .or_else(|| host::infrastructure(plan, trace));
-    if let Some((outcome, reason)) = seen {
-        let place = if death::is_between_kernels(plan, trace) { BETWEEN } else { "" };
-        return Judgement::new(outcome, format!("{reason}{place}"));
+    let seen: Option<(Outcome, Finding)> = death
+        .map(|death| (Outcome::KernelDied, death))
+        .or_else(|| host::interrupted(trace).then(|| (Outcome::Interrupted, Run::Interrupted {}.into())))
+        .or_else(|| first(trace, flooded).map(|finding| (Outcome::Failed, finding.into())))
+        .or_else(|| host::ended_from_outside(trace).map(|finding| (Outcome::Infra, finding.into())))
+        .or_else(|| first(trace, hang::unended).map(|finding| (Outcome::Infra, finding.into())))
+        .or_else(|| hang::told(plan, trace).map(|finding| (Outcome::Timeout, finding.into())))
+        .or_else(|| hang::silent(plan, trace).map(|finding| (Outcome::Timeout, finding.into())))
+        .or_else(|| host::infrastructure(plan, trace).map(|(outcome, finding)| (outcome, finding.into())));
+    if let Some((outcome, finding)) = seen {
+        let between = death::is_between_kernels(plan, trace).then_some(During::BetweenKernels);
+        let reason = Reason { during: between.into_iter().collect(), ..Reason::of(finding) };
+        return Judgement { outcome, reason: Some(reason), checks: None };
     }
     let judged = by_what_is_known(plan, trace, release, checks, today);
     if judged.outcome != Outcome::Failed && !checks.is_empty() {
         // Where all of it was proved all the same, the kernel got over it. A probe proves nothing.
         return judged;
     }
-    if let Some(reason) = host::was_busy(plan, trace) {
-        return Judgement::new(Outcome::Infra, reason);
+    if let Some(finding) = host::was_busy(plan, trace) {
+        return Judgement::new(Outcome::Infra, finding);
     }
     match host::gave_up(trace) {
-        Some(reason) => Judgement::new(Outcome::Failed, reason),
+        Some(line) => Judgement::new(Outcome::Failed, Run::TpmGivenUp { line }),
         None => judged,
     }
 }
-
-/// How the reason of a run ends whose guest left a kernel and never said hello from the next.
-const BETWEEN: &str = ", between two kernels";
 
 /// By what the checks say, and what is known of such a kernel.
 fn by_what_is_known(
@@ -125,20 +135,14 @@ fn by_what_is_known(
         None => by_checks(checks),
     };
     let Some(known) = &plan.known_defect else { return plainly() };
+    let breaks = || known.breaks.clone();
     match known.judge(release, checks) {
         Showing::NotConcerned => plainly(),
-        Showing::AsStated => Judgement::new(Outcome::KnownDefect, format!("as stated: {}", known.breaks)),
+        Showing::AsStated => Judgement::new(Outcome::KnownDefect, Known::DefectShown { breaks: breaks() }),
         // A fix has to be able to pass.
-        Showing::Gone if !plan.stock => plainly().without("the known defect", &known.breaks),
-        Showing::Gone => Judgement::new(
-            Outcome::Failed,
-            format!("the kernel seems mended: it no longer breaks \"{}\"", known.breaks),
-        ),
-        Showing::Otherwise(why) => {
-            let judgement = plainly();
-            let reason = format!("{}; not the known defect: {why}", judgement.reason);
-            Judgement { reason, ..judgement }
-        }
+        Showing::Gone if !plan.stock => plainly().without(Known::DefectNotPresent { breaks: breaks() }),
+        Showing::Gone => Judgement::new(Outcome::Failed, Known::DefectGone { breaks: breaks() }),
+        Showing::Otherwise(why) => plainly().unlike(why),
     }
 }
 
@@ -150,34 +154,33 @@ fn limited(
     checks: &[CheckResult],
     today: NaiveDate,
 ) -> Judgement {
-    let Judgement { outcome, reason, .. } = by_checks(checks);
-    if outcome == Outcome::Passed {
-        return Judgement::new(Outcome::KnownLimit, format!("as stated: {}", limit.why));
+    let judged = by_checks(checks);
+    let why = || limit.why.clone();
+    if judged.outcome == Outcome::Passed {
+        return Judgement::new(Outcome::KnownLimit, Known::LimitShown { why: why() });
     }
     let unlimited = Plan { known_limit: None, ..plan.clone() };
     let checks = super::digest(&unlimited, trace).check(today);
     let gone = checks.iter().all(|check| !check.verdict.is_bad());
     if gone && !plan.stock {
-        let passed = Judgement { checks: Some(checks), ..Judgement::new(Outcome::Passed, "") };
-        return passed.without("the known limit", &limit.why);
+        let passed = Judgement { checks: Some(checks), ..Judgement::passed() };
+        return passed.without(Known::LimitNotPresent { why: why() });
     }
-    let reason = if gone {
-        format!("the kernel no longer has the limit, nothing was lost: {}", limit.why)
-    } else {
-        format!("{reason}; this is not just the known limit")
-    };
-    Judgement::new(Outcome::Failed, reason)
+    if gone {
+        return Judgement::new(Outcome::Failed, Known::LimitGone { why: why() });
+    }
+    judged.unlike(Unlike::BeyondLimit)
 }
 
 /// The first event that says it.
-fn first(trace: &Trace, says: impl Fn(&Event) -> Option<String>) -> Option<String> {
+fn first<T>(trace: &Trace, says: impl Fn(&Event) -> Option<T>) -> Option<T> {
     trace.notable().find_map(says)
 }
 
 /// A guest that told more than a run takes: it is at fault on any host.
-fn flooded(event: &Event) -> Option<String> {
+fn flooded(event: &Event) -> Option<Run> {
     match &event.what {
-        What::Host(Host::Flooded { text, .. }) => Some(format!("the guest flooded the run: {text}")),
+        What::Host(Host::Flooded { text, .. }) => Some(Run::Flooded { limit: text.clone() }),
         _ => None,
     }
 }

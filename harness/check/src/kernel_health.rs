@@ -14,10 +14,11 @@ use imalab_wire::End;
 use super::complaints::complaints;
 use super::ending;
 use super::evidence::Evidence;
-use super::sheet::{Sheet, count};
-use crate::outcome::CheckResult;
+use super::sheet::Sheet;
+use crate::outcome::{Check, CheckResult};
 use allow::{Allowed, List};
 use imalab_formats::splat::Kind;
+use imalab_language::finding::{ConsoleLine, Fact, KernelHealth, Value};
 use imalab_language::plan::{level, silences};
 use imalab_trace::Trace;
 
@@ -28,26 +29,23 @@ const LAST_WORDS: &str = "reboot: Power down";
 /// The allow list of this checkout.
 const LIST: &str = include_str!("allow.yaml");
 
-/// How a finding of the kernel's own words begins.
-pub(super) const COMPLAINT: &str = "console line ";
-
 pub(super) fn check(evidence: &Evidence<'_>, trace: &Trace, today: NaiveDate) -> CheckResult {
     with_list(evidence, trace, today, LIST)
 }
 
 fn with_list(evidence: &Evidence<'_>, trace: &Trace, today: NaiveDate, list: &str) -> CheckResult {
-    let mut sheet = Sheet::new("kernel-health");
+    let mut sheet = Sheet::new(Check::KernelHealth);
     match List::parse(list) {
         Ok(list) => console(evidence, &list, today, &mut sheet),
-        Err(why) => sheet.obstacle(format!("the allow list cannot be read: {why}")),
+        Err(error) => sheet.obstacle(KernelHealth::AllowList { error }),
     }
     said(evidence, &mut sheet);
     let boots = u32::from(evidence.plan.boots());
     if evidence.boots != boots {
-        sheet.finding(format!("the agent said hello {} times, expected {boots}", evidence.boots));
+        let (expected, found) = (Value::Number(boots.into()), Value::Number(evidence.boots.into()));
+        sheet.finding(KernelHealth::Boots { expected, found });
     }
     end(evidence, trace, &mut sheet);
-    sheet.fact(count(evidence.boots as usize, "boot"));
     sheet.rests_on(evidence.boots as usize, "boots");
     sheet.result()
 }
@@ -55,36 +53,33 @@ fn with_list(evidence: &Evidence<'_>, trace: &Trace, today: NaiveDate, list: &st
 fn console(evidence: &Evidence<'_>, list: &List, today: NaiveDate, sheet: &mut Sheet) {
     let lines: Vec<&str> = evidence.console.iter().map(|(_, line)| *line).collect();
     if lines.is_empty() {
-        sheet.obstacle("the console printed nothing, not even the kernel's last words");
+        sheet.obstacle(KernelHealth::NoConsole {});
     }
     let (mut passed_over, mut held) = (0, 0);
     for splat in complaints(evidence.plan, &lines) {
         let event = evidence.console.get(splat.line_index).map_or(0, |(seq, _)| *seq);
-        let place = format!("{COMPLAINT}{}, event {event}: {}", splat.line_index + 1, splat.title);
         // Whoever waits for a TPM that the plan holds, or for a lock of who does, does what it should.
         if splat.kind == Kind::HungTask && evidence.holds.iter().any(|hold| hold.is_in_force(event)) {
             held += 1;
             continue;
         }
-        match list.allows(&splat, today) {
+        let allowed = list.allows(&splat, today);
+        let (number, kind) = (splat.line_index as u64 + 1, splat.kind.name());
+        let line = ConsoleLine { number, event, text: splat.title };
+        match allowed {
             Allowed::Yes => passed_over += 1,
-            Allowed::No => sheet.finding(place),
+            Allowed::No => sheet.finding(KernelHealth::Complaint { line, kind }),
             Allowed::NoLonger(expired) => {
-                sheet.finding(format!("{place} (allowed until {expired}: look again)"));
+                let until = expired.to_string();
+                sheet.finding(KernelHealth::AllowedNoLonger { line, kind, until });
             }
         }
     }
-    sheet.fact(count(lines.len(), "console line"));
     sheet.compared(lines.len(), "console lines");
     sheet.leaves_out(passed_over, "complaints that are allowed");
+    sheet.leaves_out(held, "complaints of tasks that waited while the TPM was held");
     if let Some(word) = quietened(&evidence.plan.machine.kernel_args) {
-        sheet.obstacle(format!("the kernel was told `{word}`, by which it keeps warnings off the console"));
-    }
-    if passed_over > 0 {
-        sheet.fact(format!("{passed_over} allowed"));
-    }
-    if held > 0 {
-        sheet.fact(format!("{held} of tasks that waited while the TPM was held"));
+        sheet.obstacle(KernelHealth::QuietConsole { word: word.to_owned() });
     }
 }
 
@@ -99,31 +94,32 @@ fn quietened(kernel_args: &[String]) -> Option<&str> {
 fn said(evidence: &Evidence<'_>, sheet: &mut Sheet) {
     for text in &evidence.plan.kernel_says {
         if let Some(index) = evidence.console.iter().position(|(_, line)| line.contains(text.as_str())) {
-            sheet.fact(format!("console line {} says `{text}`", index + 1));
+            sheet.fact(Fact::Said { line_number: index as u64 + 1, words: text.clone() });
         } else {
-            sheet.finding(format!("the kernel never said `{text}` on the console, expected it"));
+            sheet.finding(KernelHealth::NeverSaid { words: text.clone() });
         }
     }
 }
 
 fn end(evidence: &Evidence<'_>, trace: &Trace, sheet: &mut Sheet) {
     if evidence.done.is_none() {
-        sheet.finding("the agent's last message never came");
+        sheet.finding(KernelHealth::AgentNotDone {});
     }
     if evidence.plan.program.end != End::PowerOff {
         return;
     }
     match ending::shutdown(trace) {
         Some((_, ending::GUEST_SHUTDOWN)) => {
-            sheet.fact("powered off");
+            sheet.fact(Fact::PoweredOff {});
             // From a console that went away no complaint came.
             if !evidence.console.iter().any(|(_, line)| line.contains(LAST_WORDS)) {
-                sheet.obstacle(format!("the console did not show the kernel's last words, `{LAST_WORDS}`"));
+                sheet.obstacle(KernelHealth::NoLastWords { words: LAST_WORDS.to_owned() });
             }
         }
         Some((seq, reason)) => {
-            sheet.finding(format!("event {seq}: the machine went down by {reason}, expected guest-shutdown"));
+            let (expected, found) = (Value::word(ending::GUEST_SHUTDOWN), Value::word(reason));
+            sheet.finding(KernelHealth::OtherShutdown { event: seq, expected, found });
         }
-        None => sheet.finding("the guest never powered off"),
+        None => sheet.finding(KernelHealth::NoShutdown {}),
     }
 }

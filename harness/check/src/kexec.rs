@@ -15,10 +15,11 @@ use super::boots;
 use super::evidence::{Evidence, RecordId};
 use super::history::History;
 use super::runs::Runs;
-use super::sheet::{Sheet, count};
+use super::sheet::Sheet;
 use super::timeline::{ListOperation, first_list};
 use super::whole::Wholes;
-use crate::outcome::CheckResult;
+use crate::outcome::{Check, CheckResult};
+use imalab_language::finding::{self, Fact, Kexec};
 use imalab_trace::{Trace, What};
 
 pub(super) fn check(
@@ -28,14 +29,14 @@ pub(super) fn check(
     extended: &Runs<Option<RecordId>>,
     trace: &Trace,
 ) -> CheckResult {
-    let mut sheet = Sheet::new("kexec");
+    let mut sheet = Sheet::new(Check::Kexec);
     if evidence.boots <= 1 && !evidence.plan.kexecs() && evidence.plan.kernels().is_empty() {
-        sheet.not_applicable("no kexec step");
+        sheet.not_applicable(Kexec::NoKexecStep {});
         return sheet.result();
     }
     suspended::check(evidence, &mut sheet);
     let Some(whole) = wholes.last() else {
-        sheet.obstacle("no checkpoint read the list");
+        sheet.obstacle(finding::Evidence::NoListRead {});
         return sheet.result();
     };
     let logged: Runs<Option<RecordId>> = whole.records.iter().map(Some).collect();
@@ -54,10 +55,12 @@ pub(super) fn check(
             "lists that a kernel began with and nobody read before the next kexec",
         );
     }
-    sheet.fact(format!("{}{}", count(kexecs, "kexec"), took(trace)));
+    let ms = took(trace);
+    if !ms.is_empty() {
+        sheet.fact(Fact::KexecTimes { ms });
+    }
     if !carried.sizes.is_empty() {
-        let carried: Vec<String> = carried.sizes.iter().map(ToString::to_string).collect();
-        sheet.fact(format!("carried {} records", carried.join(", ")));
+        sheet.fact(Fact::Carried { records: carried.sizes.iter().map(|size| *size as u64).collect() });
     }
     sheet.result()
 }
@@ -66,17 +69,8 @@ pub(super) fn check(
 fn aggregates(evidence: &Evidence<'_>, extended: &Runs<Option<RecordId>>, sheet: &mut Sheet) -> usize {
     let found = boots::aggregates(evidence, extended.iter());
     if found.len() != evidence.boots as usize {
-        let places: Vec<String> = found.iter().map(|at| (at + 1).to_string()).collect();
-        sheet.finding(format!(
-            "{} extended (number {}), expected one of each of {}",
-            if found.len() == 1 {
-                "1 boot aggregate was".to_owned()
-            } else {
-                format!("{} were", count(found.len(), "boot aggregate"))
-            },
-            places.join(", "),
-            count(evidence.boots as usize, "boot")
-        ));
+        let numbers = found.iter().map(|at| *at as u64 + 1).collect();
+        sheet.finding(Kexec::Aggregates { numbers, boots: evidence.boots.into() });
     }
     found.len()
 }
@@ -110,51 +104,46 @@ fn carried(
         };
         all.read += 1;
         let ids: Vec<Option<RecordId>> = expected.iter().map(|at| extended.get(*at).flatten()).collect();
-        let place = evidence.name(step);
         let same = |at: usize| {
             ids[at].zip(list.get(at)).is_some_and(|(id, read)| evidence.records.are_same(id, read))
         };
+        let record = |id: Option<RecordId>, at: usize| id.map(|id| evidence.record_at(id, at));
+        let boot = u16::try_from(boot - 1).unwrap_or(u16::MAX);
         if let Some(at) = (0..ids.len()).find(|at| !same(*at)) {
-            let show = |id: Option<RecordId>, none: &str| {
-                id.map_or_else(|| none.to_owned(), |id| evidence.records.describe(id))
-            };
-            sheet.finding(format!(
-                "boot {boot}: {place} read {} as record {} of the list, where {} had to be carried: staged, then current",
-                show(list.get(at), "nothing"),
-                at + 1,
-                show(ids[at], "one that no list ever showed")
-            ));
+            sheet.finding(Kexec::CarriedOtherwise {
+                boot,
+                step: evidence.step(step),
+                number: at as u64 + 1,
+                expected_record: record(ids[at], at),
+                found_record: record(list.get(at), at),
+            });
             // What a later kernel should carry follows from this list.
             break;
         } else if !list.get(ids.len()).is_some_and(|id| boots::is_aggregate(&evidence.records.get(id))) {
-            let found = list.get(ids.len()).map_or_else(
-                || "nothing".to_owned(),
-                |id| format!("{} in its place", evidence.records.describe(id)),
-            );
-            sheet.finding(format!(
-                "boot {boot}: {place} read {found} where the kernel's boot aggregate has to be, after {}",
-                count(ids.len(), "carried record")
-            ));
+            sheet.finding(Kexec::NoAggregate {
+                boot,
+                step: evidence.step(step),
+                records: ids.len() as u64,
+                found_record: record(list.get(ids.len()), ids.len()),
+            });
         }
     }
     all
 }
 
-/// How long each kexec took, from its execution to the next kernel's agent: host seconds.
-fn took(trace: &Trace) -> String {
+/// How long each kexec took, from its execution to the next kernel's agent: host milliseconds.
+fn took(trace: &Trace) -> Vec<u64> {
     let mut left = None;
     let mut times = Vec::new();
     for event in trace.notable() {
         match &event.what {
             What::Guest(imalab_wire::Message::Hello { boot: 1.., .. }) => {
-                times.extend(left.take().map(|left: u64| event.at_ns.saturating_sub(left)));
+                times.extend(left.take().map(|left: u64| event.at_ns.saturating_sub(left) / 1_000_000));
             }
             // What the guest says last, before it leaves, is that it is about to.
             What::Guest(_) => left = Some(event.at_ns),
             _ => {}
         }
     }
-    #[expect(clippy::cast_precision_loss, reason = "a run is far shorter than 2^52 ns, 52 days")]
-    let seconds: Vec<String> = times.iter().map(|ns| format!("{:.1} s", *ns as f64 / 1e9)).collect();
-    if seconds.is_empty() { String::new() } else { format!(" in {}", seconds.join(", ")) }
+    times
 }

@@ -17,7 +17,6 @@ mod ledger;
 mod list_files;
 mod log;
 mod model;
-mod op_text;
 pub mod outcome;
 pub mod processors;
 mod quote;
@@ -29,6 +28,7 @@ mod runs;
 mod sheet;
 mod step_summary;
 mod steps;
+mod subjects;
 #[cfg(test)]
 mod tests;
 mod timeline;
@@ -50,6 +50,7 @@ use crate::figures::{Freed, Latency};
 use crate::outcome::{CheckResult, Verdict};
 use evidence::{Evidence, RecordId};
 use imalab_formats::ima::model::{Rule, Rules};
+use imalab_language::finding;
 use imalab_language::plan::Plan;
 use imalab_trace::Trace;
 use list_files::ListFiles;
@@ -168,5 +169,7 @@ impl Digest<'_> {
 /// Not all of the evidence was what it was: whatever was found in it would lead astray.
 fn unknown(result: CheckResult, why: &str) -> CheckResult {
     let compared = BTreeMap::new();
-    CheckResult { verdict: Verdict::CouldNotRun, findings: vec![why.to_owned()], compared, ..result }
+    let findings = vec![finding::Evidence::Unreadable { error: why.to_owned() }.into()];
+    let facts = Vec::new();
+    CheckResult { verdict: Verdict::CouldNotRun, findings, facts, more: 0, compared, ..result }
 }

@@ -88,11 +88,6 @@ impl<'e> WholeLog<'e> {
         self.ids.get(place).flatten()
     }
 
-    /// The record in a finding's words.
-    pub(super) fn describe(&self, place: usize) -> String {
-        self.id(place).map_or_else(|| "a record that nobody read".to_owned(), |id| self.records.describe(id))
-    }
-
     /// Places of the records that measuring a file of this name makes, in order. With its content, only those of the
     /// file's digest; without, of any.
     pub(super) fn of_file(&self, name: &str, content: Option<&[u8]>, violation: bool) -> Vec<usize> {

@@ -7,7 +7,7 @@ mod events;
 mod ops;
 mod policy;
 mod search;
-mod tell;
+mod stuck;
 #[cfg(test)]
 mod tests;
 
@@ -15,11 +15,12 @@ use imalab_wire::{Op, WITHOUT_WORD};
 
 use super::evidence::Evidence;
 use super::log::WholeLog;
-use super::sheet::{Sheet, count};
+use super::sheet::Sheet;
 use super::violations::Counters;
-use crate::outcome::CheckResult;
+use crate::outcome::{Check, CheckResult};
 use events::Events;
 use imalab_formats::ima::model::{HashTable, Kernel, Rules, Setup};
+use imalab_language::finding::{self, Fact};
 use imalab_language::interface::probe;
 use imalab_language::plan::Plan;
 use search::Search;
@@ -47,27 +48,19 @@ fn judge(
     rules: Rules,
     patience: u64,
 ) -> CheckResult {
-    let mut sheet = Sheet::new("model");
+    let mut sheet = Sheet::new(Check::Model);
     let Some(log) = log else {
-        sheet.obstacle("no checkpoint read the list");
+        sheet.obstacle(finding::Evidence::NoListRead {});
         return sheet.result();
     };
     let events = Events::of(evidence, log);
     let setups = setups(evidence.plan, counters);
     let searched = Search::new(&events, log, &setups).run(Kernel::new(setups[0], rules), patience);
     if let Some(stuck) = &searched.stuck {
-        sheet.finding(tell::finding(evidence, &events, log, stuck));
+        sheet.finding(stuck::finding(evidence, &events, log, stuck));
     }
-    let foreign = match events.foreign {
-        0 => String::new(),
-        foreign => format!(", of {foreign} of which the model says only what they may record"),
-    };
-    sheet.fact(format!(
-        "{} of {} explained{foreign}, {} tried",
-        count(events.ops, "operation"),
-        count(events.sequences.iter().filter(|sequence| !sequence.events.is_empty()).count(), "task"),
-        count(usize::try_from(searched.tried).unwrap_or(usize::MAX), "order"),
-    ));
+    let tasks = events.sequences.iter().filter(|sequence| !sequence.events.is_empty()).count();
+    sheet.fact(Fact::Explained { tasks: tasks as u64, orders: searched.tried });
     sheet.rests_on(events.ops - events.foreign, "operations");
     sheet.leaves_out(events.foreign, "operations of which the model says only what they may record");
     sheet.result()

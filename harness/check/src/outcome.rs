@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use crate::figures::{Freed, Latency};
 use imalab_language::lane::Lane;
 use imalab_language::plan::{Interface, Parameters};
-pub use imalab_language::verdict::{CheckResult, Outcome, Verdict};
+pub use imalab_language::verdict::{Check, CheckResult, During, Outcome, Reason, Unlike, Verdict};
 
 /// The accelerator that a machine ran with.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -47,8 +47,8 @@ pub struct RunResult {
     pub place: u64,
     /// What became of it.
     pub outcome: Outcome,
-    /// One line that says why, empty when passed.
-    pub reason: String,
+    /// Why; null when passed, but where something known is not there.
+    pub reason: Option<Reason>,
     /// Each check with its findings.
     pub checks: Vec<CheckResult>,
     /// How long operations took, by what was changed meanwhile.
@@ -80,7 +80,7 @@ pub struct RunResult {
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct SuiteResult {
-    /// Version of this form: 1.
+    /// Version of this form: 2.
     pub schema: u32,
     /// In the order in which they were planned.
     pub runs: Vec<RunResult>,

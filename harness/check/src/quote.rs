@@ -8,27 +8,29 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::evidence::{AtMark, Evidence, IMA_PCR};
 use super::replayer::Replayer;
-use super::sheet::{Sheet, count};
+use super::sheet::Sheet;
+use super::subjects::names;
 use super::whole::Wholes;
-use crate::outcome::CheckResult;
+use crate::outcome::{Check, CheckResult};
 use imalab_formats::ima::Bank;
 use imalab_formats::tpm::quote;
+use imalab_language::finding::{Fact, Quote};
 use imalab_language::plan::MarkDeed;
 use imalab_trace::QuoteTaken;
 
 pub(super) fn check(evidence: &Evidence<'_>, wholes: &Wholes) -> CheckResult {
-    let mut sheet = Sheet::new("quote");
+    let mut sheet = Sheet::new(Check::Quote);
     if let Some(why) = evidence.tap.not_alone() {
         sheet.obstacle(why);
         return sheet.result();
     }
     for mark in evidence.plan.marks.iter().filter(|mark| mark.does == MarkDeed::Quote) {
         if !evidence.quotes.contains_key(&mark.number) {
-            sheet.obstacle(format!("mark {}: no quote was taken", mark.number));
+            sheet.obstacle(Quote::NotTaken { mark: mark.number });
         }
     }
     if evidence.quotes.is_empty() && evidence.plan.marks.iter().all(|mark| mark.does != MarkDeed::Quote) {
-        sheet.not_applicable("no quote step");
+        sheet.not_applicable(Quote::NoQuoteStep {});
         return sheet.result();
     }
     let mut quotes: Vec<&AtMark<&QuoteTaken>> = evidence.quotes.values().collect();
@@ -39,18 +41,20 @@ pub(super) fn check(evidence: &Evidence<'_>, wholes: &Wholes) -> CheckResult {
     for quote in &quotes {
         let taken = quote.seen;
         if !nonces.insert(&taken.nonce) {
-            sheet.finding(format!("mark {}: its nonce was used before", taken.mark));
+            sheet.finding(Quote::NonceReused { mark: taken.mark });
         }
         match quote::verify(taken, &taken.nonce) {
             Ok(verified) => {
                 resets.entry(verified.reset_count).or_insert(taken.mark);
             }
-            Err(error) => sheet.finding(format!("mark {}: {error}", taken.mark)),
+            Err(error) => {
+                sheet.finding(Quote::Invalid { mark: taken.mark, error: error.to_string() });
+            }
         }
         banks(evidence, taken, &mut sheet);
     }
     if resets.len() > 1 {
-        sheet.finding(format!("the TPM was reset between the quotes at marks {:?}", resets.values()));
+        sheet.finding(Quote::TpmReset { marks: resets.values().copied().collect() });
     }
     let records = log(evidence, wholes, &quotes, &mut sheet);
     sheet.rests_on(quotes.len(), "quotes");
@@ -63,8 +67,7 @@ pub(super) fn check(evidence: &Evidence<'_>, wholes: &Wholes) -> CheckResult {
         );
     }
     if !quotes.is_empty() {
-        let names: Vec<&str> = evidence.records.active().iter().map(|bank| bank.name()).collect();
-        sheet.fact(format!("{}, banks {}", count(quotes.len(), "quote"), names.join(" ")));
+        sheet.fact(Fact::Banks { banks: evidence.banks() });
     }
     sheet.result()
 }
@@ -73,20 +76,19 @@ pub(super) fn check(evidence: &Evidence<'_>, wholes: &Wholes) -> CheckResult {
 fn banks(evidence: &Evidence<'_>, taken: &QuoteTaken, sheet: &mut Sheet) {
     let quoted: BTreeSet<Bank> = taken.values.iter().map(|value| value.bank).collect();
     if quoted != evidence.records.active().iter().copied().collect() {
-        let names: Vec<&str> = quoted.iter().map(|bank| bank.name()).collect();
-        sheet.finding(format!("mark {}: it quotes banks {}", taken.mark, names.join(" ")));
+        let (mark, found) = (taken.mark, names(quoted.iter().copied()));
+        sheet.finding(Quote::Banks { mark, expected: evidence.banks(), found });
     }
     let Some(reading) = evidence.pcrs.get(&taken.mark) else { return };
     for value in &taken.values {
         let read = reading.seen.values.iter().find(|read| read.bank == value.bank);
         if let Some(read) = read.filter(|read| read.digest != value.digest) {
-            sheet.finding(format!(
-                "mark {}: {}: it quotes {}, PCR {IMA_PCR} was read as {}",
-                taken.mark,
-                value.bank,
-                hex::encode(&value.digest),
-                hex::encode(&read.digest)
-            ));
+            sheet.finding(Quote::NotAsRead {
+                mark: taken.mark,
+                bank: value.bank.name().to_owned(),
+                expected_digest: hex::encode(&read.digest),
+                found_digest: hex::encode(&value.digest),
+            });
         }
     }
 }
@@ -99,7 +101,7 @@ fn log(
     sheet: &mut Sheet,
 ) -> usize {
     let Some(whole) = wholes.last().filter(|whole| !whole.has_gap()) else {
-        sheet.obstacle("no checkpoint shows a whole log that the quotes could be compared with");
+        sheet.obstacle(Quote::NoWholeLog {});
         return 0;
     };
     let records = wholes.extended(evidence, whole, IMA_PCR);
@@ -110,11 +112,8 @@ fn log(
         let extended = extends.before(quote.seq);
         let mark = quote.seen.mark;
         if extended > records.len() {
-            sheet.finding(format!(
-                "mark {mark}: {} came before the quote, the whole log holds {}",
-                count(extended, "extend"),
-                count(records.len(), "record")
-            ));
+            let (extends, records) = (extended as u64, records.len() as u64);
+            sheet.finding(Quote::AheadOfTheLog { mark, extends, records });
             continue;
         }
         most = most.max(extended);
@@ -124,13 +123,14 @@ fn log(
             let Some(value) = value.filter(|value| value.digest != replayer.values()[at].as_bytes()) else {
                 continue;
             };
-            sheet.finding(format!(
-                "mark {mark}: {bank}: it quotes {}, the first {} of the log give {}; {}",
-                hex::encode(&value.digest),
-                count(extended, "record"),
-                replayer.values()[at],
-                replayer.prefix_hint(&records, at, &value.digest)
-            ));
+            sheet.finding(Quote::NotOfTheLog {
+                mark,
+                bank: bank.name().to_owned(),
+                records: extended as u64,
+                expected_digest: replayer.values()[at].to_string(),
+                found_digest: hex::encode(&value.digest),
+                prefix: replayer.prefix(&records, at, &value.digest),
+            });
         }
     }
     most

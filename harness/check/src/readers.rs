@@ -18,11 +18,13 @@ use std::rc::Rc;
 use super::evidence::Evidence;
 use super::list_files::{Got, ListFiles, OpenList};
 use super::log::{View, WholeLog};
-use super::sheet::{Sheet, count};
+use super::sheet::Sheet;
+use super::subjects::open_list;
 use super::whole::Wholes;
-use crate::outcome::CheckResult;
+use crate::outcome::{Check, CheckResult};
 use imalab_formats::ima::lists::Ranges;
 use imalab_formats::ima::model::ListFile;
+use imalab_language::finding::{self, Readers};
 use lists::States;
 
 pub(super) fn check(
@@ -31,9 +33,9 @@ pub(super) fn check(
     wholes: &Wholes,
     log: Option<&WholeLog<'_>>,
 ) -> CheckResult {
-    let mut sheet = Sheet::new("readers");
+    let mut sheet = Sheet::new(Check::Readers);
     let Some(log) = log else {
-        sheet.obstacle("no checkpoint read the list");
+        sheet.obstacle(finding::Evidence::NoListRead {});
         return sheet.result();
     };
     let lists = States::of(log.len(), &wholes.changes);
@@ -54,18 +56,6 @@ pub(super) fn check(
     sheet.compared(reading.bytes, "bytes");
     sheet.compared(reading.readers, "open files");
     sheet.leaves_out(reading.unjudged, "reads outside of the rules");
-    if reading.reads > 0 {
-        let unjudged = match reading.unjudged {
-            0 => String::new(),
-            unjudged => format!(", {} outside of the rules", count(unjudged, "read")),
-        };
-        sheet.fact(format!(
-            "{} of {} in {}{unjudged}",
-            count(reading.readers, "open file"),
-            count(reading.bytes, "byte"),
-            count(reading.reads, "read")
-        ));
-    }
     sheet.result()
 }
 
@@ -118,11 +108,7 @@ impl Reading<'_> {
             self.reads += 1;
             self.bytes += usize::try_from(got.length).unwrap_or_default();
             if let Some(wrong) = self.wrong(open, got, &expected) {
-                let place = self.evidence.name(got.step);
-                let opened = self.evidence.name(open.step);
-                let finding =
-                    format!("{place}: a reader of the {} (opened by {opened}) {wrong}", name(open.list));
-                sheet.finding_at(self.evidence.began(got.step), finding);
+                sheet.finding_at(self.evidence.began(got.step), wrong);
                 // What comes after what is wrong is no news.
                 break;
             }
@@ -139,17 +125,21 @@ impl Reading<'_> {
     }
 
     /// What is wrong with a read.
-    fn wrong(&self, open: &OpenList, got: &Got, expected: &Shown) -> Option<String> {
+    fn wrong(&self, open: &OpenList, got: &Got, expected: &Shown) -> Option<Readers> {
+        let (step, opened) = (self.evidence.step(got.step), self.evidence.step(open.step));
+        let list = open_list(open.list);
         let seen = &self.evidence.steps[got.step].seen[got.op];
         let pieces = if got.length == 0 { &[][..] } else { &seen.pieces[..] };
         let end = expected.end();
         let mut at = got.offset;
         for (number, piece) in pieces.iter().enumerate() {
-            let Ok(found) = piece.bytes() else { return Some(format!("got what is gone from byte {at} on")) };
+            let Ok(found) = piece.bytes() else {
+                return Some(Readers::Gone { step, opened, list, byte: at });
+            };
             // Nothing is promised of what is beyond the end, but that there is nothing.
             if got.offset > end {
-                let bytes = usize::try_from(seen.length).unwrap_or(usize::MAX);
-                return Some(format!("got {} at {}, beyond its {end}", count(bytes, "byte"), got.offset));
+                let (bytes, byte) = (seen.length, got.offset);
+                return Some(Readers::BeyondTheEnd { step, opened, list, bytes, byte, end });
             }
             let same = expected.same(self.log, at, &found);
             if same < found.len() {
@@ -160,36 +150,39 @@ impl Reading<'_> {
                 let window = at - before.len() as u64;
                 let next = pieces.get(number + 1).and_then(|next| next.bytes().ok()).unwrap_or_default();
                 let read = [before, found, next].concat();
-                return Some(self.differs(expected, window, at + same as u64, &read));
+                let byte = at + same as u64;
+                let number = expected.record_at(byte);
+                let found_record = self.instead(expected, window, number, &read);
+                return Some(Readers::WrongRecord {
+                    step,
+                    opened,
+                    list,
+                    number: number as u64 + 1,
+                    byte,
+                    expected_record: expected
+                        .place(number)
+                        .map(|place| self.log.record(self.evidence, place)),
+                    found_record: found_record.map(|place| self.log.record(self.evidence, place)),
+                });
             }
             at += found.len() as u64;
         }
-        if got.to_end && at > 0 && at <= end && expected.start(expected.record_at(at)) != at {
-            let record = expected.record_at(at);
-            return Some(format!("came to the end within record {}, at byte {at}", record + 1));
+        let number = expected.record_at(at);
+        if got.to_end && at > 0 && at <= end && expected.start(number) != at {
+            return Some(Readers::CutRecord { step, opened, list, number: number as u64 + 1, byte: at });
         }
         if got.to_end && open.list.is_staged() && at < end {
-            let records = expected.record_at(at);
-            return Some(format!(
-                "came to the end after {}, the staged list has {}",
-                count(records, "record"),
-                expected.list.len()
-            ));
+            let (expected, found) = (expected.list.len() as u64, number as u64);
+            return Some(Readers::EndedEarly { step, opened, list, expected, found });
         }
         None
     }
 
-    /// The byte at `at` is not what it should be; `found` was read from `offset` on.
-    fn differs(&self, expected: &Shown, offset: u64, at: u64, found: &[u8]) -> String {
-        let record = expected.record_at(at);
-        let should =
-            expected.place(record).map_or_else(|| "nothing".to_owned(), |place| self.log.describe(place));
-        // The record that was read in its place, if it was read from its start.
-        let start = expected.start(record);
-        let read = start.checked_sub(offset).and_then(|from| found.get(usize::try_from(from).ok()?..));
-        let other = read.and_then(|read| self.find(expected, read));
-        let other = other.map_or_else(String::new, |place| format!(", read {}", self.log.describe(place)));
-        format!("should find {should} as record {}, which differs at byte {at}{other}", record + 1)
+    /// The record that was read in the place of another, if it was read from its start: its place in the whole log. `read`
+    /// begins at the byte `offset`.
+    fn instead(&self, expected: &Shown, offset: u64, record: usize, read: &[u8]) -> Option<usize> {
+        let from = expected.start(record).checked_sub(offset)?;
+        self.find(expected, read.get(usize::try_from(from).ok()?..)?)
     }
 
     /// The record of the whole log that begins here.
@@ -302,10 +295,4 @@ impl Shown {
         }
         same
     }
-}
-
-/// The file in a finding's words: `binary sha256 list`.
-fn name(file: ListFile) -> String {
-    let form = if file.ascii { "ascii" } else { "binary" };
-    format!("{form} {} {}list", file.bank, if file.is_staged() { "staged " } else { "" })
 }

@@ -12,11 +12,13 @@ use std::collections::BTreeSet;
 use super::evidence::{AtMark, Chosen, Evidence, IMA_PCR};
 use super::exactly_once::is_extend_of;
 use super::replayer::Replayer;
-use super::sheet::{Sheet, count};
+use super::sheet::Sheet;
+use super::subjects::names;
 use super::violations::{self, Counters};
 use super::whole::{Whole, Wholes};
-use crate::outcome::CheckResult;
+use crate::outcome::{Check, CheckResult};
 use imalab_formats::ima::{Bank, Digest};
+use imalab_language::finding::{Fact, Replay};
 use imalab_language::plan::{MarkDeed, Observed};
 use imalab_trace::PcrReading;
 
@@ -24,7 +26,7 @@ use imalab_trace::PcrReading;
 const IN_FLIGHT: usize = 1;
 
 pub(super) fn check(evidence: &Evidence<'_>, wholes: &Wholes, counters: &Counters) -> CheckResult {
-    let mut sheet = Sheet::new("replay");
+    let mut sheet = Sheet::new(Check::Replay);
     if let Some(why) = evidence.tap.not_alone() {
         sheet.obstacle(why);
         return sheet.result();
@@ -37,16 +39,13 @@ pub(super) fn check(evidence: &Evidence<'_>, wholes: &Wholes, counters: &Counter
     let mut replayer = Replayer::new(evidence);
     let (mut points, mut samples, mut violations, mut records, mut others) = (0, 0, None, 0, 0);
     for whole in &wholes.all {
-        let name = evidence.name(whole.step);
         let Some(mark) = whole.mark else {
-            sheet.obstacle(format!("{name}: it has no mark at which PCR {IMA_PCR} could be read"));
+            sheet.obstacle(Replay::NoMark { step: evidence.step(whole.step) });
             continue;
         };
         let Some(reading) = evidence.pcrs.get(&mark) else { continue };
         if whole.has_gap() {
-            sheet.obstacle(format!(
-                "{name}: records of the log were taken out unread, so it cannot be replayed"
-            ));
+            sheet.obstacle(Replay::Gap { step: evidence.step(whole.step) });
             continue;
         }
         if whole.quiescent {
@@ -62,27 +61,22 @@ pub(super) fn check(evidence: &Evidence<'_>, wholes: &Wholes, counters: &Counter
         }
     }
     if points == 0 {
-        sheet.obstacle("no quiescent checkpoint: nowhere do log and PCR owe each other equality");
+        sheet.obstacle(Replay::NoQuiescentCheckpoint {});
     }
-    let names: Vec<&str> = banks.iter().map(|bank| bank.name()).collect();
-    sheet.fact(count(points, "quiescent point"));
-    if samples > 0 {
-        sheet.fact(format!("{samples} sampled"));
-    }
-    sheet.fact(format!("banks {}", names.join(" ")));
-    sheet.fact(count(records, "record"));
     sheet.rests_on(points, "quiescent points");
     sheet.rests_on(records, "records");
-    sheet.rests_on(names.len(), "banks");
+    sheet.rests_on(banks.len(), "banks");
+    sheet.fact(Fact::Banks { banks: evidence.banks() });
     sheet.compared(samples, "sampled points");
     sheet.compared(violations.unwrap_or(0), "violations");
     sheet.leaves_out(others, "records of other PCRs, or that were kept from the TPM");
     match violations {
-        Some(violations) => {
-            sheet.fact(count(violations, "violation"));
-            counters.tell().into_iter().for_each(|told| sheet.fact(told));
+        Some(_) => {
+            if let Some(counter) = counters.at_kexec() {
+                sheet.fact(Fact::ViolationsAtKexec { counter });
+            }
         }
-        None => sheet.obstacle("no quiescent checkpoint read the counter of violations"),
+        None => sheet.obstacle(Replay::ViolationsNotRead {}),
     }
     sheet.result()
 }
@@ -96,7 +90,7 @@ fn tap(evidence: &Evidence<'_>, extends: &Chosen<'_>, sheet: &mut Sheet) {
     let reads =
         evidence.plan.marks.iter().filter(|mark| matches!(mark.does, MarkDeed::Read | MarkDeed::Quote));
     for mark in reads.filter(|mark| !evidence.pcrs.contains_key(&mark.number)) {
-        sheet.obstacle(format!("mark {}: PCR {IMA_PCR} was not read", mark.number));
+        sheet.obstacle(Replay::PcrNotRead { mark: mark.number });
     }
     let mut readings: Vec<&AtMark<&PcrReading>> = evidence.pcrs.values().collect();
     readings.sort_unstable_by_key(|reading| reading.seq);
@@ -104,8 +98,8 @@ fn tap(evidence: &Evidence<'_>, extends: &Chosen<'_>, sheet: &mut Sheet) {
         let mark = reading.seen.mark;
         let read: BTreeSet<Bank> = reading.seen.values.iter().map(|value| value.bank).collect();
         if read != banks.iter().copied().collect() || reading.seen.values.len() != banks.len() {
-            let names: Vec<&str> = reading.seen.values.iter().map(|value| value.bank.name()).collect();
-            sheet.finding(format!("mark {mark}: PCR {IMA_PCR} was read in banks {}", names.join(" ")));
+            let found = names(reading.seen.values.iter().map(|value| value.bank));
+            sheet.finding(Replay::Banks { mark, expected: evidence.banks(), found });
         }
         while let Some(extend) = extends.get(done).filter(|extend| extend.seq < reading.seq) {
             for (value, digest) in values.iter_mut().zip(&extend.digests) {
@@ -118,10 +112,13 @@ fn tap(evidence: &Evidence<'_>, extends: &Chosen<'_>, sheet: &mut Sheet) {
         for (value, bank) in values.iter().zip(banks) {
             let found = value_of(reading.seen, *bank);
             if found.is_some_and(|found| found != value.as_bytes()) {
-                sheet.finding(format!(
-                    "mark {mark}: {bank}: the {done} extends that the tap saw give {value}, PCR {IMA_PCR} is {}",
-                    hex::encode(found.unwrap_or_default())
-                ));
+                sheet.finding(Replay::ChangedBehindTheTap {
+                    mark,
+                    bank: bank.name().to_owned(),
+                    extends: done as u64,
+                    expected_digest: value.to_string(),
+                    found_digest: hex::encode(found.unwrap_or_default()),
+                });
             }
         }
     }
@@ -149,19 +146,17 @@ fn equal(
         if replayer.values()[at].as_bytes() == found {
             continue;
         }
-        sheet.finding_at(
-            evidence.began(whole.step),
-            format!(
-                "{}, mark {}: {bank}: the log of {}, replayed, gives {}, PCR {IMA_PCR} is {} after {}; {}",
-                evidence.name(whole.step),
-                reading.seen.mark,
-                count(records.len(), "record"),
-                replayer.values()[at],
-                hex::encode(found),
-                count(extended, "extend"),
-                replayer.prefix_hint(&records, at, found),
-            ),
-        );
+        let finding = Replay::PcrDiffers {
+            step: evidence.step(whole.step),
+            mark: reading.seen.mark,
+            bank: bank.name().to_owned(),
+            records: records.len() as u64,
+            extends: extended as u64,
+            expected_digest: replayer.values()[at].to_string(),
+            found_digest: hex::encode(found),
+            prefix: replayer.prefix(&records, at, found),
+        };
+        sheet.finding_at(evidence.began(whole.step), finding);
     }
 }
 
@@ -182,21 +177,16 @@ fn sampled(
         .zip(extends.iter().take(extended))
         .take_while(|(id, extend)| is_extend_of(&evidence.records, *id, extend))
         .count();
-    let place = format!("{}, mark {}", evidence.name(whole.step), reading.seen.mark);
+    let (step, mark) = (evidence.step(whole.step), reading.seen.mark);
+    let began = evidence.began(whole.step);
     if same < records.len().min(extended) {
-        sheet.finding_at(evidence.began(whole.step), format!(
-            "{place}: record {} {} is not what was extended as #{} (event {}), though other tasks ran only after it",
-            same + 1,
-            records.get(same).map_or_else(String::new, |id| evidence.records.describe(id)),
-            same + 1,
-            extends.get(same).map_or(0, |extend| extend.seq)
-        ));
+        let record = records.get(same).map(|id| evidence.record_at(id, same));
+        let event = extends.get(same).map_or(0, |extend| extend.seq);
+        sheet
+            .finding_at(began, Replay::SampledDiffers { step, mark, record, number: same as u64 + 1, event });
     } else if records.len() > extended + IN_FLIGHT {
-        sheet.finding_at(evidence.began(whole.step), format!(
-            "{place}: the log holds {}, only {} came before the mark: at most {IN_FLIGHT} can be in flight",
-            count(records.len(), "record"),
-            count(extended, "extend")
-        ));
+        let (records, extends, most) = (records.len() as u64, extended as u64, IN_FLIGHT as u64);
+        sheet.finding_at(began, Replay::TooFarAhead { step, mark, records, extends, most });
     }
 }
 
@@ -212,16 +202,14 @@ fn counter(evidence: &Evidence<'_>, counters: &Counters, whole: &Whole, sheet: &
     {
         compared = Some(found);
         if counter.value != found as u64 {
-            sheet.finding(format!(
-                "{}: the kernel counts {} violations, the log holds {found}{}",
-                evidence.name(whole.step),
-                counter.value,
-                match (boot > 1, begun) {
-                    (false, _) => String::new(),
-                    (true, 0) => " of this kernel's own".to_owned(),
-                    (true, begun) => format!(", {begun} of them from before the kexec"),
-                }
-            ));
+            let step = evidence.step(whole.step);
+            sheet.finding(Replay::Violations {
+                boot: u16::try_from(boot.saturating_sub(1)).unwrap_or(u16::MAX),
+                step,
+                expected: found as u64,
+                found: counter.value,
+                from_before: begun as u64,
+            });
         }
     }
     compared

@@ -2,7 +2,6 @@
 
 use super::evidence::{Evidence, RecordId};
 use super::runs::Runs;
-use super::sheet::count;
 use imalab_formats::ima::Digest;
 
 /// PCR 10 in each of the machine's banks after some records.
@@ -48,8 +47,8 @@ impl<'r, 'a> Replayer<'r, 'a> {
         &self.values
     }
 
-    /// A finding's words on which part of the records has the value in the `at`-th bank, if any has.
-    pub(super) fn prefix_hint(&self, records: &Runs<RecordId>, at: usize, target: &[u8]) -> String {
+    /// How many first records have the value in the `at`-th bank, if any number has.
+    pub(super) fn prefix(&self, records: &Runs<RecordId>, at: usize, target: &[u8]) -> Option<u64> {
         let mut value = Digest::zero(self.evidence.records.active()[at]);
         let mut found = (value.as_bytes() == target).then_some(0);
         for (number, id) in (1..).zip(records.iter()) {
@@ -58,9 +57,6 @@ impl<'r, 'a> Replayer<'r, 'a> {
                 found = Some(number);
             }
         }
-        match found {
-            Some(prefix) => format!("its first {} do give that", count(prefix, "record")),
-            None => "no prefix of it gives that".to_owned(),
-        }
+        found
     }
 }

@@ -3,9 +3,10 @@
 use std::collections::BTreeMap;
 
 use super::evidence::Moment;
-use crate::outcome::{CheckResult, Verdict};
+use crate::outcome::{Check, CheckResult, Verdict};
+use imalab_language::finding::{Evidence, Fact, Finding};
 
-/// Findings shown at most; more of the same say nothing new.
+/// Findings of a result at most; more of the same say nothing new.
 const SHOWN: usize = 20;
 /// Findings that are kept at most, of which the earliest are shown.
 const KEPT: usize = 1_000;
@@ -14,7 +15,7 @@ const KEPT: usize = 1_000;
 #[derive(Debug)]
 struct Found {
     of: Option<Option<Moment>>,
-    text: String,
+    finding: Finding,
 }
 
 /// Collects what a check finds.
@@ -23,18 +24,18 @@ struct Found {
 /// run, whatever else it looked at.
 #[derive(Debug)]
 pub(super) struct Sheet {
-    check: &'static str,
+    check: Check,
     findings: Vec<Found>,
     hidden: usize,
-    obstacles: Vec<String>,
-    facts: Vec<String>,
+    obstacles: Vec<Finding>,
+    facts: Vec<Fact>,
     compared: BTreeMap<String, u64>,
     left_out: BTreeMap<String, u64>,
-    nothing: Option<String>,
+    nothing: Option<Finding>,
 }
 
 impl Sheet {
-    pub(super) fn new(check: &'static str) -> Sheet {
+    pub(super) fn new(check: Check) -> Sheet {
         Sheet {
             check,
             findings: Vec::new(),
@@ -47,15 +48,15 @@ impl Sheet {
         }
     }
 
-    /// Something is wrong: what, where, expected, found.
-    pub(super) fn finding(&mut self, finding: impl Into<String>) {
-        self.add(Found { of: None, text: finding.into() });
+    /// Something is wrong.
+    pub(super) fn finding(&mut self, finding: impl Into<Finding>) {
+        self.add(Found { of: None, finding: finding.into() });
     }
 
     /// As [`Sheet::finding`], of something that a task did and that began then: of such findings that follow one another the
     /// earliest comes first, being the likeliest cause of the rest, whichever task it is of. What never began comes last.
-    pub(super) fn finding_at(&mut self, began: Option<Moment>, finding: impl Into<String>) {
-        self.add(Found { of: Some(began), text: finding.into() });
+    pub(super) fn finding_at(&mut self, began: Option<Moment>, finding: impl Into<Finding>) {
+        self.add(Found { of: Some(began), finding: finding.into() });
     }
 
     fn add(&mut self, found: Found) {
@@ -66,28 +67,28 @@ impl Sheet {
         }
     }
 
-    /// The texts of what was found, in order.
-    fn told(mut findings: Vec<Found>) -> Vec<String> {
+    /// What was found, in order.
+    fn in_order(mut findings: Vec<Found>) -> Vec<Finding> {
         for some in findings.chunk_by_mut(|one, next| one.of.is_some() && next.of.is_some()) {
             some.sort_by_key(|found| found.of.map(|began| (began.is_none(), began)));
         }
-        findings.into_iter().map(|found| found.text).collect()
+        findings.into_iter().map(|found| found.finding).collect()
     }
 
     /// Something that has to be looked at could not be.
-    pub(super) fn obstacle(&mut self, obstacle: impl Into<String>) {
+    pub(super) fn obstacle(&mut self, obstacle: impl Into<Finding>) {
         self.obstacles.push(obstacle.into());
     }
 
-    /// A pass in words.
-    pub(super) fn fact(&mut self, fact: impl Into<String>) {
-        self.facts.push(fact.into());
+    /// What a pass says beside how much it compared.
+    pub(super) fn fact(&mut self, fact: Fact) {
+        self.facts.push(fact);
     }
 
     /// So many of these were compared; a pass rests on it, so that none is an obstacle.
     pub(super) fn rests_on(&mut self, number: usize, what: &str) {
         if number == 0 {
-            self.obstacle(format!("none of the {what} were there to be compared"));
+            self.obstacle(Evidence::NoneOf { of: what.to_owned() });
         }
         self.compared(number, what);
     }
@@ -105,71 +106,72 @@ impl Sheet {
     }
 
     /// By the plan there is nothing to compare.
-    pub(super) fn not_applicable(&mut self, why: &str) {
-        self.nothing = Some(why.to_owned());
+    pub(super) fn not_applicable(&mut self, why: impl Into<Finding>) {
+        self.nothing = Some(why.into());
     }
 
     pub(super) fn result(mut self) -> CheckResult {
+        let (mut more, mut facts) = (0, Vec::new());
         let (verdict, findings) = if !self.findings.is_empty() {
-            let mut told = Self::told(self.findings);
-            let hidden = self.hidden + told.len().saturating_sub(SHOWN);
-            told.truncate(SHOWN);
-            if hidden > 0 {
-                told.push(format!("and {hidden} more"));
-            }
-            told.append(&mut self.obstacles);
-            (Verdict::Failed, told)
+            let mut found = Self::in_order(self.findings);
+            more = (self.hidden + found.len().saturating_sub(SHOWN)) as u64;
+            found.truncate(SHOWN);
+            found.append(&mut self.obstacles);
+            (Verdict::Failed, found)
         } else if !self.obstacles.is_empty() {
             (Verdict::CouldNotRun, self.obstacles)
         } else if let Some(why) = self.nothing {
             (Verdict::NotApplicable, vec![why])
         } else if self.compared.values().all(|number| *number == 0) {
-            (Verdict::CouldNotRun, vec!["nothing was there to be compared".to_owned()])
+            (Verdict::CouldNotRun, vec![Evidence::NothingCompared {}.into()])
         } else {
-            (Verdict::Passed, vec![self.facts.join(", ")])
+            facts = self.facts;
+            (Verdict::Passed, Vec::new())
         };
         let (compared, left_out) = (self.compared, self.left_out);
-        CheckResult { check: self.check.to_owned(), verdict, findings, compared, left_out }
+        CheckResult { check: self.check, verdict, findings, more, facts, compared, left_out }
     }
-}
-
-/// `1 record`, `2 records`.
-pub(super) fn count(number: usize, what: &str) -> String {
-    format!("{number} {what}{}", if number == 1 { "" } else { "s" })
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use imalab_language::finding::{Quote, Replay};
 
     fn verdict(note: impl FnOnce(&mut Sheet)) -> CheckResult {
-        let mut sheet = Sheet::new("any");
+        let mut sheet = Sheet::new(Check::Quote);
         note(&mut sheet);
         sheet.result()
+    }
+
+    /// A finding that is told by a number.
+    fn of(mark: u64) -> Finding {
+        Quote::NonceReused { mark }.into()
     }
 
     #[test]
     fn of_what_tasks_did_the_earliest_comes_first() {
         let at = |ns| Some(Moment { boot: 1, ns });
         let result = verdict(|sheet| {
-            sheet.finding("first of all");
-            for (began, finding) in [(at(9), "late"), (None, "never"), (at(2), "early")] {
-                sheet.finding_at(began, finding);
+            sheet.finding(of(0));
+            for (began, mark) in [(at(9), 2), (None, 3), (at(2), 1)] {
+                sheet.finding_at(began, of(mark));
             }
-            sheet.finding("last of all");
+            sheet.finding(of(4));
         });
-        assert_eq!(result.findings, ["first of all", "early", "late", "never", "last of all"]);
+        assert_eq!(result.findings, [0, 1, 2, 3, 4].map(of));
         // Though more were found than are shown.
-        let result = verdict(|sheet| (0..50).rev().for_each(|ns| sheet.finding_at(at(ns), ns.to_string())));
-        assert_eq!((result.findings[0].as_str(), result.findings[20].as_str()), ("0", "and 30 more"));
+        let result = verdict(|sheet| (0..50).rev().for_each(|ns| sheet.finding_at(at(ns), of(ns))));
+        assert_eq!((result.findings[0].clone(), result.findings.len(), result.more), (of(0), 20, 30));
     }
 
     #[test]
     fn words_alone_are_no_pass() {
-        let result = verdict(|sheet| sheet.fact("all is well"));
+        let result = verdict(|sheet| sheet.fact(Fact::PoweredOff {}));
         assert_eq!(result.verdict, Verdict::CouldNotRun, "{result:?}");
         let result = verdict(|sheet| sheet.compared(0, "records"));
         assert_eq!(result.verdict, Verdict::CouldNotRun, "{result:?}");
+        assert_eq!(result.findings, [Evidence::NothingCompared {}.into()]);
     }
 
     #[test]
@@ -177,24 +179,24 @@ mod tests {
         let result = verdict(|sheet| {
             sheet.rests_on(3, "records");
             sheet.rests_on(0, "banks");
-            sheet.fact("3 records");
+            sheet.fact(Fact::PoweredOff {});
         });
-        assert_eq!(result.verdict, Verdict::CouldNotRun);
-        assert_eq!(result.findings, ["none of the banks were there to be compared"]);
+        assert_eq!((result.verdict, result.facts), (Verdict::CouldNotRun, Vec::new()));
+        assert_eq!(result.findings, [Evidence::NoneOf { of: "banks".to_owned() }.into()]);
         assert_eq!(result.compared["banks"], 0);
     }
 
     #[test]
     fn what_does_not_apply_is_not_a_pass_and_hides_no_finding() {
-        let result = verdict(|sheet| sheet.not_applicable("no quote step"));
-        assert_eq!(
-            (result.verdict, result.findings),
-            (Verdict::NotApplicable, vec!["no quote step".to_owned()])
-        );
+        let result = verdict(|sheet| sheet.not_applicable(Quote::NoQuoteStep {}));
+        let why = vec![Quote::NoQuoteStep {}.into()];
+        assert_eq!((result.verdict, result.findings), (Verdict::NotApplicable, why));
         let result = verdict(|sheet| {
-            sheet.not_applicable("no quote step");
-            sheet.finding("a quote");
+            sheet.not_applicable(Quote::NoQuoteStep {});
+            sheet.finding(of(1));
+            sheet.obstacle(Replay::PcrNotRead { mark: 2 });
         });
         assert_eq!(result.verdict, Verdict::Failed);
+        assert_eq!(result.findings, [of(1), Replay::PcrNotRead { mark: 2 }.into()]);
     }
 }

@@ -3,7 +3,7 @@
 use imalab_wire::{Op, Outcome};
 
 use super::evidence::{Evidence, StepSeen};
-use super::op_text::errno_name;
+use super::subjects::errno_name;
 
 /// One step of a scenario.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -2,6 +2,7 @@
 
 mod cut_off;
 mod endings;
+mod oddities;
 #[cfg(test)]
 mod tests;
 mod waiting;
@@ -9,25 +10,23 @@ mod waiting;
 use imalab_wire::{Op, Outcome};
 
 use super::evidence::{Evidence, StepSeen};
-use super::op_text::{describe, errno_name};
-use super::sheet::{Sheet, count};
-use crate::outcome::CheckResult;
+use super::sheet::Sheet;
+use super::subjects::{self, errno, operation};
+use crate::outcome::{Check, CheckResult};
 use cut_off::{CutOff, cut_off};
 use endings::Endings;
+use imalab_language::finding::{Amount, Fact, Step, Steps, Trace, Value};
 use imalab_language::plan::{Expect, MarkDeed, Observed};
 
 pub(super) fn check(evidence: &Evidence<'_>) -> CheckResult {
-    let mut sheet = Sheet::new("steps");
+    let mut sheet = Sheet::new(Check::Steps);
     for oddity in evidence.oddities.iter() {
-        sheet.finding(oddity.to_string());
+        sheet.finding(oddities::finding(oddity));
     }
     if evidence.oddities.more() > 0 {
-        sheet.finding(format!("{} more messages that do not fit", evidence.oddities.more()));
+        sheet.finding(Trace::More { more: evidence.oddities.more() as u64 });
     }
     let endings = Endings::of(evidence);
-    let find = |sheet: &mut Sheet, at: usize, finding: &str| {
-        sheet.finding_at(evidence.began(at), format!("{}: {finding}", evidence.name(at)));
-    };
     let (mut judged, mut refusals, mut lost, mut excused, mut free) = (0, 0, 0, 0, 0);
     for (at, step) in evidence.steps.iter().enumerate() {
         if endings.excuse(step) {
@@ -36,8 +35,8 @@ pub(super) fn check(evidence: &Evidence<'_>) -> CheckResult {
         }
         if step.planned.expect == Expect::Blocked {
             judged += 1;
-            if let Some(why) = waiting::unproved(evidence, step) {
-                find(&mut sheet, at, &why);
+            if let Some(why) = waiting::unproved(evidence, at, step) {
+                sheet.finding_at(evidence.began(at), why);
             }
             continue;
         }
@@ -48,9 +47,7 @@ pub(super) fn check(evidence: &Evidence<'_>) -> CheckResult {
                     lost += 1;
                     continue;
                 }
-                CutOff::Owes => {
-                    Some("the guest went on in another kernel before it gave its result".to_owned())
-                }
+                CutOff::Owes => Some(Steps::CutOff { step: evidence.step(at) }),
             },
             None => {
                 judged += usize::from(step.planned.expect != Expect::Any);
@@ -59,7 +56,7 @@ pub(super) fn check(evidence: &Evidence<'_>) -> CheckResult {
             }
         };
         match finding {
-            Some(finding) => find(&mut sheet, at, &finding),
+            Some(finding) => sheet.finding_at(evidence.began(at), finding),
             None if matches!(step.planned.expect, Expect::Errno(_)) => refusals += 1,
             None => {}
         }
@@ -67,12 +64,14 @@ pub(super) fn check(evidence: &Evidence<'_>) -> CheckResult {
     unfinished(evidence, &endings, &mut sheet);
     for (task, status) in &evidence.tasks_ended {
         let Some(expected) = endings.expected(*task, *status) else { continue };
-        let name = evidence.plan.program.tasks.get(usize::from(*task)).map_or("?", |task| &task.name);
-        sheet.finding(format!("task `{name}` ended with status {status}, expected {expected}"));
+        let name = evidence.plan.program.tasks.get(usize::from(*task)).map(|task| task.name.clone());
+        let (expected, found) = (Value::Number(expected.into()), Value::Number((*status).into()));
+        sheet.finding(Steps::TaskStatus { task: name.unwrap_or_default(), expected, found });
     }
     faults(evidence, &mut sheet);
-    let refused = if refusals == 0 { String::new() } else { format!(" ({refusals} refused)") };
-    sheet.fact(format!("{} as expected{refused}", count(judged, "step")));
+    if refusals > 0 {
+        sheet.fact(Fact::Refused { steps: refusals });
+    }
     sheet.rests_on(judged, "steps");
     for (number, what) in [
         (free, "steps of which anything may come"),
@@ -80,9 +79,6 @@ pub(super) fn check(evidence: &Evidence<'_>) -> CheckResult {
         (lost, "steps cut off by a kexec"),
     ] {
         sheet.leaves_out(number, what);
-        if number > 0 {
-            sheet.fact(format!("{number} {what}"));
-        }
     }
     sheet.result()
 }
@@ -95,11 +91,8 @@ fn faults(evidence: &Evidence<'_>, sheet: &mut Sheet) {
     });
     let armed: u64 = armed.sum();
     if armed != evidence.faults {
-        sheet.finding(format!(
-            "something was to happen to {} of the guest, it happened to {}",
-            count(usize::try_from(armed).unwrap_or(usize::MAX), "TPM command"),
-            evidence.faults
-        ));
+        let (expected, found) = (Value::count(armed), Value::count(evidence.faults));
+        sheet.finding(Steps::TpmFaults { expected, found });
     }
 }
 
@@ -121,47 +114,39 @@ fn unfinished(evidence: &Evidence<'_>, endings: &Endings, sheet: &mut Sheet) {
             .filter(|(at, _)| matches!(cut_off(evidence, *at), CutOff::No));
         let Some((at, op)) = stuck.next() else { continue };
         let step = &evidence.steps[at];
-        let place = match step.seen[op].started {
-            Some(moment) => format!(
-                "no result: the guest was in operation {op}, {}, since {} ms",
-                describe(&step.ops[op]),
-                moment.ns / 1_000_000
-            ),
-            None => format!("no result: operation {op}, {}, was not reached", describe(&step.ops[op])),
-        };
-        let more = match stuck.count() {
-            0 => String::new(),
-            more => format!("; nor of {} after it", count(more, "step")),
-        };
-        sheet.finding(format!("{}: {place}{more}", evidence.name(at)));
+        sheet.finding(Steps::NoResult {
+            step: evidence.step(at),
+            operation: operation(op, &step.ops[op]),
+            since_ms: step.seen[op].started.map(|moment| moment.ns / 1_000_000),
+            more: stuck.count() as u64,
+        });
     }
 }
 
 /// What is wrong with the results of a step.
-fn judge(evidence: &Evidence<'_>, at: usize, step: &StepSeen<'_>) -> Option<String> {
-    let failed = step.seen.iter().position(|seen| matches!(seen.outcome(), Some(Outcome::Errno(_))));
-    let errno = failed.and_then(|op| match step.seen[op].outcome() {
-        Some(Outcome::Errno(errno)) => Some((op, errno)),
+fn judge(evidence: &Evidence<'_>, at: usize, step: &StepSeen<'_>) -> Option<Steps> {
+    let failed =
+        step.seen.iter().zip(step.ops).enumerate().find_map(|(number, (seen, op))| match seen.outcome() {
+            Some(Outcome::Errno(errno)) => Some((operation(number, op), errno)),
+            _ => None,
+        });
+    let wanted = match step.planned.expect {
+        Expect::Any => return None,
+        Expect::Errno(expected) => Some(expected),
         _ => None,
-    });
-    match (step.planned.expect, errno) {
-        (Expect::Any, _) => None,
-        (Expect::Errno(expected), Some((_, found))) if expected == found => None,
-        (Expect::Errno(expected), Some((op, found))) => Some(format!(
-            "expected {}, operation {op}, {}, failed with {}",
-            errno_name(expected),
-            describe(&step.ops[op]),
-            errno_name(found)
-        )),
-        (Expect::Errno(expected), None) => {
-            Some(format!("expected {}, every operation succeeded", errno_name(expected)))
+    };
+    match (wanted, failed) {
+        (Some(expected), Some((_, found))) if expected == found => None,
+        (wanted, Some((operation, found))) => Some(Steps::UnexpectedError {
+            step: evidence.step(at),
+            operation,
+            expected: wanted.map_or_else(|| Value::word(Value::SUCCESS), errno),
+            found: errno(found),
+        }),
+        (Some(expected), None) => {
+            Some(Steps::UnexpectedSuccess { step: evidence.step(at), expected: errno(expected) })
         }
-        (_, Some((op, found))) => Some(format!(
-            "expected success, operation {op}, {}, failed with {}",
-            describe(&step.ops[op]),
-            errno_name(found)
-        )),
-        (expect, None) => values(step).or_else(|| match expect {
+        (None, None) => values(evidence.step(at), step).or_else(|| match step.planned.expect {
             Expect::NewRecords(expected) => growth(evidence, at, expected),
             Expect::Records(expected) => holds(evidence, at, expected),
             Expect::Counter(expected) => counted(evidence, at, expected),
@@ -171,26 +156,35 @@ fn judge(evidence: &Evidence<'_>, at: usize, step: &StepSeen<'_>) -> Option<Stri
 }
 
 /// Operations that succeeded, but not with the value that success has.
-fn values(step: &StepSeen<'_>) -> Option<String> {
-    step.ops.iter().zip(&step.seen).enumerate().find_map(|(number, (op, seen))| {
-        let Some(Outcome::Value(found)) = seen.outcome() else {
-            return Some(format!("operation {number}, {}, was not attempted", describe(op)));
-        };
-        let (expected, what) = match (step.planned.expect, op) {
-            (Expect::Value(expected), _) => (expected, "as its value"),
-            (_, Op::Write { bytes, .. } | Op::WriteAt { bytes, .. } | Op::Create { bytes, .. }) => {
-                (whole(bytes.len() as u64), "bytes written")
-            }
-            (_, Op::Measure { count, .. } | Op::Execute { count, .. } | Op::MapExecute { count, .. }) => {
-                (whole(*count), "files measured")
-            }
-            (_, Op::Violate { count, .. }) => (whole(*count), "files violated"),
-            (_, Op::Mark { .. }) => (0, "as TPM response code"),
-            _ => return None,
-        };
-        (found != expected).then(|| {
-            format!("operation {number}, {}: expected {expected} {what}, found {found}", describe(op))
-        })
+fn values(at: Step, step: &StepSeen<'_>) -> Option<Steps> {
+    let (number, op, seen) = (step.ops.iter().zip(&step.seen).enumerate())
+        .map(|(number, (op, seen))| (number, op, seen))
+        .find(|(_, op, seen)| match seen.outcome() {
+            Some(Outcome::Value(found)) => owed(step, op).is_some_and(|(expected, _)| expected != found),
+            _ => true,
+        })?;
+    let operation = operation(number, op);
+    let Some(Outcome::Value(found)) = seen.outcome() else {
+        return Some(Steps::NotAttempted { step: at, operation });
+    };
+    let (expected, of) = owed(step, op)?;
+    let (expected, found) = (Value::Number(expected), Value::Number(found));
+    Some(Steps::OtherValue { step: at, operation, of, expected, found })
+}
+
+/// The value that an operation has to have, and what it counts.
+fn owed(step: &StepSeen<'_>, op: &Op) -> Option<(i64, Amount)> {
+    Some(match (step.planned.expect, op) {
+        (Expect::Value(expected), _) => (expected, Amount::Returned),
+        (_, Op::Write { bytes, .. } | Op::WriteAt { bytes, .. } | Op::Create { bytes, .. }) => {
+            (whole(bytes.len() as u64), Amount::BytesWritten)
+        }
+        (_, Op::Measure { count, .. } | Op::Execute { count, .. } | Op::MapExecute { count, .. }) => {
+            (whole(*count), Amount::FilesMeasured)
+        }
+        (_, Op::Violate { count, .. }) => (whole(*count), Amount::FilesViolated),
+        (_, Op::Mark { .. }) => (0, Amount::ResponseCode),
+        _ => return None,
     })
 }
 
@@ -200,32 +194,39 @@ fn whole(number: u64) -> i64 {
 }
 
 /// What is wrong with the number that a counter showed.
-fn counted(evidence: &Evidence<'_>, at: usize, expected: i64) -> Option<String> {
+fn counted(evidence: &Evidence<'_>, at: usize, expected: i64) -> Option<Steps> {
+    let step = evidence.step(at);
     let Some(counter) = evidence.counters_of(at).first() else {
-        return Some("the counter was not read".to_owned());
+        return Some(Steps::CounterNotRead { step });
     };
-    (i64::try_from(counter.value) != Ok(expected))
-        .then(|| format!("expected {expected} as the counter's value, found {}", counter.value))
+    let (expected, found) = (Value::Number(expected), Value::count(counter.value));
+    (expected != found).then_some(Steps::Counter { step, expected, found })
 }
 
-fn growth(evidence: &Evidence<'_>, at: usize, expected: u64) -> Option<String> {
+fn growth(evidence: &Evidence<'_>, at: usize, expected: u64) -> Option<Steps> {
+    let step = evidence.step(at);
     let mut counts = evidence.counters_of(at).iter().filter(|counter| counter.of == Observed::Count);
     let (Some(before), Some(after)) = (counts.next(), counts.next_back()) else {
-        return Some("the counter of records was not read before and after".to_owned());
+        return Some(Steps::CounterNotRead { step });
     };
-    (before.value.checked_add(expected) != Some(after.value)).then(|| {
-        format!("expected {expected} new records, the counter went from {} to {}", before.value, after.value)
-    })
+    let (count_before, count_after) = (before.value, after.value);
+    let found = i64::try_from(i128::from(count_after) - i128::from(count_before)).unwrap_or(i64::MAX);
+    let (expected, found) = (Value::count(expected), Value::Number(found));
+    (expected != found).then_some(Steps::NewRecords { step, expected, found, count_before, count_after })
 }
 
-fn holds(evidence: &Evidence<'_>, at: usize, expected: u64) -> Option<String> {
+fn holds(evidence: &Evidence<'_>, at: usize, expected: u64) -> Option<Steps> {
+    let step = evidence.step(at);
     let lists = evidence.lists_of(at);
     if lists.is_empty() {
-        return Some("no list was read".to_owned());
+        return Some(Steps::ListNotRead { step });
     }
-    lists.iter().find(|list| list.count as u64 != expected || list.broken.is_some()).map(|list| {
-        let broken =
-            list.broken.as_ref().map_or_else(String::new, |why| format!(" up to where it is broken: {why}"));
-        format!("expected {expected} records in the {}, found {}{broken}", list.name(), list.count)
+    let other = lists.iter().find(|list| list.count as u64 != expected || list.broken.is_some())?;
+    Some(Steps::Records {
+        step,
+        list: subjects::list(other),
+        expected: Value::count(expected),
+        found: Value::count(other.count),
+        malformed: other.broken.clone(),
     })
 }

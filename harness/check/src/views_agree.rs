@@ -12,16 +12,18 @@ use std::io::{BufReader, Read};
 
 use super::evidence::{Evidence, ListSeen, RecordId};
 use super::runs::Runs;
-use super::sheet::{Sheet, count};
-use crate::outcome::CheckResult;
+use super::sheet::Sheet;
+use super::subjects::list;
+use crate::outcome::{Check, CheckResult};
 use imalab_formats::ima::{AsciiLine, Bank, ByteOrder, RecordRef};
+use imalab_language::finding::{Fact, Step, ViewsAgree};
 use imalab_language::plan::{Action, Form, Observed};
 
 /// Longest part of an ASCII line that a finding shows, in bytes.
 const LINE_SHOWN: usize = 300;
 
 pub(super) fn check(evidence: &Evidence<'_>) -> CheckResult {
-    let mut sheet = Sheet::new("views-agree");
+    let mut sheet = Sheet::new(Check::ViewsAgree);
     let (mut full, mut lists, mut most) = (0, 0, 0);
     let planned = planned(evidence);
     let both = [Form::Binary, Form::Ascii].iter().all(|form| planned.iter().any(|(other, _)| other == form));
@@ -47,27 +49,19 @@ pub(super) fn check(evidence: &Evidence<'_>) -> CheckResult {
         }
     }
     if full == 0 {
-        sheet.obstacle("no quiescent checkpoint read the counter and every view of the list");
+        sheet.obstacle(ViewsAgree::NoFullCheckpoint {});
     }
     let banks: BTreeSet<&str> = planned.iter().map(|(_, bank)| bank.name()).collect();
     sheet.rests_on(full, "full checkpoints");
     sheet.compared(most, "records");
     if full > 0 && most == 0 {
-        sheet.not_applicable(
-            "every list was empty at each full checkpoint: no two views had a record to agree on",
-        );
+        sheet.not_applicable(ViewsAgree::NoRecord {});
     }
     sheet.rests_on(banks.len(), "banks");
     sheet.compared(lists, "views");
     let without_file = evidence.records.active().iter().filter(|bank| !banks.contains(bank.name()));
     sheet.leaves_out(without_file.count(), "banks without a file of their own");
-    sheet.fact(format!(
-        "{} in {}, of up to {}, binary and ascii of {}",
-        count(lists, "view"),
-        count(full, "full checkpoint"),
-        count(most, "record"),
-        banks.into_iter().collect::<Vec<_>>().join(" ")
-    ));
+    sheet.fact(Fact::Banks { banks: banks.into_iter().map(str::to_owned).collect() });
     sheet.result()
 }
 
@@ -100,31 +94,32 @@ fn unread(evidence: &Evidence<'_>, step: usize, sheet: &mut Sheet) {
     let counters = seen.planned.reads.len() - lists;
     let (lists_read, counters_read) = (evidence.lists_of(step).len(), evidence.counters_of(step).len());
     if lists_read < lists || counters_read < counters {
-        sheet.obstacle(format!(
-            "{}: {lists_read} of {lists} views and {counters_read} of {} were read",
-            evidence.name(step),
-            count(counters, "counter")
-        ));
+        sheet.obstacle(ViewsAgree::NotAllRead {
+            step: evidence.step(step),
+            views: lists as u64,
+            views_read: lists_read as u64,
+            counters: counters as u64,
+            counters_read: counters_read as u64,
+        });
     }
 }
 
 /// The counter of records is that of the current list alone. Whether both were read.
 fn counter(evidence: &Evidence<'_>, step: usize, sheet: &mut Sheet) -> bool {
     let lists = evidence.lists_of(step);
-    let Some(list) = lists.iter().find(|list| !list.is_staged() && list.broken.is_none()) else {
+    let Some(view) = lists.iter().find(|list| !list.is_staged() && list.broken.is_none()) else {
         return false;
     };
     let mut counted = false;
     for counter in evidence.counters_of(step).iter().filter(|counter| counter.of == Observed::Count) {
         counted = true;
-        if counter.value != list.count as u64 {
-            let finding = format!(
-                "{}: runtime_measurements_count is {}, the {} holds {}",
-                evidence.name(step),
-                counter.value,
-                list.name(),
-                count(list.count, "record")
-            );
+        if counter.value != view.count as u64 {
+            let finding = ViewsAgree::Counter {
+                step: evidence.step(step),
+                list: list(view),
+                expected: view.count as u64,
+                found: counter.value,
+            };
             sheet.finding_at(evidence.began(step), finding);
         }
     }
@@ -139,28 +134,29 @@ struct Views<'v, 'a> {
 }
 
 impl Views<'_, '_> {
-    fn finding(&mut self, finding: &str) {
-        let began = self.evidence.began(self.step);
-        self.sheet.finding_at(began, format!("{}: {finding}", self.evidence.name(self.step)));
+    fn finding(&mut self, finding: ViewsAgree) {
+        self.sheet.finding_at(self.evidence.began(self.step), finding);
+    }
+
+    fn step(&self) -> Step {
+        self.evidence.step(self.step)
     }
 
     /// What a view has to be by itself: well-formed, with the digests of its data.
     fn alone(&mut self, view: &ListSeen) {
-        if let Some(why) = &view.broken {
-            self.finding(&format!("{}: {why}", view.name()));
+        if let Some(error) = view.broken.clone() {
+            self.finding(ViewsAgree::Malformed { step: self.step(), list: list(view), error });
         }
         let (Some(wrong), Some(records)) = (view.wrong.first(), &view.records) else { return };
-        let (Some(id), more) = (records.get(wrong.at), view.wrong.len() - 1) else { return };
-        let records = &self.evidence.records;
-        let more = if more == 0 { String::new() } else { format!("; so are {more} more") };
-        self.finding(&format!(
-            "{}: record {} ({}): the digest of its data is {}, the list shows {}{more}",
-            view.name(),
-            wrong.at + 1,
-            records.get(id).name(),
-            records.shown(id, view.bank),
-            hex::encode(&wrong.found)
-        ));
+        let Some(id) = records.get(wrong.at) else { return };
+        self.finding(ViewsAgree::WrongDigest {
+            step: self.step(),
+            list: list(view),
+            record: self.evidence.record_at(id, wrong.at),
+            expected_digest: self.evidence.records.shown(id, view.bank).to_string(),
+            found_digest: hex::encode(&wrong.found),
+            more: view.wrong.len() as u64 - 1,
+        });
     }
 
     /// What views of one list owe each other.
@@ -188,19 +184,17 @@ impl Views<'_, '_> {
             return;
         }
         let at = records.same_as(others);
-        let show = |records: &Runs<RecordId>| {
-            records.get(at).map_or_else(|| "nothing".to_owned(), |id| self.evidence.records.describe(id))
-        };
-        self.finding(&format!(
-            "record {}: the {} shows {}, the {} shows {} ({} and {} in all)",
-            at + 1,
-            first.name(),
-            show(records),
-            view.name(),
-            show(others),
-            records.len(),
-            others.len()
-        ));
+        let show = |records: &Runs<RecordId>| records.get(at).map(|id| self.evidence.record_at(id, at));
+        self.finding(ViewsAgree::Differ {
+            step: self.step(),
+            number: at as u64 + 1,
+            list: list(first),
+            other_list: list(view),
+            record: show(records),
+            other_record: show(others),
+            records: records.len() as u64,
+            other_records: others.len() as u64,
+        });
     }
 
     fn text(&mut self, first: &ListSeen, records: &Runs<RecordId>, view: &ListSeen) {
@@ -209,9 +203,9 @@ impl Views<'_, '_> {
         for (at, id) in records.iter().enumerate() {
             let expected = match self.line(id, view.bank) {
                 Ok(line) => line,
-                Err(why) => {
-                    self.finding(&format!("{}: record {}: {why}", first.name(), at + 1));
-                    return;
+                Err(error) => {
+                    let (step, number) = (self.step(), at as u64 + 1);
+                    return self.finding(ViewsAgree::NoText { step, list: list(first), number, error });
                 }
             };
             found.clear();
@@ -219,24 +213,23 @@ impl Views<'_, '_> {
             let _ = text.by_ref().take(expected.len() as u64).read_to_end(&mut found);
             if found != expected {
                 let show = |line: &[u8]| line.get(..LINE_SHOWN).unwrap_or(line).escape_ascii().to_string();
-                self.finding(&format!(
-                    "record {}: the {} should show `{}`, found `{}`",
-                    at + 1,
-                    view.name(),
-                    show(&expected),
-                    show(&found)
-                ));
-                return;
+                return self.finding(ViewsAgree::Text {
+                    step: self.step(),
+                    list: list(view),
+                    number: at as u64 + 1,
+                    expected: show(&expected),
+                    found: show(&found),
+                });
             }
         }
         let more = view.count.saturating_sub(records.len());
         if more > 0 {
-            self.finding(&format!(
-                "the {} goes on for {} after those of the {}",
-                view.name(),
-                count(more, "record"),
-                first.name()
-            ));
+            self.finding(ViewsAgree::Longer {
+                step: self.step(),
+                list: list(view),
+                other_list: list(first),
+                records: more as u64,
+            });
         }
     }
 

@@ -12,6 +12,7 @@ use super::evidence::{Evidence, RecordId, StepSeen};
 use super::history::History;
 use super::runs::Runs;
 use super::whole::{Whole, Wholes};
+use imalab_language::finding::CounterAtKexec;
 use imalab_language::plan::Observed;
 use imalab_wire::kernels::{NO_KERNEL, SAME, TRUNCATED};
 
@@ -94,18 +95,16 @@ impl Counters {
         self.boots.get(place).map_or(0, |boot| boot.number(boot.begins))
     }
 
-    /// What the run shows of it, in words; nothing where it shows nothing.
-    pub(super) fn tell(&self) -> Option<&'static str> {
+    /// What the counter does at a kexec, where the run shows it.
+    pub(super) fn at_kexec(&self) -> Option<CounterAtKexec> {
         let shown: Vec<Begins> =
             self.boots.iter().filter(|boot| boot.total > 0).map(|boot| boot.begins).collect();
         let first = *shown.first()?;
         Some(match first {
-            _ if shown.iter().any(|begins| *begins != first) => {
-                "the counter of violations differs by kernel in what it takes over a kexec"
-            }
-            Begins::Afresh => "the counter of violations begins afresh at a kexec",
-            Begins::Carried => "the counter of violations takes in what a kexec carries",
-            Begins::Total => "the counter of violations goes on over a kexec",
+            _ if shown.iter().any(|begins| *begins != first) => CounterAtKexec::Differs,
+            Begins::Afresh => CounterAtKexec::BeginsAfresh,
+            Begins::Carried => CounterAtKexec::CountsCarried,
+            Begins::Total => CounterAtKexec::GoesOn,
         })
     }
 }

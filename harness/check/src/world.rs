@@ -14,7 +14,7 @@ use imalab_wire::{End, Message, Op, Outcome, Piece, Program, Setup, Step, Task, 
 use serde_json::json;
 
 use crate::evidence::IMA_PCR;
-use crate::outcome::CheckResult;
+use crate::outcome::{Check, CheckResult};
 use imalab_formats::ima::{Bank, ByteOrder, Digest, Record, template_data};
 use imalab_language::plan::{
     Action, Budget, Expect, Fault, Form, How, Interface, Mark, MarkDeed, Plan, PlannedStep, Reading, Shape,
@@ -25,7 +25,7 @@ use imalab_formats::tpm::command;
 use imalab_language::scenario::DEFAULT_POLICY;
 
 pub(super) use call::{Done, list, path, read, show, value, write};
-pub(super) use verdict::{TODAY, all, could_not_run, failed, not_applicable, passed, result};
+pub(super) use verdict::{TODAY, all, could_not_run, failed, has, is, not_applicable, passed, result};
 
 /// Bytes of a piece of data; small, so that lists come in several.
 const PIECE: usize = 700;
@@ -348,7 +348,7 @@ impl World {
     }
 
     /// Ends the run and gives the result of one check.
-    pub(super) fn verdict(self, check: &str) -> CheckResult {
+    pub(super) fn verdict(self, check: Check) -> CheckResult {
         let (plan, trace) = self.finish();
         result(&plan, &trace, check)
     }

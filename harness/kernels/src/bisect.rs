@@ -200,7 +200,7 @@ mod tests {
         let run = |(scenario, outcome): &(&str, &str)| RunOf {
             scenario: (*scenario).to_owned(),
             outcome: (*outcome).to_owned(),
-            reason: String::new(),
+            reason: None,
         };
         assert_eq!(Verdict::of_runs(&runs.iter().map(run).collect::<Vec<_>>()), told);
     }

@@ -5,6 +5,7 @@ use std::path::Path;
 
 use anyhow::{Context, Result};
 use serde::Deserialize;
+use serde_json::{Map, Value};
 
 /// The name of the run by which the harness tells what its probe of a kernel found.
 pub const PROBE: &str = "kernel/probe";
@@ -21,8 +22,21 @@ pub struct RunOf {
     pub scenario: String,
     /// What became of it.
     pub outcome: String,
-    /// Why.
-    pub reason: String,
+    /// Why; none of a run that passed.
+    pub reason: Option<ReasonOf>,
+}
+
+/// Why a run has its outcome.
+#[derive(Debug, Deserialize)]
+pub struct ReasonOf {
+    /// All of it as a sentence.
+    pub text: String,
+    /// The check whose finding it is.
+    pub check: Option<String>,
+    /// Whether that check could not run.
+    pub could_not_run: bool,
+    /// The finding: its code, and its fields.
+    pub finding: Map<String, Value>,
 }
 
 /// Reads the runs of `--json`.

@@ -6,9 +6,10 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, anyhow};
 use serde::Deserialize;
+use serde_json::{Map, Value};
 
 use crate::apt::Refresh;
-use crate::results::{self, RunOf};
+use crate::results::{self, ReasonOf, RunOf};
 use crate::stop::Stop;
 use crate::{Kernel, Kernels, Over};
 
@@ -23,10 +24,13 @@ pub struct Sabotage {
     /// What has to become of it.
     #[serde(default)]
     outcome: Outcome,
-    /// The check that the reason has to name, where checks are the reason.
+    /// The check whose finding the reason has to be, where checks are the reason.
     check: Option<String>,
-    /// Text that the reason has to have.
-    finding: String,
+    /// The code of that finding, less the check; where no check is the reason, all of it.
+    code: String,
+    /// Fields that the finding has.
+    #[serde(default)]
+    with: Map<String, Value>,
     /// Whose promises the kernel is held to, where it dies before its interface is known.
     pub promises: Option<String>,
 }
@@ -39,6 +43,33 @@ enum Outcome {
     Failed,
     KernelDied,
     Timeout,
+}
+
+impl Sabotage {
+    /// The whole code.
+    fn code(&self) -> String {
+        self.check.as_ref().map_or_else(|| self.code.clone(), |check| format!("{check}/{}", self.code))
+    }
+
+    /// Whether a run failed for this reason.
+    fn is(&self, reason: &ReasonOf) -> bool {
+        let code = reason.finding.get("code").and_then(Value::as_str);
+        reason.check == self.check
+            && !reason.could_not_run
+            && code == Some(self.code().as_str())
+            && within(&self.with, &reason.finding)
+    }
+}
+
+/// Whether each of these fields is among the others, and the same: as `known-defect: shows: with:` of scenarios.
+fn within(given: &Map<String, Value>, fields: &Map<String, Value>) -> bool {
+    let same = |given: &Value, found: &Value| match (given, found) {
+        (Value::Object(given), Value::Object(found)) => within(given, found),
+        (Value::Array(_), _) => given == found,
+        (_, Value::Array(found)) => found.contains(given),
+        _ => given == found,
+    };
+    given.iter().all(|(name, value)| fields.get(name).is_some_and(|found| same(value, found)))
 }
 
 impl Outcome {
@@ -110,24 +141,26 @@ impl Sabotages {
 pub fn seen(sabotage: &Sabotage, path: &Path) -> Result<String> {
     let all = results::read(path)?;
     let runs: Vec<&RunOf> = all.iter().filter(|run| run.scenario == sabotage.scenario).collect();
-    let named = |run: &RunOf| match &sabotage.check {
-        Some(check) => run.reason.strip_prefix(check.as_str()).is_some_and(|rest| rest.starts_with(": ")),
-        None => true,
-    };
     let right = |run: &&&RunOf| {
-        run.outcome == sabotage.outcome.name() && named(run) && run.reason.contains(&sabotage.finding)
+        run.outcome == sabotage.outcome.name()
+            && run.reason.as_ref().is_some_and(|reason| sabotage.is(reason))
     };
+    let text = |run: &RunOf| run.reason.as_ref().map_or_else(String::new, |reason| reason.text.clone());
     if let Some(run) = runs.iter().find(right) {
-        return Ok(format!("{} {}: {}", sabotage.scenario, run.outcome, run.reason));
+        return Ok(format!("{} {}: {}", sabotage.scenario, run.outcome, text(run)));
     }
     let outcomes: Vec<String> =
-        all.iter().map(|run| format!("{} {} {}", run.scenario, run.outcome, run.reason)).collect();
-    let check = sabotage.check.as_ref().map_or(String::new(), |check| format!("{check}: "));
+        all.iter().map(|run| format!("{} {} {}", run.scenario, run.outcome, text(run))).collect();
+    let with = if sabotage.with.is_empty() {
+        String::new()
+    } else {
+        format!(" with {}", Value::Object(sabotage.with.clone()))
+    };
     Err(anyhow!(
-        "{} was to be {} with `{check}… {} …`: {}",
+        "{} was to be {} by {}{with}: {}",
         sabotage.scenario,
         sabotage.outcome.name(),
-        sabotage.finding,
+        sabotage.code(),
         outcomes.join("; ")
     ))
 }
@@ -136,6 +169,7 @@ pub fn seen(sabotage: &Sabotage, path: &Path) -> Result<String> {
 mod tests {
     use super::*;
     use rstest::rstest;
+    use serde_json::json;
 
     #[test]
     fn every_patch_of_this_checkout_has_an_entry_and_the_other_way_round() {
@@ -157,7 +191,7 @@ mod tests {
             // One file, of which as little as can be.
             assert_eq!(patch.matches("\ndiff --git ").count(), 1, "{name}");
             assert!(changed('-') + changed('+') <= 20, "{name}");
-            assert!(!sabotage.finding.is_empty(), "{name}");
+            assert!(!sabotage.code.is_empty(), "{name}");
         }
     }
 
@@ -166,7 +200,8 @@ mod tests {
         let root = tempfile::tempdir().unwrap();
         let folder = root.path().join(FOLDER);
         fs::create_dir_all(&folder).unwrap();
-        let text = "b: {kernel: k, scenario: s, finding: f}\na: {kernel: k, scenario: s, finding: f}\n";
+        let text =
+            "b: {kernel: k, scenario: s, code: run/hangs}\na: {kernel: k, scenario: s, code: run/hangs}\n";
         fs::write(folder.join("sabotages.yaml"), text).unwrap();
         let sabotages = Sabotages::load(root.path()).unwrap();
         let names = |asked_for: &[&str]| {
@@ -180,40 +215,57 @@ mod tests {
         assert_eq!(error.to_string(), "no sabotage is called \"c\"; there are a, b");
     }
 
-    #[rstest]
-    #[case::by_its_check("failed", "model: step 4 `trim 3`: expected 3, found 4 (also: steps)", true)]
-    #[case::by_another_check("failed", "steps: expected 3 (also: model)", false)]
-    #[case::by_a_check_of_a_like_name("failed", "model-x: expected 3", false)]
-    #[case::for_another_reason("failed", "model: step 4 `trim 3`: EBUSY", false)]
-    #[case::could_not_run("failed", "model could not run: expected 3", false)]
-    #[case::dead("kernel-died", "model: expected 3", false)]
-    #[case::passed("passed", "", false)]
-    #[case::skipped("skipped", "kernel 7.3.4 lacks trim", false)]
-    fn only_the_right_failure_counts(#[case] outcome: &str, #[case] reason: &str, #[case] expected: bool) {
-        let sabotage = "{kernel: k, scenario: trim/some, check: model, finding: expected 3}";
-        assert_eq!(is_seen(sabotage, "trim/some", outcome, reason), expected);
-        // What another scenario gave says nothing.
-        assert!(!is_seen(sabotage, "kernel/probe", outcome, reason));
+    /// A reason as the results have it.
+    fn reason(check: Option<&str>, code: &str, found: i64) -> Value {
+        let list = json!({"form": "binary", "bank": "sha1"});
+        let finding = json!({
+            "code": code, "expected": 3, "found": found, "list": list, "functions": ["memcpy", "ima_queue_stage"],
+        });
+        json!({"text": "a sentence", "check": check, "could_not_run": false, "also": ["steps"], "finding": finding})
     }
 
     #[rstest]
-    #[case("timeout", "task main-1 is blocked in ima_queue_stage", true)]
-    #[case("timeout", "no event for 60 s", false)]
-    #[case("infra", "task main-1 is blocked in ima_queue_stage", false)]
-    fn what_is_no_check_is_known_by_its_text(
+    #[case::by_its_check("failed", reason(Some("model"), "model/value", 4), true)]
+    #[case::by_another_check("failed", reason(Some("steps"), "steps/value", 4), false)]
+    #[case::by_another_finding("failed", reason(Some("model"), "model/values", 4), false)]
+    #[case::with_another_field("failed", reason(Some("model"), "model/value", 5), false)]
+    #[case::dead("kernel-died", reason(Some("model"), "model/value", 4), false)]
+    #[case::passed("passed", Value::Null, false)]
+    #[case::skipped("skipped", reason(None, "skip/lacks", 4), false)]
+    fn only_the_right_failure_counts(#[case] outcome: &str, #[case] reason: Value, #[case] expected: bool) {
+        let sabotage = "{kernel: k, scenario: trim/some, check: model, code: value, with: {found: 4, list: {bank: sha1}}}";
+        assert_eq!(is_seen(sabotage, "trim/some", outcome, &reason), expected);
+        // What another scenario gave says nothing.
+        assert!(!is_seen(sabotage, "kernel/probe", outcome, &reason));
+    }
+
+    #[test]
+    fn a_check_that_could_not_run_has_seen_nothing() {
+        let mut reason = reason(Some("model"), "model/value", 4);
+        let sabotage = "{kernel: k, scenario: trim/some, check: model, code: value}";
+        assert!(is_seen(sabotage, "trim/some", "failed", &reason));
+        reason["could_not_run"] = true.into();
+        assert!(!is_seen(sabotage, "trim/some", "failed", &reason));
+    }
+
+    #[rstest]
+    #[case("timeout", reason(None, "run/hangs", 0), true)]
+    #[case("timeout", reason(None, "run/no-progress", 0), false)]
+    #[case("infra", reason(None, "run/hangs", 0), false)]
+    fn what_is_no_check_is_known_by_its_whole_code(
         #[case] outcome: &str,
-        #[case] reason: &str,
+        #[case] reason: Value,
         #[case] expected: bool,
     ) {
-        let sabotage = "{kernel: k, scenario: trim/some, outcome: timeout, finding: ima_queue_stage}";
-        assert_eq!(is_seen(sabotage, "trim/some", outcome, reason), expected);
+        let sabotage = "{kernel: k, scenario: trim/some, outcome: timeout, code: run/hangs, with: {functions: ima_queue_stage}}";
+        assert_eq!(is_seen(sabotage, "trim/some", outcome, &reason), expected);
     }
 
-    fn is_seen(sabotage: &str, scenario: &str, outcome: &str, reason: &str) -> bool {
+    fn is_seen(sabotage: &str, scenario: &str, outcome: &str, reason: &Value) -> bool {
         let folder = tempfile::tempdir().unwrap();
         let results = folder.path().join("results.json");
-        let run = serde_json::json!({"scenario": scenario, "outcome": outcome, "reason": reason});
-        fs::write(&results, serde_json::json!({"runs": [run]}).to_string()).unwrap();
+        let run = json!({"scenario": scenario, "outcome": outcome, "reason": reason});
+        fs::write(&results, json!({"runs": [run]}).to_string()).unwrap();
         seen(&serde_saphyr::from_str(sabotage).unwrap(), &results).is_ok()
     }
 }

@@ -2,6 +2,7 @@
 //!
 //! Pure: [`scenario`] is parsed, [`plan`] compiles it to the guest's program by way of the kernel's [`interface`].
 
+pub mod finding;
 pub mod interface;
 pub mod lane;
 pub mod plan;

@@ -1,8 +1,11 @@
 //! What became of a run and of a check: also a scenario speaks of it, where it says how a known defect shows.
 
 use std::collections::BTreeMap;
+use std::fmt;
 
 use serde::{Deserialize, Serialize};
+
+use crate::finding::{Fact, Finding};
 
 /// What became of a run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -68,29 +71,180 @@ impl Verdict {
     }
 }
 
+/// A check: an invariant, or what a suite says of a kernel as a whole.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+pub enum Check {
+    /// Every step gave what the scenario expects.
+    Steps,
+    /// Everything is as the reference model of the interface says.
+    Model,
+    /// What was extended and what user space holds are the same.
+    ExactlyOnce,
+    /// The whole log, replayed, is PCR 10.
+    Replay,
+    /// All files show the same records.
+    ViewsAgree,
+    /// A reader sees each record once, and whole.
+    Readers,
+    /// Every quote verifies, and is over a prefix of the log.
+    Quote,
+    /// The console is clean, and boots and end are as asked for.
+    KernelHealth,
+    /// A kernel begins with the list that the one before it left.
+    Kexec,
+    /// A kernel offers what it must offer.
+    Offers,
+    /// A kernel gives what it was asked for, when it is asked what it offers.
+    Probe,
+}
+
+impl Check {
+    /// The invariants: what each run is judged by, in this order.
+    pub const INVARIANTS: [Check; 9] = [
+        Check::Steps,
+        Check::Model,
+        Check::ExactlyOnce,
+        Check::Replay,
+        Check::ViewsAgree,
+        Check::Readers,
+        Check::Quote,
+        Check::KernelHealth,
+        Check::Kexec,
+    ];
+
+    /// Its name, in results and in scenarios.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Check::Steps => "steps",
+            Check::Model => "model",
+            Check::ExactlyOnce => "exactly-once",
+            Check::Replay => "replay",
+            Check::ViewsAgree => "views-agree",
+            Check::Readers => "readers",
+            Check::Quote => "quote",
+            Check::KernelHealth => "kernel-health",
+            Check::Kexec => "kexec",
+            Check::Offers => "offers",
+            Check::Probe => "probe",
+        }
+    }
+}
+
+impl fmt::Display for Check {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
+}
+
 /// One check's result.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct CheckResult {
-    /// The invariant's name: `steps`, `model`, `exactly-once`, `replay`, `views-agree`, `readers`, `quote`, ...
-    pub check: String,
+    /// Which check.
+    pub check: Check,
     /// What became of it.
     pub verdict: Verdict,
-    /// Passed: what it rests on (`213 extends = 213 records, banks sha1 sha256`). Not applicable: why. Else: what, where,
-    /// expected, found; a finding a line.
-    pub findings: Vec<String>,
+    /// Failed: what is wrong, and then what could not be looked at. Could not run: why. Not applicable: why. Passed: none.
+    pub findings: Vec<Finding>,
+    /// How many more findings there were than are kept.
+    pub more: u64,
+    /// Passed: what it says beside how many it compared.
+    pub facts: Vec<Fact>,
     /// How many of what were compared (`records`: 213). A check has passed only where none that it rests on is 0.
-    #[serde(default)]
     pub compared: BTreeMap<String, u64>,
     /// How many of what were there and were not compared, by what the check leaves to others or cannot tell.
-    #[serde(default)]
     pub left_out: BTreeMap<String, u64>,
 }
 
 impl CheckResult {
     /// One that counts nothing of what it compared.
-    pub fn new(check: impl Into<String>, verdict: Verdict, findings: Vec<String>) -> CheckResult {
+    pub fn new(check: Check, verdict: Verdict, findings: Vec<Finding>) -> CheckResult {
         let (compared, left_out) = (BTreeMap::new(), BTreeMap::new());
-        CheckResult { check: check.into(), verdict, findings, compared, left_out }
+        CheckResult { check, verdict, findings, more: 0, facts: Vec::new(), compared, left_out }
     }
+}
+
+/// Why a run has its outcome.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+pub struct Reason {
+    /// What says it most directly.
+    pub finding: Finding,
+    /// The check whose finding it is; null when the run itself shows it.
+    pub check: Option<Check>,
+    /// Whether that check could not run.
+    pub could_not_run: bool,
+    /// Further checks that failed or could not run.
+    pub also: Vec<Check>,
+    /// Where the guest was, when that is nowhere in a scenario.
+    pub during: Vec<During>,
+    /// Why it is not what is known of the kernel, where something is.
+    pub unlike: Option<Unlike>,
+}
+
+impl Reason {
+    /// What the run itself shows.
+    pub fn of(finding: impl Into<Finding>) -> Reason {
+        Reason {
+            finding: finding.into(),
+            check: None,
+            could_not_run: false,
+            also: Vec::new(),
+            during: Vec::new(),
+            unlike: None,
+        }
+    }
+}
+
+/// Where a guest was, when that is nowhere in a scenario.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+pub enum During {
+    /// It had left a kernel and not said hello from the next.
+    BetweenKernels,
+    /// It was asked what its kernel offers.
+    Probe,
+}
+
+/// Why a failed run is not what is known of its kernel.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "why", rename_all = "kebab-case")]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+pub enum Unlike {
+    /// A check could not run.
+    CouldNotRun {
+        /// Which.
+        check: Check,
+    },
+    /// A check failed in which the defect does not show.
+    OtherCheck {
+        /// Which.
+        check: Check,
+    },
+    /// A check has a finding that is not how the defect shows.
+    OtherFinding {
+        /// Which check.
+        check: Check,
+        /// The finding's code.
+        finding: String,
+    },
+    /// A check has more findings than are kept, so that not all of them could be compared.
+    TooMany {
+        /// Which.
+        check: Check,
+    },
+    /// A check does not have a finding in which the defect shows.
+    NotFound {
+        /// Which check.
+        check: Check,
+        /// The finding's code.
+        finding: String,
+    },
+    /// The kernel lives, and the defect kills it.
+    Lives,
+    /// More is wrong than the known limit: others, more or fewer records are lost.
+    BeyondLimit,
 }

@@ -147,13 +147,13 @@ mod tests {
             serde_json::json!({
                 "scenario": "scale/held-up", "parameters": { "records": records.to_string() }, "kernel": "k",
                 "release": null, "interface": null, "lane": "free", "accelerator": null, "seed": 1, "repeat": 1,
-                "outcome": outcome, "reason": "", "checks": [], "latency": [times], "console_tail": [], "wall_ms": 1,
+                "outcome": outcome, "reason": null, "checks": [], "latency": [times], "console_tail": [], "wall_ms": 1,
                 "boot_ms": null, "guest_ms": null, "dir": null, "bundle": null, "repro": null
             })
         };
         let runs = [run(10, "passed"), run(10, "passed"), run(1000, "passed"), run(7, "failed")];
         serde_json::from_value(
-            serde_json::json!({ "schema": 1, "runs": runs, "wall_ms": 1, "interrupted": false }),
+            serde_json::json!({ "schema": 2, "runs": runs, "wall_ms": 1, "interrupted": false }),
         )
         .unwrap()
     }

@@ -96,14 +96,14 @@ mod tests {
     fn run(wall: u64, boot: Option<u64>, guest: Option<u64>) -> serde_json::Value {
         json!({
             "scenario": "stage/once", "parameters": {}, "kernel": "k", "release": null, "interface": null,
-            "lane": "free", "accelerator": null, "seed": 1, "repeat": 1, "outcome": "passed", "reason": "",
+            "lane": "free", "accelerator": null, "seed": 1, "repeat": 1, "outcome": "passed", "reason": null,
             "checks": [], "console_tail": [], "wall_ms": wall, "boot_ms": boot, "guest_ms": guest,
             "dir": null, "bundle": null, "repro": null
         })
     }
 
     fn of(wall: u64, runs: Vec<serde_json::Value>) -> SuiteResult {
-        let text = json!({ "schema": 1, "runs": runs, "wall_ms": wall, "interrupted": false });
+        let text = json!({ "schema": 2, "runs": runs, "wall_ms": wall, "interrupted": false });
         serde_json::from_value(text).unwrap()
     }
 

@@ -9,7 +9,7 @@ use miette::miette;
 use super::Failure;
 use crate::report::run_dir::{Bundle, BundleError, PLAN, RESULT, RunDir, TRACE};
 use crate::report::trace::{self, TraceError};
-use crate::report::{Exit, Listeners};
+use crate::report::{Exit, Listeners, json};
 use crate::suite::{Listener, SuiteEvent, today};
 use imalab_check::outcome::{RunResult, SuiteResult};
 
@@ -52,8 +52,13 @@ pub(super) fn sound(dir: &RunDir, needed: &[&str]) -> Result<Option<Bundle>, Fai
 
 /// Tells one run's result as a suite of one, which a signal may have `interrupted`.
 pub(super) fn tell(result: RunResult, interrupted: bool) -> Result<Exit, Failure> {
-    let suite =
-        SuiteResult { schema: 1, wall_ms: result.wall_ms, runs: vec![result], interrupted, shard: None };
+    let suite = SuiteResult {
+        schema: json::SCHEMA,
+        wall_ms: result.wall_ms,
+        runs: vec![result],
+        interrupted,
+        shard: None,
+    };
     let mut listeners = Listeners::terminal();
     for run in &suite.runs {
         listeners.event(SuiteEvent::RunEnded(run));

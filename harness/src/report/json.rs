@@ -1,4 +1,4 @@
-//! The result model as JSON, schema 1: what `docs/results.md` describes and `docs/results.schema.json` checks.
+//! The result model as JSON, schema 2: what `docs/results.md` describes and `docs/results.schema.json` checks.
 
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
@@ -7,12 +7,14 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use super::Escaping;
+use super::document;
 use super::input;
 use imalab_check::outcome::SuiteResult;
 use imalab_files::atomic::{self, FileError};
 
-/// Version of every JSON document that imalab writes: results, a run's result, a bundle.
-pub const SCHEMA: u32 = 1;
+/// Version of the JSON documents with results and plans: results, a run's result, its plan, a bundle. In schema 1 findings were
+/// text.
+pub const SCHEMA: u32 = 2;
 
 /// Writes a suite's results.
 ///
@@ -20,7 +22,7 @@ pub const SCHEMA: u32 = 1;
 /// Those of the writer.
 pub fn document(suite: &SuiteResult, out: &mut dyn Write) -> io::Result<()> {
     let mut out = Escaping::json(out);
-    serde_json::to_writer_pretty(&mut out, suite)?;
+    serde_json::to_writer_pretty(&mut out, &document::Suite::of(suite))?;
     writeln!(out)?;
     out.flush()
 }
@@ -67,7 +69,7 @@ pub enum ReadError {
     File(#[from] FileError),
     /// Written by another version of imalab.
     #[error("{} is of schema {found}, and this imalab reads schema {SCHEMA}", path.display())]
-    #[diagnostic(help("read it with the imalab that wrote it"))]
+    #[diagnostic(help("read it with the imalab that wrote it; docs/results.md says what changed"))]
     Schema {
         /// The file.
         path: PathBuf,

@@ -7,6 +7,7 @@ use std::path::Path;
 use serde::{Deserialize, Serialize};
 
 use super::Escaping;
+use super::document::{self, ReasonText};
 use super::input;
 use super::json::{ReadError, SCHEMA};
 use super::listeners::LiveForm;
@@ -23,7 +24,7 @@ const KIND: &str = "imalab results";
 pub(super) const HEAD: &[u8] = b"{\"event\":\"";
 
 /// One line.
-#[derive(Debug, Serialize)]
+#[derive(Serialize)]
 #[serde(tag = "event", rename_all = "kebab-case")]
 enum Line<'a> {
     ProbeStarted {
@@ -33,7 +34,7 @@ enum Line<'a> {
         kernel: &'a str,
         release: Option<&'a str>,
         outcome: Option<Outcome>,
-        reason: &'a str,
+        reason: Option<ReasonText<'a>>,
         findings: usize,
     },
     Planned(Plan<'a>),
@@ -47,7 +48,7 @@ enum Line<'a> {
         seconds: u64,
     },
     RunEnded {
-        run: &'a RunResult,
+        run: document::Run<'a>,
     },
     Stopping {
         why: &'static str,
@@ -82,10 +83,11 @@ impl<'a> Line<'a> {
                 kernel,
                 release: Some(&known.release),
                 outcome: None,
-                reason: "",
+                reason: None,
                 findings: known.findings.len(),
             },
             SuiteEvent::Probed { kernel, answer: Err((outcome, reason)) } => {
+                let reason = Some(ReasonText::of(reason));
                 Line::Probed { kernel, release: None, outcome: Some(outcome), reason, findings: 0 }
             }
             SuiteEvent::Planned(suite) => Line::Planned(Plan {
@@ -103,7 +105,7 @@ impl<'a> Line<'a> {
             SuiteEvent::RunSlow { id, place, elapsed } => {
                 Line::RunSlow { place, run: id, seconds: elapsed.as_secs() }
             }
-            SuiteEvent::RunEnded(run) => Line::RunEnded { run },
+            SuiteEvent::RunEnded(run) => Line::RunEnded { run: document::Run::of(run) },
             SuiteEvent::Stopping { why, running } => Line::Stopping { why: why.name(), running },
             SuiteEvent::Finished(suite) => Line::Finished {
                 runs: suite.runs.len(),
@@ -224,12 +226,19 @@ pub(super) mod tests {
 
     use super::*;
     use crate::suite::{PlannedSuite, Stop, SuiteContext};
+    use imalab_check::outcome::Reason;
+    use imalab_language::finding::KernelDied;
+
+    fn died() -> Reason {
+        let line = "Kernel panic - not syncing: \u{202e}lost".to_owned();
+        Reason::of(KernelDied::Panic { line, function: None, called_from: None, functions: Vec::new() })
+    }
 
     pub(in super::super) fn run(place: u64) -> RunResult {
         serde_json::from_value(serde_json::json!({
             "scenario": "stage/once", "parameters": {}, "kernel": "k", "release": null, "interface": null,
             "lane": "free", "accelerator": null, "seed": 1, "repeat": 1, "place": place, "outcome": "failed",
-            "reason": "a record is \u{202e}lost", "checks": [], "console_tail": [], "wall_ms": 1, "boot_ms": null,
+            "reason": died(), "checks": [], "console_tail": [], "wall_ms": 1, "boot_ms": null,
             "guest_ms": null, "dir": null, "bundle": null, "repro": null
         }))
         .unwrap()
@@ -255,7 +264,7 @@ pub(super) mod tests {
             SuiteResult { schema: SCHEMA, runs: vec![run(1)], wall_ms: 7, interrupted: true, shard: None };
         let events = [
             SuiteEvent::ProbeStarted { kernel: "k" },
-            SuiteEvent::Probed { kernel: "k", answer: Err((Outcome::KernelDied, "Kernel panic")) },
+            SuiteEvent::Probed { kernel: "k", answer: Err((Outcome::KernelDied, &died())) },
             SuiteEvent::Planned(&plan),
             SuiteEvent::RunStarted { id: &id, place: 1 },
             SuiteEvent::RunSlow { id: &id, place: 1, elapsed: Duration::from_millis(60_900) },

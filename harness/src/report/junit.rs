@@ -5,11 +5,13 @@ use std::time::Duration;
 
 use quick_junit::{NonSuccessKind, Property, Report, TestCase, TestCaseStatus, TestSuite};
 
-use super::printable::{printable, printable_lines};
+use super::printable::printable;
 use super::run_id::RunId;
 use super::skips::Skips;
 use super::terminal::{machine, verdict};
+use super::told::{self, Reason};
 use imalab_check::outcome::{Outcome, RunResult, SuiteResult};
+use imalab_language::finding::{Finding, Run};
 
 /// Writes a suite's results.
 ///
@@ -72,11 +74,11 @@ fn case(run: &RunResult) -> TestCase {
         Outcome::KnownDefect => Some("known-defect"),
         Outcome::KnownLimit => Some("known-limit"),
         // Something known that is not there.
-        Outcome::Passed if !run.reason.is_empty() => Some("not-present"),
+        Outcome::Passed if run.reason.is_some() => Some("not-present"),
         _ => None,
     };
     if let Some(known) = known {
-        case.add_property(Property::new(known, &*printable(&run.reason)));
+        case.add_property(Property::new(known, told::reason(run)));
     }
     if let Some(dir) = &run.dir {
         case.add_property(Property::new("dir", &*printable(&dir.display().to_string())));
@@ -93,9 +95,9 @@ fn case(run: &RunResult) -> TestCase {
 
 /// What is told of a run that a signal ended, where there is but one word for all that did not run.
 pub(super) fn interrupted(run: &RunResult) -> String {
-    match run.reason.as_str() {
-        "" | "interrupted" => "interrupted".to_owned(),
-        reason => format!("interrupted: {reason}"),
+    match run.reason.as_ref().map(|reason| &reason.finding) {
+        None | Some(Finding::Run(Run::Interrupted {})) => "interrupted".to_owned(),
+        Some(_) => format!("interrupted: {}", told::reason(run)),
     }
 }
 
@@ -104,13 +106,13 @@ fn status(run: &RunResult) -> TestCaseStatus {
         Outcome::Passed | Outcome::KnownDefect | Outcome::KnownLimit => return TestCaseStatus::success(),
         Outcome::Skipped => {
             let mut status = TestCaseStatus::skipped();
-            status.set_message(&*printable(&run.reason));
+            status.set_message(told::reason(run));
             return status;
         }
         // JUnit knows no other way to say that a test says nothing.
         Outcome::Interrupted => {
             let mut status = TestCaseStatus::skipped();
-            status.set_message(printable(&interrupted(run)).as_ref());
+            status.set_message(interrupted(run));
             return status;
         }
         Outcome::Failed => (TestCaseStatus::non_success(NonSuccessKind::Failure), "failed"),
@@ -118,18 +120,16 @@ fn status(run: &RunResult) -> TestCaseStatus {
         Outcome::Infra => (TestCaseStatus::non_success(NonSuccessKind::Error), "infra"),
         Outcome::Timeout => (TestCaseStatus::non_success(NonSuccessKind::Error), "timeout"),
     };
-    status.set_type(kind).set_message(&*printable(&run.reason)).set_description(description(run));
+    status.set_type(kind).set_message(told::reason(run)).set_description(description(run));
     status
 }
 
-/// What was found, and how to see it again.
+/// What was found beside the reason, and how to see it again.
 fn description(run: &RunResult) -> String {
     let mut lines = vec![machine(run)];
-    for check in run.checks.iter().filter(|check| check.verdict.is_bad()) {
-        lines.push(format!("check {} {}", printable(&check.check), verdict(check)));
-        lines.extend(
-            check.findings.iter().flat_map(|f| printable_lines(f)).map(|finding| format!("  {finding}")),
-        );
+    for (check, findings) in told::failed(run, Reason::Said) {
+        lines.push(format!("check {} {}", check.check, verdict(check)));
+        lines.extend(findings.into_iter().map(|finding| format!("  {finding}")));
     }
     if let Some(bundle) = &run.bundle {
         lines.push(format!("bundle: {}", printable(&bundle.display().to_string())));

@@ -10,9 +10,10 @@ use std::io::{self, Write};
 
 use super::junit::interrupted;
 use super::listeners::LiveForm;
-use super::printable::{printable, printable_lines};
+use super::printable::printable;
 use super::run_id::RunId;
 use super::terminal::{machine, verdict, word};
+use super::told::{self, Reason};
 use crate::suite::{Stop, SuiteEvent};
 use imalab_check::outcome::{Outcome, RunResult, SuiteResult};
 
@@ -245,7 +246,7 @@ fn heading<P>(text: &mut String, indent: &str, group: &Group<P>) {
 
 fn ended(run: &RunResult) -> Ended {
     let directive = match run.outcome {
-        Outcome::Skipped => Some(run.reason.clone()),
+        Outcome::Skipped => Some(told::reason(run)),
         Outcome::Interrupted => Some(interrupted(run)),
         _ => None,
     };
@@ -253,7 +254,7 @@ fn ended(run: &RunResult) -> Ended {
         ok: !run.outcome.is_failure(),
         diagnostics: if directive.is_some() { Vec::new() } else { diagnostics(run) },
         directive: directive.map(|why| format!("SKIP {}", line(&why))),
-        skip: (run.outcome == Outcome::Skipped).then(|| run.reason.clone()),
+        skip: (run.outcome == Outcome::Skipped).then(|| told::reason(run)),
     }
 }
 
@@ -261,18 +262,16 @@ fn ended(run: &RunResult) -> Ended {
 fn diagnostics(run: &RunResult) -> Vec<String> {
     let unstored = run.not_stored.as_ref().map(|why| format!("not stored: {}", line(why)));
     if run.outcome == Outcome::Passed {
-        let note = (!run.reason.is_empty()).then(|| format!("note: {}", line(&run.reason)));
+        let note = run.reason.is_some().then(|| format!("note: {}", line(&told::reason(run))));
         return note.into_iter().chain(unstored).collect();
     }
     let mut lines = vec![
-        format!("{}: {}", word(run.outcome), line(&run.reason)),
+        format!("{}: {}", word(run.outcome), line(&told::reason(run))),
         format!("machine: {}", line(&machine(run))),
     ];
-    for check in run.checks.iter().filter(|check| check.verdict.is_bad()) {
-        lines.push(format!("check: {} {}", line(&check.check), verdict(check)));
-        lines.extend(
-            check.findings.iter().flat_map(|f| printable_lines(f)).map(|f| format!("finding: {}", line(&f))),
-        );
+    for (check, findings) in told::failed(run, Reason::Said) {
+        lines.push(format!("check: {} {}", check.check, verdict(check)));
+        lines.extend(findings.iter().map(|finding| format!("finding: {}", line(finding))));
     }
     lines.extend(run.console_tail.iter().map(|tail| format!("console: {}", line(tail))));
     if let Some(bundle) = &run.bundle {

@@ -5,9 +5,11 @@ use std::io::{self, Write};
 use serde::{Deserialize, Serialize};
 
 use super::Escaping;
-use super::json::SCHEMA;
 use super::printable::printable;
 use super::terminal::Look;
+
+/// Version of the list as JSON.
+const SCHEMA: u32 = 1;
 
 /// One scenario as it is listed.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]

@@ -134,10 +134,14 @@ pub fn merge(places: &[PathBuf]) -> Result<SuiteResult, MergeError> {
     if found != planned || runs.len() as u64 != planned {
         return Err(MergeError::Runs { planned, found, doubled: runs.len() as u64 - found });
     }
-    let mut asked = BTreeSet::new();
-    runs.extend(
-        probes.into_iter().filter(|probe| asked.insert((probe.kernel.clone(), probe.reason.clone()))),
-    );
+    let mut told: Vec<RunResult> = Vec::new();
+    for probe in probes {
+        let same = |other: &RunResult| other.kernel == probe.kernel && other.reason == probe.reason;
+        if !told.iter().any(same) {
+            told.push(probe);
+        }
+    }
+    runs.extend(told);
     Ok(SuiteResult { schema: json::SCHEMA, runs, wall_ms, interrupted, shard: None })
 }
 
@@ -211,19 +215,21 @@ mod tests {
 
     use super::*;
     use crate::suite::SuiteEvent;
+    use imalab_check::outcome::Reason;
+    use imalab_language::finding::{Finding, Skip};
 
     fn part(index: u32, of: u32, suite: &str, places: &[u64]) -> serde_json::Value {
         let run = |place: &u64| {
             json!({
                 "scenario": "stage/once", "parameters": {}, "kernel": "k", "release": null, "interface": null,
                 "lane": "free", "accelerator": null, "seed": 1, "repeat": 1, "place": place, "outcome": "passed",
-                "reason": "", "checks": [], "console_tail": [], "wall_ms": 1, "boot_ms": null, "guest_ms": null,
+                "reason": null, "checks": [], "console_tail": [], "wall_ms": 1, "boot_ms": null, "guest_ms": null,
                 "dir": null, "bundle": null, "repro": null
             })
         };
         let runs: Vec<_> = places.iter().map(run).collect();
         let shard = json!({ "by": "slice", "index": index, "of": of, "planned": 4, "suite": suite });
-        json!({ "schema": 1, "runs": runs, "wall_ms": 7 * index, "interrupted": false, "shard": shard })
+        json!({ "schema": json::SCHEMA, "runs": runs, "wall_ms": 7 * index, "interrupted": false, "shard": shard })
     }
 
     fn merged(parts: &[serde_json::Value]) -> Result<SuiteResult, String> {
@@ -275,18 +281,25 @@ mod tests {
 
     #[test]
     fn what_each_part_found_when_it_asked_a_kernel_is_told_once() {
-        let probed = |mut part: serde_json::Value, reason: &str| {
+        let probed = |mut part: serde_json::Value, kernel: &str| {
+            let reason = Reason::of(Skip::NoKernel { kernel: kernel.to_owned() });
             let mut probe = part["runs"][0].clone();
             probe["scenario"] = PROBE.into();
             probe["outcome"] = "failed".into();
-            probe["reason"] = reason.into();
+            probe["reason"] = serde_json::to_value(reason).unwrap();
             probe["place"] = 4.into();
             part["runs"].as_array_mut().unwrap().insert(0, probe);
             part
         };
         let (one, other) = (part(1, 2, "s", &[0, 2]), part(2, 2, "s", &[1, 3]));
         let told = |suite: SuiteResult| -> Vec<String> {
-            suite.runs.into_iter().filter(|run| run.scenario == PROBE).map(|run| run.reason).collect()
+            let probes = suite.runs.into_iter().filter(|run| run.scenario == PROBE);
+            probes
+                .filter_map(|run| match run.reason?.finding {
+                    Finding::Skip(Skip::NoKernel { kernel }) => Some(kernel),
+                    _ => None,
+                })
+                .collect()
         };
         let suite = merged(&[probed(one.clone(), "trim"), probed(other.clone(), "trim")]).unwrap();
         assert_eq!(suite.runs.len(), 5);

@@ -2,6 +2,7 @@
 //!
 //! Nothing outside of this module writes to stdout or stderr.
 
+mod document;
 mod escaping;
 mod exit;
 mod files;
@@ -25,7 +26,9 @@ mod shown;
 mod skips;
 mod tally;
 pub mod terminal;
+mod told;
 pub mod trace;
+pub mod words;
 
 pub use escaping::Escaping;
 pub use exit::{Exit, exit_code};

@@ -5,6 +5,7 @@ use std::fmt;
 
 use super::junit::kernels;
 use super::run_id::RunId;
+use super::words;
 use imalab_check::outcome::{Outcome, SuiteResult};
 
 /// The skipped runs of a suite.
@@ -30,7 +31,7 @@ impl Skips {
     }
 
     fn among(suite: &SuiteResult, kernels: &[&str]) -> Skips {
-        let mut reasons: BTreeMap<&str, usize> = BTreeMap::new();
+        let mut reasons: BTreeMap<String, usize> = BTreeMap::new();
         let mut themes = Vec::new();
         for kernel in kernels {
             // Whether anything of a theme ran.
@@ -39,7 +40,8 @@ impl Skips {
                 let skipped = run.outcome == Outcome::Skipped;
                 *ran.entry(RunId::of(run).theme().to_owned()).or_default() |= !skipped;
                 if skipped {
-                    *reasons.entry(&run.reason).or_default() += 1;
+                    let reason = run.reason.as_ref().map_or_else(String::new, words::reason);
+                    *reasons.entry(reason).or_default() += 1;
                 }
             }
             let whole: Vec<String> =
@@ -48,8 +50,7 @@ impl Skips {
                 themes.push(((*kernel).to_owned(), whole));
             }
         }
-        let mut by_reason: Vec<_> =
-            reasons.into_iter().map(|(reason, count)| (reason.to_owned(), count)).collect();
+        let mut by_reason: Vec<_> = reasons.into_iter().collect();
         by_reason.sort_by_key(|(_, count)| std::cmp::Reverse(*count));
         Skips { by_reason, themes, one_kernel: kernels.len() == 1 }
     }
@@ -73,9 +74,12 @@ impl fmt::Display for Skips {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use imalab_check::outcome::RunResult;
+    use imalab_check::outcome::{Reason, RunResult};
+    use imalab_language::finding::Skip;
 
-    fn run(scenario: &str, kernel: &str, outcome: Outcome, reason: &str) -> RunResult {
+    fn run(scenario: &str, kernel: &str, outcome: Outcome, lacks: &str) -> RunResult {
+        let (release, capabilities) = (kernel.to_owned(), vec![lacks.to_owned()]);
+        let reason = (outcome == Outcome::Skipped).then(|| Reason::of(Skip::Lacks { release, capabilities }));
         serde_json::from_value(serde_json::json!({
             "scenario": scenario, "parameters": {}, "kernel": kernel, "release": null, "interface": null, "lane": "free",
             "accelerator": null, "seed": 1, "repeat": 1, "outcome": outcome, "reason": reason, "checks": [],
@@ -85,21 +89,22 @@ mod tests {
     }
 
     fn suite(runs: Vec<RunResult>) -> SuiteResult {
-        SuiteResult { schema: 1, runs, wall_ms: 1, interrupted: false, shard: None }
+        SuiteResult { schema: 2, runs, wall_ms: 1, interrupted: false, shard: None }
     }
 
     #[test]
     fn a_theme_of_which_nothing_ran_is_named_and_reasons_are_counted() {
-        let skipped = |scenario, kernel| run(scenario, kernel, Outcome::Skipped, "lacks trim");
+        let skipped = |scenario, kernel| run(scenario, kernel, Outcome::Skipped, "time");
         let runs = vec![
             run("trim/some", "7.3", Outcome::Passed, ""),
             skipped("trim/all", "7.3"),
             skipped("htable/absent", "7.3"),
-            run("htable/absent", "7.3", Outcome::Skipped, "lacks no-hash-table"),
+            run("htable/absent", "7.3", Outcome::Skipped, "room"),
         ];
         let one = Skips::of(&suite(runs.clone()));
         assert_eq!(one.to_string(), "; nothing ran of htable");
-        assert_eq!(one.by_reason, [("lacks trim".to_owned(), 2), ("lacks no-hash-table".to_owned(), 1)]);
+        let lacks = |what: &str| format!("kernel 7.3 lacks {what}");
+        assert_eq!(one.by_reason, [(lacks("time"), 2), (lacks("room"), 1)]);
 
         let both =
             suite([runs, vec![skipped("trim/all", "6.1"), skipped("access/direction", "6.1")]].concat());
@@ -107,7 +112,7 @@ mod tests {
             Skips::of(&both).to_string(),
             "; nothing ran of htable on 7.3, nor of access, trim on 6.1"
         );
-        assert_eq!(Skips::on(&both, "6.1").by_reason, [("lacks trim".to_owned(), 2)]);
+        assert_eq!(Skips::on(&both, "6.1").by_reason, [("kernel 6.1 lacks time".to_owned(), 2)]);
     }
 
     #[test]

@@ -9,7 +9,6 @@ use std::path::{Path, PathBuf};
 use serde::{Deserialize, Serialize};
 
 use super::input;
-use super::json::SCHEMA;
 use imalab_files::atomic::{FileError, PendingFile};
 use imalab_trace::{Event, Recording, Trace, Unreadable, What};
 
@@ -21,6 +20,9 @@ const KEPT_LIMIT: u64 = 256 * 1024 * 1024;
 
 /// Most bytes of all reports of QEMU's monitor, which are few and short, and whose form anybody may choose.
 const MONITOR_LIMIT: u64 = 4 * 1024 * 1024;
+
+/// Version of a trace's form.
+pub const SCHEMA: u32 = 1;
 
 /// What the first line says.
 const KIND: &str = "imalab trace";

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use crate::report::RunId;
-use imalab_check::outcome::{AcceleratorUsed, Outcome, RunResult, Shard, SuiteResult};
+use imalab_check::outcome::{AcceleratorUsed, Outcome, Reason, RunResult, Shard, SuiteResult};
 use imalab_language::interface::Capabilities;
 use imalab_language::lane::Lane;
 
@@ -20,7 +20,7 @@ pub enum SuiteEvent<'a> {
         /// Its name in this suite.
         kernel: &'a str,
         /// What it offers, or what became of the probe and why.
-        answer: Result<&'a Capabilities, (Outcome, &'a str)>,
+        answer: Result<&'a Capabilities, (Outcome, &'a Reason)>,
     },
     /// All runs are known, none has begun.
     Planned(&'a PlannedSuite),

@@ -1,7 +1,8 @@
 //! What a kernel is said to offer and was not seen to: a failed run of its own, since what needs it is skipped.
 
 use super::suite::Refusal;
-use imalab_check::outcome::{CheckResult, Outcome, Verdict};
+use imalab_check::outcome::{Check, CheckResult, Outcome, Reason, Verdict};
+use imalab_language::finding::Offers;
 use imalab_language::interface::{Capabilities, Capability};
 use imalab_run::Kernel;
 
@@ -15,22 +16,17 @@ pub(super) fn lacking(kernel: &Kernel, known: &Capabilities) -> Option<Refusal> 
     if lacking.is_empty() {
         return None;
     }
-    let names: Vec<&str> = lacking.iter().map(|capability| capability.name()).collect();
-    let findings = lacking.iter().map(|capability| {
-        format!(
-            "{capability}: expected of kernel {}, not found when it was asked; what would meet it: {}",
-            kernel.name,
-            capability.met_by()
-        )
-    });
+    let names = lacking.iter().map(|capability| capability.name().to_owned());
+    let lacks = Offers::Lacks {
+        kernel: kernel.name.clone(),
+        release: known.release.clone(),
+        capabilities: names.clone().collect(),
+    };
+    let each = names.map(|capability| Offers::Lacking { kernel: kernel.name.clone(), capability }.into());
     Some(Refusal {
         outcome: Outcome::Failed,
-        reason: format!(
-            "kernel {} lacks {}, which it must offer; what needs that was skipped",
-            known.release,
-            names.join(", ")
-        ),
-        checks: vec![CheckResult::new("offers", Verdict::Failed, findings.collect())],
+        reason: Box::new(Reason::of(lacks)),
+        checks: vec![CheckResult::new(Check::Offers, Verdict::Failed, each.collect())],
         console_tail: Vec::new(),
     })
 }
@@ -40,6 +36,7 @@ mod tests {
     use std::collections::BTreeSet;
 
     use super::*;
+    use imalab_language::finding::Finding;
     use imalab_language::plan::Interface;
 
     #[test]
@@ -59,17 +56,17 @@ mod tests {
         };
         let refusal = lacking(&kernel, &known).unwrap();
         assert_eq!(refusal.outcome, Outcome::Failed);
-        assert!(
-            refusal.reason.starts_with("kernel 7.3.4 lacks trim, kexec-carry, which it must offer"),
-            "{}",
-            refusal.reason
+        let Finding::Offers(Offers::Lacks { release, capabilities, .. }) = &refusal.reason.finding else {
+            panic!("{:?}", refusal.reason);
+        };
+        assert_eq!(
+            (release.as_str(), &capabilities[..]),
+            ("7.3.4", &["trim".to_owned(), "kexec-carry".to_owned()][..])
         );
         let [check] = refusal.checks.as_slice() else { panic!("{:?}", refusal.checks) };
-        assert_eq!(
-            (check.check.as_str(), check.verdict, check.findings.len()),
-            ("offers", Verdict::Failed, 2)
-        );
-        assert!(check.findings[0].contains("CONFIG_IMA_STAGING=y"), "{:?}", check.findings);
+        assert_eq!((check.check, check.verdict, check.findings.len()), (Check::Offers, Verdict::Failed, 2));
+        let text = crate::report::words::finding(&check.findings[0]);
+        assert!(text.contains("CONFIG_IMA_STAGING=y"), "{text}");
 
         known.have.extend(&kernel.offers);
         assert!(lacking(&kernel, &known).is_none());

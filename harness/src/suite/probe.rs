@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use sha2::{Digest, Sha256};
 
 use super::today;
+use crate::report::words;
 use imalab_check::judge::{self, Judgement};
 use imalab_check::outcome::Outcome;
 use imalab_files::atomic;
@@ -24,10 +25,10 @@ pub enum AskError {
     #[error(transparent)]
     Run(#[from] RunError),
     /// The kernel did not get through the probe.
-    #[error("the kernel did not get through the probe of its capabilities: {}", judgement.reason)]
+    #[error("the kernel did not get through the probe of its capabilities: {}", why(judgement))]
     Guest {
         /// What became of it.
-        judgement: Judgement,
+        judgement: Box<Judgement>,
         /// Last lines of its console.
         console_tail: Vec<String>,
     },
@@ -122,11 +123,17 @@ fn survive(asked: Result<Trace, AskError>, boot: &str) -> Result<Result<Trace, B
     match asked {
         Ok(trace) => Ok(Ok(trace)),
         Err(AskError::Guest { judgement, console_tail }) if is_its_own(judgement.outcome) => {
-            let Judgement { outcome, reason, .. } = judgement;
+            let reason = why(&judgement);
+            let outcome = judgement.outcome;
             Ok(Err(Box::new(ProbeFinding::not_survived(boot, outcome, &reason, console_tail))))
         }
         Err(error) => Err(error),
     }
+}
+
+/// Why a boot did not come to its end, in words.
+fn why(judgement: &Judgement) -> String {
+    judgement.reason.as_ref().map_or_else(String::new, words::reason)
 }
 
 fn console(trace: &Trace) -> Vec<String> {
@@ -166,7 +173,7 @@ fn ask(context: RunContext<'_>, kernel_args: &[String], boot: Boot) -> Result<Tr
         return Ok(trace);
     }
     let console_tail = imalab_run::console_tail(&trace);
-    Err(AskError::Guest { judgement, console_tail })
+    Err(AskError::Guest { judgement: Box::new(judgement), console_tail })
 }
 
 fn plan(boot: Boot) -> Plan {

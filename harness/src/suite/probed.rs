@@ -1,7 +1,7 @@
 //! What a kernel did otherwise than promised when it was asked what it offers: a failed run of its own.
 
 use super::suite::Refusal;
-use imalab_check::outcome::{CheckResult, Outcome, Verdict};
+use imalab_check::outcome::{Check, CheckResult, Outcome, Reason, Verdict};
 use imalab_language::interface::{Capabilities, ProbeFinding};
 
 /// Name of that run among scenarios.
@@ -11,16 +11,13 @@ pub const PROBE: &str = "kernel/probe";
 pub(super) fn found_by_probe(known: &Capabilities) -> Option<Refusal> {
     let died = |finding: &&ProbeFinding| finding.outcome == Outcome::KernelDied;
     let first = known.findings.iter().find(died).or(known.findings.first())?;
-    let findings = known.findings.iter().map(ToString::to_string).collect();
-    let check = CheckResult::new("probe", Verdict::Failed, findings);
-    let more = match known.findings.len() - 1 {
-        0 => String::new(),
-        more => format!(" (and {more} more)"),
-    };
+    let findings = known.findings.iter().map(ProbeFinding::finding).collect();
+    let reason = Reason { check: Some(Check::Probe), ..Reason::of(first.finding()) };
     Some(Refusal {
+        outcome: first.outcome,
+        reason: Box::new(reason),
         console_tail: first.console_tail.clone(),
-        checks: vec![check],
-        ..Refusal::new(first.outcome, format!("{first}{more}"))
+        checks: vec![CheckResult::new(Check::Probe, Verdict::Failed, findings)],
     })
 }
 
@@ -61,13 +58,12 @@ mod tests {
         assert!(found_by_probe(&known(Vec::new())).is_none());
         let failed = finding(FindingCode::TrimCount, Outcome::Failed);
         let refusal = found_by_probe(&known(vec![failed.clone()])).unwrap();
-        let reason = "trim-count: trim 1: expected a count of 3, found a count of 2; promised: the first one";
-        assert_eq!((refusal.outcome, refusal.reason.as_str()), (Outcome::Failed, reason));
+        let reason = Reason { check: Some(Check::Probe), ..Reason::of(failed.finding()) };
+        assert_eq!((refusal.outcome, *refusal.reason), (Outcome::Failed, reason));
         // A boot that the kernel died of comes first, with its last words.
         let died = finding(FindingCode::BootNotSurvived, Outcome::KernelDied);
-        let refusal = found_by_probe(&known(vec![failed, died])).unwrap();
-        assert_eq!(refusal.outcome, Outcome::KernelDied);
-        assert!(refusal.reason.ends_with("(and 1 more)"), "{}", refusal.reason);
+        let refusal = found_by_probe(&known(vec![failed, died.clone()])).unwrap();
+        assert_eq!((refusal.outcome, refusal.reason.finding), (Outcome::KernelDied, died.finding()));
         assert_eq!(refusal.console_tail, ["KernelDied"]);
         assert_eq!(refusal.checks[0].findings.len(), 2);
         assert_eq!(refusal.checks[0].verdict, Verdict::Failed);

@@ -8,9 +8,11 @@ use super::suite::{Refusal, Request};
 use super::{offers, probed};
 use crate::report::RunId;
 use imalab_check::outcome::{Outcome, Shard};
+use imalab_language::finding::{Run, Skip};
 use imalab_language::interface::Capabilities;
 use imalab_language::plan::{self, Parameters, Plan, PlanError, Planned};
 use imalab_language::scenario::Scenario;
+use imalab_run::KernelsError;
 
 /// Most runs of one call. Each has a result, which stays in memory until the reports are written: some kilobytes.
 pub const MAX_RUNS: u64 = 100_000;
@@ -170,9 +172,10 @@ impl<'a> Queue<'a> {
         let counted = self.request.seed.wrapping_add(u64::from(id.repeat) - 1);
         let seed = self.request.only.as_ref().and_then(|only| only.get(&id)).copied().unwrap_or(counted);
         // Another seed does not change whether it can be planned; were it so, that is told and not hidden.
-        let work = self
-            .work(case, seed)
-            .unwrap_or_else(|error| Err(Refusal::new(Outcome::Infra, error.to_string())));
+        let work = self.work(case, seed).unwrap_or_else(|error| {
+            let error = error.to_string();
+            Err(Refusal::new(Outcome::Infra, Run::NotStarted { error, hint: None }))
+        });
         Some(Job { id, place, seed, kernel: case.kernel, work })
     }
 
@@ -225,20 +228,24 @@ impl<'a> Queue<'a> {
     }
 
     fn work(&self, case: &Case<'_>, seed: u64) -> Result<Result<Box<Plan>, Refusal>, PlanError> {
-        let skipped = |reason| Refusal::new(Outcome::Skipped, reason);
+        let skipped = |skip: Skip| Refusal::new(Outcome::Skipped, skip);
         let known = match &self.known[case.kernel] {
             Ok(known) => known,
             Err(refusal) => return Ok(Err(refusal.clone())),
         };
         Ok(match plan::plan(case.scenario, &case.parameters, known, known.interface, seed)? {
-            Planned::Skip(skip) => Err(skipped(skip.reason)),
+            Planned::Skip(missing) => Err(skipped(missing.finding())),
             Planned::Plan(mut plan) => {
                 plan.stock = self.request.kernels[case.kernel].stock;
                 let own = std::mem::take(&mut plan.machine.kernel_args);
                 plan.machine.kernel_args = plan::words_of(&self.request.kernel_args, &own);
                 match imalab_run::others(&plan, self.request.kernels) {
                     Ok(_) => Ok(plan),
-                    Err(missing) => Err(skipped(format!("{missing} (--kernel-image NAME=BZIMAGE)"))),
+                    Err(KernelsError::Unknown(kernel)) => Err(skipped(Skip::NoKernel { kernel })),
+                    Err(error) => {
+                        let error = crate::report::chain(&error);
+                        Err(Refusal::new(Outcome::Infra, Run::NotStarted { error, hint: None }))
+                    }
                 }
             }
         })
@@ -250,6 +257,7 @@ mod tests {
     use std::path::PathBuf;
 
     use super::*;
+    use imalab_language::finding::Run;
     use imalab_language::lane::Lane;
     use imalab_language::scenario;
     use imalab_machine::accel::{Accel, Choice};
@@ -287,7 +295,7 @@ mod tests {
     }
 
     fn unknown(kernels: &[Kernel]) -> Vec<Result<Capabilities, Refusal>> {
-        kernels.iter().map(|_| Err(Refusal::new(Outcome::Infra, "no such kernel".to_owned()))).collect()
+        kernels.iter().map(|_| Err(Refusal::new(Outcome::Infra, Run::Interrupted {}))).collect()
     }
 
     fn taken(queue: &Queue<'_>) -> Vec<(String, u64)> {

@@ -13,8 +13,9 @@ use super::probe::{self, AskError};
 use super::queue::{self, Job, Queue, QueueError};
 use super::store::Store;
 use super::today;
-use crate::report::RunId;
-use imalab_check::outcome::{AcceleratorUsed, CheckResult, Outcome, RunResult, SuiteResult};
+use crate::report::{self, RunId};
+use imalab_check::outcome::{AcceleratorUsed, CheckResult, During, Outcome, Reason, RunResult, SuiteResult};
+use imalab_language::finding::{Finding, Run};
 use imalab_language::interface::Capabilities;
 use imalab_language::lane::Lane;
 use imalab_language::plan::{Interface, Plan};
@@ -80,13 +81,14 @@ impl Work for Job {
 #[derive(Clone)]
 pub(super) struct Refusal {
     pub(super) outcome: Outcome,
-    pub(super) reason: String,
+    pub(super) reason: Box<Reason>,
     pub(super) checks: Vec<CheckResult>,
     pub(super) console_tail: Vec<String>,
 }
 
 impl Refusal {
-    pub(super) fn new(outcome: Outcome, reason: String) -> Refusal {
+    pub(super) fn new(outcome: Outcome, finding: impl Into<Finding>) -> Refusal {
+        let reason = Box::new(Reason::of(finding));
         Refusal { outcome, reason, checks: Vec::new(), console_tail: Vec::new() }
     }
 }
@@ -123,7 +125,7 @@ pub fn suite(
     };
     let results = dispatch.run(|| queue.next(), execute, listener);
     let suite = SuiteResult {
-        schema: 1,
+        schema: report::json::SCHEMA,
         runs: results.into_values().collect(),
         wall_ms: millis(begin.elapsed()),
         interrupted: interrupts.seen(),
@@ -195,7 +197,7 @@ fn probe_all(
             &mut booting,
         );
         let known = known.map_err(refusal);
-        let answer = known.as_ref().map_err(|refusal| (refusal.outcome, refusal.reason.as_str()));
+        let answer = known.as_ref().map_err(|refusal| (refusal.outcome, &*refusal.reason));
         listener.event(SuiteEvent::Probed { kernel: name, answer });
         known
     };
@@ -203,13 +205,20 @@ fn probe_all(
 }
 
 fn refusal(error: AskError) -> Refusal {
-    let reason = crate::report::chain(&error);
     match error {
         AskError::Guest { judgement, console_tail } => {
-            Refusal { console_tail, ..Refusal::new(judgement.outcome, reason) }
+            let outcome = judgement.outcome;
+            // What was judged without a reason passed, and that is no error.
+            let reason = judgement.reason.unwrap_or_else(|| Reason::of(Run::Interrupted {}));
+            let during = [&[During::Probe][..], &reason.during].concat();
+            let reason = Box::new(Reason { during, ..reason });
+            Refusal { outcome, reason, checks: Vec::new(), console_tail }
         }
-        AskError::Run(error) => Refusal::new(Outcome::Infra, with_hint(&error)),
-        _ => Refusal::new(Outcome::Infra, reason),
+        AskError::Run(error) => Refusal::new(Outcome::Infra, not_started(&error)),
+        error => {
+            let error = report::chain(&error);
+            Refusal::new(Outcome::Infra, Run::NotStarted { error, hint: None })
+        }
     }
 }
 
@@ -263,11 +272,11 @@ impl Request<'_> {
         let mut result = self.blank(job, capabilities);
         let done = catch_unwind(AssertUnwindSafe(|| self.carry_out(&mut result, job, scratch, interrupts)));
         if let Err(panic) = done {
-            let trouble = format!("imalab itself failed, which is a defect of it: {}", said(&*panic));
+            let failed = Run::ImalabFailed { error: said(&*panic).to_owned() };
             match result.outcome {
                 // Nothing was judged so far.
-                Outcome::Infra => result.reason = trouble,
-                _ => result.not_stored = Some(trouble),
+                Outcome::Infra => result.reason = Some(Reason::of(failed)),
+                _ => result.not_stored = Some(report::words::finding(&failed.into())),
             }
         }
         result
@@ -286,7 +295,7 @@ impl Request<'_> {
             repeat: job.id.repeat,
             place: job.place,
             outcome: Outcome::Infra,
-            reason: String::new(),
+            reason: None,
             checks: Vec::new(),
             latency: Vec::new(),
             freed: Vec::new(),
@@ -306,7 +315,7 @@ impl Request<'_> {
             Ok(plan) => plan,
             Err(refusal) => {
                 result.outcome = refusal.outcome;
-                result.reason.clone_from(&refusal.reason);
+                result.reason = Some((*refusal.reason).clone());
                 result.checks.clone_from(&refusal.checks);
                 result.console_tail.clone_from(&refusal.console_tail);
                 return;
@@ -318,7 +327,7 @@ impl Request<'_> {
                 if interrupts.seen() {
                     result.outcome = Outcome::Interrupted;
                 }
-                result.reason = with_hint(&error);
+                result.reason = Some(Reason::of(not_started(&error)));
             }
             Ok(ran) => {
                 times(&ran, result);
@@ -344,11 +353,11 @@ fn said(panic: &(dyn Any + Send)) -> &str {
     text.or_else(|| panic.downcast_ref::<&str>().copied()).unwrap_or("without a word")
 }
 
-fn with_hint(error: &RunError) -> String {
+fn not_started(error: &RunError) -> Run {
     // A reason is one line, and QEMU may have said several.
-    let lines = crate::report::chain(error);
-    let reason = lines.lines().map(str::trim).collect::<Vec<_>>().join(" ");
-    error.hint().map_or(reason.clone(), |hint| format!("{reason} ({hint})"))
+    let lines = report::chain(error);
+    let text = lines.lines().map(str::trim).collect::<Vec<_>>().join(" ");
+    Run::NotStarted { error: text, hint: error.hint().map(|hint| hint.to_string()) }
 }
 
 /// Notes how long a run took, and the parts of it.

@@ -3,7 +3,8 @@
 use std::fs;
 
 use imalab::report::json;
-use imalab_check::outcome::Outcome;
+use imalab_check::outcome::{Check, Outcome};
+use imalab_language::finding::{ExactlyOnce, Finding};
 use rstest::rstest;
 
 use crate::lab::{Lab, NAME, SHORT, initramfs, kernel};
@@ -34,10 +35,14 @@ fn what_cannot_be_demanded_is_refused(#[case] words: &[&str], #[case] says: &[&s
 
 /// Rules with a `pcr=` that the TPM extends for nobody (17, of another locality) or does not have.
 #[rstest]
-#[case(17, "PCR 17 with TPM_RC_LOCALITY (0x907)")]
-#[case(24, "PCR 24 with TPM_RC_VALUE for handle 1 (0x184)")]
-#[case(63, "PCR 63 with TPM_RC_VALUE for handle 1 (0x184)")]
-fn an_extend_that_the_tpm_refuses_is_the_reason(#[case] pcr: u32, #[case] reason: &str) {
+#[case(17, 0x907, "PCR 17 with TPM_RC_LOCALITY (0x907)")]
+#[case(24, 0x184, "PCR 24 with TPM_RC_VALUE for handle 1 (0x184)")]
+#[case(63, 0x184, "PCR 63 with TPM_RC_VALUE for handle 1 (0x184)")]
+fn an_extend_that_the_tpm_refuses_is_the_reason(
+    #[case] pcr: u32,
+    #[case] response: u32,
+    #[case] reason: &str,
+) {
     let lab = Lab::new();
     let folder = lab.path("own");
     fs::create_dir_all(folder.join("own")).unwrap();
@@ -51,7 +56,12 @@ fn an_extend_that_the_tpm_refuses_is_the_reason(#[case] pcr: u32, #[case] reason
     let mut command = lab.with("test", &kernel(), &initramfs());
     command.arg("--scenarios").arg(&folder).arg("--json").arg(lab.path("results.json"));
     lab.run(&mut command).exits(100).says(&[reason]);
-    let result = lab.result();
-    let begin = "exactly-once: the TPM refused 2 extends of ";
-    assert!(result.reason.starts_with(&format!("{begin}{reason}")), "{}", result.reason);
+    let found = lab.result().reason.unwrap();
+    let refused = match found.finding {
+        Finding::ExactlyOnce(ExactlyOnce::ExtendsRefused { pcr, extends: 2, response, .. }) => {
+            (pcr, response)
+        }
+        other => panic!("{other:?}"),
+    };
+    assert_eq!((refused, found.check), ((pcr, response), Some(Check::ExactlyOnce)));
 }

@@ -4,7 +4,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use imalab_check::outcome::Outcome;
+use imalab_check::outcome::{Check, Outcome};
 
 use crate::lab::{Lab, said};
 
@@ -58,9 +58,7 @@ fn a_run_that_passed_convinces_others() {
     let result = lab.result();
     assert_eq!(result.outcome, Outcome::Passed);
     assert!(result.checks.iter().all(|check| !check.verdict.is_bad()), "{result:#?}");
-    for check in
-        ["steps", "model", "exactly-once", "replay", "views-agree", "readers", "quote", "kernel-health"]
-    {
+    for check in Check::INVARIANTS {
         assert!(result.checks.iter().any(|found| found.check == check), "{check}: {result:#?}");
     }
     assert!(

@@ -9,7 +9,7 @@ use imalab_check::outcome::Outcome;
 use nix::sys::signal::Signal;
 use rstest::rstest;
 
-use crate::lab::{LONG, Lab, SHORT};
+use crate::lab::{LONG, Lab, SHORT, why};
 use crate::machinery::{BOOTING, BUSY, Told, send};
 
 #[rstest]
@@ -43,7 +43,7 @@ fn a_program_that_was_ended_is_named(#[case] name: &str, #[case] commands: usize
     lab.ended(child).exits(96).says(&["INFRA", name]);
     let result = lab.result();
     assert_eq!(result.outcome, Outcome::Infra, "{result:#?}");
-    assert!(result.reason.to_lowercase().contains(name), "{}", result.reason);
+    assert!(why(&result).to_lowercase().contains(name), "{}", why(&result));
     if let Some(dir) = result.dir {
         assert!(dir.join("trace.jsonl").exists() && dir.join("bundle.json").exists(), "{}", dir.display());
     }

@@ -5,7 +5,7 @@ use std::fs;
 use imalab_check::outcome::Outcome;
 use rstest::rstest;
 
-use crate::lab::{Lab, SHORT, initramfs, kernel};
+use crate::lab::{Lab, SHORT, initramfs, kernel, why};
 
 #[test]
 fn a_kernel_that_panics_early_died() {
@@ -14,7 +14,8 @@ fn a_kernel_that_panics_early_died() {
     ended.exits(101).says(&["KERNEL DIED", "Kernel panic - not syncing", "console, last lines"]);
     let result = lab.result();
     assert_eq!(result.outcome, Outcome::KernelDied);
-    assert!(result.reason.contains("Kernel panic - not syncing"), "{}", result.reason);
+    assert!(why(&result).contains("Kernel panic - not syncing"), "{}", why(&result));
+    assert_eq!(result.reason.as_ref().unwrap().finding.code(), "kernel-died/panic");
     assert!(result.console_tail.iter().any(|line| line.contains("panic")), "{:#?}", result.console_tail);
 }
 
@@ -29,7 +30,7 @@ fn what_a_kernel_lacks_skips_the_scenario(#[case] word: &str, #[case] option: &s
     assert!(out.join("results.json").exists());
     let result = lab.result();
     assert_eq!(result.outcome, Outcome::Skipped);
-    assert!(result.reason.contains(option), "{}", result.reason);
+    assert!(why(&result).contains(option), "{}", why(&result));
 }
 
 #[test]
@@ -45,8 +46,9 @@ fn what_qemu_refuses_is_told_in_its_words() {
     ]);
     let result = lab.result();
     assert_eq!(result.outcome, Outcome::Infra);
-    assert!(result.reason.contains("QEMU ended at its start"), "{}", result.reason);
-    assert!(!result.reason.contains('\n'), "a reason is one line: {}", result.reason);
+    let reason = why(&result);
+    assert!(reason.contains("QEMU ended at its start"), "{reason}");
+    assert!(!reason.contains('\n'), "a reason is one line: {reason}");
     // The same for a person at a console.
     let (input, _open) = std::io::pipe().unwrap();
     let ended = lab.run(lab.with("shell", &kernel(), &huge).stdin(input));

@@ -263,3 +263,8 @@ pub(crate) fn files(folder: &Path) -> Vec<PathBuf> {
     }
     found
 }
+
+/// Why a run has its outcome, as reports say it.
+pub(crate) fn why(run: &RunResult) -> String {
+    run.reason.as_ref().map_or_else(String::new, imalab::report::words::reason)
+}

@@ -11,7 +11,7 @@ use std::time::Duration;
 use imalab::report::run_dir::{RunDir, TRACE};
 use imalab::report::trace;
 use imalab_check::digest;
-use imalab_check::outcome::{Outcome, RunResult, Verdict};
+use imalab_check::outcome::{Check, Outcome, RunResult, Verdict};
 use imalab_formats::ima::model::{Rule, Shown};
 
 use crate::lab::{Lab, scenarios};
@@ -32,7 +32,7 @@ fn verdicts(run: &RunResult, rule: Rule) -> (Verdict, Verdict) {
     let path = run.dir.as_ref().unwrap();
     let plan = RunDir::existing(path).read_plan().unwrap();
     let trace = trace::read(&path.join(TRACE)).unwrap();
-    let is = run.checks.iter().find(|check| check.check == "model").unwrap().verdict;
+    let is = run.checks.iter().find(|check| check.check == Check::Model).unwrap().verdict;
     (is, digest(&plan, &trace).model_without(rule).verdict)
 }
 

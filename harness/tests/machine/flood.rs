@@ -8,6 +8,7 @@ use std::process::Command;
 use std::thread;
 use std::time::{Duration, Instant};
 
+use imalab::report::words;
 use imalab::suite::{AskError, capabilities};
 use imalab_check::outcome::Outcome;
 use imalab_machine::accel::Accel;
@@ -178,7 +179,7 @@ fn real(folder: &Path) {
     match capabilities(context, &[], None, folder, &mut || ()) {
         Err(AskError::Guest { judgement, .. }) => {
             assert_eq!(judgement.outcome, Outcome::Failed);
-            tell(&judgement.reason);
+            tell(&words::reason(&judgement.reason.unwrap()));
         }
         other => panic!("{other:?}"),
     }

@@ -5,7 +5,8 @@ use std::path::Path;
 use std::process::{Command, Output};
 
 use imalab::report::json;
-use imalab_check::outcome::{Outcome, SuiteResult};
+use imalab_check::outcome::{Outcome, Reason, SuiteResult};
+use imalab_language::finding::{KernelDied, Run, Skip};
 
 use crate::suite::suite;
 
@@ -40,7 +41,8 @@ fn times_and_order_are_no_difference() {
         results.wall_ms += 1000;
         results.runs.reverse();
         let skipped = first(results, Outcome::Skipped);
-        results.runs[skipped].reason += ": more of it";
+        let lacks = Skip::Lacks { release: "another".to_owned(), capabilities: Vec::new() };
+        results.runs[skipped].reason = Some(Reason::of(lacks));
     });
     assert_eq!(code, Some(0), "{told}");
     assert_eq!(told, "11 and 11 runs, 0 differ\n");
@@ -51,10 +53,25 @@ fn another_outcome_is_one() {
     let (code, told) = compared_with(|results| {
         let passed = first(results, Outcome::Passed);
         results.runs[passed].outcome = Outcome::Timeout;
-        results.runs[passed].reason = "no event for 60 s".into();
+        results.runs[passed].reason = Some(Reason::of(Run::BadFrame { error: "checksum".to_owned() }));
     });
     assert_eq!(code, Some(1));
-    assert!(told.contains("\n  before: passed\n  after:  timeout: no event for 60 s\n"), "{told}");
+    assert!(
+        told.contains(
+            "\n  before: passed\n  after:  timeout: the agent's stream cannot be decoded: checksum\n"
+        ),
+        "{told}"
+    );
+}
+
+#[test]
+fn another_code_is_one() {
+    let (code, told) = compared_with(|results| {
+        let died = first(results, Outcome::KernelDied);
+        results.runs[died].reason = Some(Reason::of(KernelDied::Reset {}));
+    });
+    assert_eq!(code, Some(1));
+    assert!(told.contains("\n  after:  kernel-died: the guest reset itself without a word\n"), "{told}");
 }
 
 #[test]
@@ -84,7 +101,7 @@ fn what_is_no_result_is_refused() {
     let mut doubled = suite();
     doubled.runs.push(doubled.runs[0].clone());
     let doubled = serde_json::to_string(&doubled).unwrap();
-    for text in ["", "[]", "{\"schema\": 3, \"runs\": []}", "{\"schema\": 1, \"runs\": [{}]}", &doubled] {
+    for text in ["", "[]", "{\"schema\": 3, \"runs\": []}", "{\"schema\": 2, \"runs\": [{}]}", &doubled] {
         std::fs::write(&path, text).unwrap();
         let output = compare(&good, &path);
         assert_eq!(output.status.code(), Some(2), "{text:.60}");

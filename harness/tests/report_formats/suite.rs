@@ -4,7 +4,12 @@ use std::collections::BTreeMap;
 
 use imalab::report::json;
 use imalab::suite::SuiteContext;
-use imalab_check::outcome::{AcceleratorUsed, CheckResult, Outcome, RunResult, SuiteResult, Verdict};
+use imalab_check::outcome::{
+    AcceleratorUsed, Check, CheckResult, Outcome, Reason, RunResult, SuiteResult, Verdict,
+};
+use imalab_language::finding::{
+    ExactlyOnce, Extend, Fact, Finding, KernelDied, Kexec, Known, Part, Quote, Replay, Run, Skip, Step,
+};
 use imalab_language::lane::Lane;
 use imalab_language::plan::Interface;
 
@@ -23,8 +28,8 @@ pub(crate) fn run(scenario: &str, kernel: &str, outcome: Outcome) -> RunResult {
         seed: 7,
         repeat: 1,
         outcome,
-        reason: String::new(),
-        checks: vec![check("replay", Verdict::Passed, &["213 records replay to PCR 10 of sha1, sha256"])],
+        reason: None,
+        checks: vec![replayed()],
         latency: Vec::new(),
         place: 0,
         freed: Vec::new(),
@@ -39,45 +44,66 @@ pub(crate) fn run(scenario: &str, kernel: &str, outcome: Outcome) -> RunResult {
     }
 }
 
-pub(crate) fn check(name: &str, verdict: Verdict, findings: &[&str]) -> CheckResult {
-    CheckResult {
-        check: name.to_owned(),
-        verdict,
-        findings: findings.iter().map(|finding| (*finding).to_owned()).collect(),
-        compared: BTreeMap::new(),
-        left_out: BTreeMap::new(),
+fn replayed() -> CheckResult {
+    let facts = vec![Fact::Banks { banks: vec!["sha1".to_owned(), "sha256".to_owned()] }];
+    let compared = BTreeMap::from([("records".to_owned(), 213)]);
+    CheckResult { facts, compared, ..CheckResult::new(Check::Replay, Verdict::Passed, Vec::new()) }
+}
+
+fn pcr_differs() -> Finding {
+    let text = "5f0c".to_owned();
+    Replay::PcrDiffers {
+        step: Step::sample("step"),
+        mark: 2,
+        bank: "sha256".to_owned(),
+        records: 17,
+        extends: 18,
+        expected_digest: text,
+        found_digest: "9ab2".to_owned(),
+        prefix: None,
     }
+    .into()
+}
+
+fn record_lost() -> Finding {
+    let extend = Extend { number: 18, ..Extend::sample("extend") };
+    ExactlyOnce::RecordLost { extend, records: 1, after: None, before: None, totals: None }.into()
 }
 
 pub(crate) fn parameters(pairs: &[(&str, &str)]) -> BTreeMap<String, String> {
     pairs.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect()
 }
 
-fn failing(mut run: RunResult, reason: &str) -> RunResult {
-    run.reason = reason.to_owned();
+fn failing(mut run: RunResult, reason: Reason) -> RunResult {
+    run.reason = Some(reason);
     run.bundle = run.dir.clone();
     run.repro = run.dir.as_ref().map(|dir| format!("cargo xtask repro {}", dir.display()));
     run
 }
 
+fn swtpm_ended() -> Run {
+    let (child, needed_by) = ("swtpm".to_owned(), Some("qemu".to_owned()));
+    Run::ChildEnded { child, status: 1, needed_by, last_words: Vec::new() }
+}
+
 /// Every outcome, two kernels, parameters, a repeat, and a guest that does its best to be mistaken for us.
 pub(crate) fn suite() -> SuiteResult {
-    let mut lost = failing(run("trim/one", "7.3", Outcome::Failed), "1 record extended and in no list");
+    let lost = Reason {
+        check: Some(Check::ExactlyOnce),
+        also: vec![Check::Replay, Check::Quote],
+        ..Reason::of(record_lost())
+    };
+    let mut lost = failing(run("trim/one", "7.3", Outcome::Failed), lost);
     lost.parameters = parameters(&[("banks", "sha1+sha256"), ("cpus", "2")]);
     lost.checks = vec![
-        check(
-            "replay",
-            Verdict::Failed,
-            &["sha256: replayed 5f0c…, PCR 10 is 9ab2…\nfirst difference at record 18"],
-        ),
-        check(
-            "exactly-once",
-            Verdict::Failed,
-            &["extend 18 (sha1 77aa…): in no saved, staged or current list"],
-        ),
-        check("quote", Verdict::CouldNotRun, &["no attestation key: TPM_RC 0x922"]),
-        check("kernel-health", Verdict::Passed, &["214 console lines, none denied"]),
-        check("kexec", Verdict::NotApplicable, &["no kexec step"]),
+        CheckResult { more: 3, ..CheckResult::new(Check::Replay, Verdict::Failed, vec![pcr_differs()]) },
+        CheckResult::new(Check::ExactlyOnce, Verdict::Failed, vec![record_lost()]),
+        CheckResult::new(Check::Quote, Verdict::CouldNotRun, vec![Quote::NotTaken { mark: 2 }.into()]),
+        CheckResult {
+            facts: vec![Fact::PoweredOff {}],
+            ..CheckResult::new(Check::KernelHealth, Verdict::Passed, Vec::new())
+        },
+        CheckResult::new(Check::Kexec, Verdict::NotApplicable, vec![Kexec::NoKexecStep {}.into()]),
     ];
     lost.checks[0].compared.insert("records".to_owned(), 213);
     lost.checks[0].left_out.insert("records of other PCRs".to_owned(), 2);
@@ -87,7 +113,12 @@ pub(crate) fn suite() -> SuiteResult {
 
     let mut died = failing(
         run("stage/twice", "7.3", Outcome::KernelDied),
-        "Kernel panic - not syncing: VFS: Unable to mount root fs",
+        Reason::of(KernelDied::Panic {
+            line: "Kernel panic - not syncing: VFS: Unable to mount root fs".to_owned(),
+            function: Some("mount_root".to_owned()),
+            called_from: None,
+            functions: vec!["mount_root".to_owned()],
+        }),
     );
     died.checks = Vec::new();
     died.console_tail = [
@@ -103,20 +134,27 @@ pub(crate) fn suite() -> SuiteResult {
 
     let mut stuck = failing(
         run("access/writer-and-reader", "7.3", Outcome::Timeout),
-        "no event for 60 s, in step 4 `open w binary` of task reader",
+        Reason::of(Run::NoProgress {
+            deadline: "no event for 60 s, in step 4 `open w binary` of task reader".to_owned(),
+            agent_error: None,
+            idle: None,
+            processors: None,
+            waiters: Vec::new(),
+        }),
     );
     stuck.interface = None;
     stuck.guest_ms = None;
     let mut infra =
-        failing(run("access/writer-and-reader", "6.12", Outcome::Infra), "swtpm exited with status 1");
+        failing(run("access/writer-and-reader", "6.12", Outcome::Infra), Reason::of(swtpm_ended()));
     (infra.release, infra.interface, infra.accelerator, infra.boot_ms, infra.guest_ms) =
         (None, None, None, None, None);
 
     let mut known = run("found/trim-order", "7.3", Outcome::KnownDefect);
-    known.reason = "records younger than the staged ones are gone, as described".to_owned();
+    let breaks = "records younger than the staged ones stay".to_owned();
+    known.reason = Some(Reason::of(Known::DefectShown { breaks }));
 
     let mut cut = run("scale/many-rounds", "6.12", Outcome::Interrupted);
-    cut.reason = "interrupted".to_owned();
+    cut.reason = Some(Reason::of(Run::Interrupted {}));
     (cut.guest_ms, cut.checks) = (None, Vec::new());
     let mut unkept = run("trim/whole", "6.12", Outcome::Passed);
     unkept.repeat = 2;
@@ -125,7 +163,8 @@ pub(crate) fn suite() -> SuiteResult {
 
     let skip = |scenario: &str| {
         let mut skipped = run(scenario, "6.12", Outcome::Skipped);
-        skipped.reason = "needs staging; CONFIG_IMA_STAGING=y on Linux 7.2 or newer would meet it".to_owned();
+        let (release, capabilities) = ("6.12.4".to_owned(), vec!["staging".to_owned()]);
+        skipped.reason = Some(Reason::of(Skip::Lacks { release, capabilities }));
         (skipped.wall_ms, skipped.boot_ms, skipped.guest_ms, skipped.dir) = (0, None, None, None);
         skipped.checks = Vec::new();
         skipped

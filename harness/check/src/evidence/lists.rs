@@ -53,16 +53,6 @@ impl ListSeen {
     pub(crate) fn is_staged(&self) -> bool {
         self.list.is_staged()
     }
-
-    /// The list as a finding names it: `binary sha256 list`.
-    pub(crate) fn name(&self) -> String {
-        let form = match self.form {
-            Form::Binary => "binary",
-            Form::Ascii => "ascii",
-        };
-        let staged = if self.is_staged() { "staged list" } else { "list" };
-        format!("{form} {} {staged}", self.bank)
-    }
 }
 
 /// A counter as the guest read it.

@@ -308,16 +308,4 @@ impl Records {
         // It came out of a list of this form, so its lengths fit; memory takes what is written.
         let _ = write_record(into, shown, ByteOrder::Little);
     }
-
-    /// A record in a finding's words.
-    pub(crate) fn describe(&self, id: RecordId) -> String {
-        let record = self.get(id);
-        if !record.is_shown() {
-            let digest = self.extended(id, 0);
-            return format!("a record that no list showed ({}:{digest})", digest.bank());
-        }
-        let violation = if record.violation { ", violation" } else { "" };
-        let digest = self.extended(id, 0);
-        format!("{} ({}, {}:{digest}{violation})", record.name(), record.template, digest.bank())
-    }
 }

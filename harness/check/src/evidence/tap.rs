@@ -6,6 +6,7 @@ use super::extends::{Chosen, Extend, Extends};
 use super::{Oddities, Oddity};
 use imalab_formats::ima::{Bank, Digest};
 use imalab_formats::tpm::command::{self, Command};
+use imalab_language::finding;
 use imalab_trace::{Exchange, Origin};
 
 /// The PCR that IMA extends unless a rule of its policy names another (`CONFIG_IMA_MEASURE_PCR_IDX`).
@@ -150,10 +151,10 @@ fn sort(seq: u64, pcr: u32, digests: &[(u16, Vec<u8>)], banks: &[Bank]) -> Exten
 
 impl Tap {
     /// Why no list explains the TPM's PCRs, when the guest was not alone in changing them.
-    pub(crate) fn not_alone(&self) -> Option<String> {
+    pub(crate) fn not_alone(&self) -> Option<finding::Evidence> {
         let (count, first) = self.foreign.as_ref()?;
-        let more = if *count > 1 { format!(", and {} more", count - 1) } else { String::new() };
-        Some(format!("{first}{more}: what a PCR holds is not the guest's doing alone"))
+        let (command, more) = (first.clone(), count.saturating_sub(1));
+        Some(finding::Evidence::PcrNotTheGuests { command, more })
     }
 
     /// Places of the attempts that reached the TPM.

@@ -2,9 +2,10 @@
 
 use imalab_wire::{Message, Op, Outcome, Piece};
 use rstest::rstest;
+use serde_json::{Value, json};
 
 use super::Evidence;
-use crate::outcome::Verdict;
+use crate::outcome::{Check, Verdict};
 use crate::world::{World, failed, read, result, value, write};
 use imalab_language::plan::{Action, Observed, Reading};
 use imalab_trace::{Event, Origin, Trace, What};
@@ -25,56 +26,56 @@ fn data(step: u32, op: u16, offset: u64) -> Message {
 }
 
 #[rstest]
-#[case::unknown_step(done(0, 77, 0), "message about step 77, which the plan lacks")]
-#[case::unknown_step_started(Message::OpStarted { task: 0, step: 77, op: 0, at_ns: 0 }, "step 77")]
-#[case::unknown_step_data(data(77, 0, 0), "step 77")]
-#[case::unknown_op(done(0, 1, 9), "message about operation 9 of step 1, which has 3")]
-#[case::wrong_task(done(1, 1, 0), "step 1 belongs to task 0, the message says 1")]
-#[case::unknown_task(Message::TaskEnded { task: 8, status: 0 }, "message about task 8, which the program lacks")]
-#[case::unknown_task_started(Message::TaskStarted { task: 8, pid: 1 }, "message about task 8")]
-#[case::ended_twice(done(0, 1, 1), "operation 1 of step 1 ended before")]
-#[case::data_of_a_write(data(1, 1, 0), "data of operation 1 of step 1, which sends none or has ended")]
-#[case::data_too_late(data(2, 1, 0), "data of operation 1 of step 2, which sends none or has ended")]
+#[case::unknown_step(done(0, 77, 0), json!({"code": "trace/unknown-step", "step_id": 77}))]
+#[case::unknown_step_started(Message::OpStarted { task: 0, step: 77, op: 0, at_ns: 0 }, json!({"code": "trace/unknown-step"}))]
+#[case::unknown_step_data(data(77, 0, 0), json!({"code": "trace/unknown-step", "step_id": 77}))]
+#[case::unknown_op(done(0, 1, 9), json!({"code": "trace/unknown-operation", "step_id": 1, "operation_number": 9, "operations": 3}))]
+#[case::wrong_task(done(1, 1, 0), json!({"code": "trace/wrong-task", "step_id": 1, "expected": 0, "found": 1}))]
+#[case::unknown_task(Message::TaskEnded { task: 8, status: 0 }, json!({"code": "trace/unknown-task", "task_id": 8}))]
+#[case::unknown_task_started(Message::TaskStarted { task: 8, pid: 1 }, json!({"code": "trace/unknown-task", "task_id": 8}))]
+#[case::ended_twice(done(0, 1, 1), json!({"code": "trace/ended-twice", "step_id": 1, "operation_number": 1}))]
+#[case::data_of_a_write(data(1, 1, 0), json!({"code": "trace/unexpected-data", "step_id": 1, "operation_number": 1}))]
+#[case::data_too_late(data(2, 1, 0), json!({"code": "trace/unexpected-data", "step_id": 2, "operation_number": 1}))]
 #[case::version(
     Message::Hello { version: 9, token: 7, boot: 0, release: String::new(), at_ns: 0 },
-    "the agent speaks version 9, expected "
+    json!({"code": "trace/agent-version", "found": 9, "expected": imalab_wire::VERSION})
 )]
 #[case::token(
     Message::Hello { version: imalab_wire::VERSION, token: 8, boot: 0, release: String::new(), at_ns: 0 },
-    "the agent runs the program 0x8, expected 0x7"
+    json!({"code": "trace/other-program", "found": "0x8", "expected": "0x7"})
 )]
-#[case::done_early(Message::Done { ops: 0, frames: 0 }, "a message after the last one")]
-#[case::done_counts(Message::Done { ops: 0, frames: 0 }, "the agent counts 0 operations, 10 arrived")]
-#[case::done_frames(Message::Done { ops: 0, frames: 0 }, "the agent counts 0 frames before its last")]
-fn what_does_not_fit_is_a_finding(#[case] message: Message, #[case] finding: &str) {
+#[case::done_early(Message::Done { ops: 0, frames: 0 }, json!({"code": "trace/after-done"}))]
+#[case::done_counts(Message::Done { ops: 0, frames: 0 }, json!({"code": "trace/sent-count", "of": "operations", "expected": 0, "found": 10}))]
+#[case::done_frames(Message::Done { ops: 0, frames: 0 }, json!({"code": "trace/sent-count", "of": "frames before its last", "expected": 0}))]
+fn what_does_not_fit_is_a_finding(#[case] message: Message, #[case] finding: Value) {
     let mut world = world();
     world.say(message);
-    failed(&world.verdict("steps"), &[finding]);
+    failed(&world.verdict(Check::Steps), &finding);
 }
 
 #[rstest]
 #[case::no_hello(
     &|event: &Event| !matches!(event.what, What::Guest(Message::Hello { .. })),
-    "a message before the first hello"
+    json!({"code": "trace/before-hello"})
 )]
 #[case::lost_piece(
     &|event: &Event| !matches!(&event.what, What::Guest(Message::Data(piece)) if piece.offset == 700),
-    "expected offset 700, found 1400"
+    json!({"code": "trace/data-gap", "expected": 700, "found": 1400})
 )]
 #[case::lost_last_piece(
     &|event: &Event| !matches!(&event.what, What::Guest(Message::Data(piece)) if piece.offset >= 700),
-    "bytes, 700 arrived"
+    json!({"code": "trace/data-short", "found": 700})
 )]
 #[case::lost_frame(
     &|event: &Event| !matches!(event.what, What::Guest(Message::OpStarted { step: 1, op: 1, .. })),
-    "frames before its last"
+    json!({"code": "trace/sent-count", "of": "frames before its last"})
 )]
-fn what_is_lost_is_a_finding(#[case] stays: &dyn Fn(&Event) -> bool, #[case] finding: &str) {
+fn what_is_lost_is_a_finding(#[case] stays: &dyn Fn(&Event) -> bool, #[case] finding: Value) {
     let mut world = world();
     world.measure(10);
     let (plan, mut trace) = world.finish();
     trace.events.retain(stays);
-    failed(&result(&plan, &trace, "steps"), &[finding]);
+    failed(&result(&plan, &trace, Check::Steps), &finding);
 }
 
 #[test]
@@ -82,19 +83,19 @@ fn a_clock_that_runs_backwards_is_a_finding() {
     let mut world = world();
     world.now = 0;
     world.measure(1);
-    failed(&world.verdict("steps"), &["began at 0 ns", "the operation before it at"]);
+    failed(&world.verdict(Check::Steps), &json!({"code": "trace/backwards", "begin_ns": 0}));
 }
 
 #[rstest]
-#[case(b"seven\n", "read `seven` from a counter")]
-#[case(b"-1\n", "read `-1` from a counter")]
-#[case(b"", "read `` from a counter")]
-#[case(b"99999999999999999999999\n", "from a counter, expected a decimal number")]
-fn a_counter_is_a_number(#[case] text: &[u8], #[case] finding: &str) {
+#[case(b"seven\n", "seven")]
+#[case(b"-1\n", "-1")]
+#[case(b"", "")]
+#[case(b"99999999999999999999999\n", "99999999999999999999999")]
+fn a_counter_is_a_number(#[case] text: &[u8], #[case] words: &str) {
     let mut world = World::new();
     let reads = vec![Reading { op: 1, of: Observed::Violations }];
     world.step("count", Action::SystemCall, read("violations", text.to_vec()), reads);
-    failed(&world.verdict("steps"), &[finding]);
+    failed(&world.verdict(Check::Steps), &json!({"code": "trace/not-decimal", "words": words}));
 }
 
 #[rstest]
@@ -104,13 +105,16 @@ fn a_counter_is_a_number(#[case] text: &[u8], #[case] finding: &str) {
 fn every_operation_that_reads_may_send(#[case] op: Op, #[case] number: usize, #[case] bytes: bool) {
     let mut whole = World::new();
     whole.step("read", Action::SystemCall, vec![(op.clone(), value(number), vec![1; 9])], Vec::new());
-    assert_eq!(whole.verdict("steps").verdict, Verdict::Passed);
+    assert_eq!(whole.verdict(Check::Steps).verdict, Verdict::Passed);
     let mut short = World::new();
     short.step("read", Action::SystemCall, vec![(op, value(number), vec![1; 8])], Vec::new());
     // Only the number of a search is not one of bytes.
     match bytes {
-        true => failed(&short.verdict("steps"), &["8 arrived"]),
-        false => assert_eq!(short.verdict("steps").verdict, Verdict::Passed),
+        true => failed(
+            &short.verdict(Check::Steps),
+            &json!({"code": "trace/data-short", "expected": 9, "found": 8}),
+        ),
+        false => assert_eq!(short.verdict(Check::Steps).verdict, Verdict::Passed),
     }
 }
 
@@ -119,7 +123,7 @@ fn a_reading_has_to_be_sent() {
     let mut world = World::new();
     let reads = vec![Reading { op: 0, of: Observed::Count }];
     world.step("count", Action::SystemCall, read("count", b"1\n".to_vec()), reads);
-    failed(&world.verdict("steps"), &["operation 0 of step 0 is to be read, but the program does not send"]);
+    failed(&world.verdict(Check::Steps), &json!({"code": "trace/not-sent", "step_id": 0}));
 }
 
 #[test]
@@ -127,7 +131,7 @@ fn a_plan_that_is_not_its_program_is_a_finding() {
     let mut world = World::new();
     world.measure(1);
     world.plan.program.tasks[0].steps.clear();
-    failed(&world.verdict("steps"), &["step 0 of the plan is not in its program"]);
+    failed(&world.verdict(Check::Steps), &json!({"code": "trace/not-in-program", "step_id": 0}));
 }
 
 #[test]
@@ -136,40 +140,44 @@ fn marks_are_planned_and_read_once() {
     world.checkpoint();
     world.read_pcrs(1);
     world.read_pcrs(8);
-    let result = world.verdict("steps");
-    failed(&result, &["mark 1 was read before"]);
-    failed(&result, &["reading at mark 8, which the plan lacks"]);
+    let result = world.verdict(Check::Steps);
+    failed(&result, &json!({"code": "trace/mark-twice", "mark": 1}));
+    failed(&result, &json!({"code": "trace/unknown-mark", "mark": 8}));
 }
 
 const PCR_10: [u8; 4] = [0, 0, 0, 10];
 const EMPTY_AUTH: [u8; 13] = [0, 0, 0, 9, 0x40, 0, 0, 9, 0, 0, 0, 0, 0];
 
 #[rstest]
-#[case::event(0x8002, 0x13c, [&PCR_10[..], &EMPTY_AUTH, &[0, 1, 7]].concat(), "TPM2_PCR_Event for PCR 10")]
+#[case::event(0x8002, 0x13c, [&PCR_10[..], &EMPTY_AUTH, &[0, 1, 7]].concat(), foreign("TPM2_PCR_Event for PCR 10"))]
 #[case::sequence(
     0x8002, 0x185,
     [&PCR_10[..], &[0x80, 0, 0, 1], &[0, 0, 0, 18], &EMPTY_AUTH[4..], &EMPTY_AUTH[4..], &[0, 1, 7]].concat(),
-    "TPM2_EventSequenceComplete for PCR 10"
+    foreign("TPM2_EventSequenceComplete for PCR 10")
 )]
-#[case::reset(0x8002, 0x13d, [&PCR_10[..], &EMPTY_AUTH].concat(), "TPM2_PCR_Reset for PCR 10")]
-#[case::startup(0x8001, 0x144, vec![0, 0], "TPM2_Startup(CLEAR) after it had extended PCR 10")]
-#[case::malformed(0x8002, 0x182, PCR_10.to_vec(), "TPM2_PCR_Extend that cannot be parsed")]
+#[case::reset(0x8002, 0x13d, [&PCR_10[..], &EMPTY_AUTH].concat(), foreign("TPM2_PCR_Reset for PCR 10"))]
+#[case::startup(0x8001, 0x144, vec![0, 0], json!({"code": "trace/tpm-reset"}))]
+#[case::malformed(0x8002, 0x182, PCR_10.to_vec(), json!({"code": "trace/malformed-extend"}))]
 fn the_guest_leaves_the_pcr_to_ima(
     #[case] tag: u16,
     #[case] code: u32,
     #[case] body: Vec<u8>,
-    #[case] finding: &str,
+    #[case] finding: Value,
 ) {
     for (answer, refused) in [(0, false), (0x101, true)] {
         let mut world = world();
         world.tpm(Origin::Guest, tag, code, &body, answer);
-        let result = world.verdict("steps");
+        let result = world.verdict(Check::Steps);
         if refused {
             crate::world::passed(&result);
         } else {
-            failed(&result, &[finding]);
+            failed(&result, &finding);
         }
     }
+}
+
+fn foreign(command: &str) -> Value {
+    json!({"code": "trace/foreign-command", "command": command})
 }
 
 #[test]

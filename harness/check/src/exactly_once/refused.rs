@@ -4,8 +4,8 @@ use std::collections::{BTreeMap, HashMap};
 
 use super::difference::{Key, extend_key};
 use crate::evidence::{Evidence, Extend};
-use crate::sheet::{Sheet, count};
-use imalab_formats::tpm::response;
+use crate::sheet::Sheet;
+use imalab_language::finding::ExactlyOnce;
 
 /// Says of each PCR which response codes its extends got, unless the guest sent them again and they were carried out. What the
 /// tap kept from the TPM is the plan's doing.
@@ -25,17 +25,13 @@ pub(super) fn tell(evidence: &Evidence<'_>, sheet: &mut Sheet) {
     let lost =
         tap.failed.iter().filter(|failed| carried_out.get(&key(&failed.extend)) < Some(&failed.extend.seq));
     // By PCR and code: how many, and the event of the first.
-    let mut kinds: BTreeMap<(u32, u32), (usize, u64)> = BTreeMap::new();
+    let mut kinds: BTreeMap<(u32, u32), (u64, u64)> = BTreeMap::new();
     for failed in lost {
         kinds.entry((failed.extend.pcr, failed.code)).or_insert((0, failed.extend.seq)).0 += 1;
     }
     let mut kinds: Vec<_> = kinds.into_iter().collect();
     kinds.sort_by_key(|(_, (_, first))| *first);
     for ((pcr, code), (all, first)) in kinds {
-        sheet.finding(format!(
-            "the TPM refused {} of PCR {pcr} with {}, the first in event {first}: recorded, and not in the PCR",
-            count(all, "extend"),
-            response::name(code)
-        ));
+        sheet.finding(ExactlyOnce::ExtendsRefused { pcr, extends: all, response: code, event: first });
     }
 }

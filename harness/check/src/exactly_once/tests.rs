@@ -1,7 +1,10 @@
 use rstest::rstest;
+use serde_json::{Value, json};
 
-use crate::world::{World, could_not_run, failed, passed, record, result, violation};
+use crate::outcome::Check;
+use crate::world::{World, could_not_run, failed, is, passed, record, result, violation};
 use imalab_formats::ima::{Bank, Digest};
+use imalab_language::finding::Fact;
 
 /// Six records, a checkpoint that reads them, whatever a test does, and two more.
 fn story(sabotage: impl Fn(&mut World)) -> World {
@@ -35,29 +38,39 @@ fn story(sabotage: impl Fn(&mut World)) -> World {
 #[case::violations(&|world: &mut World| { world.violate(); world.violate(); })]
 #[case::measured_again(&|world: &mut World| { world.log(record("/m/f-1")); })]
 fn sound_runs_pass(#[case] story_of: &dyn Fn(&mut World)) {
-    passed(&story(story_of).verdict("exactly-once"));
+    passed(&story(story_of).verdict(Check::ExactlyOnce));
 }
 
 #[test]
 fn a_pass_says_what_it_rests_on() {
-    let result = story(World::stage_save_delete).verdict("exactly-once");
-    assert_eq!(result.findings, ["8 extends = 8 records, banks sha1 sha256"]);
+    let result = story(World::stage_save_delete).verdict(Check::ExactlyOnce);
+    assert_eq!((result.compared["extends"], result.compared["records"]), (8, 8));
+    assert_eq!(result.facts, [Fact::Banks { banks: vec!["sha1".to_owned(), "sha256".to_owned()] }]);
 }
 
 #[rstest]
 #[case::lost(
     &|world: &mut World| { world.current.remove(3); },
-    &["record 4 is missing", "extend #4", "/m/f-3", "found in no chunk", "after record 3 /m/f-2", "before record 4 /m/f-4"]
+    json!({
+        "code": "exactly-once/record-lost", "records": 1, "extend": {"number": 4, "record": "/m/f-3"},
+        "after": {"number": 3, "name": "/m/f-2", "place": {"list": "current"}}, "before": {"number": 4, "name": "/m/f-4"},
+        "totals": {"extends": 8, "records": 7, "lost": 1},
+    })
 )]
 #[case::lost_range(
     &|world: &mut World| { world.current.drain(2..5); },
-    &["records 3 to 5 are missing", "/m/f-2", "3 extended and not recorded"]
+    json!({
+        "code": "exactly-once/record-lost", "records": 3, "extend": {"number": 3},
+        "totals": {"lost": 3, "doubled": 0, "never_extended": 0},
+    })
 )]
 #[case::lost_at_the_end(
     &|world: &mut World| { world.extend(&record("/m/gone")); },
-    &["record 7 is missing", "in no list that was ever read"]
+    json!({"code": "exactly-once/record-lost", "extend": {"number": 7, "record": null, "violation": false}})
 )]
-#[case::lost_violation(&|world: &mut World| { world.extend(&violation("/m/v")); }, &["record 7 is missing", "a violation"])]
+#[case::lost_violation(&|world: &mut World| { world.extend(&violation("/m/v")); }, 
+    json!({"code": "exactly-once/record-lost", "extend": {"number": 7, "violation": true}})
+)]
 #[case::lost_while_staged(
     &|world: &mut World| {
         world.stage();
@@ -65,11 +78,17 @@ fn a_pass_says_what_it_rests_on() {
         world.save();
         world.delete();
     },
-    &["record 6 is missing", "saved: number 5 in what step 3 `save` (line 13) read"]
+    json!({
+        "code": "exactly-once/record-lost", "extend": {"number": 6},
+        "after": {"place": {"list": "saved", "number": 5, "step": {"id": 3, "text": "save", "line": 13}}},
+    })
 )]
 #[case::doubled(
     &|world: &mut World| { let twin = world.current[3].clone(); world.current.insert(3, twin); },
-    &["record 5 /m/f-3", "is doubled", "extended 1 times, first as #4", "also record 4"]
+    json!({
+        "code": "exactly-once/record-doubled", "record": {"number": 5, "name": "/m/f-3"}, "extended": 1, "extend_number": 4,
+        "twin": {"number": 4}, "totals": {"doubled": 1},
+    })
 )]
 #[case::doubled_across_staging(
     &|world: &mut World| {
@@ -79,19 +98,28 @@ fn a_pass_says_what_it_rests_on() {
         world.delete();
         world.current.push(twin);
     },
-    &["record 7 /m/f-5", "is doubled", "also record 6 /m/f-5", "saved"]
+    json!({
+        "code": "exactly-once/record-doubled", "record": {"number": 7, "name": "/m/f-5"},
+        "twin": {"number": 6, "name": "/m/f-5", "place": {"list": "saved"}},
+    })
 )]
 #[case::swapped(
     &|world: &mut World| { world.current.swap(2, 3); },
-    &["record 3 /m/f-3", "is swapped with record 4 /m/f-2", "extended as #4, the other as #3"]
+    json!({
+        "code": "exactly-once/records-swapped", "record": {"number": 3, "name": "/m/f-3"}, "extend_number": 4,
+        "other": {"number": 4, "name": "/m/f-2"}, "other_extend_number": 3,
+    })
 )]
 #[case::moved(
     &|world: &mut World| { let moved = world.current.remove(1); world.current.push(moved); },
-    &["record 2 /m/f-2", "is out of order", "record 6 /m/f-1"]
+    json!({
+        "code": "exactly-once/out-of-order", "record": {"number": 2, "name": "/m/f-2"},
+        "other": {"number": 6, "name": "/m/f-1"},
+    })
 )]
 #[case::never_extended(
     &|world: &mut World| { world.current.push(record("/m/extra")); },
-    &["record 7 /m/extra", "was never extended", "no extend that the tap saw"]
+    json!({"code": "exactly-once/never-extended", "record": {"number": 7, "name": "/m/extra"}})
 )]
 #[case::extend_failed(
     &|world: &mut World| {
@@ -99,7 +127,7 @@ fn a_pass_says_what_it_rests_on() {
         world.extend_with(10, vec![late.extend_digest(Bank::Sha1), late.extend_digest(Bank::Sha256)], 0x922);
         world.current.push(late);
     },
-    &["record 7 /m/late", "never extended", "failed with TPM_RC_RETRY (0x922)"]
+    json!({"code": "exactly-once/extend-failed", "record": {"number": 7, "name": "/m/late"}, "response": 0x922})
 )]
 #[case::wrong_pcr(
     &|world: &mut World| {
@@ -107,7 +135,7 @@ fn a_pass_says_what_it_rests_on() {
         world.extend_with(11, vec![astray.extend_digest(Bank::Sha1), astray.extend_digest(Bank::Sha256)], 0);
         world.current.push(astray);
     },
-    &["record 7 /m/astray", "extended into PCR 11 instead"]
+    json!({"code": "exactly-once/extended-elsewhere", "record": {"number": 7, "name": "/m/astray"}, "pcr": 11})
 )]
 #[case::wrong_digest_in_one_bank(
     &|world: &mut World| {
@@ -115,7 +143,9 @@ fn a_pass_says_what_it_rests_on() {
         world.extend_with(10, vec![torn.extend_digest(Bank::Sha1), Digest::zero(Bank::Sha256)], 0);
         world.current.push(torn);
     },
-    &["record 7 /m/torn", "extended sha256 with another digest"]
+    json!({
+        "code": "exactly-once/wrong-digest", "record": {"number": 7, "name": "/m/torn"}, "bank": "sha256", "padded_sha1": false,
+    })
 )]
 #[case::padded_sha1(
     &|world: &mut World| {
@@ -125,7 +155,7 @@ fn a_pass_says_what_it_rests_on() {
         world.extend_with(10, vec![sha1, Digest::from_bytes(Bank::Sha256, &digest).unwrap()], 0);
         world.current.push(padded);
     },
-    &["the kernel lacks the bank's hash"]
+    json!({"code": "exactly-once/wrong-digest", "bank": "sha256", "padded_sha1": true})
 )]
 #[case::bank_left_out(
     &|world: &mut World| {
@@ -133,7 +163,9 @@ fn a_pass_says_what_it_rests_on() {
         world.extend_with(10, vec![half.extend_digest(Bank::Sha1)], 0);
         world.current.push(half);
     },
-    &["extend #7", "missing [sha256], too many []", "1 of 9"]
+    json!({
+        "code": "exactly-once/banks", "extend": {"number": 7}, "missing": ["sha256"], "foreign": [], "affected": 1, "extends": 9,
+    })
 )]
 #[case::bank_too_many(
     &|world: &mut World| {
@@ -142,23 +174,25 @@ fn a_pass_says_what_it_rests_on() {
         world.extend_with(10, digests.to_vec(), 0);
         world.current.push(more);
     },
-    &["missing [], too many [0x000c]"]
+    json!({"code": "exactly-once/banks", "missing": [], "foreign": ["0x000c"]})
 )]
 #[case::violation_extended_as_a_record(
     &|world: &mut World| { world.extend(&record("/m/v")); world.current.push(violation("/m/v")); },
-    &["was never extended"]
+    json!({"code": "exactly-once/never-extended"})
 )]
 #[case::deleted_unsaved(
     &|world: &mut World| { world.stage(); world.delete(); },
-    &["step 3 `delete` (line 13)", "took out records that nobody had saved", "before record 1"]
+    json!({
+        "code": "exactly-once/removed-unsaved", "step": {"id": 3, "text": "delete"}, "records": null, "number": 1,
+    })
 )]
 #[case::staged_twice(
     &|world: &mut World| { world.stage(); world.save(); world.measure(1); world.stage(); world.save(); world.delete(); },
-    &["staging succeeded although records were staged"]
+    json!({"code": "exactly-once/staged-over"})
 )]
 #[case::deleted_nothing(
     &|world: &mut World| { world.delete(); },
-    &["deleting succeeded although nothing was staged"]
+    json!({"code": "exactly-once/deleted-nothing"})
 )]
 #[case::staged_list_lives_on(
     &|world: &mut World| {
@@ -166,7 +200,7 @@ fn a_pass_says_what_it_rests_on() {
         world.staged = Some(vec![record("/m/f-1")]);
         world.checkpoint();
     },
-    &["the staged list holds 1 record although nothing is staged"]
+    json!({"code": "exactly-once/staged-from-nowhere", "records": 1})
 )]
 #[case::staged_list_changes(
     &|world: &mut World| {
@@ -176,7 +210,7 @@ fn a_pass_says_what_it_rests_on() {
         world.save();
         world.delete();
     },
-    &["the staged list differs from what step 3 `save` (line 13) read of it, from record 6 on"]
+    json!({"code": "exactly-once/staged-changed", "earlier": {"id": 3, "text": "save"}, "number": 6})
 )]
 #[case::a_reader_sees_another_record(
     &|world: &mut World| {
@@ -184,7 +218,10 @@ fn a_pass_says_what_it_rests_on() {
         world.trim(2);
         world.current[2] = true_one;
     },
-    &["step 2 `trim` (line 12): it read /m/false", "as record 5, which is /m/f-4"]
+    json!({
+        "code": "exactly-once/misread", "step": {"id": 2, "text": "trim"}, "number": 5,
+        "found_record": {"name": "/m/false"}, "expected_record": {"name": "/m/f-4"},
+    })
 )]
 #[case::a_reader_sees_one_too_many(
     &|world: &mut World| {
@@ -193,7 +230,10 @@ fn a_pass_says_what_it_rests_on() {
         world.trim(2);
         world.current.pop();
     },
-    &["step 3 `trim` (line 13): it read /m/false", "as record 9, which is /m/f-8"]
+    json!({
+        "code": "exactly-once/misread", "step": {"id": 3}, "number": 9,
+        "found_record": {"name": "/m/false"}, "expected_record": {"name": "/m/f-8"},
+    })
 )]
 #[case::a_checkpoint_sees_another_order(
     &|world: &mut World| {
@@ -201,10 +241,13 @@ fn a_pass_says_what_it_rests_on() {
         world.checkpoint();
         world.current.swap(1, 2);
     },
-    &["step 2 `checkpoint` (line 12): it read /m/f-2", "as record 2, which is /m/f-1"]
+    json!({
+        "code": "exactly-once/misread", "step": {"id": 2, "text": "checkpoint"}, "number": 2,
+        "found_record": {"name": "/m/f-2"}, "expected_record": {"name": "/m/f-1"},
+    })
 )]
-fn every_difference_is_found(#[case] sabotage: &dyn Fn(&mut World), #[case] words: &[&str]) {
-    failed(&story(sabotage).verdict("exactly-once"), words);
+fn every_difference_is_found(#[case] sabotage: &dyn Fn(&mut World), #[case] finding: Value) {
+    failed(&story(sabotage).verdict(Check::ExactlyOnce), &finding);
 }
 
 #[test]
@@ -212,7 +255,7 @@ fn every_finding_of_a_loss_tells_of_that_loss() {
     let result = story(|world| {
         world.current.remove(3);
     })
-    .verdict("exactly-once");
+    .verdict(Check::ExactlyOnce);
     assert_eq!(result.findings.len(), 1, "{result:#?}");
 }
 
@@ -221,7 +264,7 @@ fn without_a_checkpoint_it_could_not_run() {
     let mut world = World::new();
     world.measure(3);
     let (plan, trace) = world.power_off();
-    could_not_run(&result(&plan, &trace, "exactly-once"), &["no checkpoint read the list"]);
+    could_not_run(&result(&plan, &trace, Check::ExactlyOnce), &json!({"code": "evidence/no-list-read"}));
 }
 
 #[test]
@@ -229,7 +272,7 @@ fn without_extends_it_could_not_run() {
     let mut world = World::new();
     world.current.clear();
     world.trace.events.retain(|event| !matches!(event.what, imalab_trace::What::Tpm(_)));
-    could_not_run(&world.verdict("exactly-once"), &["the tap saw no extend of PCR 10"]);
+    could_not_run(&world.verdict(Check::ExactlyOnce), &json!({"code": "exactly-once/no-extend"}));
 }
 
 #[test]
@@ -238,14 +281,20 @@ fn extends_after_the_last_checkpoint_cannot_be_judged() {
     world.checkpoint();
     world.measure(2);
     let (plan, trace) = world.power_off();
-    could_not_run(&result(&plan, &trace, "exactly-once"), &["2 extends after the last checkpoint"]);
+    could_not_run(
+        &result(&plan, &trace, Check::ExactlyOnce),
+        &json!({"code": "exactly-once/late-extends", "extends": 2}),
+    );
 }
 
 #[test]
 fn without_the_reading_at_its_mark_it_could_not_run() {
     let (plan, mut trace) = story(|_| {}).finish();
     trace.events.retain(|event| !matches!(event.what, imalab_trace::What::Pcrs(_)));
-    could_not_run(&result(&plan, &trace, "exactly-once"), &["no PCR reading at its mark"]);
+    could_not_run(
+        &result(&plan, &trace, Check::ExactlyOnce),
+        &json!({"code": "exactly-once/no-pcr-reading"}),
+    );
 }
 
 /// Two records of a PCR whose extends the TPM refuses, and what a run shows of them.
@@ -265,34 +314,23 @@ fn refused(pcr: u32, code: u32, sent_again: bool) -> World {
 }
 
 #[rstest]
-#[case::of_another_locality(
-    17,
-    0x907,
-    "the TPM refused 2 extends of PCR 17 with TPM_RC_LOCALITY (0x907), the first in event "
-)]
-#[case::that_is_none(
-    24,
-    0x184,
-    "the TPM refused 2 extends of PCR 24 with TPM_RC_VALUE for handle 1 (0x184), the first in event "
-)]
-fn the_tpms_refusal_is_the_first_finding_and_the_reason(
-    #[case] pcr: u32,
-    #[case] code: u32,
-    #[case] finding: &str,
-) {
+#[case::of_another_locality(17, 0x907)]
+#[case::that_is_none(24, 0x184)]
+fn the_tpms_refusal_is_the_first_finding_and_the_reason(#[case] pcr: u32, #[case] code: u32) {
     let mut world = refused(pcr, code, false);
     // The counter that the scenario is about is wrong for the same reason.
     let step = world.measure(1);
     world.plan.steps[step].expect = imalab_language::plan::Expect::NewRecords(3);
     let (plan, trace) = world.finish();
     let results = crate::all(&plan, &trace);
-    let first = &results.iter().find(|result| result.check == "exactly-once").unwrap().findings[0];
-    assert!(first.starts_with(finding), "{first}");
-    let reason = crate::judge::of(&plan, &trace, &results, crate::world::TODAY).reason;
-    assert!(reason.starts_with(&format!("exactly-once: {finding}")), "{reason}");
+    let first = &results.iter().find(|result| result.check == Check::ExactlyOnce).unwrap().findings[0];
+    let refused = json!({"code": "exactly-once/extends-refused", "pcr": pcr, "extends": 2, "response": code});
+    assert!(is(first, &refused), "{first:?}");
+    let reason = crate::judge::of(&plan, &trace, &results, crate::world::TODAY).reason.unwrap();
+    assert_eq!((reason.check, &reason.finding), (Some(Check::ExactlyOnce), first));
 }
 
 #[test]
 fn an_extend_that_was_sent_again_and_carried_out_was_not_refused() {
-    passed(&refused(11, 0x90a, true).verdict("exactly-once"));
+    passed(&refused(11, 0x90a, true).verdict(Check::ExactlyOnce));
 }

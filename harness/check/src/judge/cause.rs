@@ -1,71 +1,99 @@
 //! Which of all findings is the reason: the one that names the fault most directly.
 
 use super::Judgement;
-use crate::kernel_health::COMPLAINT;
-use crate::outcome::{CheckResult, Outcome, Verdict};
+use crate::outcome::{Check, CheckResult, Outcome, Reason, Verdict};
+use imalab_language::finding::{Evidence, Finding, KernelHealth};
 
-/// A check, and which of its findings.
-type Row = (&'static str, fn(&str) -> bool);
-
-/// Findings by how directly they name a fault, the most direct first: a kernel's own complaint names the line of the source; the
-/// tap stands outside the guest and names the record; what the lists lead to says that something is wrong with them, and what the
-/// files show of them in which; the model names the call, by what came before it; a quote fails as the PCR does; and a step's
-/// result is often but what an earlier fault led to.
-const DIRECTNESS: &[Row] = &[
-    ("kernel-health", is_complaint),
-    ("exactly-once", any),
-    ("replay", any),
-    ("kexec", any),
-    ("readers", any),
-    ("views-agree", any),
-    ("model", any),
-    ("quote", any),
-    ("kernel-health", any),
-    ("steps", any),
-];
-
-fn is_complaint(finding: &str) -> bool {
-    finding.starts_with(COMPLAINT)
+/// How directly a finding of a check names a fault; the least first.
+///
+/// A kernel's own complaint names the line of the source; the tap stands outside the guest and names the record; what the lists
+/// lead to says that something is wrong with them, and what the files show of them in which; the model names the call, by what
+/// came before it; a quote fails as the PCR does; and a step's result is often but what an earlier fault led to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Directness {
+    Complaint,
+    Offer,
+    Tap,
+    Log,
+    Carried,
+    Read,
+    Shown,
+    Model,
+    Quote,
+    Health,
+    Step,
 }
 
-fn any(_: &str) -> bool {
-    true
+impl Directness {
+    fn of(check: Check, finding: &Finding) -> Directness {
+        match check {
+            Check::KernelHealth => match finding {
+                Finding::KernelHealth(
+                    KernelHealth::Complaint { .. } | KernelHealth::AllowedNoLonger { .. },
+                ) => Directness::Complaint,
+                _ => Directness::Health,
+            },
+            Check::Offers | Check::Probe => Directness::Offer,
+            Check::ExactlyOnce => Directness::Tap,
+            Check::Replay => Directness::Log,
+            Check::Kexec => Directness::Carried,
+            Check::Readers => Directness::Read,
+            Check::ViewsAgree => Directness::Shown,
+            Check::Model => Directness::Model,
+            Check::Quote => Directness::Quote,
+            Check::Steps => Directness::Step,
+        }
+    }
 }
 
-/// How directly a check's first finding names the fault; of a check that the table does not know, last.
-fn directness(check: &CheckResult) -> usize {
-    let finding = check.findings.first().map_or("", String::as_str);
-    DIRECTNESS.iter().position(|(name, is)| *name == check.check && is(finding)).unwrap_or(DIRECTNESS.len())
+/// The finding that stands for a check which failed.
+fn first(check: &CheckResult) -> Finding {
+    check.findings.first().cloned().unwrap_or_else(|| Evidence::NothingCompared {}.into())
 }
 
 /// By what the checks say alone.
 pub(super) fn by_checks(checks: &[CheckResult]) -> Judgement {
-    let mut wrong: Vec<&CheckResult> = checks.iter().filter(|check| check.verdict.is_bad()).collect();
+    let wrong = checks.iter().filter(|check| check.verdict.is_bad());
+    let mut wrong: Vec<(&CheckResult, Finding)> = wrong.map(|check| (check, first(check))).collect();
     // What was found says more than what could not be looked at.
-    wrong.sort_by_key(|check| (check.verdict != Verdict::Failed, directness(check)));
-    let Some((worst, rest)) = wrong.split_first() else { return Judgement::new(Outcome::Passed, "") };
-    let finding = worst.findings.first().map_or("no finding", String::as_str);
-    let how = if worst.verdict == Verdict::Failed { "" } else { " could not run" };
-    let more: Vec<&str> = rest.iter().map(|check| check.check.as_str()).collect();
-    let more = if more.is_empty() { String::new() } else { format!(" (also: {})", more.join(", ")) };
-    Judgement::new(Outcome::Failed, format!("{}{how}: {finding}{more}", worst.check))
+    wrong.sort_by_key(|(check, finding)| {
+        (check.verdict != Verdict::Failed, Directness::of(check.check, finding))
+    });
+    let Some(((worst, finding), rest)) = wrong.split_first() else { return Judgement::passed() };
+    let reason = Reason {
+        check: Some(worst.check),
+        could_not_run: worst.verdict != Verdict::Failed,
+        also: rest.iter().map(|(check, _)| check.check).collect(),
+        ..Reason::of(finding.clone())
+    };
+    Judgement { outcome: Outcome::Failed, reason: Some(reason), checks: None }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use imalab_language::finding::{Kexec, Part, Quote, Steps, Trace};
 
-    fn failed(check: &str, finding: &str) -> CheckResult {
-        CheckResult::new(check, Verdict::Failed, vec![finding.to_owned()])
+    fn failed(check: Check, finding: impl Into<Finding>) -> CheckResult {
+        CheckResult::new(check, Verdict::Failed, vec![finding.into()])
     }
 
-    const COMPLAINS: &str =
-        "console line 3, event 9: BUG: KASAN: slab-use-after-free in ima_measurements_next+0x1/0x2";
-
-    /// One finding of each row of the table.
+    /// A finding of each kind, the most direct one first.
     fn rows() -> Vec<CheckResult> {
-        let finding = |is: fn(&str) -> bool| if is("x") { "x" } else { COMPLAINS };
-        DIRECTNESS.iter().map(|(check, is)| failed(check, finding(*is))).collect()
+        let any = |check| failed(check, Quote::NonceReused { mark: 1 });
+        let complaint = KernelHealth::Complaint { line: Part::sample("line"), kind: "kasan".to_owned() };
+        vec![
+            failed(Check::KernelHealth, complaint),
+            any(Check::ExactlyOnce),
+            any(Check::Replay),
+            failed(Check::Kexec, Kexec::NoKexecStep {}),
+            any(Check::Readers),
+            any(Check::ViewsAgree),
+            any(Check::Model),
+            any(Check::Quote),
+            failed(Check::KernelHealth, KernelHealth::NoShutdown {}),
+            failed(Check::Steps, Trace::BeforeHello { event: 3 }),
+        ]
     }
 
     #[test]
@@ -74,27 +102,26 @@ mod tests {
         for (at, direct) in rows.iter().enumerate() {
             for other in &rows[at + 1..] {
                 for checks in [[direct.clone(), other.clone()], [other.clone(), direct.clone()]] {
-                    let reason = by_checks(&checks).reason;
-                    let expected = format!("{}: {}", direct.check, direct.findings[0]);
-                    assert!(reason.starts_with(&expected), "{reason}, expected {expected}");
+                    let reason = by_checks(&checks).reason.unwrap();
+                    let found = (reason.check, &reason.finding, &reason.also[..]);
+                    assert_eq!(found, (Some(direct.check), &direct.findings[0], &[other.check][..]));
                 }
             }
         }
     }
 
     #[test]
-    fn the_table_knows_every_check() {
-        let (plan, trace) = crate::world::World::new().finish();
-        for result in crate::all(&plan, &trace) {
-            assert!(directness(&failed(&result.check, "x")) < DIRECTNESS.len(), "{}", result.check);
-        }
-    }
-
-    #[test]
     fn what_was_found_comes_before_what_could_not_be_looked_at() {
-        let blind = CheckResult { verdict: Verdict::CouldNotRun, ..failed("exactly-once", "why") };
-        let reason = by_checks(&[blind.clone(), failed("steps", "what")]).reason;
-        assert_eq!(reason, "steps: what (also: exactly-once)");
-        assert_eq!(by_checks(&[blind]).reason, "exactly-once could not run: why");
+        let blind = CheckResult {
+            verdict: Verdict::CouldNotRun,
+            ..failed(Check::ExactlyOnce, Evidence::NoListRead {})
+        };
+        let step = failed(Check::Steps, Steps::NotBlocked { step: Part::sample("step") });
+        let reason = by_checks(&[blind.clone(), step]).reason.unwrap();
+        assert_eq!((reason.check, reason.could_not_run), (Some(Check::Steps), false));
+        assert_eq!(reason.also, [Check::ExactlyOnce]);
+        let reason = by_checks(&[blind]).reason.unwrap();
+        assert_eq!((reason.check, reason.could_not_run), (Some(Check::ExactlyOnce), true));
+        assert_eq!(reason.finding, Evidence::NoListRead {}.into());
     }
 }

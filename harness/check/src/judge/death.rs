@@ -6,11 +6,12 @@ use super::first;
 use crate::complaints::complaints;
 use crate::ending::{self, GUEST_PANIC, GUEST_RESET};
 use imalab_formats::splat::{Kind, Splat, stack};
+use imalab_language::finding::{Finding, KernelDied};
 use imalab_language::plan::Plan;
 use imalab_trace::{Event, Trace, What};
 
-/// Why the kernel is said to be dead, with the function in which it died, and its report of that as far as there is one.
-pub(super) fn of(plan: &Plan, trace: &Trace) -> Option<(String, Vec<String>)> {
+/// How the kernel is said to have died, if it is.
+pub(super) fn of(plan: &Plan, trace: &Trace) -> Option<Finding> {
     let console: Vec<&str> = ending::own_words(trace)
         .filter_map(|event| match &event.what {
             What::Console(line) => Some(line.as_str()),
@@ -18,26 +19,37 @@ pub(super) fn of(plan: &Plan, trace: &Trace) -> Option<(String, Vec<String>)> {
         })
         .collect();
     if let Some(splat) = complaints(plan, &console).into_iter().find(is_death) {
-        let place =
-            stack::function(&splat.excerpt).map_or_else(String::new, |function| format!(", in {function}"));
-        return Some((splat.title + &place, splat.excerpt));
+        return Some(by_report(splat).into());
     }
     let panicked = |event: &Event| match &event.what {
-        What::Qmp(value) if value["event"] == "GUEST_PANICKED" => {
-            Some("the guest told of a panic".to_owned())
-        }
+        What::Qmp(value) if value["event"] == "GUEST_PANICKED" => Some(KernelDied::ToldOfAPanic {}),
         _ => None,
     };
-    let reason = first(trace, panicked).or_else(|| match ending::shutdown(trace) {
-        Some((_, GUEST_PANIC)) => Some("the guest panicked".to_owned()),
+    let death = first(trace, panicked).or_else(|| match ending::shutdown(trace) {
+        Some((_, GUEST_PANIC)) => Some(KernelDied::Panicked {}),
         // Its last words were no complaint.
         Some((_, GUEST_RESET)) if plan.panics() > 0 && is_between_kernels(plan, trace) => {
-            Some("no kernel came after the panic that was asked for".to_owned())
+            Some(KernelDied::NoKernelAfterPanic {})
         }
-        Some((_, GUEST_RESET)) => Some("the guest reset itself without a word".to_owned()),
+        Some((_, GUEST_RESET)) => Some(KernelDied::Reset {}),
         _ => None,
     });
-    reason.map(|reason| (reason, Vec::new()))
+    death.map(Finding::from)
+}
+
+/// With the function in which it died, and all of its report's call trace.
+fn by_report(splat: Splat) -> KernelDied {
+    let functions = stack::functions(&splat.excerpt);
+    let (function, called_from) = match stack::function(&splat.excerpt) {
+        Some(at) => (Some(at.name), at.called_from),
+        None => (None, None),
+    };
+    let line = splat.title;
+    match splat.kind {
+        Kind::Panic => KernelDied::Panic { line, function, called_from, functions },
+        Kind::Bug => KernelDied::Bug { line, function, called_from, functions },
+        _ => KernelDied::Oops { line, function, called_from, functions },
+    }
 }
 
 fn is_death(splat: &Splat) -> bool {

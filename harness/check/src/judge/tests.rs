@@ -7,14 +7,15 @@ mod known;
 
 use imalab_wire::{End, Message};
 use rstest::rstest;
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::Judgement;
 use crate::all;
-use crate::outcome::{CheckResult, Outcome, Verdict};
-use crate::world::{TODAY, World};
+use crate::outcome::{Check, CheckResult, Outcome, Reason, Unlike, Verdict};
+use crate::world::{TODAY, World, is};
+use imalab_language::finding::{ExactlyOnce, Finding, Known, Part, Pattern, Quote, Run};
 use imalab_language::plan::{Mark, MarkDeed, Plan};
-use imalab_language::scenario::{KERNEL_DIED, KernelRange, KnownDefect, KnownLimit, Lost, Sign, Version};
+use imalab_language::scenario::{KernelRange, KnownDefect, KnownLimit, Lost, Sign, Version};
 use imalab_trace::{Event, Exchange, Host, Origin, Trace, What};
 
 const PANIC: &str = "Kernel panic - not syncing: Attempted to kill init! exitcode=0x00000009";
@@ -25,6 +26,43 @@ const TIMED_OUT: &str = "[   19.551099] tpm tpm0: Operation Timed out";
 
 fn of(plan: &Plan, trace: &Trace, checks: &[CheckResult]) -> Judgement {
     super::of(plan, trace, checks, TODAY)
+}
+
+/// Fails unless the run was judged so, for a reason whose finding has these fields; null: for none.
+#[track_caller]
+fn assert_judged(judgement: &Judgement, outcome: Outcome, finding: &Value) {
+    assert_eq!(judgement.outcome, outcome, "{judgement:?}");
+    match (&judgement.reason, finding) {
+        (None, Value::Null) => {}
+        (Some(reason), finding) => assert!(is(&reason.finding, finding), "{finding}: {judgement:?}"),
+        (None, _) => panic!("{finding}: {judgement:?}"),
+    }
+}
+
+/// What the check of the console finds of a warning on its second line.
+fn complaint() -> Value {
+    json!({"code": "kernel-health/complaint", "line": {"number": 2}, "kind": "warning"})
+}
+
+fn swtpm_ended(status: i32) -> Value {
+    json!({"code": "run/child-ended", "child": "swtpm", "status": status, "needed_by": "qemu"})
+}
+
+/// Some finding, told by a number.
+fn nonce(mark: u64) -> Finding {
+    Quote::NonceReused { mark }.into()
+}
+
+fn failed(check: Check, finding: impl Into<Finding>) -> CheckResult {
+    CheckResult::new(check, Verdict::Failed, vec![finding.into()])
+}
+
+fn blind(check: Check) -> CheckResult {
+    CheckResult::new(check, Verdict::CouldNotRun, vec![nonce(9)])
+}
+
+fn passes(check: Check) -> CheckResult {
+    CheckResult::new(check, Verdict::Passed, Vec::new())
 }
 
 fn sound() -> World {
@@ -41,7 +79,7 @@ fn judged(world: World) -> Judgement {
 
 #[test]
 fn a_sound_run_passes() {
-    assert_eq!(judged(sound()), Judgement::new(Outcome::Passed, ""));
+    assert_eq!(judged(sound()), Judgement::passed());
 }
 
 fn kept(longest_ms: u64) -> What {
@@ -61,53 +99,56 @@ fn shutdown(reason: &str) -> What {
 }
 
 #[rstest]
-#[case::panic(What::Console(PANIC.into()), Outcome::KernelDied, PANIC)]
+#[case::panic(What::Console(PANIC.into()), Outcome::KernelDied, json!({"code": "kernel-died/panic", "line": PANIC}))]
 #[case::oops(
-    What::Console("BUG: kernel NULL pointer dereference, address: 0000000000000008".into()),
-    Outcome::KernelDied, "BUG: kernel NULL pointer dereference, address: 0000000000000008"
+    What::Console("BUG: kernel NULL pointer dereference, address: 0000000000000008".into()), Outcome::KernelDied,
+    json!({"code": "kernel-died/oops", "line": "BUG: kernel NULL pointer dereference, address: 0000000000000008"})
 )]
-#[case::bug(What::Console("kernel BUG at mm/slub.c:1!".into()), Outcome::KernelDied, "kernel BUG at mm/slub.c:1!")]
-#[case::told(What::Qmp(json!({"event": "GUEST_PANICKED"})), Outcome::KernelDied, "the guest told of a panic")]
-#[case::panic_event(shutdown("guest-panic"), Outcome::KernelDied, "the guest panicked")]
-#[case::reset(shutdown("guest-reset"), Outcome::KernelDied, "the guest reset itself without a word")]
-#[case::deadline(deadline(), Outcome::Timeout, "no event for 30 s")]
+#[case::bug(
+    What::Console("kernel BUG at mm/slub.c:1!".into()), Outcome::KernelDied,
+    json!({"code": "kernel-died/bug", "line": "kernel BUG at mm/slub.c:1!"})
+)]
+#[case::told(
+    What::Qmp(json!({"event": "GUEST_PANICKED"})), Outcome::KernelDied, json!({"code": "kernel-died/told-of-a-panic"})
+)]
+#[case::panic_event(shutdown("guest-panic"), Outcome::KernelDied, json!({"code": "kernel-died/panicked"}))]
+#[case::reset(shutdown("guest-reset"), Outcome::KernelDied, json!({"code": "kernel-died/reset"}))]
+#[case::deadline(deadline(), Outcome::Timeout, json!({"code": "run/no-progress", "deadline": "no event for 30 s"}))]
 #[case::flood(
     What::Host(Host::Flooded { by: imalab_trace::Flood::Console, text: "more than 9 lines".into() }),
-    Outcome::Failed, "the guest flooded the run: more than 9 lines"
+    Outcome::Failed, json!({"code": "run/flooded", "limit": "more than 9 lines"})
 )]
 #[case::frame(
     What::Host(Host::BadFrame { text: "checksum".into() }),
-    Outcome::Infra, "the agent's stream cannot be decoded: checksum"
+    Outcome::Infra, json!({"code": "run/bad-frame", "error": "checksum"})
 )]
-#[case::tpm(What::Host(Host::TpmTrouble { text: "gone".into() }), Outcome::Infra, "TPM: gone")]
-#[case::disk(What::Host(Host::Trouble { text: "disk full".into() }), Outcome::Infra, "disk full")]
-#[case::agent(What::Guest(Message::Fault { text: "no port".into() }), Outcome::Failed, "agent: no port")]
-#[case::interrupted(What::Host(Host::Interrupted), Outcome::Interrupted, "interrupted")]
-#[case::qemu(exited("qemu", 1), Outcome::Infra, "qemu ended with status 1 before the guest was done")]
-#[case::swtpm(
-    exited("swtpm", 137),
-    Outcome::Infra,
-    "swtpm ended with status 137 before QEMU was done with it"
+#[case::tpm(
+    What::Host(Host::TpmTrouble { text: "gone".into() }), Outcome::Infra, json!({"code": "run/tpm-trouble", "error": "gone"})
 )]
+#[case::disk(
+    What::Host(Host::Trouble { text: "disk full".into() }), Outcome::Infra, json!({"code": "run/trouble", "error": "disk full"})
+)]
+#[case::agent(
+    What::Guest(Message::Fault { text: "no port".into() }), Outcome::Failed,
+    json!({"code": "run/agent-error", "error": "no port"})
+)]
+#[case::interrupted(What::Host(Host::Interrupted), Outcome::Interrupted, json!({"code": "run/interrupted"}))]
+#[case::qemu(
+    exited("qemu", 1), Outcome::Infra, json!({"code": "run/child-ended", "child": "qemu", "status": 1, "needed_by": "guest"})
+)]
+#[case::swtpm(exited("swtpm", 137), Outcome::Infra, swtpm_ended(137))]
 // By SIGTERM it ends as if it had been asked to.
-#[case::swtpm_orderly(
-    exited("swtpm", 0),
-    Outcome::Infra,
-    "swtpm ended with status 0 before QEMU was done with it"
-)]
-#[case::qemu_by_a_signal(shutdown("host-signal"), Outcome::Infra, "qemu was ended by a signal from outside")]
-#[case::no_tpm_and_no_proof(What::Console(GAVE_UP.into()), Outcome::Passed, "")]
-#[case::no_time_for_a_command_and_got_over_it(What::Console(TIMED_OUT.into()), Outcome::Passed, "")]
+#[case::swtpm_orderly(exited("swtpm", 0), Outcome::Infra, swtpm_ended(0))]
+#[case::qemu_by_a_signal(shutdown("host-signal"), Outcome::Infra, json!({"code": "run/qemu-killed"}))]
+#[case::no_tpm_and_no_proof(What::Console(GAVE_UP.into()), Outcome::Passed, Value::Null)]
+#[case::no_time_for_a_command_and_got_over_it(What::Console(TIMED_OUT.into()), Outcome::Passed, Value::Null)]
 #[case::warning(
-    What::Console("WARNING: kernel/x.c:1 at f+0x1/0x2, CPU#0: agent/52".into()),
-    Outcome::Failed, "kernel-health: console line 2"
+    What::Console("WARNING: kernel/x.c:1 at f+0x1/0x2, CPU#0: agent/52".into()), Outcome::Failed, complaint()
 )]
-fn what_is_seen_decides(#[case] what: What, #[case] outcome: Outcome, #[case] reason: &str) {
+fn what_is_seen_decides(#[case] what: What, #[case] outcome: Outcome, #[case] reason: Value) {
     let mut world = sound();
     world.see(what);
-    let judgement = judged(world);
-    assert_eq!(judgement.outcome, outcome, "{judgement:?}");
-    assert!(judgement.reason.starts_with(reason), "{judgement:?}");
+    assert_judged(&judged(world), outcome, &reason);
 }
 
 #[rstest]
@@ -127,10 +168,10 @@ fn a_death_is_told_with_its_function_before_anything_that_could_not_run() {
     let mut world = sound();
     DEATH.iter().for_each(|line| world.console(line));
     let (plan, trace) = world.finish();
-    let blind = [check("exactly-once", Verdict::CouldNotRun, "no checkpoint read the list")];
-    let judgement = of(&plan, &trace, &blind);
-    assert_eq!(judgement.outcome, Outcome::KernelDied);
-    assert!(judgement.reason.ends_with("[#1] SMP, in ima_queue_delete_partial"), "{judgement:?}");
+    let blind = [CheckResult::new(Check::ExactlyOnce, Verdict::CouldNotRun, vec![nonce(1)])];
+    let finding =
+        json!({"code": "kernel-died/oops", "line": DEATH[0], "function": "ima_queue_delete_partial"});
+    assert_judged(&of(&plan, &trace, &blind), Outcome::KernelDied, &finding);
 }
 
 #[test]
@@ -141,21 +182,24 @@ fn a_probe_has_to_come_to_its_end_and_nothing_more() {
     assert_eq!(of(&plan, &trace, &[]).outcome, Outcome::Infra);
 }
 
-fn check(name: &str, verdict: Verdict, finding: &str) -> CheckResult {
-    CheckResult::new(name, verdict, vec![finding.to_owned()])
-}
-
 #[rstest]
-#[case(&[check("steps", Verdict::CouldNotRun, "why")], "steps could not run: why")]
-#[case(&[check("steps", Verdict::Failed, "what")], "steps: what")]
+#[case(&[blind(Check::Steps)], Check::Steps, true, &[])]
+#[case(&[failed(Check::Steps, nonce(9))], Check::Steps, false, &[])]
 #[case(
-    &[check("steps", Verdict::CouldNotRun, "why"), check("quote", Verdict::Failed, "what"), check("replay", Verdict::Passed, "x")],
-    "quote: what (also: steps)"
+    &[blind(Check::Steps), failed(Check::Quote, nonce(9)), passes(Check::Replay)],
+    Check::Quote, false, &[Check::Steps]
 )]
-fn the_reason_names_what_was_found(#[case] checks: &[CheckResult], #[case] reason: &str) {
+fn the_reason_names_what_was_found(
+    #[case] checks: &[CheckResult],
+    #[case] check: Check,
+    #[case] could_not_run: bool,
+    #[case] also: &[Check],
+) {
     let (plan, trace) = sound().finish();
     let judgement = of(&plan, &trace, checks);
-    assert_eq!(judgement, Judgement::new(Outcome::Failed, reason));
+    let also = also.to_vec();
+    let reason = Reason { check: Some(check), could_not_run, also, ..Reason::of(nonce(9)) };
+    assert_eq!((judgement.outcome, judgement.reason), (Outcome::Failed, Some(reason)));
 }
 
 /// What a kernel says when it dies of a use of a list entry that was removed.

@@ -1,12 +1,13 @@
 use chrono::NaiveDate;
 use imalab_wire::{End, Message, Op, Outcome};
 use rstest::rstest;
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::{LIST, List, with_list};
 use crate::evidence::Evidence;
-use crate::outcome::CheckResult;
+use crate::outcome::{Check, CheckResult};
 use crate::world::{World, could_not_run, failed, passed, result};
+use imalab_language::finding::{Fact, Finding, KernelHealth};
 use imalab_language::plan::{Action, Mark, MarkDeed};
 use imalab_trace::What;
 
@@ -19,24 +20,27 @@ fn day(text: &str) -> NaiveDate {
 
 #[test]
 fn a_sound_run_passes_and_says_what_it_rests_on() {
-    let result = World::new().verdict("kernel-health");
+    let result = World::new().verdict(Check::KernelHealth);
     passed(&result);
-    assert_eq!(result.findings, ["2 console lines, powered off, 1 boot"]);
+    assert_eq!((result.compared["console lines"], result.compared["boots"]), (2, 1));
+    assert_eq!(result.facts, [Fact::PoweredOff {}]);
 }
 
 #[rstest]
-#[case::warning(WARNING)]
-#[case::lockdep("WARNING: possible circular locking dependency detected")]
-#[case::hung_task("INFO: task agent:52 blocked for more than 120 seconds.")]
-#[case::rcu_stall("rcu: INFO: rcu_sched detected stalls on CPUs/tasks:")]
-#[case::kasan("BUG: KASAN: slab-use-after-free in ima_lookup_digest_entry+0x1/0x2")]
-#[case::oom("agent invoked oom-killer: gfp_mask=0xcc0, order=0")]
-#[case::panic("Kernel panic - not syncing: Attempted to kill init!")]
-fn a_complaint_on_the_console_fails(#[case] line: &str) {
+#[case("warning", WARNING)]
+#[case("lockdep", "WARNING: possible circular locking dependency detected")]
+#[case("hung-task", "INFO: task agent:52 blocked for more than 120 seconds.")]
+#[case("rcu-stall", "rcu: INFO: rcu_sched detected stalls on CPUs/tasks:")]
+#[case("kasan", "BUG: KASAN: slab-use-after-free in ima_lookup_digest_entry+0x1/0x2")]
+#[case("out-of-memory", "agent invoked oom-killer: gfp_mask=0xcc0, order=0")]
+#[case("panic", "Kernel panic - not syncing: Attempted to kill init!")]
+fn a_complaint_on_the_console_fails(#[case] kind: &str, #[case] line: &str) {
     let mut world = World::new();
     world.console(line);
     let title = line.split_once("] ").map_or(line, |(_, title)| title);
-    failed(&world.verdict("kernel-health"), &["console line 2, event 4", title]);
+    let line = json!({"number": 2, "event": 4, "text": title});
+    let finding = json!({"code": "kernel-health/complaint", "line": line, "kind": kind});
+    failed(&world.verdict(Check::KernelHealth), &finding);
 }
 
 #[test]
@@ -44,73 +48,84 @@ fn what_the_kernel_must_say_is_on_a_line_of_the_console() {
     let mut world = World::new();
     world.console("[    0.1] ima: Hash table not enabled, ignoring request to flush");
     world.plan.kernel_says = vec!["not enabled, ignoring".to_owned()];
-    let result = world.verdict("kernel-health");
+    let result = world.verdict(Check::KernelHealth);
     passed(&result);
-    let findings = ["3 console lines, console line 2 says `not enabled, ignoring`, powered off, 1 boot"];
-    assert_eq!(result.findings, findings);
+    let said = Fact::Said { line_number: 2, words: "not enabled, ignoring".to_owned() };
+    assert_eq!(result.facts, [said, Fact::PoweredOff {}]);
 
     let mut world = World::new();
     world.console("ima: Hash table not enabled,");
     world.console("ignoring request to flush");
     world.plan.kernel_says = vec!["not enabled, ignoring".to_owned()];
-    failed(&world.verdict("kernel-health"), &["the kernel never said `not enabled, ignoring`"]);
+    failed(
+        &world.verdict(Check::KernelHealth),
+        &json!({"code": "kernel-health/never-said", "words": "not enabled, ignoring"}),
+    );
 }
 
 #[test]
 fn a_second_boot_fails() {
     let mut world = World::new();
     world.hello();
-    failed(&world.verdict("kernel-health"), &["the agent said hello 2 times, expected 1"]);
+    failed(
+        &world.verdict(Check::KernelHealth),
+        &json!({"code": "kernel-health/boots", "expected": 1, "found": 2}),
+    );
 }
 
 #[test]
 fn no_boot_fails() {
     let (plan, mut trace) = World::new().finish();
     trace.events.retain(|event| !matches!(event.what, What::Guest(Message::Hello { .. })));
-    failed(&result(&plan, &trace, "kernel-health"), &["the agent said hello 0 times"]);
+    failed(&result(&plan, &trace, Check::KernelHealth), &json!({"code": "kernel-health/boots", "found": 0}));
 }
 
 #[test]
 fn an_end_without_the_last_message_fails() {
     let (plan, mut trace) = World::new().finish();
     trace.events.retain(|event| !matches!(event.what, What::Guest(Message::Done { .. })));
-    failed(&result(&plan, &trace, "kernel-health"), &["the agent's last message never came"]);
+    failed(&result(&plan, &trace, Check::KernelHealth), &json!({"code": "kernel-health/agent-not-done"}));
 }
 
 #[rstest]
-#[case("guest-reset", "the machine went down by guest-reset, expected guest-shutdown")]
-#[case("host-qmp-quit", "the machine went down by host-qmp-quit")]
-fn an_end_by_anything_but_powering_off_fails(#[case] reason: &str, #[case] finding: &str) {
+#[case("guest-reset")]
+#[case("host-qmp-quit")]
+fn an_end_by_anything_but_powering_off_fails(#[case] reason: &str) {
     let (plan, mut trace) = World::new().finish();
     for event in &mut trace.events {
         if let What::Qmp(value) = &mut event.what {
             *value = json!({"event": "SHUTDOWN", "data": {"guest": true, "reason": reason}});
         }
     }
-    failed(&result(&plan, &trace, "kernel-health"), &[finding]);
+    let finding =
+        json!({"code": "kernel-health/other-shutdown", "expected": "guest-shutdown", "found": reason});
+    failed(&result(&plan, &trace, Check::KernelHealth), &finding);
 }
 
 #[test]
 fn an_end_that_never_came_fails() {
     let (mut plan, mut trace) = World::new().finish();
     trace.events.retain(|event| !matches!(event.what, What::Qmp(_)));
-    failed(&result(&plan, &trace, "kernel-health"), &["the guest never powered off"]);
+    failed(&result(&plan, &trace, Check::KernelHealth), &json!({"code": "kernel-health/no-shutdown"}));
     plan.program.end = End::Shell;
-    passed(&result(&plan, &trace, "kernel-health"));
+    passed(&result(&plan, &trace, Check::KernelHealth));
 }
 
 #[test]
 fn a_dumb_console_could_not_be_judged() {
     let (plan, mut trace) = World::new().finish();
     trace.events.retain(|event| !matches!(event.what, What::Console(_)));
-    could_not_run(&result(&plan, &trace, "kernel-health"), &["the console printed nothing"]);
+    could_not_run(&result(&plan, &trace, Check::KernelHealth), &json!({"code": "kernel-health/no-console"}));
 }
 
 #[test]
 fn a_console_that_went_away_could_not_be_judged() {
     let (plan, mut trace) = World::new().finish();
     trace.events.retain(|event| !matches!(&event.what, What::Console(line) if line.contains("Power down")));
-    could_not_run(&result(&plan, &trace, "kernel-health"), &["did not show the kernel's last words"]);
+    could_not_run(
+        &result(&plan, &trace, Check::KernelHealth),
+        &json!({"code": "kernel-health/no-last-words"}),
+    );
 }
 
 #[rstest]
@@ -124,9 +139,9 @@ fn a_console_that_went_away_could_not_be_judged() {
 fn a_console_without_warnings_could_not_be_judged(#[case] words: &[&str], #[case] by: Option<&str>) {
     let mut world = World::new();
     world.plan.machine.kernel_args = words.iter().map(|word| (*word).to_owned()).collect();
-    let result = world.verdict("kernel-health");
+    let result = world.verdict(Check::KernelHealth);
     match by {
-        Some(word) => could_not_run(&result, &[&format!("the kernel was told `{word}`")]),
+        Some(word) => could_not_run(&result, &json!({"code": "kernel-health/quiet-console", "word": word})),
         None => passed(&result),
     }
 }
@@ -150,15 +165,18 @@ fn judged(list: &str, today: &str) -> CheckResult {
 fn what_is_allowed_is_passed_over_until_its_day() {
     let result = judged(ENTRY, "2027-03-30");
     passed(&result);
-    assert_eq!(result.findings, ["3 console lines, 1 allowed, powered off, 1 boot"]);
-    failed(&judged(ENTRY, "2027-03-31"), &["WARNING: ", "(allowed until 2027-03-31: look again)"]);
+    assert_eq!(result.left_out["complaints that are allowed"], 1);
+    let finding =
+        json!({"code": "kernel-health/allowed-no-longer", "kind": "warning", "until": "2027-03-31"});
+    failed(&judged(ENTRY, "2027-03-31"), &finding);
 }
 
 #[rstest]
 #[case::other_kind("kind: warning", "kind: lockdep")]
 #[case::other_title("ima_fs.c:512", "ima_fs.c:513")]
 fn only_what_is_named_is_allowed(#[case] from: &str, #[case] to: &str) {
-    failed(&judged(&ENTRY.replace(from, to), "2027-01-01"), &["WARNING: "]);
+    let complaint: Value = json!({"code": "kernel-health/complaint", "kind": "warning"});
+    failed(&judged(&ENTRY.replace(from, to), "2027-01-01"), &complaint);
 }
 
 #[rstest]
@@ -172,7 +190,10 @@ fn only_what_is_named_is_allowed(#[case] from: &str, #[case] to: &str) {
 #[case::unknown_kind("kind: warning", "kind: nuisance", "nuisance")]
 #[case::unknown_field("kind: warning", "kinds: warning", "kinds")]
 fn an_entry_without_its_grounds_could_not_be_used(#[case] from: &str, #[case] to: &str, #[case] why: &str) {
-    could_not_run(&judged(&ENTRY.replace(from, to), "2027-01-01"), &["the allow list cannot be read", why]);
+    let result = judged(&ENTRY.replace(from, to), "2027-01-01");
+    could_not_run(&result, &json!({"code": "kernel-health/allow-list"}));
+    let says = |finding: &Finding| matches!(finding, Finding::KernelHealth(KernelHealth::AllowList { error }) if error.contains(why));
+    assert!(result.findings.iter().any(says), "{why}: {result:#?}");
 }
 
 #[test]
@@ -200,11 +221,12 @@ fn who_waits_for_a_tpm_that_the_plan_holds_is_no_hung_task(
     }
     world.console(line);
     world.see(done.what);
-    let result = world.verdict("kernel-health");
+    let result = world.verdict(Check::KernelHealth);
     if passes {
         passed(&result);
-        assert!(result.findings[0].contains("1 of tasks that waited while the TPM was held"), "{result:?}");
+        let held = "complaints of tasks that waited while the TPM was held";
+        assert_eq!(result.left_out[held], 1, "{result:?}");
     } else {
-        failed(&result, &["console line 2", line]);
+        failed(&result, &json!({"code": "kernel-health/complaint", "line": {"number": 2, "text": line}}));
     }
 }

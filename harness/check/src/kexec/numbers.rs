@@ -13,8 +13,9 @@ use nix::errno::Errno;
 
 use crate::evidence::{Ended, Evidence, Moment};
 use crate::history::{History, Turn};
-use crate::sheet::{Sheet, count};
+use crate::sheet::Sheet;
 use crate::whole::{Whole, Wholes};
+use imalab_language::finding::{Fact, Kexec, Record};
 use imalab_wire::kernels::NO_KERNEL;
 
 /// Bytes of `struct ima_kexec_hdr` (`security/integrity/ima/ima.h`).
@@ -75,7 +76,7 @@ pub(super) fn check(
     let true_ones = judge.true_ones;
     spared(&spare, sheet);
     sheet.compared(true_ones, NUMBERS);
-    sheet.fact(format!("{} of {} true", count(true_ones, "number"), count(told.len(), "record")));
+    sheet.fact(Fact::TrueRecords { records: told.len() as u64 });
 }
 
 /// The records of kexec in the whole log.
@@ -94,12 +95,10 @@ fn told(evidence: &Evidence<'_>, whole: &Whole, sheet: &mut Sheet) -> Vec<Told> 
         let text = record.field("buf").unwrap_or_default();
         match numbers(text) {
             Some([segment, bytes, records]) => all.push(Told { at, load, segment, bytes, records }),
-            None => sheet.finding(format!(
-                "record {} {}: `{}` does not have the three numbers",
-                at + 1,
-                evidence.records.describe(id),
-                text.escape_ascii()
-            )),
+            None => sheet.finding(Kexec::NoNumbers {
+                record: evidence.record_at(id, at),
+                words: text.escape_ascii().to_string(),
+            }),
         }
     }
     all
@@ -137,11 +136,8 @@ impl Judge<'_, '_> {
         // Each record has its call when there are as many.
         let matched = calls.len() == loads.len();
         if calls.len() > loads.len() && !loads.is_empty() || calls.len() < loads.len() {
-            self.sheet.finding(format!(
-                "boot {boot}: {} in the log, {} that should make one",
-                count(loads.len(), "kexec_load record"),
-                count(calls.len(), "load")
-            ));
+            let (expected, found) = (calls.len() as u64, loads.len() as u64);
+            self.sheet.finding(Kexec::Loads { boot: from_zero(boot), expected, found });
         }
         let mut spare = Vec::new();
         for (number, told) in loads.iter().enumerate() {
@@ -155,10 +151,8 @@ impl Judge<'_, '_> {
         // What is lost is known by its digest alone.
         let lost = self.evidence.limit.is_some_and(|limit| u32::from(limit.lost.kexec) == boot);
         if leaves.len() != expected && !(lost && leaves.is_empty()) {
-            self.sheet.finding(format!(
-                "boot {boot}: {} in the log, expected {expected}",
-                count(leaves.len(), "kexec_execute record")
-            ));
+            let (expected, found) = (expected as u64, leaves.len() as u64);
+            self.sheet.finding(Kexec::Executions { boot: from_zero(boot), expected, found });
         }
         for told in leaves {
             let call = left.and_then(|step| {
@@ -197,6 +191,12 @@ impl Judge<'_, '_> {
         calls
     }
 
+    /// A record of the whole log.
+    fn record(&self, at: usize) -> Record {
+        let id = self.whole.records.get(at);
+        id.map_or_else(|| Record::unknown(at as u64 + 1), |id| self.evidence.record_at(id, at))
+    }
+
     fn size(&self, at: usize) -> u64 {
         self.whole.records.get(at).map_or(0, |id| self.evidence.records.get(id).size())
     }
@@ -225,36 +225,28 @@ impl Judge<'_, '_> {
                 records += 1;
             }
         }
-        let name = if told.load { LOAD } else { EXECUTE };
-        let place = format!("record {} ({name})", told.at + 1);
+        let of_boot = from_zero(boot);
         if bytes_at.is_none() {
-            self.sheet.finding(format!(
-                "{place}: it tells of {} bytes, the log of boot {boot} has {bytes} before it, with a header",
-                told.bytes
-            ));
+            let (record, expected, found) = (self.record(told.at), bytes, told.bytes);
+            self.sheet.finding(Kexec::Bytes { boot: of_boot, record, expected, found });
         }
         if records_at.is_none() {
-            self.sheet.finding(format!(
-                "{place}: it tells of {} records, the log of boot {boot} has {records} before it",
-                told.records
-            ));
+            let (record, expected, found) = (self.record(told.at), records, told.records);
+            self.sheet.finding(Kexec::Records { boot: of_boot, record, expected, found });
         }
         self.true_ones += usize::from(bytes_at.is_some()) + usize::from(records_at.is_some());
         if let (Some(bytes_at), Some(records_at)) = (bytes_at, records_at)
             && bytes_at > records_at
         {
-            self.sheet.finding(format!("{place}: its bytes are of a later moment than its count of records"));
+            self.sheet.finding(Kexec::BytesTooLate { record: self.record(told.at) });
         }
     }
 
     /// The least and the most bytes that were to spare in a load's segment, where its needs are known.
     fn segment(&mut self, boot: u32, told: &Told, call: Call) -> Option<(u64, u64)> {
         if !told.segment.is_multiple_of(PAGE) {
-            self.sheet.finding(format!(
-                "record {} ({LOAD}): a segment of {} bytes is not one of whole pages",
-                told.at + 1,
-                told.segment
-            ));
+            let (record, found) = (self.record(told.at), told.segment);
+            self.sheet.finding(Kexec::OddSegment { record, found });
             return None;
         }
         let during = self.wholes.changes.iter().any(|change| (call.begin..=call.end).contains(&change.at));
@@ -265,11 +257,8 @@ impl Judge<'_, '_> {
         let headers = self.evidence.plan.interface.dialect().segment_headers;
         let needed = live.map(|at| self.size(at)).sum::<u64>() + headers * HEADER;
         let Some(most) = told.segment.checked_sub(needed) else {
-            self.sheet.finding(format!(
-                "record {} ({LOAD}): a segment of {} bytes does not hold the {needed} bytes of the lists",
-                told.at + 1,
-                told.segment
-            ));
+            let (record, expected, found) = (self.record(told.at), needed, told.segment);
+            self.sheet.finding(Kexec::SegmentTooSmall { record, expected, found });
             return None;
         };
         self.true_ones += 1;
@@ -292,15 +281,19 @@ impl Judge<'_, '_> {
         if told.segment == load.segment {
             self.true_ones += 1;
         } else if told.segment < memory / 4 {
-            self.sheet.finding(format!(
-                "record {} ({EXECUTE}): it tells of a segment of {} bytes, record {} of one of {}",
-                told.at + 1,
-                told.segment,
-                load.at + 1,
-                load.segment
-            ));
+            self.sheet.finding(Kexec::OtherSegment {
+                record: self.record(told.at),
+                load: self.record(load.at),
+                expected: load.segment,
+                found: told.segment,
+            });
         }
     }
+}
+
+/// A boot, from 1, as scenarios count it.
+fn from_zero(boot: u32) -> u16 {
+    u16::try_from(boot.saturating_sub(1)).unwrap_or(u16::MAX)
 }
 
 /// All segments of a run have the same number of bytes to spare.
@@ -313,12 +306,11 @@ fn spared(spare: &[(u64, u64)], sheet: &mut Sheet) {
         return;
     };
     match units(&both) {
-        Some(units) => sheet.fact(format!("segments with {units} KiB to spare")),
-        None => sheet.finding(format!(
-            "the segments have {} to {} bytes to spare, expected {EXTRA_UNIT} times some number",
-            both.start(),
-            both.end()
-        )),
+        Some(kib) => sheet.fact(Fact::Spare { kib }),
+        None => {
+            let (least, most) = (*both.start(), *both.end());
+            sheet.finding(Kexec::SpareBytes { least, most, unit: EXTRA_UNIT });
+        }
     }
 }
 

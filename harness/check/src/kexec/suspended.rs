@@ -4,8 +4,9 @@ use imalab_wire::{Op, Outcome};
 use nix::errno::Errno;
 
 use crate::evidence::{Evidence, Moment};
-use crate::sheet::{Sheet, count};
+use crate::sheet::Sheet;
 use imalab_formats::ima::dialect::Late;
+use imalab_language::finding::{Fact, Kexec};
 use imalab_language::plan::Action;
 
 /// A request to change the lists, with its end.
@@ -47,10 +48,7 @@ pub(super) fn check(evidence: &Evidence<'_>, sheet: &mut Sheet) {
     let refused: Vec<&Request> = requests.iter().filter(|request| request.refused).collect();
     for request in &refused {
         if !left(evidence, request.end) {
-            sheet.finding(format!(
-                "{}: refused as if measuring were suspended, and no kexec had begun",
-                evidence.name(request.step)
-            ));
+            sheet.finding(Kexec::RefusedEarly { step: evidence.step(request.step) });
         }
     }
     for granted in requests.iter().filter(|request| !request.refused) {
@@ -58,15 +56,12 @@ pub(super) fn check(evidence: &Evidence<'_>, sheet: &mut Sheet) {
             .iter()
             .find(|refused| refused.begin.boot == granted.begin.boot && refused.end < granted.begin);
         if let Some(before) = before {
-            sheet.finding(format!(
-                "{}: granted although {} had been refused because measuring is suspended",
-                evidence.name(granted.step),
-                evidence.name(before.step)
-            ));
+            let (step, refused) = (evidence.step(granted.step), evidence.step(before.step));
+            sheet.finding(Kexec::GrantedLate { step, refused });
         }
     }
     if !refused.is_empty() {
-        sheet.fact(format!("{} refused while suspended", count(refused.len(), "request")));
+        sheet.fact(Fact::RefusedWhileSuspended { requests: refused.len() as u64 });
     }
 }
 

@@ -1,11 +1,12 @@
 use imalab_wire::Outcome;
 use rstest::rstest;
-use serde_json::json;
+use serde_json::{Value, json};
 
-use crate::outcome::{Outcome as RunOutcome, Verdict};
+use crate::outcome::{Check, During, Outcome as RunOutcome, Reason, Unlike, Verdict};
 use crate::world::{World, failed, not_applicable, passed, record, result, write};
 use crate::{all, judge};
 use imalab_formats::ima::Record;
+use imalab_language::finding::{Fact, KernelDied, Known};
 use imalab_language::plan::{Action, Expect, Plan};
 use imalab_language::scenario::{KernelRange, KnownLimit, Lost, Version};
 use imalab_trace::{Trace, What};
@@ -39,16 +40,16 @@ fn in_order(staged: Vec<Record>, current: Vec<Record>) -> Vec<Record> {
 
 /// Asserts that every check passes.
 #[track_caller]
-fn sound(world: World) -> String {
+fn sound(world: World) -> Vec<Fact> {
     let (plan, trace) = world.finish();
     let results = all(&plan, &trace);
     assert!(results.iter().all(|result| !result.verdict.is_bad()), "{results:#?}");
-    result(&plan, &trace, "kexec").findings.concat()
+    result(&plan, &trace, Check::Kexec).facts
 }
 
 #[test]
 fn a_run_without_kexec_is_none_of_its_business_and_it_says_so() {
-    not_applicable(&World::new().verdict("kexec"), &["no kexec step"]);
+    not_applicable(&World::new().verdict(Check::Kexec), &json!({"code": "kexec/no-kexec-step"}));
 }
 
 #[test]
@@ -61,18 +62,18 @@ fn every_check_stands_on_one_log_over_kernels() {
     world.execute();
     let facts = sound(world);
     // 4 staged, 2 and what a load and an execution record; then 1, and again those two.
-    assert!(facts.contains("carried 8, 3 records"), "{facts}");
-    assert!(facts.contains("segments with 2 KiB to spare"), "{facts}");
-    assert!(facts.contains("12 numbers of 4 records true"), "{facts}");
-    assert!(facts.contains("2 kexecs in 0.0 s, 0.0 s"), "{facts}");
+    assert!(facts.contains(&Fact::Carried { records: vec![8, 3] }), "{facts:?}");
+    assert!(facts.contains(&Fact::Spare { kib: 2 }), "{facts:?}");
+    assert!(facts.contains(&Fact::TrueRecords { records: 4 }), "{facts:?}");
+    assert!(facts.contains(&Fact::KexecTimes { ms: vec![0, 0] }), "{facts:?}");
 }
 
 #[test]
 fn records_saved_before_a_kexec_count_once() {
     let (plan, trace) = carried_with(in_order).finish();
-    let result = result(&plan, &trace, "exactly-once");
+    let result = result(&plan, &trace, Check::ExactlyOnce);
     passed(&result);
-    assert!(result.findings[0].contains("4 records saved before a kexec came again"), "{result:?}");
+    assert!(result.facts.contains(&Fact::SavedAgain { records: 4 }), "{result:?}");
 }
 
 #[test]
@@ -97,7 +98,11 @@ fn kernels_that_nobody_reads_in_between_are_proved_by_the_last() {
         world.load();
     }
     let facts = sound(world);
-    assert!(facts.contains("10 kexecs"), "{facts}");
+    let carried = facts.iter().find_map(|fact| match fact {
+        Fact::Carried { records } => Some(records.len()),
+        _ => None,
+    });
+    assert_eq!(carried, Some(10), "{facts:?}");
 }
 
 #[test]
@@ -110,25 +115,29 @@ fn violations_are_carried_and_not_counted_again() {
 }
 
 #[rstest]
-#[case::current_first(|staged: Vec<Record>, current: Vec<Record>| [current, staged].concat(), "as record 1 of the list")]
-#[case::staged_lost(|_, current| current, "as record 1 of the list")]
-#[case::current_lost(|staged, _| staged, "as record 5 of the list")]
-#[case::last_lost(|staged: Vec<Record>, current: Vec<Record>| [staged, current[..3].to_vec()].concat(), "as record 8 of the list, where one that no")]
-#[case::one_lost(|staged: Vec<Record>, current: Vec<Record>| [&staged[..], &current[1..]].concat(), "where /m/f-4")]
-#[case::doubled(|staged: Vec<Record>, current: Vec<Record>| [&staged[..], &staged[3..], &current].concat(), "read /m/f-3")]
-#[case::all_lost(|_, _| Vec::new(), "read nothing as record 2 of the list, where /m/f-1")]
+#[case::current_first(|staged: Vec<Record>, current: Vec<Record>| [current, staged].concat(), json!({"number": 1}))]
+#[case::staged_lost(|_, current| current, json!({"number": 1}))]
+#[case::current_lost(|staged, _| staged, json!({"number": 5}))]
+#[case::last_lost(|staged: Vec<Record>, current: Vec<Record>| [staged, current[..3].to_vec()].concat(), json!({"number": 8, "expected_record": null}))]
+#[case::one_lost(|staged: Vec<Record>, current: Vec<Record>| [&staged[..], &current[1..]].concat(), json!({"expected_record": {"name": "/m/f-4"}}))]
+#[case::doubled(|staged: Vec<Record>, current: Vec<Record>| [&staged[..], &staged[3..], &current].concat(), json!({"found_record": {"name": "/m/f-3"}}))]
+#[case::all_lost(|_, _| Vec::new(), json!({"number": 2, "found_record": null, "expected_record": {"name": "/m/f-1"}}))]
 #[case::one_more(
     |staged, current| [staged, current, vec![record("/m/new")]].concat(),
-    "read /m/new (ima-ng"
+    json!({"code": "kexec/no-aggregate", "found_record": {"name": "/m/new", "template": "ima-ng"}})
 )]
 fn another_list_than_was_left_fails(
     #[case] carry: fn(Vec<Record>, Vec<Record>) -> Vec<Record>,
-    #[case] finding: &str,
+    #[case] mut finding: Value,
 ) {
     let (plan, trace) = carried_with(carry).finish();
-    failed(&result(&plan, &trace, "kexec"), &["boot 2: ", finding]);
+    finding["boot"] = 1.into();
+    if finding["code"].is_null() {
+        finding["code"] = "kexec/carried-otherwise".into();
+    }
+    failed(&result(&plan, &trace, Check::Kexec), &finding);
     // Lost, doubled or swapped: the tap saw it too.
-    assert_eq!(result(&plan, &trace, "exactly-once").verdict, Verdict::Failed);
+    assert_eq!(result(&plan, &trace, Check::ExactlyOnce).verdict, Verdict::Failed);
 }
 
 #[test]
@@ -146,9 +155,10 @@ fn a_carried_record_may_be_shown_under_another_name_of_its_template() {
     world.execute_with(rename);
     world.checkpoint();
     let (plan, trace) = world.finish();
-    for check in ["kexec", "exactly-once", "replay"] {
+    for check in [Check::Kexec, Check::ExactlyOnce, Check::Replay] {
         let result = result(&plan, &trace, check);
-        assert!(!result.findings.concat().contains("/m/other"), "{result:#?}");
+        let told = serde_json::to_string(&result.findings).unwrap();
+        assert!(!told.contains("/m/other"), "{result:#?}");
     }
 }
 
@@ -157,14 +167,14 @@ fn a_kernel_without_its_aggregate_fails() {
     let mut world = loaded();
     world.leave();
     world.arrive_with(&[], in_order);
-    failed(&world.verdict("kexec"), &["1 boot aggregate was extended (number 1)", "2 boots"]);
+    failed(&world.verdict(Check::Kexec), &json!({"code": "kexec/aggregates", "numbers": [1], "boots": 2}));
 }
 
 #[test]
 fn a_second_aggregate_fails() {
     let mut world = carried_with(in_order);
     world.log(record("boot_aggregate"));
-    failed(&world.verdict("kexec"), &["3 boot aggregates were extended (number 1, 9, 10)"]);
+    failed(&world.verdict(Check::Kexec), &json!({"code": "kexec/aggregates", "numbers": [1, 9, 10]}));
 }
 
 /// The text with another number after `name`.
@@ -179,22 +189,23 @@ const BYTES: &str = "ima_binary_runtime_size";
 const RECORDS: &str = "ima_runtime_measurements_count";
 
 #[rstest]
-#[case::more_bytes(|text: String| with_number(&text, BYTES, |n| n + 1), "it tells of ")]
-#[case::no_header(|text: String| with_number(&text, BYTES, |n| n - 24), "before it, with a header")]
-#[case::count(|text: String| with_number(&text, RECORDS, |n| n + 1), "it tells of 7 records, the log of boot 1 has 6")]
-#[case::small_segment(|text: String| with_number(&text, SEGMENT, |_| 0), "does not hold the")]
-#[case::odd_segment(|text: String| with_number(&text, SEGMENT, |n| n + 1), "is not one of whole pages")]
-#[case::missing(|text: String| text.replace("count=", "counts="), "does not have the three numbers")]
-#[case::more(|text: String| text + "more", "does not have the three numbers")]
-#[case::sign(|text: String| text.replace("count=6", "count=+6"), "does not have the three numbers")]
-#[case::empty(|_| String::new(), "`` does not have the three numbers")]
-fn a_number_that_is_not_true_fails(#[case] tell: fn(String) -> String, #[case] finding: &str) {
+#[case::more_bytes(|text: String| with_number(&text, BYTES, |n| n + 1), json!({"code": "kexec/bytes"}))]
+#[case::no_header(|text: String| with_number(&text, BYTES, |n| n - 24), json!({"code": "kexec/bytes"}))]
+#[case::count(|text: String| with_number(&text, RECORDS, |n| n + 1),
+    json!({"code": "kexec/records", "boot": 0, "expected": 6, "found": 7}))]
+#[case::small_segment(|text: String| with_number(&text, SEGMENT, |_| 0), json!({"code": "kexec/segment-too-small", "found": 0}))]
+#[case::odd_segment(|text: String| with_number(&text, SEGMENT, |n| n + 1), json!({"code": "kexec/odd-segment"}))]
+#[case::missing(|text: String| text.replace("count=", "counts="), json!({"code": "kexec/no-numbers"}))]
+#[case::more(|text: String| text + "more", json!({"code": "kexec/no-numbers"}))]
+#[case::sign(|text: String| text.replace("count=6", "count=+6"), json!({"code": "kexec/no-numbers"}))]
+#[case::empty(|_| String::new(), json!({"code": "kexec/no-numbers", "words": ""}))]
+fn a_number_that_is_not_true_fails(#[case] tell: fn(String) -> String, #[case] finding: Value) {
     let mut world = World::new();
     world.measure(5);
     world.tell = tell;
     world.load();
     world.execute();
-    failed(&world.verdict("kexec"), &[finding]);
+    failed(&world.verdict(Check::Kexec), &finding);
 }
 
 #[test]
@@ -206,7 +217,10 @@ fn an_execution_tells_the_segment_of_the_last_load() {
     world.load();
     world.tell = |text| with_number(&text, SEGMENT, |n| n - 4096);
     world.execute();
-    failed(&world.verdict("kexec"), &["(kexec_execute): it tells of a segment of "]);
+    failed(
+        &world.verdict(Check::Kexec),
+        &json!({"code": "kexec/other-segment", "record": {"name": "kexec_execute"}}),
+    );
 }
 
 #[test]
@@ -217,27 +231,28 @@ fn segments_of_one_kernel_have_the_same_to_spare() {
     // A load without two pages that the one before it had to spare.
     world.tell = |text| with_number(&text, SEGMENT, |n| n + 8192);
     world.load();
-    failed(&world.verdict("kexec"), &["the segments have "]);
+    failed(&world.verdict(Check::Kexec), &json!({"code": "kexec/spare-bytes"}));
 }
 
 #[rstest]
 #[case::none_made(&|world: &mut World| {
     world.load();
     world.plan_load();
-}, "1 kexec_load record in the log, 2 loads that should make one")]
+}, json!({"code": "kexec/loads", "expected": 2, "found": 1}))]
 #[case::one_too_many(&|world: &mut World| {
     world.load();
     world.say_load();
-}, "2 kexec_load records in the log, 1 load that should make one")]
+}, json!({"code": "kexec/loads", "expected": 1, "found": 2}))]
 #[case::no_execution(&|world: &mut World| {
     world.load();
     world.leave_silently();
     world.arrive(in_order);
-}, "0 kexec_execute records in the log, expected 1")]
-fn each_call_makes_its_record(#[case] story: &dyn Fn(&mut World), #[case] finding: &str) {
+}, json!({"code": "kexec/executions", "expected": 1, "found": 0}))]
+fn each_call_makes_its_record(#[case] story: &dyn Fn(&mut World), #[case] mut finding: Value) {
+    finding["boot"] = 0.into();
     let mut world = World::new();
     story(&mut world);
-    failed(&world.verdict("kexec"), &["boot 1: ", finding]);
+    failed(&world.verdict(Check::Kexec), &finding);
 }
 
 #[test]
@@ -270,7 +285,10 @@ fn a_refusal_for_a_kexec_comes_only_with_one(
     let mut world = loaded();
     request(&mut world, action, text, errno);
     world.execute();
-    failed(&world.verdict("kexec"), &["refused as if measuring were suspended, and no kexec had begun"]);
+    failed(
+        &world.verdict(Check::Kexec),
+        &json!({"code": "kexec/refused-early", "step": {"text": "request"}}),
+    );
 
     let mut world = loaded();
     world.leave();
@@ -278,7 +296,7 @@ fn a_refusal_for_a_kexec_comes_only_with_one(
     request(&mut world, action, text, errno);
     world.arrive(in_order);
     let facts = sound(world);
-    assert!(facts.contains("1 request refused while suspended"), "{facts}");
+    assert!(facts.contains(&Fact::RefusedWhileSuspended { requests: 1 }), "{facts:?}");
 }
 
 #[test]
@@ -289,8 +307,10 @@ fn what_was_refused_once_is_not_granted_later() {
     request(&mut world, Action::Trim { records: 1 }, b"1\n", ESTALE);
     world.delete();
     world.arrive(in_order);
-    let result = world.verdict("kexec");
-    failed(&result, &["`delete` (line ", "granted although", "had been refused"]);
+    let result = world.verdict(Check::Kexec);
+    let finding =
+        json!({"code": "kexec/granted-late", "step": {"text": "delete"}, "refused": {"text": "request"}});
+    failed(&result, &finding);
 }
 
 #[rstest]
@@ -314,8 +334,11 @@ fn a_delete_that_was_granted_and_carried_doubles() {
     world.staged = Some(staged);
     world.arrive(in_order);
     let (plan, trace) = world.finish();
-    failed(&result(&plan, &trace, "kexec"), &["boot 2: ", "as record 1 of the list"]);
-    failed(&result(&plan, &trace, "exactly-once"), &["is doubled"]);
+    failed(
+        &result(&plan, &trace, Check::Kexec),
+        &json!({"code": "kexec/carried-otherwise", "boot": 1, "number": 1}),
+    );
+    failed(&result(&plan, &trace, Check::ExactlyOnce), &json!({"code": "exactly-once/record-doubled"}));
 }
 
 /// What the kernel of the made-up world is known to lose.
@@ -359,30 +382,29 @@ fn what_is_known_to_be_lost_is_no_failure_and_no_pass(
     let results = all(&plan, &trace);
     assert!(results.iter().all(|result| result.verdict == Verdict::Passed), "{results:#?}");
     let judgement = judge::of(&plan, &trace, &results, crate::world::TODAY);
-    assert_eq!(
-        (judgement.outcome, judgement.reason.as_str()),
-        (RunOutcome::KnownLimit, "as stated: the segment is full")
-    );
-    let lost = stated.unwrap_or(8);
-    let fact = format!("{lost} record{} lost at kexec 1, as known", if lost == 1 { "" } else { "s" });
-    assert!(result(&plan, &trace, "exactly-once").findings[0].contains(&fact), "{results:#?}");
+    let shown = Reason::of(Known::LimitShown { why: "the segment is full".to_owned() });
+    assert_eq!((judgement.outcome, judgement.reason), (RunOutcome::KnownLimit, Some(shown)));
+    let fact = Fact::LostAsKnown { records: stated.unwrap_or(8), kexec: 1 };
+    assert!(result(&plan, &trace, Check::ExactlyOnce).facts.contains(&fact), "{results:#?}");
 }
 
 #[rstest]
-#[case::more(Some(2), |staged, current| but(3, staged, current), "not just the known limit")]
-#[case::less(Some(2), |staged, current| but(1, staged, current), "not just the known limit")]
-#[case::others(Some(1), |staged, current: Vec<Record>| [staged, current[1..].to_vec()].concat(), "not just the known limit")]
-#[case::all_instead_of_some(Some(2), |_, _| Vec::new(), "not just the known limit")]
-#[case::nothing(Some(2), in_order, "the kernel no longer has the limit")]
+#[case::more(Some(2), |staged, current| but(3, staged, current), false)]
+#[case::less(Some(2), |staged, current| but(1, staged, current), false)]
+#[case::others(Some(1), |staged, current: Vec<Record>| [staged, current[1..].to_vec()].concat(), false)]
+#[case::all_instead_of_some(Some(2), |_, _| Vec::new(), false)]
+#[case::nothing(Some(2), in_order, true)]
 fn what_is_lost_otherwise_fails(
     #[case] stated: Option<u64>,
     #[case] carry: fn(Vec<Record>, Vec<Record>) -> Vec<Record>,
-    #[case] reason: &str,
+    #[case] gone: bool,
 ) {
     let (plan, trace) = limited(stated, carry);
     let judgement = judge::of(&plan, &trace, &all(&plan, &trace), crate::world::TODAY);
     assert_eq!(judgement.outcome, RunOutcome::Failed, "{judgement:?}");
-    assert!(judgement.reason.contains(reason), "{judgement:?}");
+    let reason = judgement.reason.unwrap();
+    assert_eq!(reason.finding.code() == "known/limit-gone", gone, "{reason:?}");
+    assert_eq!(reason.unlike == Some(Unlike::BeyondLimit), !gone, "{reason:?}");
 }
 
 #[test]
@@ -391,7 +413,8 @@ fn a_limit_of_other_kernels_excuses_nothing() {
     plan.known_limit = Some(limit(Some(1), Some(Version(7, 3, 0))));
     let judgement = judge::of(&plan, &trace, &all(&plan, &trace), crate::world::TODAY);
     assert_eq!(judgement.outcome, RunOutcome::Failed, "{judgement:?}");
-    assert!(!judgement.reason.contains("limit"), "{judgement:?}");
+    let reason = judgement.reason.unwrap();
+    assert!(reason.unlike.is_none() && reason.check.is_some(), "{reason:?}");
 }
 
 /// A panic that is asked for, after 3 records were staged and 2 measured; the kernel for it begins with what `carry` makes
@@ -438,5 +461,7 @@ fn a_panic_that_nothing_goes_on_after_is_a_kernel_that_died() {
     }
     let judgement = judge::of(&plan, &trace, &all(&plan, &trace), crate::world::TODAY);
     assert_eq!(judgement.outcome, RunOutcome::KernelDied, "{judgement:?}");
-    assert_eq!(judgement.reason, "no kernel came after the panic that was asked for, between two kernels");
+    let reason =
+        Reason { during: vec![During::BetweenKernels], ..Reason::of(KernelDied::NoKernelAfterPanic {}) };
+    assert_eq!(judgement.reason, Some(reason));
 }

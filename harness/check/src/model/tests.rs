@@ -1,6 +1,7 @@
 use imalab_wire::{Message, Op, Outcome, Start};
 use nix::errno::Errno;
 use rstest::rstest;
+use serde_json::{Value, json};
 
 use super::*;
 use crate::world::{Done, World, could_not_run, failed, passed, path, read, record, result, value, write};
@@ -97,9 +98,9 @@ fn close(world: &mut World, slot: u16) {
 fn what_the_interface_promises_passes(#[case] story: &dyn Fn(&mut World)) {
     let mut world = World::new();
     story(&mut world);
-    let result = world.verdict("model");
+    let result = world.verdict(Check::Model);
     passed(&result);
-    assert!(result.findings[0].contains(" explained"), "{result:#?}");
+    assert!(matches!(result.facts[..], [Fact::Explained { tasks: 1.., orders: 1.. }]), "{result:#?}");
 }
 
 /// The second task is started by the first.
@@ -116,7 +117,10 @@ fn spawned(world: &mut World) {
         world.task = 0;
         close(world, 1);
     },
-    &["step 1 `call`", "operation 0, open", "expected EBUSY, found success", "only by one actor (writer) at a time"]
+    json!({
+        "code": "model/unexpected-success", "step": {"id": 1, "text": "call"}, "operation": {"number": 0, "call": "open"},
+        "expected": "EBUSY", "found": "success", "promise": {"rule": "one-writer"}, "undecided": false,
+    })
 )]
 #[case::fails_though_it_must_not(
     &|world: &mut World| {
@@ -124,7 +128,7 @@ fn spawned(world: &mut World) {
         close(world, 1);
         open(world, 1, "staged", 1, BUSY);
     },
-    &["step 2 `call`", "expected success, found EBUSY", "the promise: "]
+    json!({"code": "model/unexpected-error", "step": {"id": 2}, "expected": "success", "found": "EBUSY"})
 )]
 #[case::fails_otherwise(
     &|world: &mut World| {
@@ -132,7 +136,10 @@ fn spawned(world: &mut World) {
         ask(world, 1, "D\n", Outcome::Errno(Errno::EINVAL as i32));
         close(world, 1);
     },
-    &["write \"D\\n\" to slot 1: expected ENOENT, found EINVAL", "deleting when nothing is staged"]
+    json!({
+        "code": "model/unexpected-error", "operation": {"call": "write", "bytes": "D\\n", "slot": 1},
+        "expected": "ENOENT", "found": "EINVAL", "promise": {"rule": "delete-nothing"},
+    })
 )]
 #[case::half_taken(
     &|world: &mut World| {
@@ -140,7 +147,7 @@ fn spawned(world: &mut World) {
         ask(world, 1, "A\n", value(1));
         close(world, 1);
     },
-    &["expected 2, found success (1)"]
+    json!({"code": "model/value", "expected": 2, "found": 1, "promise": {"rule": "request-taken-whole"}})
 )]
 #[case::too_many_records_in_a_list(
     &|world: &mut World| {
@@ -150,7 +157,10 @@ fn spawned(world: &mut World) {
         world.staged.as_mut().unwrap().push(record("/m/f-9"));
         world.save();
     },
-    &["record 4 should be nothing, found /m/f-9", "3 records expected, 4 found", "the user reads the staged measurements"]
+    json!({
+        "code": "model/wrong-record", "number": 4, "expected_record": null, "found_record": {"name": "/m/f-9"},
+        "list": {"form": "binary", "staged": true}, "expected": 3, "found": 4, "promise": {"rule": "staged-shows-staged"},
+    })
 )]
 #[case::wrong_order_in_a_list(
     &|world: &mut World| {
@@ -160,7 +170,9 @@ fn spawned(world: &mut World) {
         world.staged.as_mut().unwrap().swap(1, 2);
         world.save();
     },
-    &["record 2 should be /m/f-1", "found /m/f-2"]
+    json!({
+        "code": "model/wrong-record", "number": 2, "expected_record": {"name": "/m/f-1"}, "found_record": {"name": "/m/f-2"},
+    })
 )]
 #[case::counter_of_both_lists(
     &|world: &mut World| {
@@ -169,7 +181,7 @@ fn spawned(world: &mut World) {
         world.count_off = 4;
         world.checkpoint();
     },
-    &["runtime_measurements_count is the number of records in the current list", "expected 0, found 4"]
+    json!({"code": "model/value", "expected": 0, "found": 4, "promise": {"rule": "count-is-current"}})
 )]
 #[case::violations_not_counted(
     &|world: &mut World| {
@@ -177,7 +189,7 @@ fn spawned(world: &mut World) {
         world.violations = 0;
         world.checkpoint();
     },
-    &["expected 1, found 0", "violations is the number of violations"]
+    json!({"code": "model/value", "expected": 1, "found": 0, "promise": {"rule": "violations-counted"}})
 )]
 #[case::measured_and_not_recorded(
     &|world: &mut World| {
@@ -187,7 +199,10 @@ fn spawned(world: &mut World) {
         world.step("measure", Action::Measure { files: 1 }, vec![(op, value(1), vec![])], vec![]);
         world.checkpoint();
     },
-    &["measure 1 files /m/f-*: /m/f-2 should be recorded, the next record is none"]
+    json!({
+        "code": "model/not-recorded", "operation": {"call": "measure", "count": 1, "path": "/m/f-*"}, "file": "/m/f-2",
+        "next": null,
+    })
 )]
 #[case::extended_and_not_in_the_list(
     &|world: &mut World| {
@@ -195,7 +210,10 @@ fn spawned(world: &mut World) {
         world.current.pop();
         world.checkpoint();
     },
-    &["record 3 should be a record that nobody read, found nothing (3 records expected, 2 found)"]
+    json!({
+        "code": "model/wrong-record", "number": 3, "expected_record": {"name": null}, "found_record": null, "expected": 3,
+        "found": 2,
+    })
 )]
 #[case::recorded_again(
     &|world: &mut World| {
@@ -203,7 +221,10 @@ fn spawned(world: &mut World) {
         world.log(record("/m/f-2"));
         world.checkpoint();
     },
-    &["/m/f-2 (ima-ng", "was recorded again", "duplicate records are detected"]
+    json!({
+        "code": "model/recorded-again", "record": {"name": "/m/f-2", "template": "ima-ng"},
+        "promise": {"rule": "duplicate-suppressed"},
+    })
 )]
 #[case::recorded_by_nobody(
     &|world: &mut World| {
@@ -211,14 +232,14 @@ fn spawned(world: &mut World) {
         world.log(record("/m/ghost"));
         world.measure(1);
     },
-    &["/m/f-2 should be recorded, the next record is /m/ghost"]
+    json!({"code": "model/not-recorded", "file": "/m/f-2", "next": {"name": "/m/ghost"}})
 )]
 #[case::recorded_by_nobody_at_last(
     &|world: &mut World| {
         world.measure(1);
         world.log(record("/m/ghost"));
     },
-    &["found /m/ghost"]
+    json!({"found_record": {"name": "/m/ghost"}})
 )]
 #[case::a_task_that_nobody_started(
     &|world: &mut World| {
@@ -226,11 +247,11 @@ fn spawned(world: &mut World) {
         world.task = 1;
         open(world, 1, "current", 0, value(0));
     },
-    &["it comes from nowhere"]
+    json!({"code": "model/from-nowhere"})
 )]
 #[case::a_descriptor_that_nobody_sent(
     &|world: &mut World| one(world, Op::ReceiveDescriptor { slot: 1 }, value(0)),
-    &["it comes from nowhere"]
+    json!({"code": "model/from-nowhere"})
 )]
 #[case::carried_in_the_wrong_order(
     &|world: &mut World| {
@@ -241,14 +262,13 @@ fn spawned(world: &mut World) {
         world.execute_with(|staged, current| [current, staged].concat());
         world.checkpoint();
     },
-    &["marshalled before the current measurements list"]
+    json!({"promise": {"rule": "staged-carried-first"}})
 )]
-fn what_the_interface_rules_out_fails(#[case] story: &dyn Fn(&mut World), #[case] words: &[&str]) {
+fn what_the_interface_rules_out_fails(#[case] story: &dyn Fn(&mut World), #[case] finding: Value) {
     let mut world = World::new();
     story(&mut world);
     world.task = 0;
-    let result = world.verdict("model");
-    failed(&result, words);
+    failed(&world.verdict(Check::Model), &finding);
 }
 
 /// Task 1 does something within the second write of task 0's staging.
@@ -278,7 +298,7 @@ fn what_happens_at_once_may_have_happened_in_any_order(#[case] count: u64) {
         world.step("count", Action::SystemCall, ops, reads);
     });
     world.measure(1);
-    passed(&world.verdict("model"));
+    passed(&world.verdict(Check::Model));
 }
 
 #[test]
@@ -290,7 +310,10 @@ fn no_order_explains_what_cannot_be() {
             world.step("count", Action::SystemCall, read("count", format!("{count}\n").into_bytes()), reads);
         }
     });
-    failed(&world.verdict("model"), &["step 3 `count`", "expected 0, found 3"]);
+    failed(
+        &world.verdict(Check::Model),
+        &json!({"code": "model/value", "step": {"text": "count"}, "expected": 0, "found": 3}),
+    );
 }
 
 #[test]
@@ -302,7 +325,10 @@ fn what_was_over_before_another_began_comes_before_it() {
     close(&mut world, 1);
     world.task = 0;
     open(&mut world, 1, "staged", 1, BUSY);
-    failed(&world.verdict("model"), &["step 3 `call`", "expected success, found EBUSY"]);
+    failed(
+        &world.verdict(Check::Model),
+        &json!({"code": "model/unexpected-error", "step": {"id": 3}, "found": "EBUSY"}),
+    );
 }
 
 #[test]
@@ -315,7 +341,7 @@ fn a_writer_that_opened_meanwhile_explains_a_refusal() {
     (world.task, world.now) = (1, begin + 500);
     open(&mut world, 1, "current", 0, BUSY);
     (world.task, world.now) = (0, begin + 50_000);
-    passed(&world.verdict("model"));
+    passed(&world.verdict(Check::Model));
 }
 
 #[test]
@@ -340,7 +366,7 @@ fn a_task_killed_in_a_call_may_have_made_it() {
         trace.events.retain(|event| {
             !matches!(event.what, imalab_trace::What::Guest(Message::OpDone { step: done, .. }) if done == step)
         });
-        passed(&result(&plan, &trace, "model"));
+        passed(&result(&plan, &trace, Check::Model));
     }
 }
 
@@ -350,7 +376,7 @@ fn a_rule_turned_over_is_noticed() {
     world.measure(2);
     world.stage_save_delete();
     let (plan, trace) = world.finish();
-    passed(&result(&plan, &trace, "model"));
+    passed(&result(&plan, &trace, Check::Model));
     for rule in [Rule::StageMovesWholeList, Rule::DeleteRemovesStaged, Rule::CountIsCurrent] {
         let result = crate::digest(&plan, &trace).model_without(rule);
         let noticed = result.verdict == crate::outcome::Verdict::Failed;
@@ -361,18 +387,15 @@ fn a_rule_turned_over_is_noticed() {
 #[test]
 fn nothing_is_said_of_a_run_without_a_checkpoint() {
     let (plan, trace) = World::new().power_off();
-    could_not_run(&result(&plan, &trace, "model"), &["no checkpoint read the list"]);
+    could_not_run(&result(&plan, &trace, Check::Model), &json!({"code": "evidence/no-list-read"}));
 }
 
 #[test]
 fn files_that_are_nothing_of_the_list_are_counted() {
     let mut world = World::new();
     does(&mut world, write("/m/elsewhere", b"text"));
-    let result = world.verdict("model");
-    assert!(
-        result.findings[0].contains("of 1 of which the model says only what they may record"),
-        "{result:#?}"
-    );
+    let result = world.verdict(Check::Model);
+    assert_eq!(result.left_out["operations of which the model says only what they may record"], 1);
 }
 
 #[test]
@@ -385,7 +408,7 @@ fn without_a_hash_table_everything_is_recorded() {
     let op =
         Op::Measure { dir: "/m".to_owned(), name: "f".to_owned(), salt: "s".to_owned(), first: 1, count: 1 };
     world.step("measure", Action::Measure { files: 1 }, vec![(op, value(1), vec![])], vec![]);
-    passed(&world.verdict("model"));
+    passed(&world.verdict(Check::Model));
 }
 
 #[test]
@@ -396,5 +419,5 @@ fn what_cannot_be_decided_is_no_pass() {
     let digest = crate::digest(&plan, &trace);
     let (evidence, counters) = (&digest.evidence, &digest.counters);
     let result = judge(evidence, digest.log().as_ref(), counters, Rules::default(), 5);
-    failed(&result, &["could not be decided: too many orders are possible"]);
+    failed(&result, &json!({"undecided": true}));
 }

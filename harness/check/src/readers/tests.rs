@@ -1,7 +1,9 @@
 use imalab_wire::{Op, Outcome};
 use rstest::rstest;
+use serde_json::{Value, json};
 
-use crate::world::{World, failed, list, passed, path, record, show, value};
+use crate::outcome::Check;
+use crate::world::{World, failed, has, list, passed, path, record, show, value};
 use imalab_formats::ima::Bank;
 use imalab_language::plan::{Action, Form, Interface};
 
@@ -112,9 +114,9 @@ fn a_reader_within_the_rules_passes(#[case] story: &dyn Fn(&mut World)) {
     let mut world = World::new();
     world.measure(5);
     story(&mut world);
-    let result = world.verdict("readers");
+    let result = world.verdict(Check::Readers);
     passed(&result);
-    assert!(result.findings[0].contains(" open files of "), "{result:#?}");
+    assert!(result.compared["open files"] > 0 && result.compared["bytes"] > 0, "{result:#?}");
 }
 
 #[test]
@@ -127,34 +129,44 @@ fn what_is_read_after_ones_own_change_is_told_of() {
     world.trim(2);
     read(&mut world, 1, None, vec![9; 9]);
     write(&mut world, 1, "no\n");
-    let result = world.verdict("readers");
-    assert!(result.findings.iter().any(|told| told.contains("1 read outside of the rules")), "{result:#?}");
+    let result = world.verdict(Check::Readers);
+    assert_eq!(result.left_out["reads outside of the rules"], 1, "{result:#?}");
 }
 
 #[rstest]
 #[case::doubled(
     &|bytes: Vec<u8>, first: usize| [&bytes[..first], &bytes[..]].concat(),
-    &["a reader of the binary sha256 list", "should find /m/f-1", "as record 2", "read boot_aggregate"]
+    json!({
+        "code": "readers/wrong-record", "list": {"form": "binary", "bank": "sha256", "staged": false}, "number": 2,
+        "expected_record": {"name": "/m/f-1"}, "found_record": {"name": "boot_aggregate"},
+    })
 )]
 #[case::left_out(
     &|bytes: Vec<u8>, first: usize| bytes[first..].to_vec(),
-    &["should find boot_aggregate", "as record 1, which differs at byte", "read /m/f-1"]
+    json!({
+        "code": "readers/wrong-record", "number": 1, "expected_record": {"name": "boot_aggregate"},
+        "found_record": {"name": "/m/f-1"},
+    })
 )]
 #[case::damaged(
     &|mut bytes: Vec<u8>, first: usize| { bytes[first + 7] ^= 1; bytes },
-    &["should find /m/f-1", "as record 2, which differs at byte"]
+    json!({
+        "code": "readers/wrong-record", "number": 2, "expected_record": {"name": "/m/f-1"}, "found_record": null,
+    })
 )]
 #[case::half_a_record(
     &|mut bytes: Vec<u8>, first: usize| { bytes.truncate(first + 7); bytes },
-    &["came to the end within record 2, at byte"]
+    json!({"code": "readers/cut-record", "number": 2})
 )]
 #[case::too_much(
     &|bytes: Vec<u8>, first: usize| [&bytes[..], &bytes[..first]].concat(),
-    &["should find nothing as record 7", "read boot_aggregate"]
+    json!({
+        "code": "readers/wrong-record", "number": 7, "expected_record": null, "found_record": {"name": "boot_aggregate"},
+    })
 )]
 fn what_a_reader_must_not_see_fails(
     #[case] spoil: &dyn Fn(Vec<u8>, usize) -> Vec<u8>,
-    #[case] words: &[&str],
+    #[case] finding: Value,
 ) {
     let mut world = World::new();
     world.measure(5);
@@ -163,7 +175,7 @@ fn what_a_reader_must_not_see_fails(
     let bytes = spoil(shown(&world, BINARY), first);
     read(&mut world, 1, None, bytes);
     close(&mut world, 1);
-    failed(&world.verdict("readers"), words);
+    failed(&world.verdict(Check::Readers), &finding);
 }
 
 #[test]
@@ -176,8 +188,12 @@ fn a_record_missed_between_two_reads_fails() {
     let first = show(&[record("boot_aggregate")], Form::Binary, Bank::Sha256).len();
     read(&mut world, 1, Some(first as u64), bytes[..first].to_vec());
     read(&mut world, 1, None, bytes[first + size..].to_vec());
-    let result = world.verdict("readers");
-    failed(&result, &["(opened by step 1 `call`", "should find /m/f-1", "read /m/f-2"]);
+    let result = world.verdict(Check::Readers);
+    let finding = json!({
+        "code": "readers/wrong-record", "opened": {"id": 1, "text": "call"}, "expected_record": {"name": "/m/f-1"},
+        "found_record": {"name": "/m/f-2"},
+    });
+    failed(&result, &finding);
 }
 
 #[test]
@@ -192,7 +208,10 @@ fn a_staged_list_ends_where_it_ends() {
     bytes.truncate(bytes.len() - last);
     read(&mut world, 1, None, bytes);
     close(&mut world, 1);
-    failed(&world.verdict("readers"), &["came to the end after 5 records, the staged list has 6"]);
+    failed(
+        &world.verdict(Check::Readers),
+        &json!({"code": "readers/ended-early", "expected": 6, "found": 5}),
+    );
 }
 
 #[test]
@@ -200,7 +219,10 @@ fn what_is_beyond_the_end_is_nothing() {
     let mut world = World::new();
     open(&mut world, 1, BINARY, 0);
     read_at(&mut world, 1, 9_999, vec![7]);
-    failed(&world.verdict("readers"), &["got 1 byte at 9999, beyond its"]);
+    failed(
+        &world.verdict(Check::Readers),
+        &json!({"code": "readers/beyond-the-end", "bytes": 1, "byte": 9999}),
+    );
 }
 
 /// A reader that has begun, one that has not, and a commit.
@@ -221,8 +243,8 @@ fn a_transaction_leaves_readers_their_place(#[case] loses: bool) {
     read(&mut world, 1, None, if loses { after.clone() } else { before[ahead..].to_vec() });
     read(&mut world, 2, None, after);
     match loses {
-        true => failed(&world.verdict("readers"), &["should find"]),
-        false => passed(&world.verdict("readers")),
+        true => failed(&world.verdict(Check::Readers), &json!({"code": "readers/wrong-record"})),
+        false => passed(&world.verdict(Check::Readers)),
     }
 }
 
@@ -237,13 +259,13 @@ fn two_reads_at_once_of_one_file_are_nobodys_promise() {
     (world.task, world.now) = (1, begin + 1);
     read(&mut world, 1, Some(5), vec![2; 5]);
     world.task = 0;
-    let result = world.verdict("readers");
-    assert!(result.findings.iter().any(|told| told.contains("should find")), "{result:#?}");
+    let result = world.verdict(Check::Readers);
+    assert!(has(&result, &json!({"code": "readers/wrong-record"})), "{result:#?}");
 }
 
 #[test]
 fn without_a_checkpoint_nothing_can_be_said() {
     let (plan, trace) = World::new().power_off();
-    let result = crate::world::result(&plan, &trace, "readers");
-    crate::world::could_not_run(&result, &["no checkpoint read the list"]);
+    let result = crate::world::result(&plan, &trace, Check::Readers);
+    crate::world::could_not_run(&result, &json!({"code": "evidence/no-list-read"}));
 }

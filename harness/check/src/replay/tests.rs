@@ -1,8 +1,11 @@
 use imalab_wire::Op;
 use rstest::rstest;
+use serde_json::{Value, json};
 
-use crate::world::{World, could_not_run, failed, passed, record, result, value, violation};
+use crate::outcome::Check;
+use crate::world::{World, could_not_run, failed, has, passed, record, result, value, violation};
 use imalab_formats::ima::Bank;
+use imalab_language::finding::Fact;
 use imalab_language::plan::{Action, Observed};
 use imalab_trace::What;
 
@@ -41,7 +44,7 @@ fn measuring_meanwhile(world: &mut World, records: u64) {
     world.log(other);
 })]
 fn sound_runs_pass(#[case] story_of: &dyn Fn(&mut World)) {
-    passed(&story(story_of).verdict("replay"));
+    passed(&story(story_of).verdict(Check::Replay));
 }
 
 /// An extend that somebody sent by the harness's port is neither in the list nor the kernel's fault.
@@ -56,28 +59,28 @@ fn an_extend_through_the_port_is_not_blamed_on_the_kernel() {
             world.checkpoint();
         })
     };
-    let why =
-        "TPM2_PCR_Extend of PCR 10 came through the harness's own port: what a PCR holds is not the guest's";
-    for check in ["replay", "quote"] {
-        could_not_run(&world().verdict(check), &[why]);
+    for check in [Check::Replay, Check::Quote] {
+        could_not_run(&world().verdict(check), &json!({"code": "evidence/pcr-not-the-guests", "more": 0}));
     }
-    passed(&world().verdict("exactly-once"));
+    passed(&world().verdict(Check::ExactlyOnce));
 }
 
 #[test]
 fn a_pass_says_what_it_rests_on() {
-    let result = story(World::violate).verdict("replay");
-    assert_eq!(result.findings, ["2 quiescent points, banks sha1 sha256, 10 records, 1 violation"]);
+    let result = story(World::violate).verdict(Check::Replay);
+    let numbers = ["quiescent points", "records", "violations", "banks"].map(|of| result.compared[of]);
+    assert_eq!(numbers, [2, 10, 1, 2]);
+    assert_eq!(result.facts, [Fact::Banks { banks: vec!["sha1".to_owned(), "sha256".to_owned()] }]);
 }
 
 #[rstest]
 #[case::lost(
     &|world: &mut World| { world.current.pop(); },
-    &["sha256: the log of 7 records", "after 8 extends", "no prefix of it gives that"]
+    json!({"code": "replay/pcr-differs", "bank": "sha256", "records": 7, "extends": 8, "prefix": null})
 )]
 #[case::leads(
     &|world: &mut World| { world.current.push(record("/m/late")); world.checkpoint(); },
-    &["step 2 `checkpoint` (line 12)", "mark 2", "its first 6 records do give that"]
+    json!({"code": "replay/pcr-differs", "step": {"id": 2, "text": "checkpoint"}, "mark": 2, "prefix": 6})
 )]
 #[case::one_bank_differs(
     &|world: &mut World| {
@@ -86,7 +89,7 @@ fn a_pass_says_what_it_rests_on() {
         world.extend_with(10, digests, 0);
         world.current.push(torn);
     },
-    &["sha256: the log of 9 records"]
+    json!({"code": "replay/pcr-differs", "bank": "sha256", "records": 9})
 )]
 #[case::behind_the_tap(
     &|world: &mut World| {
@@ -94,18 +97,18 @@ fn a_pass_says_what_it_rests_on() {
         let at = world.trace.events.len() - 1;
         world.trace.events.remove(at);
     },
-    &["mark 2: sha1: the 8 extends that the tap saw give"]
+    json!({"code": "replay/changed-behind-the-tap", "mark": 2, "bank": "sha1", "extends": 8})
 )]
 #[case::violation_not_counted(
     &|world: &mut World| { world.violate(); world.violations -= 1; },
-    &["the kernel counts 0 violations, the log holds 1"]
+    json!({"code": "replay/violations", "expected": 1, "found": 0, "boot": 0})
 )]
 #[case::violation_not_logged(
     &|world: &mut World| { world.violations += 1; },
-    &["the kernel counts 1 violations, the log holds 0"]
+    json!({"code": "replay/violations", "expected": 0, "found": 1})
 )]
-fn a_log_that_is_not_the_pcr_fails(#[case] sabotage: &dyn Fn(&mut World), #[case] words: &[&str]) {
-    failed(&story(sabotage).verdict("replay"), words);
+fn a_log_that_is_not_the_pcr_fails(#[case] sabotage: &dyn Fn(&mut World), #[case] finding: Value) {
+    failed(&story(sabotage).verdict(Check::Replay), &finding);
 }
 
 #[test]
@@ -116,8 +119,11 @@ fn an_equal_first_bank_does_not_hide_the_second() {
         world.extend_with(10, digests, 0);
         world.current.push(torn);
     })
-    .verdict("replay");
-    assert!(result.findings.iter().all(|finding| !finding.contains(" sha1: ")), "{result:#?}");
+    .verdict(Check::Replay);
+    assert!(
+        has(&result, &json!({"bank": "sha256"})) && !has(&result, &json!({"bank": "sha1"})),
+        "{result:#?}"
+    );
 }
 
 #[test]
@@ -128,7 +134,10 @@ fn a_bank_that_was_not_read_is_a_finding() {
             reading.values.pop();
         }
     }
-    failed(&result(&plan, &trace, "replay"), &["mark 1: PCR 10 was read in banks sha1"]);
+    failed(
+        &result(&plan, &trace, Check::Replay),
+        &json!({"code": "replay/banks", "mark": 1, "found": ["sha1"]}),
+    );
 }
 
 #[test]
@@ -141,9 +150,9 @@ fn while_another_task_measures_the_log_may_be_older_than_the_pcr() {
     world.checkpoint();
     world.current = after;
     world.now += 10_000;
-    let result = world.verdict("replay");
+    let result = world.verdict(Check::Replay);
     passed(&result);
-    assert!(result.findings[0].contains("1 quiescent point, 1 sampled"), "{result:#?}");
+    assert_eq!((result.compared["quiescent points"], result.compared["sampled points"]), (1, 1));
 }
 
 #[test]
@@ -155,22 +164,24 @@ fn while_another_task_measures_one_record_may_be_in_flight() {
     world.checkpoint();
     world.extend(&flying);
     world.now += 10_000;
-    passed(&world.verdict("replay"));
+    passed(&world.verdict(Check::Replay));
 }
 
 #[rstest]
 #[case::two_in_flight(
     &|world: &mut World| world.current.extend([record("/m/one"), record("/m/two")]),
-    &["the log holds 6 records, only 4 extends came before the mark"]
+    json!({"code": "replay/too-far-ahead", "records": 6, "extends": 4, "most": 1})
 )]
-#[case::lost(&|world: &mut World| { world.current.remove(1); }, &["record 2 /m/f-2", "is not what was extended as #2"])]
-fn even_while_another_task_measures(#[case] sabotage: &dyn Fn(&mut World), #[case] words: &[&str]) {
+#[case::lost(&|world: &mut World| { world.current.remove(1); },
+    json!({"code": "replay/sampled-differs", "number": 2, "record": {"number": 2, "name": "/m/f-2"}})
+)]
+fn even_while_another_task_measures(#[case] sabotage: &dyn Fn(&mut World), #[case] finding: Value) {
     let mut world = World::new();
     measuring_meanwhile(&mut world, 3);
     sabotage(&mut world);
     world.checkpoint();
     world.now += 10_000;
-    failed(&world.verdict("replay"), words);
+    failed(&world.verdict(Check::Replay), &finding);
 }
 
 #[test]
@@ -183,7 +194,10 @@ fn a_task_at_a_barrier_does_not_measure() {
     world.current.pop();
     world.checkpoint();
     world.now += 10_000;
-    failed(&world.verdict("replay"), &["step 1 `checkpoint`", "the log of 0 records"]);
+    failed(
+        &world.verdict(Check::Replay),
+        &json!({"code": "replay/pcr-differs", "step": {"id": 1}, "records": 0}),
+    );
 }
 
 #[test]
@@ -191,14 +205,14 @@ fn without_a_checkpoint_it_could_not_run() {
     let mut world = World::new();
     world.measure(3);
     let (plan, trace) = world.power_off();
-    could_not_run(&result(&plan, &trace, "replay"), &["no quiescent checkpoint"]);
+    could_not_run(&result(&plan, &trace, Check::Replay), &json!({"code": "replay/no-quiescent-checkpoint"}));
 }
 
 #[test]
 fn without_a_reading_at_the_mark_it_could_not_run() {
     let (plan, mut trace) = story(|_| {}).finish();
     trace.events.retain(|event| !matches!(&event.what, What::Pcrs(reading) if reading.mark == 2));
-    could_not_run(&result(&plan, &trace, "replay"), &["mark 2: PCR 10 was not read"]);
+    could_not_run(&result(&plan, &trace, Check::Replay), &json!({"code": "replay/pcr-not-read", "mark": 2}));
 }
 
 #[test]
@@ -207,8 +221,8 @@ fn with_a_gap_it_could_not_run() {
         world.stage();
         world.delete();
     })
-    .verdict("replay");
-    could_not_run(&result, &["taken out unread"]);
+    .verdict(Check::Replay);
+    could_not_run(&result, &json!({"code": "replay/gap"}));
 }
 
 #[test]
@@ -217,14 +231,17 @@ fn without_the_counter_of_violations_it_could_not_run() {
     for step in &mut plan.steps {
         step.reads.retain(|reading| reading.of != Observed::Violations);
     }
-    could_not_run(&result(&plan, &trace, "replay"), &["counter of violations"]);
+    could_not_run(&result(&plan, &trace, Check::Replay), &json!({"code": "replay/violations-not-read"}));
 }
 
 #[test]
 fn without_a_mark_it_could_not_run() {
     let (mut plan, trace) = story(|_| {}).finish();
     plan.steps[1].mark = None;
-    could_not_run(&result(&plan, &trace, "replay"), &["step 1 `checkpoint` (line 11): it has no mark"]);
+    could_not_run(
+        &result(&plan, &trace, Check::Replay),
+        &json!({"code": "replay/no-mark", "step": {"id": 1}}),
+    );
 }
 
 #[test]
@@ -236,8 +253,8 @@ fn a_record_whose_extend_the_tap_kept_is_in_the_log_and_not_in_the_pcr() {
     world.quote();
     world.stage_save_delete();
     let (plan, trace) = world.finish();
-    for name in ["steps", "exactly-once", "replay", "quote"] {
-        passed(&result(&plan, &trace, name));
+    for check in [Check::Steps, Check::ExactlyOnce, Check::Replay, Check::Quote] {
+        passed(&result(&plan, &trace, check));
     }
 }
 
@@ -248,8 +265,8 @@ fn an_extend_that_the_kernel_sent_again_counts_once() {
     world.extend(&record("/m/again"));
     world.measure(1);
     let (plan, trace) = world.finish();
-    for name in ["steps", "exactly-once", "replay", "quote"] {
-        passed(&result(&plan, &trace, name));
+    for check in [Check::Steps, Check::ExactlyOnce, Check::Replay, Check::Quote] {
+        passed(&result(&plan, &trace, check));
     }
 }
 
@@ -260,5 +277,5 @@ fn a_kernel_that_takes_back_what_it_could_not_extend_is_found_out() {
     world.current.pop();
     world.measure(1);
     let (plan, trace) = world.finish();
-    failed(&result(&plan, &trace, "exactly-once"), &["extended and not recorded"]);
+    failed(&result(&plan, &trace, Check::ExactlyOnce), &json!({"code": "exactly-once/record-lost"}));
 }

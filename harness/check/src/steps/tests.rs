@@ -1,8 +1,11 @@
 use imalab_wire::{Message, Op, Outcome};
 use rstest::rstest;
+use serde_json::{Value, json};
 
-use crate::world::{World, failed, passed, read, record, result, value, write};
+use crate::outcome::{Check, CheckResult};
+use crate::world::{World, failed, has, passed, read, record, result, value, write};
 use imalab_formats::ima::Bank;
+use imalab_language::finding::{Fact, Finding, Step, Steps};
 use imalab_language::plan::{Action, Expect, Form, Observed, Reading};
 use imalab_trace::{Host, What};
 
@@ -27,42 +30,55 @@ fn refused(expect: Expect, errno: Option<i32>) -> World {
 #[case(Expect::Any, Some(EPERM))]
 #[case(Expect::Any, None)]
 fn what_is_expected_passes(#[case] expect: Expect, #[case] errno: Option<i32>) {
-    passed(&refused(expect, errno).verdict("steps"));
+    passed(&refused(expect, errno).verdict(Check::Steps));
 }
 
 #[test]
 fn a_pass_says_what_it_rests_on() {
-    let result = refused(Expect::Errno(EEXIST), Some(EEXIST)).verdict("steps");
-    assert_eq!(result.findings, ["2 steps as expected (1 refused)"]);
+    let result = refused(Expect::Errno(EEXIST), Some(EEXIST)).verdict(Check::Steps);
+    assert_eq!((result.compared["steps"], &result.facts[..]), (2, &[Fact::Refused { steps: 1 }][..]));
 }
 
 #[rstest]
-#[case(Expect::Ok, Some(EPERM), "expected success, operation 1, write \"A\\n\" to slot 0, failed with EPERM")]
+#[case(
+    Expect::Ok,
+    Some(EPERM),
+    json!({
+        "code": "steps/unexpected-error", "expected": "success", "found": "EPERM",
+        "operation": {"number": 1, "call": "write", "bytes": "A\\n", "slot": 0},
+    })
+)]
 #[case(
     Expect::Errno(EEXIST),
     Some(EPERM),
-    "expected EEXIST, operation 1, write \"A\\n\" to slot 0, failed with EPERM"
+    json!({"code": "steps/unexpected-error", "expected": "EEXIST", "found": "EPERM", "operation": {"number": 1}})
 )]
-#[case(Expect::Errno(EEXIST), None, "expected EEXIST, every operation succeeded")]
-#[case(Expect::NewRecords(1), Some(EPERM), "expected success")]
-#[case(Expect::NewRecords(1), None, "the counter of records was not read before and after")]
-#[case(Expect::Records(1), None, "no list was read")]
-#[case(Expect::Ok, Some(4000), "failed with errno 4000")]
-fn what_is_not_expected_fails(#[case] expect: Expect, #[case] errno: Option<i32>, #[case] finding: &str) {
-    failed(&refused(expect, errno).verdict("steps"), &["step 0 `stage` (line 10)", finding]);
+#[case(Expect::Errno(EEXIST), None, json!({"code": "steps/unexpected-success", "expected": "EEXIST"}))]
+#[case(Expect::NewRecords(1), Some(EPERM), json!({"code": "steps/unexpected-error", "expected": "success"}))]
+#[case(Expect::NewRecords(1), None, json!({"code": "steps/counter-not-read"}))]
+#[case(Expect::Counter(1), None, json!({"code": "steps/counter-not-read"}))]
+#[case(Expect::Records(1), None, json!({"code": "steps/list-not-read"}))]
+#[case(Expect::Ok, Some(4000), json!({"code": "steps/unexpected-error", "found": "errno 4000"}))]
+fn what_is_not_expected_fails(
+    #[case] expect: Expect,
+    #[case] errno: Option<i32>,
+    #[case] mut finding: Value,
+) {
+    finding["step"] = json!({"id": 0, "text": "stage", "line": 10, "task": "agent", "boot": 0});
+    failed(&refused(expect, errno).verdict(Check::Steps), &finding);
 }
 
 #[rstest]
 #[case::right(3, None)]
-#[case::wrong(4, Some("expected 4 as the counter's value, found 3"))]
-fn a_counter_has_a_value(#[case] expected: i64, #[case] finding: Option<&str>) {
+#[case::wrong(4, Some(json!({"code": "steps/counter", "expected": 4, "found": 3})))]
+fn a_counter_has_a_value(#[case] expected: i64, #[case] finding: Option<Value>) {
     let mut world = World::new();
     let reads = vec![Reading { op: 1, of: Observed::Violations }];
     let step = world.step("view", Action::SystemCall, read("violations", b"3\n".to_vec()), reads);
     world.plan.steps[step].expect = Expect::Counter(expected);
-    let result = world.verdict("steps");
+    let result = world.verdict(Check::Steps);
     match finding {
-        Some(finding) => failed(&result, &[finding]),
+        Some(finding) => failed(&result, &finding),
         None => passed(&result),
     }
 }
@@ -79,20 +95,25 @@ fn a_call_that_reads_a_counter_has_the_value_of_the_call() {
     let reads = vec![Reading { op: 0, of: Observed::Violations }];
     let step = world.step("read", Action::SystemCall, call, reads);
     world.plan.steps[step].expect = Expect::Value(2);
-    passed(&world.verdict("steps"));
+    passed(&world.verdict(Check::Steps));
 }
 
 #[rstest]
-#[case::short_write(Op::Write { slot: 0, bytes: b"A\n".to_vec() }, 1, "expected 2 bytes written, found 1")]
+#[case::short_write(Op::Write { slot: 0, bytes: b"A\n".to_vec() }, 1,
+    json!({"of": "bytes-written", "expected": 2, "found": 1})
+)]
 #[case::files_left_out(
     Op::Measure { dir: "/m".into(), name: "f".into(), salt: String::new(), first: 0, count: 5 }, 4,
-    "expected 5 files measured, found 4"
+    json!({"of": "files-measured", "expected": 5, "found": 4})
 )]
-#[case::tpm_said_no(Op::Mark { path: "/dev/tpm0".into(), number: 1 }, 0x101, "expected 0 as TPM response code, found 257")]
-fn success_has_its_value(#[case] op: Op, #[case] found: usize, #[case] finding: &str) {
+#[case::tpm_said_no(Op::Mark { path: "/dev/tpm0".into(), number: 1 }, 0x101,
+    json!({"of": "response-code", "expected": 0, "found": 0x101})
+)]
+fn success_has_its_value(#[case] op: Op, #[case] found: usize, #[case] mut finding: Value) {
+    finding["code"] = "steps/value".into();
     let mut world = World::new();
     world.step("odd", Action::SystemCall, vec![(op, value(found), Vec::new())], vec![]);
-    failed(&world.verdict("steps"), &[finding]);
+    failed(&world.verdict(Check::Steps), &finding);
 }
 
 #[test]
@@ -101,7 +122,7 @@ fn success_leaves_nothing_unattempted() {
     let mut ops = write("staged", b"A\n");
     ops[1].1 = Outcome::NotAttempted;
     world.step("odd", Action::SystemCall, ops, vec![]);
-    failed(&world.verdict("steps"), &["operation 1, write \"A\\n\" to slot 0, was not attempted"]);
+    failed(&world.verdict(Check::Steps), &json!({"code": "steps/not-attempted", "operation": {"number": 1}}));
 }
 
 fn counted(before: u64, after: u64, expected: u64) -> World {
@@ -116,9 +137,12 @@ fn counted(before: u64, after: u64, expected: u64) -> World {
 
 #[test]
 fn new_records_are_counted() {
-    passed(&counted(7, 9, 2).verdict("steps"));
-    failed(&counted(7, 9, 3).verdict("steps"), &["expected 3 new records, the counter went from 7 to 9"]);
-    failed(&counted(7, 6, 1).verdict("steps"), &["the counter went from 7 to 6"]);
+    passed(&counted(7, 9, 2).verdict(Check::Steps));
+    let less = json!({
+        "code": "steps/new-records", "expected": 3, "found": 2, "count_before": 7, "count_after": 9,
+    });
+    failed(&counted(7, 9, 3).verdict(Check::Steps), &less);
+    failed(&counted(7, 6, 1).verdict(Check::Steps), &json!({"code": "steps/new-records", "found": -1}));
 }
 
 #[test]
@@ -128,11 +152,14 @@ fn records_of_a_list_are_counted() {
         let (ops, reads) = world.reads(&[(Form::Ascii, Bank::Sha1, false)]);
         let step = world.step("read", Action::SystemCall, ops, reads);
         world.plan.steps[step].expect = Expect::Records(expected);
-        let result = world.verdict("steps");
+        let result = world.verdict(Check::Steps);
         if passes {
             passed(&result);
         } else {
-            failed(&result, &["expected 2 records in the ascii sha1 list, found 1"]);
+            let list = json!({"form": "ascii", "bank": "sha1", "staged": false});
+            let finding =
+                json!({"code": "steps/records", "expected": 2, "found": 1, "list": list, "malformed": null});
+            failed(&result, &finding);
         }
     }
 }
@@ -146,7 +173,10 @@ fn a_task_that_dies_is_a_finding() {
     trace
         .events
         .retain(|event| !matches!(event.what, What::Guest(Message::TaskEnded { task: 1, status: 0 })));
-    failed(&result(&plan, &trace, "steps"), &["task `other` ended with status 139, expected 0"]);
+    failed(
+        &result(&plan, &trace, Check::Steps),
+        &json!({"code": "steps/task-status", "task": "other", "expected": 0, "found": 139}),
+    );
 }
 
 #[test]
@@ -161,10 +191,15 @@ fn a_guest_that_stops_in_an_operation_is_found_there() {
         .iter()
         .position(|event| matches!(event.what, What::Guest(Message::OpStarted { step: 1, op: 1, .. })));
     trace.events.truncate(stuck.unwrap() + 1);
-    let result = result(&plan, &trace, "steps");
-    failed(&result, &["step 1 `stage` (line 11)", "the guest was in operation 1, write \"A\\n\" to slot 0"]);
-    failed(&result, &["nor of 1 step after it"]);
-    failed(&result, &["step 3 `checkpoint`", "operation 0, open /sys/kernel/security", "was not reached"]);
+    let result = result(&plan, &trace, Check::Steps);
+    let stage = json!({"code": "steps/no-result", "step": {"id": 1}, "operation": {"number": 1}, "more": 1});
+    failed(&result, &stage);
+    assert!(!has(&result, &json!({"step": {"id": 1}, "since_ms": null})), "{result:#?}");
+    let checkpoint = json!({
+        "code": "steps/no-result", "step": {"id": 3, "text": "checkpoint"}, "operation": {"number": 0, "call": "open"},
+        "since_ms": null,
+    });
+    failed(&result, &checkpoint);
 }
 
 #[test]
@@ -172,7 +207,7 @@ fn a_fault_that_never_happened_is_a_finding() {
     let mut world = World::new();
     world.log_kept(record("/m/kept"), 0x101);
     world.trace.events.retain(|event| !matches!(event.what, What::Host(Host::Fault { .. })));
-    failed(&world.verdict("steps"), &["happen to 1 TPM command", "it happened to 0"]);
+    failed(&world.verdict(Check::Steps), &json!({"code": "steps/tpm-faults", "expected": 1, "found": 0}));
 }
 
 /// A world with a task that `ends` while it is at its one step, and one that does `op` to it.
@@ -191,77 +226,85 @@ fn ended(op: Op, outcome: Outcome, status: i32) -> World {
 }
 
 /// The verdict, without the made-up message that the other task ends well.
-fn verdict(world: World) -> crate::outcome::CheckResult {
+fn verdict(world: World) -> CheckResult {
     let (plan, mut trace) = world.finish();
     let well = |what: &What| matches!(what, What::Guest(Message::TaskEnded { task: 1, status: 0 }));
     let at = trace.events.iter().rposition(|event| well(&event.what)).unwrap();
     trace.events.remove(at);
-    let mut verdict = result(&plan, &trace, "steps");
+    let mut verdict = result(&plan, &trace, Check::Steps);
     // What is left out here is missing in the count of messages too.
-    verdict.findings.retain(|finding| !finding.contains("frames before its last"));
+    verdict.findings.retain(|finding| finding.code() != "trace/sent-count");
     verdict
 }
 
 #[rstest]
-#[case::killed(Op::Kill { task: 1, signal: 9 }, value(0), 137, &[])]
-#[case::otherwise(Op::Kill { task: 1, signal: 9 }, value(0), 139, &["ended with status 139, expected 137"])]
-#[case::in_vain(Op::Kill { task: 1, signal: 9 }, Outcome::Errno(EPERM), 0, &["step 0 `wait`", "no result"])]
-#[case::never_started(Op::Fork { task: 1 }, Outcome::Errno(11), 0, &[])]
-#[case::started(Op::Fork { task: 1 }, value(7), 0, &["step 0 `wait`", "no result"])]
+#[case::killed(Op::Kill { task: 1, signal: 9 }, value(0), 137, None)]
+#[case::otherwise(
+    Op::Kill { task: 1, signal: 9 }, value(0), 139, Some(json!({"code": "steps/task-status", "expected": 137, "found": 139}))
+)]
+#[case::in_vain(
+    Op::Kill { task: 1, signal: 9 }, Outcome::Errno(EPERM), 0,
+    Some(json!({"code": "steps/no-result", "step": {"id": 0, "text": "wait"}}))
+)]
+#[case::never_started(Op::Fork { task: 1 }, Outcome::Errno(11), 0, None)]
+#[case::started(
+    Op::Fork { task: 1 }, value(7), 0, Some(json!({"code": "steps/no-result", "step": {"id": 0, "text": "wait"}}))
+)]
 fn a_task_that_the_scenario_ends_owes_nothing_more(
     #[case] op: Op,
     #[case] outcome: Outcome,
     #[case] status: i32,
-    #[case] findings: &[&str],
+    #[case] finding: Option<Value>,
 ) {
     let mut world = ended(op, outcome, status);
     // That the one operation is not as expected is another matter.
     world.plan.steps[1].expect = Expect::Any;
-    let found = verdict(world).findings.join("\n");
-    for finding in findings {
-        assert!(found.contains(finding), "{found}");
+    owes(&verdict(world), finding.as_ref());
+}
+
+/// Fails unless this is all that is said of missing results and of how tasks ended.
+#[track_caller]
+fn owes(result: &CheckResult, finding: Option<&Value>) {
+    let of = |code: &str| finding.is_some_and(|finding| finding["code"] == code);
+    for code in ["steps/no-result", "steps/task-status"] {
+        assert_eq!(has(result, &json!({"code": code})), of(code), "{code}: {result:#?}");
     }
-    assert_eq!(found.contains("no result"), findings.contains(&"no result"), "{found}");
-    assert_eq!(
-        found.contains("ended with"),
-        findings.iter().any(|finding| finding.contains("ended with")),
-        "{found}"
-    );
+    assert!(finding.is_none_or(|finding| has(result, finding)), "{finding:?}: {result:#?}");
 }
 
 #[rstest]
 #[case::as_said(3, None)]
-#[case::otherwise(0, Some("task `other` ended with status 0, expected 3"))]
-fn a_task_that_exits_has_its_status(#[case] status: i32, #[case] finding: Option<&str>) {
+#[case::otherwise(0, Some(json!({"code": "steps/task-status", "task": "other", "expected": 3, "found": 0})))]
+fn a_task_that_exits_has_its_status(#[case] status: i32, #[case] finding: Option<Value>) {
     let mut world = World::new();
     world.task = 1;
     world.step("exit 3", Action::SystemCall, vec![(Op::Exit { status: 3 }, value(0), Vec::new())], vec![]);
     world.trace.events.pop();
     world.task = 0;
     world.say(Message::TaskEnded { task: 1, status });
-    let found = verdict(world).findings.join("\n");
-    assert!(!found.contains("no result"), "{found}");
-    assert_eq!(found.contains("ended with"), finding.is_some(), "{found}");
-    assert!(found.contains(finding.unwrap_or_default()), "{found}");
+    owes(&verdict(world), finding.as_ref());
 }
 
 #[rstest]
 #[case::as_said(Op::Poll { slot: 1, events: 1 }, 5, 5, None)]
-#[case::otherwise(Op::Poll { slot: 1, events: 1 }, 5, 1, Some("expected 5 as its value, found 1"))]
-#[case::negative(Op::Seek { slot: 1, offset: 0, whence: 1 }, -3, 0, Some("expected -3 as its value, found 0"))]
+#[case::otherwise(Op::Poll { slot: 1, events: 1 }, 5, 1, Some(json!({"expected": 5, "found": 1})))]
+#[case::negative(Op::Seek { slot: 1, offset: 0, whence: 1 }, -3, 0, Some(json!({"expected": -3, "found": 0})))]
 #[case::short_write_that_is_expected(Op::Write { slot: 1, bytes: vec![0; 9] }, 4, 4, None)]
 fn a_value_is_as_expected(
     #[case] op: Op,
     #[case] expected: i64,
     #[case] found: i64,
-    #[case] finding: Option<&str>,
+    #[case] finding: Option<Value>,
 ) {
     let mut world = World::new();
     let step = world.step("call", Action::SystemCall, vec![(op, Outcome::Value(found), Vec::new())], vec![]);
     world.plan.steps[step].expect = Expect::Value(expected);
     match finding {
-        None => passed(&world.verdict("steps")),
-        Some(finding) => failed(&world.verdict("steps"), &[finding]),
+        None => passed(&world.verdict(Check::Steps)),
+        Some(mut finding) => {
+            (finding["code"], finding["of"]) = ("steps/value".into(), "returned".into());
+            failed(&world.verdict(Check::Steps), &finding);
+        }
     }
 }
 
@@ -276,11 +319,11 @@ fn steps_whose_clock_ran_out_are_not_attempted(#[case] clock: Option<u16>, #[cas
     }
     world.step("late", Action::Stage, ops, vec![]);
     world.plan.program.tasks[0].steps[0].clock = clock;
-    let result = world.verdict("steps");
+    let result = world.verdict(Check::Steps);
     if passes {
         passed(&result);
     } else {
-        failed(&result, &["was not attempted"]);
+        failed(&result, &json!({"code": "steps/not-attempted"}));
     }
 }
 
@@ -300,7 +343,8 @@ fn the_earliest_finding_comes_first_whichever_task_it_is_of() {
     (world.task, world.now) = (1, 2_000_000);
     world.step(name, Action::SystemCall, ops, vec![]);
     (world.task, world.now) = (0, 10_000_000);
-    let findings = world.verdict("steps").findings;
-    let place = |name: &str| findings.iter().position(|finding| finding.contains(name)).unwrap();
-    assert!(place("`early`") < place("`late`"), "{findings:?}");
+    let findings = world.verdict(Check::Steps).findings;
+    let is_of = |finding: &Finding, name: &str| matches!(finding, Finding::Steps(Steps::UnexpectedError { step: Step { text, .. }, .. }) if text == name);
+    let place = |name: &str| findings.iter().position(|finding| is_of(finding, name)).unwrap();
+    assert!(place("early") < place("late"), "{findings:?}");
 }

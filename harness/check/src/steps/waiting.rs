@@ -8,14 +8,15 @@
 mod tests;
 
 use crate::evidence::{Asleep, Evidence, Hold, OpSeen, StepSeen};
+use imalab_language::finding::Steps;
 use imalab_language::plan::MarkDeed;
 
 /// Why the step is not proved to have waited, if it is not.
-pub(super) fn unproved(evidence: &Evidence<'_>, step: &StepSeen<'_>) -> Option<String> {
-    let mut why = "nobody saw it wait within a system call".to_owned();
+pub(super) fn unproved(evidence: &Evidence<'_>, at: usize, step: &StepSeen<'_>) -> Option<Steps> {
+    let mut why = Steps::NotBlocked { step: evidence.step(at) };
     for seen in &step.seen {
         for look in seen.asleep.iter().filter(|look| is_within(seen, look)) {
-            why = refuted(evidence, seen, look)?;
+            why = refuted(evidence, at, seen, look)?;
         }
     }
     Some(why)
@@ -27,18 +28,16 @@ fn is_within(seen: &OpSeen<'_>, look: &Asleep) -> bool {
 }
 
 /// Why an operation that was found asleep did not wait for what the plan holds.
-fn refuted(evidence: &Evidence<'_>, seen: &OpSeen<'_>, look: &Asleep) -> Option<String> {
+fn refuted(evidence: &Evidence<'_>, at: usize, seen: &OpSeen<'_>, look: &Asleep) -> Option<Steps> {
     if !evidence.plan.marks.iter().any(|mark| mark.does == MarkDeed::Hold) {
         return None;
     }
     let mut in_force = evidence.holds.iter().filter(|hold| hold.is_in_force(look.seq)).peekable();
     if in_force.peek().is_none() {
-        return Some("it was seen asleep in a system call when the TPM was not held".to_owned());
+        return Some(Steps::BlockedWithoutHold { step: evidence.step(at) });
     }
-    (!in_force.any(|hold| outlasts(seen, hold))).then(|| {
-        "it was seen asleep in a system call, but ended before the TPM was released: it did not wait for that"
-            .to_owned()
-    })
+    (!in_force.any(|hold| outlasts(seen, hold)))
+        .then(|| Steps::EndedBeforeRelease { step: evidence.step(at) })
 }
 
 /// Whether the operation ended after the hold was let go of, or never.

@@ -5,10 +5,11 @@ use std::path::Path;
 
 use imalab_wire::{Message, Outcome};
 use rstest::rstest;
+use serde_json::{Value, json};
 
 use crate::all;
-use crate::outcome::Verdict;
-use crate::world::{World, record, result};
+use crate::outcome::{Check, Verdict};
+use crate::world::{World, has, record, result};
 use imalab_language::plan::{Action, Expect, Observed, Plan};
 use imalab_trace::{Origin, Trace, What};
 
@@ -134,31 +135,41 @@ fn without_a_checkpoint(plan: &mut Plan, trace: &mut Trace) {
 }
 
 #[rstest]
-#[case::no_pcr_reading("replay", without_readings, "PCR 10 was not read")]
-#[case::no_extend_seen("replay", without_extends, "the 0 extends that the tap saw")]
-#[case::no_bank_compared("replay", without_banks, "PCR 10 was read in banks")]
-#[case::no_quiescent_point("replay", without_marks, "no quiescent checkpoint")]
-#[case::no_counter_of_violations("replay", without_violations, "the counter of violations")]
-#[case::no_extend_seen("exactly-once", without_extends, "the tap saw no extend of PCR 10")]
-#[case::an_extend_not_seen("exactly-once", without_the_last_extend, "record")]
-#[case::no_list_read("exactly-once", without_lists, "no checkpoint read the list")]
-#[case::no_list_read("model", without_lists, "no checkpoint read the list")]
-#[case::no_list_read("readers", without_lists, "no checkpoint read the list")]
-#[case::no_list_read("views-agree", without_lists, "no quiescent checkpoint read")]
-#[case::a_view_not_read("views-agree", without_a_view, "of 8 views")]
-#[case::no_quote_taken("quote", without_quotes, "no quote was taken")]
-#[case::nothing_quoted("quote", without_extends, "none of the records were there to be compared")]
-#[case::no_console("kernel-health", without_console, "the console printed nothing")]
-#[case::no_boot_seen("kernel-health", without_hello, "hello 0 times")]
-#[case::no_list_read_after_it("kexec", without_lists_at_the_end, "lists that a kernel began with were")]
-#[case::nothing_expected("steps", without_expectations, "none of the steps were there to be compared")]
-#[case::a_checkpoint_that_did_not_happen("steps", without_a_checkpoint, "no result: operation 0")]
-fn evidence_that_is_missing_makes_no_pass(#[case] check: &str, #[case] tamper: Tamper, #[case] words: &str) {
+#[case::no_pcr_reading(Check::Replay, without_readings, json!({"code": "replay/pcr-not-read"}))]
+#[case::no_extend_seen(Check::Replay, without_extends, json!({"code": "replay/changed-behind-the-tap", "extends": 0}))]
+#[case::no_bank_compared(Check::Replay, without_banks, json!({"code": "replay/banks", "found": []}))]
+#[case::no_quiescent_point(Check::Replay, without_marks, json!({"code": "replay/no-quiescent-checkpoint"}))]
+#[case::no_counter_of_violations(Check::Replay, without_violations, json!({"code": "replay/violations-not-read"}))]
+#[case::no_extend_seen(Check::ExactlyOnce, without_extends, json!({"code": "exactly-once/no-extend"}))]
+#[case::an_extend_not_seen(
+    Check::ExactlyOnce, without_the_last_extend, json!({"code": "exactly-once/never-extended"})
+)]
+#[case::no_list_read(Check::ExactlyOnce, without_lists, json!({"code": "evidence/no-list-read"}))]
+#[case::no_list_read(Check::Model, without_lists, json!({"code": "evidence/no-list-read"}))]
+#[case::no_list_read(Check::Readers, without_lists, json!({"code": "evidence/no-list-read"}))]
+#[case::no_list_read(Check::ViewsAgree, without_lists, json!({"code": "views-agree/no-full-checkpoint"}))]
+#[case::a_view_not_read(Check::ViewsAgree, without_a_view, json!({"code": "views-agree/not-all-read", "views": 8}))]
+#[case::no_quote_taken(Check::Quote, without_quotes, json!({"code": "quote/not-taken"}))]
+#[case::nothing_quoted(Check::Quote, without_extends, json!({"code": "evidence/none-of", "of": "records"}))]
+#[case::no_console(Check::KernelHealth, without_console, json!({"code": "kernel-health/no-console"}))]
+#[case::no_boot_seen(Check::KernelHealth, without_hello, json!({"code": "kernel-health/boots", "found": 0}))]
+#[case::no_list_read_after_it(
+    Check::Kexec, without_lists_at_the_end, json!({"code": "evidence/none-of", "of": "lists that a kernel began with"})
+)]
+#[case::nothing_expected(Check::Steps, without_expectations, json!({"code": "evidence/none-of", "of": "steps"}))]
+#[case::a_checkpoint_that_did_not_happen(
+    Check::Steps, without_a_checkpoint, json!({"code": "steps/no-result", "operation": {"number": 0}})
+)]
+fn evidence_that_is_missing_makes_no_pass(
+    #[case] check: Check,
+    #[case] tamper: Tamper,
+    #[case] finding: Value,
+) {
     let (mut plan, mut trace) = rich();
     tamper(&mut plan, &mut trace);
     let result = result(&plan, &trace, check);
     assert!(result.verdict.is_bad(), "{result:#?}");
-    assert!(result.findings.iter().any(|finding| finding.contains(words)), "no `{words}`: {result:#?}");
+    assert!(has(&result, &finding), "no {finding}: {result:#?}");
 }
 
 #[test]
@@ -170,10 +181,10 @@ fn a_list_that_lost_all_records_of_a_pcr_is_found_by_the_policy_that_names_it() 
     world.extend(&lost);
     let (mut plan, trace) = world.finish();
     // An extend that nobody can relate to IMA is told, and no finding.
-    let before = result(&plan, &trace, "exactly-once");
+    let before = result(&plan, &trace, Check::ExactlyOnce);
     assert_eq!(before.left_out["extends of PCRs that nothing of IMA names"], 1, "{before:#?}");
     plan.program.setup.policy.extend_from_slice(b"measure func=MMAP_CHECK pcr=11\n");
-    assert_eq!(result(&plan, &trace, "exactly-once").verdict, Verdict::Failed);
+    assert_eq!(result(&plan, &trace, Check::ExactlyOnce).verdict, Verdict::Failed);
 }
 
 #[test]
@@ -181,7 +192,7 @@ fn lists_without_a_record_have_no_views_that_could_agree() {
     let mut world = World::new();
     world.measure(2);
     world.stage_save_delete();
-    let result = world.verdict("views-agree");
+    let result = world.verdict(Check::ViewsAgree);
     assert_eq!(result.verdict, Verdict::NotApplicable, "{result:#?}");
 }
 
@@ -217,6 +228,7 @@ fn the_page_says_what_a_pass_rests_on() {
         }
     }
     let (plan, trace) = rich();
-    let checks: BTreeSet<String> = all(&plan, &trace).into_iter().map(|result| result.check).collect();
+    let all = all(&plan, &trace);
+    let checks: BTreeSet<String> = all.into_iter().map(|result| result.check.name().to_owned()).collect();
     assert_eq!(told, checks);
 }

@@ -1,8 +1,11 @@
 use imalab_wire::{Message, Outcome};
 use rstest::rstest;
+use serde_json::{Value, json};
 
+use crate::outcome::Check;
 use crate::world::{World, could_not_run, failed, passed, result};
 use imalab_formats::ima::{Bank, Record};
+use imalab_language::finding::{Finding, ViewsAgree};
 use imalab_language::plan::{Form, Observed};
 use imalab_trace::What;
 
@@ -28,16 +31,14 @@ fn odd() -> Record {
 #[case::violation(&World::violate)]
 #[case::blanks(&|world: &mut World| world.log(odd()))]
 fn sound_runs_pass(#[case] story_of: &dyn Fn(&mut World)) {
-    passed(&story(story_of).verdict("views-agree"));
+    passed(&story(story_of).verdict(Check::ViewsAgree));
 }
 
 #[test]
 fn a_pass_says_what_it_rests_on() {
-    let result = story(|_| {}).verdict("views-agree");
-    assert_eq!(
-        result.findings,
-        ["8 views in 1 full checkpoint, of up to 8 records, binary and ascii of sha1 sha256"]
-    );
+    let result = story(|_| {}).verdict(Check::ViewsAgree);
+    let numbers = ["views", "full checkpoints", "records", "banks"].map(|of| result.compared[of]);
+    assert_eq!(numbers, [8, 1, 8, 2]);
 }
 
 /// Byte of the binary list at which the data of the first record end: they end in the file's name and NUL.
@@ -49,35 +50,42 @@ const FIRST_NAME: usize = 4 + 20 + 4 + 6 + 4 + 4 + 40 + 4;
         if (form, bank, staged) == (Form::Binary, Bank::Sha1, false) { bytes[FIRST_NAME] = b'X'; }
         bytes
     },
-    &["record 1", "the binary sha1 list shows Xoot_aggregate", "the binary sha256 list shows boot_aggregate"]
+    json!({
+        "code": "views-agree/differ", "number": 1,
+        "list": {"form": "binary", "bank": "sha1"}, "record": {"name": "Xoot_aggregate"},
+        "other_list": {"form": "binary", "bank": "sha256"}, "other_record": {"name": "boot_aggregate"},
+    })
 )]
 #[case::digest_in_one_bank(
     |form: Form, bank: Bank, staged: bool, mut bytes: Vec<u8>| {
         if (form, bank, staged) == (Form::Binary, Bank::Sha256, false) { bytes[5] ^= 1; }
         bytes
     },
-    &["binary sha256 list: record 1 (boot_aggregate): the digest of its data is"]
+    json!({
+        "code": "views-agree/wrong-digest", "list": {"form": "binary", "bank": "sha256"},
+        "record": {"number": 1, "name": "boot_aggregate"}, "more": 0,
+    })
 )]
 #[case::violation_in_one_bank_alone(
     |form: Form, bank: Bank, staged: bool, mut bytes: Vec<u8>| {
         if (form, bank, staged) == (Form::Binary, Bank::Sha256, false) { bytes[4..36].fill(0); }
         bytes
     },
-    &["record 1", "violation"]
+    json!({"code": "views-agree/differ", "number": 1, "other_record": {"violation": true}})
 )]
 #[case::pcr_in_one_bank(
     |form: Form, bank: Bank, staged: bool, mut bytes: Vec<u8>| {
         if (form, bank, staged) == (Form::Binary, Bank::Sha1, false) { bytes[0] = 11; }
         bytes
     },
-    &["record 1: the binary sha1 list shows"]
+    json!({"code": "views-agree/differ", "number": 1, "list": {"form": "binary", "bank": "sha1"}})
 )]
 #[case::ascii_digest(
     |form: Form, bank: Bank, staged: bool, mut bytes: Vec<u8>| {
         if (form, bank, staged) == (Form::Ascii, Bank::Sha1, false) { bytes[4] = b'z'; }
         bytes
     },
-    &["record 1: the ascii sha1 list should show `10 "]
+    json!({"code": "views-agree/text", "number": 1, "list": {"form": "ascii", "bank": "sha1"}})
 )]
 #[case::ascii_name(
     |form: Form, bank: Bank, staged: bool, mut bytes: Vec<u8>| {
@@ -87,7 +95,7 @@ const FIRST_NAME: usize = 4 + 20 + 4 + 6 + 4 + 4 + 40 + 4;
         }
         bytes
     },
-    &["record 8: the ascii sha256 list should show", "/m/f-!"]
+    json!({"code": "views-agree/text", "number": 8, "list": {"form": "ascii", "bank": "sha256"}})
 )]
 #[case::ascii_short(
     |form: Form, bank: Bank, staged: bool, mut bytes: Vec<u8>| {
@@ -97,41 +105,45 @@ const FIRST_NAME: usize = 4 + 20 + 4 + 6 + 4 + 4 + 40 + 4;
         }
         bytes
     },
-    &["record 8: the ascii sha256 list should show", "found ``"]
+    json!({"code": "views-agree/text", "number": 8, "found": ""})
 )]
 #[case::ascii_long(
     |form: Form, _: Bank, staged: bool, mut bytes: Vec<u8>| {
         if (form, staged) == (Form::Ascii, false) { bytes.extend_from_slice(b"10 00 ima-ng x y\n"); }
         bytes
     },
-    &["goes on for 1 record after those of the binary sha1 list"]
+    json!({
+        "code": "views-agree/longer", "list": {"form": "ascii"}, "other_list": {"form": "binary", "bank": "sha1"}, "records": 1,
+    })
 )]
 #[case::ascii_unfinished(
     |form: Form, _: Bank, staged: bool, mut bytes: Vec<u8>| {
         if (form, staged) == (Form::Ascii, false) { bytes.pop(); }
         bytes
     },
-    &["ascii sha1 list: the last line has no end"]
+    json!({
+        "code": "views-agree/malformed", "list": {"form": "ascii", "bank": "sha1"}, "error": "the last line has no end",
+    })
 )]
 #[case::shorter_in_one_bank(
     |form: Form, bank: Bank, staged: bool, mut bytes: Vec<u8>| {
         if (form, bank, staged) == (Form::Binary, Bank::Sha256, false) { bytes.clear(); }
         bytes
     },
-    &["record 1", "the binary sha256 list shows nothing (8 and 0 in all)"]
+    json!({"code": "views-agree/differ", "number": 1, "other_record": null, "records": 8, "other_records": 0})
 )]
 #[case::truncated(
     |form: Form, _: Bank, staged: bool, mut bytes: Vec<u8>| {
         if (form, staged) == (Form::Binary, false) { bytes.pop(); }
         bytes
     },
-    &["binary sha1 list: record 8, byte"]
+    json!({"code": "views-agree/malformed", "list": {"form": "binary", "bank": "sha1"}})
 )]
 fn every_difference_between_views_is_found(
     #[case] view: fn(Form, Bank, bool, Vec<u8>) -> Vec<u8>,
-    #[case] words: &[&str],
+    #[case] finding: Value,
 ) {
-    failed(&story(|world| world.view = view).verdict("views-agree"), words);
+    failed(&story(|world| world.view = view).verdict(Check::ViewsAgree), &finding);
 }
 
 #[test]
@@ -146,15 +158,19 @@ fn staged_views_are_compared_too() {
         world.stage();
         world.checkpoint();
     })
-    .verdict("views-agree");
-    failed(&result, &["step 2 `checkpoint` (line 12)", "the ascii sha1 staged list should show"]);
+    .verdict(Check::ViewsAgree);
+    let list = json!({"form": "ascii", "bank": "sha1", "staged": true});
+    failed(
+        &result,
+        &json!({"code": "views-agree/text", "step": {"id": 2, "text": "checkpoint"}, "list": list}),
+    );
 }
 
 #[test]
 fn the_counter_is_that_of_the_current_list() {
     failed(
-        &story(|world| world.count_off = 1).verdict("views-agree"),
-        &["runtime_measurements_count is 9, the binary sha1 list holds 8 records"],
+        &story(|world| world.count_off = 1).verdict(Check::ViewsAgree),
+        &json!({"code": "views-agree/counter", "expected": 8, "found": 9}),
     );
 }
 
@@ -165,8 +181,10 @@ fn a_record_whose_fields_make_no_text_is_found() {
         imalab_formats::ima::ByteOrder::Little,
     );
     let torn = Record::new(Bank::Sha256, 10, "ima-ng", data);
-    let result = story(|world| world.log(torn.clone())).verdict("views-agree");
-    failed(&result, &["record 7", "field `d-ng`: expected"]);
+    let result = story(|world| world.log(torn.clone())).verdict(Check::ViewsAgree);
+    failed(&result, &json!({"code": "views-agree/no-text", "number": 7}));
+    let says = |finding: &Finding| matches!(finding, Finding::ViewsAgree(ViewsAgree::NoText { error, .. }) if error.starts_with("field `d-ng`: expected"));
+    assert!(result.findings.iter().any(says), "{result:#?}");
 }
 
 #[rstest]
@@ -178,7 +196,10 @@ fn a_view_that_is_never_read_cannot_agree(#[case] left_out: &dyn Fn(Observed) ->
     for step in &mut plan.steps {
         step.reads.retain(|reading| !left_out(reading.of));
     }
-    could_not_run(&result(&plan, &trace, "views-agree"), &["no quiescent checkpoint read"]);
+    could_not_run(
+        &result(&plan, &trace, Check::ViewsAgree),
+        &json!({"code": "views-agree/no-full-checkpoint"}),
+    );
 }
 
 #[test]
@@ -192,5 +213,8 @@ fn a_view_that_could_not_be_read_cannot_agree() {
             *outcome = Outcome::Errno(5);
         }
     }
-    could_not_run(&result(&plan, &trace, "views-agree"), &["no quiescent checkpoint read"]);
+    could_not_run(
+        &result(&plan, &trace, Check::ViewsAgree),
+        &json!({"code": "views-agree/no-full-checkpoint"}),
+    );
 }

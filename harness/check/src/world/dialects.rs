@@ -2,11 +2,13 @@
 
 use imalab_wire::{Op, Outcome};
 use rstest::rstest;
+use serde_json::json;
 
 use super::call::{path, value};
-use super::{Interface, World};
+use super::{Interface, World, has};
 use crate::all;
 use crate::judge::{self, Judgement};
+use crate::outcome::Check;
 use imalab_language::plan::Action;
 
 fn judged(world: World) -> Judgement {
@@ -16,7 +18,7 @@ fn judged(world: World) -> Judgement {
 
 fn passes(world: World) {
     let judgement = judged(world);
-    assert_eq!(judgement.outcome, crate::outcome::Outcome::Passed, "{}", judgement.reason);
+    assert_eq!(judgement.outcome, crate::outcome::Outcome::Passed, "{:?}", judgement.reason);
 }
 
 fn speaking(interface: Interface) -> World {
@@ -77,7 +79,7 @@ fn an_original_file_is_opened_in_vain(#[case] interface: Interface, #[case] righ
     let step = world.step("open", Action::SystemCall, ops, vec![]);
     world.plan.steps[step].expect = imalab_language::plan::Expect::Any;
     let judgement = judged(world);
-    assert_eq!(judgement.outcome == crate::outcome::Outcome::Passed, right, "{}", judgement.reason);
+    assert_eq!(judgement.outcome == crate::outcome::Outcome::Passed, right, "{:?}", judgement.reason);
 }
 
 /// With the option off a number is taken all the same: a defect, whatever becomes of the records.
@@ -96,6 +98,6 @@ fn a_trim_without_the_option_is_a_finding() {
     world.step("write", Action::SystemCall, ops, vec![]);
     let (plan, trace) = world.finish();
     let checks = all(&plan, &trace);
-    let model = checks.iter().find(|check| check.check == "model").unwrap();
-    assert!(model.findings.iter().any(|finding| finding.contains("inadvertently removing")), "{model:?}");
+    let model = checks.iter().find(|check| check.check == Check::Model).unwrap();
+    assert!(has(model, &json!({"promise": {"rule": "option-lets-remove"}})), "{model:?}");
 }

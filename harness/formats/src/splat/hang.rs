@@ -54,7 +54,7 @@ fn on_processor(console: &[String], task: &str) -> Option<String> {
         let own = task.rsplit_once(':').filter(|(comm, number)| *number == pid && name.starts_with(comm));
         own.is_some()
     })?;
-    stack::function(report)
+    Some(stack::function(report)?.name)
 }
 
 /// A task that is hung, as a kernel and its answer to an NMI tell.

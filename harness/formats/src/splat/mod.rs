@@ -59,6 +59,13 @@ pub enum Kind {
 }
 
 impl Kind {
+    /// Its name: `hung-task`.
+    #[must_use]
+    pub fn name(self) -> String {
+        let name = serde_json::to_value(self).ok().and_then(|name| name.as_str().map(str::to_owned));
+        name.unwrap_or_else(|| format!("{self:?}"))
+    }
+
     /// Whether it says that a task or a processor does not get on.
     #[must_use]
     pub fn is_stall(self) -> bool {

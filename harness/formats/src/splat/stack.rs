@@ -86,12 +86,17 @@ const TELLING: &[&str] = &[
 
 /// The functions of a report's first call trace, innermost first; those that only may be on the stack (`?`) are left out.
 fn trace(report: &[String]) -> impl Iterator<Item = &str> {
+    lines(report).filter_map(frame)
+}
+
+/// The lines of a report's first call trace.
+fn lines(report: &[String]) -> impl Iterator<Item = &str> {
     let from = report
         .iter()
         .position(|line| without_prefix(line) == "Call Trace:")
         .map_or(report.len(), |at| at + 1);
     let more = report[from..].iter().map(|line| without_prefix(line));
-    more.take_while(|line| *line != "</TASK>" && *line != "Call Trace:").filter_map(frame)
+    more.take_while(|line| *line != "</TASK>" && *line != "Call Trace:")
 }
 
 /// The function of one line of a call trace, `ima_queue_stage+0x9c/0x150`.
@@ -106,22 +111,41 @@ fn is_one_of(names: &[&str], function: &str) -> bool {
     names.iter().any(|name| function.starts_with(name))
 }
 
+/// The function that a report is about.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Function {
+    /// Its name.
+    pub name: String,
+    /// The first function of IMA below it, when it is none itself.
+    pub called_from: Option<String>,
+}
+
 /// The function that a report is about: the one at which the processor was, with the first of IMA's below it; else the first of
 /// the call trace that does not only tell.
 #[must_use]
-pub fn function(report: &[String]) -> Option<String> {
-    let at = report.iter().find_map(|line| {
+pub fn function(report: &[String]) -> Option<Function> {
+    let mut told = trace(report).filter(|function| !is_one_of(TELLING, function));
+    let Some(at) = at(report) else {
+        return told.next().map(|name| Function { name: name.to_owned(), called_from: None });
+    };
+    let called_from = if is_of_ima(at) { None } else { told.find(|function| is_of_ima(function)) };
+    Some(Function { name: at.to_owned(), called_from: called_from.map(str::to_owned) })
+}
+
+/// All functions that a report names: the one at which the processor was, and those of the call trace, innermost first. Those
+/// that only may be on the stack (`?`) are among them: the caller of a function without a frame of its own (`memcpy_orig` of
+/// `arch/x86/lib/memcpy_64.S`) is such a one.
+#[must_use]
+pub fn functions(report: &[String]) -> Vec<String> {
+    let traced = lines(report).filter_map(|line| frame(line.strip_prefix("? ").unwrap_or(line)));
+    at(report).into_iter().chain(traced).map(str::to_owned).collect()
+}
+
+/// The function at which the processor was.
+fn at(report: &[String]) -> Option<&str> {
+    report.iter().find_map(|line| {
         let (_, rest) = without_prefix(line).split_once("RIP: ")?;
         frame(rest.split_once(':').map_or(rest, |(_, rest)| rest).trim())
-    });
-    let mut told = trace(report).filter(|function| !is_one_of(TELLING, function));
-    let Some(at) = at else { return told.next().map(str::to_owned) };
-    if is_of_ima(at) {
-        return Some(at.to_owned());
-    }
-    Some(match told.find(|function| is_of_ima(function)) {
-        Some(caller) => format!("{at}, called from {caller}"),
-        None => at.to_owned(),
     })
 }
 

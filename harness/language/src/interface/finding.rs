@@ -4,6 +4,7 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
+use crate::finding::{Finding, Probe};
 use crate::verdict::Outcome;
 use imalab_formats::ima::model::Rule;
 
@@ -132,6 +133,14 @@ impl ProbeFinding {
 /// A rule in a finding's words.
 pub(super) fn promise(rule: Rule) -> String {
     format!("{} ({})", rule.promise(), rule.source())
+}
+
+impl ProbeFinding {
+    /// The same as a finding of the check `probe`.
+    pub fn finding(&self) -> Finding {
+        let ProbeFinding { code, asked, expected, found, promise, .. } = self.clone();
+        Probe::Found { kind: code.name(), asked, expected, found, promise }.into()
+    }
 }
 
 impl fmt::Display for ProbeFinding {

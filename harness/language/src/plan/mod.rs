@@ -26,6 +26,7 @@ pub use types::{
     Plan, PlannedStep, Reading, Shape,
 };
 
+use crate::finding;
 use crate::interface::{Capabilities, Capability, probe};
 use crate::scenario::{Attestation, Call, File, Flag, KexecCall, Leave, Scenario, Task, Variant, Verb};
 
@@ -50,8 +51,16 @@ pub enum Planned {
 pub struct Skip {
     /// What the kernel lacks, never empty.
     pub missing: BTreeSet<Capability>,
-    /// What is missing and what would meet it, in a line.
-    pub reason: String,
+    /// The kernel, as `uname -r` says it.
+    pub release: String,
+}
+
+impl Skip {
+    /// The same as a finding.
+    pub fn finding(&self) -> finding::Skip {
+        let capabilities = self.missing.iter().map(|capability| capability.name().to_owned()).collect();
+        finding::Skip::Lacks { release: self.release.clone(), capabilities }
+    }
 }
 
 /// Why a scenario could not be planned at all.
@@ -115,9 +124,7 @@ pub fn plan(
     let missing: BTreeSet<_> =
         needs(scenario, variant).into_iter().filter(|need| !capabilities.has(*need)).collect();
     if !missing.is_empty() {
-        let each: Vec<_> = missing.iter().map(|need| format!("{need} ({})", need.met_by())).collect();
-        let reason = format!("kernel {} lacks {}", capabilities.release, each.join("; "));
-        return Ok(Planned::Skip(Skip { missing, reason }));
+        return Ok(Planned::Skip(Skip { missing, release: capabilities.release.clone() }));
     }
     compile::compile(scenario, variant, capabilities, interface, seed)
         .map(|plan| Planned::Plan(Box::new(plan)))

@@ -1,6 +1,6 @@
 use std::path::Path;
 
-use insta::assert_snapshot;
+use insta::{assert_debug_snapshot, assert_snapshot};
 use rstest::rstest;
 
 mod verbs;
@@ -28,7 +28,7 @@ fn upstream() -> Capabilities {
 fn planned(scenario: &Scenario, parameters: &Parameters) -> Plan {
     match plan(scenario, parameters, &upstream(), Interface::UPSTREAM, 7).unwrap() {
         Planned::Plan(plan) => *plan,
-        Planned::Skip(skip) => panic!("{}: {}", scenario.id, skip.reason),
+        Planned::Skip(skip) => panic!("{}: {skip:?}", scenario.id),
     }
 }
 
@@ -144,7 +144,7 @@ fn runs_are_told_apart_by_their_tokens() {
             (0..4).map(|seed| {
                 match plan(&scenario, parameters, &upstream(), Interface::UPSTREAM, seed).unwrap() {
                     Planned::Plan(plan) => plan.program.token,
-                    Planned::Skip(skip) => panic!("{}", skip.reason),
+                    Planned::Skip(skip) => panic!("{skip:?}"),
                 }
             })
         })
@@ -162,7 +162,7 @@ fn an_unmet_need_is_a_skip_that_says_what_would_meet_it() {
         kernel.have.remove(&lacks);
     }
     match plan(&scenario, &Parameters::new(), &kernel, kernel.interface, 1).unwrap() {
-        Planned::Skip(skip) => assert_snapshot!(skip.reason),
+        Planned::Skip(skip) => assert_debug_snapshot!(skip),
         Planned::Plan(_) => panic!("planned"),
     }
 }
@@ -179,7 +179,7 @@ fn a_kernel_without_staging_still_measures() {
     }
     match plan(&scenario, &Parameters::new(), &kernel, kernel.interface, 1).unwrap() {
         Planned::Plan(plan) => assert_snapshot!(outline(&plan)),
-        Planned::Skip(skip) => panic!("{}", skip.reason),
+        Planned::Skip(skip) => panic!("{skip:?}"),
     }
 }
 

@@ -3,12 +3,14 @@
 use std::fmt;
 
 use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
 
 use super::error::{ScenarioError, Source};
 use super::fields::{self, Fields};
 use super::grammar;
 use super::node::{Kind, Node};
-use crate::verdict::{CheckResult, Verdict};
+use crate::finding::{Entry, Finding, GROUPS, Pattern};
+use crate::verdict::{Check, CheckResult, Unlike, Verdict};
 
 /// A defect that a scenario is there to show.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -26,14 +28,14 @@ pub struct KnownDefect {
 /// How a defect shows in one check, or in the kernel's death.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Sign {
-    /// The check that fails, or [`KERNEL_DIED`].
-    pub check: String,
-    /// Text that every finding of it has, or a line of the report with which the kernel dies.
-    pub finding: String,
+    /// The check that fails; none when the kernel dies.
+    pub check: Option<Check>,
+    /// Which of its findings it has, or of which code the death is.
+    pub finding: Pattern,
 }
 
-/// What a [`Sign`] names instead of a check when the kernel dies of the defect.
-pub const KERNEL_DIED: &str = "kernel-died";
+/// What a scenario names instead of a check when the kernel dies of the defect, and the group of the codes of deaths.
+pub(super) const KERNEL_DIED: &str = "kernel-died";
 
 /// Kernels by version: from one on, before another.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -58,7 +60,7 @@ pub enum Showing {
     /// The kernel is not one that is said to have the defect: judge the run as any other.
     NotConcerned,
     /// Something else failed, or it failed in another way.
-    Otherwise(String),
+    Otherwise(Unlike),
 }
 
 impl KnownDefect {
@@ -71,50 +73,46 @@ impl KnownDefect {
         if failed.is_empty() {
             return Showing::Gone;
         }
-        for check in &failed {
-            if check.verdict == Verdict::CouldNotRun {
-                return Showing::Otherwise(format!("check {} could not run", check.check));
-            }
-            let Some(sign) = self.shows.iter().find(|sign| sign.check == check.check) else {
-                return Showing::Otherwise(format!(
-                    "check {} failed, and the defect shows in {}",
-                    check.check,
-                    self.checks()
-                ));
-            };
-            if let Some(other) = check.findings.iter().find(|finding| !finding.contains(&sign.finding)) {
-                return Showing::Otherwise(format!(
-                    "`{other}` is not how the defect shows: `{}`",
-                    sign.finding
-                ));
+        for result in &failed {
+            if let Some(unlike) = self.unlike(result) {
+                return Showing::Otherwise(unlike);
             }
         }
-        let silent = self.shows.iter().find(|sign| failed.iter().all(|check| check.check != sign.check));
-        if let Some(silent) = silent {
-            return Showing::Otherwise(match silent.check.as_str() {
-                KERNEL_DIED => "the kernel lives, and the defect kills it".to_owned(),
-                check => format!("check {check} passed, and the defect shows there too"),
-            });
+        for sign in &self.shows {
+            let Some(check) = sign.check else { return Showing::Otherwise(Unlike::Lives) };
+            let of_check = failed.iter().filter(|result| result.check == check);
+            if !of_check.flat_map(|result| &result.findings).any(|finding| sign.finding.matches(finding)) {
+                let finding = sign.finding.code.clone().unwrap_or_default();
+                return Showing::Otherwise(Unlike::NotFound { check, finding });
+            }
         }
         Showing::AsStated
     }
 
-    /// Whether a kernel with this release that died with this report did so of the defect.
-    ///
-    /// The checks of such a run say nothing: all that the guest did not come to is missing.
-    pub fn is_death(&self, release: &str, report: &[String]) -> bool {
-        let concerned = self.kernels.concerns(release);
-        let mut deaths = self.shows.iter().filter(|sign| sign.check == KERNEL_DIED);
-        concerned && deaths.any(|sign| report.iter().any(|line| line.contains(&sign.finding)))
+    /// Why a check that failed is not the defect, if it is not.
+    fn unlike(&self, result: &CheckResult) -> Option<Unlike> {
+        let check = result.check;
+        if result.verdict == Verdict::CouldNotRun {
+            return Some(Unlike::CouldNotRun { check });
+        }
+        let signs: Vec<&Sign> = self.shows.iter().filter(|sign| sign.check == Some(check)).collect();
+        if signs.is_empty() {
+            return Some(Unlike::OtherCheck { check });
+        }
+        if result.more > 0 {
+            return Some(Unlike::TooMany { check });
+        }
+        let stated = |finding: &&Finding| signs.iter().any(|sign| sign.finding.matches(finding));
+        let other = result.findings.iter().find(|finding| !stated(finding))?;
+        Some(Unlike::OtherFinding { check, finding: other.code().to_owned() })
     }
 
-    fn checks(&self) -> String {
-        let name = |sign: &Sign| match sign.check.as_str() {
-            KERNEL_DIED => "the kernel's death".to_owned(),
-            check => format!("check {check}"),
-        };
-        let names: Vec<String> = self.shows.iter().map(name).collect();
-        names.join(" and ")
+    /// Whether a kernel with this release that died like this did so of the defect.
+    ///
+    /// The checks of such a run say nothing: all that the guest did not come to is missing.
+    pub fn is_death(&self, release: &str, death: &Finding) -> bool {
+        let mut deaths = self.shows.iter().filter(|sign| sign.check.is_none());
+        self.kernels.concerns(release) && deaths.any(|sign| sign.finding.matches(death))
     }
 }
 
@@ -187,7 +185,64 @@ pub(super) fn kernels(source: &Source, node: &Node) -> Result<KernelRange, Scena
 
 fn sign(source: &Source, node: &Node) -> Result<Sign, ScenarioError> {
     let sign = Fields::of(source, node, "shows", grammar::SHOWS)?;
-    let check = sign.word("check")?.unwrap_or_default();
-    let finding = fields::text(source, sign.required("finding")?, "finding")?;
-    Ok(Sign { check: check.to_owned(), finding: finding.to_owned() })
+    let name = sign.word("check")?.unwrap_or_default();
+    let check = Check::INVARIANTS.into_iter().find(|check| check.name() == name);
+    let group = GROUPS.iter().find(|group| group.prefix == name);
+    let codes = group.map_or(&[][..], |group| group.codes);
+    let code = match sign.get("code") {
+        Some(node) => Some(code(source, node, name, codes)?),
+        // A kernel dies of a defect in more ways than one.
+        None if check.is_none() => None,
+        None => {
+            let missing = source.error(node.at, "shows: `code` is missing");
+            return Err(missing.one_of("", codes.iter().map(short).collect::<Vec<_>>()));
+        }
+    };
+    let among = code.as_ref().map_or(codes, std::slice::from_ref);
+    let with = match sign.get("with") {
+        Some(node) => with(source, node, among)?,
+        None => Map::new(),
+    };
+    let code = code.map(|entry| entry.name.to_owned());
+    Ok(Sign { check, finding: Pattern { code, with } })
+}
+
+/// A code without what stands before its slash.
+pub(super) fn short(entry: &Entry) -> &'static str {
+    entry.name.split_once('/').map_or(entry.name, |(_, short)| short)
+}
+
+/// A code of a check, as it is called there.
+fn code(source: &Source, node: &Node, check: &str, codes: &[Entry]) -> Result<Entry, ScenarioError> {
+    let given = fields::text(source, node, "code")?;
+    codes.iter().copied().find(|entry| short(entry) == given).ok_or_else(|| {
+        source
+            .error(node.at, format!("check {check} has no finding `{given}`"))
+            .one_of(given, codes.iter().map(short).collect::<Vec<_>>())
+    })
+}
+
+/// Fields of a finding that has one of these codes.
+fn with(source: &Source, node: &Node, codes: &[Entry]) -> Result<Map<String, Value>, ScenarioError> {
+    let known: Vec<(&str, &[&str])> = codes.iter().flat_map(|entry| entry.fields).copied().collect();
+    let Kind::Map(entries) = &node.kind else {
+        return Err(source.error(node.at, format!("`with`: expected a map, found {}", node.found())));
+    };
+    let mut fields = Map::new();
+    for (key, value) in entries {
+        let Some((_, inner)) = known.iter().find(|(name, _)| *name == key.name) else {
+            return Err(source
+                .error(key.at, format!("the finding has no field `{}`", key.name))
+                .one_of(&key.name, known.iter().map(|(name, _)| *name)));
+        };
+        if let Kind::Map(entries) = &value.kind
+            && let Some((key, _)) = entries.iter().find(|(key, _)| !inner.contains(&key.name.as_str()))
+        {
+            return Err(source
+                .error(key.at, format!("the field has no field `{}` of its own", key.name))
+                .one_of(&key.name, inner.iter().copied()));
+        }
+        fields.insert(key.name.clone(), value.json());
+    }
+    Ok(fields)
 }

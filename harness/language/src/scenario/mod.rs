@@ -22,7 +22,7 @@ mod steps;
 mod tasks;
 mod verbs;
 
-pub use defect::{KERNEL_DIED, KernelRange, KnownDefect, Showing, Sign, Version};
+pub use defect::{KernelRange, KnownDefect, Showing, Sign, Version};
 pub use document::{DEFAULT_POLICY, MAX_COMBINATIONS, parse};
 pub use error::ScenarioError;
 pub use files::{LoadError, load, load_all};

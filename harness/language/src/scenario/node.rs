@@ -64,6 +64,22 @@ impl Node {
         }
     }
 
+    /// The same as JSON.
+    pub(super) fn json(&self) -> serde_json::Value {
+        match &self.kind {
+            Kind::Null => serde_json::Value::Null,
+            Kind::Bool(value) => (*value).into(),
+            Kind::Int(value) => (*value).into(),
+            Kind::Float(value) => (*value).into(),
+            Kind::Text(value) => value.as_str().into(),
+            Kind::List(items) => items.iter().map(Node::json).collect(),
+            Kind::Map(entries) => {
+                let entries = entries.iter().map(|(key, node)| (key.name.clone(), node.json()));
+                entries.collect::<serde_json::Map<_, _>>().into()
+            }
+        }
+    }
+
     /// The text of a scalar, as a parameter's value is shown; `None` for lists and maps.
     pub(super) fn scalar(&self) -> Option<String> {
         match &self.kind {

@@ -20,7 +20,7 @@ fn suite() -> SuiteResult {
         json!({
             "scenario": scenario, "parameters": parameters, "kernel": "k", "release": "7.3.4",
             "interface": "upstream", "lane": "free", "accelerator": null, "seed": 1, "repeat": 1, "freed": freed,
-            "outcome": outcome, "reason": "", "checks": [], "latency": latency, "console_tail": [], "wall_ms": 1,
+            "outcome": outcome, "reason": null, "checks": [], "latency": latency, "console_tail": [], "wall_ms": 1,
             "boot_ms": null, "guest_ms": null, "dir": null, "bundle": null, "repro": null
         })
     };
@@ -32,7 +32,7 @@ fn suite() -> SuiteResult {
         run("agents-that-trim-transaction", None, "skipped"),
         run(KEXEC_STAGED, None, "passed"),
     ];
-    serde_json::from_value(json!({ "schema": 1, "runs": runs, "wall_ms": 1, "interrupted": false })).unwrap()
+    serde_json::from_value(json!({ "schema": 2, "runs": runs, "wall_ms": 1, "interrupted": false })).unwrap()
 }
 
 fn step(boot: u16, text: &str, calls: &[&'static str], records: Option<u64>) -> StepSummary {

@@ -4,9 +4,10 @@ use std::collections::BTreeMap;
 
 use maud::{Markup, html};
 
-use crate::report::printable::{printable, printable_lines};
+use crate::report::printable::printable;
 use crate::report::run_id::RunId;
 use crate::report::terminal::{not_stored, seconds, verdict, word};
+use crate::report::told::{self, Reason};
 use imalab_check::outcome::{CheckResult, Outcome, RunResult, Verdict};
 
 /// Everything known about a run, unfolded or not.
@@ -18,35 +19,38 @@ pub(super) fn details(number: usize, run: &RunResult, open: bool) -> Markup {
                 span.o.(class) { (word(run.outcome)) } " " (printable(&RunId::of(run).to_string()))
                 @if run.wall_ms > 0 { span.time { (seconds(run.wall_ms)) } }
             }
-            @if !run.reason.is_empty() { p { (printable(&run.reason)) } }
+            // A check's finding is said with its check.
+            @if run.reason.as_ref().is_some_and(|reason| reason.check.is_none()) { p { (told::reason(run)) } }
             @if let Some(why) = &run.not_stored { p { (not_stored(why)) } }
-            @for check in run.checks.iter().filter(|check| check.verdict.is_bad()) { (finding(check)) }
+            @for (check, findings) in told::failed(run, Reason::Unsaid) { (result(check, &findings)) }
+            @if let Some(why) = told::unlike(run) { p { (why) } }
             @if !run.console_tail.is_empty() {
                 h3 { "Console, last lines" }
                 pre { @for line in &run.console_tail { (printable(line)) "\n" } }
             }
             @if let Some(repro) = &run.repro { h3 { "Again" } pre { (printable(repro)) } }
             (facts(run))
-            @for check in run.checks.iter().filter(|check| !check.verdict.is_bad()) { (finding(check)) }
+            @for check in run.checks.iter().filter(|check| !check.verdict.is_bad()) {
+                (result(check, &told::remarks(check)))
+            }
         }
     }
 }
 
-fn finding(check: &CheckResult) -> Markup {
+/// A check with the lines that it says.
+fn result(check: &CheckResult, lines: &[String]) -> Markup {
     let class = match check.verdict {
         Verdict::Passed => "passed",
         Verdict::NotApplicable => "skipped",
         Verdict::Failed | Verdict::CouldNotRun => "failed",
     };
     html! {
-        h3 { "check " (printable(&check.check)) " " span.o.(class) { (verdict(check)) } }
+        h3 { "check " (check.check) " " span.o.(class) { (verdict(check)) } }
         @for (title, numbers) in [("compared", &check.compared), ("left out", &check.left_out)] {
             @if !numbers.is_empty() { p { (title) ": " (amounts(numbers)) } }
         }
-        @if !check.findings.is_empty() {
-            ul.findings {
-                @for line in check.findings.iter().flat_map(|finding| printable_lines(finding)) { li { (line) } }
-            }
+        @if !lines.is_empty() {
+            ul.findings { @for line in lines { li { (line) } } }
         }
     }
 }

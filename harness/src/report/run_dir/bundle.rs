@@ -10,6 +10,7 @@ use sha2::{Digest, Sha256};
 use super::{BUNDLE, RunDir};
 use crate::report::input;
 use crate::report::json::{ReadError, SCHEMA};
+use crate::report::words;
 use imalab_check::outcome::{Outcome, RunResult};
 use imalab_files::atomic::FileError;
 use imalab_language::lane::Lane;
@@ -34,7 +35,7 @@ pub struct Bundle {
     pub kernel: KernelUsed,
     /// What became of the run.
     pub outcome: Outcome,
-    /// Why.
+    /// Why, as a sentence for whoever opens it; `result.json` beside it has the finding.
     pub reason: String,
     /// The folder's other files by path below it, with the sha256 of each.
     pub files: BTreeMap<String, String>,
@@ -113,7 +114,7 @@ impl Bundle {
             lane: run.lane,
             kernel,
             outcome: run.outcome,
-            reason: run.reason.clone(),
+            reason: run.reason.as_ref().map_or_else(String::new, words::reason),
             files,
         })
     }

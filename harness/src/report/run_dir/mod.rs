@@ -17,6 +17,7 @@ pub use pcrs::pcrs_text;
 pub use quotes::QUOTE_FILES;
 pub use tpm_text::tpm_text;
 
+use super::document;
 use super::json::{self, ReadError, SCHEMA};
 use super::run_id::RunId;
 use super::trace::TraceWriter;
@@ -134,7 +135,7 @@ pub struct RunDir {
 }
 
 /// [`RESULT`]'s form: a run's result with the schema's version.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 pub struct RunDocument {
     /// Version of this form.
     pub schema: u32,
@@ -212,7 +213,13 @@ impl RunDir {
     /// # Errors
     /// When it cannot be written whole.
     pub fn write_result(&self, run: &RunResult) -> Result<(), FileError> {
-        json::write_document(&self.path.join(RESULT), &RunDocument { schema: SCHEMA, run: run.clone() })
+        #[derive(Serialize)]
+        struct Written<'a> {
+            schema: u32,
+            run: document::Run<'a>,
+        }
+        let written = Written { schema: SCHEMA, run: document::Run::of(run) };
+        json::write_document(&self.path.join(RESULT), &written)
     }
 
     /// Reads the result back.

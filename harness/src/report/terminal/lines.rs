@@ -4,10 +4,12 @@ use std::fmt::Write as _;
 use std::time::Duration;
 
 use super::look::{Look, word};
-use crate::report::printable::{printable, printable_lines};
+use crate::report::printable::printable;
 use crate::report::run_id::RunId;
 use crate::report::skips::Skips;
 use crate::report::tally::{Tally, plural};
+use crate::report::told::{self, Reason};
+use crate::report::words;
 use crate::suite::{Stop, SuiteContext};
 use imalab_check::outcome::{CheckResult, RunResult, SuiteResult, Verdict};
 
@@ -26,14 +28,17 @@ pub(super) fn header(total: usize, context: &SuiteContext, look: Look) -> String
     text
 }
 
-/// One finished run: outcome, seconds, scenario, parameters, kernel, and why it did not pass.
+/// One finished run: outcome, seconds, scenario, parameters, kernel, and why it did not pass; of one that stands in full at the
+/// end, by codes alone.
 pub(super) fn run_line(run: &RunResult, look: Look) -> String {
     let outcome = look.outcome(run.outcome).apply_to(format!("{:>12}", word(run.outcome)));
     let seconds = look.faint().apply_to(format!("[{:>8}]", seconds(run.wall_ms)));
     let id = RunId::of(run).to_string();
     let mut text = format!("{outcome} {seconds} {}", printable(&id));
-    if !run.reason.is_empty() {
-        let _ = write!(text, ": {}", printable(&run.reason));
+    if let Some(reason) = &run.reason {
+        let in_full = run.outcome.is_failure();
+        let reason = if in_full { words::short(reason) } else { words::reason(reason) };
+        let _ = write!(text, ": {}", printable(&reason));
     }
     text.push('\n');
     if let Some(why) = &run.not_stored {
@@ -45,7 +50,7 @@ pub(super) fn run_line(run: &RunResult, look: Look) -> String {
 /// What becomes of a run that has no machine, for a dry run.
 pub fn outcome_line(run: &RunResult) -> String {
     let id = RunId::of(run).to_string();
-    format!("{}: {}: {}", printable(&id), word(run.outcome), printable(&run.reason))
+    format!("{}: {}: {}", printable(&id), word(run.outcome), told::reason(run))
 }
 
 /// A kernel that is booted before all runs.
@@ -78,21 +83,20 @@ pub(super) fn failure(run: &RunResult, look: Look) -> String {
     let word = look.outcome(run.outcome).apply_to(word(run.outcome));
     push_line(&mut text, &format!("{word} {}", look.heading().apply_to(printable(&id))));
     push_line(&mut text, &format!("  {}", machine(run)));
-    if !run.reason.is_empty() {
-        push_line(&mut text, &format!("  reason: {}", printable(&run.reason)));
+    // A check's finding is said with its check.
+    if run.reason.as_ref().is_some_and(|reason| reason.check.is_none()) {
+        push_line(&mut text, &format!("  reason: {}", told::reason(run)));
     }
-    for check in run.checks.iter().filter(|check| check.verdict.is_bad()) {
-        push_line(&mut text, &format!("  check {} {}", printable(&check.check), verdict(check)));
-        for finding in check.findings.iter().flat_map(|finding| printable_lines(finding)) {
-            push_line(&mut text, &format!("    {finding}"));
-        }
+    for (check, findings) in told::failed(run, Reason::Unsaid) {
+        push_line(&mut text, &format!("  check {} {}", check.check, verdict(check)));
+        findings.iter().for_each(|finding| push_line(&mut text, &format!("    {finding}")));
+    }
+    if let Some(why) = told::unlike(run) {
+        push_line(&mut text, &format!("  {why}"));
     }
     for check in run.checks.iter().filter(|check| check.verdict == Verdict::NotApplicable) {
-        let why = check.findings.join("; ");
-        push_line(
-            &mut text,
-            &format!("  check {} {}: {}", printable(&check.check), verdict(check), printable(&why)),
-        );
+        let why = told::remarks(check).join("; ");
+        push_line(&mut text, &format!("  check {} {}: {why}", check.check, verdict(check)));
     }
     if !run.console_tail.is_empty() {
         push_line(&mut text, "  console, last lines:");

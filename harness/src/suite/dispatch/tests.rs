@@ -32,7 +32,7 @@ fn result(run: &Fake, outcome: Outcome) -> RunResult {
     serde_json::from_value(serde_json::json!({
         "scenario": run.1.scenario, "parameters": {}, "kernel": "k", "release": null, "interface": null,
         "lane": "free", "accelerator": null, "seed": 1, "repeat": 1, "place": run.0, "outcome": outcome,
-        "reason": "", "checks": [], "console_tail": [], "wall_ms": 1, "boot_ms": null, "guest_ms": null,
+        "reason": null, "checks": [], "console_tail": [], "wall_ms": 1, "boot_ms": null, "guest_ms": null,
         "dir": null, "bundle": null, "repro": null
     }))
     .unwrap()

@@ -8,8 +8,11 @@ fn a_child_that_dies_has_its_last_words() {
     world.see(exited("swtpm", 1));
     let text = "swtpm: could not open\n  the log\n".to_owned();
     world.see(What::Host(Host::LastWords { child: "swtpm".into(), text }));
-    let reason = "swtpm ended with status 1 before QEMU was done with it, its last words: swtpm: could not open / the log";
-    assert_eq!(judged(world).reason, reason);
+    let words = ["swtpm: could not open", "the log"];
+    let finding = json!({
+        "code": "run/child-ended", "child": "swtpm", "status": 1, "needed_by": "qemu", "last_words": words,
+    });
+    assert_judged(&judged(world), Outcome::Infra, &finding);
 }
 
 #[rstest]
@@ -38,14 +41,13 @@ fn a_signal_after_the_end_of_a_run_does_not_take_it_back() {
 }
 
 #[rstest]
-#[case::it_died_first(&["swtpm", "qemu"], "swtpm ended with status 137 before QEMU was done with it")]
-#[case::we_ended_it(&["qemu", "swtpm"], "TPM: gone")]
-fn a_tpm_that_died_is_why_it_no_longer_answers(#[case] ended: &[&str], #[case] reason: &str) {
+#[case::it_died_first(&["swtpm", "qemu"], swtpm_ended(137))]
+#[case::we_ended_it(&["qemu", "swtpm"], json!({"code": "run/tpm-trouble", "error": "gone"}))]
+fn a_tpm_that_died_is_why_it_no_longer_answers(#[case] ended: &[&str], #[case] reason: Value) {
     let mut world = sound();
     world.see(What::Host(Host::TpmTrouble { text: "gone".to_owned() }));
     ended.iter().for_each(|child| world.see(exited(child, 137)));
-    let judgement = judged(world);
-    assert_eq!((judgement.outcome, judgement.reason.as_str()), (Outcome::Infra, reason));
+    assert_judged(&judged(world), Outcome::Infra, &reason);
 }
 
 #[test]
@@ -65,11 +67,11 @@ fn cut(world: World, before: fn(&What) -> bool) -> Judgement {
 }
 
 #[rstest]
-#[case::no_end(|what: &What| matches!(what, What::Guest(Message::Done { .. })), "the agent's last message never came")]
-#[case::no_start(|what: &What| matches!(what, What::Guest(_)), "the agent never said hello")]
-fn a_lost_agent_is_no_verdict_on_the_kernel(#[case] before: fn(&What) -> bool, #[case] reason: &str) {
-    let judgement = cut(sound(), before);
-    assert_eq!(judgement, Judgement::new(Outcome::Infra, reason));
+#[case::no_end(|what: &What| matches!(what, What::Guest(Message::Done { .. })), true)]
+#[case::no_start(|what: &What| matches!(what, What::Guest(_)), false)]
+fn a_lost_agent_is_no_verdict_on_the_kernel(#[case] before: fn(&What) -> bool, #[case] said_hello: bool) {
+    let lost = Run::AgentLost { said_hello, powered_off: false, tpm_given_up: None };
+    assert_eq!(cut(sound(), before), Judgement::new(Outcome::Infra, lost));
 }
 
 #[test]
@@ -81,9 +83,8 @@ fn a_child_that_fails_after_the_end_is_no_sound_run() {
             *status = 139;
         }
     }
-    let judgement = of(&plan, &trace, &[]);
-    assert_eq!(judgement.outcome, Outcome::Infra);
-    assert_eq!(judgement.reason, "qemu ended with status 139");
+    let finding = json!({"code": "run/child-ended", "child": "qemu", "status": 139, "needed_by": null});
+    assert_judged(&of(&plan, &trace, &[]), Outcome::Infra, &finding);
 }
 
 #[test]

@@ -8,7 +8,9 @@ fn a_guest_that_does_nothing_more_is_told_with_its_idle_processors() {
     world.see(deadline());
     let text = "CPU#0\n HLT=1\nCPU#1\n HLT=0\n".to_owned();
     world.see(What::Host(Host::Processors { text, emulated: true }));
-    assert_eq!(judged(world).reason, "no event for 30 s, 1 of 2 processors idle");
+    let finding =
+        json!({"code": "run/no-progress", "deadline": "no event for 30 s", "idle": 1, "processors": 2});
+    assert_judged(&judged(world), Outcome::Timeout, &finding);
 }
 
 #[test]
@@ -17,24 +19,27 @@ fn what_the_agent_said_before_it_fell_silent_is_not_lost() {
     world.see(What::Guest(Message::Fault { text: "cannot mount /sys: EBUSY".into() }));
     world.see(deadline());
     let judgement = judged(world);
-    assert_eq!(judgement.outcome, Outcome::Timeout);
-    assert_eq!(judgement.reason, "agent: cannot mount /sys: EBUSY; then no event for 30 s");
+    let finding = json!({"code": "run/no-progress", "agent_error": "cannot mount /sys: EBUSY", "idle": null});
+    assert_judged(&judgement, Outcome::Timeout, &finding);
 }
 
 #[rstest]
 #[case::by_qemu(
     true,
     Outcome::Infra,
-    "QEMU lost the end of an interrupt: processor 0 is halted with vector 236 in service"
+    json!({"code": "run/interrupt-lost", "processor": 0, "vector": 236})
 )]
-#[case::by_hardware(false, Outcome::Timeout, "no event for 30 s, 1 of 1 processors idle")]
-fn an_interrupt_that_was_never_ended(#[case] emulated: bool, #[case] outcome: Outcome, #[case] reason: &str) {
+#[case::by_hardware(false, Outcome::Timeout, json!({"code": "run/no-progress", "idle": 1, "processors": 1}))]
+fn an_interrupt_that_was_never_ended(
+    #[case] emulated: bool,
+    #[case] outcome: Outcome,
+    #[case] reason: Value,
+) {
     let mut world = sound();
     world.see(deadline());
     let text = "CPU#0\nRFL=00000246 HLT=1\ndumping local APIC state for CPU 0\nISR\t 236 \n".to_owned();
     world.see(What::Host(Host::Processors { text, emulated }));
-    let judgement = judged(world);
-    assert!(judgement.outcome == outcome && judgement.reason.starts_with(reason), "{judgement:?}");
+    assert_judged(&judged(world), outcome, &reason);
 }
 
 /// What a kernel says of a task that waits, and answers to the NMI that asks it.
@@ -69,13 +74,14 @@ fn a_kernel_that_hangs_is_told_with_the_task_its_function_and_the_holder() {
     world.see(What::Host(Host::NmiSent));
     ANSWER.iter().for_each(|line| world.console(line));
     world.see(shutdown("guest-reset"));
-    let judgement = judged(world);
-    assert_eq!(judgement.outcome, Outcome::Timeout, "{judgement:?}");
-    assert_eq!(
-        judgement.reason,
-        "the kernel hangs: INFO: task agent:72 blocked for more than 30 seconds.; it (task other) waits in ima_queue_stage for a \
-         mutex; likely holder: agent:70 (task agent), which waits in ima_pcr_extend"
-    );
+    let finding = json!({
+        "code": "run/hangs", "line": "INFO: task agent:72 blocked for more than 30 seconds.", "task": "agent:72",
+        "scenario_task": "other", "function": "ima_queue_stage", "lock": "mutex", "waiters": [],
+        "holder": {
+            "who": "task", "task": "agent:70", "scenario_task": "agent", "does": "waits", "function": "ima_pcr_extend",
+        },
+    });
+    assert_judged(&judged(world), Outcome::Timeout, &finding);
 }
 
 #[test]
@@ -84,8 +90,9 @@ fn a_silent_guest_is_told_with_what_its_tasks_wait_for() {
     world.see(deadline());
     world.see(What::Host(Host::NmiSent));
     ANSWER.iter().for_each(|line| world.console(line));
-    let judgement = judged(world);
-    assert_eq!(judgement.outcome, Outcome::Timeout);
-    let waits = "no event for 30 s; agent:70 waits in ima_pcr_extend; agent:72 waits in ima_queue_stage";
-    assert_eq!(judgement.reason, waits);
+    let waiters = json!([
+        {"task": "agent:70", "scenario_task": null, "function": "ima_pcr_extend"},
+        {"task": "agent:72", "scenario_task": null, "function": "ima_queue_stage"},
+    ]);
+    assert_judged(&judged(world), Outcome::Timeout, &json!({"code": "run/no-progress", "waiters": waiters}));
 }

@@ -11,16 +11,20 @@ fn took(ms: u64) -> What {
 }
 
 #[rstest]
-#[case::qemu_waited(&[kept(1_500)], Outcome::Infra, "; QEMU, swtpm or imalab waited 1500 ms of 3000 ms for a processor")]
-#[case::swtpm_was_late(&[took(2_000)], Outcome::Infra, "; swtpm took 2000 ms for an answer")]
+#[case::qemu_waited(&[kept(1_500)], Outcome::Infra, json!({
+    "code": "run/host-busy", "line": TIMED_OUT, "waited_ms": 1_500, "within_ms": 3_000, "answer_ms": null,
+}))]
+#[case::swtpm_was_late(&[took(2_000)], Outcome::Infra, json!({
+    "code": "run/host-busy", "line": TIMED_OUT, "waited_ms": null, "answer_ms": 2_000,
+}))]
 // A host with some load, and a TPM that answered at once: it was the kernel.
-#[case::nobody_waited_long(&[kept(1_400)], Outcome::Failed, "console line 2")]
-#[case::answered_at_once(&[took(30), kept(10)], Outcome::Failed, "console line 2")]
-#[case::nothing_was_measured(&[], Outcome::Failed, "console line 2")]
+#[case::nobody_waited_long(&[kept(1_400)], Outcome::Failed, complaint())]
+#[case::answered_at_once(&[took(30), kept(10)], Outcome::Failed, complaint())]
+#[case::nothing_was_measured(&[], Outcome::Failed, complaint())]
 fn the_host_is_blamed_for_a_late_tpm_when_it_was_measured(
     #[case] measured: &[What],
     #[case] outcome: Outcome,
-    #[case] reason: &str,
+    #[case] reason: Value,
 ) {
     let seen = |world: &mut World| {
         world.see(What::Console("WARNING: x".into()));
@@ -30,8 +34,7 @@ fn the_host_is_blamed_for_a_late_tpm_when_it_was_measured(
     let mut world = sound();
     seen(&mut world);
     let (plan, trace) = world.finish();
-    let judgement = of(&plan, &trace, &all(&plan, &trace));
-    assert!(judgement.outcome == outcome && judgement.reason.contains(reason), "{judgement:?}");
+    assert_judged(&of(&plan, &trace, &all(&plan, &trace)), outcome, &reason);
     // A run that never came to its end, of which nobody knows why, is the host's in any case.
     let cut = Trace::from(trace.events[..trace.events.len() - 4].to_vec());
     assert_eq!(of(&plan, &cut, &[]).outcome, Outcome::Infra);
@@ -60,21 +63,20 @@ fn a_command_that_was_made_to_time_out_is_no_trouble_of_the_host() {
 }
 
 #[rstest]
-#[case::with_proof(2_000, Outcome::Infra, "the host was too busy")]
-#[case::without(10, Outcome::Failed, "the kernel gave its TPM up (tpm_tis MSFT0101:00")]
+#[case::with_proof(2_000, Outcome::Infra, json!({"code": "run/host-busy", "line": GAVE_UP}))]
+#[case::without(10, Outcome::Failed, json!({"code": "run/tpm-given-up", "line": GAVE_UP}))]
 fn a_guest_without_its_tpm_is_the_kernels_fault_unless_the_host_is_proved_guilty(
     #[case] waited: u64,
     #[case] outcome: Outcome,
-    #[case] reason: &str,
+    #[case] reason: Value,
 ) {
     let mut world = sound();
     world.see(What::Console(GAVE_UP.into()));
     world.see(kept(waited));
     let (plan, trace) = world.finish();
     // A probe, and a run with findings that all come of it.
-    for checks in [vec![], vec![check("steps", Verdict::Failed, "expected success, failed with ENOENT")]] {
-        let judgement = of(&plan, &trace, &checks);
-        assert!(judgement.outcome == outcome && judgement.reason.starts_with(reason), "{judgement:?}");
+    for checks in [vec![], vec![failed(Check::Steps, nonce(1))]] {
+        assert_judged(&of(&plan, &trace, &checks), outcome, &reason);
     }
 }
 
@@ -82,7 +84,7 @@ fn a_guest_without_its_tpm_is_the_kernels_fault_unless_the_host_is_proved_guilty
 fn a_guest_that_powers_itself_off_too_early_is_no_fault_of_the_host() {
     let (plan, mut trace) = sound().finish();
     trace.events.retain(|event| !matches!(event.what, What::Guest(Message::Done { .. })));
-    let judgement = of(&plan, &trace, &all(&plan, &trace));
-    assert_eq!(judgement.outcome, Outcome::Failed);
-    assert_eq!(judgement.reason, "the agent's last message never came, and the guest powered itself off");
+    let finding =
+        json!({"code": "run/agent-lost", "said_hello": true, "powered_off": true, "tpm_given_up": null});
+    assert_judged(&of(&plan, &trace, &all(&plan, &trace)), Outcome::Failed, &finding);
 }

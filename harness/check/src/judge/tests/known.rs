@@ -2,85 +2,87 @@
 
 use super::*;
 
+fn lost() -> CheckResult {
+    let (extend, after, before, totals) = (Part::sample("extend"), None, None, None);
+    failed(Check::ExactlyOnce, ExactlyOnce::RecordLost { extend, records: 1, after, before, totals })
+}
+
+fn doubled() -> CheckResult {
+    let (record, twin, extend_number, totals) = (Part::sample("record"), None, None, None);
+    failed(
+        Check::ExactlyOnce,
+        ExactlyOnce::RecordDoubled { record, twin, extended: 1, extend_number, totals },
+    )
+}
+
 fn defect(before: Option<Version>) -> KnownDefect {
     KnownDefect {
         kernels: KernelRange { from: None, before },
         breaks: "no record is lost".to_owned(),
         link: None,
-        shows: vec![Sign { check: "exactly-once".to_owned(), finding: "is missing".to_owned() }],
+        shows: vec![Sign {
+            check: Some(Check::ExactlyOnce),
+            finding: Pattern::code("exactly-once/record-lost"),
+        }],
     }
 }
 
 #[rstest]
-#[case::as_stated(
-    &[check("exactly-once", Verdict::Failed, "record 4 is missing")], None,
-    Outcome::KnownDefect, "as stated: no record is lost"
-)]
-#[case::gone(&[check("exactly-once", Verdict::Passed, "")], None, Outcome::Failed, "the kernel seems mended")]
+#[case::as_stated(&[lost()], None, Outcome::KnownDefect, Some("known/defect-shown"), None)]
+#[case::gone(&[passes(Check::ExactlyOnce)], None, Outcome::Failed, Some("known/defect-gone"), None)]
 #[case::otherwise(
-    &[check("exactly-once", Verdict::Failed, "record 4 is doubled")], None,
-    Outcome::Failed, "exactly-once: record 4 is doubled; not the known defect"
+    &[doubled()], None, Outcome::Failed, Some("exactly-once/record-doubled"),
+    Some(Unlike::OtherFinding {
+        check: Check::ExactlyOnce, finding: "exactly-once/record-doubled".to_owned(),
+    })
 )]
 #[case::more(
-    &[check("exactly-once", Verdict::Failed, "record 4 is missing"), check("replay", Verdict::CouldNotRun, "why")], None,
-    Outcome::Failed, "exactly-once: record 4 is missing (also: replay); not the known defect"
+    &[lost(), blind(Check::Replay)], None, Outcome::Failed, Some("exactly-once/record-lost"),
+    Some(Unlike::CouldNotRun { check: Check::Replay })
 )]
 #[case::other_kernel(
-    &[check("exactly-once", Verdict::Failed, "record 4 is missing")], Some(Version(7, 2, 0)),
-    Outcome::Failed, "exactly-once: record 4 is missing"
+    &[lost()], Some(Version(7, 2, 0)), Outcome::Failed, Some("exactly-once/record-lost"), None
 )]
-#[case::other_kernel_sound(&[check("exactly-once", Verdict::Passed, "")], Some(Version(7, 2, 0)), Outcome::Passed, "")]
+#[case::other_kernel_sound(
+    &[passes(Check::ExactlyOnce)], Some(Version(7, 2, 0)), Outcome::Passed, None, None
+)]
 fn a_known_defect_counts_when_it_shows_just_so(
     #[case] checks: &[CheckResult],
     #[case] before: Option<Version>,
     #[case] outcome: Outcome,
-    #[case] reason: &str,
+    #[case] code: Option<&str>,
+    #[case] unlike: Option<Unlike>,
 ) {
     let (mut plan, trace) = sound().finish();
     plan.known_defect = Some(defect(before));
     let judgement = of(&plan, &trace, checks);
     assert_eq!(judgement.outcome, outcome, "{judgement:?}");
-    assert!(judgement.reason.starts_with(reason), "{judgement:?}");
+    assert_eq!(judgement.reason.as_ref().map(|reason| reason.finding.code()), code, "{judgement:?}");
+    assert_eq!(judgement.reason.and_then(|reason| reason.unlike), unlike);
 }
 
 #[rstest]
-#[case::has_it(
-    &[check("exactly-once", Verdict::Failed, "record 4 is missing")],
-    Outcome::KnownDefect, "as stated: no record is lost"
-)]
-#[case::mended(
-    &[check("exactly-once", Verdict::Passed, "")],
-    Outcome::Passed, "the known defect is not present in this kernel: no record is lost"
-)]
-#[case::otherwise(
-    &[check("exactly-once", Verdict::Failed, "record 4 is doubled")],
-    Outcome::Failed, "exactly-once: record 4 is doubled; not the known defect"
-)]
+#[case::has_it(&[lost()], Outcome::KnownDefect, "known/defect-shown")]
+#[case::mended(&[passes(Check::ExactlyOnce)], Outcome::Passed, "known/defect-not-present")]
+#[case::otherwise(&[doubled()], Outcome::Failed, "exactly-once/record-doubled")]
 fn a_kernel_of_ones_own_may_have_a_defect_mended(
     #[case] checks: &[CheckResult],
     #[case] outcome: Outcome,
-    #[case] reason: &str,
+    #[case] code: &str,
 ) {
     let (mut plan, trace) = sound().finish();
     plan.known_defect = Some(defect(None));
     plan.stock = false;
-    let judgement = of(&plan, &trace, checks);
-    assert_eq!(judgement.outcome, outcome, "{judgement:?}");
-    assert!(judgement.reason.starts_with(reason), "{judgement:?}");
+    assert_judged(&of(&plan, &trace, checks), outcome, &json!({"code": code}));
 }
 
 #[rstest]
-#[case::stock(
-    true,
-    Outcome::Failed,
-    "the kernel no longer has the limit, nothing was lost: no segment",
-    false
-)]
-#[case::ones_own(false, Outcome::Passed, "the known limit is not present in this kernel: no segment", true)]
+#[case::stock(true, Outcome::Failed, Known::LimitGone { why: "no segment".to_owned() }, false)]
+#[case::ones_own(false, Outcome::Passed, Known::LimitNotPresent { why: "no segment".to_owned() }, true)]
 fn a_kernel_of_ones_own_may_have_a_limit_mended(
     #[case] stock: bool,
     #[case] outcome: Outcome,
-    #[case] reason: &str,
+    #[case] known: Known,
     #[case] passes: bool,
 ) {
     let (mut plan, trace) = sound().finish();
@@ -91,8 +93,8 @@ fn a_kernel_of_ones_own_may_have_a_limit_mended(
         lost: Lost { kexec: 1, records: Some(3) },
     });
     plan.stock = stock;
-    let judgement = of(&plan, &trace, &[check("kexec", Verdict::Failed, "3 records are said to be lost")]);
-    assert_eq!((judgement.outcome, judgement.reason.as_str()), (outcome, reason));
+    let judgement = of(&plan, &trace, &[failed(Check::Kexec, nonce(1))]);
+    assert_eq!((judgement.outcome, judgement.reason), (outcome, Some(Reason::of(known))));
     // What is shown is what the verdict rests on.
     let sound = |checks: &Vec<CheckResult>| checks.iter().all(|check| !check.verdict.is_bad());
     assert_eq!(judgement.checks.as_ref().is_some_and(sound), passes);
@@ -104,7 +106,7 @@ fn a_kernel_of_ones_own_may_have_a_limit_mended(
 #[case::other_kernel("ima_queue_delete_partial", Some(Version(7, 2, 0)), true, Outcome::KernelDied)]
 #[case::it_lives("ima_queue_delete_partial", None, false, Outcome::Failed)]
 fn a_kernel_may_die_of_a_known_defect(
-    #[case] finding: &str,
+    #[case] function: &str,
     #[case] before: Option<Version>,
     #[case] dies: bool,
     #[case] outcome: Outcome,
@@ -114,22 +116,21 @@ fn a_kernel_may_die_of_a_known_defect(
         DEATH.iter().for_each(|line| world.console(line));
     }
     let (mut plan, trace) = world.finish();
-    let shows = vec![Sign { check: KERNEL_DIED.to_owned(), finding: finding.to_owned() }];
-    plan.known_defect = Some(KnownDefect { shows, ..defect(before) });
-    let judgement = of(&plan, &trace, &[check("steps", Verdict::Passed, "")]);
+    plan.known_defect = Some(KnownDefect { shows: vec![dies_in(function)], ..defect(before) });
+    let judgement = of(&plan, &trace, &[passes(Check::Steps)]);
     assert_eq!(judgement.outcome, outcome, "{judgement:?}");
 }
 
 #[rstest]
-#[case::has_the_defect(None, Outcome::Failed, "the kernel seems mended")]
-#[case::never_had_it(Some(Version(7, 2, 0)), Outcome::KnownLimit, "as stated: no segment")]
+#[case::has_the_defect(None, Outcome::Failed, "known/defect-gone")]
+#[case::never_had_it(Some(Version(7, 2, 0)), Outcome::KnownLimit, "known/limit-shown")]
 fn a_limit_does_not_hide_that_a_defect_is_gone(
     #[case] before: Option<Version>,
     #[case] outcome: Outcome,
-    #[case] reason: &str,
+    #[case] code: &str,
 ) {
     let (mut plan, trace) = sound().finish();
-    let shows = vec![Sign { check: KERNEL_DIED.to_owned(), finding: "ima_update_kexec_buffer".to_owned() }];
+    let shows = vec![dies_in("ima_update_kexec_buffer")];
     plan.known_defect = Some(KnownDefect { shows, ..defect(before) });
     plan.known_limit = Some(KnownLimit {
         kernels: KernelRange::default(),
@@ -137,9 +138,7 @@ fn a_limit_does_not_hide_that_a_defect_is_gone(
         link: None,
         lost: Lost { kexec: 1, records: None },
     });
-    let judgement = of(&plan, &trace, &[check("kexec", Verdict::Passed, "")]);
-    assert_eq!(judgement.outcome, outcome, "{judgement:?}");
-    assert!(judgement.reason.starts_with(reason), "{judgement:?}");
+    assert_judged(&of(&plan, &trace, &[passes(Check::Kexec)]), outcome, &json!({"code": code}));
 }
 
 #[test]
@@ -148,6 +147,11 @@ fn a_known_defect_does_not_excuse_a_dead_kernel() {
     world.console(PANIC);
     let (mut plan, trace) = world.finish();
     plan.known_defect = Some(defect(None));
-    let checks = [check("exactly-once", Verdict::Failed, "record 4 is missing")];
-    assert_eq!(of(&plan, &trace, &checks).outcome, Outcome::KernelDied);
+    assert_eq!(of(&plan, &trace, &[lost()]).outcome, Outcome::KernelDied);
+}
+
+/// A defect that kills the kernel in this function.
+fn dies_in(function: &str) -> Sign {
+    let Value::Object(with) = json!({"functions": function}) else { panic!("no map") };
+    Sign { check: None, finding: Pattern { code: None, with } }
 }

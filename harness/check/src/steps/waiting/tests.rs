@@ -1,7 +1,9 @@
 use imalab_wire::{Message, Op, Outcome};
 use rstest::rstest;
 
+use crate::outcome::Check;
 use crate::world::{World, result, value};
+use imalab_language::finding::{Finding, Steps};
 use imalab_language::plan::{Action, Expect, Mark, MarkDeed};
 use imalab_trace::What;
 
@@ -43,8 +45,8 @@ fn message(tells: Tells) -> Vec<Message> {
     }
 }
 
-/// What the check says of the step that has to wait.
-fn judged(holds: bool, told: &[Tells]) -> String {
+/// What the check says of the step that has to wait: a code.
+fn judged(holds: bool, told: &[Tells]) -> Option<&'static str> {
     let mut world = World::new();
     let mark = Op::Mark { path: "/dev/tpm0".into(), number: HOLD };
     for (task, text, op) in [
@@ -67,21 +69,32 @@ fn judged(holds: bool, told: &[Tells]) -> String {
     told.iter().flat_map(|tells| message(*tells)).for_each(|message| world.say(message));
     world.task = 0;
     let (plan, trace) = world.finish();
-    let found = result(&plan, &trace, "steps").findings;
-    found.into_iter().find(|finding| finding.starts_with("step 1 `write`")).unwrap_or_default()
+    let found = result(&plan, &trace, Check::Steps).findings;
+    found.iter().find_map(|finding| match finding {
+        Finding::Steps(
+            Steps::NotBlocked { step }
+            | Steps::BlockedWithoutHold { step }
+            | Steps::EndedBeforeRelease { step },
+        ) => {
+            assert_eq!((step.id, step.text.as_str()), (WRITE, "write"));
+            Some(finding.code())
+        }
+        _ => None,
+    })
 }
 
-const UNSEEN: &str = "nobody saw it wait within a system call";
-const TOO_SHORT: &str = "ended before the TPM was released";
-const NOT_HELD: &str = "when the TPM was not held";
+const UNSEEN: Option<&str> = Some("steps/not-blocked");
+const TOO_SHORT: Option<&str> = Some("steps/ended-before-release");
+const NOT_HELD: Option<&str> = Some("steps/blocked-without-hold");
 
 #[rstest]
 #[case::it_waited(
     &[Holds(1), Begins(1, WRITE, 10), Asleep(WRITE, 900), Ends(0, LOOK, (5, 950)), Releases(1_000), Ends(1, WRITE, (10, 1_100))],
-    ""
+    None
 )]
 #[case::it_still_waits(
-    &[Holds(1), Begins(1, WRITE, 10), Asleep(WRITE, 900), Ends(0, LOOK, (5, 950)), Releases(1_000)], ""
+    &[Holds(1), Begins(1, WRITE, 10), Asleep(WRITE, 900), Ends(0, LOOK, (5, 950)), Releases(1_000)],
+    None
 )]
 // A write of 0.3 ms, and a look that began before it and found the task in the barrier after it.
 #[case::the_look_found_the_barrier(
@@ -96,7 +109,7 @@ const NOT_HELD: &str = "when the TPM was not held";
 )]
 #[case::another_look_counts(
     &[Holds(1), Begins(1, WRITE, 10), Asleep(BARRIER, 90), Asleep(WRITE, 900), Releases(1_000), Ends(1, WRITE, (10, 1_100))],
-    ""
+    None
 )]
 #[case::nothing_was_held_yet(
     &[Begins(1, WRITE, 10), Asleep(WRITE, 100), Holds(200), Releases(1_000), Ends(1, WRITE, (10, 1_100))], NOT_HELD
@@ -109,17 +122,13 @@ const NOT_HELD: &str = "when the TPM was not held";
     UNSEEN
 )]
 #[case::nobody_looked(&[Holds(1), Begins(1, WRITE, 10), Releases(1_000), Ends(1, WRITE, (10, 1_100))], UNSEEN)]
-fn a_step_that_must_wait_has_to_be_seen(#[case] told: &[Tells], #[case] why: &str) {
-    let found = judged(true, told);
-    assert_eq!(found.is_empty(), why.is_empty(), "{found}");
-    assert!(found.contains(why), "{found}");
+fn a_step_that_must_wait_has_to_be_seen(#[case] told: &[Tells], #[case] why: Option<&str>) {
+    assert_eq!(judged(true, told), why);
 }
 
 #[rstest]
-#[case::in_it(&[Begins(1, WRITE, 10), Asleep(WRITE, 100), Ends(1, WRITE, (10, 310))], "")]
+#[case::in_it(&[Begins(1, WRITE, 10), Asleep(WRITE, 100), Ends(1, WRITE, (10, 310))], None)]
 #[case::after_it(&[Begins(1, WRITE, 10), Ends(1, WRITE, (10, 310)), Begins(1, BARRIER, 320), Asleep(BARRIER, 900)], UNSEEN)]
-fn without_a_hold_the_look_alone_counts(#[case] told: &[Tells], #[case] why: &str) {
-    let found = judged(false, told);
-    assert_eq!(found.is_empty(), why.is_empty(), "{found}");
-    assert!(found.contains(why), "{found}");
+fn without_a_hold_the_look_alone_counts(#[case] told: &[Tells], #[case] why: Option<&str>) {
+    assert_eq!(judged(false, told), why);
 }

@@ -7,8 +7,8 @@ use nix::errno::Errno;
 use super::descriptors::Description;
 use super::kernel::Kernel;
 use super::{
-    Access, Broken, Call, Effect, File, Found, HashTable, ListFile, Log, Refusals, Rule, Slot, Task, Written,
-    request,
+    Access, Broken, Call, Effect, Expected, File, Found, HashTable, ListFile, Log, Refusals, Rule, Slot,
+    Task, Written, request,
 };
 use crate::ima::dialect::{Dialect, Late, Originals};
 use crate::ima::lists::Request;
@@ -150,10 +150,10 @@ impl Kernel {
         let File::List(list) = open.file else {
             return match found {
                 Found::Value(1..) if self.rules.holds(Rule::CountersAreReadOnly) => {
-                    Err(Broken::new(Rule::CountersAreReadOnly, "an error"))
+                    Err(Broken::new(Rule::CountersAreReadOnly, Expected::Error))
                 }
                 Found::Errno(_) if !self.rules.holds(Rule::CountersAreReadOnly) => {
-                    Err(Broken::new(Rule::CountersAreReadOnly, "success"))
+                    Err(Broken::new(Rule::CountersAreReadOnly, Expected::Success))
                 }
                 _ => Ok(Effect::None),
             };
@@ -178,10 +178,10 @@ impl Kernel {
             // Nothing is promised of a write to a list that only grows.
             (Originals::Unspoken, _) => return Ok(Effect::None),
             (Originals::OptionIsOff, Found::Value(1..)) if self.rules.holds(Rule::OptionLetsRemove) => {
-                return Err(Broken::new(Rule::OptionLetsRemove, "an error"));
+                return Err(Broken::new(Rule::OptionLetsRemove, Expected::Error));
             }
             (Originals::OptionIsOff, Found::Errno(_)) if !self.rules.holds(Rule::OptionLetsRemove) => {
-                return Err(Broken::new(Rule::OptionLetsRemove, "success"));
+                return Err(Broken::new(Rule::OptionLetsRemove, Expected::Success));
             }
             (Originals::OptionIsOff, _) => return Ok(Effect::None),
             _ => {}
@@ -223,7 +223,8 @@ impl Kernel {
         if let (Found::Value(value), None) = (found, refusals.first())
             && value != taken
         {
-            return Err(Broken::new(Rule::RequestTakenWhole, format!("{taken}")));
+            let taken = Expected::Number(u64::try_from(taken).unwrap_or_default());
+            return Err(Broken::new(Rule::RequestTakenWhole, taken));
         }
         let permits = match request {
             Request::StageAll => Rule::StageMovesWholeList,
@@ -257,7 +258,7 @@ impl Kernel {
             (Late::With(_), _) => None,
             (Late::Refused | Late::Unsaid, Found::Errno(_)) => Some(Ok(Effect::None)),
             (Late::Refused, Found::Value(_)) if self.rules.holds(rule) => {
-                Some(Err(Broken::new(rule, "an error")))
+                Some(Err(Broken::new(rule, Expected::Error)))
             }
             (Late::Refused | Late::Unsaid, _) => None,
         }
@@ -298,7 +299,7 @@ impl Kernel {
         if u64::try_from(value) != Ok(expected) {
             let shows = if list.is_staged() { Rule::StagedShowsStaged } else { Rule::OriginalShowsCurrent };
             let rule = if offset > 0 { Rule::ReadGoesOn } else { shows };
-            return Err(Broken::new(rule, format!("{expected} bytes")));
+            return Err(Broken::new(rule, Expected::Number(expected)));
         }
         Ok(Effect::Offset(slot, Some(offset + expected)))
     }
@@ -329,7 +330,7 @@ impl Kernel {
         let least = u64::from(most > 0);
         if offset <= size && !u64::try_from(value).is_ok_and(|value| (least..=most).contains(&value)) {
             let rule = if list.is_staged() { Rule::StagedShowsStaged } else { Rule::OriginalShowsCurrent };
-            return Err(Broken::new(rule, format!("{least} to {most} bytes")));
+            return Err(Broken::new(rule, Expected::range(least, most)));
         }
         Ok(Effect::None)
     }
@@ -372,8 +373,7 @@ impl Kernel {
         if (least..=most).contains(&number) {
             return Ok(());
         }
-        let expected = if least == most { format!("{most}") } else { format!("{least} to {most}") };
-        Err(Broken::new(rule, expected))
+        Err(Broken::new(rule, Expected::range(least, most)))
     }
 
     /// A seek that stays within what `seq_file` promises keeps the offset known.
@@ -414,9 +414,11 @@ fn settle<'a>(
 ) -> Result<Effect<'a>, Broken> {
     match (refusals.first(), found) {
         (Some(_), Found::Errno(errno)) if refusals.has(errno) => Ok(Effect::None),
-        (Some(rule), Found::Value(_) | Found::Errno(_)) => Err(Broken::new(rule, refusals.names())),
+        (Some(rule), Found::Value(_) | Found::Errno(_)) => {
+            Err(Broken::new(rule, Expected::Errnos(refusals.errnos())))
+        }
         (Some(_), Found::Never) => Ok(Effect::None),
-        (None, Found::Errno(_)) => Err(Broken::new(free, "success")),
+        (None, Found::Errno(_)) => Err(Broken::new(free, Expected::Success)),
         (None, Found::Value(_) | Found::Never) => Ok(effect),
     }
 }

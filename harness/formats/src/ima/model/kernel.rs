@@ -2,7 +2,7 @@
 
 use super::descriptors::Descriptors;
 use super::lists::Lists;
-use super::{Broken, Call, Effect, File, ListFile, Log, Rule, Rules, Setup, Slot, Task};
+use super::{Broken, Call, Effect, Expected, File, ListFile, Log, Rule, Rules, Setup, Slot, Task};
 use crate::Interface;
 use crate::ima::dialect::Seen;
 use crate::ima::lists::{Kind, ListId, Ranges};
@@ -105,22 +105,22 @@ impl Kernel {
     pub fn may_record(&self, log: &dyn Log) -> Result<(), Broken> {
         let record = self.lists.total;
         if self.is_suspended() {
-            return Err(Broken::new(Rule::SuspendedRecordsNothing, "no record"));
+            return Err(Broken::new(Rule::SuspendedRecordsNothing, Expected::NoRecord));
         }
         if !self.rules.holds(Rule::MeasuredIsRecorded) {
-            return Err(Broken::new(Rule::MeasuredIsRecorded, "no record"));
+            return Err(Broken::new(Rule::MeasuredIsRecorded, Expected::NoRecord));
         }
         if log.is_violation(record) {
             let again = !self.rules.holds(Rule::ViolationAlwaysRecorded) && self.violations > 0;
             if again {
-                return Err(Broken::new(Rule::ViolationAlwaysRecorded, "no record"));
+                return Err(Broken::new(Rule::ViolationAlwaysRecorded, Expected::NoRecord));
             }
             return Ok(());
         }
         let mut same = log.same_before(record);
         while let Some(before) = same {
             if self.lists.remembers(before) {
-                return Err(Broken::new(self.lists.why_remembered(before), "no record"));
+                return Err(Broken::new(self.lists.why_remembered(before), Expected::NoRecord));
             }
             same = log.same_before(before);
         }

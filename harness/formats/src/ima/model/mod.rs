@@ -27,7 +27,7 @@ pub use descriptors::{Access, Slot, Task};
 pub use file::{File, ListFile};
 pub use kernel::Kernel;
 pub use lists::HashTable;
-pub use refusals::{Broken, Refusals};
+pub use refusals::{Broken, Expected, Refusals};
 pub use request::Written;
 pub use rule::{Rule, Shown};
 pub use words::{DOCUMENT, From, Words};

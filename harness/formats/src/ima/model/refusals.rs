@@ -13,13 +13,42 @@ pub struct Refusals(Vec<(Errno, Rule)>);
 pub struct Broken {
     /// The promise.
     pub rule: Rule,
-    /// What should have come: `EBUSY`, `2`, `success`.
-    pub expected: String,
+    /// What should have come.
+    pub expected: Expected,
+}
+
+/// What a call should have given.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Expected {
+    /// Success, whatever its value.
+    Success,
+    /// An error, whichever.
+    Error,
+    /// One of these errors.
+    Errnos(Vec<Errno>),
+    /// A number: bytes of a call that reads or writes, or what a counter shows.
+    Number(u64),
+    /// One from the least to the most.
+    Range {
+        /// The least.
+        least: u64,
+        /// The most.
+        most: u64,
+    },
+    /// That nothing was recorded.
+    NoRecord,
+}
+
+impl Expected {
+    /// A number, or one from the least to the most.
+    pub(super) fn range(least: u64, most: u64) -> Expected {
+        if least == most { Expected::Number(most) } else { Expected::Range { least, most } }
+    }
 }
 
 impl Broken {
-    pub(super) fn new(rule: Rule, expected: impl Into<String>) -> Broken {
-        Broken { rule, expected: expected.into() }
+    pub(super) fn new(rule: Rule, expected: Expected) -> Broken {
+        Broken { rule, expected }
     }
 }
 
@@ -44,10 +73,5 @@ impl Refusals {
         errnos.sort_unstable_by_key(|errno| *errno as i32);
         errnos.dedup();
         errnos
-    }
-
-    /// The errors in a finding's words.
-    pub fn names(&self) -> String {
-        self.errnos().iter().map(|errno| format!("{errno:?}")).collect::<Vec<_>>().join(" or ")
     }
 }

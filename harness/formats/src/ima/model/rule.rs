@@ -31,6 +31,19 @@ macro_rules! rules {
             /// Every rule.
             pub const ALL: &[Rule] = &[$(Rule::$rule),*];
 
+            /// Its name: `one-writer`. It stays what it is.
+            pub fn name(self) -> String {
+                let camel = match self { $(Rule::$rule => stringify!($rule),)* };
+                let mut name = String::with_capacity(camel.len() + 4);
+                for letter in camel.chars() {
+                    if letter.is_ascii_uppercase() && !name.is_empty() {
+                        name.push('-');
+                    }
+                    name.push(letter.to_ascii_lowercase());
+                }
+                name
+            }
+
             /// What it says, in our words.
             pub fn promise(self) -> &'static str {
                 match self { $(Rule::$rule => $promise,)* }

@@ -1,3 +1,4 @@
+use super::{function, functions};
 use rstest::rstest;
 
 fn lines(text: &str) -> Vec<String> {
@@ -20,6 +21,16 @@ RIP: 0010:ima_measurements_next+0x1b/0x60
 Call Trace:
  seq_read_iter+0x2e6/0x480
 ";
+/// The one that called a function without a frame of its own.
+const FRAMELESS: &str = "\
+BUG: unable to handle page fault for address: ffffc900007db000
+RIP: 0010:memcpy_orig+0x29/0x110
+Call Trace:
+ <TASK>
+ ? ima_update_kexec_buffer+0x1d4/0x280
+ blocking_notifier_call_chain+0x5f/0x80
+ </TASK>
+";
 const PANIC: &str = "\
 Kernel panic - not syncing: no list any more
 Call Trace:
@@ -31,11 +42,23 @@ Call Trace:
 ";
 
 #[rstest]
-#[case::of_a_helper(FAULT, Some("__list_del_entry_valid_or_report, called from ima_queue_delete_partial"))]
-#[case::of_imas_own(OWN, Some("ima_measurements_next"))]
-#[case::of_a_panic(PANIC, Some("ima_add_template_entry"))]
+#[case::of_a_helper(FAULT, Some(("__list_del_entry_valid_or_report", Some("ima_queue_delete_partial"))))]
+#[case::of_imas_own(OWN, Some(("ima_measurements_next", None)))]
+#[case::of_a_panic(PANIC, Some(("ima_add_template_entry", None)))]
 #[case::in_user_space("x\nRIP: 0033:0x401000\n", None)]
 #[case::nothing_told("Kernel panic - not syncing: Attempted to kill init!", None)]
-fn a_report_is_about_a_function(#[case] report: &str, #[case] function: Option<&str>) {
-    assert_eq!(super::function(&lines(report)).as_deref(), function);
+fn a_report_is_about_a_function(#[case] report: &str, #[case] expected: Option<(&str, Option<&str>)>) {
+    let found = function(&lines(report));
+    let found = found.as_ref().map(|found| (found.name.as_str(), found.called_from.as_deref()));
+    assert_eq!(found, expected);
+}
+
+#[test]
+fn a_report_names_all_functions_that_it_went_through() {
+    let all = ["__list_del_entry_valid_or_report", "ima_queue_delete_partial", "ima_measurements_write"];
+    assert_eq!(functions(&lines(FAULT)), all);
+    assert_eq!(functions(&lines(OWN)), ["ima_measurements_next", "seq_read_iter"]);
+    let framed = ["memcpy_orig", "ima_update_kexec_buffer", "blocking_notifier_call_chain"];
+    assert_eq!(functions(&lines(FRAMELESS)), framed);
+    assert!(functions(&lines("Kernel panic - not syncing")).is_empty());
 }

@@ -1,8 +1,8 @@
 //! Keys of the file itself.
 
 use super::Shape::{
-    Banks, Capabilities, CommandLine, Map, Maps, Matrix, Number, NumberOr, Steps, Tasks, Text, Texts, Truth,
-    Version, Word,
+    Banks, Capabilities, Code, CommandLine, Finding, Map, Maps, Matrix, Number, NumberOr, Steps, Tasks, Text,
+    Texts, Truth, Version, Word,
 };
 use super::{Field, field};
 
@@ -70,7 +70,7 @@ pub(in crate::scenario) const DEFECT: &[Field] = &[
         .needed("the promise, in the words of who made it"),
     field("link", Text, "where it was reported or is explained"),
     field("shows", Maps(SHOWS), "how it shows: in each of these checks")
-        .needed("`{check: NAME, finding: TEXT}`"),
+        .needed("`{check: NAME, code: NAME}`"),
 ];
 
 /// `kernels:` of a known defect.
@@ -104,10 +104,7 @@ pub(in crate::scenario) const LOST: &[Field] = &[
 pub(in crate::scenario) const SHOWS: &[Field] = &[
     field("check", Word(super::names::CHECKS), "the check that fails, or `kernel-died`")
         .needed("the check that fails"),
-    field(
-        "finding",
-        Text,
-        "text that each of its findings has, or a line of what the kernel says when it dies",
-    )
-    .needed("text that each of its findings has"),
+    field("code", Code, "what it finds, by its code (`docs/findings.md`) without the check's name")
+        .or("required, but of `kernel-died`: any death"),
+    field("with", Finding, "fields that those findings have, as results have them").or("any"),
 ];

@@ -83,6 +83,10 @@ pub(super) enum Shape {
     Words(&'static [&'static str]),
     /// Capabilities of kernels: one, or a list.
     Capabilities,
+    /// A code of findings, without what stands before its slash.
+    Code,
+    /// Fields of a finding, with their values.
+    Finding,
     /// Words of a command line, or one.
     CommandLine,
     /// An absolute path.

@@ -1,5 +1,6 @@
 //! Words that stand for numbers, and names that others give.
 
+use crate::verdict::Check;
 use imalab_formats::ima::Bank;
 
 /// Capabilities (`include/uapi/linux/capability.h`).
@@ -122,19 +123,16 @@ pub(in crate::scenario) const ERRNOS: &[&str] = &[
     "ENOENT", "ENOEXEC", "ENOMEM", "EPERM", "ERANGE", "ESPIPE", "ESRCH", "ESTALE",
 ];
 
-/// Names of the invariants, as [`crate::verdict::CheckResult::check`] has them, and of what is worse than any of them.
-pub(crate) const CHECKS: &[&str] = &[
-    "steps",
-    "model",
-    "readers",
-    "exactly-once",
-    "replay",
-    "views-agree",
-    "quote",
-    "kernel-health",
-    "kexec",
-    super::super::defect::KERNEL_DIED,
-];
+/// Names of the invariants, and of what is worse than any of them.
+pub(crate) const CHECKS: &[&str] = &{
+    let mut names = [super::super::defect::KERNEL_DIED; Check::INVARIANTS.len() + 1];
+    let mut at = 0;
+    while at < Check::INVARIANTS.len() {
+        names[at] = Check::INVARIANTS[at].name();
+        at += 1;
+    }
+    names
+};
 
 /// The bit of an event of `poll(2)`.
 pub(crate) fn poll_event(name: &str) -> Option<i16> {

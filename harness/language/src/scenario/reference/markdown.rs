@@ -190,6 +190,8 @@ fn value(shape: Shape) -> String {
         Shape::Words(words) if words.len() > MANY_WORDS => "words, one or a list, see below".to_owned(),
         Shape::Word(words) => either(words),
         Shape::Words(words) => format!("one or a list of {}", either(words)),
+        Shape::Code => "a code, see [findings.md](findings.md)".to_owned(),
+        Shape::Finding => "a map".to_owned(),
         Shape::CommandLine => "words, one or a list".to_owned(),
         Shape::Path => "an absolute path".to_owned(),
         Shape::File => "a file, see below".to_owned(),

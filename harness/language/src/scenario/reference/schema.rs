@@ -2,10 +2,14 @@
 //!
 //! It says what can be said of each place by itself; what several places must agree on, the parser alone knows.
 
+use std::collections::BTreeSet;
+
 use serde_json::{Map, Value, json};
 
+use super::super::defect::short;
 use super::super::expectation;
 use super::super::grammar::{self, Expect, Field, Form, NEVER_CHOSEN, SPECIAL_FILES, Shape};
+use crate::finding::{Entry, GROUPS};
 use imalab_formats::ima::Bank;
 
 /// Names of tasks, parameters, descriptors and so on.
@@ -155,6 +159,8 @@ fn value(shape: Shape, parameters: Parameters) -> Value {
         Shape::Words(_) | Shape::Capabilities => {
             return listed(json!({"enum": shape.several()}), parameters, 0);
         }
+        Shape::Code => json!({"enum": codes()}),
+        Shape::Finding => json!({"type": "object", "propertyNames": {"enum": finding_fields()}}),
         Shape::CommandLine => return listed(text("^[^\\s\"]*$"), parameters, 0),
         Shape::Path => text("^/"),
         Shape::File => json!({"anyOf": [{"enum": SPECIAL_FILES}, text("^/")]}),
@@ -174,6 +180,20 @@ fn value(shape: Shape, parameters: Parameters) -> Value {
         }
     };
     scalar(plain, parameters)
+}
+
+/// Codes of the findings of all checks, without the check.
+fn codes() -> BTreeSet<&'static str> {
+    checked().map(short).collect()
+}
+
+fn finding_fields() -> BTreeSet<&'static str> {
+    checked().flat_map(|entry| entry.fields).map(|(name, _)| *name).collect()
+}
+
+/// Codes of what a known defect may show in.
+fn checked() -> impl Iterator<Item = &'static Entry> {
+    GROUPS.iter().filter(|group| grammar::CHECKS.contains(&group.prefix)).flat_map(|group| group.codes)
 }
 
 /// A scalar, for which a parameter may stand.

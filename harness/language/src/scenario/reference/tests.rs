@@ -4,10 +4,10 @@ use std::path::{Path, PathBuf};
 
 use jsonschema::Validator;
 use rstest::rstest;
-use serde_json::{Value, json};
+use serde_json::Value;
 
 use super::super::error::Source;
-use super::super::node::{self, Kind, Node};
+use super::super::node;
 use super::super::tests::{Knows, invalid};
 use super::super::{grammar, parse};
 use super::markdown::blocks;
@@ -54,23 +54,7 @@ fn the_published_schema_is_that_of_the_grammar() {
 
 /// As an editor sees it.
 fn instance(text: &str) -> Option<Value> {
-    node::parse(&Source::new("it.yaml", text)).ok().map(|node| value(&node))
-}
-
-fn value(node: &Node) -> Value {
-    match &node.kind {
-        Kind::Null => Value::Null,
-        Kind::Bool(value) => json!(value),
-        Kind::Int(value) => json!(value),
-        Kind::Float(value) => json!(value),
-        Kind::Text(value) => json!(value),
-        Kind::List(items) => items.iter().map(value).collect(),
-        Kind::Map(entries) => entries
-            .iter()
-            .map(|(key, node)| (key.name.clone(), value(node)))
-            .collect::<serde_json::Map<_, _>>()
-            .into(),
-    }
+    node::parse(&Source::new("it.yaml", text)).ok().map(|node| node.json())
 }
 
 fn validator() -> Validator {
@@ -134,7 +118,8 @@ fn sample(shape: grammar::Shape) -> String {
         Shape::Path => "/m/x".to_owned(),
         Shape::File => "binary".to_owned(),
         Shape::Steps | Shape::Choice => "[measure]".to_owned(),
-        Shape::Matrix | Shape::Tasks | Shape::Map(_) | Shape::Maps(_) => "{}".to_owned(),
+        Shape::Code => "counter".to_owned(),
+        Shape::Matrix | Shape::Finding | Shape::Tasks | Shape::Map(_) | Shape::Maps(_) => "{}".to_owned(),
     }
 }
 

@@ -145,12 +145,37 @@ pub(in crate::scenario) fn invalid() -> Vec<(&'static str, Knows, String)> {
         head(
             "check of a known defect",
             Schema,
-            "known-defect:\n  kernels: {from: \"7.2\"}\n  breaks: b\n  shows: {check: replya, finding: f}\n",
+            "known-defect:\n  kernels: {from: \"7.2\"}\n  breaks: b\n  shows: {check: replya, code: gap}\n",
+        ),
+        head(
+            "code of a known defect",
+            Schema,
+            "known-defect:\n  kernels: {from: \"7.2\"}\n  breaks: b\n  shows: {check: steps, code: countr}\n",
+        ),
+        head(
+            "code of another check",
+            Parser,
+            "known-defect:\n  kernels: {from: \"7.2\"}\n  breaks: b\n  shows: {check: steps, code: record-lost}\n",
+        ),
+        head(
+            "known defect without a code",
+            Parser,
+            "known-defect:\n  kernels: {from: \"7.2\"}\n  breaks: b\n  shows: {check: steps}\n",
+        ),
+        head(
+            "field of another finding",
+            Parser,
+            "known-defect:\n  kernels: {from: \"7.2\"}\n  breaks: b\n  shows:\n    check: steps\n    code: counter\n    with: {records: 3}\n",
+        ),
+        head(
+            "field of a field of a finding",
+            Parser,
+            "known-defect:\n  kernels: {from: \"7.2\"}\n  breaks: b\n  shows:\n    check: steps\n    code: counter\n    with: {step: {name: a}}\n",
         ),
         head(
             "kernel of a known defect",
             Schema,
-            "known-defect:\n  kernels: {from: new}\n  breaks: b\n  shows: {check: steps, finding: f}\n",
+            "known-defect:\n  kernels: {from: new}\n  breaks: b\n  shows: {check: steps, code: counter}\n",
         ),
         steps("number for a name", Schema, "  - fork: 5\n"),
         steps("unknown flags among others", Schema, "  - open: {as: r, file: binary, flags: [read, fast]}\n"),

@@ -1,0 +1,67 @@
+//! The tables of `docs/findings.md`.
+
+use std::fmt::Write;
+
+use super::part::PARTS;
+use super::{Entry, FIELDS, Fact, GROUPS};
+
+/// A generated part of the page: its name, and its text, which ends with a newline.
+pub(super) type Block = (&'static str, String);
+
+/// Every generated part.
+pub(super) fn blocks() -> Vec<Block> {
+    vec![("codes", codes()), ("facts", facts()), ("fields", fields()), ("parts", parts())]
+}
+
+fn codes() -> String {
+    let mut out = String::new();
+    for group in GROUPS {
+        if !out.is_empty() {
+            out.push('\n');
+        }
+        // Writing to a String cannot fail.
+        let _ = write!(out, "### `{}`\n\n{}\n\n", group.prefix, group.about);
+        table(&mut out, group.codes);
+    }
+    out
+}
+
+fn facts() -> String {
+    let mut out = String::new();
+    table(&mut out, Fact::CODES);
+    out
+}
+
+fn table(out: &mut String, codes: &[Entry]) {
+    out.push_str("| code | means | fields |\n| --- | --- | --- |\n");
+    for entry in codes {
+        let fields: Vec<String> = entry.fields.iter().map(|(name, _)| format!("`{name}`")).collect();
+        let meaning = entry.meaning.trim().trim_end_matches('.');
+        let _ = writeln!(out, "| `{}` | {meaning} | {} |", entry.name, fields.join(", "));
+    }
+}
+
+fn fields() -> String {
+    let mut out = "| field | means |\n| --- | --- |\n".to_owned();
+    for (name, meaning) in FIELDS {
+        let _ = writeln!(out, "| `{name}` | {meaning} |");
+    }
+    out
+}
+
+fn parts() -> String {
+    let mut out = "| what | its fields |\n| --- | --- |\n".to_owned();
+    for (about, fields) in PARTS {
+        let each: Vec<String> = fields
+            .iter()
+            .map(|(name, meaning)| {
+                let meaning = meaning.trim().trim_end_matches('.');
+                let mut letters = meaning.chars();
+                let first = letters.next().map(|first| first.to_lowercase().to_string()).unwrap_or_default();
+                format!("`{name}`: {first}{}", letters.as_str())
+            })
+            .collect();
+        let _ = writeln!(out, "| {} | {} |", about.trim().trim_end_matches('.'), each.join("; "));
+    }
+    out
+}

@@ -1,0 +1,59 @@
+//! What does not fit the plan, or itself, in what the guest sent. The check `steps` has these.
+
+use super::Value;
+
+findings! {
+    /// What does not fit the plan, or itself, in what the guest sent.
+    Trace {
+        /// The plan names a step that its program does not have.
+        "trace/not-in-program" NotInProgram { step_id: u32 }
+        /// A message about a step that the plan does not have.
+        "trace/unknown-step" UnknownStep { event: u64, step_id: u32 }
+        /// A message about an operation that its step does not have.
+        "trace/unknown-operation" UnknownOperation { event: u64, step_id: u32, operation_number: u16, operations: u64 }
+        /// A message about a step in the name of another task.
+        "trace/wrong-task" WrongTask { event: u64, step_id: u32, expected: Value, found: Value }
+        /// A message about a task that the program does not have.
+        "trace/unknown-task" UnknownTask { event: u64, task_id: u16 }
+        /// An operation ended a second time.
+        "trace/ended-twice" EndedTwice { event: u64, step_id: u32, operation_number: u16 }
+        /// An operation whose times run backwards, guest nanoseconds.
+        "trace/backwards" Backwards { event: u64, step_id: u32, operation_number: u16, begin_ns: u64, end_ns: u64, before_ns: u64 }
+        /// Data that do not join the piece before.
+        "trace/data-gap" DataGap { event: u64, step_id: u32, operation_number: u16, expected: Value, found: Value }
+        /// Data of an operation that sends none or has ended.
+        "trace/unexpected-data" UnexpectedData { event: u64, step_id: u32, operation_number: u16 }
+        /// More or fewer data arrived than were read.
+        "trace/data-short" DataShort { step_id: u32, operation_number: u16, expected: Value, found: Value }
+        /// A message before the first hello of the agent.
+        "trace/before-hello" BeforeHello { event: u64 }
+        /// The agent speaks another version of the wire format.
+        "trace/agent-version" AgentVersion { event: u64, expected: Value, found: Value }
+        /// The agent runs another program than it was handed.
+        "trace/other-program" OtherProgram { event: u64, expected: Value, found: Value }
+        /// The agent counts other boots than there were, from 0.
+        "trace/agent-boot" AgentBoot { event: u64, expected: Value, found: Value }
+        /// A message after the agent's last one.
+        "trace/after-done" AfterDone { event: u64 }
+        /// The agent sent more or fewer of these than arrived.
+        "trace/sent-count" SentCount { event: u64, of: String, expected: Value, found: Value }
+        /// A counter that is no decimal number.
+        "trace/not-decimal" NotDecimal { step_id: u32, operation_number: u16, words: String }
+        /// A planned reading of an operation whose data the program does not send.
+        "trace/not-sent" NotSent { step_id: u32, operation_number: u16 }
+        /// A reading at a mark that the plan does not have.
+        "trace/unknown-mark" UnknownMark { event: u64, mark: u64 }
+        /// A second reading at a mark.
+        "trace/mark-twice" MarkTwice { event: u64, mark: u64 }
+        /// An extend that cannot be parsed, and that the TPM took.
+        "trace/malformed-extend" MalformedExtend { event: u64, error: String }
+        /// Events that cannot be read back.
+        "trace/unreadable" Unreadable { error: String }
+        /// The guest changed PCR 10 by a command that IMA never sends.
+        "trace/foreign-command" ForeignCommand { event: u64, command: String }
+        /// The guest reset the TPM after it had extended PCR 10.
+        "trace/tpm-reset" TpmReset { event: u64 }
+        /// More of these messages than are kept.
+        "trace/more" More { more: u64 }
+    }
+}
