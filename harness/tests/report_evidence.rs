@@ -10,7 +10,7 @@ use std::process::Command;
 
 use imalab::report::run_dir::{self, Bundle, KernelUsed, OutDir, RunDir, hash_file};
 use imalab::report::trace::{self, TraceReader, TraceWriter};
-use imalab::report::{RunId, list, say, terminal::Look};
+use imalab::report::{RunId, list, print, terminal::Look};
 use imalab_check::outcome::{Outcome, Reason, RunResult};
 use imalab_files::atomic;
 use imalab_formats::ima::Bank;
@@ -378,5 +378,5 @@ fn the_list_is_json_too() {
 #[test]
 fn an_error_shows_its_causes_and_what_may_be_done() {
     let error = atomic::write(Path::new("/nowhere/results.json"), b"").unwrap_err();
-    insta::assert_snapshot!("error", say::render(&miette::Report::new(error), false, 80));
+    insta::assert_snapshot!("error", print::render(&miette::Report::new(error), false, 80));
 }

@@ -6,7 +6,7 @@ use clap::Args;
 
 use super::Failure;
 use super::machines::Surroundings;
-use crate::report::{Exit, say};
+use crate::report::{Exit, print};
 use imalab_check::outcome::AcceleratorUsed;
 
 #[derive(Args)]
@@ -19,6 +19,6 @@ pub(super) struct AccelArgs {
 pub(super) fn accel(args: &AccelArgs) -> Result<Exit, Failure> {
     let choice = args.surroundings.accelerator();
     let used = AcceleratorUsed { name: choice.accel.to_string(), reason: choice.reason };
-    say::accelerator(&used, &mut io::stdout().lock()).map_err(Failure::setup)?;
+    print::accelerator(&used, &mut io::stdout().lock()).map_err(Failure::setup)?;
     Ok(Exit::Passed)
 }

@@ -12,7 +12,7 @@ use super::machines::{MachineArgs, Surroundings, kernel};
 use super::{Cli, Failure, test};
 use crate::bench::{self, BootError, PlotError};
 use crate::report::run_dir::{RunDir, TRACE};
-use crate::report::{self, Escaping, Exit, say, trace};
+use crate::report::{self, Escaping, Exit, print, trace};
 use imalab_check::StepSummary;
 use imalab_check::figures::Held;
 use imalab_check::outcome::{RunResult, SuiteResult};
@@ -117,7 +117,7 @@ struct ListArgs {
 
 /// Measures.
 pub(super) fn bench(args: &BenchArgs) -> Result<Exit, Failure> {
-    say(&bench::host())?;
+    print_line(&bench::host())?;
     match &args.what {
         What::Boot(boot) => args.boot(boot),
         What::Verify(speed) => {
@@ -139,8 +139,8 @@ pub(super) fn generate_log(args: &GenerateLogArgs) -> Result<Exit, Failure> {
     Ok(Exit::Passed)
 }
 
-fn say(text: &str) -> Result<(), Failure> {
-    say::line(text).map_err(Failure::setup)
+fn print_line(text: &str) -> Result<(), Failure> {
+    print::line(text).map_err(Failure::setup)
 }
 
 fn program() -> Result<PathBuf, Failure> {
@@ -155,7 +155,7 @@ impl BenchArgs {
         };
         let (scratch, interrupts) = args.surroundings.claim()?;
         let choice = args.surroundings.accelerator();
-        say(&format!("kernel {}; accelerator {}: {}", kernel.name, choice.accel, choice.reason))?;
+        print_line(&format!("kernel {}; accelerator {}: {}", kernel.name, choice.accel, choice.reason))?;
         let context = RunContext {
             kernel: &kernel.image,
             initramfs: &machines.initramfs,
@@ -169,7 +169,7 @@ impl BenchArgs {
         };
         let told = |number: usize, round: &bench::BootRound| {
             // The figures are kept; a reader of the lines that went away does not spoil them.
-            let _ = say::line(&format!(
+            let _ = print::line(&format!(
                 "round {number}: imalab {:.0} ms, bare {:.0} ms ({:.2}), without a TPM {:.0} ms ({:.2})",
                 round.imalab,
                 round.bare,
@@ -186,7 +186,7 @@ impl BenchArgs {
             }
             Err(error) => return Err(Failure::setup(error)),
         };
-        boot.lines().iter().try_for_each(|line| say(line))?;
+        boot.lines().iter().try_for_each(|line| print_line(line))?;
         self.keep(&boot)?;
         Ok(Exit::Passed)
     }
@@ -197,7 +197,7 @@ impl BenchArgs {
             None => self.run(&self.scenarios, &args.test, args.jobs)?,
         };
         let figures = bench::suite(&results, args.jobs.into());
-        figures.lines().iter().try_for_each(|line| say(line))?;
+        figures.lines().iter().try_for_each(|line| print_line(line))?;
         self.keep(&figures)?;
         Ok(exit)
     }
@@ -209,7 +209,7 @@ impl BenchArgs {
             None => self.run_each(lists, [("held-up", bench::held_up(&lists.sizes))], &[])?,
         };
         let growth = bench::growth(&results);
-        growth.lines().iter().try_for_each(|line| say(line))?;
+        growth.lines().iter().try_for_each(|line| print_line(line))?;
         if let Some(folder) = &lists.svg {
             draw(folder, "latency-growth.svg", bench::growth_plot(&growth))?;
             draw(folder, "latency-histograms.svg", bench::histograms(&growth))?;
@@ -229,7 +229,7 @@ impl BenchArgs {
             }
         };
         let compared = bench::interfaces::compare(&results, steps_of)?;
-        compared.lines().iter().try_for_each(|line| say(line))?;
+        compared.lines().iter().try_for_each(|line| print_line(line))?;
         if let Some(folder) = &lists.svg {
             let kernels: Vec<_> =
                 compared.kernels.iter().map(|kernel| (kernel.name.as_str(), &kernel.held_up)).collect();
@@ -237,7 +237,7 @@ impl BenchArgs {
             draw(folder, "interfaces-request.svg", bench::compared(&kernels, Held::Writer))?;
         }
         self.keep(&compared)?;
-        say(&bench::host())?;
+        print_line(&bench::host())?;
         Ok(exit)
     }
 

@@ -18,7 +18,7 @@ pub(super) fn capabilities(args: &CapabilitiesArgs) -> Result<Exit, Failure> {
     for capability in Capability::all() {
         let name = capability.name();
         let line = if args.names { name.to_owned() } else { format!("{name:<18} {}", capability.met_by()) };
-        report::say::line(&line).map_err(Failure::setup)?;
+        report::print::line(&line).map_err(Failure::setup)?;
     }
     Ok(Exit::Passed)
 }

@@ -75,11 +75,11 @@ enum Command {
 
 /// Runs the command of this process's arguments.
 pub fn main() -> ExitCode {
-    report::say::panics();
+    report::print::panics();
     let cli = match Cli::try_parse() {
         Ok(cli) => cli,
         Err(error) => {
-            return ExitCode::from(report::say::arguments(&error).code());
+            return ExitCode::from(report::print::arguments(&error).code());
         }
     };
     let done = match cli.command {

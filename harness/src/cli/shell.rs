@@ -58,7 +58,7 @@ pub(super) fn shell(args: &ShellArgs) -> Result<Exit, Failure> {
     };
     let ready = |port| {
         // A terminal that is gone ends the console by itself.
-        let _ = report::say::line(&format!(
+        let _ = report::print::line(&format!(
             "TPM: TPM2TOOLS_TCTI=swtpm:host=127.0.0.1,port={port}   leave: Ctrl-] or `poweroff`"
         ));
     };

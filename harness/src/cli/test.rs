@@ -13,7 +13,7 @@ use super::reports::ReportArgs;
 use super::rerun;
 use crate::report::list::{self, ScenarioEntry};
 use crate::report::terminal::{Look, Terminal};
-use crate::report::{self, Exit, Listeners, say};
+use crate::report::{self, Exit, Listeners, print};
 use crate::suite::{self, DryRun, Partition, Request, Store};
 use imalab_check::outcome::SuiteResult;
 use imalab_language::lane::Lane;
@@ -138,7 +138,7 @@ impl Selection {
                 report::fail(Exit::Usage, &report);
             }
             if count > TOLD {
-                say::note(&format!("and {} more like these; the last of them:", count - TOLD));
+                print::note(&format!("and {} more like these; the last of them:", count - TOLD));
             }
             Failure::usage(last.unwrap_or_else(|| miette!("{count} scenarios could not be read")))
         })
@@ -307,7 +307,7 @@ fn dry_run(request: &Request<'_>, scratch: &Scratch, interrupts: &Interrupts) ->
                 format!("# {}", report::terminal::outcome_line(result))
             }
         };
-        if let Err(error) = say::line(&text) {
+        if let Err(error) = print::line(&text) {
             trouble.get_or_insert(error);
         }
     };

@@ -4,7 +4,7 @@ use std::io::Write;
 use std::path::{Path, PathBuf};
 
 use super::exit::Exit;
-use super::{html, json, junit, ktap, say};
+use super::{html, json, junit, ktap, print};
 use imalab_check::outcome::SuiteResult;
 use imalab_files::atomic::FileError;
 use imalab_files::output::{Output, Place};
@@ -141,7 +141,7 @@ impl ClaimedFiles {
         for (form, output) in std::mem::take(&mut self.at_end) {
             match output.write_with(|out| form.write(suite, out)) {
                 Ok(()) => written.json |= form == Form::Json,
-                Err(error) => written.exit = written.exit.and(say::fail(Exit::Infra, &error.into())),
+                Err(error) => written.exit = written.exit.and(print::fail(Exit::Infra, &error.into())),
             }
         }
         written

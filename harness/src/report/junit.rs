@@ -7,9 +7,9 @@ use quick_junit::{NonSuccessKind, Property, Report, TestCase, TestCaseStatus, Te
 
 use super::printable::printable;
 use super::run_id::RunId;
+use super::run_text::{self, Reason};
 use super::skips::Skips;
 use super::terminal::{machine, verdict};
-use super::told::{self, Reason};
 use imalab_check::outcome::{Outcome, RunResult, SuiteResult};
 use imalab_language::finding::{Finding, Run};
 
@@ -78,7 +78,7 @@ fn case(run: &RunResult) -> TestCase {
         _ => None,
     };
     if let Some(known) = known {
-        case.add_property(Property::new(known, told::reason(run)));
+        case.add_property(Property::new(known, run_text::reason(run)));
     }
     if let Some(dir) = &run.dir {
         case.add_property(Property::new("dir", &*printable(&dir.display().to_string())));
@@ -97,7 +97,7 @@ fn case(run: &RunResult) -> TestCase {
 pub(super) fn interrupted(run: &RunResult) -> String {
     match run.reason.as_ref().map(|reason| &reason.finding) {
         None | Some(Finding::Run(Run::Interrupted {})) => "interrupted".to_owned(),
-        Some(_) => format!("interrupted: {}", told::reason(run)),
+        Some(_) => format!("interrupted: {}", run_text::reason(run)),
     }
 }
 
@@ -106,7 +106,7 @@ fn status(run: &RunResult) -> TestCaseStatus {
         Outcome::Passed | Outcome::KnownDefect | Outcome::KnownLimit => return TestCaseStatus::success(),
         Outcome::Skipped => {
             let mut status = TestCaseStatus::skipped();
-            status.set_message(told::reason(run));
+            status.set_message(run_text::reason(run));
             return status;
         }
         // JUnit knows no other way to say that a test says nothing.
@@ -120,14 +120,14 @@ fn status(run: &RunResult) -> TestCaseStatus {
         Outcome::Infra => (TestCaseStatus::non_success(NonSuccessKind::Error), "infra"),
         Outcome::Timeout => (TestCaseStatus::non_success(NonSuccessKind::Error), "timeout"),
     };
-    status.set_type(kind).set_message(told::reason(run)).set_description(description(run));
+    status.set_type(kind).set_message(run_text::reason(run)).set_description(description(run));
     status
 }
 
 /// What was found beside the reason, and how to see it again.
 fn description(run: &RunResult) -> String {
     let mut lines = vec![machine(run)];
-    for (check, findings) in told::failed(run, Reason::Said) {
+    for (check, findings) in run_text::failed(run, Reason::Said) {
         lines.push(format!("check {} {}", check.check, verdict(check)));
         lines.extend(findings.into_iter().map(|finding| format!("  {finding}")));
     }

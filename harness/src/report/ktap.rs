@@ -12,8 +12,8 @@ use super::junit::interrupted;
 use super::listeners::LiveForm;
 use super::printable::printable;
 use super::run_id::RunId;
+use super::run_text::{self, Reason};
 use super::terminal::{machine, verdict, word};
-use super::told::{self, Reason};
 use crate::suite::{Stop, SuiteEvent};
 use imalab_check::outcome::{Outcome, RunResult, SuiteResult};
 
@@ -246,7 +246,7 @@ fn heading<P>(text: &mut String, indent: &str, group: &Group<P>) {
 
 fn ended(run: &RunResult) -> Ended {
     let directive = match run.outcome {
-        Outcome::Skipped => Some(told::reason(run)),
+        Outcome::Skipped => Some(run_text::reason(run)),
         Outcome::Interrupted => Some(interrupted(run)),
         _ => None,
     };
@@ -254,7 +254,7 @@ fn ended(run: &RunResult) -> Ended {
         ok: !run.outcome.is_failure(),
         diagnostics: if directive.is_some() { Vec::new() } else { diagnostics(run) },
         directive: directive.map(|why| format!("SKIP {}", line(&why))),
-        skip: (run.outcome == Outcome::Skipped).then(|| told::reason(run)),
+        skip: (run.outcome == Outcome::Skipped).then(|| run_text::reason(run)),
     }
 }
 
@@ -262,14 +262,14 @@ fn ended(run: &RunResult) -> Ended {
 fn diagnostics(run: &RunResult) -> Vec<String> {
     let unstored = run.not_stored.as_ref().map(|why| format!("not stored: {}", line(why)));
     if run.outcome == Outcome::Passed {
-        let note = run.reason.is_some().then(|| format!("note: {}", line(&told::reason(run))));
+        let note = run.reason.is_some().then(|| format!("note: {}", line(&run_text::reason(run))));
         return note.into_iter().chain(unstored).collect();
     }
     let mut lines = vec![
-        format!("{}: {}", word(run.outcome), line(&told::reason(run))),
+        format!("{}: {}", word(run.outcome), line(&run_text::reason(run))),
         format!("machine: {}", line(&machine(run))),
     ];
-    for (check, findings) in told::failed(run, Reason::Said) {
+    for (check, findings) in run_text::failed(run, Reason::Said) {
         lines.push(format!("check: {} {}", check.check, verdict(check)));
         lines.extend(findings.iter().map(|finding| format!("finding: {}", line(finding))));
     }

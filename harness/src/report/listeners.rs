@@ -8,7 +8,7 @@ use super::files::{ClaimedFiles, FilesError, ReportFiles};
 use super::journal::Journal;
 use super::json_lines::JsonLines;
 use super::ktap::LiveKtap;
-use super::say;
+use super::print;
 use super::terminal::Terminal;
 use crate::suite::{Listener, SuiteEvent};
 use imalab_files::atomic::FileError;
@@ -101,11 +101,11 @@ impl Listeners {
             self.live.iter_mut().filter_map(|file| file.trouble.take()).collect();
         match self.journal.end(kept.unwrap_or(written).json) {
             Ok(None) => {}
-            Ok(Some(left)) => say::note(&format!("what had ended before is in {}", left.display())),
+            Ok(Some(left)) => print::note(&format!("what had ended before is in {}", left.display())),
             Err(error) => troubles.push(error),
         }
         for error in troubles {
-            self.exit = self.exit.and(say::fail(Exit::Infra, &error.into()));
+            self.exit = self.exit.and(print::fail(Exit::Infra, &error.into()));
         }
     }
 }
@@ -120,7 +120,7 @@ impl Listener for Listeners {
         self.terminal.event(event);
         if let (SuiteEvent::Finished(_), Some(error)) = (event, self.terminal.trouble()) {
             let report = miette::Report::msg(format!("cannot write the results: {error}"));
-            self.exit = self.exit.and(say::fail(Exit::Infra, &report));
+            self.exit = self.exit.and(print::fail(Exit::Infra, &report));
         }
     }
 }

@@ -2,6 +2,7 @@
 //!
 //! Nothing outside of this module writes to stdout or stderr.
 
+mod diagnostic;
 mod document;
 mod escaping;
 mod exit;
@@ -18,15 +19,14 @@ pub mod ktap;
 pub mod list;
 mod listeners;
 pub mod merge;
+pub mod print;
 mod printable;
 pub mod run_dir;
 mod run_id;
-pub mod say;
-mod shown;
+mod run_text;
 mod skips;
 mod tally;
 pub mod terminal;
-mod told;
 pub mod trace;
 pub mod words;
 
@@ -34,8 +34,8 @@ pub use escaping::Escaping;
 pub use exit::{Exit, exit_code};
 pub use files::{ClaimedFiles, FilesError, ReportFiles};
 pub use listeners::Listeners;
+pub use print::fail;
 pub use run_id::RunId;
-pub use say::fail;
 pub use tally::Tally;
 pub use terminal::Terminal;
 

@@ -5,7 +5,7 @@ mod event;
 mod offers;
 mod partition;
 mod probe;
-mod probed;
+mod probe_findings;
 mod queue;
 mod store;
 #[expect(clippy::module_inception, reason = "the suite itself")]
@@ -18,7 +18,7 @@ use chrono::{DateTime, NaiveDate, Utc};
 pub use event::{Listener, PlannedSuite, Stop, SuiteContext, SuiteEvent};
 pub use partition::{NoPartition, Partition};
 pub use probe::{AskError, capabilities};
-pub use probed::PROBE;
+pub use probe_findings::PROBE;
 pub use queue::{MAX_RUNS, QueueError};
 pub use store::Store;
 pub use suite::{DryRun, Request, dry_run, suite, times};

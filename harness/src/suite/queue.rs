@@ -5,7 +5,7 @@ use std::sync::{Mutex, PoisonError};
 
 use super::partition::Partition;
 use super::suite::{Refusal, Request};
-use super::{offers, probed};
+use super::{offers, probe_findings};
 use crate::report::RunId;
 use imalab_check::outcome::{Outcome, Shard};
 use imalab_language::finding::{Run, Skip};
@@ -182,9 +182,9 @@ impl<'a> Queue<'a> {
     /// A failed run for each kernel in which the probe found something wrong, from place `first` on.
     fn probed(&self, first: u64) -> VecDeque<Job> {
         let job = |(kernel, known): (usize, &Result<Capabilities, Refusal>)| {
-            let refusal = probed::found_by_probe(known.as_ref().ok()?)?;
+            let refusal = probe_findings::found_by_probe(known.as_ref().ok()?)?;
             let id = RunId {
-                scenario: probed::PROBE.to_owned(),
+                scenario: probe_findings::PROBE.to_owned(),
                 parameters: Parameters::new(),
                 kernel: self.request.kernels[kernel].name.clone(),
                 repeat: 1,

@@ -6,8 +6,8 @@ use maud::{Markup, html};
 
 use crate::report::printable::printable;
 use crate::report::run_id::RunId;
+use crate::report::run_text::{self, Reason};
 use crate::report::terminal::{not_stored, seconds, verdict, word};
-use crate::report::told::{self, Reason};
 use imalab_check::outcome::{CheckResult, Outcome, RunResult, Verdict};
 
 /// Everything known about a run, unfolded or not.
@@ -20,10 +20,10 @@ pub(super) fn details(number: usize, run: &RunResult, open: bool) -> Markup {
                 @if run.wall_ms > 0 { span.time { (seconds(run.wall_ms)) } }
             }
             // A check's finding is said with its check.
-            @if run.reason.as_ref().is_some_and(|reason| reason.check.is_none()) { p { (told::reason(run)) } }
+            @if run.reason.as_ref().is_some_and(|reason| reason.check.is_none()) { p { (run_text::reason(run)) } }
             @if let Some(why) = &run.not_stored { p { (not_stored(why)) } }
-            @for (check, findings) in told::failed(run, Reason::Unsaid) { (result(check, &findings)) }
-            @if let Some(why) = told::unlike(run) { p { (why) } }
+            @for (check, findings) in run_text::failed(run, Reason::Unsaid) { (result(check, &findings)) }
+            @if let Some(why) = run_text::unlike(run) { p { (why) } }
             @if !run.console_tail.is_empty() {
                 h3 { "Console, last lines" }
                 pre { @for line in &run.console_tail { (printable(line)) "\n" } }
@@ -31,7 +31,7 @@ pub(super) fn details(number: usize, run: &RunResult, open: bool) -> Markup {
             @if let Some(repro) = &run.repro { h3 { "Again" } pre { (printable(repro)) } }
             (facts(run))
             @for check in run.checks.iter().filter(|check| !check.verdict.is_bad()) {
-                (result(check, &told::remarks(check)))
+                (result(check, &run_text::remarks(check)))
             }
         }
     }

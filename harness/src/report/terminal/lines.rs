@@ -6,9 +6,9 @@ use std::time::Duration;
 use super::look::{Look, word};
 use crate::report::printable::printable;
 use crate::report::run_id::RunId;
+use crate::report::run_text::{self, Reason};
 use crate::report::skips::Skips;
 use crate::report::tally::{Tally, plural};
-use crate::report::told::{self, Reason};
 use crate::report::words;
 use crate::suite::{Stop, SuiteContext};
 use imalab_check::outcome::{CheckResult, RunResult, SuiteResult, Verdict};
@@ -50,7 +50,7 @@ pub(super) fn run_line(run: &RunResult, look: Look) -> String {
 /// What becomes of a run that has no machine, for a dry run.
 pub fn outcome_line(run: &RunResult) -> String {
     let id = RunId::of(run).to_string();
-    format!("{}: {}: {}", printable(&id), word(run.outcome), told::reason(run))
+    format!("{}: {}: {}", printable(&id), word(run.outcome), run_text::reason(run))
 }
 
 /// A kernel that is booted before all runs.
@@ -85,17 +85,17 @@ pub(super) fn failure(run: &RunResult, look: Look) -> String {
     push_line(&mut text, &format!("  {}", machine(run)));
     // A check's finding is said with its check.
     if run.reason.as_ref().is_some_and(|reason| reason.check.is_none()) {
-        push_line(&mut text, &format!("  reason: {}", told::reason(run)));
+        push_line(&mut text, &format!("  reason: {}", run_text::reason(run)));
     }
-    for (check, findings) in told::failed(run, Reason::Unsaid) {
+    for (check, findings) in run_text::failed(run, Reason::Unsaid) {
         push_line(&mut text, &format!("  check {} {}", check.check, verdict(check)));
         findings.iter().for_each(|finding| push_line(&mut text, &format!("    {finding}")));
     }
-    if let Some(why) = told::unlike(run) {
+    if let Some(why) = run_text::unlike(run) {
         push_line(&mut text, &format!("  {why}"));
     }
     for check in run.checks.iter().filter(|check| check.verdict == Verdict::NotApplicable) {
-        let why = told::remarks(check).join("; ");
+        let why = run_text::remarks(check).join("; ");
         push_line(&mut text, &format!("  check {} {}: {why}", check.check, verdict(check)));
     }
     if !run.console_tail.is_empty() {

@@ -4,10 +4,10 @@ use std::io::{self, IsTerminal, Write};
 
 use miette::{GraphicalReportHandler, GraphicalTheme};
 
+use super::diagnostic::SafeDiagnostic;
 use super::escaping::Escaping;
 use super::exit::Exit;
 use super::printable::{message, printable};
-use super::shown::Shown;
 use super::terminal::Look;
 use imalab_check::outcome::AcceleratorUsed;
 
@@ -69,7 +69,7 @@ pub fn fail(exit: Exit, error: &miette::Report) -> Exit {
 /// The text that [`fail`] prints.
 pub fn render(error: &miette::Report, colour: bool, width: usize) -> String {
     let theme = if colour { GraphicalTheme::unicode() } else { GraphicalTheme::unicode_nocolor() };
-    let shown = Shown::of(error.as_ref());
+    let shown = SafeDiagnostic::of(error.as_ref());
     let mut text = String::new();
     let handler = GraphicalReportHandler::new_themed(theme).with_width(width).with_links(false);
     match handler.render_report(&mut text, &shown) {

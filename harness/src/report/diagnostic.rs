@@ -15,7 +15,7 @@ const BEFORE: usize = 60;
 
 /// What of an error is shown.
 #[derive(Debug)]
-pub(super) struct Shown {
+pub(super) struct SafeDiagnostic {
     cause: Cause,
     severity: Option<Severity>,
     help: Option<String>,
@@ -34,8 +34,8 @@ struct Snippet {
     label: LabeledSpan,
 }
 
-impl Shown {
-    pub(super) fn of(error: &dyn Diagnostic) -> Shown {
+impl SafeDiagnostic {
+    pub(super) fn of(error: &dyn Diagnostic) -> SafeDiagnostic {
         let mut texts = vec![message(&error.to_string())];
         let mut next = error.source();
         while let Some(cause) = next {
@@ -48,7 +48,7 @@ impl Shown {
         }
         let last = Cause { text: texts.pop().unwrap_or_default(), next: None };
         let chained = |next, text| Cause { text, next: Some(Box::new(next)) };
-        Shown {
+        SafeDiagnostic {
             cause: texts.into_iter().rev().fold(last, chained),
             severity: error.severity(),
             help: error.help().map(|help| message(&help.to_string())),
@@ -111,19 +111,19 @@ fn around(line: &str, offset: usize, len: usize) -> (String, (usize, usize)) {
     (shown, marked)
 }
 
-impl fmt::Display for Shown {
+impl fmt::Display for SafeDiagnostic {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.cause.fmt(f)
     }
 }
 
-impl Error for Shown {
+impl Error for SafeDiagnostic {
     fn source(&self) -> Option<&(dyn Error + 'static)> {
         self.cause.source()
     }
 }
 
-impl Diagnostic for Shown {
+impl Diagnostic for SafeDiagnostic {
     fn severity(&self) -> Option<Severity> {
         self.severity
     }
