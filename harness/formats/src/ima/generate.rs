@@ -2,10 +2,7 @@
 
 use std::io::{self, Write};
 
-use super::field::ByteOrder;
-use super::record::Record;
-use super::writer::{template_data, write_record};
-use super::{Bank, PcrValues, Replay};
+use super::{Bank, ByteOrder, PcrValues, Record, Replay, template_data, write_record};
 
 /// Which templates a made list has.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]

@@ -2,9 +2,7 @@
 
 use std::io::{self, Read};
 
-use super::Bank;
-use super::field::ByteOrder;
-use super::reader::LogReader;
+use super::{Bank, ByteOrder, LogReader};
 
 /// Bytes in front of the records.
 const HEADER: usize = 24;

@@ -23,7 +23,7 @@ impl ByteOrder {
     }
 
     /// The number in up to 8 bytes; further ones do not count.
-    pub(super) fn u64(self, bytes: &[u8]) -> u64 {
+    pub fn u64(self, bytes: &[u8]) -> u64 {
         let mut place = [0; 8];
         for (place, byte) in place.iter_mut().zip(bytes) {
             *place = *byte;
