@@ -1,0 +1,30 @@
+//! A keeper of IMA's measurement log: takes records out of the kernel, keeps them on disk, and loses none.
+//!
+//! The steps ([`Keeper`]) know the world by a trait with one method for each system call ([`World`]), so that tests can let each of
+//! them fail or be the last. [`Machine`] is the real one.
+
+mod config;
+mod holders;
+mod interface;
+mod keeper;
+mod look;
+mod machine;
+mod notify;
+mod policy;
+mod problem;
+mod settle;
+mod tpm;
+mod triggers;
+mod world;
+
+pub use config::{Config, ConfigError};
+pub use holders::{holders_of_lists, holders_of_lock};
+pub use interface::{Files, Flavour, Interface, NotOffered};
+pub use keeper::{GENERATION, Keeper, Old, Settings, Step};
+pub use look::{Look, Stand};
+pub use machine::{Machine, MachineError};
+pub use notify::notify;
+pub use policy::RULES;
+pub use problem::{Problem, Waiting};
+pub use triggers::{Triggers, kexec_is_loaded};
+pub use world::{Access, Folder, World};

@@ -1,0 +1,139 @@
+//! The keeper as a process: looks, rotates, says how it is, and goes when it is told to.
+
+use std::io::Read;
+use std::os::fd::AsFd;
+use std::os::unix::net::UnixStream;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Instant;
+
+use imalab_logkeeper::{
+    Config, Files, Keeper, Machine, Problem, Step, Triggers, Waiting, World, holders_of_lists,
+    holders_of_lock, kexec_is_loaded, notify,
+};
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+use signal_hook::consts::{SIGINT, SIGTERM, SIGUSR1};
+
+use crate::Failure;
+
+/// Signals that came: a byte in the pipe for each, and what each asks for.
+struct Signals {
+    pipe: UnixStream,
+    end: Arc<AtomicBool>,
+    now: Arc<AtomicBool>,
+}
+
+impl Signals {
+    fn listen() -> std::io::Result<Signals> {
+        let (pipe, far) = UnixStream::pair()?;
+        pipe.set_nonblocking(true)?;
+        let (end, now) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicBool::new(false)));
+        for signal in [SIGTERM, SIGINT, SIGUSR1] {
+            let flag = if signal == SIGUSR1 { &now } else { &end };
+            // The flag is set before the byte is there.
+            signal_hook::flag::register(signal, Arc::clone(flag))?;
+            signal_hook::low_level::pipe::register(signal, far.try_clone()?)?;
+        }
+        Ok(Signals { pipe, end, now })
+    }
+
+    /// Waits for one, or until it is time to look.
+    fn wait(&mut self, seconds: u64) {
+        let timeout = PollTimeout::try_from(seconds.saturating_mul(1000)).unwrap_or(PollTimeout::MAX);
+        // An error is a signal that came meanwhile.
+        let _ = poll(&mut [PollFd::new(self.pipe.as_fd(), PollFlags::POLLIN)], timeout);
+        while self.pipe.read(&mut [0; 64]).is_ok_and(|count| count > 0) {}
+    }
+}
+
+/// Runs until a signal ends it, or shards are damaged.
+pub(crate) fn run(config: &Config) -> Result<(), Failure> {
+    let mut signals = Signals::listen().map_err(Failure::Signals)?;
+    let mut machine = Machine::keep(config)?;
+    let lock = machine.lock_path();
+    let files = Files::of(&machine.list_files().map_err(Failure::Lists)?, config.flavour)?;
+    match files.flavour {
+        Some(flavour) => say(&format!("records are taken out by {flavour}")),
+        None => say("this kernel has no way to take records out: they stay where they are"),
+    }
+    let mut keeper = Keeper::new(machine, files, config.settings());
+    let mut triggers =
+        Triggers::new(config.every_records, config.every_seconds, config.before_kexec, Instant::now());
+    let (mut ready, mut said) = (false, String::new());
+    loop {
+        let ending = signals.end.load(Ordering::Relaxed);
+        let asked = signals.now.swap(false, Ordering::Relaxed);
+        let loaded = kexec_is_loaded();
+        let count = keeper.world().count().unwrap_or(0);
+        let due = triggers.due(count, loaded, Instant::now());
+        // Whoever is about to go on in another kernel carries less.
+        let last_chance = ending && loaded && config.before_kexec;
+        let step = keeper.step(due || asked || last_chance);
+        if asked && matches!(step, Ok(Step::Waiting(_)) | Err(_)) {
+            signals.now.store(true, Ordering::Relaxed);
+        }
+        if let Ok(step) = &step {
+            if !ready {
+                ready = true;
+                let told = if keeper.told_by_the_tpm() { "the TPM agrees" } else { "the TPM does not agree" };
+                say(&format!(
+                    "ready: {} records in {} shards, {told}",
+                    keeper.after().place.records,
+                    keeper.generation()
+                ));
+                tell("READY=1\n");
+            }
+            if matches!(step, Step::Kept { .. } | Step::Nothing) && due {
+                triggers.taken(Instant::now());
+            }
+        }
+        let state = match step {
+            Ok(Step::Nothing) => String::new(),
+            Ok(Step::Kept { records }) => {
+                say(&format!("kept {records} records in shard {}", keeper.generation().saturating_sub(1)));
+                String::new()
+            }
+            Ok(Step::Waiting(waiting)) => waits_for(waiting, &lock),
+            Err(problem) if !problem.passes() => return Err(problem.into()),
+            Err(Problem::Undecided) => String::new(),
+            Err(problem) => problem.to_string(),
+        };
+        if state != said && !state.is_empty() {
+            say(&state);
+        }
+        if state != said {
+            tell(&format!("STATUS={state}\n"));
+            said = state;
+        }
+        tell("WATCHDOG=1\n");
+        if ending {
+            tell("STOPPING=1\n");
+            say("ends");
+            return Ok(());
+        }
+        signals.wait(config.look_seconds);
+    }
+}
+
+/// What is waited for, and because of whom.
+fn waits_for(waiting: Waiting, lock: &std::path::Path) -> String {
+    let holders = match waiting {
+        Waiting::Busy => holders_of_lists(),
+        Waiting::Readers => holders_of_lock(lock),
+        Waiting::Memory | Waiting::Suspended => Vec::new(),
+    };
+    if holders.is_empty() {
+        return waiting.to_string();
+    }
+    let names: Vec<String> = holders.iter().map(ToString::to_string).collect();
+    format!("{waiting}: {}", names.join(", "))
+}
+
+fn say(text: &str) {
+    eprintln!("logkeeper: {text}");
+}
+
+fn tell(state: &str) {
+    // A manager that does not listen is no reason to stop.
+    let _ = notify(state);
+}
