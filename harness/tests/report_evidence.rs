@@ -41,6 +41,7 @@ fn result(dir: &RunDir) -> RunResult {
         lane: Lane::Free,
         accelerator: None,
         seed: 7,
+        schedule_hash: None,
         repeat: 1,
         outcome: Outcome::Failed,
         reason: Some(Reason::of(Replay::NoQuiescentCheckpoint {})),

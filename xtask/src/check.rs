@@ -78,6 +78,8 @@ pub(crate) fn run(args: &Args, root: &Path) -> Result<()> {
         (KEYLIME, &keylime),
         (SOURCES, &sources),
     ];
+    // Which QEMU loads in tests of the deterministic lane.
+    step(root, "plugin", &["build", "--package", "imalab-plugin", "--locked"], &[])?;
     step(root, "tests", &["test", "--workspace", "--locked", "--no-fail-fast"], &places)?;
     match left_out {
         None => println!("\neverything holds"),

@@ -223,7 +223,8 @@ fn required(arguments: &[OsString]) -> Vec<String> {
 /// Builds the harness and gives the path of its command.
 pub(crate) fn build(root: &Path, profile: Profile) -> Result<PathBuf> {
     let mut command = cargo::command(root);
-    command.args(["build", "--package", "imalab", "--bin", "imalab"]);
+    // The plugin of the deterministic lane lies beside the program, where that looks for it.
+    command.args(["build", "--package", "imalab", "--package", "imalab-plugin", "--bin", "imalab", "--lib"]);
     if profile == Profile::Release {
         command.arg("--release");
     }

@@ -40,6 +40,9 @@ pub struct RunResult {
     pub accelerator: Option<AcceleratorUsed>,
     /// The run's seed.
     pub seed: u64,
+    /// In the deterministic lane, the hash of all that was decided in it; null where QEMU was killed before it told.
+    #[serde(default)]
+    pub schedule_hash: Option<String>,
     /// Which repetition, from 1.
     pub repeat: u32,
     /// Place of the run in its whole suite, from 0.

@@ -9,8 +9,9 @@ use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
 use std::time::Duration;
 
 use super::child::{self, Child, ChildError, Exit, output_suffix};
-use super::command::{Endpoint, Endpoints, MachineSpec, argv};
+use super::command::{Deterministic, Endpoint, Endpoints, MachineSpec, argv};
 use super::console;
+use super::follow::follow;
 use super::processors;
 use super::qmp::{Qmp, QmpError};
 use imalab_trace::{Host, What};
@@ -143,23 +144,47 @@ impl Machine {
         let failed =
             |what: &'static str| move |source: io::Error| StartError::Channel { what: what.into(), source };
         let (qmp_host, qmp) = UnixStream::pair().map_err(failed("monitor's channel"))?;
-        let (agent_host, agent) = UnixStream::pair().map_err(failed("agent's channel"))?;
+        let mut keep: Vec<OwnedFd> = vec![qmp.into()];
+        let lane = start.spec.deterministic.as_ref();
+        // QEMU alone keeps the other end, so that whoever follows one of its files sees its death.
+        let alive = lane.map(|_| io::pipe()).transpose().map_err(failed("machine's life line"))?;
+        let (alive, ours) = alive.unzip();
+        keep.extend(ours.map(OwnedFd::from));
+        let mut attach = |file: Option<PathBuf>| -> io::Result<(UnixStream, Endpoint)> {
+            match (file, &alive) {
+                (Some(path), Some(alive)) => {
+                    Ok((follow(&path, alive.try_clone()?.into())?, Endpoint::File(path)))
+                }
+                _ => {
+                    let (host, guests) = UnixStream::pair()?;
+                    let endpoint = Endpoint::Fd(guests.as_raw_fd());
+                    keep.push(guests.into());
+                    Ok((host, endpoint))
+                }
+            }
+        };
+        let (agent_host, agent) =
+            attach(lane.map(Deterministic::agent)).map_err(failed("agent's channel"))?;
         let (log, console) = match start.console {
-            Console::Socket(console) => (None, console),
+            Console::Socket(console) => {
+                let endpoint = Endpoint::Fd(console.as_raw_fd());
+                keep.push(console.into());
+                (None, endpoint)
+            }
             Console::Log(path) => {
-                let (host, console) = UnixStream::pair().map_err(failed("console's channel"))?;
+                let (host, console) =
+                    attach(lane.map(Deterministic::console)).map_err(failed("console's channel"))?;
                 // Before QEMU is there, so that nothing but its own start can fail after.
                 let log = console::capture(host, &path, events.clone()).map_err(failed("console log"))?;
                 (Some(log), console)
             }
         };
         let endpoints = Endpoints {
-            qmp: Endpoint::Fd(qmp.as_raw_fd()),
-            agent: Endpoint::Fd(agent.as_raw_fd()),
-            console: Endpoint::Fd(console.as_raw_fd()),
+            qmp: Endpoint::Fd(keep[0].as_raw_fd()),
+            agent,
+            console,
             tpm: start.tpm.as_ref().map(|fd| Endpoint::Fd(fd.as_raw_fd())),
         };
-        let mut keep: Vec<OwnedFd> = vec![qmp.into(), agent.into(), console.into()];
         keep.extend(start.tpm);
         let arguments = argv(start.spec, &endpoints);
         let mut command = Command::new(&start.qemu);

@@ -4,6 +4,7 @@ use std::path::Path;
 
 use super::interrupt::Interrupts;
 use super::kernels::Kernel;
+use super::lane::Seeded;
 use super::scratch::Scratch;
 use imalab_machine::accel::Accel;
 
@@ -28,4 +29,6 @@ pub struct RunContext<'a> {
     pub scratch: &'a Scratch,
     /// Signals to this process.
     pub interrupts: &'a Interrupts,
+    /// In the deterministic lane, what decides; `None`: the host decides.
+    pub seeded: Option<Seeded<'a>>,
 }

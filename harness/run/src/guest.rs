@@ -12,6 +12,7 @@ use imalab_wire::frame::{TooLong, encode_program};
 use tempfile::TempDir;
 
 use super::context::RunContext;
+use super::lane::{self, NoReport, SeededError};
 use super::scratch::ScratchError;
 use super::tpm::{Tpm, TpmError};
 use imalab_language::plan::{Mark, Shape};
@@ -20,6 +21,7 @@ use imalab_machine::command::MachineSpec;
 use imalab_machine::guest;
 use imalab_machine::tpm::tap::Admit;
 use imalab_machine::{Console, Machine, Start, StartError, Stopped};
+use imalab_schedule::Report;
 use imalab_trace::{Narrow, Sender};
 
 /// How a guest comes to the agent's first message.
@@ -57,6 +59,9 @@ pub enum GuestError {
     /// No folder for it.
     #[error(transparent)]
     Scratch(#[from] ScratchError),
+    /// Nothing for the deterministic lane.
+    #[error(transparent)]
+    Lane(#[from] SeededError),
     /// Its program cannot be encoded.
     #[error("the program cannot be encoded")]
     Program(#[from] TooLong),
@@ -113,6 +118,7 @@ pub struct Guest {
     agent: JoinHandle<()>,
     tpm: Tpm,
     console_log: PathBuf,
+    seeded: bool,
     folder: TempDir,
 }
 
@@ -128,6 +134,8 @@ pub struct GuestEnded {
     pub commands: Vec<Vec<String>>,
     /// Its console's log, which goes with `folder`.
     pub console_log: PathBuf,
+    /// In the deterministic lane, its schedule.
+    pub schedule: Option<Result<Report, NoReport>>,
     /// Its files; removed when dropped.
     pub folder: TempDir,
 }
@@ -148,6 +156,7 @@ pub fn machine_spec(
         initramfs,
         kernel_args: shape.kernel_args.clone(),
         program,
+        deterministic: None,
     }
 }
 
@@ -192,7 +201,11 @@ impl Guest {
         // Declared after the TPM, so that it is dropped before it when the machine does not start.
         let narrow = narrow;
         let Boot::Cold = spec.boot;
-        let machine = machine_spec(context, spec.shape, spec.initramfs, Some(program));
+        let seeded = context.seeded.map(|seeded| seeded.prepare(context.kernel, folder.path()));
+        let machine = MachineSpec {
+            deterministic: seeded.transpose()?,
+            ..machine_spec(context, spec.shape, spec.initramfs, Some(program))
+        };
         let start = Start {
             spec: &machine,
             qemu: context.qemu.to_owned(),
@@ -209,7 +222,8 @@ impl Guest {
                 _ => GuestError::Start(source),
             })?;
         let agent = guest::listen(agent, spec.kexecs, events.clone()).map_err(GuestError::Thread)?;
-        Ok(Guest { narrow: Some(narrow), machine, agent, tpm, console_log, folder })
+        let seeded = context.seeded.is_some();
+        Ok(Guest { narrow: Some(narrow), machine, agent, tpm, console_log, seeded, folder })
     }
 
     /// Its machine.
@@ -237,6 +251,7 @@ impl Guest {
         let commands = vec![self.tpm.command().to_vec(), self.machine.command().to_vec()];
         self.tpm.stop();
         let (console_log, folder) = (self.console_log, self.folder);
-        GuestEnded { qemu, swtpm, swtpm_output, commands, console_log, folder }
+        let schedule = self.seeded.then(|| lane::report(folder.path()));
+        GuestEnded { qemu, swtpm, swtpm_output, commands, console_log, schedule, folder }
     }
 }

@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 use super::context::RunContext;
 use super::guest::{Boot, Guest, GuestError, GuestSpec};
 use super::kernels::{self, KernelsError};
+use super::lane::NoReport;
 use super::stream::Stream;
 use super::supervise::{End, supervise, take_dump};
 use imalab_language::plan::Plan;
@@ -14,6 +15,7 @@ use imalab_machine::child::{self, Exit};
 use imalab_machine::deadline::{Budget, Slowness};
 use imalab_machine::host_delay;
 use imalab_machine::tpm::tap::Admit;
+use imalab_schedule::Report;
 use imalab_trace::{Host, Trace, What};
 
 /// What a run leaves.
@@ -27,6 +29,8 @@ pub struct Ran {
     pub commands: Vec<Vec<String>>,
     /// The console's bytes.
     pub console: Vec<u8>,
+    /// In the deterministic lane, its schedule, or why it is not known.
+    pub schedule: Option<Result<Report, NoReport>>,
 }
 
 /// Why there was no run. Nothing of it is left.
@@ -105,8 +109,17 @@ pub fn run(plan: &Plan, context: RunContext<'_>) -> Result<Ran, RunError> {
         stream.note(What::Host(Host::Trouble { text }));
         Vec::new()
     });
-    Ok(Ran { trace: stream.into_trace(), wall: begin.elapsed(), commands: ended.commands, console })
+    Ok(Ran {
+        trace: stream.into_trace(),
+        wall: begin.elapsed(),
+        commands: ended.commands,
+        console,
+        schedule: ended.schedule,
+    })
 }
+
+/// How much longer a run may take in the deterministic lane.
+const SEEDED: f64 = 4.0;
 
 /// Keeps what a child said that failed by itself: nothing else tells why.
 fn last_words(stream: &mut Stream, child: &str, ended: Option<Exit>, output: &str) {
@@ -125,7 +138,8 @@ fn budget(plan: &Plan, context: RunContext<'_>, qemu: u32) -> Budget {
         }
     };
     let slowness = Slowness { accel: context.accel, sanitizer: false, load };
-    let scale = context.timeout_scale;
+    // One thread runs all processors, and each loop in which a processor waits ends its turn.
+    let scale = context.timeout_scale * if context.seeded.is_some() { SEEDED } else { 1.0 };
     // A scale that is no number, or makes a time too long to tell, changes nothing.
     let seconds =
         |s: u32| Duration::try_from_secs_f64(f64::from(s) * scale).unwrap_or(Duration::from_secs(s.into()));

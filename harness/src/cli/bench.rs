@@ -8,6 +8,7 @@ use clap::{Args, Parser, Subcommand};
 use miette::miette;
 use serde::Serialize;
 
+use super::determinism::DeterminismArgs;
 use super::machines::{MachineArgs, Surroundings, kernel};
 use super::{Cli, Failure, test};
 use crate::bench::{self, BootError, PlotError};
@@ -33,7 +34,7 @@ pub(super) struct BenchArgs {
     initramfs: Option<PathBuf>,
     /// Directory of scenarios
     #[arg(long, value_name = "DIR", default_value = "scenarios", global = true)]
-    scenarios: PathBuf,
+    pub(super) scenarios: PathBuf,
     /// Write the figures as JSON to FILE
     #[arg(long, value_name = "FILE", global = true)]
     json: Option<PathBuf>,
@@ -51,6 +52,8 @@ enum What {
     Suite(SuiteArgs),
     /// Measure how long stage, delete and trim block others, by list length
     Latency(LatencyArgs),
+    /// Repeat one seed of the deterministic lane while every CPU is busy, and compare all that each run left
+    Determinism(DeterminismArgs),
     /// Compare the kernel interfaces: calls, latency, memory, two agents, kexec (Markdown)
     Interfaces(InterfacesArgs),
 }
@@ -130,6 +133,7 @@ pub(super) fn bench(args: &BenchArgs) -> Result<Exit, Failure> {
         What::Suite(suite) => args.suite(suite),
         What::Latency(latency) => args.latency(latency),
         What::Interfaces(interfaces) => args.interfaces(interfaces),
+        What::Determinism(determinism) => args.determinism(determinism),
     }
 }
 
@@ -139,7 +143,7 @@ pub(super) fn generate_log(args: &GenerateLogArgs) -> Result<Exit, Failure> {
     Ok(Exit::Passed)
 }
 
-fn print_line(text: &str) -> Result<(), Failure> {
+pub(super) fn print_line(text: &str) -> Result<(), Failure> {
     print::line(text).map_err(Failure::setup)
 }
 
@@ -166,6 +170,7 @@ impl BenchArgs {
             timeout_scale: 1.0,
             scratch: &scratch,
             interrupts: &interrupts,
+            seeded: None,
         };
         let told = |number: usize, round: &bench::BootRound| {
             // The figures are kept; a reader of the lines that went away does not spoil them.
@@ -257,7 +262,12 @@ impl BenchArgs {
     }
 
     /// Runs `imalab test` within this process, so that signals find one process alone.
-    fn run(&self, scenarios: &Path, test: &[OsString], jobs: u16) -> Result<(Exit, SuiteResult), Failure> {
+    pub(super) fn run(
+        &self,
+        scenarios: &Path,
+        test: &[OsString],
+        jobs: u16,
+    ) -> Result<(Exit, SuiteResult), Failure> {
         let folder = tempfile::tempdir().map_err(Failure::setup)?;
         let json = folder.path().join("results.json");
         let mut words: Vec<OsString> = vec!["imalab".into(), "test".into()];
@@ -303,7 +313,7 @@ impl BenchArgs {
         Ok(machines)
     }
 
-    fn keep(&self, figures: &impl Serialize) -> Result<(), Failure> {
+    pub(super) fn keep(&self, figures: &impl Serialize) -> Result<(), Failure> {
         self.json.as_deref().map_or(Ok(()), |path| write(path, figures))
     }
 }

@@ -42,6 +42,9 @@ pub(super) struct Surroundings {
     /// swtpm program
     #[arg(long, value_name = "PROGRAM", default_value = "swtpm", value_parser = OsStringValueParser::new().try_map(program))]
     pub swtpm: PathBuf,
+    /// Plugin of QEMU for the deterministic lane (default: beside this program)
+    #[arg(long, value_name = "FILE")]
+    pub plugin: Option<PathBuf>,
     /// Cache directory (default: $XDG_CACHE_HOME/imalab or ~/.cache/imalab)
     #[arg(long, value_name = "DIR", default_value_os_t = cache(), hide_default_value = true)]
     pub cache: PathBuf,

@@ -4,6 +4,8 @@ mod accel;
 mod bench;
 mod capabilities;
 mod demands;
+mod determinism;
+mod lane;
 mod language;
 mod machines;
 mod merge;

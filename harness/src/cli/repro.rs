@@ -6,12 +6,16 @@ use clap::Args;
 use miette::miette;
 
 use super::Failure;
+use super::lane::proved_plugin;
 use super::machines::Surroundings;
 use super::recheck::{sound, tell};
 use crate::report::Exit;
-use crate::report::run_dir::{HashedFile, PLAN, RESULT, RunDir, hash_file};
+use crate::report::run_dir::{HashedFile, PLAN, RESULT, RunDir, SCHEDULE, hash_file};
 use crate::suite;
-use imalab_run::{Kernel, RunContext};
+use imalab_language::lane::Lane;
+use imalab_machine::accel::Accel;
+use imalab_run::{Kernel, RunContext, Seeded};
+use imalab_schedule::Strategy;
 
 #[derive(Args)]
 pub(super) struct ReproArgs {
@@ -55,26 +59,73 @@ pub(super) fn repro(args: &ReproArgs) -> Result<Exit, Failure> {
         .collect::<Result<Vec<_>, Failure>>()?;
 
     let (scratch, interrupts) = args.surroundings.claim()?;
+    let lane = match bundle.lane {
+        Lane::Deterministic => Some(Again::of(&dir, bundle.seed, &args.surroundings)?),
+        Lane::Free | Lane::Directed => None,
+    };
+    let accel = lane.as_ref().map_or_else(|| args.surroundings.accelerator().accel, |_| Accel::Tcg);
     let context = RunContext {
         kernel,
         initramfs,
         kernels: &others,
-        accel: args.surroundings.accelerator().accel,
+        accel,
         qemu: &args.surroundings.qemu,
         swtpm: &args.surroundings.swtpm,
         timeout_scale: 1.0,
         scratch: &scratch,
         interrupts: &interrupts,
+        seeded: lane.as_ref().map(Again::seeded),
     };
     let ran = match imalab_run::run(&plan, context) {
         Ok(ran) => ran,
         Err(_) if interrupts.seen() => return Ok(Exit::Interrupted),
         Err(error) => return Err(Failure::setup(error)),
     };
+    let before = result.schedule_hash.take();
     suite::times(&ran, &mut result);
     imalab_check::digest(&plan, &ran.trace).judge(suite::today()).put_into(&mut result);
     result.console_tail = imalab_run::console_tail(&ran.trace);
-    tell(result, interrupts.seen())
+    suite::note_schedule(&ran, &mut result);
+    let after = result.schedule_hash.clone();
+    let told = tell(result, interrupts.seen())?;
+    // Another kernel has another schedule.
+    match (before, after) {
+        (Some(before), Some(after)) if before != after && args.image.is_none() && !interrupts.seen() => {
+            Err(Failure {
+                exit: Exit::Infra,
+                error: miette!(
+                    help = "what it shows is not what the bundle's run was: this is a defect of imalab or QEMU, not of the kernel",
+                    "the same schedule gave another run: its hash was {before}, now it is {after}"
+                ),
+            })
+        }
+        _ => Ok(told),
+    }
+}
+
+/// A run in the deterministic lane, as it was.
+struct Again {
+    seed: u64,
+    strategy: Strategy,
+    plugin: PathBuf,
+}
+
+impl Again {
+    fn of(dir: &RunDir, seed: u64, surroundings: &Surroundings) -> Result<Again, Failure> {
+        let Some(schedule) = dir.read_schedule().map_err(Failure::of_file)? else {
+            return Err(Failure::usage(miette!(
+                help = "its QEMU was killed before it told the schedule; `test --lane deterministic --seed N` runs a seed again",
+                "the bundle of a run in the deterministic lane has no {SCHEDULE}"
+            )));
+        };
+        // The list says the same as seed and chance together, and goes on saying it when a later version draws otherwise.
+        let strategy = Strategy::List { choices: schedule.choices() };
+        Ok(Again { seed, strategy, plugin: proved_plugin(surroundings)? })
+    }
+
+    fn seeded(&self) -> Seeded<'_> {
+        Seeded { seed: self.seed, strategy: &self.strategy, plugin: &self.plugin }
+    }
 }
 
 /// The file that was asked for, or the bundle's when it still is what it was.

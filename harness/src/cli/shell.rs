@@ -55,6 +55,7 @@ pub(super) fn shell(args: &ShellArgs) -> Result<Exit, Failure> {
         timeout_scale: 1.0,
         scratch: &scratch,
         interrupts: &interrupts,
+        seeded: None,
     };
     let ready = |port| {
         // A terminal that is gone ends the console by itself.

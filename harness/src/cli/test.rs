@@ -8,6 +8,7 @@ use miette::miette;
 
 use super::Failure;
 use super::demands::Demands;
+use super::lane::LaneArgs;
 use super::machines::MachineArgs;
 use super::reports::ReportArgs;
 use super::rerun;
@@ -16,7 +17,6 @@ use crate::report::terminal::{Look, Terminal};
 use crate::report::{self, Exit, Listeners, print};
 use crate::suite::{self, DryRun, Partition, Request, Store};
 use imalab_check::outcome::SuiteResult;
-use imalab_language::lane::Lane;
 use imalab_language::plan::{self, Interface};
 use imalab_language::scenario::{self, Scenario};
 use imalab_machine::command::script;
@@ -62,9 +62,8 @@ pub(super) struct TestArgs {
     /// scenario is loaded are refused: such a scenario names them itself
     #[arg(long = "kernel-arg", value_name = "WORD", allow_hyphen_values = true, help_heading = "Kernels")]
     kernel_args: Vec<String>,
-    /// How guest CPUs are scheduled: `free` (by the host) is the only lane so far
-    #[arg(long, value_name = "LANE", default_value_t)]
-    lane: Lane,
+    #[command(flatten)]
+    lane: LaneArgs,
     /// Hold every kernel to the promises of this interface, whatever the probe finds: `upstream`, `rfc-v2@posted`, ...
     #[arg(long, value_name = "NAME", help_heading = "Kernels")]
     promises: Option<Interface>,
@@ -80,6 +79,9 @@ pub(super) struct TestArgs {
     /// Seed of whatever a scenario leaves to chance
     #[arg(long, value_name = "N", default_value_t = 1)]
     seed: u64,
+    /// Repeat with the same seed, instead of the next
+    #[arg(long, conflicts_with_all = ["schedules", "rerun_failed"])]
+    same_seed: bool,
     /// Keep the results and the evidence of every run in DIR
     #[arg(long, value_name = "DIR", help_heading = "Results")]
     out: Option<PathBuf>,
@@ -227,12 +229,14 @@ pub(super) fn test(args: &TestArgs) -> Result<Exit, Failure> {
         None => args.selection.load()?,
     };
     check_words(&args.kernel_args)?;
+    args.lane.check(args.dry_run)?;
     args.machines.check()?;
     let kernels = args.demands.of(&args.machines.kernels)?;
     let rerun = args.rerun_failed.as_deref();
     let only = rerun.map(|results| rerun::failed(results, &scenarios, &kernels)).transpose()?;
     let (scratch, interrupts) = args.machines.surroundings.claim()?;
     let surroundings = &args.machines.surroundings;
+    let seeded = args.lane.seeded(surroundings, &kernels)?;
     let processors = std::thread::available_parallelism().map_or(1, usize::from);
     let request = Request {
         kernels: &kernels,
@@ -240,15 +244,17 @@ pub(super) fn test(args: &TestArgs) -> Result<Exit, Failure> {
         kernel_args: args.kernel_args.clone(),
         scenarios: &scenarios,
         jobs: args.jobs.map_or(processors, usize::from),
-        repeat: args.repeat,
+        repeat: args.lane.schedules.unwrap_or(args.repeat),
         only,
         fail_fast: args.fail_fast.map(|most| usize::try_from(most).unwrap_or(usize::MAX)),
         timeout_scale: args.timeout_scale,
         partition: args.partition,
         seed: args.seed,
-        lane: args.lane.implemented().map_err(Failure::usage_of)?,
+        same_seed: args.same_seed,
+        lane: args.lane.lane,
+        accelerator: args.lane.accelerator(surroundings),
+        seeded,
         promises: args.promises,
-        accelerator: surroundings.accelerator(),
         qemu: surroundings.qemu.clone(),
         swtpm: surroundings.swtpm.clone(),
         cache: surroundings.cache.clone(),

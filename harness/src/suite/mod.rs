@@ -7,6 +7,7 @@ mod partition;
 mod probe;
 mod probe_findings;
 mod queue;
+mod seeded;
 mod store;
 #[expect(clippy::module_inception, reason = "the suite itself")]
 mod suite;
@@ -20,6 +21,7 @@ pub use partition::{NoPartition, Partition};
 pub use probe::{AskError, capabilities};
 pub use probe_findings::PROBE;
 pub use queue::{MAX_RUNS, QueueError};
+pub use seeded::{SeededLane, Way, note as note_schedule};
 pub use store::Store;
 pub use suite::{DryRun, Request, dry_run, suite, times};
 

@@ -12,7 +12,7 @@ use imalab_language::finding::{Run, Skip};
 use imalab_language::interface::Capabilities;
 use imalab_language::plan::{self, Parameters, Plan, PlanError, Planned};
 use imalab_language::scenario::Scenario;
-use imalab_run::KernelsError;
+use imalab_run::{KernelsError, Unfit};
 
 /// Most runs of one call. Each has a result, which stays in memory until the reports are written: some kilobytes.
 pub const MAX_RUNS: u64 = 100_000;
@@ -169,7 +169,8 @@ impl<'a> Queue<'a> {
             let (kernel, refusal) = self.lacking.get(usize::try_from(place).ok()?)?.clone();
             return Some(Job { id, place, seed: self.request.seed, kernel, work: Err(refusal) });
         };
-        let counted = self.request.seed.wrapping_add(u64::from(id.repeat) - 1);
+        let more = if self.request.same_seed { 0 } else { u64::from(id.repeat) - 1 };
+        let counted = self.request.seed.wrapping_add(more);
         let seed = self.request.only.as_ref().and_then(|only| only.get(&id)).copied().unwrap_or(counted);
         // Another seed does not change whether it can be planned; were it so, that is told and not hidden.
         let work = self.work(case, seed).unwrap_or_else(|error| {
@@ -240,6 +241,13 @@ impl<'a> Queue<'a> {
                 let own = std::mem::take(&mut plan.machine.kernel_args);
                 plan.machine.kernel_args = plan::words_of(&self.request.kernel_args, &own);
                 match imalab_run::others(&plan, self.request.kernels) {
+                    Ok(others) if self.request.seeded.is_some() => {
+                        match imalab_run::unfit(&plan, !others.is_empty()) {
+                            Some(Unfit::HostTime) => Err(skipped(Skip::HostTime {})),
+                            Some(Unfit::OtherKernel) => Err(skipped(Skip::OtherKernel {})),
+                            None => Ok(plan),
+                        }
+                    }
                     Ok(_) => Ok(plan),
                     Err(KernelsError::Unknown(kernel)) => Err(skipped(Skip::NoKernel { kernel })),
                     Err(error) => {
@@ -285,6 +293,8 @@ mod tests {
             partition: None,
             seed: 10,
             lane: Lane::Free,
+            seeded: None,
+            same_seed: false,
             promises: None,
             accelerator: Choice { accel: Accel::Tcg, reason: String::new() },
             qemu: PathBuf::new(),

@@ -95,6 +95,9 @@ impl Store {
         trouble.note(dir.write_console(&ran.console));
         trouble.note(dir.write_tpm(&ran.trace));
         trouble.note(dir.write_commands(&ran.commands));
+        if let Some(Ok(schedule)) = &ran.schedule {
+            trouble.note(dir.write_schedule(schedule));
+        }
         trouble.note(dir.write_log(digest.records()));
         trouble.note(dir.write_records(digest.histories()));
         // Up to the first record whose fields have no text.

@@ -11,6 +11,7 @@ use super::event::{Listener, PlannedSuite, SuiteContext, SuiteEvent};
 use super::partition::Partition;
 use super::probe::{self, AskError};
 use super::queue::{self, Job, Queue, QueueError};
+use super::seeded::{self, SeededLane};
 use super::store::Store;
 use super::today;
 use crate::report::{self, RunId};
@@ -48,8 +49,12 @@ pub struct Request<'a> {
     pub partition: Option<Partition>,
     /// Seed of the first repetition; each further one adds 1.
     pub seed: u64,
+    /// All repetitions have the same seed.
+    pub same_seed: bool,
     /// What decides the order in which guests' processors run.
     pub lane: Lane,
+    /// What the deterministic lane takes; `None` in the others.
+    pub seeded: Option<SeededLane>,
     /// Whose promises every kernel is held to; `None`: those of the interface that it is seen to have.
     pub promises: Option<Interface>,
     /// Who runs the guests' code, and why.
@@ -240,6 +245,7 @@ impl Request<'_> {
             timeout_scale: self.timeout_scale,
             scratch,
             interrupts,
+            seeded: None,
         }
     }
 
@@ -292,6 +298,7 @@ impl Request<'_> {
             lane: self.lane,
             accelerator: Some(self.accelerator()),
             seed: job.seed,
+            schedule_hash: None,
             repeat: job.id.repeat,
             place: job.place,
             outcome: Outcome::Infra,
@@ -322,7 +329,12 @@ impl Request<'_> {
             }
         };
         let kernel = &self.kernels[job.kernel];
-        match run(plan, self.context(kernel, scratch, interrupts)) {
+        let context = self.context(kernel, scratch, interrupts);
+        let ran = match &self.seeded {
+            Some(lane) => lane.run(&job.id, plan, job.seed, context),
+            None => run(plan, context),
+        };
+        match ran {
             Err(error) => {
                 if interrupts.seen() {
                     result.outcome = Outcome::Interrupted;
@@ -341,6 +353,7 @@ impl Request<'_> {
                 if !matches!(result.outcome, Outcome::Passed | Outcome::Skipped | Outcome::Interrupted) {
                     result.console_tail = console_tail(&ran.trace);
                 }
+                seeded::note(&ran, result);
                 self.store.keep(result, plan, (&ran, &digest), kernel, self);
             }
         }

@@ -15,6 +15,7 @@ mod inputs;
 mod kernels;
 mod keylime;
 mod lab;
+mod lanes;
 mod machinery;
 mod mutation;
 mod shell;

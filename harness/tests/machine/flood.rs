@@ -175,6 +175,7 @@ fn real(folder: &Path) {
         timeout_scale: 1.0,
         scratch: &scratch,
         interrupts: &Interrupts::default(),
+        seeded: None,
     };
     match capabilities(context, &[], None, folder, &mut || ()) {
         Err(AskError::Guest { judgement, .. }) => {

@@ -137,5 +137,6 @@ pub(crate) fn spec(dir: &Path, text: &str, then: Then) -> MachineSpec {
         initramfs: file("initramfs", &[0; 512]),
         kernel_args: Vec::new(),
         program: Some(file("program", b"program")),
+        deterministic: None,
     }
 }

@@ -26,6 +26,7 @@ pub(crate) fn run(scenario: &str, kernel: &str, outcome: Outcome) -> RunResult {
             reason: "/dev/kvm opened and never ran guest code within 2 s".to_owned(),
         }),
         seed: 7,
+        schedule_hash: None,
         repeat: 1,
         outcome,
         reason: None,

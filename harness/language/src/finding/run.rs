@@ -70,6 +70,8 @@ findings! {
         "run/trouble" Trouble { error: String }
         /// The machine could not be started.
         "run/not-started" NotStarted { error: String, hint: Option<String> }
+        /// In the deterministic lane, nobody knows the schedule of a run that passed otherwise.
+        "run/schedule-unknown" ScheduleUnknown { error: String }
         /// imalab itself failed.
         "run/imalab-failed" ImalabFailed { error: String }
     }

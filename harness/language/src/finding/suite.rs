@@ -7,6 +7,10 @@ findings! {
         "skip/lacks" Lacks { release: String, capabilities: Vec<String> }
         /// The scenario goes on in a kernel that was not given.
         "skip/no-kernel" NoKernel { kernel: String }
+        /// The scenario has the TPM held, late or silent in host time, which no guest of the deterministic lane can see.
+        "skip/host-time" HostTime {}
+        /// The scenario goes on in another kernel, whose code is at other addresses than the deterministic lane knows.
+        "skip/other-kernel" OtherKernel {}
     }
 }
 

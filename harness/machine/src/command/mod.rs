@@ -2,12 +2,15 @@
 //!
 //! Pure: nothing is looked up on the host, so the same specification always gives the same line.
 
+mod deterministic;
 mod script;
 
 use std::os::fd::RawFd;
 use std::path::{Path, PathBuf};
 
 use super::accel::Accel;
+pub use deterministic::Deterministic;
+pub(crate) use deterministic::plugin;
 pub use script::script;
 
 /// The machine to build.
@@ -29,6 +32,8 @@ pub struct MachineSpec {
     pub kernel_args: Vec<String>,
     /// File with the agent's program, offered as [`imalab_wire::PROGRAM_ITEM`].
     pub program: Option<PathBuf>,
+    /// What it is told where a seed decides everything, which takes [`Accel::Tcg`]; `None` in the other lanes.
+    pub deterministic: Option<Deterministic>,
 }
 
 /// Kernel parameters that every machine gets.
@@ -112,6 +117,7 @@ pub fn argv(spec: &MachineSpec, endpoints: &Endpoints) -> Vec<String> {
     // Boots what `-kernel` names and nothing else, and is part of QEMU. SeaBIOS, with its menu and option
     // ROMs, needs 0.1 s more of processor time under TCG, and would extend the TPM's PCRs 0 to 7.
     option("-bios", "qboot.rom".into());
+    let lane = spec.deterministic.as_ref();
     match spec.accel {
         Accel::Kvm => {
             option("-accel", "kvm".into());
@@ -119,12 +125,16 @@ pub fn argv(spec: &MachineSpec, endpoints: &Endpoints) -> Vec<String> {
         }
         Accel::Tcg => {
             // The cache of translated code, in MiB: three kexecs in a row take a tenth less time than with the usual 1 GiB.
-            option("-accel", "tcg,thread=multi,tb-size=64".into());
+            let thread = if lane.is_some() { "single" } else { "multi" };
+            option("-accel", format!("tcg,thread={thread},tb-size=64"));
             // As little as a kernel runs on: the same three kexecs take two thirds of what they take with `max`, or with
             // any model that has AVX2. An AMD, which `max` is, also takes 0.1 s to start its second processor.
             // No RDSEED: QEMU 7.2 warns that TCG has none. The kernel seeds from RDRAND then (`random_init_early`).
             option("-cpu", "kvm64,+rdrand".into());
         }
+    }
+    for (name, value) in lane.iter().flat_map(|lane| lane.options()) {
+        option(name, value);
     }
     option("-smp", spec.cpus.to_string());
     option("-m", format!("{}M", spec.memory_mib));
@@ -132,8 +142,12 @@ pub fn argv(spec: &MachineSpec, endpoints: &Endpoints) -> Vec<String> {
     option("-kernel", text(&spec.kernel));
     option("-initrd", text(&spec.initramfs));
     let mut parameters: Vec<String> = KERNEL_ARGS.map(String::from).to_vec();
-    if let Some(mhz) = spec.tsc_mhz {
+    if let Some(mhz) = lane.map(|_| deterministic::TSC_MHZ).or(spec.tsc_mhz) {
         parameters.push(format!("tsc_early_khz={mhz}000"));
+    }
+    if lane.is_some() {
+        // The plugin knows the kernel's code by the addresses of its System.map.
+        parameters.push("nokaslr".into());
     }
     parameters.extend(spec.kernel_args.iter().cloned());
     option("-append", parameters.join(" "));
@@ -145,7 +159,9 @@ pub fn argv(spec: &MachineSpec, endpoints: &Endpoints) -> Vec<String> {
     option("-serial", "chardev:console".into());
     option("-chardev", chardev("qmp", &endpoints.qmp));
     option("-mon", "chardev=qmp,mode=control".into());
-    option("-device", "virtio-serial-pci,max_ports=2".into());
+    // With an ioeventfd what the guest sends is taken by another thread than the one that runs it.
+    let notified = if lane.is_some() { ",ioeventfd=off" } else { "" };
+    option("-device", format!("virtio-serial-pci,max_ports=2{notified}"));
     option("-chardev", chardev("agent", &endpoints.agent));
     option("-device", format!("virtserialport,chardev=agent,name={}", imalab_wire::PORT));
     if let Some(tpm) = &endpoints.tpm {
@@ -193,6 +209,7 @@ mod tests {
             initramfs: "/cache/images/initramfs.cpio".into(),
             kernel_args: vec!["ima_policy=tcb".into(), "ima_flush_htable".into()],
             program: Some("/out/run 1, again/program".into()),
+            deterministic: None,
         }
     }
 
@@ -228,6 +245,23 @@ mod tests {
             ..spec()
         };
         assert_snapshot!("argv_with_kvm", lines(&argv(&spec, &endpoints)));
+    }
+
+    #[test]
+    fn in_the_deterministic_lane_nothing_is_left_to_the_host() {
+        let lane = Deterministic {
+            seed: 7,
+            plugin: "/target/libimalab_plugin.so".into(),
+            folder: "/run/a,b".into(),
+        };
+        let endpoints = Endpoints {
+            qmp: Endpoint::Fd(5),
+            agent: Endpoint::File(lane.agent()),
+            console: Endpoint::File(lane.console()),
+            tpm: Some(Endpoint::Fd(11)),
+        };
+        let spec = MachineSpec { deterministic: Some(lane), ..spec() };
+        assert_snapshot!("argv_in_the_deterministic_lane", lines(&argv(&spec, &endpoints)));
     }
 
     #[test]

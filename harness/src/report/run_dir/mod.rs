@@ -26,6 +26,7 @@ use imalab_check::RecordHistory;
 use imalab_check::outcome::RunResult;
 use imalab_files::atomic::{self, FileError};
 use imalab_language::plan::Plan;
+use imalab_schedule::Report;
 use imalab_trace::{PcrReading, QuoteTaken, Trace};
 
 /// The run's result.
@@ -48,6 +49,8 @@ pub const RECORDS: &str = "records.jsonl";
 pub const TPM: &str = "tpm.txt";
 /// Command lines of the machine, ready to paste.
 pub const COMMANDS: &str = "commands.txt";
+/// In the deterministic lane, all preemptions and the hash of the schedule.
+pub const SCHEDULE: &str = "schedule.json";
 /// The scenario as it was run.
 pub const SCENARIO: &str = "scenario.yaml";
 /// What `repro` reads.
@@ -185,6 +188,31 @@ impl RunDir {
     /// When it cannot be written whole.
     pub fn write_processors(&self, text: &str) -> Result<(), FileError> {
         atomic::write(&self.path.join(PROCESSORS), text.as_bytes())
+    }
+
+    /// Stores what was decided in the deterministic lane.
+    ///
+    /// # Errors
+    /// When it cannot be written.
+    pub fn write_schedule(&self, schedule: &Report) -> Result<(), FileError> {
+        let path = self.path.join(SCHEDULE);
+        let text =
+            serde_json::to_vec(schedule).map_err(|error| FileError::new("write", &path, error.into()))?;
+        atomic::write(&path, &text)
+    }
+
+    /// Reads it back; `None` where there is none.
+    ///
+    /// # Errors
+    /// When there is one that cannot be read.
+    pub fn read_schedule(&self) -> Result<Option<Report>, FileError> {
+        let path = self.path.join(SCHEDULE);
+        let error = |error| FileError::new("read", &path, error);
+        match fs::read(&path) {
+            Ok(text) => Report::parse(&text).map(Some).map_err(|bad| error(io::Error::other(bad))),
+            Err(missing) if missing.kind() == io::ErrorKind::NotFound => Ok(None),
+            Err(other) => Err(error(other)),
+        }
     }
 
     /// Stores the plan.

@@ -132,6 +132,7 @@ pub(super) fn words(finding: &Run) -> String {
             Some(hint) => format!("{error} ({hint})"),
             None => error.clone(),
         },
+        Run::ScheduleUnknown { error } => format!("the run's schedule is not known: {error}"),
         Run::ImalabFailed { error } => format!("imalab itself failed, which is a defect of it: {error}"),
     }
 }

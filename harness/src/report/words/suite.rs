@@ -17,6 +17,13 @@ pub(super) fn skip(finding: &Skip) -> String {
                 "no kernel is called {kernel}, in which the scenario goes on (--kernel-image NAME=BZIMAGE)"
             )
         }
+        Skip::HostTime {} => {
+            "needs a hold in host time, which no guest of the deterministic lane can see".to_owned()
+        }
+        Skip::OtherKernel {} => {
+            "goes on in another kernel, whose code is at other addresses than the deterministic lane knows"
+                .to_owned()
+        }
     }
 }
 

@@ -1,0 +1,109 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+//! How QEMU loads the plugin.
+
+#![expect(unsafe_code, reason = "QEMU calls us by a C interface")]
+
+use std::ffi::{CStr, OsStr, c_char, c_int};
+use std::fs;
+use std::io;
+use std::os::unix::ffi::OsStrExt;
+use std::path::{Path, PathBuf};
+
+use imalab_schedule::{Order, OrderError};
+
+use crate::lane;
+use crate::qemu::{Id, Info, Missing, Qemu};
+
+/// Why the plugin does not load.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum Refusal {
+    #[error("takes one argument, order=FILE")]
+    Arguments,
+    #[error("cannot read {}: {source}", path.display())]
+    Read { path: PathBuf, source: io::Error },
+    #[error("{}: {source}", path.display())]
+    Order { path: PathBuf, source: OrderError },
+    #[error(transparent)]
+    Missing(#[from] Missing),
+    #[error("only for the emulation of whole machines")]
+    UserMode,
+    #[error("loaded twice")]
+    Twice,
+}
+
+/// QEMU calls this first; what is not 0 ends it.
+///
+/// # Safety
+/// As QEMU's documentation has it: `info` lives as long as the call, `argv` has `argc` strings.
+#[unsafe(no_mangle)]
+pub(crate) unsafe extern "C" fn qemu_plugin_install(
+    id: Id,
+    info: *const Info,
+    argc: c_int,
+    argv: *const *const c_char,
+) -> c_int {
+    let count = usize::try_from(argc).unwrap_or(0);
+    // SAFETY: the caller's promise.
+    let arguments: Vec<&OsStr> =
+        (0..count).map(|at| unsafe { OsStr::from_bytes(CStr::from_ptr(*argv.add(at)).to_bytes()) }).collect();
+    // SAFETY: the caller's promise.
+    let info = unsafe { &*info };
+    match install(id, info, &arguments) {
+        Ok(()) => 0,
+        Err(refusal) => {
+            // QEMU's own words are only that there was an error.
+            eprintln!("imalab's plugin: {refusal}");
+            1
+        }
+    }
+}
+
+fn install(id: Id, info: &Info, arguments: &[&OsStr]) -> Result<(), Refusal> {
+    if !info.system_emulation {
+        return Err(Refusal::UserMode);
+    }
+    let order = read_order(arguments)?;
+    let qemu = Qemu::load()?;
+    let processors = u32::try_from(info.processors).unwrap_or(1);
+    lane::start(id, qemu, order, processors).map_err(|lane::Started| Refusal::Twice)
+}
+
+fn read_order(arguments: &[&OsStr]) -> Result<Order, Refusal> {
+    let [argument] = arguments else { return Err(Refusal::Arguments) };
+    let path = argument.as_bytes().strip_prefix(b"order=").ok_or(Refusal::Arguments)?;
+    let path = Path::new(OsStr::from_bytes(path));
+    let text = fs::read(path).map_err(|source| Refusal::Read { path: path.to_owned(), source })?;
+    Order::parse(&text).map_err(|source| Refusal::Order { path: path.to_owned(), source })
+}
+
+#[cfg(test)]
+mod tests {
+    use rstest::rstest;
+
+    use super::*;
+
+    #[rstest]
+    #[case::nothing(&[], "takes one argument")]
+    #[case::another(&["seed=7"], "takes one argument")]
+    #[case::two(&["order=/a", "order=/b"], "takes one argument")]
+    #[case::no_file(&["order=/nowhere/order"], "cannot read /nowhere/order")]
+    fn what_is_no_order_is_refused(#[case] arguments: &[&str], #[case] told: &str) {
+        let arguments: Vec<&OsStr> = arguments.iter().map(OsStr::new).collect();
+        let refusal = read_order(&arguments).unwrap_err().to_string();
+        assert!(refusal.starts_with(told), "{refusal}");
+    }
+
+    #[test]
+    fn an_order_is_read_from_its_file() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("order");
+        let argument = OsStr::new("order=").to_owned();
+        let argument = [argument.as_bytes(), path.as_os_str().as_bytes()].concat();
+        let arguments = [OsStr::from_bytes(&argument)];
+        fs::write(&path, "{}").unwrap();
+        assert!(matches!(read_order(&arguments), Err(Refusal::Order { .. })));
+        let text = r#"{"schema":1,"points":[],"begin":null,"waits":[],"tick":null,"ends":[],"strategy":"none","gate":null,"report":"/r"}"#;
+        fs::write(&path, text).unwrap();
+        assert_eq!(read_order(&arguments).unwrap().report, Path::new("/r"));
+    }
+}

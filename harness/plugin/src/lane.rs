@@ -1,0 +1,188 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+//! What is done while the guest runs.
+//!
+//! All callbacks come from the one thread that runs all processors, but the last, which comes from QEMU's main thread.
+
+use std::ffi::{c_uint, c_void};
+use std::fs;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
+use std::time::Duration;
+
+use imalab_schedule::{Does, Order, Point, Range, Scheduler};
+
+use crate::qemu::{Block, Id, Qemu, Translation};
+
+/// `TPM_STS` of the TIS: a command can be given (TCG PC Client Platform TPM Profile, 6.5.2.5).
+const COMMAND_READY: u8 = 0x40;
+/// `TPM_STS`: there is an answer to read.
+const DATA_AVAILABLE: u8 = 0x10;
+
+/// Between two looks at the TPM's status. QEMU's main thread sets it, and has no way to tell a plugin.
+const LOOK: Duration = Duration::from_micros(30);
+
+/// Instructions that all processors together have begun; translated code adds to it.
+static INSTRUCTIONS: AtomicU64 = AtomicU64::new(0);
+
+static LANE: OnceLock<Lane> = OnceLock::new();
+
+struct Lane {
+    qemu: Qemu,
+    order: Order,
+    processors: u32,
+    scheduler: Mutex<Scheduler>,
+}
+
+/// It was started already.
+#[derive(Debug)]
+pub(crate) struct Started;
+
+/// Begins to listen.
+///
+/// # Errors
+/// When there is a lane already.
+pub(crate) fn start(id: Id, qemu: Qemu, order: Order, processors: u32) -> Result<(), Started> {
+    let scheduler = Mutex::new(Scheduler::new(&order, processors as usize));
+    LANE.set(Lane { qemu, order, processors, scheduler }).map_err(|_| Started)?;
+    qemu.listen(id, translated, ended);
+    Ok(())
+}
+
+impl Lane {
+    fn scheduler(&self) -> MutexGuard<'_, Scheduler> {
+        self.scheduler.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Waits until the TPM has done what it was told, so that the guest finds it done whenever it looks.
+    fn gate(&self, status: u64) {
+        // Since a store to the register has one of three effects: the command is cancelled or forgotten (ready), it is
+        // carried out (an answer, in the end), or its answer is read anew.
+        while self.qemu.byte_at(status) & (COMMAND_READY | DATA_AVAILABLE) == 0 {
+            std::thread::sleep(LOOK);
+        }
+        // To carry it out QEMU takes a thread of its pool. When none is idle it schedules the making of one, by which all
+        // processors are stopped as well (`icount_notify_exit` in `aio_bh_enqueue`), and whether one is idle depends on
+        // the host. So they are always stopped.
+        (0..self.processors).for_each(|cpu| self.qemu.preempt(cpu));
+    }
+
+    fn go_on(&self, cpus: &[u32]) {
+        cpus.iter().for_each(|cpu| self.qemu.go_on(*cpu));
+    }
+
+    /// Writes the report.
+    fn tell(&self) {
+        let report = self.scheduler().report();
+        let written = serde_json::to_vec(&report).map_err(std::io::Error::other);
+        if let Err(error) = written.and_then(|text| fs::write(&self.order.report, text)) {
+            eprintln!("imalab's plugin: cannot write {}: {error}", self.order.report.display());
+        }
+    }
+}
+
+fn point(cpu: c_uint, address: u64) -> Point {
+    Point { cpu, address, instructions: INSTRUCTIONS.load(Ordering::Relaxed) }
+}
+
+fn any_has(ranges: &[Range], address: u64) -> bool {
+    let after = ranges.partition_point(|range| range.begin <= address);
+    after.checked_sub(1).is_some_and(|at| ranges[at].has(address))
+}
+
+extern "C" fn translated(_: Id, block: *mut Block) {
+    let Some(lane) = LANE.get() else { return };
+    #[expect(unsafe_code, reason = "a C interface")]
+    // SAFETY: QEMU has called us with it.
+    let block = unsafe { Translation::new(&lane.qemu, block) };
+    let (order, address) = (&lane.order, block.address());
+    block.count(INSTRUCTIONS.as_ptr(), block.instructions() as u64);
+    if order.begin == Some(address) {
+        block.when_it_begins(on_begin);
+    }
+    if order.ends.contains(&address) {
+        block.when_it_begins(on_end);
+    }
+    if order.waits.contains(&address) {
+        block.when_it_begins(on_wait);
+    }
+    if order.tick == Some(address) {
+        block.when_it_begins(on_tick);
+    }
+    if any_has(&order.points, address) {
+        block.when_it_begins(on_point);
+    }
+    if order.gate.as_ref().is_some_and(|gate| any_has(&gate.writers, address)) {
+        block.after_stores(on_store);
+    }
+}
+
+extern "C" fn on_begin(_: c_uint, _: *mut c_void) {
+    if let Some(lane) = LANE.get() {
+        lane.scheduler().begin();
+    }
+}
+
+extern "C" fn on_end(cpu: c_uint, address: *mut c_void) {
+    let Some(lane) = LANE.get() else { return };
+    let ended = lane.scheduler().end(point(cpu, address.addr() as u64));
+    if let Some(held) = ended {
+        lane.go_on(&held);
+        lane.tell();
+    }
+}
+
+extern "C" fn on_point(cpu: c_uint, address: *mut c_void) {
+    let Some(lane) = LANE.get() else { return };
+    let (does, held) = lane.scheduler().point(point(cpu, address.addr() as u64));
+    lane.go_on(&held);
+    match does {
+        None => {}
+        Some(Does::Preempt) => lane.qemu.preempt(cpu),
+        Some(Does::Hold) => lane.qemu.stop(),
+    }
+}
+
+extern "C" fn on_wait(cpu: c_uint, address: *mut c_void) {
+    let Some(lane) = LANE.get() else { return };
+    let held = lane.scheduler().waits(point(cpu, address.addr() as u64));
+    lane.go_on(&held);
+}
+
+extern "C" fn on_tick(cpu: c_uint, address: *mut c_void) {
+    let Some(lane) = LANE.get() else { return };
+    let held = lane.scheduler().tick(point(cpu, address.addr() as u64));
+    lane.go_on(&held);
+}
+
+extern "C" fn on_store(cpu: c_uint, access: u32, address: u64, _: *mut c_void) {
+    if let Some(lane) = LANE.get()
+        && let Some(gate) = &lane.order.gate
+        && lane.qemu.physical(access, address) == Some(gate.status)
+    {
+        lane.gate(gate.status);
+        lane.scheduler().tpm_command(point(cpu, address));
+    }
+}
+
+extern "C" fn ended(_: Id, _: *mut c_void) {
+    if let Some(lane) = LANE.get() {
+        let report = lane.scheduler().report();
+        // What was told at the end of the schedule stands.
+        if report.end == imalab_schedule::End::Cut {
+            lane.tell();
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ranges_are_found_by_their_begin() {
+        let ranges = [Range { begin: 10, end: 20 }, Range { begin: 30, end: 31 }];
+        let found = [9, 10, 19, 20, 29, 30, 31].map(|address| any_has(&ranges, address));
+        assert_eq!(found, [false, true, true, false, false, true, false]);
+        assert!(!any_has(&[], 0));
+    }
+}

@@ -1,0 +1,16 @@
+//! Schedules of the deterministic lane: where a virtual processor may be preempted, who decides it, and what is told of it.
+//!
+//! Pure, and shared by both sides of QEMU's plugin interface: the harness writes an [`Order`] and reads a [`Report`], the
+//! plugin carries the order out with a [`Scheduler`].
+
+mod order;
+mod random;
+mod report;
+mod scheduler;
+mod strategy;
+mod symbols;
+
+pub use order::{Choice, Does, Gate, Order, OrderError, Range, SCHEMA, Strategy};
+pub use report::{End, Preemption, Report, ReportError};
+pub use scheduler::{Point, Scheduler};
+pub use symbols::{Symbols, SymbolsError};

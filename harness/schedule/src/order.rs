@@ -1,0 +1,214 @@
+//! What the plugin is told to do.
+
+use std::path::PathBuf;
+
+use serde::{Deserialize, Serialize};
+
+/// The version of [`Order`] and [`Report`](crate::Report).
+pub const SCHEMA: u32 = 1;
+
+/// Addresses of the guest's kernel, from `begin` to before `end`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct Range {
+    /// The first.
+    pub begin: u64,
+    /// The first after it.
+    pub end: u64,
+}
+
+impl Range {
+    /// Whether it has this address.
+    #[must_use]
+    pub fn has(self, address: u64) -> bool {
+        (self.begin..self.end).contains(&address)
+    }
+}
+
+/// Who decides at which points a processor is preempted. Points are counted from 0, over all processors, as they come.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Strategy {
+    /// Nobody: a processor runs until it waits or its time is over.
+    None,
+    /// The seed, at each point with a chance of one in `per`.
+    Random {
+        /// The seed.
+        seed: u64,
+        /// One in so many; 1: at each.
+        per: u64,
+    },
+    /// This list, ascending.
+    List {
+        /// What happens at which points.
+        choices: Vec<Choice>,
+    },
+    /// Priorities: the processor of the highest runs until it waits, and at `depth` - 1 points that the seed picks among the
+    /// first `points` the one that is there gets the lowest.
+    Pct {
+        /// The seed.
+        seed: u64,
+        /// How many orderings a defect may need, at least 1.
+        depth: u64,
+        /// Among how many points.
+        points: u64,
+    },
+}
+
+/// What becomes of the processor at a point.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Does {
+    /// Another one has its turn, and then it again.
+    Preempt,
+    /// It is kept off until another one waits, or for some ticks of the timer of those that run.
+    Hold,
+}
+
+/// What happens at a point.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Choice {
+    /// The point's number.
+    pub event: u64,
+    /// What happens.
+    pub does: Does,
+}
+
+/// Ticks of the timer of those that run after which a processor that was kept off goes on: they may wait for it in a loop,
+/// which nothing tells.
+pub(crate) const HOLD_TICKS: u32 = 3;
+
+/// Where the guest is made to wait for its TPM, so that no answer's time on the host can be seen in it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Gate {
+    /// Physical address of the TIS register `TPM_STS` of locality 0.
+    pub status: u64,
+    /// The kernel's code that stores to it.
+    pub writers: Vec<Range>,
+}
+
+/// What the plugin is told.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Order {
+    /// [`SCHEMA`].
+    pub schema: u32,
+    /// Code in which each block begins with a point.
+    pub points: Vec<Range>,
+    /// Points count from when this address was executed; `None`: from the start.
+    pub begin: Option<u64>,
+    /// A processor that executes one of these addresses waits: it has nothing to do, or spins for a lock.
+    pub waits: Vec<u64>,
+    /// The address that each tick of a processor's timer executes.
+    pub tick: Option<u64>,
+    /// The schedule is over when one of these addresses is executed.
+    pub ends: Vec<u64>,
+    /// Who decides.
+    pub strategy: Strategy,
+    /// The gate of the guest's TPM; `None`: it has none.
+    pub gate: Option<Gate>,
+    /// File for the [`Report`](crate::Report).
+    pub report: PathBuf,
+}
+
+/// What is wrong with an order.
+#[derive(Debug, thiserror::Error)]
+pub enum OrderError {
+    /// It is not one.
+    #[error("not an order: {0}")]
+    Json(#[from] serde_json::Error),
+    /// It is one of another version.
+    #[error("the order is of version {0}, this is {SCHEMA}: harness and plugin were not built together")]
+    Schema(u32),
+    /// A chance of one in nothing.
+    #[error("a chance of one in 0")]
+    Never,
+    /// Fewer orderings than one.
+    #[error("a depth of 0")]
+    Shallow,
+    /// A list that is not ascending.
+    #[error("point {1} comes after point {0} in the list")]
+    Order(u64, u64),
+}
+
+impl Order {
+    /// Reads one.
+    ///
+    /// # Errors
+    /// [`OrderError`].
+    pub fn parse(text: &[u8]) -> Result<Order, OrderError> {
+        let order: Order = serde_json::from_slice(text)?;
+        if order.schema != SCHEMA {
+            return Err(OrderError::Schema(order.schema));
+        }
+        match &order.strategy {
+            Strategy::None => {}
+            Strategy::Random { per, .. } => {
+                if *per == 0 {
+                    return Err(OrderError::Never);
+                }
+            }
+            Strategy::List { choices } => {
+                if let Some(pair) = choices.windows(2).find(|pair| pair[0].event >= pair[1].event) {
+                    return Err(OrderError::Order(pair[0].event, pair[1].event));
+                }
+            }
+            Strategy::Pct { depth, .. } => {
+                if *depth == 0 {
+                    return Err(OrderError::Shallow);
+                }
+            }
+        }
+        Ok(order)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    pub(crate) fn order() -> Order {
+        Order {
+            schema: SCHEMA,
+            points: vec![Range { begin: 16, end: 32 }],
+            begin: None,
+            waits: vec![70],
+            tick: None,
+            ends: vec![64],
+            strategy: Strategy::Random { seed: 7, per: 10 },
+            gate: Some(Gate { status: 0xfed4_0018, writers: vec![Range { begin: 48, end: 56 }] }),
+            report: "/scratch/report".into(),
+        }
+    }
+
+    fn read(order: &Order) -> Result<Order, String> {
+        Order::parse(&serde_json::to_vec(order).unwrap()).map_err(|error| error.to_string())
+    }
+
+    #[test]
+    fn what_was_written_is_read() {
+        assert_eq!(read(&order()), Ok(order()));
+    }
+
+    #[test]
+    fn what_cannot_be_carried_out_is_refused() {
+        let other = Order { schema: 2, ..order() };
+        assert!(read(&other).unwrap_err().contains("version 2"));
+        let never = Order { strategy: Strategy::Random { seed: 1, per: 0 }, ..order() };
+        assert_eq!(read(&never).unwrap_err(), "a chance of one in 0");
+        let back = Order {
+            strategy: Strategy::List {
+                choices: [3, 9, 9].map(|event| Choice { event, does: Does::Hold }).to_vec(),
+            },
+            ..order()
+        };
+        assert_eq!(read(&back).unwrap_err(), "point 9 comes after point 9 in the list");
+        let shallow = Order { strategy: Strategy::Pct { seed: 1, depth: 0, points: 9 }, ..order() };
+        assert_eq!(read(&shallow).unwrap_err(), "a depth of 0");
+        assert!(Order::parse(b"{").is_err());
+    }
+
+    #[test]
+    fn a_range_has_its_begin_and_not_its_end() {
+        let range = Range { begin: 16, end: 32 };
+        assert_eq!([15, 16, 31, 32].map(|address| range.has(address)), [false, true, true, false]);
+    }
+}

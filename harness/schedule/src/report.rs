@@ -1,0 +1,80 @@
+//! What the plugin tells.
+
+use serde::{Deserialize, Serialize};
+
+use crate::{Choice, Does, SCHEMA};
+
+/// A processor that did not go on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Preemption {
+    /// Number of the point.
+    pub event: u64,
+    /// What became of it.
+    pub does: Does,
+    /// Which processor.
+    pub cpu: u32,
+    /// Where it was.
+    pub address: u64,
+    /// Instructions that all processors together had executed.
+    pub instructions: u64,
+}
+
+/// How a schedule ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum End {
+    /// The guest came to one of the addresses where it ends.
+    Reached,
+    /// QEMU ended first: what the guest did last depends on the host.
+    Cut,
+}
+
+/// What was decided, and a hash of it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Report {
+    /// [`SCHEMA`].
+    pub schema: u32,
+    /// SHA-256, in hexadecimal digits, of every point (processor, address, instructions so far, whether it was preempted),
+    /// each of the TPM's commands (processor, instructions so far) and the end.
+    pub hash: String,
+    /// How it ended.
+    pub end: End,
+    /// How many points there were.
+    pub events: u64,
+    /// TPM commands at the gate.
+    pub tpm_commands: u64,
+    /// Instructions that all processors together executed.
+    pub instructions: u64,
+    /// Holds that ended because of the time that they took, by the ticks of those that ran.
+    pub expired: u64,
+    /// All that were preempted or held, in order.
+    pub preemptions: Vec<Preemption>,
+}
+
+/// What is wrong with a report.
+#[derive(Debug, thiserror::Error)]
+pub enum ReportError {
+    /// It is not one.
+    #[error("not a report of a schedule: {0}")]
+    Json(#[from] serde_json::Error),
+    /// It is one of another version.
+    #[error("the report is of version {0}, this is {SCHEMA}: harness and plugin were not built together")]
+    Schema(u32),
+}
+
+impl Report {
+    /// The list that gives this schedule again.
+    #[must_use]
+    pub fn choices(&self) -> Vec<Choice> {
+        self.preemptions.iter().map(|one| Choice { event: one.event, does: one.does }).collect()
+    }
+
+    /// Reads one.
+    ///
+    /// # Errors
+    /// [`ReportError`].
+    pub fn parse(text: &[u8]) -> Result<Report, ReportError> {
+        let report: Report = serde_json::from_slice(text)?;
+        if report.schema == SCHEMA { Ok(report) } else { Err(ReportError::Schema(report.schema)) }
+    }
+}

@@ -1,0 +1,62 @@
+//! `imalab bench determinism`.
+
+use std::collections::BTreeMap;
+use std::ffi::OsString;
+
+use clap::Args;
+
+use super::Failure;
+use super::bench::{BenchArgs, print_line};
+use crate::bench::{Determinism, Load, Print};
+use crate::report::{Exit, RunId};
+use imalab_check::outcome::{Outcome, RunResult};
+
+#[derive(Args)]
+pub(super) struct DeterminismArgs {
+    /// Repeat the seed N times
+    #[arg(long, value_name = "N", default_value_t = 15, value_parser = clap::value_parser!(u32).range(2..))]
+    repeats: u32,
+    /// Seed to repeat
+    #[arg(long, value_name = "N", default_value_t = 1)]
+    seed: u64,
+    /// Scenario to run, by its full name
+    #[arg(value_name = "SCENARIO", default_value = "race/stager-and-trimmer")]
+    scenario: String,
+}
+
+impl BenchArgs {
+    /// The same seed again and again. Another run is a failure of the harness, whatever the runs say of the kernel.
+    pub(super) fn determinism(&self, args: &DeterminismArgs) -> Result<Exit, Failure> {
+        let out = tempfile::tempdir().map_err(Failure::setup)?;
+        let repeats = args.repeats.to_string();
+        let seed = args.seed.to_string();
+        let words = ["--lane", "deterministic", "--same-seed", "--repeat", &repeats, "--seed", &seed];
+        let mut words: Vec<OsString> = words.iter().map(OsString::from).collect();
+        words.extend([args.scenario.as_str().into(), "--out".into(), out.path().into()]);
+        let busy = Load::start(std::thread::available_parallelism().map_or(1, usize::from));
+        let (exit, results) = self.run(&self.scenarios, &words, 1)?;
+        drop(busy);
+        if results.interrupted {
+            return Ok(exit);
+        }
+        let mut cases: BTreeMap<String, Vec<(Print, u64)>> = BTreeMap::new();
+        let ran = |run: &&RunResult| run.outcome != Outcome::Skipped;
+        for run in results.runs.iter().filter(ran) {
+            let id = RunId { repeat: 1, ..RunId::of(run) };
+            let print = Print::of(run).map_err(Failure::setup)?;
+            cases.entry(id.to_string()).or_default().push((print, run.wall_ms));
+        }
+        let cases: BTreeMap<String, Determinism> =
+            cases.into_iter().map(|(name, runs)| (name, Determinism::of(args.seed, &runs))).collect();
+        for (name, case) in &cases {
+            print_line(name)?;
+            case.lines().iter().try_for_each(|line| print_line(line))?;
+        }
+        self.keep(&cases)?;
+        if cases.is_empty() {
+            return Ok(exit);
+        }
+        // Whatever the runs say of the kernel was said by `test`.
+        Ok(if cases.values().all(Determinism::holds) { Exit::Passed } else { Exit::Infra })
+    }
+}

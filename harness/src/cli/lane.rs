@@ -1,0 +1,161 @@
+//! Which lane, and what the deterministic one takes.
+
+use std::path::PathBuf;
+
+use clap::Args;
+use miette::miette;
+
+use super::Failure;
+use super::machines::Surroundings;
+use crate::report::{Exit, chain};
+use crate::suite::{SeededLane, Way};
+use imalab_language::lane::Lane;
+use imalab_machine::accel::{Accel, Choice};
+use imalab_machine::lane::{self, LaneError};
+use imalab_run::Kernel;
+
+/// The plugin's file, as cargo builds it.
+const PLUGIN: &str = "libimalab_plugin.so";
+
+#[derive(Args)]
+#[command(next_help_heading = "Schedules")]
+pub(super) struct LaneArgs {
+    /// How guest CPUs are scheduled: `free` (by the host) or `deterministic` (one at a time, by the seed)
+    #[arg(long, value_name = "LANE", default_value_t)]
+    pub lane: Lane,
+    /// Try each scenario under N schedules, those of N seeds from --seed on (deterministic lane)
+    #[arg(long, value_name = "N", conflicts_with = "repeat", value_parser = clap::value_parser!(u32).range(1..))]
+    pub schedules: Option<u32>,
+    /// How the seed decides (deterministic lane): `random:N` preempts a CPU at one in N blocks of IMA's code (0: never);
+    /// `pct:N` gives CPUs priorities and changes them at N - 1 blocks
+    #[arg(long, value_name = "STRATEGY", default_value = "random:10", value_parser = way)]
+    pub strategy: Way,
+}
+
+/// Takes a strategy.
+fn way(text: &str) -> Result<Way, String> {
+    let number = |text: &str| text.parse::<u64>().map_err(|_| format!("expected a number, not `{text}`"));
+    match text.split_once(':') {
+        Some(("random", one_in)) => Ok(Way::Random { one_in: number(one_in)? }),
+        Some(("pct", depth)) => match number(depth)? {
+            depth @ 1..=16 => Ok(Way::Pct { depth }),
+            _ => Err("expected a depth of 1 to 16".to_owned()),
+        },
+        _ => Err("expected random:N or pct:N".to_owned()),
+    }
+}
+
+impl LaneArgs {
+    /// Refuses a lane that is not there, and what only one lane can do in another.
+    pub(super) fn check(&self, dry_run: bool) -> Result<(), Failure> {
+        let seeded = self.lane.implemented().map_err(Failure::usage_of)? == Lane::Deterministic;
+        if self.schedules.is_some() && !seeded {
+            return Err(Failure::usage(miette!(
+                help = "`--lane deterministic` tries schedules; `--repeat` runs a scenario again in any lane",
+                "--schedules is for the deterministic lane"
+            )));
+        }
+        if dry_run && seeded {
+            return Err(Failure::usage(miette!(
+                help = "`commands.txt` of a run below `--out` has its command lines",
+                "--dry-run cannot print a machine of the deterministic lane: its plugin gets an order that each run writes"
+            )));
+        }
+        Ok(())
+    }
+
+    /// What the deterministic lane takes, once all that it needs is seen to be there; `None` in the others.
+    pub(super) fn seeded(
+        &self,
+        surroundings: &Surroundings,
+        kernels: &[Kernel],
+    ) -> Result<Option<SeededLane>, Failure> {
+        if self.lane != Lane::Deterministic {
+            return Ok(None);
+        }
+        let plugin = proved_plugin(surroundings)?;
+        for kernel in kernels {
+            if let Err(error) = imalab_run::symbols(&kernel.image) {
+                let help = "the builds of `cargo xtask kernel` have a System.map beside the image";
+                return Err(Failure::usage(miette!(
+                    help = help,
+                    "kernel {}: {}",
+                    kernel.name,
+                    chain(&error)
+                )));
+            }
+        }
+        Ok(Some(SeededLane::new(plugin, self.strategy)))
+    }
+
+    /// Who runs the guests' code, and why.
+    pub(super) fn accelerator(&self, surroundings: &Surroundings) -> Choice {
+        match self.lane {
+            Lane::Deterministic => {
+                Choice { accel: Accel::Tcg, reason: "the deterministic lane counts instructions".into() }
+            }
+            Lane::Free | Lane::Directed => surroundings.accelerator(),
+        }
+    }
+}
+
+/// The plugin for the deterministic lane, once QEMU was seen to be one to trust with it and to load it.
+pub(super) fn proved_plugin(surroundings: &Surroundings) -> Result<PathBuf, Failure> {
+    if surroundings.accel == Some(Accel::Kvm) {
+        return Err(Failure::usage(miette!(
+            help = "only QEMU's translator, tcg, counts instructions",
+            "the deterministic lane cannot run with --accel kvm"
+        )));
+    }
+    let own = || Some(std::env::current_exe().ok()?.with_file_name(PLUGIN));
+    let plugin = surroundings.plugin.clone().or_else(own).unwrap_or_else(|| PLUGIN.into());
+    // QEMU is started in another folder.
+    let plugin = std::path::absolute(&plugin).unwrap_or(plugin);
+    match lane::prove(&surroundings.qemu, &plugin) {
+        Ok(_) => Ok(plugin),
+        Err(error) => {
+            let exit = match error {
+                LaneError::NotProved { .. } | LaneError::NoPlugin(_) => Exit::Usage,
+                _ => Exit::Infra,
+            };
+            let text = chain(&error);
+            let error = match error.hint() {
+                Some(hint) => miette!(help = hint, "{text}"),
+                None => miette!("{text}"),
+            };
+            Err(Failure { exit, error })
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn args(lane: Lane, schedules: Option<u32>) -> LaneArgs {
+        LaneArgs { lane, schedules, strategy: Way::Random { one_in: 10 } }
+    }
+
+    fn told(checked: Result<(), Failure>) -> String {
+        checked.err().map(|failure| failure.error.to_string()).unwrap_or_default()
+    }
+
+    #[test]
+    fn strategies_have_a_name_and_a_number() {
+        assert_eq!(way("random:10"), Ok(Way::Random { one_in: 10 }));
+        assert_eq!(way("pct:3"), Ok(Way::Pct { depth: 3 }));
+        for wrong in ["", "random", "pct:0", "pct:17", "pct:x", "dfs:2"] {
+            assert!(way(wrong).is_err(), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn what_only_one_lane_can_do_is_refused_in_the_others() {
+        assert_eq!(told(args(Lane::Free, None).check(true)), "");
+        assert_eq!(told(args(Lane::Deterministic, Some(3)).check(false)), "");
+        let free = told(args(Lane::Free, Some(3)).check(false));
+        assert_eq!(free, "--schedules is for the deterministic lane");
+        assert!(told(args(Lane::Deterministic, None).check(true)).starts_with("--dry-run cannot"));
+        assert!(told(args(Lane::Directed, None).check(false)).contains("not implemented"));
+    }
+}

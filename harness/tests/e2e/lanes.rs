@@ -1,0 +1,127 @@
+//! The deterministic lane: one seed, one run.
+
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
+
+use imalab_check::outcome::{Outcome, SuiteResult};
+use imalab_language::lane::Lane;
+
+use crate::bundles::WRONG;
+use crate::lab::{Lab, SHORT, initramfs, kernel};
+
+/// Two tasks that ask for the same.
+const RACE: &str = "race/two-stagers";
+
+/// The schedules' hashes, all of which have to be known.
+#[track_caller]
+fn hashes(suite: &SuiteResult) -> Vec<&str> {
+    let hash = |run: &'_ imalab_check::outcome::RunResult| run.schedule_hash.is_some();
+    assert!(suite.runs.iter().all(hash), "{suite:#?}");
+    suite.runs.iter().filter_map(|run| run.schedule_hash.as_deref()).collect()
+}
+
+#[test]
+fn a_seed_gives_one_run_and_another_seed_another() {
+    let lab = Lab::new();
+    let lane = ["--lane", "deterministic", "--out"];
+    let mut command = lab.test();
+    command.args(lane).arg(lab.path("out")).args(["--seed", "7", "--repeat", "2", "--same-seed", RACE]);
+    lab.run(&mut command).exits(0).says(&["lane        deterministic", RACE]);
+    let suite = lab.results();
+    let same = hashes(&suite);
+    assert!(suite.runs.iter().all(|run| run.lane == Lane::Deterministic && run.outcome == Outcome::Passed));
+    assert!(same.len() >= 2 && same[0] == same[suite.runs.len() / 2], "{same:?}");
+    // Not the schedule alone: every byte of the console, which has the kernel's times.
+    let console = |at: usize| fs::read(suite.runs[at].dir.as_ref().unwrap().join("console.log")).unwrap();
+    assert!(!console(0).is_empty());
+    assert_eq!(console(0), console(suite.runs.len() / 2));
+
+    let mut command = lab.test();
+    command.args(["--lane", "deterministic", "--seed", "8", RACE]);
+    lab.run(&mut command).exits(0);
+    assert_ne!(hashes(&lab.results())[0], same[0]);
+}
+
+#[test]
+fn a_bundle_shows_the_same_schedule_again() {
+    let lab = Lab::new();
+    let folder = lab.path("mine");
+    fs::create_dir_all(folder.join("mine")).unwrap();
+    fs::write(folder.join("mine/wrong.yaml"), WRONG).unwrap();
+    let mut command = lab.with("test", &kernel(), &initramfs());
+    command.arg("--scenarios").arg(&folder).arg("--json").arg(lab.path("results.json"));
+    // As often as may be, and more often than `repro` would by itself.
+    command.args(["--lane", "deterministic", "--seed", "3", "--strategy", "random:2"]);
+    lab.run(&mut command).exits(100).says(&["FAILED", "lane deterministic"]);
+    let result = lab.result();
+    assert!(result.schedule_hash.is_some());
+    let mut command = lab.bare(["repro"]);
+    command.arg(result.bundle.unwrap()).arg("--cache").arg(lab.cache());
+    // 96 when the hash is another.
+    lab.run(&mut command).exits(100).says(&["FAILED", "EBUSY"]);
+}
+
+#[test]
+fn priorities_are_as_deterministic() {
+    let lab = Lab::new();
+    let mut command = lab.test();
+    command.args(["--lane", "deterministic", "--strategy", "pct:2", "--repeat", "2", "--same-seed", RACE]);
+    lab.run(&mut command).exits(0);
+    let suite = lab.results();
+    let hashes = hashes(&suite);
+    assert_eq!(hashes[0], hashes[suite.runs.len() / 2]);
+}
+
+#[test]
+fn what_needs_the_hosts_time_is_skipped_and_says_so() {
+    let lab = Lab::new();
+    let mut command = lab.test();
+    command.args(["--lane", "deterministic", "race/read-while-staging"]);
+    lab.run(&mut command).exits(4).says(&["skipped", "needs a hold in host time"]);
+}
+
+#[test]
+fn a_kernel_without_symbols_is_refused() {
+    let lab = Lab::new();
+    let image = lab.path("bzImage");
+    fs::copy(kernel(), &image).unwrap();
+    let mut command = lab.test_of(&image, &initramfs());
+    command.args(["--lane", "deterministic", SHORT]);
+    lab.run(&mut command).exits(2).says(&["needs the kernel's symbols", "System.map"]);
+}
+
+#[test]
+fn a_plugin_that_is_none_is_refused() {
+    let lab = Lab::new();
+    let plugin = lab.path("plugin.so");
+    let with = |plugin: &std::path::Path| {
+        let mut command = lab.test();
+        command.args(["--lane", "deterministic", SHORT, "--plugin"]).arg(plugin);
+        command
+    };
+    lab.run(&mut with(&plugin)).exits(2).says(&["plugin.so is not there"]);
+    fs::write(&plugin, "no library").unwrap();
+    lab.run(&mut with(&plugin)).exits(96).says(&["QEMU does not load imalab's plugin", "plugin.so"]);
+}
+
+/// Answers as QEMU's monitor does when it is asked nothing but who it is.
+const OTHER_QEMU: &str = r#"#!/bin/sh
+for word; do
+    case $word in socket,id=qmp,fd=*) fd=${word##*=} ;; esac
+done
+printf '{"QMP": {"version": {"qemu": {"micro": 2, "minor": 0, "major": 10}}}}\n' >&"$fd"
+read -r line <&"$fd"
+printf '{"return": {}, "id": 1}\n' >&"$fd"
+read -r line <&"$fd"
+"#;
+
+#[test]
+fn a_qemu_that_was_not_proved_is_refused() {
+    let lab = Lab::new();
+    let qemu = lab.path("qemu");
+    fs::write(&qemu, OTHER_QEMU).unwrap();
+    fs::set_permissions(&qemu, fs::Permissions::from_mode(0o755)).unwrap();
+    let mut command = lab.test();
+    command.args(["--lane", "deterministic", SHORT, "--qemu"]).arg(&qemu);
+    lab.run(&mut command).exits(2).says(&["proved with QEMU 7.2, not with 10.0.2"]);
+}
