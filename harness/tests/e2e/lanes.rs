@@ -99,7 +99,7 @@ fn a_plugin_that_is_none_is_refused() {
         command.args(["--lane", "deterministic", SHORT, "--plugin"]).arg(plugin);
         command
     };
-    lab.run(&mut with(&plugin)).exits(2).says(&["plugin.so is not there"]);
+    lab.run(&mut with(&plugin)).exits(2).says(&["deterministic lane needs", "plugin.so"]);
     fs::write(&plugin, "no library").unwrap();
     lab.run(&mut with(&plugin)).exits(96).says(&["QEMU does not load imalab's plugin", "plugin.so"]);
 }
