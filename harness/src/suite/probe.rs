@@ -107,6 +107,16 @@ pub fn capabilities(
             }
         };
     }
+    if let Some(boot) = probe::fourth(&found) {
+        found = match survive(ask(context, kernel_args, boot), "requests when measuring is suspended")? {
+            Ok(trace) => probe::with_fourth(found, &messages(&trace)?)?,
+            Err(finding) => {
+                survived = false;
+                found.findings.push(*finding);
+                found
+            }
+        };
+    }
     if !survived {
         return Ok(found);
     }
@@ -189,7 +199,7 @@ fn plan(boot: Boot) -> Plan {
         stock: true,
         program: boot.program,
         steps: Vec::new(),
-        marks: Vec::new(),
+        marks: boot.marks,
         budget: BUDGET,
         known_defect: None,
         known_limit: None,

@@ -126,7 +126,7 @@ impl<'d> Adapter<'d> {
     }
 }
 
-fn flags(access: Access) -> OFlag {
+pub(super) fn flags(access: Access) -> OFlag {
     match access {
         Access::Read => OFlag::O_RDONLY,
         Access::Write => OFlag::O_WRONLY,

@@ -54,6 +54,14 @@ pub enum FindingCode {
     FlushUnknown,
     /// The boot option is known, and digests of removed records stay.
     FlushIgnored,
+    /// Digests of staged records are dropped at another time than is promised.
+    FlushedOtherwise,
+    /// A number of some form is taken or refused otherwise than is promised.
+    NumberForm,
+    /// A request was taken when measuring was suspended.
+    SuspendedTaken,
+    /// It was refused with another error.
+    SuspendedError,
     /// Loading a kernel to go on in was refused.
     KexecRefused,
     /// Of the list that was carried over records are missing, or there are too many.

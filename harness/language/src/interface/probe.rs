@@ -1,9 +1,10 @@
 //! Finding out what a kernel offers, by asking for it.
 //!
-//! Up to four boots. [`first`] looks: files and their modes, devices, the policy, the hash table. [`requests`] asks for
+//! Up to five boots. [`first`] looks: files and their modes, devices, the policy, the hash table. [`requests`] asks for
 //! the removal of records, in the words of every dialect that has such files. [`second`] asks again with
-//! `ima_flush_htable`, which cannot be undone in a running kernel. [`third`] goes on in another boot. A kernel that does
-//! not get through one of them has lost nothing that the others found out.
+//! `ima_flush_htable`, which cannot be undone in a running kernel. [`third`] goes on in another boot, and [`fourth`] asks
+//! a kernel that is on its way out. A kernel that does not get through one of them has lost nothing that the others found
+//! out.
 //!
 //! What a kernel offers is told by what is there and what it takes: files and their modes, boot options, requests that
 //! are accepted. Whether it then does what was promised is another question, and its answer a
@@ -12,11 +13,13 @@
 
 mod answers;
 mod flush;
+mod forms;
 mod identify;
 mod kexec;
 mod looked;
 mod removal;
 mod requests;
+mod suspended;
 
 use imalab_wire::{End, Message, Op, Program, Setup, Slot, Start, Step, StepId, Task};
 use nix::fcntl::OFlag;
@@ -24,10 +27,11 @@ use nix::fcntl::OFlag;
 pub use flush::{second, with_second, without_second};
 pub use kexec::{third, with_third, without_third};
 pub use requests::{requests, with_requests, without_requests};
+pub use suspended::{fourth, with_fourth};
 
 use self::answers::Answers;
 use super::{Capabilities, Capability, IMA, MEASURED, TPM, request};
-use crate::plan::Interface;
+use crate::plan::{Interface, Mark};
 use crate::scenario::DEFAULT_POLICY;
 
 /// Boot option that makes a delete forget digests.
@@ -52,7 +56,7 @@ const POLICY_RECORDS: &str = "measure func=CRITICAL_DATA label=ima_policy\n";
 const FILES: u64 = 3;
 
 /// Goes up whenever the same answers are judged otherwise.
-const JUDGED: u32 = 3;
+const JUDGED: u32 = 4;
 
 /// The one descriptor that a probe has open, as a rule.
 const SLOT: Slot = 0;
@@ -64,6 +68,8 @@ pub struct Boot {
     pub kernel_args: Vec<String>,
     /// What the guest does.
     pub program: Program,
+    /// What the harness does while it waits at a mark.
+    pub marks: Vec<Mark>,
 }
 
 /// Why a probe says nothing about the kernel.
@@ -142,6 +148,7 @@ fn boot(kernel_args: &[&str], steps: impl IntoIterator<Item = (StepId, Vec<Op>)>
             finally: Vec::new(),
             end: End::PowerOff,
         },
+        marks: Vec::new(),
     }
 }
 
@@ -200,6 +207,6 @@ pub fn capabilities(messages: &[Message]) -> Result<Capabilities, ProbeError> {
 pub fn questions(promises: Option<Interface>) -> String {
     let dialects: Vec<_> = Interface::KNOWN.iter().map(|interface| interface.dialect()).collect();
     let capabilities: Vec<_> = Capability::all().collect();
-    let boots = (first(), requests::questions(), flush::questions(), kexec::boot());
+    let boots = (first(), requests::questions(), flush::questions(), kexec::boot(), suspended::questions());
     format!("{JUDGED}{boots:?}{capabilities:?}{dialects:?}{promises:?}")
 }

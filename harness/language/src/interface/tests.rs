@@ -4,6 +4,7 @@ use super::*;
 use crate::plan::{Action, Form, Interface};
 use imalab_formats::ima::Bank;
 
+mod behaves;
 mod played;
 mod probed;
 

@@ -9,6 +9,7 @@ use super::requests::{POLICY, Verb, id, ops};
 use super::{Boot, FILES, FLUSH, ProbeError, SLOT, boot, measure, policy};
 use crate::plan::Interface;
 use crate::scenario::DEFAULT_POLICY;
+use imalab_formats::ima::dialect::Flushed;
 use imalab_formats::ima::model::Rule;
 
 /// What PID 1 was started with: the kernel hands it the words of its command line that no part of it knows
@@ -32,7 +33,17 @@ const MEASURE: StepId = 2;
 fn asked(interface: Interface) -> Boot {
     use Verb::*;
     let verbs: &[Verb] = if interface.dialect().verbs.stage.is_some() {
-        &[Stage, Save, Delete, CountDeleted, MeasureDeleted, CountForgotten]
+        &[
+            Stage,
+            CountStaged,
+            MeasureStaged,
+            CountMeasuredStaged,
+            Save,
+            Delete,
+            CountDeleted,
+            MeasureDeleted,
+            CountForgotten,
+        ]
     } else {
         &[TrimAll, CountDeleted, MeasureDeleted, CountForgotten]
     };
@@ -90,21 +101,33 @@ pub fn with_second(
     }
     // Whoever removes records has the option: it is in the document of every interface that does.
     found.have.insert(Capability::FlushHtable);
-    found.findings.extend(effect(found.interface, &answers, known));
+    // Where doubles are recorded at any time, they say nothing of a staging.
+    let doubles = found.findings.iter().any(|finding| finding.code == FindingCode::DoublesRecorded);
+    let (finding, seen) = effect(found.interface, &answers, known, doubles);
+    found.findings.extend(finding);
+    if let Some(seen) = seen {
+        found.behaviours.insert(FLUSHED.to_owned(), told(seen).to_owned());
+    }
     Ok(found)
 }
 
-fn effect(interface: Interface, answers: &Answers, known: bool) -> Option<ProbeFinding> {
+fn effect(
+    interface: Interface,
+    answers: &Answers,
+    known: bool,
+    doubles: bool,
+) -> (Option<ProbeFinding>, Option<Flushed>) {
     let of = |verb| id(interface, verb);
     let forgets = promise(Rule::FlushForgetsDeleted);
     if !known {
-        return Some(ProbeFinding::new(
+        let finding = ProbeFinding::new(
             FindingCode::FlushUnknown,
             format!("boot with {FLUSH}"),
             "a kernel that knows the option",
             format!("that it was handed to PID 1 as an unknown word ({COMMAND_LINE})"),
             forgets,
-        ));
+        );
+        return (Some(finding), None);
     }
     let refused = [Verb::Stage, Verb::Save, Verb::Delete, Verb::TrimAll]
         .into_iter()
@@ -117,17 +140,60 @@ fn effect(interface: Interface, answers: &Answers, known: bool) -> Option<ProbeF
             _ => (FindingCode::TrimRefused, "trim all records"),
         };
         let asked = format!("{what}, with {FLUSH}");
-        return Some(ProbeFinding::new(code, asked, "success", answers.told(of(verb)), forgets));
+        let finding = ProbeFinding::new(code, asked, "success", answers.told(of(verb)), forgets);
+        return (Some(finding), None);
     }
     // By how much it grew: a counter that is wrong after a removal is a finding of its own.
-    let (emptied, after) = (answers.count(of(Verb::CountDeleted)), answers.count(of(Verb::CountForgotten)));
-    (grown(emptied, after) != Some(FILES)).then(|| {
-        ProbeFinding::new(
+    let counts = |from, to| (answers.count(of(from)), answers.count(of(to)));
+    let (staged, restaged) = counts(Verb::CountStaged, Verb::CountMeasuredStaged);
+    let (emptied, after) = counts(Verb::CountDeleted, Verb::CountForgotten);
+    let dialect = interface.dialect();
+    let at_stage = match dialect.verbs.stage {
+        Some(_) if !doubles => grown(staged, restaged),
+        _ => Some(0),
+    };
+    let seen = match (at_stage, grown(emptied, after)) {
+        (Some(0), Some(FILES)) => Some(Flushed::AtDelete),
+        (Some(FILES), Some(0)) => Some(Flushed::AtStage),
+        _ => None,
+    };
+    let again = |what: &str| format!("measure {FILES} files again {what}, with {FLUSH}");
+    let finding = match (dialect.flushed, seen) {
+        (promised, Some(seen)) if promised == seen => None,
+        (Flushed::AtDelete, _) if at_stage != Some(0) => Some(ProbeFinding::new(
+            FindingCode::FlushedOtherwise,
+            again("whose records are staged"),
+            counted(staged),
+            counted(restaged),
+            promise(Rule::FlushKeepsStaged),
+        )),
+        (Flushed::AtDelete, _) => Some(ProbeFinding::new(
             FindingCode::FlushIgnored,
-            format!("measure {FILES} files again whose records were removed, with {FLUSH}"),
+            again("whose records were removed"),
             counted(emptied.map(|emptied| emptied + FILES)),
             counted(after),
             forgets,
-        )
-    })
+        )),
+        (Flushed::AtStage, _) => Some(ProbeFinding::new(
+            FindingCode::FlushedOtherwise,
+            again("whose records are staged"),
+            counted(staged.map(|staged| staged + FILES)),
+            counted(restaged),
+            format!(
+                "digests are dropped as their records are staged (imalab's own words of {})",
+                dialect.document
+            ),
+        )),
+    };
+    (finding, seen)
+}
+
+/// What it is called in [`Capabilities::behaviours`] when digests are dropped.
+const FLUSHED: &str = "with ima_flush_htable, digests are dropped";
+
+fn told(seen: Flushed) -> &'static str {
+    match seen {
+        Flushed::AtStage => "as their records are staged",
+        Flushed::AtDelete => "as their records are deleted",
+    }
 }

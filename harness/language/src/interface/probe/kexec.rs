@@ -62,6 +62,7 @@ pub(super) fn boot() -> Boot {
             finally: Vec::new(),
             end: End::PowerOff,
         },
+        marks: Vec::new(),
     }
 }
 
@@ -133,7 +134,8 @@ pub fn with_third(mut found: Capabilities, messages: &[Message]) -> Result<Capab
     found.have.extend(records.then_some(Capability::KexecRecords));
     // Not only whether, but how many: what scenarios need to show it they have.
     let expected = if copied_late { late } else { loaded }.map(|count| count + own);
-    if carries && carried != expected || carried.is_none() {
+    // A counter that never could be read is a finding of its own.
+    if carries && carried != expected || before.is_some() && carried.is_none() {
         found.findings.push(ProbeFinding::new(
             FindingCode::KexecCarriesOther,
             "go on in this kernel by kexec, with its list",

@@ -6,7 +6,7 @@ use nix::fcntl::OFlag;
 use super::super::finding::{FindingCode, ProbeFinding};
 use super::super::{Capabilities, Capability, adapter, read_whole};
 use super::answers::Answers;
-use super::{Boot, FILES, ProbeError, SLOT, boot, count, identify, looked, measure, policy, removal};
+use super::{Boot, FILES, ProbeError, SLOT, boot, count, forms, identify, looked, measure, policy, removal};
 use crate::plan::{BOOT_RECORDS, Form, Interface};
 use crate::scenario::DEFAULT_POLICY;
 use imalab_formats::ima::Bank;
@@ -46,6 +46,8 @@ pub(super) enum Verb {
     AfterRead,
     Clear,
     // Of the boot with `ima_flush_htable`.
+    MeasureStaged,
+    CountMeasuredStaged,
     TrimAll,
     MeasureDeleted,
     CountForgotten,
@@ -87,9 +89,13 @@ pub(super) const POLICY: StepId = 0;
 pub(super) fn id(interface: Interface, verb: Verb) -> StepId {
     /// More than there are verbs.
     const VERBS: StepId = 32;
+    place(interface) * VERBS + verb as StepId
+}
+
+/// A number for each interface, from 1; a small one.
+pub(super) fn place(interface: Interface) -> StepId {
     let known = Interface::KNOWN.iter().position(|known| *known == interface);
-    let place = known.unwrap_or(Interface::KNOWN.len()) + 1;
-    StepId::try_from(place).unwrap_or(StepId::MAX / VERBS) * VERBS + verb as StepId
+    StepId::try_from(known.unwrap_or(Interface::KNOWN.len())).unwrap_or_default() + 1
 }
 
 /// The boot, where there is something to ask; of a kernel that is held to the promises of one dialect, in its words alone.
@@ -114,8 +120,10 @@ fn asked(candidates: &[Interface]) -> Boot {
             words.push(interface);
         }
     }
-    let of = |interface: Interface| ALL.map(|verb| (id(interface, verb), ops(interface, verb)));
-    let steps = words.into_iter().flat_map(of);
+    let of = |interface: &Interface| ALL.map(|verb| (id(*interface, verb), ops(*interface, verb)));
+    // What a wrong dialect's numbers do takes nothing away from a right one's requests.
+    let forms = words.iter().flat_map(|interface| forms::steps(*interface));
+    let steps = words.iter().flat_map(of).chain(forms);
     boot(&[], [(POLICY, policy(DEFAULT_POLICY))].into_iter().chain(steps))
 }
 
@@ -151,13 +159,14 @@ pub(super) fn ops(interface: Interface, verb: Verb) -> Vec<Op> {
         Verb::MeasureMore => return vec![measure(format!("more-{}", interface.name()))],
         Verb::MeasureYet => return vec![measure(format!("yet-{}", interface.name()))],
         Verb::MeasureLast => return vec![measure(format!("last-{}", interface.name()))],
-        Verb::MeasureDeleted => return vec![measure("probe".to_owned())],
+        Verb::MeasureStaged | Verb::MeasureDeleted => return vec![measure("probe".to_owned())],
         Verb::CountStaged
         | Verb::CountDeleted
         | Verb::CountMore
         | Verb::CountTrimmed
         | Verb::CountYet
         | Verb::CountWhileStaged
+        | Verb::CountMeasuredStaged
         | Verb::CountForgotten => return count(),
     };
     deed.map(|deed| deed.ops).unwrap_or_default()
@@ -270,6 +279,9 @@ pub fn with_requests(
     let counts = found.has(Capability::HashTable) || found.has(Capability::NoHashTable);
     let measures = counts && answers.ok(POLICY);
     found.findings.extend(removal::findings(interface, &taken, measures));
+    if measures {
+        forms::take(&mut found, &answers);
+    }
     Ok(found)
 }
 
