@@ -64,6 +64,10 @@ fn list(name: &[u8], text: &str) -> Ended {
     &format!("matrix:\n  a: [{}]\nsteps:\n{}", numbers(1000), "  - measure: 1\n".repeat(4000)),
     "the combinations of the matrix are too large together"
 )]
+#[case::many_nodes_of_little_text(
+    &format!("matrix:\n  a: [{}]\nsteps:\n{}", numbers(1000), "  - measure: 1\n".repeat(150)),
+    "the combinations of the matrix are too large together"
+)]
 #[case::text_put_in_again_and_again(
     &format!(
         "matrix:\n  a: ['{}']\n  b: [{}]\nsteps:\n  - measure: \"{}\"\n",

@@ -145,3 +145,19 @@ fn is_boot_image(path: &Path) -> io::Result<bool> {
     file.take(4).read_to_end(&mut signature)?;
     Ok(signature == b"HdrS")
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_program_by_its_path_is_made_absolute_and_one_by_its_name_is_looked_up() {
+        // A test runs in the folder of its package.
+        for path in ["./Cargo.toml", "src/main.rs"] {
+            let found = program(path.into()).unwrap();
+            assert!(found.is_absolute() && found.is_file(), "{}", found.display());
+        }
+        assert_eq!(program("swtpm".into()), Ok(PathBuf::from("swtpm")));
+        assert_eq!(program("./swtpm".into()), Err("there is no such file".to_owned()));
+    }
+}

@@ -189,6 +189,11 @@ impl Meter {
 
 #[cfg(test)]
 mod tests {
+    use imalab_formats::ima::Bank;
+    use imalab_formats::tpm::quote::PcrValue;
+    use imalab_wire::Piece;
+
+    use super::super::{Exchange, Origin, PcrReading};
     use super::*;
 
     #[test]
@@ -213,6 +218,49 @@ mod tests {
         assert_eq!(taken, 4096);
         let text = Exceeded { flood: Flood::Console, by_count: false }.to_string();
         assert_eq!(text, "more than 16 MiB in lines on its console");
+    }
+
+    fn one(flood: Flood) -> What {
+        let text = "x".to_owned();
+        match flood {
+            Flood::Console => What::Console(text),
+            Flood::Messages => What::Guest(Message::Fault { text }),
+            Flood::Data => {
+                What::Guest(Message::Data(Piece { task: 0, step: 0, op: 0, offset: 0, bytes: vec![0] }))
+            }
+            Flood::Tpm => What::Tpm(Exchange {
+                origin: Origin::Guest,
+                locality: 0,
+                command: vec![0],
+                answer: Vec::new(),
+                begin_ns: 0,
+                end_ns: 0,
+            }),
+            Flood::Monitor => What::Qmp(serde_json::Value::Null),
+            Flood::Marks => {
+                let value = PcrValue { bank: Bank::Sha1, digest: vec![0; 20] };
+                What::Pcrs(PcrReading { mark: 0, update_counter: 0, values: vec![value] })
+            }
+            Flood::Notices => What::Host(Host::Trouble { text }),
+        }
+    }
+
+    #[test]
+    fn each_kind_ends_by_number_and_by_bytes_and_takes_nothing_from_the_others() {
+        for flood in Flood::ALL {
+            let Quota { count, bytes } = flood.quota();
+            for (by_count, used) in [
+                (true, Used { count, bytes: 0, over: false }),
+                (false, Used { count: 0, bytes, over: false }),
+            ] {
+                let mut meter = Meter::default();
+                meter.0[flood as usize] = used;
+                assert_eq!(meter.charge(&one(flood)), Charge::Over(Exceeded { flood, by_count }));
+                for other in Flood::ALL.into_iter().filter(|other| *other != flood) {
+                    assert_eq!(meter.charge(&one(other)), Charge::Taken);
+                }
+            }
+        }
     }
 
     /// What stays in memory, were every quota used up at once.

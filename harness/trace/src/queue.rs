@@ -287,6 +287,23 @@ mod tests {
     }
 
     #[test]
+    fn a_flood_that_nobody_takes_does_not_come_to_its_end() {
+        let (sender, taken) = channel();
+        let (flood, sent) = flooding(&sender);
+        while sent.load(Ordering::SeqCst) < ROOM / 1024 / 2 {
+            thread::yield_now();
+        }
+        // Four times as much would be sent in the time that this takes; no more of it is in memory than there is room for.
+        for _ in 0..100 {
+            thread::yield_now();
+            assert!(!flood.is_finished());
+            assert!(sent.load(Ordering::SeqCst) <= ROOM / 1024 + 1);
+        }
+        drop(taken);
+        flood.join().unwrap();
+    }
+
+    #[test]
     fn nobody_waits_for_a_receiver_that_is_gone_or_takes_nothing_more() {
         let (sender, taken) = channel();
         let narrow = taken.narrow();

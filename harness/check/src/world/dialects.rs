@@ -82,6 +82,18 @@ fn an_original_file_is_opened_in_vain(#[case] interface: Interface, #[case] righ
     assert_eq!(judgement.outcome == crate::outcome::Outcome::Passed, right, "{:?}", judgement.reason);
 }
 
+/// By its mode nobody may write it, which keeps out whoever has no right beyond that.
+#[test]
+fn an_original_file_is_kept_closed_by_its_mode() {
+    let mut world = speaking(Interface::RFC_V2_POSTED);
+    world.measure(2);
+    let open = Op::Open { slot: 0, path: path("current"), flags: 1, mode: 0 };
+    let ops = vec![(open, Outcome::Errno(nix::errno::Errno::EACCES as i32), Vec::new())];
+    let step = world.step("open", Action::SystemCall, ops, vec![]);
+    world.plan.steps[step].expect = imalab_language::plan::Expect::Any;
+    passes(world);
+}
+
 /// With the option off a number is taken all the same: a defect, whatever becomes of the records.
 #[test]
 fn a_trim_without_the_option_is_a_finding() {

@@ -1,3 +1,4 @@
+use nix::errno::Errno;
 use rstest::rstest;
 
 use super::*;
@@ -52,6 +53,26 @@ fn requests_of_the_proposals_are_recognised(
     #[case] action: Option<Action>,
 ) {
     assert_eq!(adapter(interface).meaning(staged, text.as_bytes()), action);
+}
+
+/// Some say with an error that nothing is staged: whoever reads all files, as each checkpoint does, is to get over that.
+#[rstest]
+#[case(Interface::RFC_V2_POSTED, true, Some(Errno::ENOENT as i32))]
+#[case(Interface::RFC_V2_POSTED, false, None)]
+#[case(Interface::UPSTREAM, true, None)]
+fn nothing_staged_is_no_error_whatever_the_kernel_says(
+    #[case] interface: Interface,
+    #[case] staged: bool,
+    #[case] expected: Option<i32>,
+) {
+    let of = Observed::List { form: Form::Binary, bank: Bank::Sha1, staged };
+    let path = adapter(interface).list(Form::Binary, Some(Bank::Sha1), staged).unwrap();
+    let ops = adapter(interface).read(0, path, of).ops;
+    let read = ops.iter().find_map(|op| match op {
+        Op::Read { nothing, .. } => Some(*nothing),
+        _ => None,
+    });
+    assert_eq!(read, Some(expected));
 }
 
 #[test]

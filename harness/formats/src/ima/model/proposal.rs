@@ -148,6 +148,8 @@ mod tests {
     #[case(Interface::RFC_V2_POSTED, b"0x10\n", Ok(Request::StageFirst(16)))]
     #[case(Interface::RFC_V2_POSTED, b"-010\n", Ok(Request::Trim(8)))]
     #[case(Interface::RFC_V2_POSTED, b"7", Err(vec![Errno::EINVAL]))]
+    // Long enough, so that it is the newline that is missed.
+    #[case(Interface::RFC_V2_POSTED, b"77", Err(vec![Errno::EINVAL]))]
     #[case(Interface::RFC_V2_POSTED, b"9223372036854775808\n", Err(vec![Errno::EINVAL]))]
     #[case(Interface::RFC_V2_POSTED, b"0x\n", Err(vec![Errno::EINVAL]))]
     #[case(Interface::RFC_V2, b"0x10\n", Err(vec![Errno::EINVAL]))]
