@@ -14,12 +14,17 @@ use crate::guest::Result;
 /// The call by which the keeper becomes the keeper; what is before it is a program's start, and changes nothing.
 const FLOCK: u64 = 73;
 
+const O_CREAT: u64 = nix::libc::O_CREAT as u64;
+
 /// The call in which it waits for the time of its next look.
 const POLL: u64 = 7;
 
-/// Calls that change something: `write`, `pwrite64`, `flock`, `fsync`, `openat`, `unlinkat`, `renameat`. What is true after one of them
-/// is true until the next one.
-const CHANGES: [u64; 7] = [1, 18, FLOCK, 74, 257, 263, 264];
+/// `openat(2)`, which changes something when it makes a file.
+const OPENAT: u64 = 257;
+
+/// Other calls that change something: `write`, `pwrite64`, `flock`, `fsync`, `unlinkat`, `renameat`. What is true after one of them is
+/// true until the next one.
+const CHANGES: [u64; 6] = [1, 18, FLOCK, 74, 263, 264];
 
 /// Where it may be killed.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -57,11 +62,14 @@ pub(crate) fn run_until(command: &mut Command, stop: u64, where_to: Stops) -> Re
         signal = None;
         match wait(pid)? {
             WaitStatus::PtraceSyscall(_) => {
-                let call = ptrace::getregs(pid)?.orig_rax;
+                let registers = ptrace::getregs(pid)?;
+                let call = registers.orig_rax;
+                // Flags are the third argument, which the kernel leaves in its register.
+                let makes = call == OPENAT && registers.rdx & O_CREAT != 0;
                 // Each call stops when it begins and when it ends.
                 inside = !inside;
                 armed |= call == FLOCK;
-                let counts = where_to == Stops::All || !inside && CHANGES.contains(&call);
+                let counts = where_to == Stops::All || !inside && (makes || CHANGES.contains(&call));
                 stops += u64::from(armed && counts);
                 if armed && counts && stops == stop {
                     return kill(pid).map(|()| End::Killed);
