@@ -42,6 +42,9 @@ const KEYLIME_PACKAGES: &[&str] = &[
 const SOURCES: &str = "IMALAB_SOURCES";
 /// Where they find the initramfs.
 const INITRAMFS: &str = "IMALAB_INITRAMFS";
+/// Where they find those in which the log keeper stages and trims.
+const KEEPER_STAGE: &str = "IMALAB_KEEPER_STAGE";
+const KEEPER_TRIM: &str = "IMALAB_KEEPER_TRIM";
 
 /// Runs `cargo xtask check`; stops at the first thing that does not hold.
 pub(crate) fn run(args: &Args, root: &Path) -> Result<()> {
@@ -69,11 +72,15 @@ pub(crate) fn run(args: &Args, root: &Path) -> Result<()> {
     let kunit = kernel.kunit();
     let kernel = kernel.image();
     let initramfs = image::ensure(root, &cache)?;
+    let keeper_stage = image::ensure_keeper(root, &cache, "stage")?;
+    let keeper_trim = image::ensure_keeper(root, &cache, "trim")?;
     println!("{}\n{}", kernel.display(), initramfs.display());
     let keylime = keylime(root)?;
     let places = [
         (KERNEL, kernel.as_path()),
         (INITRAMFS, &initramfs),
+        (KEEPER_STAGE, &keeper_stage),
+        (KEEPER_TRIM, &keeper_trim),
         (KUNIT, &kunit),
         (KEYLIME, &keylime),
         (SOURCES, &sources),

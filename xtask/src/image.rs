@@ -25,11 +25,37 @@ const CHARACTER_DEVICE: u32 = 0o020_000;
 /// Folders that the agent mounts its file systems on.
 const FOLDERS: &[&str] = &["dev", "proc", "run", "sys", "tmp"];
 
+/// The configuration of the log keeper whose system calls are gone through: it takes each record as it comes.
+const KEEPER: &str = "every-records = 1\nevery-seconds = 0\nbefore-kexec = false\nlook-seconds = 60\n";
+
 /// Builds the agent and the initramfs around it, and gives the initramfs's path.
 pub(crate) fn ensure(root: &Path, cache: &Cache) -> Result<PathBuf> {
-    let agent = fs::read(build_agent(root, cache)?).context("cannot read the agent")?;
-    let archive = initramfs(&agent)?;
-    let key = cache::sha256_of_parts([("initramfs", archive.as_slice())]);
+    let agent =
+        fs::read(build(root, cache, "imalab-agent", "imalab-agent")?).context("cannot read the agent")?;
+    store(cache, &initramfs(&agent, &[])?)
+}
+
+/// Builds the log keeper, the guest that kills it, and the initramfs around both, and gives the initramfs's path.
+///
+/// It is one of its own: what other guests need not unpack, they do not.
+pub(crate) fn ensure_keeper(root: &Path, cache: &Cache, flavour: &str) -> Result<PathBuf> {
+    let read = |package, name| fs::read(build(root, cache, package, name)?).context("cannot read a program");
+    let (init, keeper) = (read("imalab-trial", "imalab-trial")?, read("imalab-logkeeper", "logkeeper")?);
+    let config = format!("flavour = \"{flavour}\"\n{KEEPER}");
+    let more = [
+        ("bin", FOLDER | 0o755, b"".as_slice()),
+        ("bin/logkeeper", FILE | 0o755, &keeper),
+        ("etc", FOLDER | 0o755, b""),
+        ("etc/logkeeper", FOLDER | 0o755, b""),
+        ("etc/logkeeper/config.toml", FILE | 0o644, config.as_bytes()),
+        ("var", FOLDER | 0o755, b""),
+    ];
+    store(cache, &initramfs(&init, &more)?)
+}
+
+/// Puts an archive into the cache.
+fn store(cache: &Cache, archive: &[u8]) -> Result<PathBuf> {
+    let key = cache::sha256_of_parts([("initramfs", archive)]);
     let folder = cache.room("images")?.join(&key[..16]);
     let path = folder.join("initramfs.cpio");
     let whole = || fs::read(&path).is_ok_and(|there| there == archive);
@@ -40,7 +66,7 @@ pub(crate) fn ensure(root: &Path, cache: &Cache) -> Result<PathBuf> {
                 say!("{} is not what was built; writing it again", path.display());
             }
             let unfinished = Unfinished::start(&folder, lock)?;
-            fs::write(unfinished.path().join("initramfs.cpio"), &archive)
+            fs::write(unfinished.path().join("initramfs.cpio"), archive)
                 .context("cannot write the initramfs")?;
             unfinished.finish()?;
         }
@@ -48,19 +74,19 @@ pub(crate) fn ensure(root: &Path, cache: &Cache) -> Result<PathBuf> {
     Ok(path)
 }
 
-/// Builds the agent as a static program and gives its path.
-fn build_agent(root: &Path, cache: &Cache) -> Result<PathBuf> {
+/// Builds a static program and gives its path.
+fn build(root: &Path, cache: &Cache, package: &str, name: &str) -> Result<PathBuf> {
     let room = cache.room("agent")?;
-    let built = cargo::build(&mut agent_command(root, &room), "imalab-agent")?;
+    let built = cargo::build(&mut command(root, &room, package), name)?;
     // cargo goes by the age of files. Other checkouts build here too.
     let checkout = cache::sha256_of_parts([("checkout", root.as_os_str().as_bytes())]);
-    let record = room.join(format!("{}.sha256", &checkout[..16]));
+    let record = room.join(format!("{}-{name}.sha256", &checkout[..16]));
     let built = if built.fresh && !is_recorded(&built.path, &record)? {
         say!("{} is not what was built; building it again", built.path.display());
         if let Some(profile) = built.path.parent() {
             cache::remove(profile)?;
         }
-        cargo::build(&mut agent_command(root, &room), "imalab-agent")?
+        cargo::build(&mut command(root, &room, package), name)?
     } else {
         built
     };
@@ -76,9 +102,9 @@ fn is_recorded(path: &Path, record: &Path) -> Result<bool> {
     }
 }
 
-fn agent_command(root: &Path, room: &Path) -> Command {
+fn command(root: &Path, room: &Path, package: &str) -> Command {
     let mut command = cargo::command(root);
-    command.args(["build", "--package", "imalab-agent", "--profile", "agent", "--target", TARGET]);
+    command.args(["build", "--package", package, "--profile", "agent", "--target", TARGET]);
     command.arg("--target-dir").arg(room);
     command.env("CARGO_ENCODED_RUSTFLAGS", rust_flags(root).join("\x1f")).env_remove("RUSTFLAGS");
     command
@@ -97,8 +123,8 @@ fn rust_flags(root: &Path) -> Vec<String> {
     flags
 }
 
-/// An uncompressed newc archive, which the kernel unpacks fastest, with `agent` as `/init`.
-fn initramfs(agent: &[u8]) -> Result<Vec<u8>> {
+/// An uncompressed newc archive, which the kernel unpacks fastest, with `init` as `/init`, and `more`: path, mode, content.
+fn initramfs(init: &[u8], more: &[(&str, u32, &[u8])]) -> Result<Vec<u8>> {
     let mut archive = Vec::new();
     let mut inode = 0;
     let mut add = |name: &str, mode: u32, device: Option<(u32, u32)>, content: &[u8]| -> Result<()> {
@@ -122,7 +148,10 @@ fn initramfs(agent: &[u8]) -> Result<Vec<u8>> {
     }
     // The kernel opens it for the first process before devtmpfs is mounted (init/main.c, console_on_rootfs).
     add("dev/console", CHARACTER_DEVICE | 0o600, Some((5, 1)), b"")?;
-    add("init", FILE | 0o755, None, agent)?;
+    add("init", FILE | 0o755, None, init)?;
+    for (name, mode, content) in more {
+        add(name, *mode, None, content)?;
+    }
     trailer(&mut archive).context("cannot end the archive")?;
     Ok(archive)
 }
@@ -134,9 +163,9 @@ mod tests {
 
     #[test]
     fn same_inputs_same_bytes() {
-        let archive = initramfs(b"agent").unwrap();
-        assert_eq!(initramfs(b"agent").unwrap(), archive);
-        assert_ne!(initramfs(b"other").unwrap(), archive);
+        let archive = initramfs(b"agent", &[]).unwrap();
+        assert_eq!(initramfs(b"agent", &[]).unwrap(), archive);
+        assert_ne!(initramfs(b"other", &[]).unwrap(), archive);
         // Also from one day and one version of ours to the next.
         insta::assert_snapshot!(cache::sha256_of_parts([("initramfs", archive.as_slice())]));
     }
@@ -155,7 +184,7 @@ mod tests {
 
     #[test]
     fn the_archive_holds_what_a_guest_needs() {
-        let archive = initramfs(b"agent").unwrap();
+        let archive = initramfs(b"agent", &[]).unwrap();
         let mut rest = archive.as_slice();
         let mut listing = Vec::new();
         loop {

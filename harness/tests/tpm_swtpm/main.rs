@@ -4,6 +4,7 @@
 
 mod client;
 mod faults;
+mod keeper;
 mod port;
 mod qemu;
 mod rig;

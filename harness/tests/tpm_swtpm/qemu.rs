@@ -19,7 +19,10 @@ use imalab_trace::{Host, Origin, What};
 use crate::rig::{Owned, PATIENCE, Swtpm, spawn};
 
 /// A tap with a QEMU on it that gets `more` arguments.
-fn boot(banks: &[Bank], more: &[&str]) -> (Tap, Owned, UnixStream, std::sync::mpsc::Receiver<What>, Swtpm) {
+pub(crate) fn boot(
+    banks: &[Bank],
+    more: &[&str],
+) -> (Tap, Owned, UnixStream, std::sync::mpsc::Receiver<What>, Swtpm) {
     let swtpm = Swtpm::start();
     let link = Link::open(swtpm.control.try_clone().unwrap(), PATIENCE).unwrap();
     link.set_banks(banks).unwrap();
