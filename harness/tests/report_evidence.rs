@@ -40,6 +40,8 @@ fn result(dir: &RunDir) -> RunResult {
         interface: None,
         lane: Lane::Free,
         accelerator: None,
+        boot: None,
+        cold_because: None,
         seed: 7,
         schedule_hash: None,
         repeat: 1,

@@ -19,6 +19,28 @@ pub struct AcceleratorUsed {
     pub reason: String,
 }
 
+/// How a machine comes to its agent's first message.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+pub enum Boot {
+    /// It goes on from one that was saved there.
+    Fork,
+    /// Its kernel boots.
+    #[default]
+    Cold,
+}
+
+impl Boot {
+    /// Its name, as command lines and results have it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Boot::Fork => "fork",
+            Boot::Cold => "cold",
+        }
+    }
+}
+
 /// One run of one scenario with one set of parameters on one kernel.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
@@ -38,6 +60,12 @@ pub struct RunResult {
     pub lane: Lane,
     /// The accelerator, once chosen.
     pub accelerator: Option<AcceleratorUsed>,
+    /// How its machine came to the agent's first message; null without a machine.
+    #[serde(default)]
+    pub boot: Option<Boot>,
+    /// Why its kernel booted, where a saved machine might have been there.
+    #[serde(default)]
+    pub cold_because: Option<String>,
     /// The run's seed.
     pub seed: u64,
     /// In the deterministic lane, the hash of all that was decided in it; null where QEMU was killed before it told.

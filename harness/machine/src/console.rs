@@ -77,7 +77,8 @@ fn clean(raw: &[u8]) -> String {
 }
 
 /// Starts the thread that reads `console` until it ends, appends every byte to the file `log` and sends every
-/// line to `events`: up to [`MOST`] bytes, beyond which nothing is kept.
+/// line to `events`: up to [`MOST`] bytes, beyond which nothing is kept. `begun` is what the console has said already:
+/// it goes to `log`, and what of it makes no whole line is part of the next.
 ///
 /// The thread's result is the first failure to write to `log` (a full disk): the guest is read on
 /// nevertheless, since a console that nobody reads stops it.
@@ -87,19 +88,21 @@ fn clean(raw: &[u8]) -> String {
 pub fn capture(
     console: impl Read + Send + 'static,
     log: &Path,
+    begun: Vec<u8>,
     events: Sender,
 ) -> io::Result<JoinHandle<io::Result<()>>> {
     let log = File::create(log)?;
-    thread::Builder::new().name("console".into()).spawn(move || read(console, log, &events))
+    thread::Builder::new().name("console".into()).spawn(move || read(console, log, &begun, &events))
 }
 
-fn read(mut console: impl Read, mut log: impl Write, events: &Sender) -> io::Result<()> {
+fn read(mut console: impl Read, mut log: impl Write, begun: &[u8], events: &Sender) -> io::Result<()> {
     let mut lines = Lines::default();
-    let mut written = Ok(());
+    lines.push(begun, drop);
+    let mut written = log.write_all(begun);
     let mut buffer = vec![0; 16 * 1024];
     // When nobody listens any more, the guest must still not block on its console.
     let tell = |line| drop(events.send(What::Console(line)));
-    let mut left = MOST;
+    let mut left = MOST.saturating_sub(begun.len() as u64);
     loop {
         let bytes = match console.read(&mut buffer) {
             Ok(0) => break,
@@ -182,11 +185,22 @@ mod tests {
     fn the_log_has_every_byte() {
         let (events, seen) = channel();
         let mut log = Vec::new();
-        read(&b"\x1b[2Jone\r\ntwo"[..], &mut log, &events).unwrap();
+        read(&b"\x1b[2Jone\r\ntwo"[..], &mut log, b"", &events).unwrap();
         drop(events);
         assert_eq!(log, b"\x1b[2Jone\r\ntwo");
         let told: Vec<_> = seen.iter().collect();
         assert_eq!(told, [What::Console("one".into()), What::Console("two".into())]);
+    }
+
+    #[test]
+    fn a_console_goes_on_where_it_was() {
+        let (events, seen) = channel();
+        let mut log = Vec::new();
+        read(&b"two\nthree\n"[..], &mut log, b"zero\none, ", &events).unwrap();
+        drop(events);
+        assert_eq!(log, b"zero\none, two\nthree\n");
+        let told: Vec<_> = seen.iter().collect();
+        assert_eq!(told, [What::Console("one, two".into()), What::Console("three".into())]);
     }
 
     #[test]
@@ -195,7 +209,7 @@ mod tests {
         let mut log = Vec::new();
         // Nothing of it is a character that is kept.
         let console = io::repeat(0).take(MOST + 100_000);
-        read(console, &mut log, &events).unwrap();
+        read(console, &mut log, b"", &events).unwrap();
         drop(events);
         assert_eq!(log.len() as u64, MOST);
         let text = "more than 32 MiB on its console".to_owned();
@@ -207,7 +221,7 @@ mod tests {
     fn a_full_disk_does_not_stop_the_guest() {
         let (events, seen) = channel();
         let full = File::options().write(true).open("/dev/full").unwrap();
-        let error = read(&b"one\ntwo\n"[..], full, &events).unwrap_err();
+        let error = read(&b"one\ntwo\n"[..], full, b"", &events).unwrap_err();
         drop(events);
         assert_eq!(error.kind(), ErrorKind::StorageFull);
         assert_eq!(seen.iter().count(), 2);

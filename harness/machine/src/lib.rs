@@ -13,7 +13,8 @@ pub mod lane;
 pub mod processors;
 pub mod qmp;
 mod running;
+mod send;
 pub mod tpm;
 mod tsc;
 
-pub use running::{Console, Machine, Start, StartError, Stopped};
+pub use running::{Console, Machine, Start, StartError, State, Stopped};

@@ -33,8 +33,24 @@ pub struct Start<'a> {
     pub tpm: Option<OwnedFd>,
     /// Where the console's bytes go.
     pub console: Console,
+    /// Where its state comes from.
+    pub state: State,
     /// How long QEMU may take to answer at its start. On an idle host it takes 0.1 s.
     pub patience: Duration,
+}
+
+/// Where a machine's state comes from.
+#[derive(Debug)]
+pub enum State {
+    /// It is new, and its guest begins to run at once.
+    New,
+    /// It is that of a saved machine, and its guest goes on with [`Qmp::cont`].
+    Restored {
+        /// What [`Machine::save`] wrote.
+        from: OwnedFd,
+        /// Bytes of the saved machine's console, with which its log begins.
+        console: Vec<u8>,
+    },
 }
 
 /// Where the bytes of a machine's serial console go.
@@ -127,7 +143,8 @@ pub struct Stopped {
 }
 
 impl Machine {
-    /// Starts QEMU, which begins to run the guest at once, and waits until its monitor answers.
+    /// Starts QEMU, which begins to run a new guest at once, and waits until its monitor answers and until the state
+    /// of a restored one is there.
     ///
     /// Returns the machine and the host's end of the agent's channel. `events` gets `Host::Spawned` first,
     /// then console lines and QMP events as they come, then `Host::Exited` as the last, however QEMU ends.
@@ -144,6 +161,10 @@ impl Machine {
         let failed =
             |what: &'static str| move |source: io::Error| StartError::Channel { what: what.into(), source };
         let (qmp_host, qmp) = UnixStream::pair().map_err(failed("monitor's channel"))?;
+        let (state, begun) = match start.state {
+            State::New => (None, Vec::new()),
+            State::Restored { from, console } => (Some(from), console),
+        };
         let mut keep: Vec<OwnedFd> = vec![qmp.into()];
         let lane = start.spec.deterministic.as_ref();
         // QEMU alone keeps the other end, so that whoever follows one of its files sees its death.
@@ -175,7 +196,8 @@ impl Machine {
                 let (host, console) =
                     attach(lane.map(Deterministic::console)).map_err(failed("console's channel"))?;
                 // Before QEMU is there, so that nothing but its own start can fail after.
-                let log = console::capture(host, &path, events.clone()).map_err(failed("console log"))?;
+                let log =
+                    console::capture(host, &path, begun, events.clone()).map_err(failed("console log"))?;
                 (Some(log), console)
             }
         };
@@ -186,7 +208,10 @@ impl Machine {
             tpm: start.tpm.as_ref().map(|fd| Endpoint::Fd(fd.as_raw_fd())),
         };
         keep.extend(start.tpm);
-        let arguments = argv(start.spec, &endpoints);
+        let mut arguments = argv(start.spec, &endpoints);
+        if state.is_some() {
+            arguments.extend(["-incoming", "defer"].map(String::from));
+        }
         let mut command = Command::new(&start.qemu);
         command.args(&arguments);
         let mut line = vec![start.qemu.to_string_lossy().into_owned()];
@@ -197,9 +222,13 @@ impl Machine {
         spawned();
 
         let connected = Qmp::connect(qmp_host, events.clone(), start.patience);
-        let (mut qmp, failure) = match connected {
-            Ok(qmp) => (Some(qmp), None),
-            Err(reason) => (None, Some(reason)),
+        let (mut qmp, failure) = match (connected, state) {
+            (Ok(mut qmp), Some(state)) => {
+                let failure = qmp.move_state("migrate-incoming", state, start.patience).err();
+                (Some(qmp), failure)
+            }
+            (Ok(qmp), None) => (Some(qmp), None),
+            (Err(reason), _) => (None, Some(reason)),
         };
         let reader = qmp.as_mut().and_then(Qmp::take_reader);
         let (done, drained) = channel();
@@ -226,8 +255,13 @@ impl Machine {
             }
             (_, failure) => {
                 let reason = failure.unwrap_or(QmpError::Closed);
-                // A monitor that closed is QEMU on its way out: what it has to say comes with its end.
-                let patience = if reason == QmpError::Closed { start.patience } else { Duration::ZERO };
+                let patience = match reason {
+                    // QEMU is on its way out: what it has to say comes with its end.
+                    QmpError::Closed => start.patience,
+                    // So it is where it was started for that state alone.
+                    QmpError::NotMoved(_) => QUIT_PATIENCE,
+                    _ => Duration::ZERO,
+                };
                 let ended = child.wait(patience);
                 child.kill();
                 let _ = drained.recv_timeout(DRAIN_PATIENCE);
@@ -255,6 +289,20 @@ impl Machine {
     /// QEMU's monitor.
     pub fn qmp(&mut self) -> &mut Qmp {
         &mut self.qmp
+    }
+
+    /// Stops the guest and writes the machine's state to `channel`; returns when all of it is written. Nothing can be done
+    /// with the machine then but to end it.
+    ///
+    /// # Errors
+    /// [`QmpError`]; where the channel takes no more, that is [`QmpError::NotMoved`].
+    pub fn save(&mut self, channel: OwnedFd, patience: Duration) -> Result<(), QmpError> {
+        self.qmp.stop(patience)?;
+        // A machine that something else stopped would be stopped by it when it is restored.
+        match self.qmp.status(patience)?.as_str() {
+            "paused" => self.qmp.move_state("migrate", channel, patience),
+            other => Err(QmpError::NotMoved(format!("it is `{other}`, not paused"))),
+        }
     }
 
     /// What its processors do: registers and interrupt controllers, or why QEMU does not tell.

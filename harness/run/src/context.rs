@@ -2,6 +2,7 @@
 
 use std::path::Path;
 
+use super::fork::Forks;
 use super::interrupt::Interrupts;
 use super::kernels::Kernel;
 use super::lane::Seeded;
@@ -31,4 +32,6 @@ pub struct RunContext<'a> {
     pub interrupts: &'a Interrupts,
     /// In the deterministic lane, what decides; `None`: the host decides.
     pub seeded: Option<Seeded<'a>>,
+    /// Saved machines to go on from; none where each machine boots.
+    pub forks: Option<&'a Forks>,
 }

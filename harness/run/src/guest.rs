@@ -1,17 +1,18 @@
 //! A guest: a machine with its TPM and its agent. Here and nowhere else one is started and ended.
 
-use std::fs;
-use std::io;
+use std::fs::{self, File};
+use std::io::{self, Read};
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
-use imalab_wire::Program;
-use imalab_wire::frame::{TooLong, encode_program};
+use imalab_wire::frame::{TooLong, encode_program, waiting};
+use imalab_wire::{Program, SEED};
 use tempfile::TempDir;
 
 use super::context::RunContext;
+use super::fork::Saved;
 use super::lane::{self, NoReport, SeededError};
 use super::scratch::ScratchError;
 use super::tpm::{Tpm, TpmError};
@@ -19,17 +20,21 @@ use imalab_language::plan::{Mark, Shape};
 use imalab_machine::child::{ChildError, Exit, output_suffix};
 use imalab_machine::command::MachineSpec;
 use imalab_machine::guest;
+use imalab_machine::qmp::QmpError;
 use imalab_machine::tpm::tap::Admit;
-use imalab_machine::{Console, Machine, Start, StartError, Stopped};
+use imalab_machine::{Console, Machine, Start, StartError, State, Stopped};
 use imalab_schedule::Report;
 use imalab_trace::{Narrow, Sender};
 
-/// How a guest comes to the agent's first message.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Boot {
+/// How a guest comes to the agent's first message, and what its agent does.
+#[derive(Debug)]
+pub enum Boot<'a> {
     /// Its kernel boots from its image.
-    #[default]
-    Cold,
+    Cold(&'a Program),
+    /// The same, up to where the agent waits for a program.
+    ToSave,
+    /// It goes on where a saved one was.
+    Fork(&'a Saved, &'a Program),
 }
 
 /// What a guest is started for.
@@ -39,8 +44,6 @@ pub struct GuestSpec<'a> {
     pub shape: &'a Shape,
     /// Archive that the machine starts from.
     pub initramfs: PathBuf,
-    /// What the agent does.
-    pub program: &'a Program,
     /// What the harness does at the program's marks.
     pub marks: &'a [Mark],
     /// Whether the guest may go on in another kernel.
@@ -49,8 +52,8 @@ pub struct GuestSpec<'a> {
     pub admit: Admit,
     /// QEMU's end of the console, where somebody sits at it; else the console goes to a log and to the events.
     pub console: Option<UnixStream>,
-    /// How it comes to the agent's first message.
-    pub boot: Boot,
+    /// How it comes to the agent's first message, and what the agent does.
+    pub boot: Boot<'a>,
 }
 
 /// Why there is no guest. Nothing of it is left.
@@ -89,6 +92,17 @@ pub enum GuestError {
     /// No machine.
     #[error(transparent)]
     Start(#[from] StartError),
+    /// A restored machine does not go on.
+    #[error("the restored machine does not go on")]
+    GoOn(#[source] QmpError),
+    /// No random bytes for a restored machine, or no channel to restore it through.
+    #[error("cannot make a restored machine's {what}")]
+    Own {
+        /// Which.
+        what: &'static str,
+        /// What the system said.
+        source: io::Error,
+    },
     /// No thread.
     #[error("cannot start a thread")]
     Thread(#[source] io::Error),
@@ -165,10 +179,22 @@ pub fn machine_spec(
 /// # Errors
 /// When it is too long, or cannot be written.
 pub fn write_program(folder: &Path, program: &Program) -> Result<PathBuf, GuestError> {
+    write_item(folder, &encode_program(program)?)
+}
+
+fn write_item(folder: &Path, bytes: &[u8]) -> Result<PathBuf, GuestError> {
     let path = folder.join("program");
-    fs::write(&path, encode_program(program)?)
-        .map_err(|source| GuestError::Write { path: path.clone(), source })?;
+    fs::write(&path, bytes).map_err(|source| GuestError::Write { path: path.clone(), source })?;
     Ok(path)
+}
+
+/// Bytes from the host that no other machine has.
+fn own_bytes() -> Result<[u8; SEED], GuestError> {
+    let mut bytes = [0; SEED];
+    File::open("/dev/urandom")
+        .and_then(|mut random| random.read_exact(&mut bytes))
+        .map_err(|source| GuestError::Own { what: "random bytes", source })?;
+    Ok(bytes)
 }
 
 impl Guest {
@@ -187,20 +213,23 @@ impl Guest {
         spawned: impl FnOnce(),
     ) -> Result<Guest, GuestError> {
         let folder = context.scratch.folder()?;
-        let program = write_program(folder.path(), spec.program)?;
+        let banks = Some(spec.shape.banks.as_slice());
+        let (item, state, banks) = match spec.boot {
+            Boot::Cold(program) => (encode_program(program)?, State::New, banks),
+            Boot::ToSave => (waiting(), State::New, banks),
+            Boot::Fork(saved, program) => {
+                let item = [encode_program(program)?, own_bytes()?.to_vec()].concat();
+                let restored = |source| GuestError::Own { what: "channel for its state", source };
+                (item, saved.restored().map_err(restored)?, None)
+            }
+        };
+        let restored = banks.is_none();
+        let program = write_item(folder.path(), &item)?;
         let console_log = folder.path().join("console.log");
-        let (tpm, chardev) = Tpm::start(
-            context.swtpm,
-            folder.path(),
-            &spec.shape.banks,
-            spec.marks,
-            epoch,
-            events,
-            spec.admit,
-        )?;
+        let (tpm, chardev) =
+            Tpm::start(context.swtpm, folder.path(), banks, spec.marks, epoch, events, spec.admit)?;
         // Declared after the TPM, so that it is dropped before it when the machine does not start.
         let narrow = narrow;
-        let Boot::Cold = spec.boot;
         let seeded = context.seeded.map(|seeded| seeded.prepare(context.kernel, folder.path()));
         let machine = MachineSpec {
             deterministic: seeded.transpose()?,
@@ -211,9 +240,10 @@ impl Guest {
             qemu: context.qemu.to_owned(),
             tpm: Some(chardev),
             console: spec.console.map_or_else(|| Console::Log(console_log.clone()), Console::Socket),
+            state,
             patience: START_PATIENCE,
         };
-        let (machine, agent) =
+        let (mut machine, agent) =
             Machine::start(start, events, spawned).map_err(|source| match tpm.ended() {
                 // That it ends by itself, with 0, is because QEMU has ended.
                 Some(exit) if exit != Exit::Code(0) => {
@@ -222,6 +252,10 @@ impl Guest {
                 _ => GuestError::Start(source),
             })?;
         let agent = guest::listen(agent, spec.kexecs, events.clone()).map_err(GuestError::Thread)?;
+        if restored {
+            tpm.stir(&own_bytes()?)?;
+            machine.qmp().cont(START_PATIENCE).map_err(GuestError::GoOn)?;
+        }
         let seeded = context.seeded.is_some();
         Ok(Guest { narrow: Some(narrow), machine, agent, tpm, console_log, seeded, folder })
     }

@@ -1,6 +1,7 @@
 //! Drives one plan on one machine and collects its trace.
 
 mod context;
+mod fork;
 mod guest;
 mod interrupt;
 mod kernels;
@@ -13,11 +14,12 @@ mod supervise;
 mod tpm;
 
 pub use context::RunContext;
+pub use fork::{Forks, SaveError, Saved, WORTHWHILE};
 pub use guest::{Boot, Guest, GuestEnded, GuestError, GuestSpec, machine_spec, write_program};
 pub use interrupt::{EXIT_INTERRUPTED, Interrupts, Listening};
 pub use kernels::{Kernel, KernelsError, others};
 pub use lane::{NoReport, Seeded, SeededError, Unfit, symbols, unfit};
-pub use run::{Ran, RunError, run};
+pub use run::{Booted, Ran, RunError, run};
 pub use scratch::{Scratch, ScratchError, place as scratch_place};
 pub use shell::{ShellError, shell};
 pub use stream::{Quiet, Stream};

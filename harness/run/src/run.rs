@@ -4,6 +4,7 @@ use std::fs;
 use std::time::{Duration, Instant};
 
 use super::context::RunContext;
+use super::fork::{Found, Saved, told};
 use super::guest::{Boot, Guest, GuestError, GuestSpec};
 use super::kernels::{self, KernelsError};
 use super::lane::NoReport;
@@ -31,6 +32,20 @@ pub struct Ran {
     pub console: Vec<u8>,
     /// In the deterministic lane, its schedule, or why it is not known.
     pub schedule: Option<Result<Report, NoReport>>,
+    /// How the machine came to its agent's first message.
+    pub booted: Booted,
+}
+
+/// How a run's machine came to its agent's first message.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Booted {
+    /// It went on from a saved one.
+    Fork,
+    /// Its kernel booted.
+    Cold {
+        /// Why, where there might have been a saved one.
+        because: Option<String>,
+    },
 }
 
 /// Why there was no run. Nothing of it is left.
@@ -54,28 +69,53 @@ impl RunError {
     }
 }
 
-/// Runs `plan` and returns when every process of it is gone.
+/// Runs `plan` and returns when every process of it is gone. It goes on from a saved machine where `context` has one.
 ///
 /// # Errors
 /// [`RunError`] when the machine could not be started. Whatever happens after that is in the trace.
 pub fn run(plan: &Plan, context: RunContext<'_>) -> Result<Ran, RunError> {
+    let Some(forks) = context.forks else { return run_from(plan, context, Err(None)) };
+    let ran = match forks.find(plan, context) {
+        Found::None(because) => run_from(plan, context, Err(Some(because))),
+        Found::Saved(saved) => match run_from(plan, context, Ok(&saved)) {
+            Err(RunError::Guest(error)) if !context.interrupts.seen() => {
+                let because = format!("a saved machine could not be gone on from: {}", told(&error));
+                forks.give_up(because.clone());
+                run_from(plan, context, Err(Some(because)))
+            }
+            ran => ran,
+        },
+    };
+    forks.used(plan, context);
+    ran
+}
+
+/// Runs it from this saved machine, or from its kernel's image, and why.
+pub(super) fn run_from(
+    plan: &Plan,
+    context: RunContext<'_>,
+    saved: Result<&Saved, Option<String>>,
+) -> Result<Ran, RunError> {
     let begin = Instant::now();
+    let epoch = saved.as_ref().map_or(begin, |saved| saved.epoch(begin));
     // Not with the rest of the run: that may lie in memory.
-    let mut stream = Stream::new(begin, &std::env::temp_dir());
+    let mut stream = Stream::new(epoch, &std::env::temp_dir());
+    if let Ok(saved) = saved {
+        stream.go_on_from(saved.events());
+    }
     let events = stream.sender();
     let spec = GuestSpec {
         shape: &plan.machine,
         initramfs: kernels::initramfs(plan, context)?,
-        program: &plan.program,
         marks: &plan.marks,
         kexecs: plan.kexecs(),
         // Nobody but the marks' own commands belongs between those of the guest.
         admit: Admit::ThisProcess,
         console: None,
-        boot: Boot::Cold,
+        boot: saved.as_ref().map_or(Boot::Cold(&plan.program), |saved| Boot::Fork(saved, &plan.program)),
     };
     let narrow = stream.narrow();
-    let mut guest = Guest::start(spec, context, begin, &events, narrow, || stream.drain())?;
+    let mut guest = Guest::start(spec, context, epoch, &events, narrow, || stream.drain())?;
     let interrupted = events.clone();
     // A run that has ended no longer listens.
     let _listening =
@@ -109,12 +149,14 @@ pub fn run(plan: &Plan, context: RunContext<'_>) -> Result<Ran, RunError> {
         stream.note(What::Host(Host::Trouble { text }));
         Vec::new()
     });
+    let booted = saved.map_or_else(|because| Booted::Cold { because }, |_| Booted::Fork);
     Ok(Ran {
         trace: stream.into_trace(),
         wall: begin.elapsed(),
         commands: ended.commands,
         console,
         schedule: ended.schedule,
+        booted,
     })
 }
 

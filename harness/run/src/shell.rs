@@ -86,12 +86,11 @@ pub fn shell(
     let spec = GuestSpec {
         shape,
         initramfs: context.initramfs.to_owned(),
-        program: &program,
         marks: &[],
         kexecs: false,
         admit: Admit::ThisUser,
         console: Some(console_qemu),
-        boot: Boot::Cold,
+        boot: Boot::Cold(&program),
     };
     let mut guest = Guest::start(spec, context, Instant::now(), &events, narrow, || ())?;
     ready(guest.tpm().port());

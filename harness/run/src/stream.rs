@@ -40,6 +40,13 @@ impl Stream {
         self.recording.push(Event { seq: self.recording.next(), at_ns, what });
     }
 
+    /// Takes over what another stream has of the same guest, at the times that it has there. Comes before all else.
+    pub(super) fn go_on_from(&mut self, events: &[Event]) {
+        for event in events {
+            self.recording.push(Event { seq: self.recording.next(), ..event.clone() });
+        }
+    }
+
     /// Waits for the next observation, and lets `look` see it.
     ///
     /// # Errors

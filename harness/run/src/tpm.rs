@@ -52,6 +52,9 @@ pub enum TpmError {
     /// No tap.
     #[error(transparent)]
     Tap(#[from] TapError),
+    /// It does not take what makes its random numbers its own.
+    #[error("the restored TPM takes no random bytes: TPM2_StirRandom answered {0:#x}")]
+    Stir(u32),
     /// No thread.
     #[error("cannot start a thread")]
     Thread(#[source] io::Error),
@@ -74,14 +77,15 @@ pub struct Tpm {
 
 impl Tpm {
     /// Starts both below `folder` and returns with them QEMU's end of the control channel. `events` gets every
-    /// exchange, what is read at each of `marks`, and swtpm's end. `admit` says who may use the tap's port.
+    /// exchange, what is read at each of `marks`, and swtpm's end. `banks` are made the active ones; without any, QEMU
+    /// gives it the state of another TPM. `admit` says who may use the tap's port.
     ///
     /// # Errors
     /// [`TpmError`]; swtpm is dead and reaped then.
     pub fn start(
         program: &Path,
         folder: &Path,
-        banks: &[Bank],
+        banks: Option<&[Bank]>,
         marks: &[Mark],
         epoch: Instant,
         events: &Sender,
@@ -102,7 +106,7 @@ impl Tpm {
             .map_err(TpmError::Thread)?;
         let ready = || -> Result<Link, TpmError> {
             let link = Link::open(launch.control, START_PATIENCE)?;
-            link.set_banks(banks)?;
+            banks.map_or(Ok(()), |banks| link.set_banks(banks))?;
             Ok(link)
         };
         let link = ready().map_err(|error| match child.wait(LAST_PATIENCE) {
@@ -159,6 +163,14 @@ impl Tpm {
     /// Lets go of a mark that holds the TPM.
     pub fn release(&self, mark: u64) {
         self.tap.release(mark);
+    }
+
+    /// As [`Tap::stir`].
+    ///
+    /// # Errors
+    /// [`TpmError::Stir`].
+    pub fn stir(&self, bytes: &[u8; 32]) -> Result<(), TpmError> {
+        self.tap.stir(bytes).map_err(TpmError::Stir)
     }
 
     /// Ends both, and waits for the last of their events.

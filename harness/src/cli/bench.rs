@@ -171,6 +171,7 @@ impl BenchArgs {
             scratch: &scratch,
             interrupts: &interrupts,
             seeded: None,
+            forks: None,
         };
         let told = |number: usize, round: &bench::BootRound| {
             // The figures are kept; a reader of the lines that went away does not spoil them.

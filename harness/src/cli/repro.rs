@@ -75,6 +75,7 @@ pub(super) fn repro(args: &ReproArgs) -> Result<Exit, Failure> {
         scratch: &scratch,
         interrupts: &interrupts,
         seeded: lane.as_ref().map(Again::seeded),
+        forks: None,
     };
     let ran = match imalab_run::run(&plan, context) {
         Ok(ran) => ran,

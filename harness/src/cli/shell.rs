@@ -56,6 +56,7 @@ pub(super) fn shell(args: &ShellArgs) -> Result<Exit, Failure> {
         scratch: &scratch,
         interrupts: &interrupts,
         seeded: None,
+        forks: None,
     };
     let ready = |port| {
         // A terminal that is gone ends the console by itself.

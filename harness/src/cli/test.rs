@@ -16,7 +16,7 @@ use crate::report::list::{self, ScenarioEntry};
 use crate::report::terminal::{Look, Terminal};
 use crate::report::{self, Exit, Listeners, print};
 use crate::suite::{self, DryRun, Partition, Request, Store};
-use imalab_check::outcome::SuiteResult;
+use imalab_check::outcome::{Boot, SuiteResult};
 use imalab_language::plan::{self, Interface};
 use imalab_language::scenario::{self, Scenario};
 use imalab_machine::command::script;
@@ -64,6 +64,9 @@ pub(super) struct TestArgs {
     kernel_args: Vec<String>,
     #[command(flatten)]
     lane: LaneArgs,
+    /// Boot the kernel of each run (`cold`), or go on from a machine that was booted once and saved (`fork`)
+    #[arg(long, value_name = "fork|cold", value_parser = boot, default_value = "cold")]
+    boot: Boot,
     /// Hold every kernel to the promises of this interface, whatever the probe finds: `upstream`, `rfc-v2@posted`, ...
     #[arg(long, value_name = "NAME", help_heading = "Kernels")]
     promises: Option<Interface>,
@@ -254,6 +257,7 @@ pub(super) fn test(args: &TestArgs) -> Result<Exit, Failure> {
         lane: args.lane.lane,
         accelerator: args.lane.accelerator(surroundings),
         seeded,
+        boot: args.boot,
         promises: args.promises,
         qemu: surroundings.qemu.clone(),
         swtpm: surroundings.swtpm.clone(),
@@ -273,6 +277,11 @@ pub(super) fn test(args: &TestArgs) -> Result<Exit, Failure> {
         Listeners::of(&args.reports.files(), results.as_deref()).map_err(Failure::of_reports)?;
     let suite = suite::suite(&request, &scratch, &interrupts, &mut listeners).map_err(Failure::usage)?;
     Ok(Exit::of(&suite).and(listeners.exit()))
+}
+
+fn boot(text: &str) -> Result<Boot, String> {
+    let found = [Boot::Fork, Boot::Cold].into_iter().find(|boot| boot.name() == text);
+    found.ok_or_else(|| "expected fork or cold".to_owned())
 }
 
 /// Takes a factor of time limits.

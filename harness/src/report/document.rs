@@ -10,7 +10,7 @@ use serde::{Serialize, Serializer};
 use super::words;
 use imalab_check::figures::{Freed, Latency};
 use imalab_check::outcome::{
-    AcceleratorUsed, Check, CheckResult, During, Outcome, Reason, RunResult, Shard, SuiteResult, Unlike,
+    AcceleratorUsed, Boot, Check, CheckResult, During, Outcome, Reason, RunResult, Shard, SuiteResult, Unlike,
     Verdict,
 };
 use imalab_language::finding::{Fact, Finding};
@@ -62,6 +62,8 @@ pub(super) struct Run<'a> {
     interface: Option<Interface>,
     lane: Lane,
     accelerator: &'a Option<AcceleratorUsed>,
+    boot: Option<Boot>,
+    cold_because: &'a Option<String>,
     seed: u64,
     schedule_hash: &'a Option<String>,
     repeat: u32,
@@ -92,6 +94,8 @@ impl<'a> Run<'a> {
             interface,
             lane,
             accelerator,
+            boot,
+            cold_because,
             seed,
             schedule_hash,
             repeat,
@@ -118,6 +122,8 @@ impl<'a> Run<'a> {
             interface: *interface,
             lane: *lane,
             accelerator,
+            boot: *boot,
+            cold_because,
             seed: *seed,
             schedule_hash,
             repeat: *repeat,

@@ -13,7 +13,7 @@ use super::json::{ReadError, SCHEMA};
 use super::listeners::LiveForm;
 use super::run_id::RunId;
 use crate::suite::SuiteEvent;
-use imalab_check::outcome::{AcceleratorUsed, Outcome, RunResult, Shard, SuiteResult};
+use imalab_check::outcome::{AcceleratorUsed, Boot, Outcome, RunResult, Shard, SuiteResult};
 use imalab_files::atomic::FileError;
 use imalab_language::lane::Lane;
 
@@ -70,6 +70,8 @@ struct Plan<'a> {
     kernels: &'a [String],
     accelerator: &'a AcceleratorUsed,
     lane: Lane,
+    boot: Boot,
+    boot_reason: &'a str,
     jobs: usize,
     seed: u64,
     shard: Option<&'a Shard>,
@@ -97,6 +99,8 @@ impl<'a> Line<'a> {
                 kernels: &suite.context.kernels,
                 accelerator: &suite.context.accelerator,
                 lane: suite.context.lane,
+                boot: suite.context.boot,
+                boot_reason: &suite.context.boot_reason,
                 jobs: suite.context.jobs,
                 seed: suite.context.seed,
                 shard: suite.shard.as_ref(),
@@ -249,6 +253,8 @@ pub(super) mod tests {
             kernels: vec!["k (7.3.4)".to_owned()],
             accelerator: AcceleratorUsed { name: "tcg".to_owned(), reason: "asked for".to_owned() },
             lane: Lane::Free,
+            boot: Boot::Cold,
+            boot_reason: "asked for".to_owned(),
             jobs: 2,
             seed: 1,
         };

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use crate::report::RunId;
-use imalab_check::outcome::{AcceleratorUsed, Outcome, Reason, RunResult, Shard, SuiteResult};
+use imalab_check::outcome::{AcceleratorUsed, Boot, Outcome, Reason, RunResult, Shard, SuiteResult};
 use imalab_language::interface::Capabilities;
 use imalab_language::lane::Lane;
 
@@ -93,6 +93,10 @@ pub struct SuiteContext {
     pub accelerator: AcceleratorUsed,
     /// What decides the order in which guests' processors run.
     pub lane: Lane,
+    /// How machines come to their agents' first messages.
+    pub boot: Boot,
+    /// Why so, or when otherwise.
+    pub boot_reason: String,
     /// Machines side by side.
     pub jobs: usize,
     /// The suite's seed.

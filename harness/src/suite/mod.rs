@@ -1,5 +1,6 @@
 //! Many runs: asks kernels what they offer, queues, runs, judges and stores.
 
+mod boot;
 mod dispatch;
 mod event;
 mod offers;

@@ -158,6 +158,21 @@ impl<'a> Queue<'a> {
         probed.iter().map(|job| (job.place, job.id.clone())).chain(planned).collect()
     }
 
+    /// The plan of each case that has a machine, its kernel's place, and how many runs of it have not begun.
+    pub(super) fn machines(&self) -> Vec<(Box<Plan>, usize, u64)> {
+        let mut runs: BTreeMap<usize, u64> = BTreeMap::new();
+        for place in self.places.lock().unwrap_or_else(PoisonError::into_inner).iter() {
+            if let Some((case, _)) = self.at(*place) {
+                *runs.entry(case).or_default() += 1;
+            }
+        }
+        let planned = |(case, runs): (usize, u64)| {
+            let case = self.cases.get(case)?;
+            Some((self.work(case, self.request.seed).ok()?.ok()?, case.kernel, runs))
+        };
+        runs.into_iter().filter_map(planned).collect()
+    }
+
     /// The next run; none when all have begun.
     pub(super) fn next(&self) -> Option<Job> {
         if let Some(job) = self.probed.lock().unwrap_or_else(PoisonError::into_inner).pop_front() {
@@ -265,6 +280,7 @@ mod tests {
     use std::path::PathBuf;
 
     use super::*;
+    use imalab_check::outcome::Boot;
     use imalab_language::finding::Run;
     use imalab_language::lane::Lane;
     use imalab_language::scenario;
@@ -295,6 +311,7 @@ mod tests {
             lane: Lane::Free,
             seeded: None,
             same_seed: false,
+            boot: Boot::Cold,
             promises: None,
             accelerator: Choice { accel: Accel::Tcg, reason: String::new() },
             qemu: PathBuf::new(),

@@ -6,6 +6,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
+use super::boot::{self, Boots};
 use super::dispatch::{Dispatch, Work};
 use super::event::{Listener, PlannedSuite, SuiteContext, SuiteEvent};
 use super::partition::Partition;
@@ -15,14 +16,16 @@ use super::seeded::{self, SeededLane};
 use super::store::Store;
 use super::today;
 use crate::report::{self, RunId};
-use imalab_check::outcome::{AcceleratorUsed, CheckResult, During, Outcome, Reason, RunResult, SuiteResult};
+use imalab_check::outcome::{
+    AcceleratorUsed, Boot, CheckResult, During, Outcome, Reason, RunResult, SuiteResult,
+};
 use imalab_language::finding::{Finding, Run};
 use imalab_language::interface::Capabilities;
 use imalab_language::lane::Lane;
 use imalab_language::plan::{Interface, Plan};
 use imalab_language::scenario::Scenario;
 use imalab_machine::accel::Choice;
-use imalab_run::{Interrupts, Kernel, Ran, RunContext, RunError, Scratch, console_tail, run};
+use imalab_run::{Booted, Forks, Interrupts, Kernel, Ran, RunContext, RunError, Scratch, console_tail, run};
 use imalab_trace::{Host, What};
 
 /// What is to be run, and how.
@@ -55,6 +58,8 @@ pub struct Request<'a> {
     pub lane: Lane,
     /// What the deterministic lane takes; `None` in the others.
     pub seeded: Option<SeededLane>,
+    /// How guests come to their agents' first messages, where they can.
+    pub boot: Boot,
     /// Whose promises every kernel is held to; `None`: those of the interface that it is seen to have.
     pub promises: Option<Interface>,
     /// Who runs the guests' code, and why.
@@ -112,8 +117,9 @@ pub fn suite(
     queue::check(request)?;
     let known = probe_all(request, scratch, interrupts, listener);
     let queue = Queue::new(request, &known)?;
+    let boots = Boots::of(request, &queue, scratch, interrupts);
     let planned = PlannedSuite {
-        context: request.suite_context(&known),
+        context: request.suite_context(&known, &boots),
         runs: queue.runs(),
         shard: queue.shard.clone(),
     };
@@ -126,7 +132,8 @@ pub fn suite(
     };
     let execute = |job: Job| {
         let capabilities = known.get(job.kernel).and_then(|known| known.as_ref().ok());
-        request.result(&job, capabilities, scratch, interrupts)
+        let context = request.context(&request.kernels[job.kernel], boots.forks(), scratch, interrupts);
+        request.result(&job, capabilities, context)
     };
     let results = dispatch.run(|| queue.next(), execute, listener);
     let suite = SuiteResult {
@@ -171,13 +178,13 @@ pub fn dry_run(
     let queue = Queue::new(request, &known)?;
     while let Some(job) = queue.next() {
         let capabilities = known.get(job.kernel).and_then(|known| known.as_ref().ok());
+        let context = request.context(&request.kernels[job.kernel], None, scratch, interrupts);
         match &job.work {
             _ if job.id.repeat > 1 && request.only.is_none() => {}
             Ok(plan) => {
-                let context = request.context(&request.kernels[job.kernel], scratch, interrupts);
                 each(DryRun::Machine { id: &job.id, plan, context });
             }
-            Err(_) => each(DryRun::Ended(&request.result(&job, capabilities, scratch, interrupts))),
+            Err(_) => each(DryRun::Ended(&request.result(&job, capabilities, context))),
         }
     }
     Ok(())
@@ -193,7 +200,7 @@ fn probe_all(
     let probe = |kernel: &Kernel| {
         let name = kernel.name.as_str();
         let mut booting = || listener.event(SuiteEvent::ProbeStarted { kernel: name });
-        let context = request.context(kernel, scratch, interrupts);
+        let context = request.context(kernel, None, scratch, interrupts);
         let known = probe::capabilities(
             context,
             &request.kernel_args,
@@ -232,6 +239,7 @@ impl Request<'_> {
     pub fn context<'a>(
         &'a self,
         kernel: &'a Kernel,
+        forks: Option<&'a Forks>,
         scratch: &'a Scratch,
         interrupts: &'a Interrupts,
     ) -> RunContext<'a> {
@@ -246,10 +254,11 @@ impl Request<'_> {
             scratch,
             interrupts,
             seeded: None,
+            forks,
         }
     }
 
-    fn suite_context(&self, known: &[Result<Capabilities, Refusal>]) -> SuiteContext {
+    fn suite_context(&self, known: &[Result<Capabilities, Refusal>], boots: &Boots) -> SuiteContext {
         let kernels = self.kernels.iter().zip(known).map(|(kernel, known)| match known {
             Ok(known) => format!("{} ({})", kernel.name, known.release),
             Err(_) => kernel.name.clone(),
@@ -258,6 +267,8 @@ impl Request<'_> {
             kernels: kernels.collect(),
             accelerator: self.accelerator(),
             lane: self.lane,
+            boot: boots.how,
+            boot_reason: boots.reason.clone(),
             jobs: self.jobs,
             seed: self.seed,
         }
@@ -268,15 +279,9 @@ impl Request<'_> {
     }
 
     /// The result of a run, whatever happens: a defect of ours costs this run and no other.
-    fn result(
-        &self,
-        job: &Job,
-        capabilities: Option<&Capabilities>,
-        scratch: &Scratch,
-        interrupts: &Interrupts,
-    ) -> RunResult {
+    fn result(&self, job: &Job, capabilities: Option<&Capabilities>, context: RunContext<'_>) -> RunResult {
         let mut result = self.blank(job, capabilities);
-        let done = catch_unwind(AssertUnwindSafe(|| self.carry_out(&mut result, job, scratch, interrupts)));
+        let done = catch_unwind(AssertUnwindSafe(|| self.carry_out(&mut result, job, context)));
         if let Err(panic) = done {
             let failed = Run::ImalabFailed { error: said(&*panic).to_owned() };
             match result.outcome {
@@ -297,6 +302,8 @@ impl Request<'_> {
             interface: capabilities.map(|known| known.interface),
             lane: self.lane,
             accelerator: Some(self.accelerator()),
+            boot: None,
+            cold_because: None,
             seed: job.seed,
             schedule_hash: None,
             repeat: job.id.repeat,
@@ -317,7 +324,7 @@ impl Request<'_> {
         }
     }
 
-    fn carry_out(&self, result: &mut RunResult, job: &Job, scratch: &Scratch, interrupts: &Interrupts) {
+    fn carry_out(&self, result: &mut RunResult, job: &Job, context: RunContext<'_>) {
         let plan = match &job.work {
             Ok(plan) => plan,
             Err(refusal) => {
@@ -329,23 +336,29 @@ impl Request<'_> {
             }
         };
         let kernel = &self.kernels[job.kernel];
-        let context = self.context(kernel, scratch, interrupts);
         let ran = match &self.seeded {
             Some(lane) => lane.run(&job.id, plan, job.seed, context),
             None => run(plan, context),
         };
         match ran {
             Err(error) => {
-                if interrupts.seen() {
+                if context.interrupts.seen() {
                     result.outcome = Outcome::Interrupted;
                 }
                 result.reason = Some(Reason::of(not_started(&error)));
             }
             Ok(ran) => {
                 times(&ran, result);
+                (result.boot, result.cold_because) = match &ran.booted {
+                    Booted::Fork => (Some(Boot::Fork), None),
+                    Booted::Cold { because } => (Some(Boot::Cold), because.clone()),
+                };
                 let digest = imalab_check::digest(plan, &ran.trace);
                 digest.judge(today()).put_into(result);
                 (result.latency, result.freed) = (digest.latency(), digest.freed());
+                if ran.booted == Booted::Fork && boot::is_sampled(self.seed, job.place) {
+                    boot::cross_check(plan, context, result);
+                }
                 if result.outcome == Outcome::Interrupted {
                     // Of a run that was cut off they say what it had not come to.
                     result.checks.clear();

@@ -11,6 +11,7 @@ mod disk;
 mod events;
 mod evidence;
 mod faults;
+mod forks;
 mod inputs;
 mod kernels;
 mod keylime;

@@ -9,7 +9,7 @@ use imalab_formats::splat;
 use imalab_machine::child::{ChildError, Exit};
 use imalab_machine::command::{MachineSpec, QEMU};
 use imalab_machine::qmp::QmpError;
-use imalab_machine::{Console, Machine, Start, StartError};
+use imalab_machine::{Console, Machine, Start, StartError, State};
 use imalab_trace::{Host, Receiver, Sender, What, channel};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
@@ -22,7 +22,8 @@ const LONG: Duration = Duration::from_secs(60);
 const SHORT: Duration = Duration::from_millis(300);
 
 fn start_with<'a>(spec: &'a MachineSpec, dir: &Path, qemu: &Path, patience: Duration) -> Start<'a> {
-    Start { spec, qemu: qemu.into(), tpm: None, console: Console::Log(dir.join("console.log")), patience }
+    let console = Console::Log(dir.join("console.log"));
+    Start { spec, qemu: qemu.into(), tpm: None, console, state: State::New, patience }
 }
 
 /// Real QEMU without a TPM.

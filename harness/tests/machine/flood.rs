@@ -89,7 +89,7 @@ fn flooding() {
     let flood = match std::env::var(FLOOD).unwrap().as_str() {
         "console" => {
             let (host, theirs) = UnixStream::pair().unwrap();
-            let _ = console::capture(host, &folder.path().join("console.log"), events).unwrap();
+            let _ = console::capture(host, &folder.path().join("console.log"), Vec::new(), events).unwrap();
             thread::spawn(move || pour(theirs, |_| vec![b'\n'; 64 * 1024], 300 * 1024 * 1024))
         }
         "messages" => {
@@ -176,6 +176,7 @@ fn real(folder: &Path) {
         scratch: &scratch,
         interrupts: &Interrupts::default(),
         seeded: None,
+        forks: None,
     };
     match capabilities(context, &[], None, folder, &mut || ()) {
         Err(AskError::Guest { judgement, .. }) => {

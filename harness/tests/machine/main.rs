@@ -6,4 +6,5 @@ mod children;
 mod dry_run;
 mod faults;
 mod flood;
+mod forks;
 mod guest;

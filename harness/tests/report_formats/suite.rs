@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use imalab::report::json;
 use imalab::suite::SuiteContext;
 use imalab_check::outcome::{
-    AcceleratorUsed, Check, CheckResult, Outcome, Reason, RunResult, SuiteResult, Verdict,
+    AcceleratorUsed, Boot, Check, CheckResult, Outcome, Reason, RunResult, SuiteResult, Verdict,
 };
 use imalab_language::finding::{
     ExactlyOnce, Extend, Fact, Finding, KernelDied, Kexec, Known, Part, Quote, Replay, Run, Skip, Step,
@@ -25,6 +25,8 @@ pub(crate) fn run(scenario: &str, kernel: &str, outcome: Outcome) -> RunResult {
             name: "tcg".to_owned(),
             reason: "/dev/kvm opened and never ran guest code within 2 s".to_owned(),
         }),
+        boot: Some(Boot::Cold),
+        cold_because: None,
         seed: 7,
         schedule_hash: None,
         repeat: 1,
@@ -199,6 +201,8 @@ pub(crate) fn context() -> SuiteContext {
             reason: "/dev/kvm opened and never ran guest code within 2 s".to_owned(),
         },
         lane: Lane::Free,
+        boot: Boot::Cold,
+        boot_reason: "asked for".to_owned(),
         jobs: 2,
         seed: 7,
     }

@@ -18,6 +18,7 @@ pub mod pid1;
 mod policy;
 mod port;
 mod process;
+mod program;
 mod raw;
 mod replay;
 mod shell;

@@ -1,15 +1,14 @@
 //! PID 1: from the first mount to power-off.
 
 use std::fs;
-use std::io;
 use std::path::Path;
 
-use imalab_wire::frame::decode_program;
 use imalab_wire::{End, Message, POWER_OFF_ARGUMENT, PROGRAM_ITEM, Program, VERSION};
 use nix::sys::reboot::{RebootMode, reboot};
 use nix::sys::utsname::uname;
 
 use crate::port::{self, Port};
+use crate::program::{Given, Item};
 use crate::{clock, console, kexec, mounts, policy, shell, supervise};
 
 /// Word on the kernel's command line that asks for the shell where there is no program.
@@ -40,8 +39,8 @@ fn live(at_ns: u64) -> Result<End, String> {
     mounts::early()?;
     // Without a console, as with `console=null`, the port still works.
     let _ = console::attach();
-    let program = match read_program() {
-        Ok(Some(program)) => Ok(program),
+    let item = match Item::open() {
+        Ok(Some(item)) => Ok(item),
         Ok(None) if wants_shell()? => {
             mounts::late()?;
             console::line("there is no program, so here is a shell");
@@ -53,17 +52,29 @@ fn live(at_ns: u64) -> Result<End, String> {
         )),
         Err(fault) => Err(fault),
     };
+    let given = item.as_ref().map_err(String::clone).and_then(Item::read);
     let port = port::find();
-    if let (Err(fault), Ok(Program { end: End::Shell, .. })) = (&port, &program) {
+    if let (Err(fault), Ok(Given::Program(Program { end: End::Shell, .. }))) = (&port, &given) {
         mounts::late()?;
         console::line(&format!("{fault}; nothing was carried out, here is a shell"));
         return Ok(End::Shell);
     }
-    let mut port = match (port, &program) {
-        (Ok(device), _) => Port::new(device),
+    let device = match (port, &given) {
+        (Ok(device), _) => device,
         (Err(no_port), Err(no_program)) => return Err(format!("{no_program}; {no_port}")),
         (Err(no_port), Ok(_)) => return Err(no_port),
     };
+    let (program, at_ns) = match (given, item) {
+        (Ok(Given::Program(program)), _) => (Ok(program), at_ns),
+        (Ok(Given::Nothing), Ok(item)) => {
+            let program = device.try_clone().map_err(|error| format!("cannot copy the port: {error}"));
+            let program = program.and_then(|device| item.wait(&mut Port::new(device)));
+            // What is told begins here: all before was said by the machine that was saved.
+            (program, clock::now_ns())
+        }
+        (Err(fault), _) | (_, Err(fault)) => (Err(fault), at_ns),
+    };
+    let mut port = Port::new(device);
     let token = program.as_ref().map_or(0, |program| program.token);
     // Where the boot cannot be told, this is the first, and what is wrong is a fault of it.
     let which = boot();
@@ -92,16 +103,6 @@ fn carry_out(program: Program, boot: u16, port: &mut Port) -> Result<End, String
     supervise::run(program, boot, port).map_err(|error| error.to_string())?;
     port.done().map_err(|error| error.to_string())?;
     Ok(end)
-}
-
-/// The program that QEMU was given, `None` when it was given none.
-fn read_program() -> Result<Option<Program>, String> {
-    let path = Path::new("/sys/firmware/qemu_fw_cfg/by_name").join(PROGRAM_ITEM).join("raw");
-    match fs::read(&path) {
-        Ok(bytes) => decode_program(&bytes).map(Some).map_err(|error| format!("bad program: {error}")),
-        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
-        Err(error) => Err(format!("cannot read {}: {error}", path.display())),
-    }
 }
 
 fn wants_shell() -> Result<bool, String> {

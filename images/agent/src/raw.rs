@@ -202,6 +202,31 @@ pub(crate) fn drop_capability(capability: u8) -> nix::Result<()> {
     Errno::result(unsafe { libc::syscall(libc::SYS_capset, &raw mut header, words.as_ptr()) }).map(drop)
 }
 
+/// `RNDADDENTROPY` (`include/uapi/linux/random.h`): `_IOW('R', 3, int[2])`.
+const ADD_ENTROPY: libc::Ioctl = 0x4008_5203;
+/// `RNDRESEEDCRNG`: `_IO('R', 7)`.
+const RESEED: libc::Ioctl = 0x5207;
+
+/// `struct rand_pool_info` with room for one seed.
+#[repr(C)]
+struct PoolInfo {
+    bits: i32,
+    bytes: i32,
+    seed: [u8; imalab_wire::SEED],
+}
+
+/// Gives the kernel's random numbers a seed that counts in full, and has what they come from made anew with it.
+#[expect(unsafe_code, reason = "ioctl(2) has no safe wrapper")]
+pub(crate) fn add_entropy(random: impl AsFd, seed: &[u8; imalab_wire::SEED]) -> nix::Result<()> {
+    const BYTES: i32 = imalab_wire::SEED as i32;
+    let (random, info) =
+        (random.as_fd().as_raw_fd(), PoolInfo { bits: BYTES * 8, bytes: BYTES, seed: *seed });
+    // SAFETY: the kernel reads the two numbers and so many bytes behind them as the second says.
+    Errno::result(unsafe { libc::ioctl(random, ADD_ENTROPY, &raw const info) })?;
+    // SAFETY: it takes no argument.
+    Errno::result(unsafe { libc::ioctl(random, RESEED) }).map(drop)
+}
+
 /// `kill(2)` with a signal that may have no name.
 #[expect(unsafe_code, reason = "the safe wrapper knows the signals with names alone")]
 pub(crate) fn kill(pid: Pid, signal: i32) -> nix::Result<()> {

@@ -21,6 +21,10 @@ pub const VERSION: u16 = 6;
 /// fw_cfg item that holds the program, postcard-encoded behind a [`frame`] header of its own.
 pub const PROGRAM_ITEM: &str = "opt/imalab/program";
 
+/// Bytes that follow the program in fw_cfg where the machine was restored: for the kernel's random numbers, which would
+/// else go on alike in all machines of one saved state.
+pub const SEED: usize = 32;
+
 /// Name of the virtio-serial port on which the agent sends.
 pub const PORT: &str = "imalab.0";
 

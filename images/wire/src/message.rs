@@ -104,6 +104,9 @@ pub enum Message {
         /// Frames sent before this one.
         frames: u64,
     },
+    /// The agent has got as far as it gets without a program. Sent before any [`Message::Hello`], in a stream of its own,
+    /// by a machine that is to be saved and by none that is judged.
+    Waiting,
 }
 
 /// A piece of an operation's data.

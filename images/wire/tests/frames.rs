@@ -47,6 +47,7 @@ fn message() -> impl Strategy<Value = Message> {
             .prop_map(|(task, step, op, call, at_ns)| Message::FoundAsleep { task, step, op, call, at_ns }),
         (any::<u16>(), any::<i32>()).prop_map(|(task, status)| Message::TaskEnded { task, status }),
         ".{0,80}".prop_map(|text| Message::Fault { text }),
+        Just(Message::Waiting),
     ]
 }
 
@@ -338,4 +339,32 @@ fn padding_without_an_end_is_refused() {
     let end = bytes.len();
     bytes.extend([0; HEADER]);
     assert_eq!(decode(&bytes, &[9]).1, at(end, Reason::BadMagic { found: [0; 4] }));
+}
+
+#[test]
+fn what_stands_in_a_programs_place_is_no_program() {
+    let waiting = frame::waiting();
+    let head = waiting.first_chunk::<HEADER>().unwrap();
+    assert!(frame::is_waiting(head));
+    let error = frame::decode_program(&waiting).unwrap_err();
+    assert_eq!(error.reason, Reason::OtherKind { found: 2, expected: 1 });
+    assert_eq!(frame::program_length(head), Err(error));
+    // As the machine that was saved had, so that any program can be in its place.
+    assert_eq!(waiting.len(), HEADER + frame::MAX_PROGRAM);
+
+    let program = Program {
+        token: 7,
+        setup: Setup::default(),
+        tasks: Vec::new(),
+        finally: Vec::new(),
+        end: End::PowerOff,
+    };
+    let bytes = frame::encode_program(&program).unwrap();
+    let program = bytes.first_chunk::<HEADER>().unwrap();
+    assert!(!frame::is_waiting(program));
+    assert_eq!(frame::program_length(program), Ok(bytes.len()));
+    // Bytes of either, as a machine that was saved within a look has them.
+    let (mut torn, at) = (*head, 7);
+    torn[at..].copy_from_slice(&program[at..]);
+    assert!(!frame::is_waiting(&torn));
 }

@@ -115,7 +115,7 @@ impl<'a, 'o> Digester<'a, 'o> {
                 self.tasks_ended.insert(*task, *status);
             }
             Message::Done { ops, frames } => self.finished(seq, *ops, *frames),
-            Message::Hello { .. } | Message::Progress { .. } | Message::Fault { .. } => {}
+            Message::Hello { .. } | Message::Progress { .. } | Message::Fault { .. } | Message::Waiting => {}
         }
         self.frames += 1;
     }

@@ -4,8 +4,9 @@
 
 mod message;
 
-use std::io::{BufRead, BufReader, ErrorKind, Read, Write};
+use std::io::{BufRead, BufReader, ErrorKind, Read};
 use std::net::Shutdown;
+use std::os::fd::{AsRawFd, OwnedFd, RawFd};
 use std::os::unix::net::UnixStream;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
 use std::time::{Duration, Instant};
@@ -13,6 +14,7 @@ use std::{io, thread};
 
 use serde_json::{Value, json};
 
+use crate::send::send;
 use imalab_trace::What;
 pub use message::{Incoming, parse};
 
@@ -21,6 +23,9 @@ const MAX_LINE: u64 = 4 * 1024 * 1024;
 
 /// Answers that wait to be taken; a command has one, and those beyond are to none.
 const ANSWERS: usize = 64;
+
+/// The event by which QEMU tells how far it has got with moving a machine's state; only where that was asked for.
+const MOVING: &str = "MIGRATION";
 
 /// Why a command failed.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -46,6 +51,9 @@ pub enum QmpError {
         /// QEMU's words.
         description: String,
     },
+    /// A machine's state was not moved.
+    #[error("QEMU could not move the machine's state: {0}")]
+    NotMoved(String),
     /// What came is no QMP.
     #[error("QEMU's monitor sent something that is no QMP: {0}")]
     Malformed(String),
@@ -76,6 +84,8 @@ pub struct Qmp {
     reader: Option<thread::JoinHandle<()>>,
     version: String,
     last_id: u64,
+    /// What came of moving the machine's state, once that is over.
+    moved: Option<Result<(), QmpError>>,
     /// The stream broke for this reason and will not mend.
     broken: Option<QmpError>,
 }
@@ -98,8 +108,15 @@ impl Qmp {
         let reader = thread::Builder::new()
             .name("qmp".into())
             .spawn(move || read(BufReader::new(input), &events, &found))?;
-        let mut qmp =
-            Self { stream, incoming, reader: Some(reader), version: String::new(), last_id: 0, broken: None };
+        let mut qmp = Self {
+            stream,
+            incoming,
+            reader: Some(reader),
+            version: String::new(),
+            last_id: 0,
+            moved: None,
+            broken: None,
+        };
         match qmp.next("greeting", patience, Instant::now() + patience)? {
             Incoming::Greeting { version } => qmp.version = version,
             _ => return Err(QmpError::Malformed("the first message is no greeting".into())),
@@ -124,6 +141,17 @@ impl Qmp {
         arguments: Value,
         patience: Duration,
     ) -> Result<Value, QmpError> {
+        self.execute_with(command, arguments, None, patience)
+    }
+
+    /// The same with a descriptor, which travels with the command's bytes (`SCM_RIGHTS`, unix(7)).
+    fn execute_with(
+        &mut self,
+        command: &str,
+        arguments: Value,
+        descriptor: Option<RawFd>,
+        patience: Duration,
+    ) -> Result<Value, QmpError> {
         if let Some(reason) = &self.broken {
             return Err(reason.clone());
         }
@@ -131,7 +159,8 @@ impl Qmp {
         let until = Instant::now() + patience;
         let mut line = json!({"execute": command, "arguments": arguments, "id": self.last_id}).to_string();
         line.push('\n');
-        if let Err(error) = self.stream.write_all(line.as_bytes()) {
+        let written = send(&self.stream, line.as_bytes(), descriptor);
+        if let Err(error) = written {
             // A half-written command cannot be taken back.
             let error = match error.kind() {
                 ErrorKind::WouldBlock | ErrorKind::TimedOut => {
@@ -151,9 +180,49 @@ impl Qmp {
                         description,
                     });
                 }
+                Incoming::Event(event) => self.note_moving(&event),
                 // To an earlier command that was given up, or nothing that we know.
                 _ => {}
             }
+        }
+    }
+
+    /// Has QEMU move the machine's state by `command`, `migrate` or `migrate-incoming`, through a copy of `channel`, and
+    /// waits until that is done.
+    ///
+    /// # Errors
+    /// [`QmpError`]. A QEMU that cannot take a state ends, which is [`QmpError::Closed`].
+    pub(super) fn move_state(
+        &mut self,
+        command: &str,
+        channel: OwnedFd,
+        patience: Duration,
+    ) -> Result<(), QmpError> {
+        let until = Instant::now() + patience;
+        let events = json!({"capabilities": [{"capability": "events", "state": true}]});
+        self.execute("migrate-set-capabilities", events, patience)?;
+        self.execute_with("getfd", json!({"fdname": "state"}), Some(channel.as_raw_fd()), patience)?;
+        // QEMU has the only one now, so that either end sees the other's.
+        drop(channel);
+        self.moved = None;
+        self.execute(command, json!({"uri": "fd:state"}), patience)?;
+        loop {
+            if let Some(moved) = self.moved.take() {
+                return moved;
+            }
+            if let Incoming::Event(event) = self.next(command, patience, until)? {
+                self.note_moving(&event);
+            }
+        }
+    }
+
+    fn note_moving(&mut self, event: &Value) {
+        match event["data"]["status"].as_str() {
+            Some("completed") => self.moved = Some(Ok(())),
+            Some(over @ ("failed" | "cancelled")) => {
+                self.moved = Some(Err(QmpError::NotMoved(over.to_owned())));
+            }
+            _ => {}
         }
     }
 
@@ -238,6 +307,10 @@ fn read(
         let over = message.is_err();
         // Nobody listens any more: then neither is the rest of interest, but QEMU must not block on us.
         match message {
+            // Asked for, and nothing that the guest does.
+            Ok(Incoming::Event(event)) if event["event"] == MOVING => {
+                drop(found.try_send(Ok(Incoming::Event(event))))
+            }
             Ok(Incoming::Event(event)) => drop(events.send(What::Qmp(event))),
             Ok(Incoming::Unknown) => {}
             other => drop(found.try_send(other)),
@@ -260,6 +333,8 @@ fn read_line(input: &mut impl BufRead) -> Result<Vec<u8>, QmpError> {
 
 #[cfg(test)]
 mod tests {
+    use std::io::Write;
+
     use super::*;
     use imalab_trace::channel;
     use rstest::rstest;
@@ -308,6 +383,37 @@ mod tests {
         assert_eq!(seen.recv().unwrap(), What::Qmp(json!({"event": "STOP"})));
         assert_eq!(qmp.status(PATIENCE).unwrap(), "paused");
         assert_eq!(qmp.cont(PATIENCE).unwrap_err().to_string(), "QEMU refused `cont`: no (GenericError)");
+    }
+
+    #[rstest]
+    // The event may come before the command's answer.
+    #[case::done_at_once(["", "completed"], Ok(()))]
+    #[case::done_later(["active", "completed"], Ok(()))]
+    #[case::failed(["setup", "failed"], Err(QmpError::NotMoved("failed".into())))]
+    #[case::no_end(["setup", "active"], Err(QmpError::Silent { command: "migrate".into(), patience: HASTE }))]
+    fn the_end_of_moving_a_state_is_waited_for(
+        #[case] statuses: [&str; 2],
+        #[case] expected: Result<(), QmpError>,
+    ) {
+        let greeting = format!("{GREETING}\n");
+        let event =
+            |status| format!("{{\"event\": \"MIGRATION\", \"data\": {{\"status\": \"{status}\"}}}}\n");
+        let [before, after] = statuses;
+        let (before, after) = match after {
+            "completed" if before.is_empty() => (event(after), String::new()),
+            _ => (event(before), event(after)),
+        };
+        let moving = format!("{before}{{\"return\": {{}}, \"id\": 4}}\n{after}");
+        let done = |id| format!("{{\"return\": {{}}, \"id\": {id}}}\n");
+        let answers = [done(1), done(2), done(3), moving];
+        let answers: Vec<&str> = answers.iter().map(String::as_str).collect();
+        let (events, seen) = channel();
+        let mut qmp = Qmp::connect(monitor(&greeting, &answers), events, PATIENCE).unwrap();
+        let patience = if expected.is_ok() { PATIENCE } else { HASTE };
+        let channel = UnixStream::pair().unwrap().0.into();
+        assert_eq!(qmp.move_state("migrate", channel, patience), expected);
+        drop(qmp);
+        assert!(seen.iter().next().is_none(), "the run does not hear of it");
     }
 
     #[test]

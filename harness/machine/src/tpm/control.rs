@@ -3,15 +3,16 @@
 //! Codes and structures are those of `include/swtpm/tpm_ioctl.h`, how much of them is on the wire those of
 //! `src/swtpm/ctrlchannel.c` (0.7 to 0.10). Answers have no header, so who asks has to know what comes.
 
-use std::io::{self, ErrorKind, IoSlice, IoSliceMut, Read};
+use std::io::{self, ErrorKind, IoSliceMut, Read};
 use std::os::fd::{AsRawFd, OwnedFd, RawFd};
 use std::os::unix::net::UnixStream;
 
 use nix::cmsg_space;
 use nix::errno::Errno;
-use nix::sys::socket::{ControlMessage, ControlMessageOwned, MsgFlags, recvmsg, sendmsg};
+use nix::sys::socket::{ControlMessageOwned, MsgFlags, recvmsg};
 
 use super::frame::REST;
+use crate::send::send;
 
 pub(super) const GET_CAPABILITY: u32 = 0x01;
 pub(super) const INIT: u32 = 0x02;
@@ -229,28 +230,6 @@ fn answer_length(code: u32, begun: &[u8]) -> usize {
 
 pub(super) fn be32(bytes: &[u8], at: usize) -> u32 {
     bytes[at..at + 4].iter().fold(0, |value, &byte| value << 8 | u32::from(byte))
-}
-
-/// Sends all of `bytes`, the descriptor with the first of them (`SCM_RIGHTS`, unix(7)).
-fn send(stream: &UnixStream, bytes: &[u8], fd: Option<RawFd>) -> io::Result<()> {
-    let fds: Vec<RawFd> = fd.into_iter().collect();
-    let rights = [ControlMessage::ScmRights(&fds)];
-    let mut sent = 0;
-    while sent < bytes.len() {
-        let with = if sent == 0 && !fds.is_empty() { &rights[..] } else { &[] };
-        match sendmsg::<()>(
-            stream.as_raw_fd(),
-            &[IoSlice::new(&bytes[sent..])],
-            with,
-            MsgFlags::MSG_NOSIGNAL,
-            None,
-        ) {
-            Ok(more) => sent += more,
-            Err(Errno::EINTR) => {}
-            Err(errno) => return Err(errno.into()),
-        }
-    }
-    Ok(())
 }
 
 /// One `recvmsg`; descriptors beyond the first are closed.

@@ -24,15 +24,18 @@ use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use super::control::ControlError;
-use super::frame::BadFrame;
+use super::frame::{self, BadFrame};
 use super::link::{Link, LinkError};
 use imalab_formats::tpm::fault::Fault;
-use imalab_trace::What;
+use imalab_trace::{Origin, What};
 
 use guest::Guest;
 pub use peer::Admit;
 use port::Port;
 use record::Recorder;
+
+/// `TPM2_StirRandom` (TPM 2.0 Library Part 3, 16.2).
+const CC_STIR_RANDOM: u32 = 0x146;
 
 /// Takes what the tap sees, in TPM order. It is called while the TPM waits, so it must not block on anything that
 /// needs the TPM or the tap; sending on an [`imalab_trace::Sender`] is what it is meant for.
@@ -175,6 +178,21 @@ impl Tap {
     /// Lets go of the mark that was held, or that will be.
     pub fn release(&self, mark: u64) {
         self.guest.release(mark);
+    }
+
+    /// Has the TPM mix `bytes` into its random numbers (`TPM2_StirRandom`), beside what it takes from its host by itself
+    /// then: that of a restored machine would else give what all others from the same state give.
+    ///
+    /// # Errors
+    /// Its response code, when it refuses.
+    pub fn stir(&self, bytes: &[u8; 32]) -> Result<(), u32> {
+        let body = [&32u16.to_be_bytes()[..], bytes].concat();
+        let command = frame::bare(CC_STIR_RANDOM, &body);
+        let answer = self.recorder.forward(Origin::Harness, 0, self.recorder.now(), command);
+        match frame::code(&answer) {
+            Some(frame::RC_SUCCESS) => Ok(()),
+            code => Err(code.unwrap_or(frame::RC_FAILURE)),
+        }
     }
 
     /// Closes every socket, to swtpm (which ends) as well as to QEMU, and waits for the tap's threads.

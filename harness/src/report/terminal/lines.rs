@@ -23,6 +23,7 @@ pub(super) fn header(total: usize, context: &SuiteContext, look: Look) -> String
     line(if context.kernels.len() == 1 { "kernel" } else { "kernels" }, &context.kernels.join(", "));
     line("accelerator", &format!("{}: {}", context.accelerator.name, context.accelerator.reason));
     line("lane", context.lane.name());
+    line("boot", &format!("{}: {}", context.boot.name(), context.boot_reason));
     line("jobs", &format!("{}, seed {}", context.jobs, context.seed));
     line("runs", &total.to_string());
     text

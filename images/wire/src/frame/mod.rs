@@ -4,7 +4,7 @@
 //! | --- | --- | --- |
 //! | 0..4 | magic | [`MAGIC`] |
 //! | 4..6 | version | [`crate::VERSION`] |
-//! | 6..8 | kind | 0 a message, 1 a program |
+//! | 6..8 | kind | 0 a message, 1 a program, 2 [no program yet](waiting) |
 //! | 8..12 | length | bytes of payload |
 //! | 12..20 | sequence | frames before this one in the stream |
 //! | 20..24 | checksum | CRC-32 (ISO-HDLC) of bytes 0..20 and the payload |
@@ -49,6 +49,7 @@ pub const MAX_PADDING: usize = 1024;
 enum Kind {
     Message = 0,
     Program = 1,
+    Waiting = 2,
 }
 
 /// A header's fields, as they stand in the bytes.
@@ -163,6 +164,34 @@ pub fn encode_program(program: &Program) -> Result<Vec<u8>, TooLong> {
     let mut out = Vec::new();
     append_kind(&mut out, Kind::Program, MAX_PROGRAM, 0, &postcard_vec(program))?;
     Ok(out)
+}
+
+/// What stands in fw_cfg in a program's place where the agent shall say [`Message::Waiting`] and look until there is a
+/// program: the machine is saved meanwhile, and each that is restored from it has one of its own. As long as the longest
+/// program, since the guest's kernel remembers how long the item was when it booted (`fw_cfg_sysfs_read_raw`,
+/// `drivers/firmware/qemu_fw_cfg.c`).
+#[must_use]
+pub fn waiting() -> Vec<u8> {
+    let mut out = Vec::new();
+    // An empty payload fits any frame.
+    let _ = append_kind(&mut out, Kind::Waiting, 0, 0, &[]);
+    out.resize(HEADER + MAX_PROGRAM, 0);
+    out
+}
+
+/// Whether these are the first bytes of [`waiting`].
+#[must_use]
+pub fn is_waiting(head: &[u8; HEADER]) -> bool {
+    Header::parse(head, Kind::Waiting, 0).is_ok_and(|header| verify(&header, head, &[]).is_ok())
+}
+
+/// Bytes of the program's frame that begins so, its header included.
+///
+/// # Errors
+/// [`FrameError`] when no program begins so.
+pub fn program_length(head: &[u8; HEADER]) -> Result<usize, FrameError> {
+    let header = Header::parse(head, Kind::Program, MAX_PROGRAM);
+    header.map(|header| HEADER + header.len).map_err(|reason| FrameError { offset: 0, reason })
 }
 
 /// Reads back what [`encode_program`] made.

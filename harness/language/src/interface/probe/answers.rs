@@ -52,7 +52,8 @@ impl Answers {
                 | Message::Progress { .. }
                 | Message::ReleaseHold { .. }
                 | Message::FoundAsleep { .. }
-                | Message::TaskEnded { .. } => {}
+                | Message::TaskEnded { .. }
+                | Message::Waiting => {}
             }
         }
         if !ended {
