@@ -62,11 +62,11 @@ pub(super) struct TestArgs {
     /// scenario is loaded are refused: such a scenario names them itself
     #[arg(long = "kernel-arg", value_name = "WORD", allow_hyphen_values = true, help_heading = "Kernels")]
     kernel_args: Vec<String>,
-    #[command(flatten)]
-    lane: LaneArgs,
     /// Boot the kernel of each run (`cold`), or go on from a machine that was booted once and saved (`fork`)
     #[arg(long, value_name = "fork|cold", value_parser = boot, default_value = "cold")]
     boot: Boot,
+    #[command(flatten)]
+    lane: LaneArgs,
     /// Hold every kernel to the promises of this interface, whatever the probe finds: `upstream`, `rfc-v2@posted`, ...
     #[arg(long, value_name = "NAME", help_heading = "Kernels")]
     promises: Option<Interface>,
