@@ -203,8 +203,12 @@ impl Ledger {
                 self.delete_first(step, records);
                 Change::DeletedFirst { records, saved: None }
             }
-            Request::Trim(records) => Change::Trimmed { records: self.trim(step, records) },
+            Request::Trim(records) | Request::TrimIf { records, .. } => {
+                Change::Trimmed { records: self.trim(step, records) }
+            }
             Request::TrimAll => Change::Trimmed { records: self.trim(step, ALL) },
+            // The timeline has them in numbers.
+            Request::TrimTo(_) | Request::Purge | Request::MarkLog => Change::Trimmed { records: 0 },
         }
     }
 

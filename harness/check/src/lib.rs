@@ -100,7 +100,7 @@ impl Digest<'_> {
         let log = self.log();
         let results = vec![
             steps::check(evidence),
-            model::check(evidence, log.as_ref(), counters, Rules::default()),
+            model::check(evidence, log.as_ref(), counters, &wholes.changes, Rules::default()),
             exactly_once::check(evidence, wholes),
             replay::check(evidence, wholes, counters),
             views_agree::check(evidence),
@@ -125,7 +125,8 @@ impl Digest<'_> {
     /// Judges the run by the reference model alone, one of whose rules is turned over: proof that the rule matters to what
     /// the run showed is that the verdict is another.
     pub fn model_without(&self, rule: Rule) -> CheckResult {
-        model::check(&self.evidence, self.log().as_ref(), &self.counters, Rules::without(rule))
+        let changes = &self.wholes.changes;
+        model::check(&self.evidence, self.log().as_ref(), &self.counters, changes, Rules::without(rule))
     }
 
     /// How long operations took while a list was changed, by the guest's own times.

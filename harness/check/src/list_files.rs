@@ -1,4 +1,4 @@
-//! Open measurement lists: what was read of each, and written to it.
+//! Open measurement lists, and the interface's files beside them: what was read of each, and written to it.
 //!
 //! A file is followed from its opening through duplicates, children, threads and messages until its last descriptor is
 //! closed. Offsets are kept as the kernel keeps them, in the open file.
@@ -10,15 +10,15 @@ use imalab_wire::{Op, Outcome, TaskId};
 
 use super::evidence::{Ended, Evidence, Moment, OpSeen};
 use imalab_formats::ima::dialect::Dialect;
-use imalab_formats::ima::model::{File, ListFile};
+use imalab_formats::ima::model::File;
 
 /// `O_PATH`: a descriptor of a place, not of an open file.
 const PATH: i32 = 0o10_000_000;
 
-/// A list that was open.
+/// A list that was open, or a file beside them.
 #[derive(Debug)]
 pub(super) struct OpenList {
-    pub(super) list: ListFile,
+    pub(super) file: File,
     /// Place of the step that opened it.
     pub(super) step: usize,
     /// Right after it was opened: by then it excludes whom it excludes.
@@ -55,7 +55,7 @@ pub(super) struct Got {
 /// Bytes that were written to a list.
 #[derive(Debug)]
 pub(super) struct Write<'a> {
-    pub(super) list: ListFile,
+    pub(super) file: File,
     /// Its step.
     pub(super) step: usize,
     /// Right before it.
@@ -86,6 +86,8 @@ struct Follower<'a> {
     inboxes: BTreeMap<TaskId, VecDeque<Option<usize>>>,
     /// How many records each task last found to be in the PCR.
     found: BTreeMap<TaskId, i64>,
+    /// The number that each task last read.
+    number: BTreeMap<TaskId, i64>,
 }
 
 impl<'a> ListFiles<'a> {
@@ -105,6 +107,7 @@ impl<'a> ListFiles<'a> {
             open: BTreeMap::new(),
             inboxes: BTreeMap::new(),
             found: BTreeMap::new(),
+            number: BTreeMap::new(),
         };
         for (_, step, op) in order {
             follower.take(evidence, step, op);
@@ -129,6 +132,7 @@ fn takes_effect(op: &Op, seen: &OpSeen<'_>) -> Option<Moment> {
             | Op::Write { .. }
             | Op::WriteAt { .. }
             | Op::WriteFound { .. }
+            | Op::WriteFilled { .. }
             | Op::SpliceIn { .. },
             None,
         ) => seen.started,
@@ -232,6 +236,9 @@ impl<'a> Follower<'a> {
                     }
                 }
             }
+            Op::ReadNumber { .. } => {
+                self.number.insert(task, value);
+            }
             Op::Seek { slot, offset, whence } => {
                 if let Some(open) = self.get(task, slot) {
                     let relative = open.offset.and_then(|before| before.checked_add_signed(offset));
@@ -259,25 +266,35 @@ impl<'a> Follower<'a> {
                 Some(found) if *found > 0 => (*slot, Cow::Owned(format!("{found}\n").into_bytes())),
                 _ => return,
             },
+            Op::WriteFilled { slot, text } => {
+                let (number, found) = (self.number.get(&task).copied(), self.found.get(&task).copied());
+                match imalab_wire::filled(text, number, found) {
+                    Some(text) => (*slot, Cow::Owned(text.into_bytes())),
+                    None => return,
+                }
+            }
             _ => return,
         };
         let Some((begin, _)) = seen.span() else { return };
-        let Some(list) = self.get(task, slot).map(|open| open.list) else { return };
+        let Some(file) = self.get(task, slot).map(|open| open.file) else { return };
         let end = seen.ended.map(|ended| ended.end);
-        self.files.writes.push(Write { list, step: at, begin, end, bytes });
+        self.files.writes.push(Write { file, step: at, begin, end, bytes });
     }
 
     fn open(&mut self, task: TaskId, slot: u16, path: &str, flags: i32, (step, opened): (usize, Moment)) {
         let table = self.table(task);
         self.open.remove(&(table, slot));
-        let File::List(list) = self.dialect.file(path) else { return };
+        let file = self.dialect.file(path);
+        if !matches!(file, File::List(_) | File::Own(_)) {
+            return;
+        }
         if flags & PATH != 0 || flags & 3 == 3 {
             return;
         }
         let (offset, writes) = (Some(0), flags & 3 != 0);
         self.open.insert((table, slot), self.files.opened.len());
         self.files.opened.push(OpenList {
-            list,
+            file,
             step,
             opened,
             writes,

@@ -164,6 +164,10 @@ impl Log for WholeLog<'_> {
         self.id(record).is_some_and(|id| self.records.get(id).violation)
     }
 
+    fn is_mark(&self, record: usize, event: &str) -> bool {
+        self.id(record).is_some_and(|id| self.records.get(id).is_mark(event))
+    }
+
     fn same_before(&self, record: usize) -> Option<usize> {
         self.same_before.get(&record).copied()
     }

@@ -4,6 +4,7 @@
 //! overlapped, some order of them has to explain every result; what cannot be decided is a finding too.
 
 mod events;
+mod marks;
 mod ops;
 mod policy;
 mod search;
@@ -13,6 +14,7 @@ mod tests;
 
 use imalab_wire::{Op, WITHOUT_WORD};
 
+use super::changes::ListChange;
 use super::evidence::Evidence;
 use super::log::WholeLog;
 use super::sheet::Sheet;
@@ -35,16 +37,17 @@ pub(super) fn check(
     evidence: &Evidence<'_>,
     log: Option<&WholeLog<'_>>,
     counters: &Counters,
+    changes: &[ListChange],
     rules: Rules,
 ) -> CheckResult {
     let records = log.map_or(0, |log| log.len() as u64);
-    judge(evidence, log, counters, rules, PATIENCE + records * PATIENCE_A_RECORD)
+    judge(evidence, log, (counters, changes), rules, PATIENCE + records * PATIENCE_A_RECORD)
 }
 
 fn judge(
     evidence: &Evidence<'_>,
     log: Option<&WholeLog<'_>>,
-    counters: &Counters,
+    (counters, changes): (&Counters, &[ListChange]),
     rules: Rules,
     patience: u64,
 ) -> CheckResult {
@@ -59,6 +62,7 @@ fn judge(
     if let Some(stuck) = &searched.stuck {
         sheet.finding(stuck::finding(evidence, &events, log, stuck));
     }
+    marks::check(evidence, log, changes, &mut sheet);
     let tasks = events.sequences.iter().filter(|sequence| !sequence.events.is_empty()).count();
     sheet.fact(Fact::Explained { tasks: tasks as u64, orders: searched.tried });
     sheet.rests_on(events.ops - events.foreign, "operations");

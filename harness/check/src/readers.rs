@@ -23,7 +23,7 @@ use super::subjects::open_list;
 use super::whole::Wholes;
 use crate::outcome::{Check, CheckResult};
 use imalab_formats::ima::lists::Ranges;
-use imalab_formats::ima::model::ListFile;
+use imalab_formats::ima::model::{File, ListFile};
 use imalab_language::finding::{self, Readers};
 use lists::States;
 
@@ -73,6 +73,7 @@ struct Reading<'r> {
 
 impl Reading<'_> {
     fn file(&mut self, open: &OpenList, sheet: &mut Sheet) {
+        let File::List(list) = open.file else { return };
         self.unjudged += open.lost;
         let before = self.reads;
         // Since when what it shows is one list.
@@ -100,14 +101,14 @@ impl Reading<'_> {
                     continue;
                 }
             }
-            let expected = self.shown(open.list, self.lists.at(since)).filter(|shown| shown.knows(got));
+            let expected = self.shown(list, self.lists.at(since)).filter(|shown| shown.knows(got));
             let Some(expected) = expected else {
                 self.unjudged += 1;
                 continue;
             };
             self.reads += 1;
             self.bytes += usize::try_from(got.length).unwrap_or_default();
-            if let Some(wrong) = self.wrong(open, got, &expected) {
+            if let Some(wrong) = self.wrong(open, list, got, &expected) {
                 sheet.finding_at(self.evidence.began(got.step), wrong);
                 // What comes after what is wrong is no news.
                 break;
@@ -125,9 +126,9 @@ impl Reading<'_> {
     }
 
     /// What is wrong with a read.
-    fn wrong(&self, open: &OpenList, got: &Got, expected: &Shown) -> Option<Readers> {
+    fn wrong(&self, open: &OpenList, shown: ListFile, got: &Got, expected: &Shown) -> Option<Readers> {
         let (step, opened) = (self.evidence.step(got.step), self.evidence.step(open.step));
-        let list = open_list(open.list);
+        let list = open_list(shown);
         let seen = &self.evidence.steps[got.step].seen[got.op];
         let pieces = if got.length == 0 { &[][..] } else { &seen.pieces[..] };
         let end = expected.end();
@@ -171,7 +172,7 @@ impl Reading<'_> {
         if got.to_end && at > 0 && at <= end && expected.start(number) != at {
             return Some(Readers::CutRecord { step, opened, list, number: number as u64 + 1, byte: at });
         }
-        if got.to_end && open.list.is_staged() && at < end {
+        if got.to_end && shown.is_staged() && at < end {
             let (expected, found) = (expected.list.len() as u64, number as u64);
             return Some(Readers::EndedEarly { step, opened, list, expected, found });
         }

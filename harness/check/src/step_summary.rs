@@ -80,8 +80,8 @@ fn of(evidence: &Evidence<'_>, at: usize, step: &StepSeen<'_>) -> StepSummary {
 fn name(op: &Op) -> &'static str {
     match op {
         Op::Open { .. } => "open",
-        Op::Read { .. } | Op::FindQuoted { .. } => "read",
-        Op::Write { .. } | Op::WriteFound { .. } => WRITE,
+        Op::Read { .. } | Op::ReadNumber { .. } | Op::FindQuoted { .. } => "read",
+        Op::Write { .. } | Op::WriteFound { .. } | Op::WriteFilled { .. } => WRITE,
         Op::Close { .. } => "close",
         _ => "other",
     }

@@ -216,6 +216,8 @@ pub(super) fn operation(number: usize, op: &Op) -> Operation {
         Op::LoadModule { dir, name, .. } => at("load-module", &format!("{dir}/{name}")),
         Op::FindQuoted { slot, .. } => on("find-quoted", *slot),
         Op::WriteFound { slot } => on("write-found", *slot),
+        Op::ReadNumber { slot } => on("read-number", *slot),
+        Op::WriteFilled { slot, text } => bytes(text.as_bytes(), on("write-filled", *slot)),
         Op::ReleaseHold { hold } => counted("release-hold", *hold),
         Op::KexecLoad { kernel, .. } => at("kexec-load", kernel),
         Op::KexecUnload => of("kexec-unload"),

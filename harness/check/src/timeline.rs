@@ -56,7 +56,7 @@ pub(super) fn of(evidence: &Evidence<'_>, files: &ListFiles<'_>) -> Vec<ListOper
     let dialect = evidence.plan.dialect();
     let mut unanswered = Vec::new();
     for write in &files.writes {
-        let Some(request) = dialect.request(write.list, &write.bytes).map(plainly) else { continue };
+        let Some(request) = dialect.request(write.file, &write.bytes).and_then(plainly) else { continue };
         match write.end {
             Some(end) => {
                 let what = What::Request(request);
@@ -74,15 +74,59 @@ pub(super) fn of(evidence: &Evidence<'_>, files: &ListFiles<'_>) -> Vec<ListOper
     }));
     // Stable: within a step the order of its operations stays.
     operations.sort_by_key(|operation| operation.at);
+    in_numbers(evidence, &mut operations);
     operations
 }
 
-/// A number of records that no list has is all of them.
-fn plainly(request: Request) -> Request {
+/// As what was carried out when it succeeded; nothing where no record moves.
+fn plainly(request: Request) -> Option<Request> {
     match request {
-        Request::StageUpTo(ALL..) => Request::StageAll,
-        request => request,
+        // A number of records that no list has is all of them.
+        Request::StageUpTo(ALL..) => Some(Request::StageAll),
+        Request::TrimIf { records: 0, .. } | Request::MarkLog => None,
+        Request::TrimIf { records, .. } => Some(Request::Trim(records)),
+        request => Some(request),
     }
+}
+
+/// Requests that remove what is before a mark, with the number of records that this was: as the next reading of the list shows,
+/// which begins with the mark, or else the last one before.
+fn in_numbers(evidence: &Evidence<'_>, operations: &mut Vec<ListOperation>) {
+    let current = |operation: &ListOperation| match operation.what {
+        What::Read { list, .. } => {
+            read(evidence, list).filter(|(list, _)| !list.is_staged()).map(|(_, records)| records)
+        }
+        _ => None,
+    };
+    let changes = |operation: &ListOperation| !matches!(operation.what, What::Read { .. });
+    for at in 0..operations.len() {
+        let mark = match operations[at].what {
+            What::Request(Request::TrimTo(mark)) => Some(mark),
+            What::Request(Request::Purge) => None,
+            _ => continue,
+        };
+        let before =
+            operations[..at].iter().rev().take_while(|operation| !changes(operation)).find_map(current);
+        let after = operations[at + 1..].iter().take_while(|operation| !changes(operation)).find_map(current);
+        let seen = before
+            .zip(after.and_then(|after| after.get(0)))
+            .and_then(|(before, first)| before.iter().position(|record| record == first));
+        let told = || {
+            // Whoever purges has read what is before the mark, and not the mark.
+            let Some(mark) = mark else { return before.map(Runs::len) };
+            let event = evidence.plan.dialect().mark?;
+            let marks: Vec<usize> = before?
+                .iter()
+                .enumerate()
+                .filter(|(_, id)| evidence.records.get(*id).is_mark(event))
+                .map(|(at, _)| at)
+                .collect();
+            Some(marks[mark.place(marks.len())?])
+        };
+        let records = seen.or_else(told).unwrap_or(0);
+        operations[at].what = What::Request(Request::Trim(records as u64));
+    }
+    operations.retain(|operation| !matches!(operation.what, What::Request(Request::Trim(0))));
 }
 
 /// A list that was read whole, and what it held.

@@ -7,6 +7,7 @@ mod attest;
 mod call;
 mod dialects;
 mod kexec;
+mod toy;
 mod verbs;
 mod verdict;
 

@@ -12,11 +12,11 @@ mod program;
 
 pub use message::{Message, Outcome, Piece};
 pub use program::{
-    End, KEXEC_FILE_ON_CRASH, Op, Program, Setup, Slot, Start, Step, StepId, Task, TaskId, Violation,
+    End, KEXEC_FILE_ON_CRASH, Op, Program, Setup, Slot, Start, Step, StepId, Task, TaskId, Violation, filled,
 };
 
 /// Version of the program and of every frame; both sides refuse any other.
-pub const VERSION: u16 = 6;
+pub const VERSION: u16 = 7;
 
 /// fw_cfg item that holds the program, postcard-encoded behind a [`frame`] header of its own.
 pub const PROGRAM_ITEM: &str = "opt/imalab/program";

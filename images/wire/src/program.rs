@@ -212,6 +212,26 @@ pub enum Op {
     Panic,
     /// As [`Op::List`], each name behind its `st_mode` in octal and a space; links are not followed.
     ListModes { path: String },
+    /// Reads the open file from its start, which moves nothing, and keeps the decimal number that it begins with; value: that
+    /// number. `EPROTO` when it begins with none.
+    ReadNumber { slot: Slot },
+    /// One `write(2)` of the text, [filled in](crate::filled); value: bytes written. Nothing is written when no record was found.
+    /// The task has then accounted for the records found, if their number was written. `ENODATA` when what is to be filled in
+    /// is not known.
+    WriteFilled { slot: Slot, text: String },
+}
+
+/// A text with what a task knows put in: `{number}` stands for what its last [`Op::ReadNumber`] gave, `{found}` for what its last
+/// [`Op::FindQuoted`] did. `None` when the text needs what is not known.
+#[must_use]
+pub fn filled(text: &str, number: Option<i64>, found: Option<i64>) -> Option<String> {
+    let mut filled = text.to_owned();
+    for (name, value) in [("{number}", number), ("{found}", found)] {
+        if filled.contains(name) {
+            filled = filled.replace(name, &value?.to_string());
+        }
+    }
+    Some(filled)
 }
 
 /// Of [`Op::KexecLoad`]: the kernel is for a panic (`include/uapi/linux/kexec.h`).

@@ -105,7 +105,7 @@ pub(super) fn digest(
                     list.read(seen, known, records);
                     lists.push(list);
                 }
-                Observed::Count | Observed::Violations => match number(id, op, seen) {
+                Observed::Count | Observed::Violations | Observed::Number => match number(id, op, seen) {
                     Ok(value) => counters.push(CounterSeen { step: at, op, of: reading.of, value }),
                     Err(oddity) => oddities.push(oddity),
                 },

@@ -109,7 +109,9 @@ pub(super) struct StepSeen<'a> {
 impl StepSeen<'_> {
     /// The one write that carries out the step's action: a verb opens, reads and closes around it.
     pub(super) fn write(&self) -> Option<&OpSeen<'_>> {
-        let at = self.ops.iter().rposition(|op| matches!(op, Op::Write { .. } | Op::WriteFound { .. }))?;
+        let at = self.ops.iter().rposition(|op| {
+            matches!(op, Op::Write { .. } | Op::WriteFound { .. } | Op::WriteFilled { .. })
+        })?;
         self.seen.get(at)
     }
 

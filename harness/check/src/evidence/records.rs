@@ -70,6 +70,11 @@ impl<'r> KnownRecord<'r> {
         name.strip_suffix(&[0]).unwrap_or(name)
     }
 
+    /// Whether it is critical data of this event name, in the template that such have by default.
+    pub(crate) fn is_mark(&self, event: &str) -> bool {
+        self.template == "ima-buf" && self.file_name() == event.as_bytes()
+    }
+
     /// Whether it is of a file with this content; `None` when that cannot be said.
     pub(crate) fn is_of(&self, content: &[u8]) -> Option<bool> {
         is_digest_of(self.field("d-ng").or_else(|| self.field("d-ngv2"))?, content)

@@ -31,7 +31,7 @@ pub(super) fn check(evidence: &Evidence<'_>, sheet: &mut Sheet) {
             let late = match step.planned.action {
                 Action::Stage => suspended.stage,
                 Action::Delete => suspended.delete,
-                Action::Trim { .. } | Action::TrimFound => suspended.trim,
+                Action::Trim { .. } | Action::TrimTo | Action::TrimFound => suspended.trim,
                 _ => return None,
             };
             // Another error may be for another reason.

@@ -12,7 +12,7 @@ use crate::runs::Runs;
 use imalab_formats::ima::Bank;
 use imalab_formats::ima::dialect::Dialect;
 use imalab_formats::ima::lists::{ListId, Request};
-use imalab_formats::ima::model::{Call, Found, ListFile};
+use imalab_formats::ima::model::{Call, File, Found, ListFile};
 
 /// One thing that happened within an operation, at some moment of it.
 #[derive(Debug)]
@@ -254,7 +254,7 @@ impl<'e> Events<'e> {
 /// Whether a request stages the whole list, on whichever of its files.
 fn stages_all(dialect: &Dialect, request: &[u8]) -> bool {
     [ListId::CURRENT, ListId::STAGED].into_iter().any(|list| {
-        let file = ListFile { ascii: false, bank: Bank::Sha1, list };
+        let file = File::List(ListFile { ascii: false, bank: Bank::Sha1, list });
         dialect.request(file, request).is_some_and(Request::stages_all)
     })
 }

@@ -1,7 +1,7 @@
 //! Operations of the agent as events of the model.
 
 use std::borrow::Cow;
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use imalab_wire::{Op, Outcome, TaskId, Violation};
 
@@ -28,7 +28,9 @@ pub(super) struct Maker<'e, 'l> {
     /// Operations on files that are nothing of the list.
     pub(super) foreign: usize,
     /// What each task's last [`Op::FindQuoted`] gave.
-    found: Vec<(TaskId, i64)>,
+    found: BTreeMap<TaskId, i64>,
+    /// What each task's last [`Op::ReadNumber`] gave.
+    number: BTreeMap<TaskId, i64>,
     /// Tasks that share their descriptors with another.
     threads: BTreeSet<TaskId>,
 }
@@ -36,7 +38,16 @@ pub(super) struct Maker<'e, 'l> {
 impl<'e, 'l> Maker<'e, 'l> {
     pub(super) fn new(evidence: &'e Evidence<'e>, log: &'l WholeLog<'l>, policy: Policy) -> Self {
         let threads = threads(evidence.plan);
-        Maker { evidence, log, policy, ops: 0, foreign: 0, found: Vec::new(), threads }
+        Maker {
+            evidence,
+            log,
+            policy,
+            ops: 0,
+            foreign: 0,
+            found: BTreeMap::new(),
+            number: BTreeMap::new(),
+            threads,
+        }
     }
 
     /// Adds the events of a step.
@@ -59,9 +70,10 @@ impl<'e, 'l> Maker<'e, 'l> {
                 does.insert(0, Does::Call(Call::Pin { slot }));
                 does.push(Does::Call(Call::Unpin));
             }
-            let measures = does.iter().any(measures);
+            let own = !self.evidence.plan.interface.dialect().own_files.is_empty();
+            let measures = does.iter().any(|does| measures(does, own));
             for does in does {
-                let length = self.length(&does);
+                let length = self.length(&does, &step.ops[..op]);
                 into.push(Event { step: at, op, begin, end, does, found, length, measures });
             }
         }
@@ -69,8 +81,16 @@ impl<'e, 'l> Maker<'e, 'l> {
 
     /// Length of the whole log when a list was read. What comes after the last record that is there once was read as
     /// well.
-    fn length(&self, does: &Does<'_>) -> Option<usize> {
-        let Does::List { records, .. } = does else { return None };
+    fn length(&self, does: &Does<'_>, before: &[Op]) -> Option<usize> {
+        let Does::List { slot, records, .. } = does else { return None };
+        let opened = before.iter().rev().find_map(|op| match op {
+            Op::Open { slot: own, path, .. } if own == slot => Some(path),
+            _ => None,
+        });
+        // What divides the list shows no more than was there when it was opened.
+        if opened.is_some_and(|path| matches!(self.file(path), File::Own(_))) {
+            return None;
+        }
         let mut last = (0..records.len()).rev().filter_map(|at| records.get(at)).enumerate();
         last.find_map(|(after, id)| Some(self.log.only_place(id)? + 1 + after))
     }
@@ -108,10 +128,23 @@ impl<'e, 'l> Maker<'e, 'l> {
             Op::SpliceOut { slot, .. } => Does::Call(Call::Moving { slot }),
             Op::FindQuoted { slot, .. } => {
                 if let Found::Value(number) = *found {
-                    self.found.retain(|(other, _)| *other != task);
-                    self.found.push((task, number));
+                    self.found.insert(task, number);
                 }
                 Does::Call(Call::Moving { slot })
+            }
+            Op::ReadNumber { slot } => match *found {
+                Found::Value(number) => {
+                    self.number.insert(task, number);
+                    Does::Call(Call::Number { slot, number: u64::try_from(number).unwrap_or_default() })
+                }
+                _ => Does::Call(Call::Harmless { slot }),
+            },
+            Op::WriteFilled { slot, ref text } => {
+                let (number, records) = (self.number.get(&task).copied(), self.found.get(&task).copied());
+                match imalab_wire::filled(text, number, records) {
+                    Some(text) => Does::Write { slot, bytes: Cow::Owned(text.into_bytes()) },
+                    None => return,
+                }
             }
             Op::WriteFound { slot } => {
                 let Some(bytes) = self.number_found(task, found) else { return };
@@ -191,7 +224,7 @@ impl<'e, 'l> Maker<'e, 'l> {
 
     /// The bytes that were written, or were to be; none when there was nothing to be written.
     fn number_found(&self, task: TaskId, found: &mut Found) -> Option<Vec<u8>> {
-        let (_, number) = self.found.iter().find(|(other, _)| *other == task)?;
+        let number = self.found.get(&task)?;
         if *number <= 0 {
             return None;
         }
@@ -246,7 +279,10 @@ fn slot(does: &Does<'_>) -> Option<u16> {
     }
 }
 
-/// Whether doing it may make records that the program does not name.
-fn measures(does: &Does<'_>) -> bool {
-    matches!(does, Does::Other | Does::Call(Call::Suspend | Call::Open { file: File::Other, .. }))
+/// Whether doing it may make records that the program does not name; an interface with files of its `own` may record what is
+/// asked for there.
+fn measures(does: &Does<'_>, own: bool) -> bool {
+    let asks = matches!(does, Does::Write { .. } | Does::Call(Call::Open { file: File::Own(_), .. }));
+    own && asks
+        || matches!(does, Does::Other | Does::Call(Call::Suspend | Call::Open { file: File::Other, .. }))
 }

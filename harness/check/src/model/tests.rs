@@ -418,6 +418,6 @@ fn what_cannot_be_decided_is_no_pass() {
     let (plan, trace) = world.finish();
     let digest = crate::digest(&plan, &trace);
     let (evidence, counters) = (&digest.evidence, &digest.counters);
-    let result = judge(evidence, digest.log().as_ref(), counters, Rules::default(), 5);
+    let result = judge(evidence, digest.log().as_ref(), (counters, &[]), Rules::default(), 5);
     failed(&result, &json!({"undecided": true}));
 }

@@ -5,6 +5,7 @@ pub mod dialect;
 mod generate;
 mod kexec;
 pub mod lists;
+pub mod mark;
 pub mod model;
 mod pcr_file;
 mod pcr_selection;

@@ -86,7 +86,7 @@ pub const FIELDS: &[(&str, &str)] = &[
     ("numbers", "places of records, from 1"),
     (
         "of",
-        "what is counted; of an operation: `returned`, `bytes-written`, `files-measured`, `files-violated` or `response-code`",
+        "what is counted; of an operation: `returned`, `bytes-written`, `files-measured`, `files-violated` or `response-code`; of a record of the log itself: `number`, `covered`, `total`, `digest`, or a PCR of a bank",
     ),
     ("opened", "the step that opened the file"),
     ("operation", "the operation of the step"),

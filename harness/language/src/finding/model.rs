@@ -45,6 +45,11 @@ findings! {
         "model/unexplained-record" UnexplainedRecord {
             step: Option<Step>, operation: Option<Operation>, record: Record, undecided: bool,
         }
+        /// A record that the kernel makes of the log itself (`snapshot_aggregate`, `log_digest`, that of a trim) says something else
+        /// than the log before it.
+        "model/mark" Mark { record: Record, of: String, expected: Value, found: Value }
+        /// The text of such a record does not have its form.
+        "model/mark-text" MarkText { record: Record, byte: u64, expected: Value }
         /// No order of concurrent operations explains this one.
         "model/no-order" NoOrder { step: Option<Step>, operation: Option<Operation>, undecided: bool }
         /// A task that nobody started, or a descriptor that nobody sent.

@@ -39,6 +39,10 @@ pub enum Capability {
     TrimWhileStaged,
     /// Removes no record when asked for more than there are.
     ExactTrim,
+    /// Divides the log by records of its own, and removes what is before one.
+    LogMarks,
+    /// Divides it by opening a file that then shows what came before.
+    Snapshots,
     /// Can go on in another kernel.
     Kexec,
     /// Carries the list over when it does.
@@ -95,7 +99,10 @@ named! {
     FlushHtable = "flush-htable":
         "what removes records, Linux 7.2 or newer or with one of our series, and CONFIG_IMA_DISABLE_HTABLE not set";
     TrimWhileStaged = "trim-while-staged": "CONFIG_IMA_STAGING=y, Linux 7.2 or newer";
-    ExactTrim = "exact-trim": "CONFIG_IMA_STAGING=y, Linux 7.2 or newer or with the series rfc-v2 or transaction";
+    ExactTrim = "exact-trim":
+        "CONFIG_IMA_STAGING=y, Linux 7.2 or newer or with one of our series but two-command";
+    LogMarks = "log-marks": "CONFIG_IMA_LOG_DIGEST=y, CONFIG_IMA_LOG_TRIM=y and the series log-digest and log-trim";
+    Snapshots = "snapshots": "CONFIG_IMA_SNAPSHOT=y and the series snapshot";
     Kexec = "kexec": "CONFIG_KEXEC_FILE=y";
     KexecCarry = "kexec-carry": "CONFIG_IMA_KEXEC=y and CONFIG_KEXEC_FILE=y";
     KexecLate = "kexec-late": "CONFIG_IMA_KEXEC=y, Linux 6.12 of Debian, or newer";
@@ -152,6 +159,8 @@ impl Capability {
             (trims, Capability::Trim),
             (stages && trims && dialect.trims_while_staged == Some(true), Capability::TrimWhileStaged),
             (trims && dialect.exact_trim, Capability::ExactTrim),
+            (dialect.verbs.mark.is_some() && dialect.verbs.trim_to.is_some(), Capability::LogMarks),
+            (dialect.verbs.snapshot.is_some(), Capability::Snapshots),
         ];
         let has = has.into_iter().filter_map(|(has, capability)| has.then_some(capability));
         has.chain(dialect.words.map(Capability::Words))
@@ -159,8 +168,14 @@ impl Capability {
 
     /// Whether it follows from a dialect, and from nothing else that a probe sees.
     fn is_of_dialects(self) -> bool {
-        let of_verbs =
-            [Capability::Staging, Capability::Trim, Capability::TrimWhileStaged, Capability::ExactTrim];
+        let of_verbs = [
+            Capability::Staging,
+            Capability::Trim,
+            Capability::TrimWhileStaged,
+            Capability::ExactTrim,
+            Capability::LogMarks,
+            Capability::Snapshots,
+        ];
         self.is_words() || of_verbs.contains(&self)
     }
 }

@@ -5,10 +5,11 @@ use nix::fcntl::OFlag;
 
 use super::{CHUNK, Deed, IMA, TPM, read_whole};
 use crate::plan::{Action, Form, Interface, Observed, Reading};
+use crate::scenario;
 use imalab_formats::ima::Bank;
-use imalab_formats::ima::dialect::{Access, Call, Calls, Dialect};
-use imalab_formats::ima::lists::{Kind, ListId, Request};
-use imalab_formats::ima::model::ListFile;
+use imalab_formats::ima::dialect::{Access, Call, Calls, Dialect, Target};
+use imalab_formats::ima::lists::{Kind, ListId, Mark, Request};
+use imalab_formats::ima::model::{File, ListFile};
 
 /// How a kernel interface does the verbs; a verb is `None` where it has no way to.
 #[derive(Clone, Copy, Debug)]
@@ -37,55 +38,91 @@ impl<'d> Adapter<'d> {
 
     /// Moves the current list to the staged list.
     pub fn stage(self, slot: Slot) -> Option<Deed> {
-        self.calls(self.0.verbs.stage?, slot, 0)
+        self.calls(self.0.verbs.stage?, slot, &[])
     }
 
     /// Reads the staged list.
     pub fn save(self, slot: Slot) -> Option<Deed> {
-        self.calls(self.0.verbs.save?, slot, 0)
+        self.calls(self.0.verbs.save?, slot, &[])
     }
 
     /// Removes the staged list.
     pub fn delete(self, slot: Slot) -> Option<Deed> {
-        self.calls(self.0.verbs.delete?, slot, 0)
+        self.calls(self.0.verbs.delete?, slot, &[])
     }
 
     /// Reads the current list and removes its first records.
     pub fn trim(self, slot: Slot, records: u64) -> Option<Deed> {
-        self.calls(self.0.verbs.trim?, slot, records)
+        self.calls(self.0.verbs.trim?, slot, &[("{n}", &records.to_string())])
     }
 
     /// Reads the current list, finds how many of its records the TPM's PCR accounts for, and removes those.
     pub fn trim_found(self, slot: Slot) -> Option<Deed> {
-        self.calls(self.0.verbs.trim_found?, slot, 0)
+        self.calls(self.0.verbs.trim_found?, slot, &[])
     }
 
-    fn calls(self, calls: Calls, slot: Slot, records: u64) -> Option<Deed> {
+    /// Reads the current list and removes what is before a mark in it.
+    pub fn trim_to(self, slot: Slot, mark: Mark) -> Option<Deed> {
+        let mark = match mark {
+            Mark::First => "first".to_owned(),
+            Mark::Last => "last".to_owned(),
+            Mark::Nth(number) => format!("marker {number}"),
+        };
+        self.calls(self.0.verbs.trim_to?, slot, &[("{mark}", &mark)])
+    }
+
+    /// Has the kernel record a mark.
+    pub fn mark(self, slot: Slot) -> Option<Deed> {
+        self.calls(self.0.verbs.mark?, slot, &[])
+    }
+
+    /// Has the kernel divide its list, and reads what is before the mark.
+    pub fn snapshot(self, slot: Slot) -> Option<Deed> {
+        self.calls(self.0.verbs.snapshot?, slot, &[])
+    }
+
+    /// As [`Adapter::snapshot`], and removes what was read.
+    pub fn purge(self, slot: Slot) -> Option<Deed> {
+        self.calls(self.0.verbs.purge?, slot, &[])
+    }
+
+    /// Path of the counter of the current list's records.
+    pub fn count(self) -> String {
+        format!("{IMA}/{}", self.0.count)
+    }
+
+    /// The calls, with these words for what stands for them in what is written.
+    fn calls(self, calls: Calls, slot: Slot, words: &[(&str, &str)]) -> Option<Deed> {
         let mut deed = Deed::nothing();
-        let mut open = Kind::Current;
+        let mut staged = false;
         for call in calls {
-            // That of SHA-1, which exists whatever banks the TPM has.
-            let of = Observed::List { form: Form::Binary, bank: Bank::Sha1, staged: open == Kind::Staged };
+            let of = Observed::List { form: Form::Binary, bank: Bank::Sha1, staged };
             let reading = Reading { op: deed.next(), of };
             let op = match call {
-                Call::Open(which, access) => {
-                    open = *which;
-                    let path = self.list(Form::Binary, Some(Bank::Sha1), open == Kind::Staged)?;
+                Call::Open(target, access) => {
+                    staged = *target == Target::STAGED;
+                    let path = format!("{IMA}/{}", self.0.target_name(*target)?);
                     Op::Open { slot, path, flags: flags(*access).bits(), mode: 0 }
                 }
                 Call::Read => {
                     deed.reads.push(reading);
-                    let nothing = self.nothing(open == Kind::Staged);
-                    Op::Read { slot, chunk: CHUNK, limit: None, send: true, nothing }
+                    Op::Read { slot, chunk: CHUNK, limit: None, send: true, nothing: self.nothing(staged) }
                 }
+                Call::Number => Op::ReadNumber { slot },
+                Call::Write("{found}\n") => Op::WriteFound { slot },
                 Call::Write(text) => {
-                    Op::Write { slot, bytes: text.replace("{n}", &records.to_string()).into_bytes() }
+                    let known =
+                        words.iter().fold((*text).to_owned(), |text, (name, word)| text.replace(name, word));
+                    // The rest is known in the guest alone.
+                    match known.contains('{') {
+                        true => Op::WriteFilled { slot, text: known },
+                        false => Op::Write { slot, bytes: known.into_bytes() },
+                    }
                 }
                 Call::Find => {
                     deed.reads.push(reading);
-                    find(slot, open == Kind::Staged)
+                    find(slot, staged)
                 }
-                Call::WriteFound => Op::WriteFound { slot },
                 Call::Close => Op::Close { slot },
             };
             deed.ops.push(op);
@@ -111,17 +148,29 @@ impl<'d> Adapter<'d> {
         deed
     }
 
-    /// What writing this to a measurement list does to it when the kernel takes it.
-    pub fn meaning(self, staged: bool, bytes: &[u8]) -> Option<Action> {
-        let file = ListFile { ascii: false, bank: Bank::Sha1, list: ListId::of(kind(staged)) };
+    /// What writing this to a file does to the list when the kernel takes it.
+    pub fn meaning(self, file: File, bytes: &[u8]) -> Option<Action> {
         match self.0.request(file, bytes)? {
             Request::StageAll | Request::StageFirst(_) | Request::StageUpTo(_) => Some(Action::Stage),
             Request::Delete => Some(Action::Delete),
-            Request::Trim(records) => Some(Action::Trim { records }),
+            Request::Trim(records) | Request::TrimIf { records, .. } => Some(Action::Trim { records }),
             // More than there can be.
             Request::TrimAll => Some(Action::Trim { records: i64::MAX as u64 }),
+            Request::TrimTo(_) | Request::Purge => Some(Action::TrimTo),
             // What goes back is no trim; nobody writes it but the verb.
-            Request::DeleteFirst(_) => None,
+            Request::DeleteFirst(_) | Request::MarkLog => None,
+        }
+    }
+
+    /// What a file of a scenario is to the model, if it has to do with the list.
+    pub fn file(self, file: &scenario::File) -> Option<File> {
+        match *file {
+            scenario::File::List { form, bank, staged } => {
+                let (bank, list) = (bank.unwrap_or(Bank::Sha1), ListId::of(kind(staged)));
+                Some(File::List(ListFile { ascii: form == Form::Ascii, bank, list }))
+            }
+            scenario::File::Own(name) => Some(File::Own(name)),
+            scenario::File::Count | scenario::File::Violations | scenario::File::Path(_) => None,
         }
     }
 }

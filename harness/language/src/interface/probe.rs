@@ -33,6 +33,7 @@ use self::answers::Answers;
 use super::{Capabilities, Capability, IMA, MEASURED, TPM, request};
 use crate::plan::{Interface, Mark};
 use crate::scenario::DEFAULT_POLICY;
+use imalab_formats::ima::dialect::COUNT;
 
 /// Boot option that makes a delete forget digests.
 pub const FLUSH: &str = "ima_flush_htable";
@@ -184,10 +185,15 @@ fn measure(name: String) -> Op {
     Op::Measure { dir: MEASURED.to_owned(), name, salt: String::new(), first: 0, count: FILES }
 }
 
-/// Reads the counter of the current list.
+/// Reads a counter that grows with the current list, whatever the interface.
 fn count() -> Vec<Op> {
+    number(&format!("{IMA}/{COUNT}"))
+}
+
+/// Reads a number.
+fn number(path: &str) -> Vec<Op> {
     vec![
-        look(&format!("{IMA}/runtime_measurements_count"), OFlag::O_RDONLY),
+        look(path, OFlag::O_RDONLY),
         Op::Read { slot: SLOT, chunk: 64, limit: None, send: true, nothing: None },
         Op::Close { slot: SLOT },
     ]

@@ -9,6 +9,12 @@ mod behaves;
 mod played;
 mod probed;
 
+fn meaning(interface: Interface, staged: bool, text: &str) -> Option<Action> {
+    let file = crate::scenario::File::List { form: Form::Binary, bank: None, staged };
+    let adapter = adapter(interface);
+    adapter.meaning(adapter.file(&file).unwrap(), text.as_bytes())
+}
+
 #[rstest]
 #[case(true, "A\n", Some(Action::Stage))]
 #[case(true, "D\n", Some(Action::Delete))]
@@ -24,8 +30,8 @@ mod probed;
 #[case(false, "-5\n", None)]
 #[case(false, "000000000000000000005\n", None)]
 fn requests_are_recognised(#[case] staged: bool, #[case] text: &str, #[case] action: Option<Action>) {
-    assert_eq!(adapter(Interface::UPSTREAM).meaning(staged, text.as_bytes()), action);
-    assert_eq!(adapter(Interface::READ_ONLY).meaning(staged, text.as_bytes()), None);
+    assert_eq!(meaning(Interface::UPSTREAM, staged, text), action);
+    assert_eq!(meaning(Interface::READ_ONLY, staged, text), None);
 }
 
 #[rstest]
@@ -52,7 +58,7 @@ fn requests_of_the_proposals_are_recognised(
     #[case] text: &str,
     #[case] action: Option<Action>,
 ) {
-    assert_eq!(adapter(interface).meaning(staged, text.as_bytes()), action);
+    assert_eq!(meaning(interface, staged, text), action);
 }
 
 /// Some say with an error that nothing is staged: whoever reads all files, as each checkpoint does, is to get over that.
@@ -115,6 +121,8 @@ fn words(deed: Option<Deed>) -> String {
             imalab_wire::Op::Write { bytes, .. } => {
                 told.push(String::from_utf8(bytes).unwrap().trim().to_owned())
             }
+            imalab_wire::Op::ReadNumber { .. } => told.push("T".to_owned()),
+            imalab_wire::Op::WriteFilled { text, .. } => told.push(text.trim().to_owned()),
             imalab_wire::Op::WriteFound { .. } => told.push("found".to_owned()),
             _ => {}
         }
@@ -139,6 +147,14 @@ fn words(deed: Option<Deed>) -> String {
     "sha1:r staged_sha1:w found D"
 )]
 #[case(Interface::TRANSACTION, "", "", "sha1:rw 5", "sha1:rw found")]
+#[case(
+    Interface::TRIM_LOG,
+    "",
+    "",
+    "ima_trim_log:r T sha1:r ima_trim_log:w {number}:5",
+    "ima_trim_log:r T sha1:r ima_trim_log:w {number}:{found}"
+)]
+#[case(Interface::LOG_DIGEST, "", "", "sha1:r trim:w 5", "sha1:r trim:w found")]
 #[case(
     Interface::STAGING_V1_POSTED,
     "staged_sha1:w A",
@@ -199,5 +215,5 @@ fn requests_of_postings_are_recognised(
     #[case] text: &str,
     #[case] action: Option<Action>,
 ) {
-    assert_eq!(adapter(interface).meaning(staged, text.as_bytes()), action);
+    assert_eq!(meaning(interface, staged, text), action);
 }

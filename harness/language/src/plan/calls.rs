@@ -77,10 +77,7 @@ impl Calls<'_> {
 
     /// What these bytes do to the list when the kernel takes them.
     fn meaning(&self, slot: &str, bytes: &[u8]) -> Action {
-        let meaning = || match self.file(slot)?.1 {
-            File::List { staged, .. } => self.adapter.meaning(*staged, bytes),
-            _ => None,
-        };
+        let meaning = || self.adapter.meaning(self.adapter.file(self.file(slot)?.1)?, bytes);
         meaning().unwrap_or(Action::SystemCall)
     }
 

@@ -5,8 +5,8 @@ use crate::plan::{Form, Observed};
 use imalab_formats::ima::Bank;
 
 /// The counter of the current list's records.
-pub(super) fn count() -> Deed {
-    read_whole(0, format!("{IMA}/runtime_measurements_count"), Observed::Count)
+pub(super) fn count(adapter: Adapter<'_>) -> Deed {
+    read_whole(0, adapter.count(), Observed::Count)
 }
 
 /// What is read after each verb: the lists in one view, and the counters.
@@ -38,5 +38,5 @@ fn read(adapter: Adapter<'_>, forms: &[Form], banks: &[Bank], bank_files: bool) 
             }
         }
     }
-    deed.then(count()).then(read_whole(0, format!("{IMA}/violations"), Observed::Violations))
+    deed.then(count(adapter)).then(read_whole(0, format!("{IMA}/violations"), Observed::Violations))
 }

@@ -182,7 +182,14 @@ impl Compiler<'_> {
         }
         let moves = matches!(
             step.verb,
-            Verb::Stage | Verb::Save | Verb::Delete | Verb::Trim { .. } | Verb::Attest(_)
+            Verb::Stage
+                | Verb::Save
+                | Verb::Delete
+                | Verb::Trim { .. }
+                | Verb::TrimTo { .. }
+                | Verb::MarkLog
+                | Verb::Snapshot { .. }
+                | Verb::Attest(_)
         );
         let quiet = self.count.is_some() && self.slots.is_empty() && step.clock.is_none();
         if moves && quiet && self.files <= QUICK_FILES {

@@ -113,11 +113,17 @@ impl Count {
             }
             Verb::Trim { records: Records::Exactly(records) } => self.carry_out(Request::Trim(*records)),
             Verb::Trim { records: Records::All } => self.carry_out(Request::TrimAll),
-            Verb::Attest(Attestation::Trim) => *self.lists.get_mut(ListId::CURRENT) = Length(None),
+            // What is left is the aggregate, and what has come since.
+            Verb::Snapshot { purges: true } => *self.lists.get_mut(ListId::CURRENT) = Length(Some(1)),
+            Verb::Snapshot { purges: false } => self.grow(Some(1)),
+            Verb::TrimTo { .. } | Verb::Attest(Attestation::Trim) => {
+                *self.lists.get_mut(ListId::CURRENT) = Length(None)
+            }
             Verb::Attest(Attestation::Stage) => {
                 self.stage();
                 self.carry_out(Request::Delete);
             }
+            Verb::MarkLog => self.grow(Some(1)),
             Verb::LoadPolicy(_) => {
                 self.plain = false;
                 self.lose();
@@ -199,6 +205,9 @@ fn harmless(verb: &Verb) -> bool {
             | Verb::Stage
             | Verb::Delete
             | Verb::Trim { .. }
+            | Verb::TrimTo { .. }
+            | Verb::MarkLog
+            | Verb::Snapshot { .. }
             | Verb::Attest(_)
     )
 }

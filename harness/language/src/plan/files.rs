@@ -1,9 +1,10 @@
 //! Files that a scenario names: their paths, and what reading them shows.
 
-use super::types::{Action, Observed};
+use super::types::{Action, Form, Observed};
 use crate::interface::{Adapter, IMA};
 use crate::scenario::File;
 use imalab_formats::ima::Bank;
+use imalab_formats::ima::dialect::OwnFile;
 
 /// A file's short name and its path.
 pub(super) fn path(adapter: Adapter<'_>, file: &File) -> (String, String) {
@@ -13,7 +14,11 @@ pub(super) fn path(adapter: Adapter<'_>, file: &File) -> (String, String) {
             let path = adapter.list(*form, *bank, *staged).unwrap_or_default();
             (path.rsplit('/').next().unwrap_or_default().to_owned(), path)
         }
-        File::Count => in_ima("runtime_measurements_count"),
+        File::Count => {
+            let path = adapter.count();
+            (path.rsplit('/').next().unwrap_or_default().to_owned(), path)
+        }
+        File::Own(name) => in_ima(name),
         File::Violations => in_ima("violations"),
         File::Path(path) => (path.clone(), path.clone()),
     }
@@ -28,6 +33,12 @@ pub(super) fn observed(file: &File) -> Option<Observed> {
         }
         File::Count => Some(Observed::Count),
         File::Violations => Some(Observed::Violations),
+        // What is before the record that divides the list, as its binary file of SHA-1 shows it.
+        File::Own(name) if OwnFile::named(name).is_some_and(|own| own.divides) => {
+            Some(Observed::List { form: Form::Binary, bank: Bank::Sha1, staged: false })
+        }
+        // Of one that takes requests alone, a read gives an error.
+        File::Own(_) => Some(Observed::Number),
         File::Path(_) => None,
     }
 }

@@ -155,6 +155,12 @@ pub fn needs(scenario: &Scenario, variant: &Variant) -> BTreeSet<Capability> {
             Verb::Trim { .. } => {
                 needs.insert(Capability::Trim);
             }
+            Verb::Snapshot { .. } => {
+                needs.insert(Capability::Snapshots);
+            }
+            Verb::TrimTo { .. } | Verb::MarkLog => {
+                needs.insert(Capability::LogMarks);
+            }
             Verb::KexecLoad { args, call, .. } => {
                 needs.insert(Capability::Kexec);
                 let for_panic = *call == (KexecCall::File { on: Leave::Panic });

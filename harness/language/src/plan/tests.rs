@@ -42,7 +42,11 @@ fn every_scenario_of_the_repository_plans_for_mainline() {
     let mut runs = 0;
     for scenario in load_all(folder()).unwrap() {
         for parameters in expand(&scenario) {
-            let plan = planned(&scenario, &parameters);
+            // What mainline has no verb for is about other interfaces.
+            let plan = match plan(&scenario, &parameters, &upstream(), Interface::UPSTREAM, 7) {
+                Err(PlanError::NoSuchVerb { .. }) if scenario.id.starts_with("proposals/") => continue,
+                _ => planned(&scenario, &parameters),
+            };
             let ids: Vec<_> = plan.program.tasks.iter().flat_map(|task| &task.steps).collect();
             let ids: Vec<_> = ids.into_iter().chain(&plan.program.finally).map(|step| step.id).collect();
             assert!(ids.iter().copied().eq(0..u32::try_from(plan.steps.len()).unwrap()), "{}", scenario.id);

@@ -163,6 +163,8 @@ pub enum Action {
         /// Records asked for.
         records: u64,
     },
+    /// Reads the current list and removes what is before a mark in it.
+    TrimTo,
     /// Reads the current list and removes as many of its first records as the TPM's PCR accounts for
     /// ([`imalab_wire::Op::WriteFound`] says how many).
     TrimFound,
@@ -237,6 +239,8 @@ pub enum Observed {
     Count,
     /// `violations`: decimal text.
     Violations,
+    /// A number that a file of the interface's own shows: decimal text.
+    Number,
 }
 
 /// Form of a measurement list.

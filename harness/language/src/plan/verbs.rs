@@ -13,6 +13,7 @@ use crate::interface::{Deed, IMA, MEASURED, read_whole, request};
 use crate::scenario::{
     Expectation, File, Files, KexecCall, Leave, Policy, Records, Step, Verb, Way, task_named,
 };
+use imalab_formats::ima::lists::Mark;
 
 impl Compiler<'_> {
     pub(super) fn verb(&mut self, place: usize, step: &Step) -> Result<(), PlanError> {
@@ -34,6 +35,24 @@ impl Compiler<'_> {
                 let records = self.records(step, *records)?;
                 let deed = self.adapter.trim(own, records);
                 self.listed(step, &format!("trim {records}"), deed, Action::Trim { records }, expect)?;
+            }
+            Verb::TrimTo { mark } => {
+                let text = match mark {
+                    Mark::First => "trim to first".to_owned(),
+                    Mark::Last => "trim to last".to_owned(),
+                    Mark::Nth(number) => format!("trim to {number}"),
+                };
+                self.listed(step, &text, self.adapter.trim_to(own, *mark), Action::TrimTo, expect)?;
+            }
+            Verb::Snapshot { purges: false } => {
+                let deed = self.adapter.snapshot(own);
+                self.listed(step, "snapshot", deed, Action::SystemCall, expect)?;
+            }
+            Verb::Snapshot { purges: true } => {
+                self.listed(step, "purge", self.adapter.purge(own), Action::TrimTo, expect)?;
+            }
+            Verb::MarkLog => {
+                self.listed(step, "mark-log", self.adapter.mark(own), Action::SystemCall, expect)?;
             }
             Verb::Attest(how) => self.attest(step, *how, expect)?,
             Verb::Measure { files, by } => self.measure(step, files, *by),
@@ -160,7 +179,7 @@ impl Compiler<'_> {
         let deed = Deed { ops: vec![op], reads: Vec::new() };
         let deed = match expect {
             Expect::NewRecords(_) => {
-                let count = || checkpoint::count().at(self.slots.own);
+                let count = || checkpoint::count(self.adapter).at(self.slots.own);
                 count().then(deed).then(count())
             }
             _ => deed,

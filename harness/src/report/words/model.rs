@@ -70,6 +70,12 @@ pub(super) fn words(finding: &Model) -> String {
                 undecided(*doubt)
             )
         }
+        Model::Mark { record, of, expected, found } => {
+            format!("{} says {of} {}, and it is {}", described(record), value(found), value(expected))
+        }
+        Model::MarkText { record, byte, expected } => {
+            format!("{}: its text has no {} at byte {byte}", described(record), value(expected))
+        }
         Model::NoOrder { step, operation, undecided: doubt } => format!(
             "{}: no order of the concurrent operations explains it{}",
             at(step.as_ref(), operation.as_ref()),

@@ -5,6 +5,7 @@ use std::os::fd::AsFd;
 use nix::errno::Errno;
 use nix::fcntl::{OFlag, open};
 use nix::sys::stat::Mode;
+use nix::sys::uio::pread;
 use nix::unistd::{Whence, lseek, read, write};
 
 use super::file::{buffer, size};
@@ -23,7 +24,12 @@ pub(crate) struct Attested {
     accounted: Digest,
     /// What the last search found: a number of records and the value that they lead to.
     found: Option<(u64, Digest)>,
+    /// The number that was read last.
+    number: Option<i64>,
 }
+
+/// Bytes that a number is looked for in.
+const NUMBER: usize = 64;
 
 impl Attested {
     /// Reads the PCR, then the list, and finds the records that lead from the one value to the other.
@@ -82,5 +88,39 @@ impl Attested {
         }
         self.accounted = value;
         Ok(records.cast_signed())
+    }
+
+    /// Reads the number that a file shows, and keeps it.
+    ///
+    /// # Errors
+    /// `EPROTO` when it begins with none.
+    pub(super) fn read_number(&mut self, file: impl AsFd) -> Result<i64, Failure> {
+        self.number = None;
+        let mut buffer = [0; NUMBER];
+        let length = pread(file, &mut buffer, 0)?;
+        let text = String::from_utf8_lossy(&buffer[..length]);
+        let digits = text.split(|other: char| !other.is_ascii_digit()).next().unwrap_or_default();
+        let number = digits.parse().map_err(|_| Errno::EPROTO)?;
+        self.number = Some(number);
+        Ok(number)
+    }
+
+    /// Writes a text that is filled in with what is known.
+    ///
+    /// # Errors
+    /// `ENODATA` when it needs what is not.
+    pub(super) fn write_filled(&mut self, file: impl AsFd, text: &str) -> Result<i64, Failure> {
+        let found = self.found.map(|(records, _)| records.cast_signed());
+        let filled = imalab_wire::filled(text, self.number, found).ok_or(Errno::ENODATA)?;
+        let needs_found = imalab_wire::filled(text, self.number, None).is_none();
+        if needs_found && found == Some(0) {
+            return Ok(0);
+        }
+        let written = write(file, filled.as_bytes())?;
+        if let Some((_, value)) = self.found.filter(|_| needs_found) {
+            self.accounted = value;
+        }
+        // A request is far shorter than 2^63 bytes.
+        Ok(i64::try_from(written).unwrap_or(i64::MAX))
     }
 }

@@ -135,6 +135,14 @@ pub(crate) fn run<U: Uplink>(op: &Op, task: &mut Task, report: &mut Report<'_, U
             let file = slots.get(*slot)?;
             task.attested.write_found(&*file)
         }
+        Op::ReadNumber { slot } => {
+            let file = slots.get(*slot)?;
+            task.attested.read_number(&*file)
+        }
+        Op::WriteFilled { slot, text } => {
+            let file = slots.get(*slot)?;
+            task.attested.write_filled(&*file, text)
+        }
         Op::ReleaseHold { hold } => report.release_hold(*hold),
         Op::KexecLoad { kernel, args, flags } => kexec::load(kernel, args, *flags, task.boot),
         Op::KexecLoadSegments { kernel, args, flags } => {

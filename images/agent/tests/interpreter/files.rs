@@ -38,11 +38,32 @@ fn positions_are_given_and_left_alone() {
 #[case::poll_nothing(Op::Poll { slot: 5, events: 1 }, Errno::EBADF)]
 #[case::splice_too_much(Op::SpliceIn { slot: 0, bytes: vec![0; 100_000] }, Errno::EINVAL)]
 #[case::find_no_tpm(Op::FindQuoted { tpm: "/dev/null".into(), slot: 0, chunk: 9, send: true, account: true }, Errno::EPROTO)]
+#[case::fill_in_nothing_found(Op::WriteFilled { slot: 0, text: "{found}".into() }, Errno::ENODATA)]
+#[case::fill_in_nothing_read(Op::WriteFilled { slot: 0, text: "{number}:1".into() }, Errno::ENODATA)]
 #[case::write_nothing_found(Op::WriteFound { slot: 0 }, Errno::ENODATA)]
 fn an_errno_of_a_file_is_told_exactly(#[case] op: Op, #[case] expected: Errno) {
     let (outcomes, data, file) = on_file(b"01234567", vec![op]);
     assert_eq!(outcomes, [errno(expected)]);
     assert_eq!((data, file), (vec![], b"01234567".to_vec()), "nothing happened");
+}
+
+#[test]
+fn a_number_that_was_read_is_filled_in() {
+    let ops = vec![
+        Op::ReadNumber { slot: 0 },
+        Op::WriteFilled { slot: 0, text: "{number}:7".to_owned() },
+        Op::WriteFilled { slot: 0, text: "x".to_owned() },
+        Op::Seek { slot: 0, offset: 0, whence: 0 },
+        Op::WriteFilled { slot: 0, text: "x".to_owned() },
+        Op::ReadNumber { slot: 0 },
+        Op::WriteFilled { slot: 0, text: "{number}".to_owned() },
+    ];
+    let (outcomes, _, file) = on_file(b"42\n", ops);
+    let values = [42, 4, 1, 0, 1].map(Outcome::Value);
+    assert_eq!(outcomes[..5], values);
+    // What was read before is not known any more.
+    assert_eq!(outcomes[5..], [errno(Errno::EPROTO), errno(Errno::ENODATA)]);
+    assert_eq!(file, b"x2:7x");
 }
 
 #[test]

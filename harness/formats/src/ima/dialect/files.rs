@@ -4,7 +4,7 @@ use crate::ima::Bank;
 use crate::ima::lists::{Kind, ListId};
 use crate::ima::model::{File, ListFile};
 
-use super::Dialect;
+use super::{Dialect, Target};
 
 /// Folder of the measurement files in the guest (`ima_fs_init`, `security/integrity/ima/ima_fs.c`).
 pub const FOLDER: &str = "/sys/kernel/security/integrity/ima";
@@ -51,6 +51,14 @@ impl Dialect {
         }
     }
 
+    /// Name of the file that a verb opens: of a list the binary one of SHA-1. `None`: there is no such file.
+    pub fn target_name(&self, target: Target) -> Option<String> {
+        match target {
+            Target::List(of) => self.file_name(of, false, Some(Bank::Sha1)),
+            Target::Own(name) => self.own_file(name).map(|own| own.name.to_owned()),
+        }
+    }
+
     /// Name of a list's file; without a bank, of the one that has none in its name. `None`: there is no such file.
     pub fn file_name(&self, of: Kind, ascii: bool, bank: Option<Bank>) -> Option<String> {
         name(self.naming(of)?, ascii, bank)
@@ -79,10 +87,14 @@ impl Dialect {
         let within = |folder: &str| path.strip_prefix(folder)?.strip_prefix('/');
         let Some(name) = [FOLDER, LINK].into_iter().find_map(within) else { return File::Other };
         match name {
-            COUNT => File::Count,
+            name if name == self.count => File::Count,
             VIOLATIONS => File::Violations,
             POLICY => File::Policy,
-            _ => self.list(name).map_or(File::Other, File::List),
+            _ => match (self.list(name), self.own_file(name)) {
+                (Some(list), _) => File::List(list),
+                (None, Some(own)) => File::Own(own.name),
+                (None, None) => File::Other,
+            },
         }
     }
 }

@@ -4,7 +4,8 @@ use std::ops::RangeInclusive;
 
 use nix::errno::Errno;
 
-use crate::ima::lists::{Kind, Request};
+use super::Target;
+use crate::ima::lists::Request;
 
 /// How bytes are read as a request.
 #[derive(Clone, Debug)]
@@ -16,20 +17,38 @@ pub struct Grammar {
     pub length: RangeInclusive<usize>,
     /// Whether the last byte must be a newline, which is no part of the request.
     pub newline_needed: bool,
-    /// Whether a request is read as a C string: its first letters are the verb, whatever follows; a zero byte ends a
-    /// number, and a newline of its own may stand at its end.
-    pub is_string: bool,
+    /// How it is taken apart.
+    pub form: Form,
+    /// Whether it is said which of several errors a request with several faults gives: that of the first.
+    pub in_order: bool,
     /// Requests that are a word, and the files that take them.
-    pub verbs: &'static [(Kind, &'static str, Request)],
+    pub verbs: &'static [(Target, &'static str, Request)],
     /// Numbers.
     pub number: Option<Number>,
+}
+
+/// How the bytes of a request are taken apart.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Form {
+    /// As a C string: its first letters are the verb, whatever follows; a zero byte ends a number, and a newline of its own may
+    /// stand at its end.
+    String,
+    /// It is a word or a number, and nothing else.
+    Word,
+    /// `T:N`: the number, behind that of the records trimmed so far, which has digits and nothing else. A number of 0 asks for
+    /// nothing, and is no error.
+    CompareAndTrim,
+    /// Whatever is written, it is not looked at.
+    Anything,
+    /// A word, a number of at most 20 digits and nothing else, or `marker` and such a number.
+    Command,
 }
 
 /// What a number asks for.
 #[derive(Clone, Debug)]
 pub struct Number {
     /// The files that take it.
-    pub on: Kind,
+    pub on: Target,
     /// Whether `0x` and a leading zero count, as `kstrtol` takes them in base 0.
     pub any_base: bool,
     /// Whether it may be negative, and what it means then.
@@ -74,7 +93,7 @@ impl Means {
 /// A number that trims, in decimal and without a sign, as mainline takes it where a kernel was not asked; `ima_flush_htable` does
 /// not forbid it as far as is known.
 pub(super) const DECIMAL: Number = Number {
-    on: Kind::Current,
+    on: Target::CURRENT,
     any_base: false,
     negative: None,
     positive: Means::Trim,
@@ -89,7 +108,8 @@ pub(super) const NOTHING: Grammar = Grammar {
     form_is_promised: false,
     length: 0..=0,
     newline_needed: false,
-    is_string: false,
+    form: Form::Word,
+    in_order: false,
     verbs: &[],
     number: None,
 };

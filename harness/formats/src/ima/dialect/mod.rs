@@ -6,12 +6,16 @@
 
 mod files;
 mod grammar;
+mod log_digest;
 mod no_staging;
+mod own_file;
 mod posted;
 mod read_only;
 mod rfc_v2;
 mod seen;
+mod snapshot;
 mod transaction;
+mod trim_log;
 mod two_command;
 mod upstream;
 mod verbs;
@@ -23,7 +27,8 @@ use super::lists::Request;
 use crate::Interface;
 
 pub use files::{COUNT, FOLDER, Naming, POLICY, VIOLATIONS};
-pub use grammar::{Grammar, Means, Number};
+pub use grammar::{Form, Grammar, Means, Number};
+pub use own_file::{Excludes, OwnFile, Place, Shows, Target};
 pub use seen::{NumberForm, Seen};
 pub use verbs::{Access, Call, Calls, Verbs};
 
@@ -52,6 +57,12 @@ known! {
     TWO_COMMAND = two_command::DIALECT;
     /// The transaction idea of November 2023 (`kernel-config/patches/transaction`).
     TRANSACTION = transaction::DIALECT;
+    /// The trim log patches of December 2025 to April 2026 in their fifth version (`kernel-config/patches/trim-log`).
+    TRIM_LOG = trim_log::DIALECT;
+    /// The log snapshotting design of 2023 (`kernel-config/patches/snapshot`).
+    SNAPSHOT = snapshot::DIALECT;
+    /// Digests of the log as records, and trimming up to them, of November 2023 (`kernel-config/patches/log-digest`, `log-trim`).
+    LOG_DIGEST = log_digest::DIALECT;
     /// The first RFC of staging of December 2025, as posted.
     STAGING_V1_POSTED = posted::V1;
     /// The second, as posted.
@@ -77,6 +88,12 @@ pub struct Dialect {
     pub identity: Identity,
     /// How the files of staged records are named, if there are any.
     pub staged: Option<Naming>,
+    /// Its files beside the lists.
+    pub own_files: &'static [OwnFile],
+    /// Name of the counter of the current list's records.
+    pub count: &'static str,
+    /// Event name of the records that divide the log, if it makes any: critical data of the template `ima-buf`.
+    pub mark: Option<&'static str>,
     /// How verbs become calls.
     pub verbs: Verbs,
     /// What bytes are a request.
@@ -161,6 +178,8 @@ pub enum Flushed {
     AtDelete,
     /// As their records are staged.
     AtStage,
+    /// As their records are removed, without the boot option too.
+    Always,
 }
 
 /// What requests give once measuring is suspended.
@@ -191,7 +210,12 @@ impl Suspended {
         match request {
             Request::StageAll | Request::StageFirst(_) | Request::StageUpTo(_) => self.stage,
             Request::Delete | Request::DeleteFirst(_) => self.delete,
-            Request::Trim(_) | Request::TrimAll => self.trim,
+            Request::Trim(_)
+            | Request::TrimIf { .. }
+            | Request::TrimAll
+            | Request::TrimTo(_)
+            | Request::Purge
+            | Request::MarkLog => self.trim,
         }
     }
 }
@@ -206,7 +230,7 @@ const STALE: Suspended = Suspended {
 impl Dialect {
     /// Whether records can be removed.
     pub fn removes(&self) -> bool {
-        self.verbs.stage.is_some() || self.verbs.trim.is_some()
+        self.verbs.stage.is_some() || self.verbs.trim.is_some() || self.verbs.purge.is_some()
     }
 
     /// Whether an open file is a view that others may take records away from while it is read.

@@ -9,10 +9,10 @@ use nix::errno::Errno;
 use super::grammar::DECIMAL;
 use super::verbs::{ask, find_then_ask, read_then_ask};
 use super::{
-    Access, Call, Dialect, Flushed, Grammar, Identity, Late, Means, Number, Originals, Sign, Suspended,
-    Verbs, rfc_v2, two_command, upstream,
+    Access, Call, Dialect, Flushed, Form, Grammar, Identity, Late, Means, Number, Originals, Sign, Suspended,
+    Target, Verbs, rfc_v2, two_command, upstream,
 };
-use crate::ima::lists::{Kind, Request};
+use crate::ima::lists::Request;
 
 /// `kstrtol` in base 0; beyond `LONG_MAX` is EINVAL.
 const NUMBER: Number = Number { any_base: true, beyond: Errno::EINVAL, most_is_all: false, ..rfc_v2::NUMBER };
@@ -21,7 +21,7 @@ const NUMBER: Number = Number { any_base: true, beyond: Errno::EINVAL, most_is_a
 /// nothing is of the other requests.
 const TOLD: Suspended = Suspended { stage: Late::Unsaid, delete: Late::Refused, trim: Late::Unsaid };
 
-const VERBS: &[(Kind, &str, Request)] = upstream::VERBS;
+const VERBS: &[(Target, &str, Request)] = upstream::VERBS;
 
 /// RFC v1 of December 2025: `A`, `N` and `D`.
 pub(super) const V1: Dialect = Dialect {
@@ -51,7 +51,8 @@ pub(super) const RFC_V2: Dialect = Dialect {
         form_is_promised: true,
         length: 2..=23,
         newline_needed: true,
-        is_string: false,
+        form: Form::Word,
+        in_order: false,
         verbs: VERBS,
         number: Some(NUMBER),
     },
@@ -76,7 +77,7 @@ pub(super) const V3: Dialect = Dialect {
     },
     grammar: Grammar {
         verbs: VERBS,
-        number: Some(Number { on: Kind::Staged, positive: Means::DeleteFirst, ..DECIMAL }),
+        number: Some(Number { on: Target::STAGED, positive: Means::DeleteFirst, ..DECIMAL }),
         ..V5.grammar
     },
     originals: Originals::OpenedInVain,
@@ -95,7 +96,7 @@ pub(super) const V4: Dialect = Dialect {
         trim_found: find_then_ask!(Staged, [], []),
         ..V3.verbs
     },
-    grammar: Grammar { number: Some(Number { on: Kind::Staged, ..DECIMAL }), ..V3.grammar },
+    grammar: Grammar { number: Some(Number { on: Target::STAGED, ..DECIMAL }), ..V3.grammar },
     suspended: Suspended { stage: Late::Refused, delete: Late::With(Errno::ESTALE), trim: Late::Refused },
     ..V3
 };
@@ -115,8 +116,9 @@ pub(super) const V5: Dialect = Dialect {
         form_is_promised: false,
         length: 2..=21,
         newline_needed: true,
-        is_string: true,
-        verbs: &[(Kind::Current, "A", Request::StageAll), (Kind::Staged, "D", Request::Delete)],
+        form: Form::String,
+        in_order: false,
+        verbs: &[(Target::CURRENT, "A", Request::StageAll), (Target::STAGED, "D", Request::Delete)],
         number: Some(DECIMAL),
     },
     one_writer_many_files: false,

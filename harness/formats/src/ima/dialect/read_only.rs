@@ -1,5 +1,6 @@
 //! Kernels whose measurement list only grows.
 
+use super::files::COUNT;
 use super::{Dialect, Flushed, Identity, Originals, STALE, Words, grammar, verbs};
 
 pub(super) const DIALECT: Dialect = Dialect {
@@ -11,6 +12,9 @@ pub(super) const DIALECT: Dialect = Dialect {
     }),
     identity: Identity { originals_writable: None, signs: &[], by_files: true },
     staged: None,
+    own_files: &[],
+    count: COUNT,
+    mark: None,
     verbs: verbs::NOTHING,
     grammar: grammar::NOTHING,
     originals: Originals::Unspoken,

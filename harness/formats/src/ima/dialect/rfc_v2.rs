@@ -1,19 +1,20 @@
 //! The staging RFC v2 of December 2025, in our own series `kernel-config/patches/rfc-v2`: `A`, `N`, `D` and `-N`, all
 //! written to the files of the staged records (`ima_staged_write` there). The original files are read-only.
 
-use super::files::BANK_LAST;
+use super::files::{BANK_LAST, COUNT};
 use super::grammar::DECIMAL;
-use super::verbs::{READ_STAGED, ask, find_then_ask, read_then_ask};
+use super::verbs::{self, READ_STAGED, ask, find_then_ask, read_then_ask};
 use super::{
-    Access, Call, Dialect, Flushed, Grammar, Identity, Means, Number, Originals, STALE, Sign, Verbs, Words,
+    Access, Call, Dialect, Flushed, Form, Grammar, Identity, Means, Number, Originals, STALE, Sign, Target,
+    Verbs, Words,
 };
-use crate::ima::lists::{Kind, Request};
+use crate::ima::lists::Request;
 
 /// `IMA_REQUEST_LEN` less the final zero byte; the newline may be missing (`sysfs_streq`, `kstrtol`).
 pub(super) const LENGTH: std::ops::RangeInclusive<usize> = 0..=23;
 
 pub(super) const NUMBER: Number = Number {
-    on: Kind::Staged,
+    on: Target::STAGED,
     negative: Some(Means::Trim),
     positive: Means::StageFirst,
     most: i64::MAX as u64,
@@ -27,6 +28,9 @@ pub(super) const DIALECT: Dialect = Dialect {
     words: Some(Words { name: "rfc-v2", met_by: "CONFIG_IMA_STAGING=y and the series rfc-v2" }),
     identity: Identity { originals_writable: None, signs: &[Sign::Stages], by_files: false },
     staged: Some(BANK_LAST),
+    own_files: &[],
+    count: COUNT,
+    mark: None,
     verbs: Verbs {
         stage: ask!(Staged, "A\n"),
         save: READ_STAGED,
@@ -34,13 +38,15 @@ pub(super) const DIALECT: Dialect = Dialect {
         trim: read_then_ask!(Staged, "-{n}\n"),
         // A number that was found has no sign, so it stages; and is deleted while nobody else can come in between.
         trim_found: find_then_ask!(Staged, [], ["D\n"]),
+        ..verbs::NOTHING
     },
     grammar: Grammar {
         form_is_promised: true,
         length: LENGTH,
         newline_needed: false,
-        is_string: false,
-        verbs: &[(Kind::Staged, "A", Request::StageAll), (Kind::Staged, "D", Request::Delete)],
+        form: Form::Word,
+        in_order: false,
+        verbs: &[(Target::STAGED, "A", Request::StageAll), (Target::STAGED, "D", Request::Delete)],
         number: Some(NUMBER),
     },
     originals: Originals::Refused,

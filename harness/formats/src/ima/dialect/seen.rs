@@ -5,7 +5,7 @@ use std::borrow::Cow;
 use nix::errno::Errno;
 use serde::{Deserialize, Serialize};
 
-use super::{Dialect, Grammar, Number};
+use super::{Dialect, Form, Grammar, Number};
 
 /// What a kernel was seen to do.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -45,7 +45,10 @@ impl Dialect {
         let grammar = Grammar {
             newline_needed: form.newline_needed,
             // Mainline's reading of a string knows no base and no request without a newline.
-            is_string: self.grammar.is_string && form.newline_needed && !form.any_base,
+            form: match self.grammar.form {
+                Form::String if !form.newline_needed || form.any_base => Form::Word,
+                form => form,
+            },
             // A digit alone is one byte.
             length: (*self.grammar.length.start()).min(if form.newline_needed { 2 } else { 1 })
                 ..=*self.grammar.length.end(),

@@ -4,9 +4,9 @@
 use super::grammar::DECIMAL;
 use super::verbs::FIND_AND_ASK;
 use super::{
-    Access, Call, Dialect, Grammar, Identity, Originals, STALE, Verbs, Words, read_only, rfc_v2, verbs,
+    Access, Call, Dialect, Form, Grammar, Identity, Originals, STALE, Target, Verbs, Words, read_only,
+    rfc_v2, verbs,
 };
-use crate::ima::lists::Kind;
 
 pub(super) const DIALECT: Dialect = Dialect {
     name: "transaction",
@@ -18,7 +18,7 @@ pub(super) const DIALECT: Dialect = Dialect {
     identity: Identity { originals_writable: Some(true), signs: &[], by_files: true },
     verbs: Verbs {
         trim: Some(&[
-            Call::Open(Kind::Current, Access::ReadWrite),
+            Call::Open(Target::CURRENT, Access::ReadWrite),
             Call::Read,
             Call::Write("{n}\n"),
             Call::Close,
@@ -30,7 +30,8 @@ pub(super) const DIALECT: Dialect = Dialect {
         form_is_promised: true,
         length: rfc_v2::LENGTH,
         newline_needed: false,
-        is_string: false,
+        form: Form::Word,
+        in_order: false,
         verbs: &[],
         number: Some(DECIMAL),
     },

@@ -3,8 +3,8 @@
 
 use super::grammar::DECIMAL;
 use super::verbs::{ask, read_then_ask};
-use super::{Access, Call, Dialect, Grammar, Means, Number, Verbs, Words, rfc_v2};
-use crate::ima::lists::{Kind, Request};
+use super::{Access, Call, Dialect, Grammar, Means, Number, Target, Verbs, Words, rfc_v2};
+use crate::ima::lists::Request;
 
 pub(super) const DIALECT: Dialect = Dialect {
     name: "two-command",
@@ -17,8 +17,8 @@ pub(super) const DIALECT: Dialect = Dialect {
         ..rfc_v2::DIALECT.verbs
     },
     grammar: Grammar {
-        verbs: &[(Kind::Staged, "D", Request::Delete)],
-        number: Some(Number { on: Kind::Staged, positive: Means::StageUpTo, ..DECIMAL }),
+        verbs: &[(Target::STAGED, "D", Request::Delete)],
+        number: Some(Number { on: Target::STAGED, positive: Means::StageUpTo, ..DECIMAL }),
         ..rfc_v2::DIALECT.grammar
     },
     exact_trim: false,

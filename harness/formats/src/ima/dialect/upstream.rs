@@ -2,16 +2,17 @@
 
 use nix::errno::Errno;
 
-use super::files::BANK_FIRST;
+use super::files::{BANK_FIRST, COUNT};
 use super::grammar::DECIMAL;
-use super::verbs::{FIND_AND_ASK, READ_STAGED, ask, read_then_ask};
+use super::verbs::{self, FIND_AND_ASK, READ_STAGED, ask, read_then_ask};
 use super::{
-    Access, Call, Dialect, Flushed, Grammar, Identity, Late, Number, Originals, Sign, Suspended, Verbs, Words,
+    Access, Call, Dialect, Flushed, Form, Grammar, Identity, Late, Number, Originals, Sign, Suspended,
+    Target, Verbs, Words,
 };
-use crate::ima::lists::{Kind, Request};
+use crate::ima::lists::Request;
 
-pub(super) const VERBS: &[(Kind, &str, Request)] =
-    &[(Kind::Staged, "A", Request::StageAll), (Kind::Staged, "D", Request::Delete)];
+pub(super) const VERBS: &[(Target, &str, Request)] =
+    &[(Target::STAGED, "A", Request::StageAll), (Target::STAGED, "D", Request::Delete)];
 
 /// `_ima_measurements_write`, `security/integrity/ima/ima_fs.c`: two to 21 bytes (`STAGED_REQ_LENGTH`: a number of 64 bits
 /// has at most 20 digits), the last of them a newline; `kstrtoul` reads numbers.
@@ -19,7 +20,8 @@ const GRAMMAR: Grammar = Grammar {
     form_is_promised: true,
     length: 2..=21,
     newline_needed: true,
-    is_string: true,
+    form: Form::String,
+    in_order: false,
     verbs: VERBS,
     number: Some(Number { not_with_flush: true, ..DECIMAL }),
 };
@@ -30,12 +32,16 @@ pub(super) const DIALECT: Dialect = Dialect {
     words: Some(Words { name: "upstream", met_by: "CONFIG_IMA_STAGING=y, Linux 7.2 or newer" }),
     identity: Identity { originals_writable: Some(true), signs: &[Sign::Stages], by_files: true },
     staged: Some(BANK_FIRST),
+    own_files: &[],
+    count: COUNT,
+    mark: None,
     verbs: Verbs {
         stage: ask!(Staged, "A\n"),
         save: READ_STAGED,
         delete: ask!(Staged, "D\n"),
         trim: read_then_ask!(Current, "{n}\n"),
         trim_found: FIND_AND_ASK,
+        ..verbs::NOTHING
     },
     grammar: GRAMMAR,
     originals: Originals::Written,

@@ -15,7 +15,7 @@ mod tests;
 pub use id::{Kind, ListId, Namespace};
 pub use length::Length;
 pub use ranges::Ranges;
-pub use request::Request;
+pub use request::{Mark, Request};
 
 /// Records in the order of a list, as far as the caller knows them.
 pub trait Records: Default {

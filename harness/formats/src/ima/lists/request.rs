@@ -17,8 +17,46 @@ pub enum Request {
     DeleteFirst(u64),
     /// Remove the first records of the current list.
     Trim(u64),
+    /// As [`Request::Trim`], or nothing when it is none, if so many were trimmed before.
+    TrimIf {
+        /// Records that were trimmed before.
+        trimmed: u64,
+        /// Records to remove.
+        records: u64,
+    },
     /// Remove all of them.
     TrimAll,
+    /// Remove what is before a mark in the current list. How many records that are is for who knows the records to say: until
+    /// then it moves nothing.
+    TrimTo(Mark),
+    /// Remove what is before the mark that was recorded when the file was opened; as with [`Request::TrimTo`], how many that are
+    /// is for others to say.
+    Purge,
+    /// Record a mark: no record moves.
+    MarkLog,
+}
+
+/// A record of the kernel's own that divides the log.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Mark {
+    /// The first in the list.
+    First,
+    /// The last.
+    Last,
+    /// This one, from 1.
+    Nth(u64),
+}
+
+impl Mark {
+    /// Which of so many it is, from 0.
+    pub fn place(self, marks: usize) -> Option<usize> {
+        let place = match self {
+            Mark::First => 0,
+            Mark::Last => marks.checked_sub(1)?,
+            Mark::Nth(number) => usize::try_from(number.checked_sub(1)?).ok()?,
+        };
+        (place < marks).then_some(place)
+    }
 }
 
 impl Request {
@@ -45,8 +83,11 @@ impl Request {
                 Move { from: staged, part: Part::First(records), to: To::Out },
                 Move { from: staged, part: Part::All, to: To::Before(current) },
             ],
-            Request::Trim(records) => vec![Move { from: current, part: Part::First(records), to: To::Out }],
+            Request::Trim(records) | Request::TrimIf { records, .. } => {
+                vec![Move { from: current, part: Part::First(records), to: To::Out }]
+            }
             Request::TrimAll => vec![Move { from: current, part: Part::All, to: To::Out }],
+            Request::TrimTo(_) | Request::Purge | Request::MarkLog => Vec::new(),
         }
     }
 }

@@ -115,6 +115,10 @@ impl Log for Plain {
         false
     }
 
+    fn is_mark(&self, _: usize, _: &str) -> bool {
+        false
+    }
+
     fn same_before(&self, _: usize) -> Option<usize> {
         None
     }

@@ -11,6 +11,8 @@ pub trait Log {
     fn bytes(&self, file: ListFile, records: &Ranges) -> Option<u64>;
     /// Whether a record tells of a violation.
     fn is_violation(&self, record: usize) -> bool;
+    /// Whether a record is one of the kernel's own by this event name that divide the log.
+    fn is_mark(&self, record: usize, event: &str) -> bool;
     /// The last record before this one that is the same, violations aside.
     fn same_before(&self, record: usize) -> Option<usize>;
 }
@@ -47,6 +49,8 @@ pub enum Call<'a> {
     /// A counter was read whole, with this number. So many records may have been appended that are not counted yet, and
     /// so many violations counted that are not appended yet: they are in the making.
     Counter { slot: Slot, number: u64, uncounted: u64, early: u64 },
+    /// The number that a file shows was read from its start, which moves nothing.
+    Number { slot: Slot, number: u64 },
     /// `lseek(2)`.
     Seek { slot: Slot, offset: i64, whence: i32 },
     /// A call of which nothing is promised but that it leaves the lists alone.
@@ -97,6 +101,8 @@ pub enum Effect<'a> {
     None,
     /// A request was carried out.
     Request(Request),
+    /// What is before the record that divides the list was removed: so many records, by this open file.
+    Purge(Slot, u64),
     /// An open file's offset is now this.
     Offset(Slot, Option<u64>),
     /// What the call says.

@@ -34,6 +34,8 @@ pub(super) struct Description {
     pub(super) opener: Task,
     /// Where the next read begins, in bytes; `None` when that cannot be said.
     pub(super) offset: Option<u64>,
+    /// The record that divides the list, where opening it had one made, and whether what is before it was removed.
+    pub(super) divides: Option<(usize, bool)>,
     /// Descriptors of it, those in messages on their way included.
     descriptors: u16,
     /// Whether it still excludes others. Always, but for rules turned over.
@@ -94,12 +96,21 @@ impl Descriptors {
         self.files.get_mut(&file)
     }
 
+    pub(super) fn rules(&self) -> Rules {
+        self.rules
+    }
+
     /// Descriptions that are open.
+    pub(super) fn files(&self) -> impl Iterator<Item = &Description> {
+        self.files.values()
+    }
+
+    /// As [`Descriptors::files`].
     pub(super) fn files_mut(&mut self) -> impl Iterator<Item = &mut Description> {
         self.files.values_mut()
     }
 
-    /// Whether a task has descriptors of a measurement list open.
+    /// Whether a task has descriptors of a measurement list open, or of what excludes others as one.
     pub(super) fn has_lists(&self, task: Task) -> bool {
         let table = self.tasks.get(&task).map_or(task, |(table, _)| *table);
         let alone = self.tasks.values().filter(|(other, _)| *other == table).count() <= 1;
@@ -108,15 +119,25 @@ impl Descriptors {
         alone
             && (inbox
                 || open.any(|file| {
-                    matches!(self.files.get(file), Some(Description { file: File::List(_), .. }))
+                    matches!(
+                        self.files.get(file),
+                        Some(Description { file: File::List(_) | File::Own(_), .. })
+                    )
                 }))
     }
 
     pub(super) fn open(&mut self, task: Task, slot: Slot, file: File, access: Access) {
         let free =
             (0..OpenFile::MAX).find(|number| !self.files.contains_key(number)).unwrap_or(OpenFile::MAX);
-        let description =
-            Description { file, access, opener: task, offset: Some(0), descriptors: 1, excludes: true };
+        let description = Description {
+            file,
+            access,
+            opener: task,
+            offset: Some(0),
+            divides: None,
+            descriptors: 1,
+            excludes: true,
+        };
         self.files.insert(free, description);
         if let Some(before) = self.table(task).insert(slot, free) {
             self.release(before);
@@ -256,7 +277,8 @@ impl Descriptors {
             (false, true) => Some(Rule::WriterExcludesReaders),
             (false, false) => (!self.rules.holds(Rule::ReadersTogether)).then_some(Rule::ReadersTogether),
         };
-        let reasons: Vec<Rule> = self.excluding(file).filter_map(rule).collect();
+        let own = self.own_excludes_lists(dialect);
+        let reasons: Vec<Rule> = self.excluding(file).filter_map(rule).chain(own).collect();
         reasons.into_iter().find(|rule| {
             // A permission that was turned over refuses; a refusal that was turned over permits.
             matches!(rule, Rule::SameWriterManyFiles | Rule::ReadersTogether | Rule::TransactionLeavesReaders)

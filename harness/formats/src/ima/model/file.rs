@@ -12,6 +12,8 @@ pub enum File {
     Count,
     /// `violations`.
     Violations,
+    /// A file that the interface [has beside the lists](crate::ima::dialect::OwnFile), by its name.
+    Own(&'static str),
     /// `policy`.
     Policy,
     /// Nothing of the list: opening it may make a record, and that is all.

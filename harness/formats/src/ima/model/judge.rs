@@ -10,7 +10,7 @@ use super::{
     Access, Broken, Call, Effect, Expected, File, Found, HashTable, ListFile, Log, Refusals, Rule, Slot,
     Task, Written, request,
 };
-use crate::ima::dialect::{Dialect, Late, Originals};
+use crate::ima::dialect::{Dialect, Late, Originals, Place};
 use crate::ima::lists::Request;
 
 /// Errors for want of descriptors or memory, which a limit brings about.
@@ -43,9 +43,15 @@ impl Kernel {
             Call::Open { file: File::List(list), access, odd, .. } => {
                 self.open_list(task, list, access, odd, found, effect)
             }
+            Call::Open { file: File::Own(name), access, odd, .. } => {
+                match self.interface.dialect().own_file(name) {
+                    Some(own) => self.open_own(task, own, access, odd, found, effect),
+                    None => Ok(effect),
+                }
+            }
             Call::Write { slot, written, at } => match self.open.get(task, slot) {
                 Some(Description { file: File::Policy | File::Other, .. }) => Ok(Effect::None),
-                Some(open) => self.write(task, open, written, at, found),
+                Some(open) => self.write((task, slot), open, written, at, found),
                 None => closed(found),
             },
             Call::Read { slot, limit } => match self.open.get(task, slot) {
@@ -57,7 +63,17 @@ impl Kernel {
                 None => closed(found),
             },
             Call::Counter { slot, number, uncounted, early } => match self.open.get(task, slot) {
+                Some(open @ Description { file: File::Own(_), .. }) => {
+                    self.number(log, open, number).map(|()| self.read_own(slot, open, found))
+                }
                 Some(open) => self.counter(open, number, uncounted, early).map(|()| Effect::None),
+                None => closed(found),
+            },
+            Call::Number { slot, number } => match self.open.get(task, slot) {
+                Some(open) if matches!(found, Found::Value(_)) => {
+                    self.number(log, open, number).map(|()| Effect::None)
+                }
+                Some(_) => Ok(Effect::None),
                 None => closed(found),
             },
             Call::Seek { slot, offset, whence } => Ok(self.seek(task, slot, offset, whence, found)),
@@ -140,14 +156,14 @@ impl Kernel {
 
     fn write<'a>(
         &self,
-        task: Task,
+        (task, slot): (Task, Slot),
         open: &Description,
         written: Written<'_>,
         at: Option<i64>,
         found: Found,
     ) -> Result<Effect<'a>, Broken> {
         let mut refusals = Refusals::default();
-        let File::List(list) = open.file else {
+        if matches!(open.file, File::Count | File::Violations) {
             return match found {
                 Found::Value(1..) if self.rules.holds(Rule::CountersAreReadOnly) => {
                     Err(Broken::new(Rule::CountersAreReadOnly, Expected::Error))
@@ -157,7 +173,7 @@ impl Kernel {
                 }
                 _ => Ok(Effect::None),
             };
-        };
+        }
         if !open.access.write && self.rules.holds(Rule::AccessModeHolds) {
             refusals.add(Errno::EBADF, Rule::AccessModeHolds);
         }
@@ -174,7 +190,10 @@ impl Kernel {
             refusals.add(Errno::EPERM, Rule::RightsAreOfTheOpen);
         }
         let dialect = self.dialect();
+        let own = if let File::Own(name) = open.file { dialect.own_file(name) } else { None };
         match (dialect.originals, found) {
+            _ if own.is_some_and(|own| own.place == Place::Free) => return Ok(Effect::None),
+            _ if own.is_some() => {}
             // Nothing is promised of a write to a list that only grows.
             (Originals::Unspoken, _) => return Ok(Effect::None),
             (Originals::OptionIsOff, Found::Value(1..)) if self.rules.holds(Rule::OptionLetsRemove) => {
@@ -187,7 +206,18 @@ impl Kernel {
             _ => {}
         }
         let flush = self.lists.table == HashTable::Flushed;
-        let request = request::read(&dialect.grammar, self.rules, list, written, flush, &mut refusals);
+        if let Some(own) = own {
+            self.place(own, open, found, &mut refusals);
+        }
+        let request = request::read(&dialect.grammar, self.rules, open.file, written, flush, &mut refusals);
+        if request == Some(Request::Purge) && !forbidden {
+            let length = match written {
+                Written::Bytes(bytes) => bytes.len(),
+                Written::Nowhere(length) => length,
+            };
+            return self.purge(slot, open, found, i64::try_from(length).unwrap_or(i64::MAX), refusals);
+        }
+        let request = request.map(|request| self.in_numbers(request, &mut refusals));
         if let Some(request) = request {
             let well_formed = refusals.first().is_none();
             self.lists.refuse(&dialect, request, &mut refusals);
@@ -200,6 +230,12 @@ impl Kernel {
             {
                 return Ok(Effect::None);
             }
+            if well_formed
+                && request == Request::MarkLog
+                && let Some(judged) = self.mark(found)
+            {
+                return judged;
+            }
             if well_formed && let Some(judged) = self.late(&dialect, request, found) {
                 return judged;
             }
@@ -211,6 +247,9 @@ impl Kernel {
                 // A new hash table could not be had.
                 return Ok(Effect::None);
             }
+        }
+        if dialect.grammar.in_order && !forbidden {
+            refusals.keep_first();
         }
         let Some(request) = request.filter(|_| !forbidden) else {
             return settle(&refusals, found, Rule::AccessModeHolds, Effect::None);
@@ -230,7 +269,13 @@ impl Kernel {
             Request::StageAll => Rule::StageMovesWholeList,
             Request::StageFirst(_) | Request::StageUpTo(_) => Rule::StageFirstOnes,
             Request::Delete | Request::DeleteFirst(_) => Rule::DeleteRemovesStaged,
-            Request::Trim(_) | Request::TrimAll => Rule::TrimRemovesFirst,
+            Request::TrimIf { records: 0, .. } => Rule::TrimOfNone,
+            Request::MarkLog => Rule::MarkIsRecorded,
+            Request::Trim(_)
+            | Request::TrimIf { .. }
+            | Request::TrimTo(_)
+            | Request::TrimAll
+            | Request::Purge => Rule::TrimRemovesFirst,
         };
         let refused = matches!(found, Found::Errno(_)) && !self.rules.holds(Rule::RefusalChangesNothing);
         let effect = if refused { self.despite(request) } else { Effect::Request(request) };
@@ -251,7 +296,12 @@ impl Kernel {
         let rule = match request {
             Request::StageAll | Request::StageFirst(_) | Request::StageUpTo(_) => Rule::SuspendedStage,
             Request::Delete | Request::DeleteFirst(_) => Rule::SuspendedDelete,
-            Request::Trim(_) | Request::TrimAll => Rule::SuspendedTrim,
+            Request::Trim(_)
+            | Request::TrimIf { .. }
+            | Request::TrimTo(_)
+            | Request::TrimAll
+            | Request::Purge
+            | Request::MarkLog => Rule::SuspendedTrim,
         };
         match (dialect.suspended.of(request), found) {
             _ if !self.lists.suspended => None,
@@ -267,7 +317,7 @@ impl Kernel {
     /// What a refused request does when the rule that it does nothing is turned over.
     fn despite<'a>(&self, request: Request) -> Effect<'a> {
         match request {
-            Request::Trim(records) => {
+            Request::Trim(records) | Request::TrimIf { records, .. } => {
                 Effect::Request(Request::Trim(records.min(self.lists.current().len() as u64)))
             }
             request => Effect::Request(request),
@@ -282,14 +332,19 @@ impl Kernel {
         limit: Option<u64>,
         found: Found,
     ) -> Result<Effect<'a>, Broken> {
-        let File::List(list) = open.file else { return Ok(Effect::Offset(slot, None)) };
+        let (list, shown) = match (open.file, self.shard(open)) {
+            (File::List(list), _) => (list, self.shows(list).clone()),
+            (File::Own(_), Some(shard)) => shard,
+            (File::Own(_), None) => return Ok(self.read_own(slot, open, found)),
+            _ => return Ok(Effect::Offset(slot, None)),
+        };
         if limit == Some(0) {
             return Ok(Effect::None);
         }
         self.readable(open, found)?;
         let Found::Value(value) = found else { return Ok(Effect::None) };
         let Some(offset) = open.offset else { return Ok(Effect::None) };
-        let Some(size) = log.bytes(list, self.shows(list)) else { return Ok(Effect::Offset(slot, None)) };
+        let Some(size) = log.bytes(list, &shown) else { return Ok(Effect::Offset(slot, None)) };
         // Nothing is promised of what lies beyond the end.
         if offset > size {
             return Ok(Effect::Offset(slot, None));
@@ -401,12 +456,12 @@ fn closed<'a>(found: Found) -> Result<Effect<'a>, Broken> {
     settle(&refusals, found, Rule::DuplicatesShareFile, Effect::None)
 }
 
-fn wants(found: Found) -> bool {
+pub(super) fn wants(found: Found) -> bool {
     matches!(found, Found::Errno(errno) if WANT.iter().any(|want| *want as i32 == errno))
 }
 
 /// Compares what was found with what had to come; `free` is the promise by which a call that nothing refuses succeeds.
-fn settle<'a>(
+pub(super) fn settle<'a>(
     refusals: &Refusals,
     found: Found,
     free: Rule,

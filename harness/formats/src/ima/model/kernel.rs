@@ -1,11 +1,13 @@
 //! The model of one kernel: its state, and what changes it.
 
+use std::borrow::Cow;
+
 use super::descriptors::Descriptors;
 use super::lists::Lists;
 use super::{Broken, Call, Effect, Expected, File, ListFile, Log, Rule, Rules, Setup, Slot, Task};
 use crate::Interface;
 use crate::ima::dialect::Seen;
-use crate::ima::lists::{Kind, ListId, Ranges};
+use crate::ima::lists::{Kind, ListId, Ranges, Request};
 
 /// The model of one kernel.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -64,10 +66,11 @@ impl Kernel {
     }
 
     /// What reading an open list from its start shows, when it is about to be read from there.
-    pub fn about_to_show(&self, task: Task, slot: Slot) -> Option<(ListFile, &Ranges)> {
+    pub fn about_to_show(&self, task: Task, slot: Slot) -> Option<(ListFile, Cow<'_, Ranges>)> {
         let description = self.open.get(task, slot)?;
         match (description.file, description.offset) {
-            (File::List(list), Some(0)) => Some((list, self.shows(list))),
+            (File::List(list), Some(0)) => Some((list, Cow::Borrowed(self.shows(list)))),
+            (File::Own(_), Some(0)) => self.shard(description).map(|(list, shard)| (list, Cow::Owned(shard))),
             _ => None,
         }
     }
@@ -129,16 +132,29 @@ impl Kernel {
 
     /// The kernel appends the next record of the whole log, which it [may](Kernel::may_record).
     pub fn record(&mut self, log: &dyn Log) {
-        self.violations += u64::from(log.is_violation(self.lists.total));
-        self.lists.append();
+        let record = self.lists.total;
+        self.violations += u64::from(log.is_violation(record));
+        let mark = self.interface.dialect().mark;
+        self.lists.append(mark.is_some_and(|event| log.is_mark(record, event)));
     }
 
     /// Takes in what a call did.
     pub fn apply(&mut self, task: Task, effect: Effect<'_>) {
         match effect {
             Effect::None => {}
-            Effect::Request(request) => {
-                self.lists.carry_out(request);
+            Effect::Request(_) | Effect::Purge(..) => {
+                if let Effect::Purge(slot, records) = effect {
+                    self.lists.carry_out(Request::Trim(records));
+                    let file = self.open.open_file(task, slot);
+                    if let Some((_, purged)) =
+                        file.and_then(|file| self.open.get_mut(file)).and_then(|open| open.divides.as_mut())
+                    {
+                        *purged = true;
+                    }
+                }
+                if let Effect::Request(request) = effect {
+                    self.lists.carry_out(request);
+                }
                 // Who has read half of a list that moves cannot say where it is.
                 for open in self.open.files_mut() {
                     if open.offset != Some(0) && matches!(open.file, File::List(_)) {
@@ -153,7 +169,10 @@ impl Kernel {
                 }
             }
             Effect::Call(call) => match call {
-                Call::Open { slot, file, access, .. } => self.open.open(task, slot, file, access),
+                Call::Open { slot, file, access, .. } => {
+                    self.open.open(task, slot, file, access);
+                    self.divide(task, slot);
+                }
                 Call::Close { slot } => self.open.close(task, slot),
                 Call::Duplicate { slot, to } => self.open.duplicate(task, slot, to),
                 Call::Pin { slot } => self.open.pin(task, slot),
@@ -172,6 +191,7 @@ impl Kernel {
                 | Call::Read { .. }
                 | Call::ReadAt { .. }
                 | Call::Counter { .. }
+                | Call::Number { .. }
                 | Call::Seek { .. }
                 | Call::Harmless { .. }
                 | Call::Moving { .. } => {}

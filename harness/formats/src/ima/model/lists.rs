@@ -1,10 +1,12 @@
 //! The lists: what is staged, what is current, what is gone.
 
+use std::collections::BTreeMap;
+
 use nix::errno::Errno;
 
 use super::{Refusals, Rule, Rules};
 use crate::ima::dialect::{Dialect, Flushed, Late};
-use crate::ima::lists::{self, ListId, Loss, Namespace, Part, Ranges, Request, To};
+use crate::ima::lists::{self, ListId, Loss, Mark, Namespace, Part, Ranges, Request, To};
 
 /// What becomes of digests of records that are no longer in a list.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -35,7 +37,19 @@ pub(super) struct Lists {
     flushed: usize,
     /// Whether digests are dropped as records are staged.
     drops_staged: bool,
+    /// Whether they are dropped as records are removed, whatever the boot option says.
+    forgets: bool,
     pub(super) suspended: bool,
+    /// Records of the whole log that divide it, with how often records had been trimmed by then.
+    marks: BTreeMap<usize, u64>,
+    /// Records of the whole log when the last mark was one that was asked for.
+    asked_for: usize,
+    /// How often records were trimmed, as far as this kernel knows.
+    trims: u64,
+    /// Records that were trimmed before this kernel, as far as it knows.
+    trimmed_before: u64,
+    /// Records of the whole log that this kernel does not know of.
+    unknown: u64,
 }
 
 impl Lists {
@@ -51,7 +65,13 @@ impl Lists {
             carried: 0,
             flushed: 0,
             drops_staged: dialect.flushed == Flushed::AtStage,
+            forgets: dialect.flushed == Flushed::Always,
             suspended: false,
+            marks: BTreeMap::new(),
+            asked_for: 0,
+            trims: 0,
+            trimmed_before: 0,
+            unknown: 0,
         }
     }
 
@@ -114,7 +134,17 @@ impl Lists {
                 (records > self.staged().len() as u64, Errno::ENOENT, Rule::TrimTooMany),
             ],
             Request::Trim(records) => trim(too_many(records, Rule::TrimTooMany)),
+            Request::TrimIf { trimmed, records } => [
+                (trim_late.0, trim_late.1, Rule::SuspendedTrim),
+                (trimmed != self.trimmed(), Errno::EINVAL, Rule::TrimmedIsCompared),
+                too_many(records, Rule::TrimTooMany),
+            ],
             Request::TrimAll => trim(none),
+            Request::TrimTo(_) | Request::Purge | Request::MarkLog => [
+                (trim_late.0, trim_late.1, Rule::SuspendedTrim),
+                (false, Errno::UnknownErrno, Rule::TrimTooMany),
+                (false, Errno::UnknownErrno, Rule::TrimTooMany),
+            ],
         };
         for (is, errno, rule) in reasons {
             if is && self.rules.holds(rule) {
@@ -123,7 +153,54 @@ impl Lists {
         }
     }
 
+    /// Records that were trimmed, as far as this kernel knows.
+    pub(super) fn trimmed(&self) -> u64 {
+        self.trimmed.len() as u64 + self.trimmed_before
+    }
+
+    /// How often records were trimmed, as far as this kernel knows.
+    pub(super) fn trims(&self) -> u64 {
+        self.trims
+    }
+
+    /// Records of the whole log, as far as this kernel knows.
+    pub(super) fn counted(&self) -> u64 {
+        self.total as u64 - self.unknown
+    }
+
+    /// How many records of the current list are before a mark, and whether there is such a one.
+    pub(super) fn before(&self, mark: Mark) -> Option<usize> {
+        let marks: Vec<usize> = self
+            .current()
+            .iter()
+            .enumerate()
+            .filter(|(_, record)| self.marks.contains_key(record))
+            .map(|(at, _)| at)
+            .collect();
+        Some(marks[mark.place(marks.len())?])
+    }
+
+    /// Whether the last record is a mark that nobody has asked for yet.
+    pub(super) fn ends_with_new_mark(&self) -> bool {
+        self.total > self.asked_for
+            && self.marks.last_key_value().is_some_and(|(last, _)| last + 1 == self.total)
+    }
+
+    /// The last mark is one that was asked for.
+    pub(super) fn asked(&mut self) {
+        self.asked_for = self.total;
+    }
+
     pub(super) fn carry_out(&mut self, request: Request) {
+        let request = match request {
+            Request::TrimIf { records, .. } => Request::Trim(records),
+            request => request,
+        };
+        match request {
+            Request::MarkLog => self.asked(),
+            Request::Trim(1..) => self.trims += 1,
+            _ => {}
+        }
         if request == Request::Delete {
             if !self.rules.holds(Rule::DeleteRemovesStaged) {
                 return;
@@ -176,8 +253,11 @@ impl Lists {
         self.suspended = true;
     }
 
-    /// The next record of the whole log was appended.
-    pub(super) fn append(&mut self) {
+    /// The next record of the whole log was appended, which may be a mark.
+    pub(super) fn append(&mut self, is_mark: bool) {
+        if is_mark {
+            self.marks.insert(self.total, self.trims);
+        }
         let is_current = self.rules.holds(Rule::NewRecordsAreCurrent) || self.staged().is_empty();
         let list = if is_current { ListId::CURRENT } else { ListId::STAGED };
         self.lists.get_mut(list).push(self.total..self.total + 1);
@@ -200,6 +280,9 @@ impl Lists {
         if self.current().contains(record) {
             return !flushed || record >= self.flushed || self.rules.holds(Rule::FlushKeepsCurrent);
         }
+        if self.forgets {
+            return !self.rules.holds(Rule::PurgeForgets);
+        }
         let rule = match (flushed, self.staged().contains(record)) {
             (true, true) if self.drops_staged => return false,
             (true, true) => Rule::FlushKeepsStaged,
@@ -221,6 +304,7 @@ impl Lists {
         let flushed = self.table == HashTable::Flushed;
         match (self.current().contains(record), self.staged().contains(record)) {
             _ if record < self.carried => Rule::CarriedMayDouble,
+            (false, false) if self.forgets => Rule::PurgeForgets,
             (true, _) if flushed => Rule::FlushKeepsCurrent,
             (true, _) => Rule::DuplicateSuppressed,
             (_, true) if flushed => Rule::FlushKeepsStaged,
@@ -239,6 +323,14 @@ impl Lists {
         if self.rules.holds(Rule::CarriedOver) {
             next.lists = std::mem::take(&mut self.lists);
             next.take_over(lost);
+        }
+        next.marks = std::mem::take(&mut self.marks);
+        next.asked_for = self.total;
+        // What was counted before is known from the last mark that was carried.
+        let gone = (self.total - next.current().len()) as u64;
+        match next.current().iter().filter_map(|record| next.marks.get(&record)).last() {
+            Some(trims) => (next.trims, next.trimmed_before) = (*trims, gone),
+            None => next.unknown = gone,
         }
         *self = next;
     }

@@ -13,6 +13,7 @@ mod file;
 mod judge;
 mod kernel;
 mod lists;
+mod own_file;
 mod proposal;
 mod refusals;
 mod request;

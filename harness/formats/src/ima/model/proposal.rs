@@ -4,15 +4,15 @@
 use nix::errno::Errno;
 
 use super::request::is_on;
-use super::{ListFile, Refusals, Rule, Rules, Written};
-use crate::ima::dialect::{Grammar, Number};
-use crate::ima::lists::Request;
+use super::{File, Refusals, Rule, Rules, Written};
+use crate::ima::dialect::{Form, Grammar, Number, Target};
+use crate::ima::lists::{Mark, Request};
 
 /// Reads a request. All that is wrong with it is collected.
 pub(super) fn read(
     grammar: &Grammar,
     rules: Rules,
-    file: ListFile,
+    file: File,
     written: Written<'_>,
     refusals: &mut Refusals,
 ) -> Option<Request> {
@@ -32,6 +32,16 @@ pub(super) fn read(
         refusals.add(Errno::EINVAL, Rule::RequestEndsInNewline);
     }
     let text = bytes.strip_suffix(b"\n").unwrap_or(bytes);
+    if let (Form::CompareAndTrim, Some(number)) = (grammar.form, &grammar.number) {
+        if !is_on(file, number.on) {
+            refusals.add(Errno::EINVAL, Rule::OriginalsAreReadOnly);
+            return None;
+        }
+        return compare_and_trim(number, rules, bytes, refusals);
+    }
+    if grammar.form == Form::Command {
+        return command(grammar, rules, file, text, refusals);
+    }
     let verb = grammar.verbs.iter().find(|(_, word, _)| text == word.as_bytes());
     let (on, request) = match (verb, &grammar.number) {
         (Some((on, _, request)), _) => (*on, Some(*request)),
@@ -51,6 +61,66 @@ fn base(any: bool, digits: &[u8]) -> (u32, &[u8]) {
         [b'0', b'x' | b'X', rest @ ..] if any && !rest.is_empty() => (16, rest),
         [b'0', _, ..] if any => (8, digits),
         _ => (10, digits),
+    }
+}
+
+/// `T:N`, of which a zero byte ends the latter.
+fn compare_and_trim(of: &Number, rules: Rules, bytes: &[u8], refusals: &mut Refusals) -> Option<Request> {
+    let text = bytes.split(|byte| *byte == 0).next().unwrap_or_default();
+    let colon = text.iter().position(|byte| !byte.is_ascii_digit()).filter(|at| *at > 0 && text[*at] == b':');
+    let Some(colon) = colon else {
+        refusals.add(Errno::EINVAL, Rule::NumberIsDecimal);
+        return None;
+    };
+    let (trimmed, rest) = (&text[..colon], &text[colon + 1..]);
+    let digits = |value: u64, digit: &u8| value.checked_mul(10)?.checked_add(u64::from(digit - b'0'));
+    let trimmed = trimmed.iter().try_fold(0_u64, digits).filter(|trimmed| *trimmed <= i64::MAX as u64);
+    let Some(trimmed) = trimmed else {
+        refusals.add(of.beyond, Rule::NumberRange);
+        return None;
+    };
+    let rest = rest.strip_suffix(b"\n").unwrap_or(rest);
+    let zero = rest.strip_prefix(b"+").unwrap_or(rest);
+    if matches!(base(of.any_base, zero), (_, digits) if !digits.is_empty() && digits.iter().all(|digit| *digit == b'0'))
+    {
+        if !rules.holds(Rule::TrimOfNone) {
+            refusals.add(Errno::EINVAL, Rule::TrimOfNone);
+        }
+        return Some(Request::TrimIf { trimmed, records: 0 });
+    }
+    match number(of, rules, rest, refusals)? {
+        Request::Trim(records) => Some(Request::TrimIf { trimmed, records }),
+        other => Some(other),
+    }
+}
+
+/// Digits of a [command](Form::Command).
+const DIGITS: usize = 20;
+
+/// A word, a number, or `marker` and a number.
+fn command(
+    grammar: &Grammar,
+    rules: Rules,
+    file: File,
+    text: &[u8],
+    refusals: &mut Refusals,
+) -> Option<Request> {
+    let word = |(on, word, _): &&(Target, &str, Request)| is_on(file, *on) && text == word.as_bytes();
+    if let Some((.., request)) = grammar.verbs.iter().find(word) {
+        return Some(*request);
+    }
+    let (marker, digits) = match text.strip_prefix(b"marker ") {
+        Some(digits) => (true, digits),
+        None => (false, text),
+    };
+    let of = grammar.number.as_ref().filter(|number| is_on(file, number.on));
+    let Some(of) = of.filter(|_| digits.len() <= DIGITS && digits.iter().all(u8::is_ascii_digit)) else {
+        refusals.add(Errno::EINVAL, Rule::NumberIsDecimal);
+        return None;
+    };
+    match number(of, rules, digits, refusals)? {
+        Request::Trim(number) if marker => Some(Request::TrimTo(Mark::Nth(number))),
+        request => Some(request),
     }
 }
 
@@ -105,6 +175,7 @@ mod tests {
     use crate::Interface;
     use crate::ima::Bank;
     use crate::ima::lists::ListId;
+    use crate::ima::model::ListFile;
     use rstest::rstest;
 
     const LONG_MAX: &[u8] = b"9223372036854775807\n";
@@ -113,7 +184,7 @@ mod tests {
         let mut refusals = Refusals::default();
         let dialect = interface.dialect();
         let list = if dialect.staged.is_some() { ListId::STAGED } else { ListId::CURRENT };
-        let file = ListFile { ascii: false, bank: Bank::Sha1, list };
+        let file = File::List(ListFile { ascii: false, bank: Bank::Sha1, list });
         let request = read(&dialect.grammar, Rules::default(), file, written, &mut refusals);
         match (refusals.errnos(), request) {
             (errnos, Some(request)) if errnos.is_empty() => Ok(request),

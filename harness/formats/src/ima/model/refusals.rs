@@ -57,6 +57,11 @@ impl Refusals {
         self.0.push((errno, rule));
     }
 
+    /// Only the first counts: it is said in which order a call is looked at.
+    pub(super) fn keep_first(&mut self) {
+        self.0.truncate(1);
+    }
+
     /// The promise that keeps the call from succeeding.
     pub fn first(&self) -> Option<Rule> {
         self.0.first().map(|(_, rule)| *rule)

@@ -2,9 +2,9 @@
 
 use nix::errno::Errno;
 
-use super::{ListFile, Refusals, Rule, Rules, proposal};
-use crate::ima::dialect::{Dialect, Grammar};
-use crate::ima::lists::{Kind, Request};
+use super::{File, Refusals, Rule, Rules, proposal};
+use crate::ima::dialect::{Dialect, Form, Grammar, Target};
+use crate::ima::lists::Request;
 
 /// What is handed to `write(2)`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -16,9 +16,13 @@ pub enum Written<'a> {
 }
 
 impl Dialect {
-    /// What writing these bytes to a list's file asks for, when the kernel takes it as it should.
-    pub fn request(&self, file: ListFile, bytes: &[u8]) -> Option<Request> {
-        self.file_name(file.list.kind, file.ascii, Some(file.bank))?;
+    /// What writing these bytes to a file asks for, when the kernel takes it as it should.
+    pub fn request(&self, file: File, bytes: &[u8]) -> Option<Request> {
+        match file {
+            File::List(list) => self.file_name(list.list.kind, list.ascii, Some(list.bank)).map(|_| ())?,
+            File::Own(name) => self.own_file(name).map(|_| ())?,
+            _ => return None,
+        }
         let mut refusals = Refusals::default();
         let request =
             read(&self.grammar, Rules::default(), file, Written::Bytes(bytes), false, &mut refusals)?;
@@ -30,21 +34,45 @@ impl Dialect {
 pub(super) fn read(
     grammar: &Grammar,
     rules: Rules,
-    file: ListFile,
+    file: File,
     written: Written<'_>,
     flush: bool,
     refusals: &mut Refusals,
 ) -> Option<Request> {
-    if grammar.is_string {
-        string(grammar, rules, file, written, flush, refusals)
-    } else {
-        proposal::read(grammar, rules, file, written, refusals)
+    match grammar.form {
+        Form::String => string(grammar, rules, file, written, flush, refusals),
+        Form::Anything => anything(grammar, rules, file, written, refusals),
+        Form::Word | Form::CompareAndTrim | Form::Command => {
+            proposal::read(grammar, rules, file, written, refusals)
+        }
     }
 }
 
-/// Whether a list file is one of those.
-pub(super) fn is_on(file: ListFile, kind: Kind) -> bool {
-    file.list.kind == kind
+/// Any bytes: they are not looked at, wherever they are.
+fn anything(
+    grammar: &Grammar,
+    rules: Rules,
+    file: File,
+    written: Written<'_>,
+    refusals: &mut Refusals,
+) -> Option<Request> {
+    let length = match written {
+        Written::Bytes(bytes) => bytes.len(),
+        Written::Nowhere(length) => length,
+    };
+    if rules.holds(Rule::RequestLength) && !grammar.length.contains(&length) {
+        refusals.add(Errno::EINVAL, Rule::RequestLength);
+    }
+    grammar.verbs.iter().find(|(on, ..)| is_on(file, *on)).map(|(.., request)| *request)
+}
+
+/// Whether a file is one of those.
+pub(super) fn is_on(file: File, on: Target) -> bool {
+    match file {
+        File::List(list) => on == Target::List(list.list.kind),
+        File::Own(name) => on == Target::Own(name),
+        _ => false,
+    }
 }
 
 /// Reads a request as mainline does. All that is wrong with it is collected: which of several errors a request with
@@ -52,7 +80,7 @@ pub(super) fn is_on(file: ListFile, kind: Kind) -> bool {
 fn string(
     grammar: &Grammar,
     rules: Rules,
-    file: ListFile,
+    file: File,
     written: Written<'_>,
     flush: bool,
     refusals: &mut Refusals,
@@ -136,11 +164,12 @@ mod tests {
     use crate::Interface;
     use crate::ima::Bank;
     use crate::ima::lists::ListId;
+    use crate::ima::model::ListFile;
     use rstest::rstest;
 
     fn read(staged: bool, written: Written<'_>, flush: bool) -> Result<Request, Vec<Errno>> {
         let list = if staged { ListId::STAGED } else { ListId::CURRENT };
-        let file = ListFile { ascii: false, bank: Bank::Sha1, list };
+        let file = File::List(ListFile { ascii: false, bank: Bank::Sha1, list });
         let mut refusals = Refusals::default();
         let grammar = &Interface::UPSTREAM.dialect().grammar;
         let request = super::read(grammar, Rules::default(), file, written, flush, &mut refusals);

@@ -70,6 +70,10 @@ const NUMBER: &str = "kstrtoul, include/linux/kstrtox.h";
 /// The documents of our own series for the proposals.
 const STAGING: &str = "Documentation/security/IMA-staging.rst of the series rfc-v2 and two-command";
 const RFC_V2: &str = "Documentation/security/IMA-staging.rst of the series rfc-v2";
+const TRIM_LOG: &str = "Documentation/security/IMA-trim-log.rst of the series trim-log";
+const LOG_COUNT: &str = "Documentation/security/IMA-log-count.rst of the series log-count and log-trim";
+const LOG_DIGEST: &str = "Documentation/security/IMA-log-digest.rst of the series log-digest";
+const SNAPSHOT: &str = "Documentation/security/IMA-snapshot.rst of the series snapshot";
 const TRANSACTION: &str = "Documentation/security/IMA-list-transaction.rst of the series transaction";
 
 rules! {
@@ -231,6 +235,68 @@ rules! {
         "if records are removed that a reader would have shown next, read() fails with ESTALE until it seeks to the \
          start of the file",
         TRANSACTION, By "proposals/transaction-readers";
+    OwnFileNeedsSysAdmin:
+        "the interface's own file cannot be opened without CAP_SYS_ADMIN, for reading as well: EPERM",
+        TRIM_LOG, By "proposals/trim-log-access";
+    OwnFileDirection:
+        "opening the interface's own file is EACCES if it is not for writing",
+        LOG_COUNT, By "proposals/log-trim-access";
+    OwnFileHasOneWriter:
+        "opening the interface's own file for writing is EBUSY while it is open for writing",
+        TRIM_LOG, By "proposals/trim-log-access";
+    OwnFileExcludesLists:
+        "while the interface's own file is open for writing, it is the files of the measurement list that cannot be opened, \
+         and the other way round: EBUSY",
+        TRIM_LOG, By "proposals/trim-log-access";
+    OwnFileIsOpenOnce:
+        "while somebody else has the interface's own file open, until the last descriptor is closed, it is EBUSY",
+        LOG_COUNT, By "proposals/log-trim-access";
+    RequestAtStart:
+        "a request is written at the start of the file, else EINVAL",
+        TRIM_LOG, By "proposals/trim-log-requests";
+    TrimmedIsShown:
+        "T is the number of records that were trimmed since this kernel began; reading the file gives it at any time",
+        TRIM_LOG, By "proposals/trim-log-requests";
+    TrimmedIsCompared:
+        "of any number of requests with the same T, by whatever processes or threads, at most one trims: the others are EINVAL",
+        TRIM_LOG, By "proposals/trim-log-compare";
+    TrimOfNone:
+        "an N of 0 trims nothing, and is no error",
+        TRIM_LOG, By "proposals/trim-log-requests";
+    TrimsAreCounted:
+        "each command that removes records is counted once in runtime_measurements_trims",
+        LOG_COUNT, By "proposals/log-trim-to-a-digest";
+    TotalIsCounted:
+        "runtime_measurements_count is the number of records since cold boot",
+        LOG_COUNT, By "proposals/log-trim-to-a-digest";
+    BytesAreCounted:
+        "runtime_measurements_in_memory_size is the records' size in bytes, which is that of binary_runtime_measurements",
+        LOG_COUNT, By "proposals/log-trim-to-a-digest";
+    MarkIsRecorded:
+        "a write() of `1` adds a log_digest, and returns the length",
+        LOG_DIGEST, By "proposals/log-trim-to-a-digest";
+    SnapshotIsRecorded:
+        "open() adds a snapshot_aggregate",
+        SNAPSHOT, By "proposals/snapshot-requests";
+    SnapshotShowsShard:
+        "read() gives all records before the aggregate, and then the end of the file",
+        SNAPSHOT, By "proposals/snapshot-requests";
+    PurgeRemovesShard:
+        "write() of anything removes what is before the aggregate, which is then the first record of the list",
+        SNAPSHOT, By "proposals/snapshot-requests";
+    PurgedOnce:
+        "a second write() is EALREADY: this snapshot's records were removed already",
+        SNAPSHOT, By "proposals/snapshot-requests";
+    PurgeForgets:
+        "a file that one of the removed records was of is measured again when it is evaluated the next time, whether \
+         ima_flush_htable was given or not",
+        SNAPSHOT, By "proposals/snapshot-forgets";
+    MarkIsThere:
+        "trimming up to a log_digest that is not there is ENOENT",
+        LOG_COUNT, By "proposals/log-trim-requests";
+    TrimToMark:
+        "trimming up to a log_digest removes what is before it: it stays, and becomes the first record",
+        LOG_COUNT, By "proposals/log-trim-to-a-digest";
 
     // What is measured.
     MeasuredIsRecorded:

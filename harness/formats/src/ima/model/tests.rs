@@ -18,6 +18,7 @@ use stories::story;
 #[derive(Default)]
 struct Tale {
     violations: Vec<usize>,
+    marks: Vec<usize>,
     same: Vec<(usize, usize)>,
 }
 
@@ -28,6 +29,10 @@ impl Log for Tale {
 
     fn is_violation(&self, record: usize) -> bool {
         self.violations.contains(&record)
+    }
+
+    fn is_mark(&self, record: usize, _: &str) -> bool {
+        self.marks.contains(&record)
     }
 
     fn same_before(&self, record: usize) -> Option<usize> {
@@ -73,6 +78,25 @@ fn list(staged: bool) -> File {
 
 fn opens(task: Task, slot: Slot, staged: bool, access: Access, found: Found) -> Scene {
     Does(task, Call::Open { slot, file: list(staged), access, odd: false }, found)
+}
+
+/// Opens a file that the interface has beside the lists.
+fn opens_own(task: Task, slot: Slot, name: &'static str, access: Access, found: Found) -> Scene {
+    Does(task, Call::Open { slot, file: File::Own(name), access, odd: false }, found)
+}
+
+/// Task 0 has divided so many records in slot 1.
+fn divider(records: usize, then: impl IntoIterator<Item = Scene>) -> Vec<Scene> {
+    let mut story = vec![Records(records), Records(1), opens_own(0, 1, "snapshot", BOTH, OK)];
+    story.extend(then);
+    story
+}
+
+/// Task 0 has such a file open for writing in slot 1, and so many records are there.
+fn requester(records: usize, name: &'static str, then: impl IntoIterator<Item = Scene>) -> Vec<Scene> {
+    let mut story = vec![Records(records), opens_own(0, 1, name, WRITE, OK)];
+    story.extend(then);
+    story
 }
 
 fn closes(task: Task, slot: Slot) -> Scene {
@@ -176,6 +200,26 @@ fn told_of(rule: Rule) -> Interface {
             Interface::TRANSACTION
         }
         Rule::OptionLetsRemove => Interface::NO_STAGING,
+        Rule::OwnFileNeedsSysAdmin
+        | Rule::OwnFileHasOneWriter
+        | Rule::OwnFileExcludesLists
+        | Rule::RequestAtStart
+        | Rule::TrimmedIsShown
+        | Rule::TrimmedIsCompared
+        | Rule::TrimOfNone => Interface::TRIM_LOG,
+        Rule::SnapshotIsRecorded
+        | Rule::SnapshotShowsShard
+        | Rule::PurgeRemovesShard
+        | Rule::PurgedOnce
+        | Rule::PurgeForgets => Interface::SNAPSHOT,
+        Rule::OwnFileDirection
+        | Rule::OwnFileIsOpenOnce
+        | Rule::TrimsAreCounted
+        | Rule::TotalIsCounted
+        | Rule::BytesAreCounted
+        | Rule::MarkIsRecorded
+        | Rule::MarkIsThere
+        | Rule::TrimToMark => Interface::LOG_DIGEST,
         _ => Interface::UPSTREAM,
     }
 }

@@ -145,6 +145,62 @@ impl Rule {
                 "If records are removed that it would have shown next, read() fails with ``ESTALE`` \
                  until it seeks to the start of the file",
             ),
+            Rule::OwnFileNeedsSysAdmin => {
+                series(&["trim-log"], "without ``CAP_SYS_ADMIN``, for reading as well")
+            }
+            Rule::OwnFileHasOneWriter => series(
+                &["trim-log"],
+                "for writing, with or without reading, while a file of the measurement list is open, or this file is for \
+                 writing",
+            ),
+            Rule::OwnFileExcludesLists => series(
+                &["trim-log"],
+                "While ``ima_trim_log`` is open for writing, it is the files of the measurement list that cannot be opened",
+            ),
+            Rule::OwnFileDirection => series(&["log-trim"], "``EACCES`` if it is not for writing"),
+            Rule::OwnFileIsOpenOnce => series(
+                &["log-trim"],
+                "``EBUSY`` while somebody else has the file open, until the last descriptor is closed",
+            ),
+            Rule::TrimsAreCounted => series(
+                &["log-trim"],
+                "Each command that removes records is counted once in ``runtime_measurements_trims``",
+            ),
+            Rule::TotalIsCounted => series(&["log-count"], "records since cold boot."),
+            Rule::BytesAreCounted => series(
+                &["log-count"],
+                "their size in bytes, which is that of ``binary_runtime_measurements``.",
+            ),
+            Rule::MarkIsRecorded => series(&["log-digest"], "adds a ``log_digest`` and returns the length."),
+            Rule::SnapshotIsRecorded => series(&["snapshot"], "open() adds a ``snapshot_aggregate``"),
+            Rule::SnapshotShowsShard => series(&["snapshot"], "read() gives all records before it"),
+            Rule::PurgeRemovesShard => {
+                series(&["snapshot"], "After write() the list begins with the aggregate.")
+            }
+            Rule::PurgedOnce => series(&["snapshot"], "if this snapshot's records were removed already"),
+            Rule::PurgeForgets => series(
+                &["snapshot"],
+                "was of is measured again when it is evaluated the next time, whether ``ima_flush_htable`` was given or not.",
+            ),
+            Rule::MarkIsThere => {
+                series(&["log-trim"], "if there are fewer records, or no such ``log_digest``")
+            }
+            Rule::TrimToMark => {
+                series(&["log-trim"], "The ``log_digest`` stays, and becomes the first record.")
+            }
+            Rule::RequestAtStart => series(
+                &["trim-log"],
+                "Who has read from the same descriptor seeks back to the start before it writes",
+            ),
+            Rule::TrimmedIsShown => series(
+                &["trim-log"],
+                "T is the number of records that were trimmed since this kernel began. Reading the file gives it at any time.",
+            ),
+            Rule::TrimmedIsCompared => series(
+                &["trim-log"],
+                "Of any number of requests with the same T, by whatever processes or threads, at most one trims.",
+            ),
+            Rule::TrimOfNone => series(&["trim-log"], "An N of 0 trims nothing, and is no error."),
             Rule::DuplicateSuppressed => {
                 document("to be able to detect duplicate records independently of staging")
             }

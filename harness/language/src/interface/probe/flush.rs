@@ -160,6 +160,7 @@ fn effect(
     let again = |what: &str| format!("measure {FILES} files again {what}, with {FLUSH}");
     let finding = match (dialect.flushed, seen) {
         (promised, Some(seen)) if promised == seen => None,
+        (Flushed::Always, Some(Flushed::AtDelete)) => None,
         (Flushed::AtDelete, _) if at_stage != Some(0) => Some(ProbeFinding::new(
             FindingCode::FlushedOtherwise,
             again("whose records are staged"),
@@ -167,7 +168,7 @@ fn effect(
             counted(restaged),
             promise(Rule::FlushKeepsStaged),
         )),
-        (Flushed::AtDelete, _) => Some(ProbeFinding::new(
+        (Flushed::AtDelete | Flushed::Always, _) => Some(ProbeFinding::new(
             FindingCode::FlushIgnored,
             again("whose records were removed"),
             counted(emptied.map(|emptied| emptied + FILES)),
@@ -194,6 +195,6 @@ const FLUSHED: &str = "with ima_flush_htable, digests are dropped";
 fn told(seen: Flushed) -> &'static str {
     match seen {
         Flushed::AtStage => "as their records are staged",
-        Flushed::AtDelete => "as their records are deleted",
+        Flushed::AtDelete | Flushed::Always => "as their records are deleted",
     }
 }

@@ -10,9 +10,9 @@ use super::requests::{place, words_of};
 use super::{FILES, SLOT, count, look, measure};
 use crate::plan::{Form as FileForm, Interface};
 use imalab_formats::ima::Bank;
-use imalab_formats::ima::dialect::{Call, Dialect, Means, Number, NumberForm};
-use imalab_formats::ima::lists::{Kind, ListId, Request};
-use imalab_formats::ima::model::ListFile;
+use imalab_formats::ima::dialect::{Call, Dialect, Means, Number, NumberForm, Target};
+use imalab_formats::ima::lists::{ListId, Request};
+use imalab_formats::ima::model::{File, ListFile};
 
 /// A number as it is written. Each is asked for when the list has more records than it removes in any base.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -79,10 +79,15 @@ impl Form {
     }
 }
 
+/// The numbers that a dialect's lists take by themselves.
+fn number(dialect: &Dialect) -> Option<&Number> {
+    dialect.grammar.number.as_ref().filter(|number| matches!(number.on, Target::List(_)))
+}
+
 /// The steps, where the dialect has numbers.
 pub(super) fn steps(interface: Interface) -> Vec<(StepId, Vec<Op>)> {
     let dialect = interface.dialect();
-    let Some(number) = dialect.grammar.number.as_ref().filter(|_| dialect.removes()) else {
+    let Some(number) = number(dialect).filter(|_| dialect.removes()) else {
         return Vec::new();
     };
     let mut steps = Vec::new();
@@ -113,7 +118,7 @@ fn ops(interface: Interface, number: &Number, form: Form, part: Part) -> Vec<Op>
 /// A number by itself, to a file that is opened as for a trim.
 fn write(interface: Interface, number: &Number, text: &str) -> Option<Vec<Op>> {
     let verbs = &interface.dialect().verbs;
-    let path = adapter(interface).list(FileForm::Binary, Some(Bank::Sha1), number.on == Kind::Staged)?;
+    let path = adapter(interface).list(FileForm::Binary, Some(Bank::Sha1), number.on == Target::STAGED)?;
     let access = verbs.trim?.iter().rev().find_map(|call| match call {
         Call::Open(of, access) if *of == number.on => Some(*access),
         _ => None,
@@ -183,7 +188,8 @@ impl Asked<'_> {
 
     /// What is promised of a form, in a list of so many records.
     fn promised(&self, form: Form, records: u64) -> Came {
-        let file = ListFile { ascii: false, bank: Bank::Sha1, list: ListId::of(self.number.on) };
+        let Target::List(of) = self.number.on else { return Came::Nothing };
+        let file = File::List(ListFile { ascii: false, bank: Bank::Sha1, list: ListId::of(of) });
         match self.dialect.request(file, form.text().as_bytes()) {
             Some(Request::StageUpTo(number)) => Came::Taken(Some(number.min(records))),
             Some(Request::StageFirst(number) | Request::Trim(number) | Request::DeleteFirst(number)) => {
@@ -194,6 +200,9 @@ impl Asked<'_> {
                 }
             }
             Some(Request::StageAll | Request::TrimAll | Request::Delete) => Came::Taken(Some(records)),
+            Some(Request::TrimIf { .. } | Request::TrimTo(_) | Request::Purge | Request::MarkLog) => {
+                Came::Nothing
+            }
             None if [Form::BeyondSigned, Form::BeyondUnsigned].contains(&form) => {
                 Came::Refused(self.number.beyond)
             }
@@ -263,7 +272,7 @@ impl Asked<'_> {
 /// Takes in what the answers say of them.
 pub(super) fn take(found: &mut Capabilities, answers: &Answers) {
     let dialect = found.interface.dialect();
-    let Some(number) = &dialect.grammar.number else { return };
+    let Some(number) = number(dialect) else { return };
     let asked = Asked { answers, interface: found.interface, dialect, number };
     for form in ALL {
         let came = asked.came(form);

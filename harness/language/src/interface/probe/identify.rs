@@ -29,12 +29,26 @@ fn originals_are_writable(files: &BTreeMap<String, u32>) -> bool {
     name.and_then(|name| files.get(&name)).is_some_and(|mode| mode & 0o220 != 0)
 }
 
+/// Names of files beside the lists that tell an interface from others.
+fn own(dialect: &Dialect) -> impl Iterator<Item = &'static str> {
+    dialect.own_files.iter().map(|own| own.name).filter(|name| !ORDINARY.contains(name))
+}
+
+/// Whether a kernel has the files beside the lists that an interface has, and none that another one has.
+fn has_own_files(dialect: &Dialect, files: &BTreeMap<String, u32>) -> bool {
+    let others = Interface::KNOWN.iter().flat_map(|other| own(other.dialect()));
+    let mut others = others.filter(|name| dialect.own_file(name).is_none());
+    own(dialect).all(|name| files.contains_key(name)) && !others.any(|name| files.contains_key(name))
+}
+
 /// Interfaces whose files a kernel has.
 fn with_files(files: &BTreeMap<String, u32>, opens_for_writing: bool) -> impl Iterator<Item = Interface> {
     let (staged, writable) = (staged(files), originals_are_writable(files));
     Interface::KNOWN.iter().copied().filter(move |interface| {
         let dialect = interface.dialect();
-        dialect.staged == staged && dialect.has_originals(writable, opens_for_writing)
+        dialect.staged == staged
+            && has_own_files(dialect, files)
+            && dialect.has_originals(writable, opens_for_writing)
     })
 }
 
@@ -62,7 +76,9 @@ pub(super) fn strangers(files: &BTreeMap<String, u32>) -> Vec<&str> {
     let known = |name: &str| {
         ORDINARY.contains(&name)
             || is_list(name)
-            || Interface::KNOWN.iter().any(|interface| interface.dialect().list(name).is_some())
+            || Interface::KNOWN.iter().map(|interface| interface.dialect()).any(|dialect| {
+                dialect.list(name).is_some() || dialect.own_file(name).is_some() || dialect.count == name
+            })
     };
     files.keys().map(String::as_str).filter(|name| !known(name)).collect()
 }

@@ -6,7 +6,7 @@ use nix::fcntl::OFlag;
 use super::super::finding::{FindingCode, ProbeFinding};
 use super::super::{Capabilities, Capability, adapter, read_whole};
 use super::answers::Answers;
-use super::{Boot, FILES, ProbeError, SLOT, boot, count, forms, identify, looked, measure, policy, removal};
+use super::{Boot, FILES, ProbeError, SLOT, boot, forms, identify, looked, measure, number, policy, removal};
 use crate::plan::{BOOT_RECORDS, Form, Interface};
 use crate::scenario::DEFAULT_POLICY;
 use imalab_formats::ima::Bank;
@@ -137,7 +137,7 @@ pub(super) fn words_of(interface: Interface) -> Interface {
     let own = interface.dialect();
     let same = |other: &Interface| {
         let other = other.dialect();
-        (other.verbs, other.staged) == (own.verbs, own.staged)
+        (other.verbs, other.staged, other.count) == (own.verbs, own.staged, own.count)
     };
     Interface::KNOWN.iter().copied().find(same).unwrap_or(interface)
 }
@@ -152,7 +152,8 @@ pub(super) fn ops(interface: Interface, verb: Verb) -> Vec<Op> {
         Verb::Delete | Verb::Settle | Verb::Clear => adapter.delete(SLOT),
         Verb::Trim | Verb::TrimWhileStaged => adapter.trim(SLOT, 1),
         Verb::TrimTooMany => adapter.trim(SLOT, TOO_MANY),
-        Verb::TrimAll => adapter.trim(SLOT, BOOT_RECORDS + FILES),
+        // Whoever cannot trim removes what is before a record of its own.
+        Verb::TrimAll => adapter.trim(SLOT, BOOT_RECORDS + FILES).or_else(|| adapter.purge(SLOT)),
         Verb::SecondFile => return second_file(staged(Form::Binary), staged(Form::Ascii)),
         Verb::AfterRead => return after_read(interface, staged(Form::Binary)),
         Verb::Measure => return vec![measure(format!("new-{}", interface.name()))],
@@ -167,7 +168,7 @@ pub(super) fn ops(interface: Interface, verb: Verb) -> Vec<Op> {
         | Verb::CountYet
         | Verb::CountWhileStaged
         | Verb::CountMeasuredStaged
-        | Verb::CountForgotten => return count(),
+        | Verb::CountForgotten => return number(&adapter.count()),
     };
     deed.map(|deed| deed.ops).unwrap_or_default()
 }

@@ -8,7 +8,7 @@ use self::lists::Lists;
 use crate::interface::probe::{Boot, FLUSH};
 use crate::plan::Interface;
 use imalab_formats::ima::Bank;
-use imalab_formats::ima::dialect::Dialect;
+use imalab_formats::ima::dialect::{COUNT, Dialect};
 use imalab_formats::ima::lists::Kind;
 
 /// What such a kernel does.
@@ -93,6 +93,8 @@ impl Kernel {
         let staged = self.dialect().file_name(Kind::Staged, false, Some(Bank::Sha1));
         let mut lines: Vec<String> = self.files.iter().map(|name| format!("{mode:o} {name}")).collect();
         lines.extend(self.stranger.map(|name| format!("100600 {name}")));
+        let own = self.dialect().own_files.iter().filter(|own| own.name != COUNT);
+        lines.extend(own.filter(|_| !self.files.is_empty()).map(|own| format!("100660 {}", own.name)));
         lines.extend(staged.filter(|_| !self.files.is_empty()).map(|name| format!("100660 {name}")));
         lines.join("\n").into_bytes()
     }
@@ -158,6 +160,14 @@ fn play_step(lists: &mut Lists<'_>, step: &Step, sent: &mut Vec<Message>) {
                 0
             }),
             Op::Write { bytes, .. } => lists.write(&path, std::str::from_utf8(bytes).unwrap()).map(|()| 0),
+            Op::ReadNumber { .. } => {
+                lists.number = lists.trimmed.cast_signed();
+                Ok(0)
+            }
+            Op::WriteFilled { text, .. } => {
+                let filled = imalab_wire::filled(text, Some(lists.number), None).unwrap();
+                lists.write(&path, &filled).map(|()| 0)
+            }
             Op::Measure { name, count, .. } => {
                 lists.measure(name, *count);
                 Ok(0)

@@ -49,7 +49,11 @@ fn lacking(found: &Capabilities, kernel: &Kernel) -> Vec<&'static str> {
     // What a kernel carries is asked in a boot of its own.
     let apart =
         [Capability::NoHashTable, Capability::KexecCarry, Capability::KexecLate, Capability::KexecRecords];
-    let lacks = |one: &Capability| !found.has(*one) && !one.is_words() && !apart.contains(one);
+    assert_eq!(found.has(Capability::LogMarks), kernel.interface == Interface::LOG_DIGEST);
+    assert_eq!(found.has(Capability::Snapshots), kernel.interface == Interface::SNAPSHOT);
+    let own =
+        |one: &Capability| one.is_words() || [Capability::LogMarks, Capability::Snapshots].contains(one);
+    let lacks = |one: &Capability| !found.has(*one) && !own(one) && !apart.contains(one);
     Capability::all().filter(lacks).map(Capability::name).collect()
 }
 
@@ -65,6 +69,15 @@ const NOTHING_REMOVES: [&str; 5] = ["staging", "trim", "flush-htable", "trim-whi
 #[case::transaction(
     Kernel { interface: Interface::TRANSACTION, ..upstream() },
     &["staging", "trim-while-staged"]
+)]
+#[case::trim_log(Kernel { interface: Interface::TRIM_LOG, ..upstream() }, &["staging", "trim-while-staged"])]
+#[case::log_digest(
+    Kernel { interface: Interface::LOG_DIGEST, ..upstream() },
+    &["staging", "trim-while-staged"]
+)]
+#[case::snapshot(
+    Kernel { interface: Interface::SNAPSHOT, ..upstream() },
+    &["staging", "trim", "trim-while-staged", "exact-trim"]
 )]
 #[case::before_staging(Kernel { interface: Interface::READ_ONLY, ..upstream() }, &NOTHING_REMOVES)]
 #[case::without_the_option(Kernel { interface: Interface::NO_STAGING, ..upstream() }, &NOTHING_REMOVES)]
@@ -183,11 +196,11 @@ fn an_interface_that_nobody_knows_is_told_with_its_files() {
 
 #[test]
 fn a_file_that_nobody_knows_is_told() {
-    let kernel = Kernel { interface: Interface::READ_ONLY, stranger: Some("ima_trim_log"), ..upstream() };
+    let kernel = Kernel { interface: Interface::READ_ONLY, stranger: Some("ima_unheard_of"), ..upstream() };
     let found = probed(&kernel);
     let [finding] = &found.findings[..] else { panic!("{:#?}", found.findings) };
     assert_eq!(finding.code.name(), "unknown-interface");
-    assert!(finding.found.contains("ima_trim_log 100600"), "{finding}");
+    assert!(finding.found.contains("ima_unheard_of 100600"), "{finding}");
 }
 
 #[test]

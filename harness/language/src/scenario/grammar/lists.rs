@@ -83,11 +83,41 @@ pub(super) const FORMS: &[Form] = &[
         name: "trim",
         short: Some("records"),
         // Beyond what any list holds, and within what 21 bytes of request can say.
-        fields: &[field("records", NumberOr(0, i64::MAX as u64, &["all"]), "how many, or `all`")
-            .needed("how many, or `all`")],
-        one_of: &[],
+        fields: &[
+            field("records", NumberOr(0, i64::MAX as u64, &["all"]), "how many, or `all`"),
+            field(
+                "to",
+                NumberOr(1, i64::MAX as u64, &["first", "last"]),
+                "what is before a record of the kernel's own that divides the log: the first or last one in the list, or that of this number, from 1",
+            ),
+        ],
+        one_of: &["records", "to"],
         expect: Expect::Yes(&[]),
         doc: "reads the current list, then removes its first records",
+    },
+    Form {
+        name: "mark-log",
+        short: None,
+        fields: &[],
+        one_of: &[],
+        expect: Expect::Yes(&[]),
+        doc: "has the kernel add a record that divides the log (`log_digest`)",
+    },
+    Form {
+        name: "snapshot",
+        short: None,
+        fields: &[],
+        one_of: &[],
+        expect: Expect::Yes(&[]),
+        doc: "opens the file that has the kernel record all PCRs (`snapshot_aggregate`), reads what is before that record, and closes it",
+    },
+    Form {
+        name: "purge",
+        short: None,
+        fields: &[],
+        one_of: &[],
+        expect: Expect::Yes(&[]),
+        doc: "the same, and has what was read removed before it closes the file",
     },
     Form {
         name: "attest",

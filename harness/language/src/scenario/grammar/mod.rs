@@ -12,7 +12,7 @@ mod tasks;
 
 pub(super) use file::{DEFECT, KERNELS, KEYS, LIMIT, LOST, MACHINE, SHOWS, TASK};
 pub(super) use names::{
-    CAPABILITIES, COMMANDS, ERRNOS, EVENTS, LIMITS, RESPONSES, SIGNALS, SPECIAL_FILES, number,
+    CAPABILITIES, COMMANDS, ERRNOS, EVENTS, LIMITS, RESPONSES, SIGNALS, number, special_files,
 };
 pub(crate) use names::{CHECKS, poll_event};
 

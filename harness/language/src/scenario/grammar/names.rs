@@ -1,6 +1,7 @@
 //! Words that stand for numbers, and names that others give.
 
 use crate::verdict::Check;
+use imalab_formats::Interface;
 use imalab_formats::ima::Bank;
 
 /// Capabilities (`include/uapi/linux/capability.h`).
@@ -113,9 +114,16 @@ pub(super) const BANKS: &[&str] = &{
     names
 };
 
-/// Names of files that `open` knows.
-pub(in crate::scenario) const SPECIAL_FILES: &[&str] =
-    &["binary", "ascii", "staged-binary", "staged-ascii", "count", "violations"];
+/// Names of files that `open` knows: those that every interface has, and those that one has beside the lists.
+pub(in crate::scenario) fn special_files() -> Vec<&'static str> {
+    let mut names = vec!["binary", "ascii", "staged-binary", "staged-ascii", "count", "violations"];
+    for own in Interface::KNOWN.iter().flat_map(|interface| interface.dialect().own_files) {
+        if !names.contains(&own.name) {
+            names.push(own.name);
+        }
+    }
+    names
+}
 
 /// Errnos that steps can give, for the hint; any name of Linux is taken.
 pub(in crate::scenario) const ERRNOS: &[&str] = &[

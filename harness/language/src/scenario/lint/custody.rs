@@ -5,6 +5,7 @@ use super::super::model::{Attestation, Call, File, Start, Step, Task, Transfer, 
 use super::super::open_files::origin;
 use crate::interface::adapter;
 use crate::plan::{Action, Interface};
+use imalab_formats::ima::dialect::OwnFile;
 
 /// What a task can vouch for.
 #[derive(Clone, Copy, Default)]
@@ -88,6 +89,7 @@ fn take<'t>(
     }
     let staged = |slot: &str| match file(slot) {
         Some(File::List { staged, .. }) => Some(*staged),
+        Some(File::Own(name)) => OwnFile::named(name).filter(|own| own.divides).map(|_| false),
         _ => None,
     };
     let read = |staged: Option<bool>| Held {
@@ -99,16 +101,16 @@ fn take<'t>(
         Verb::Stage | Verb::Attest(Attestation::Stage) => return Ok(Held::default()),
         Verb::Save => return Ok(read(Some(true))),
         Verb::View { file: File::List { staged, .. } } => return Ok(read(Some(*staged))),
+        Verb::Snapshot { .. } => return Ok(read(Some(false))),
         Verb::Delete => true,
         Verb::Call(Call::Read { slot, what: Transfer::Stream { limit: None, .. } }) => {
             return Ok(read(staged(slot)));
         }
-        Verb::Call(call) => match (call.hands_over(), call.uses().and_then(staged)) {
-            (Some(request), Some(staged)) => {
-                let means = |wanted: fn(Action) -> bool| {
-                    spoken.iter().filter_map(|one| adapter(*one).meaning(staged, request)).any(wanted)
-                };
-                if means(|action| matches!(action, Action::Trim { .. })) && !held.seen {
+        Verb::Call(call) => match (call.hands_over(), call.uses().and_then(file)) {
+            (Some(request), Some(file)) => {
+                let meaning = |one: &Interface| adapter(*one).meaning(adapter(*one).file(file)?, request);
+                let means = |wanted: fn(Action) -> bool| spoken.iter().filter_map(meaning).any(wanted);
+                if means(|action| matches!(action, Action::Trim { .. } | Action::TrimTo)) && !held.seen {
                     return Err(unread(source, step));
                 }
                 if means(|action| action == Action::Stage) {

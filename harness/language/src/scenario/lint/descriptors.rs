@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 use super::super::error::{Place, ScenarioError, Source};
 use super::super::model::{Call, Expectation, File, Start, Step, Task, Transfer, Verb, process_of};
 use super::super::open_files::origin;
+use imalab_formats::ima::dialect::OwnFile;
 
 /// Names of open descriptors.
 type Names<'t> = BTreeSet<&'t str>;
@@ -111,17 +112,17 @@ fn records(
 ) -> Result<(), ScenarioError> {
     if let (Expectation::Value(_), Verb::View { file }) = (step.expect, &step.verb) {
         return match file {
-            File::Count | File::Violations => Ok(()),
+            File::Count | File::Violations | File::Own(_) => Ok(()),
             File::List { .. } | File::Path(_) => Err(source
                 .error(step.at, "only a counter has a value")
-                .expected("`count` or `violations` as the file")),
+                .expected("`count`, `violations` or a file of the interface's own as the file")),
         };
     }
     if !matches!(step.expect, Expectation::Records(_)) {
         return Ok(());
     }
     match &step.verb {
-        Verb::View { file } if !matches!(file, File::List { .. }) => {
+        Verb::View { file } if !is_list(file) => {
             Err(source.error(step.at, "only a measurement list has records"))
         }
         Verb::Call(Call::Read { slot, what }) => {
@@ -135,7 +136,7 @@ fn records(
                 _ => false,
             });
             let whole = matches!(what, Transfer::Stream { limit: None, .. });
-            if matches!(list, Some(File::List { .. })) && whole && !before {
+            if list.is_some_and(is_list) && whole && !before {
                 return Ok(());
             }
             Err(source
@@ -143,6 +144,15 @@ fn records(
                 .expected("the first read of a measurement list's descriptor, without `limit`"))
         }
         _ => Ok(()),
+    }
+}
+
+/// Whether a file shows records: a list, or a part of one.
+fn is_list(file: &File) -> bool {
+    match file {
+        File::List { .. } => true,
+        File::Own(name) => OwnFile::named(name).is_some_and(|own| own.divides),
+        _ => false,
     }
 }
 

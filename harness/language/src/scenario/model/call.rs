@@ -177,6 +177,8 @@ pub enum File {
     Count,
     /// `violations`.
     Violations,
+    /// A file that an interface has beside the lists, by its name.
+    Own(&'static str),
     /// Any other, by absolute path.
     Path(String),
 }

@@ -1,5 +1,6 @@
 //! Steps and their verbs.
 
+use imalab_formats::ima::lists::Mark;
 use imalab_wire::Violation;
 
 use super::super::error::Place;
@@ -74,6 +75,18 @@ pub enum Verb {
     Trim {
         /// How many.
         records: Records,
+    },
+    /// Reads the current list, then removes what is before a mark in it.
+    TrimTo {
+        /// Which.
+        mark: Mark,
+    },
+    /// Has the kernel record a mark.
+    MarkLog,
+    /// Has the kernel record a mark, and reads what is before it.
+    Snapshot {
+        /// Whether that is removed then.
+        purges: bool,
     },
     /// Does what an attestation agent does between two quotes.
     Attest(Attestation),

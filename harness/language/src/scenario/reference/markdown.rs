@@ -5,7 +5,7 @@ use std::fmt::Write;
 use super::super::expectation;
 use super::super::grammar::{
     self, CAPABILITIES, CHECKS, COMMANDS, EVENTS, Expect, Field, Form, GROUPS, LIMITS, NEVER_CHOSEN,
-    RESPONSES, SIGNALS, SPECIAL_FILES, Shape,
+    RESPONSES, SIGNALS, Shape, special_files,
 };
 use crate::interface::Capability;
 
@@ -141,7 +141,7 @@ fn never_chosen() -> String {
 fn words() -> String {
     let mut out = "| where | words |\n| --- | --- |\n".to_owned();
     let mut row = |place: &str, words: Vec<String>| line(&mut out, &[place, &words.join(", ")]);
-    row("`file`", quoted(SPECIAL_FILES.iter().copied()));
+    row("`file`", quoted(special_files().into_iter()));
     row("`check` of a known defect", quoted(CHECKS.iter().copied()));
     row("`capability`", numbered(CAPABILITIES));
     row("`resource`", numbered(LIMITS));

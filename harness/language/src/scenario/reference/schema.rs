@@ -8,7 +8,7 @@ use serde_json::{Map, Value, json};
 
 use super::super::defect::short;
 use super::super::expectation;
-use super::super::grammar::{self, Expect, Field, Form, NEVER_CHOSEN, SPECIAL_FILES, Shape};
+use super::super::grammar::{self, Expect, Field, Form, NEVER_CHOSEN, Shape, special_files};
 use crate::finding::{Entry, GROUPS};
 use imalab_formats::ima::Bank;
 
@@ -163,7 +163,7 @@ fn value(shape: Shape, parameters: Parameters) -> Value {
         Shape::Finding => json!({"type": "object", "propertyNames": {"enum": finding_fields()}}),
         Shape::CommandLine => return listed(text("^[^\\s\"]*$"), parameters, 0),
         Shape::Path => text("^/"),
-        Shape::File => json!({"anyOf": [{"enum": SPECIAL_FILES}, text("^/")]}),
+        Shape::File => json!({"anyOf": [{"enum": special_files()}, text("^/")]}),
         Shape::Banks => {
             let banks = Bank::ALL.map(Bank::name).join("|");
             return listed(text(&format!("^({banks})(\\+({banks}))*$")), parameters, 1);

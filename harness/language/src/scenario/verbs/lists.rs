@@ -4,11 +4,12 @@ use imalab_wire::Violation;
 
 use super::super::error::ScenarioError;
 use super::super::fields::{self, Fields};
-use super::super::grammar::SPECIAL_FILES;
+use super::super::grammar::special_files;
 use super::super::model::{Attestation, File, Files, Records, Verb, Way};
 use super::super::steps::Reader;
 use crate::plan::Form;
 use imalab_formats::ima::Bank;
+use imalab_formats::ima::lists::Mark;
 
 pub(super) fn read(
     reader: &mut Reader<'_>,
@@ -34,7 +35,19 @@ pub(super) fn read(
         "stage" => Verb::Stage,
         "save" => Verb::Save,
         "delete" => Verb::Delete,
-        "trim" => Verb::Trim { records: fields.number("records")?.map_or(Records::All, Records::Exactly) },
+        "trim" => match fields.one_of()? {
+            "to" => Verb::TrimTo {
+                mark: match (fields.number("to")?, fields.word_for_number("to")?) {
+                    (Some(number), _) => Mark::Nth(number),
+                    (None, Some("first")) => Mark::First,
+                    (None, _) => Mark::Last,
+                },
+            },
+            _ => Verb::Trim { records: fields.number("records")?.map_or(Records::All, Records::Exactly) },
+        },
+        "mark-log" => Verb::MarkLog,
+        "snapshot" => Verb::Snapshot { purges: false },
+        "purge" => Verb::Snapshot { purges: true },
         "attest" => Verb::Attest(match fields.word("how")? {
             Some("stage") => Attestation::Stage,
             _ => Attestation::Trim,
@@ -85,15 +98,23 @@ pub(super) fn file(fields: &Fields<'_>) -> Result<File, ScenarioError> {
         "count" => File::Count,
         "violations" => File::Violations,
         path if fields::is_path(path) => File::Path(path.to_owned()),
-        _ => {
+        name => {
+            if let Some(own) = special_files().into_iter().find(|own| *own == name) {
+                return without_bank(fields, name, File::Own(own));
+            }
             let error = source.error(node.at, format!("unknown file `{name}`"));
-            return Err(error.one_of(name, SPECIAL_FILES.iter().copied().chain(["an absolute path"])));
+            return Err(error.one_of(name, special_files().into_iter().chain(["an absolute path"])));
         }
     };
-    match (&file, fields.get("bank")) {
-        (File::Count | File::Violations | File::Path(_), Some(node)) => {
-            Err(source.error(node.at, format!("`{name}` has no bank")))
-        }
-        _ => Ok(file),
+    match file {
+        File::List { .. } => Ok(file),
+        file => without_bank(fields, name, file),
+    }
+}
+
+fn without_bank(fields: &Fields<'_>, name: &str, file: File) -> Result<File, ScenarioError> {
+    match fields.get("bank") {
+        Some(node) => Err(fields.source.error(node.at, format!("`{name}` has no bank"))),
+        None => Ok(file),
     }
 }

@@ -167,6 +167,108 @@ pub(super) fn story(rule: Rule) -> (Vec<Scene>, Tale, HashTable) {
         Rule::TrimNotWhileStaged => stager(3, [taken(1, "1\n"), asks(1, "-1\n", errno(Errno::EEXIST))]),
         Rule::CommitNeedsReading => vec![opens(0, 1, false, WRITE, errno(Errno::EACCES))],
         Rule::TransactionLeavesReaders => vec![opens(0, 1, false, BOTH, OK), opens(1, 1, false, READ, OK)],
+        Rule::OwnFileNeedsSysAdmin => {
+            vec![Does(0, admin, OK), opens_own(0, 1, "ima_trim_log", READ, perm)]
+        }
+        Rule::OwnFileHasOneWriter => {
+            requester(0, "ima_trim_log", [opens_own(1, 1, "ima_trim_log", BOTH, busy)])
+        }
+        Rule::OwnFileExcludesLists => requester(0, "ima_trim_log", [opens(1, 1, false, READ, busy)]),
+        Rule::RequestAtStart => vec![
+            Records(2),
+            opens_own(0, 1, "ima_trim_log", BOTH, OK),
+            Does(0, Call::Counter { slot: 1, number: 0, uncounted: 0, early: 0 }, TWO),
+            asks(1, "0:1", inval),
+            Does(0, Call::Seek { slot: 1, offset: 0, whence: 0 }, OK),
+            taken(1, "0:1"),
+        ],
+        Rule::TrimmedIsShown => requester(
+            3,
+            "ima_trim_log",
+            [
+                taken(1, "0:2"),
+                opens_own(0, 2, "ima_trim_log", READ, OK),
+                Does(0, Call::Number { slot: 2, number: 2 }, TWO),
+            ],
+        ),
+        Rule::TrimmedIsCompared => {
+            requester(3, "ima_trim_log", [taken(1, "0:1"), asks(1, "0:1", inval), taken(1, "1:1\n")])
+        }
+        Rule::TrimOfNone => requester(3, "ima_trim_log", [taken(1, "0:0"), Shows(false, vec![0, 1, 2])]),
+        Rule::OwnFileDirection => vec![opens_own(0, 1, "trim", READ, errno(Errno::EACCES))],
+        Rule::OwnFileIsOpenOnce => requester(0, "trim", [opens_own(1, 1, "trim", WRITE, busy)]),
+        Rule::TrimsAreCounted => requester(
+            3,
+            "trim",
+            [
+                taken(1, "2\n"),
+                opens_own(0, 2, "runtime_measurements_trims", READ, OK),
+                Does(0, Call::Counter { slot: 2, number: 1, uncounted: 0, early: 0 }, TWO),
+            ],
+        ),
+        Rule::TotalIsCounted => requester(
+            3,
+            "trim",
+            [
+                taken(1, "2\n"),
+                opens_own(0, 2, "runtime_measurements_count", READ, OK),
+                Does(0, Call::Counter { slot: 2, number: 3, uncounted: 0, early: 0 }, TWO),
+            ],
+        ),
+        Rule::BytesAreCounted => requester(
+            3,
+            "trim",
+            [
+                taken(1, "2\n"),
+                opens_own(0, 2, "runtime_measurements_in_memory_size", READ, OK),
+                Does(0, Call::Counter { slot: 2, number: 10, uncounted: 0, early: 0 }, TWO),
+            ],
+        ),
+        Rule::MarkIsRecorded => {
+            tale.marks = vec![2];
+            vec![
+                Records(2),
+                opens_own(0, 1, "log_digest", WRITE, OK),
+                Records(1),
+                taken(1, "1\n"),
+                asks(1, "1", noent),
+            ]
+        }
+        Rule::SnapshotIsRecorded => {
+            tale.marks = vec![2];
+            let again = opens_own(0, 1, "snapshot", READ, errno(Errno::EIO));
+            divider(2, [closes(0, 1), again])
+        }
+        Rule::SnapshotShowsShard => {
+            tale.marks = vec![2];
+            divider(2, [Records(1), Does(0, Call::Read { slot: 1, limit: None }, Found::Value(20))])
+        }
+        Rule::PurgeRemovesShard => {
+            tale.marks = vec![2];
+            divider(2, [Records(1), taken(1, "x"), Shows(false, vec![2, 3])])
+        }
+        Rule::PurgedOnce => {
+            tale.marks = vec![2];
+            divider(2, [taken(1, "x"), asks(1, "x", errno(Errno::EALREADY))])
+        }
+        Rule::PurgeForgets => {
+            tale.marks = vec![2];
+            divider(2, [taken(1, "x"), Knows(0, false), Knows(2, true)])
+        }
+        Rule::MarkIsThere => requester(3, "trim", [asks(1, "last\n", noent), asks(1, "marker 1", noent)]),
+        Rule::TrimToMark => {
+            tale.marks = vec![1, 3];
+            requester(
+                5,
+                "trim",
+                [
+                    taken(1, "first"),
+                    Shows(false, vec![1, 2, 3, 4]),
+                    taken(1, "last"),
+                    Shows(false, vec![3, 4]),
+                ],
+            )
+        }
         Rule::OvertakenReader => vec![
             Records(3),
             opens(1, 1, false, READ, OK),

@@ -7,7 +7,7 @@ use nix::errno::Errno;
 use super::{Defect, Kernel};
 use crate::interface::TPM;
 use crate::interface::probe::FLUSH;
-use imalab_formats::ima::dialect::{Dialect, Flushed, Late, Originals};
+use imalab_formats::ima::dialect::{COUNT, Dialect, Flushed, Form, Late, Originals};
 use imalab_formats::ima::lists::Request;
 use imalab_formats::ima::model::File;
 
@@ -24,6 +24,9 @@ pub(super) struct Lists<'k> {
     pub(super) flush: bool,
     pub(super) current: u64,
     pub(super) staged: u64,
+    pub(super) trimmed: u64,
+    /// What was read of a file that shows a number.
+    pub(super) number: i64,
     pub(super) seen: BTreeSet<String>,
     pub(super) policy: bool,
     pub(super) records_policies: bool,
@@ -41,6 +44,8 @@ impl<'k> Lists<'k> {
             flush,
             current: 1,
             staged: 0,
+            trimmed: 0,
+            number: 0,
             seen: BTreeSet::new(),
             policy: false,
             records_policies: false,
@@ -98,12 +103,12 @@ impl Lists<'_> {
             grammar.newline_needed = !grammar.newline_needed;
             // A digit alone is one byte.
             grammar.length = 1..=*grammar.length.end();
-            grammar.is_string = false;
+            grammar.form = Form::Word;
         }
         if let Some(number) = &mut grammar.number {
             if self.is(Defect::BaseOtherwise) {
                 number.any_base = !number.any_base;
-                grammar.is_string = false;
+                grammar.form = Form::Word;
             }
             if self.is(Defect::BeyondOtherwise) {
                 number.beyond = if number.beyond == Errno::EINVAL { Errno::ERANGE } else { Errno::EINVAL };
@@ -113,6 +118,7 @@ impl Lists<'_> {
             dialect.flushed = match dialect.flushed {
                 Flushed::AtStage => Flushed::AtDelete,
                 Flushed::AtDelete => Flushed::AtStage,
+                Flushed::Always => Flushed::Always,
             };
         }
         dialect
@@ -127,11 +133,10 @@ impl Lists<'_> {
             self.current += u64::from(self.policy && self.records_policies) * often;
             return if self.policy { Ok(()) } else { Err(EINVAL) };
         }
-        let File::List(list) = dialect.file(path) else { return Err(EINVAL) };
         if self.is(Defect::RefusesEveryRequest) {
             return Err(EINVAL);
         }
-        let Some(request) = dialect.request(list, text.as_bytes()) else {
+        let Some(request) = dialect.request(dialect.file(path), text.as_bytes()) else {
             let is_long = text.len() > 10 && text.trim_end().bytes().all(|byte| byte.is_ascii_digit());
             let beyond = dialect.grammar.number.as_ref().map_or(EINVAL, |number| number.beyond as i32);
             return Err(if is_long { beyond } else { EINVAL });
@@ -148,7 +153,14 @@ impl Lists<'_> {
             }
             Request::DeleteFirst(_) => Err(ENOENT),
             Request::Trim(records) => self.trim(&dialect, records),
-            Request::TrimAll => Err(EINVAL),
+            Request::TrimIf { trimmed, records } if trimmed == self.trimmed => self.trim(&dialect, records),
+            // The aggregate is a record of its own.
+            Request::Purge => {
+                self.current = 1;
+                self.seen.clear();
+                Ok(())
+            }
+            Request::TrimIf { .. } | Request::TrimAll | Request::TrimTo(_) | Request::MarkLog => Err(EINVAL),
         }
     }
 
@@ -214,7 +226,9 @@ impl Lists<'_> {
         let more =
             self.is(Defect::TrimsOneMore) || self.is(Defect::TrimsOneMoreWhileStaged) && self.staged > 0;
         let count = count + u64::from(more) - u64::from(self.is(Defect::TrimsOneLess));
-        self.current = self.current.saturating_sub(count);
+        let count = count.min(self.current);
+        self.current -= count;
+        self.trimmed += count;
         self.forget();
         Ok(())
     }
@@ -250,8 +264,15 @@ impl Lists<'_> {
     pub(super) fn read(&self, path: &str) -> Result<Vec<u8>, i32> {
         let many = |count: u64| vec![0; usize::try_from(count).unwrap()];
         Ok(match path.rsplit('/').next().unwrap() {
-            "runtime_measurements_count" if self.is(Defect::CounterFails) => return Err(EINVAL),
-            "runtime_measurements_count" => format!("{}\n", self.current + self.miscounted).into_bytes(),
+            name if (name == COUNT || name == self.kernel.dialect().count)
+                && self.is(Defect::CounterFails) =>
+            {
+                return Err(EINVAL);
+            }
+            name if name == self.kernel.dialect().count => {
+                format!("{}\n", self.current + self.miscounted).into_bytes()
+            }
+            COUNT => format!("{}\n", self.current + self.trimmed).into_bytes(),
             "cmdline" if self.flush && self.is(Defect::KnowsNoFlush) => {
                 format!("/init\0{FLUSH}\0").into_bytes()
             }
