@@ -10,8 +10,8 @@ use serde::{Serialize, Serializer};
 use super::words;
 use imalab_check::figures::{Freed, Latency};
 use imalab_check::outcome::{
-    AcceleratorUsed, Boot, Check, CheckResult, During, Outcome, Reason, RunResult, Shard, SuiteResult, Unlike,
-    Verdict,
+    AcceleratorUsed, Boot, Check, CheckResult, During, Outcome, Reason, RunResult, Shard, SuiteResult,
+    Unlike, Verdict,
 };
 use imalab_language::finding::{Fact, Finding};
 use imalab_language::lane::Lane;
