@@ -26,6 +26,7 @@ pub(super) const HEAD: &[u8] = b"{\"event\":\"";
 /// One line.
 #[derive(Serialize)]
 #[serde(tag = "event", rename_all = "kebab-case")]
+#[expect(clippy::large_enum_variant, reason = "a line is written at once and never kept")]
 enum Line<'a> {
     ProbeStarted {
         kernel: &'a str,
