@@ -50,12 +50,6 @@ fn a_machine_of_few_runs_boots() {
     r#"for a; do [ "$a" = -incoming ] && { echo "no state today" >&2; exit 1; }; done"#,
     "no state today"
 )]
-// The first makes its own state, under the save; QEMU gives the next ones theirs, which cannot be kept.
-#[case::a_tpm_without_its_state(
-    "swtpm",
-    r#"if mkdir "$0.first" 2>/dev/null; then :; elif mkdir "$0.second" 2>/dev/null; then trap '' XFSZ; ulimit -f 0; fi"#,
-    "a saved machine could not be gone on from: "
-)]
 fn where_no_machine_can_go_on_each_boots_and_the_reason_is_told(
     #[case] program: &str,
     #[case] script: &str,

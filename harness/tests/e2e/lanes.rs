@@ -76,7 +76,7 @@ fn priorities_are_as_deterministic() {
 fn what_needs_the_hosts_time_is_skipped_and_says_so() {
     let lab = Lab::new();
     let mut command = lab.test();
-    command.args(["--lane", "deterministic", "race/read-while-staging"]);
+    command.args(["--lane", "deterministic", "tpm/appends-wait-in-line"]);
     lab.run(&mut command).exits(4).says(&["skipped", "needs a hold in host time"]);
 }
 
