@@ -199,7 +199,7 @@ fn a_program_comes_back() {
 #[test]
 fn the_layout_is_fixed() {
     let bytes = frame::encode(258, &Message::TaskEnded { task: 1, status: -1 }).unwrap();
-    assert_eq!(bytes[..20], *b"IMAL\x06\0\0\0\x03\0\0\0\x02\x01\0\0\0\0\0\0");
+    assert_eq!(bytes[..20], *b"IMAL\x07\0\0\0\x03\0\0\0\x02\x01\0\0\0\0\0\0");
     assert_eq!(bytes[24..], [8, 1, 1]);
 }
 
