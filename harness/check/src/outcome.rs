@@ -66,9 +66,15 @@ pub struct RunResult {
     /// Why its kernel booted, where a saved machine might have been there.
     #[serde(default)]
     pub cold_because: Option<String>,
+    /// Whether the same was run from its kernel's image too, and came to the same end.
+    #[serde(default)]
+    pub cross_checked: bool,
     /// The run's seed.
     pub seed: u64,
-    /// In the deterministic lane, the hash of all that was decided in it; null where QEMU was killed before it told.
+    /// In the deterministic lane, how the seed decides.
+    #[serde(default)]
+    pub strategy: Option<String>,
+    /// In the deterministic lane, the hash of all that was decided in it; null where QEMU ended before the guest did.
     #[serde(default)]
     pub schedule_hash: Option<String>,
     /// Which repetition, from 1.

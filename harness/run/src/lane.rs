@@ -115,33 +115,43 @@ impl Seeded<'_> {
     pub(super) fn prepare(self, kernel: &Path, folder: &Path) -> Result<Deterministic, SeededError> {
         let machine =
             Deterministic { seed: self.seed, plugin: self.plugin.to_owned(), folder: folder.to_owned() };
-        let order = self
-            .order(&symbols(kernel)?, &machine)
+        let order = order(&symbols(kernel)?, self.strategy, machine.report())
             .map_err(|source| SeededError::Symbols { path: map_of(kernel), source })?;
         let path = machine.order();
         let text = serde_json::to_vec(&order).map_err(io::Error::other);
         text.and_then(|text| fs::write(&path, text)).map_err(|source| SeededError::Write { path, source })?;
         Ok(machine)
     }
+}
 
-    fn order(self, symbols: &Symbols, machine: &Deterministic) -> Result<Order, SymbolsError> {
-        let writers = symbols.ranges(|name| WRITERS.contains(&name));
-        if writers.is_empty() {
-            return Err(SymbolsError::Unknown(WRITERS[0].into()));
-        }
-        Ok(Order {
-            schema: SCHEMA,
-            points: symbols.ranges(|name| name.starts_with("ima_")),
-            begin: Some(symbols.address(BEGIN)?),
-            waits: std::iter::once(symbols.address(IDLE)?)
-                .chain(SPINS.iter().filter_map(|name| symbols.address(name).ok()))
-                .collect(),
-            tick: Some(symbols.address(TICK)?),
-            ends: ENDS.iter().map(|name| symbols.address(name)).collect::<Result<_, _>>()?,
-            strategy: self.strategy.clone(),
-            gate: Some(Gate { status: TPM_STATUS, writers }),
-            report: machine.report(),
-        })
+fn order(symbols: &Symbols, strategy: &Strategy, report: PathBuf) -> Result<Order, SymbolsError> {
+    let ranges = |what: &str, takes: &dyn Fn(&str) -> bool| match symbols.ranges(takes) {
+        none if none.is_empty() => Err(SymbolsError::Unknown(what.into())),
+        ranges => Ok(ranges),
+    };
+    Ok(Order {
+        schema: SCHEMA,
+        points: ranges("ima_*", &|name| name.starts_with("ima_"))?,
+        begin: Some(symbols.address(BEGIN)?),
+        waits: std::iter::once(symbols.address(IDLE)?)
+            .chain(SPINS.iter().filter_map(|name| symbols.address(name).ok()))
+            .collect(),
+        tick: Some(symbols.address(TICK)?),
+        ends: ENDS.iter().map(|name| symbols.address(name)).collect::<Result<_, _>>()?,
+        strategy: strategy.clone(),
+        gate: Some(Gate { status: TPM_STATUS, writers: ranges(WRITERS[0], &|name| WRITERS.contains(&name))? }),
+        report,
+    })
+}
+
+/// Tells whether the kernel's symbols have all that the lane needs.
+///
+/// # Errors
+/// [`SeededError`].
+pub fn has_symbols(image: &Path) -> Result<(), SeededError> {
+    match order(&symbols(image)?, &Strategy::None, PathBuf::new()) {
+        Ok(_) => Ok(()),
+        Err(source) => Err(SeededError::Symbols { path: map_of(image), source }),
     }
 }
 
@@ -158,7 +168,7 @@ pub(super) fn report(folder: &Path) -> Result<Report, NoReport> {
 ///
 /// # Errors
 /// [`SeededError`].
-pub fn symbols(image: &Path) -> Result<Symbols, SeededError> {
+fn symbols(image: &Path) -> Result<Symbols, SeededError> {
     let path = map_of(image);
     let text =
         fs::read_to_string(&path).map_err(|source| SeededError::NoSymbols { path: path.clone(), source })?;

@@ -69,13 +69,14 @@ impl RunError {
     }
 }
 
-/// Runs `plan` and returns when every process of it is gone. It goes on from a saved machine where `context` has one.
+/// Runs `plan` and returns when every process of it is gone. It goes on from a saved machine where `context` has one, which
+/// is kept until [`Forks::used`](super::Forks::used) says so.
 ///
 /// # Errors
 /// [`RunError`] when the machine could not be started. Whatever happens after that is in the trace.
 pub fn run(plan: &Plan, context: RunContext<'_>) -> Result<Ran, RunError> {
     let Some(forks) = context.forks else { return run_from(plan, context, Err(None)) };
-    let ran = match forks.find(plan, context) {
+    match forks.find(plan, context) {
         Found::None(because) => run_from(plan, context, Err(Some(because))),
         Found::Saved(saved) => match run_from(plan, context, Ok(&saved)) {
             Err(RunError::Guest(error)) if !context.interrupts.seen() => {
@@ -85,9 +86,7 @@ pub fn run(plan: &Plan, context: RunContext<'_>) -> Result<Ran, RunError> {
             }
             ran => ran,
         },
-    };
-    forks.used(plan, context);
-    ran
+    }
 }
 
 /// Runs it from this saved machine, or from its kernel's image, and why.

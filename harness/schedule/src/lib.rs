@@ -11,6 +11,7 @@ mod strategy;
 mod symbols;
 
 pub use order::{Choice, Does, Gate, Order, OrderError, Range, SCHEMA, Strategy};
+pub use random::draw;
 pub use report::{End, Preemption, Report, ReportError};
 pub use scheduler::{Point, Scheduler};
 pub use symbols::{Symbols, SymbolsError};

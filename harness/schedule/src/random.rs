@@ -6,7 +6,7 @@
 /// A draw does not depend on those before it: when a schedule is shortened, what is left of it is decided as before. The
 /// numbers are part of what a seed means, so they never change.
 #[must_use]
-pub(crate) fn draw(seed: u64, event: u64) -> u64 {
+pub fn draw(seed: u64, event: u64) -> u64 {
     // The increment of SplitMix64: the odd integer next to 2^64 divided by the golden ratio.
     const STEP: u64 = 0x9e37_79b9_7f4a_7c15;
     let from = mix(seed.wrapping_add(STEP));

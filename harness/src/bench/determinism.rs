@@ -130,28 +130,30 @@ pub struct Determinism {
     pub repeats: usize,
     /// How often each run came; one of them when the lane keeps its word.
     pub runs: Vec<(Print, usize)>,
+    /// Why the others left nothing to compare: each is a run of its own.
+    pub without: Vec<String>,
     /// Seconds of the host that each took; none of no run.
     pub seconds: Option<Figures>,
 }
 
 impl Determinism {
     /// Sorts the repetitions of `seed`, each with its milliseconds.
-    pub fn of(seed: u64, runs: &[(Print, u64)]) -> Determinism {
-        let mut counts: BTreeMap<Print, usize> = BTreeMap::new();
+    pub fn of(seed: u64, runs: Vec<(Result<Print, String>, u64)>) -> Determinism {
+        let repeats = runs.len();
+        let seconds = Figures::of(runs.iter().map(|(_, ms)| *ms as f64 / 1000.0));
+        let (mut counts, mut without) = (BTreeMap::new(), Vec::new());
         for (print, _) in runs {
-            *counts.entry(print.clone()).or_default() += 1;
+            match print {
+                Ok(print) => *counts.entry(print).or_default() += 1,
+                Err(why) => without.push(why),
+            }
         }
-        Determinism {
-            seed,
-            repeats: runs.len(),
-            runs: counts.into_iter().collect(),
-            seconds: Figures::of(runs.iter().map(|(_, ms)| *ms as f64 / 1000.0)),
-        }
+        Determinism { seed, repeats, runs: counts.into_iter().collect(), without, seconds }
     }
 
     /// Whether all were the same. None at all proves nothing.
     pub fn holds(&self) -> bool {
-        self.runs.len() == 1
+        self.runs.len() == 1 && self.without.is_empty()
     }
 
     /// A line each.
@@ -167,6 +169,7 @@ impl Determinism {
                 _ => format!("  {name:<9} {} different ones", values.len()),
             });
         }
+        lines.extend(self.without.iter().map(|why| format!("  {why}")));
         if let Some(Figures { median, min, max }) = self.seconds {
             lines.push(format!("  each took {median:.1} s, {min:.1} to {max:.1} s"));
         }
@@ -219,17 +222,23 @@ mod tests {
 
     #[test]
     fn one_run_is_enough_to_break_the_word() {
-        let same = [(print("aa", "bb"), 1000), (print("aa", "bb"), 3000)];
-        let kept = Determinism::of(7, &same);
+        let of = |runs: &[Result<Print, String>]| {
+            Determinism::of(7, runs.iter().map(|print| (print.clone(), 1000)).collect())
+        };
+        let same = [Ok(print("aa", "bb")), Ok(print("aa", "bb"))];
+        let kept = of(&same);
         assert!(kept.holds());
         assert_eq!(kept.lines()[0], "seed 7: 2 of 2 runs are identical");
-        let other = Determinism::of(7, &[&same[..], &[(print("aa", "bc"), 1000)]].concat());
+        let other = of(&[&same[..], &[Ok(print("aa", "bc"))]].concat());
         assert!(!other.holds());
         let lines = other.lines();
         assert_eq!(lines[0], "seed 7: 2 of 3 runs are identical");
         assert_eq!(lines[1], "  schedule  aa");
         assert_eq!(lines[3], "  TPM       2 different ones");
-        assert!(!Determinism::of(7, &[]).holds());
+        let cut = of(&[&same[..], &[Err("run 3 ended without a schedule".to_owned())]].concat());
+        assert!(!cut.holds());
+        assert!(cut.lines().contains(&"  run 3 ended without a schedule".to_owned()));
+        assert!(!of(&[]).holds());
     }
 
     #[test]

@@ -24,13 +24,19 @@ pub(super) struct LaneArgs {
     #[arg(long, value_name = "LANE", default_value_t)]
     pub lane: Lane,
     /// Try each scenario under N schedules, those of N seeds from --seed on (deterministic lane)
-    #[arg(long, value_name = "N", conflicts_with = "repeat", value_parser = clap::value_parser!(u32).range(1..))]
+    #[arg(long, value_name = "N", conflicts_with_all = ["repeat", "rerun_failed"], value_parser = clap::value_parser!(u32).range(1..))]
     pub schedules: Option<u32>,
     /// How the seed decides (deterministic lane): `random:N` preempts a CPU at one in N blocks of IMA's code (0: never);
-    /// `pct:N` gives CPUs priorities and changes them at N - 1 blocks
-    #[arg(long, value_name = "STRATEGY", default_value = "random:10", value_parser = way)]
-    pub strategy: Way,
+    /// `pct:N` gives CPUs priorities and changes them at N - 1 blocks; default: random:10
+    #[arg(long, value_name = "STRATEGY", value_parser = way)]
+    pub strategy: Option<Way>,
+    /// Take any QEMU that loads the plugin, also one that nobody has proved: `bench determinism` proves it
+    #[arg(long, hide = true)]
+    pub unproved: bool,
 }
+
+/// Strategy of the deterministic lane where none is given.
+const DEFAULT: Way = Way::Random { one_in: 10 };
 
 /// Takes a strategy.
 fn way(text: &str) -> Result<Way, String> {
@@ -55,6 +61,12 @@ impl LaneArgs {
                 "--schedules is for the deterministic lane"
             )));
         }
+        if self.strategy.is_some() && !seeded {
+            return Err(Failure::usage(miette!(
+                help = "in the other lanes nothing is decided by a strategy",
+                "--strategy is for the deterministic lane"
+            )));
+        }
         if dry_run && seeded {
             return Err(Failure::usage(miette!(
                 help = "`commands.txt` of a run below `--out` has its command lines",
@@ -73,9 +85,9 @@ impl LaneArgs {
         if self.lane != Lane::Deterministic {
             return Ok(None);
         }
-        let plugin = proved_plugin(surroundings)?;
+        let plugin = plugin(surroundings, self.unproved)?;
         for kernel in kernels {
-            if let Err(error) = imalab_run::symbols(&kernel.image) {
+            if let Err(error) = imalab_run::has_symbols(&kernel.image) {
                 let help = "the builds of `cargo xtask kernel` have a System.map beside the image";
                 return Err(Failure::usage(miette!(
                     help = help,
@@ -85,7 +97,17 @@ impl LaneArgs {
                 )));
             }
         }
-        Ok(Some(SeededLane::new(plugin, self.strategy)))
+        Ok(Some(SeededLane::new(plugin, self.way())))
+    }
+
+    /// How a seed decides, in the deterministic lane.
+    fn way(&self) -> Way {
+        self.strategy.unwrap_or(DEFAULT)
+    }
+
+    /// The strategy of the lane that was asked for; `None` in a lane without any.
+    pub(super) fn strategy(&self) -> Option<String> {
+        (self.lane == Lane::Deterministic).then(|| self.way().to_string())
     }
 
     /// Who runs the guests' code, and why.
@@ -101,6 +123,11 @@ impl LaneArgs {
 
 /// The plugin for the deterministic lane, once QEMU was seen to be one to trust with it and to load it.
 pub(super) fn proved_plugin(surroundings: &Surroundings) -> Result<PathBuf, Failure> {
+    plugin(surroundings, false)
+}
+
+/// The same, where `unproved` also with a QEMU that nobody has seen to be one to trust.
+fn plugin(surroundings: &Surroundings, unproved: bool) -> Result<PathBuf, Failure> {
     if surroundings.accel == Some(Accel::Kvm) {
         return Err(Failure::usage(miette!(
             help = "only QEMU's translator, tcg, counts instructions",
@@ -113,6 +140,7 @@ pub(super) fn proved_plugin(surroundings: &Surroundings) -> Result<PathBuf, Fail
     let plugin = std::path::absolute(&plugin).unwrap_or(plugin);
     match lane::prove(&surroundings.qemu, &plugin) {
         Ok(_) => Ok(plugin),
+        Err(LaneError::NotProved { .. }) if unproved => Ok(plugin),
         Err(error) => {
             let exit = match error {
                 LaneError::NotProved { .. } | LaneError::NoPlugin(_) => Exit::Usage,
@@ -133,7 +161,7 @@ mod tests {
     use super::*;
 
     fn args(lane: Lane, schedules: Option<u32>) -> LaneArgs {
-        LaneArgs { lane, schedules, strategy: Way::Random { one_in: 10 } }
+        LaneArgs { lane, schedules, strategy: None, unproved: false }
     }
 
     fn told(checked: Result<(), Failure>) -> String {
@@ -155,6 +183,10 @@ mod tests {
         assert_eq!(told(args(Lane::Deterministic, Some(3)).check(false)), "");
         let free = told(args(Lane::Free, Some(3)).check(false));
         assert_eq!(free, "--schedules is for the deterministic lane");
+        let strategy = Some(Way::Pct { depth: 2 });
+        let free = told(LaneArgs { strategy, ..args(Lane::Free, None) }.check(false));
+        assert_eq!(free, "--strategy is for the deterministic lane");
+        assert_eq!(told(LaneArgs { strategy, ..args(Lane::Deterministic, None) }.check(false)), "");
         assert!(told(args(Lane::Deterministic, None).check(true)).starts_with("--dry-run cannot"));
         assert!(told(args(Lane::Directed, None).check(false)).contains("not implemented"));
     }

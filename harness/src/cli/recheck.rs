@@ -10,7 +10,7 @@ use super::Failure;
 use crate::report::run_dir::{Bundle, BundleError, PLAN, RESULT, RunDir, TRACE};
 use crate::report::trace::{self, TraceError};
 use crate::report::{Exit, Listeners, json};
-use crate::suite::{Listener, SuiteEvent, today};
+use crate::suite::{Listener, SuiteEvent, keep_beside_the_trace, today};
 use imalab_check::outcome::{RunResult, SuiteResult};
 
 #[derive(Args)]
@@ -38,7 +38,9 @@ pub(super) fn recheck(args: &RecheckArgs) -> Result<Exit, Failure> {
             args.dir.display()
         )));
     };
+    let before = result.reason.take();
     judged.put_into(&mut result);
+    keep_beside_the_trace(before, &mut result);
     tell(result, false)
 }
 

@@ -9,7 +9,7 @@ use super::Failure;
 use super::lane::proved_plugin;
 use super::machines::Surroundings;
 use super::recheck::{sound, tell};
-use crate::report::Exit;
+use crate::report::{Exit, print};
 use crate::report::run_dir::{HashedFile, PLAN, RESULT, RunDir, SCHEDULE, hash_file};
 use crate::suite;
 use imalab_language::lane::Lane;
@@ -89,18 +89,32 @@ pub(super) fn repro(args: &ReproArgs) -> Result<Exit, Failure> {
     suite::note_schedule(&ran, &mut result);
     let after = result.schedule_hash.clone();
     let told = tell(result, interrupts.seen())?;
-    // Another kernel has another schedule.
+    // Another kernel or agent has another schedule.
+    let other = args.image.is_some() || args.initramfs.is_some();
+    if lane.is_none() || interrupts.seen() || other {
+        return Ok(told);
+    }
+    compared(before.as_deref(), after.as_deref())?;
+    Ok(told)
+}
+
+/// Fails when the schedule was not the bundle's; says so where nobody can tell.
+fn compared(before: Option<&str>, after: Option<&str>) -> Result<(), Failure> {
+    let infra = |error| Failure { exit: Exit::Infra, error };
     match (before, after) {
-        (Some(before), Some(after)) if before != after && args.image.is_none() && !interrupts.seen() => {
-            Err(Failure {
-                exit: Exit::Infra,
-                error: miette!(
-                    help = "what it shows is not what the bundle's run was: this is a defect of imalab or QEMU, not of the kernel",
-                    "the same schedule gave another run: its hash was {before}, now it is {after}"
-                ),
-            })
+        (Some(before), Some(after)) if before == after => Ok(()),
+        (Some(before), Some(after)) => Err(infra(miette!(
+            help = "what it shows is not what the bundle's run was: this is a defect of imalab or QEMU, not of the kernel",
+            "the same schedule gave another run: its hash was {before}, now it is {after}"
+        ))),
+        (Some(before), None) => Err(infra(miette!(
+            help = "the bundle's run came to its end and this one did not",
+            "the schedule of this run is not known, so it cannot be told whether it is the bundle's, {before}"
+        ))),
+        (None, _) => {
+            print::note("the schedule of the bundle's run is not known, so the two cannot be compared");
+            Ok(())
         }
-        _ => Ok(told),
     }
 }
 
@@ -149,5 +163,32 @@ fn the_same<'a>(asked: Option<&'a Path>, used: &'a HashedFile, what: &str) -> Re
             found.sha256
         ))),
         Err(error) => Err(Failure::usage(miette!(help = help, "the bundle's {what} is gone: {error}"))),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use rstest::rstest;
+
+    use super::*;
+
+    #[rstest]
+    #[case::the_same(Some("aa"), Some("aa"), None)]
+    #[case::another(Some("aa"), Some("bb"), Some("its hash was aa, now it is bb"))]
+    #[case::cut_off(Some("aa"), None, Some("is not known"))]
+    #[case::nothing_to_compare(None, Some("aa"), None)]
+    fn a_schedule_is_the_bundles_or_it_is_said(
+        #[case] before: Option<&str>,
+        #[case] after: Option<&str>,
+        #[case] told: Option<&str>,
+    ) {
+        match (compared(before, after), told) {
+            (Ok(()), None) => {}
+            (Err(failure), Some(told)) => {
+                assert_eq!(failure.exit, Exit::Infra);
+                assert!(failure.error.to_string().contains(told), "{}", failure.error);
+            }
+            (compared, _) => panic!("{:?}", compared.err().map(|failure| failure.error)),
+        }
     }
 }

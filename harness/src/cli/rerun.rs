@@ -6,6 +6,7 @@ use std::path::Path;
 use miette::miette;
 
 use super::Failure;
+use super::lane::LaneArgs;
 use crate::report::{Exit, RunId, merge};
 use imalab_check::outcome::{Outcome, RunResult, SuiteResult};
 use imalab_language::scenario::Scenario;
@@ -19,8 +20,10 @@ pub(super) fn failed(
     results: &Path,
     scenarios: &[Scenario],
     kernels: &[Kernel],
+    lane: &LaneArgs,
 ) -> Result<BTreeMap<RunId, u64>, Failure> {
     let suite = merge::read(results).map_err(Failure::of_document)?;
+    same_lane(&suite, lane)?;
     let all = runs(&suite);
     let nothing = |help: &'static str| Failure {
         exit: Exit::NothingRan,
@@ -40,7 +43,27 @@ pub(super) fn failed(
     Ok(wanted)
 }
 
+/// A seed means something else in another lane, and with another strategy.
+fn same_lane(suite: &SuiteResult, lane: &LaneArgs) -> Result<(), Failure> {
+    let asked = (lane.lane, lane.strategy());
+    let other = |run: &&RunResult| is_wanted(run) && (run.lane, run.strategy.clone()) != asked;
+    let Some(run) = suite.runs.iter().find(other) else { return Ok(()) };
+    let with = |strategy: &Option<String>| {
+        strategy.as_ref().map_or_else(String::new, |strategy| format!(" --strategy {strategy}"))
+    };
+    let help = format!("add `--lane {}{}`", run.lane, with(&run.strategy));
+    Err(Failure::usage(miette!(
+        help = help,
+        "{} ran in the {} lane, and a seed says nothing in another",
+        RunId::of(run),
+        run.lane
+    )))
+}
+
+fn is_wanted(run: &RunResult) -> bool {
+    run.outcome.is_failure() || run.outcome == Outcome::Interrupted
+}
+
 fn runs(suite: &SuiteResult) -> BTreeMap<RunId, u64> {
-    let failed = |run: &&RunResult| run.outcome.is_failure() || run.outcome == Outcome::Interrupted;
-    suite.runs.iter().filter(failed).map(|run| (RunId::of(run), run.seed)).collect()
+    suite.runs.iter().filter(|run| is_wanted(run)).map(|run| (RunId::of(run), run.seed)).collect()
 }

@@ -236,7 +236,7 @@ pub(super) fn test(args: &TestArgs) -> Result<Exit, Failure> {
     args.machines.check()?;
     let kernels = args.demands.of(&args.machines.kernels)?;
     let rerun = args.rerun_failed.as_deref();
-    let only = rerun.map(|results| rerun::failed(results, &scenarios, &kernels)).transpose()?;
+    let only = rerun.map(|results| rerun::failed(results, &scenarios, &kernels, &args.lane)).transpose()?;
     let (scratch, interrupts) = args.machines.surroundings.claim()?;
     let surroundings = &args.machines.surroundings;
     let seeded = args.lane.seeded(surroundings, &kernels)?;

@@ -9,6 +9,7 @@ use imalab_language::finding::Run;
 use imalab_language::lane::Lane;
 use imalab_language::plan::Plan;
 use imalab_run::{Booted, Forks, Interrupts, RunContext, Scratch, run};
+use imalab_schedule::draw;
 
 /// Of so many runs that go on from a saved machine, about one is run from its kernel's image as well.
 const SAMPLE: u64 = 50;
@@ -55,7 +56,7 @@ impl Boots {
             Err(why) => cold(why),
             Ok(()) => {
                 let rest = format!("cold where fewer than {} runs have a machine", imalab_run::WORTHWHILE);
-                let reason = format!("from saved machines; {rest}; 1 run in {SAMPLE} both ways");
+                let reason = format!("from saved machines; {rest}; the first run and 1 in {SAMPLE} both ways");
                 Boots { how: Boot::Fork, reason, forks: Some(forks) }
             }
         }
@@ -69,11 +70,7 @@ impl Boots {
 
 /// Whether the run at this place is run from its kernel's image as well.
 pub(super) fn is_sampled(seed: u64, place: u64) -> bool {
-    // SplitMix64: neighbours have nothing in common.
-    let mut mixed = (seed ^ place.rotate_left(32)).wrapping_add(0x9e37_79b9_7f4a_7c15);
-    mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-    mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-    (mixed ^ (mixed >> 31)).is_multiple_of(SAMPLE)
+    draw(seed, place).is_multiple_of(SAMPLE)
 }
 
 /// What two runs of one plan have in common where nothing but the boot differs.
@@ -113,31 +110,21 @@ pub(super) fn cross_check(plan: &Plan, context: RunContext<'_>, result: &mut Run
     for _ in 0..TRIES {
         colds.extend(again(RunContext { forks: None, ..context }, |booted| *booted != Booted::Fork));
         if colds.iter().any(|cold| forks.contains(cold)) {
+            result.cross_checked = true;
             return;
         }
         forks.extend(again(context, |booted| *booted == Booted::Fork));
         if colds.iter().any(|cold| forks.contains(cold)) {
+            result.cross_checked = true;
             return;
         }
     }
     if context.interrupts.seen() {
         return;
     }
+    let texts = |ends: &[Told]| ends.iter().map(Told::text).collect();
     result.outcome = Outcome::Infra;
-    let error = disagreement(&forks, &colds);
-    result.reason = Some(Reason::of(Run::Trouble { error }));
-}
-
-fn disagreement(forks: &[Told], colds: &[Told]) -> String {
-    let all = |told: &[Told]| match told {
-        [] => "no outcome".to_owned(),
-        told => told.iter().map(Told::text).collect::<Vec<_>>().join(" and "),
-    };
-    format!(
-        "a machine that goes on from a saved one and one that boots come to different ends: fork {}, cold {}",
-        all(forks),
-        all(colds)
-    )
+    result.reason = Some(Reason::of(Run::ForksDiffer { fork: texts(&forks), cold: texts(&colds) }));
 }
 
 #[cfg(test)]
@@ -156,12 +143,9 @@ mod tests {
     }
 
     #[test]
-    fn a_disagreement_names_both_ends() {
-        let told = |outcome, checks: &[(Check, Verdict)]| Told { outcome, checks: checks.to_vec() };
-        let forks = [told(Outcome::Passed, &[(Check::Replay, Verdict::Passed)])];
-        let colds = [told(Outcome::Failed, &[(Check::Replay, Verdict::Failed)]), told(Outcome::Infra, &[])];
-        let text = disagreement(&forks, &colds);
-        assert!(text.ends_with("fork passed, cold FAILED (replay) and INFRA"), "{text}");
-        assert!(disagreement(&forks, &[]).ends_with("cold no outcome"));
+    fn an_end_is_told_with_the_checks_that_spoke() {
+        let told = |outcome, checks: &[(Check, Verdict)]| Told { outcome, checks: checks.to_vec() }.text();
+        assert_eq!(told(Outcome::Passed, &[(Check::Replay, Verdict::Passed)]), "passed");
+        assert_eq!(told(Outcome::Failed, &[(Check::Replay, Verdict::Failed)]), "FAILED (replay)");
     }
 }

@@ -93,6 +93,8 @@ pub struct SuiteContext {
     pub accelerator: AcceleratorUsed,
     /// What decides the order in which guests' processors run.
     pub lane: Lane,
+    /// How a seed decides it, in the deterministic lane.
+    pub strategy: Option<String>,
     /// How machines come to their agents' first messages.
     pub boot: Boot,
     /// Why so, or when otherwise.

@@ -22,7 +22,7 @@ pub use partition::{NoPartition, Partition};
 pub use probe::{AskError, capabilities};
 pub use probe_findings::PROBE;
 pub use queue::{MAX_RUNS, QueueError};
-pub use seeded::{SeededLane, Way, note as note_schedule};
+pub use seeded::{SeededLane, Way, keep_beside_the_trace, note as note_schedule};
 pub use store::Store;
 pub use suite::{DryRun, Request, dry_run, suite, times};
 

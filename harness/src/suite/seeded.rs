@@ -1,16 +1,18 @@
 //! The deterministic lane of a suite: what its runs share, and what each leaves.
 
 use std::collections::BTreeMap;
+use std::fmt;
 use std::path::PathBuf;
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use super::suite::not_started;
 use crate::report::RunId;
 use imalab_check::outcome::{Outcome, RunResult};
-use imalab_language::finding::Run;
+use imalab_language::finding::{Finding, Run};
 use imalab_language::plan::Plan;
 use imalab_language::verdict::Reason;
-use imalab_run::{Ran, RunContext, RunError, Seeded, run};
-use imalab_schedule::{End, Strategy};
+use imalab_run::{Ran, RunContext, Seeded, run};
+use imalab_schedule::{End, Report, Strategy};
 
 /// How a seed decides.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -27,17 +29,33 @@ pub enum Way {
     },
 }
 
+impl fmt::Display for Way {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Way::Random { one_in } => write!(f, "random:{one_in}"),
+            Way::Pct { depth } => write!(f, "pct:{depth}"),
+        }
+    }
+}
+
+/// How many points the runs of a case have, once a run of it has counted them.
+type Count = Arc<Mutex<Option<u64>>>;
+
 /// What the runs of a suite in the deterministic lane share.
 #[derive(Debug)]
 pub struct SeededLane {
     plugin: PathBuf,
     way: Way,
-    /// How many points the runs of a case have, by kernel and scenario, where somebody had to know.
-    points: Mutex<BTreeMap<String, u64>>,
+    /// By kernel and scenario, where somebody had to know.
+    points: Mutex<BTreeMap<String, Count>>,
 }
 
 /// The seed by which points are counted: any would do, and always the same has to.
 const COUNTING: u64 = 0;
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
 
 impl SeededLane {
     /// With this plugin of QEMU.
@@ -45,17 +63,22 @@ impl SeededLane {
         SeededLane { plugin, way, points: Mutex::default() }
     }
 
+    /// How a seed decides.
+    pub fn way(&self) -> Way {
+        self.way
+    }
+
     /// Runs `plan` with this seed.
     ///
     /// # Errors
-    /// [`RunError`].
+    /// Why there was no run.
     pub(super) fn run(
         &self,
         id: &RunId,
         plan: &Plan,
         seed: u64,
         context: RunContext<'_>,
-    ) -> Result<Ran, RunError> {
+    ) -> Result<Ran, Run> {
         let strategy = match self.way {
             Way::Random { one_in: 0 } => Strategy::None,
             Way::Random { one_in: per } => Strategy::Random { seed, per },
@@ -70,40 +93,107 @@ impl SeededLane {
         plan: &Plan,
         seed: u64,
         context: RunContext<'_>,
-    ) -> Result<Ran, RunError> {
+    ) -> Result<Ran, Run> {
         let seeded = Some(Seeded { seed, strategy, plugin: &self.plugin });
-        run(plan, RunContext { seeded, ..context })
+        run(plan, RunContext { seeded, ..context }).map_err(|error| not_started(&error))
     }
 
-    /// How many points a run of `plan` has that nobody preempts: a first run counts them for all.
-    fn points(&self, id: &RunId, plan: &Plan, context: RunContext<'_>) -> Result<u64, RunError> {
+    /// How many points a run of `plan` has that nobody preempts: a first run counts them for all of its case.
+    fn points(&self, id: &RunId, plan: &Plan, context: RunContext<'_>) -> Result<u64, Run> {
         let case = RunId { repeat: 1, ..id.clone() }.to_string();
+        let count = Arc::clone(lock(&self.points).entry(case).or_default());
         // Whoever comes second waits for the first.
-        let mut known = self.points.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(points) = known.get(&case) {
-            return Ok(*points);
+        let mut known = lock(&count);
+        if let Some(points) = *known {
+            return Ok(points);
         }
         let ran = self.with(&Strategy::None, plan, COUNTING, context)?;
-        let points = ran.schedule.and_then(Result::ok).map_or(1, |report| report.events.max(1));
-        known.insert(case, points);
+        let points = match known_schedule(&ran) {
+            Some(Ok(report)) => report.events,
+            Some(Err(why)) => {
+                let error = format!("the run that counts its points told none: {why}");
+                return Err(Run::ScheduleUnknown { error });
+            }
+            None => return Err(Run::ScheduleUnknown { error: "it was run in another lane".to_owned() }),
+        };
+        *known = Some(points);
         Ok(points)
     }
+}
+
+/// The schedule of a run in the deterministic lane, or why it is not known in full; `None` in other lanes.
+fn known_schedule(ran: &Ran) -> Option<Result<&Report, String>> {
+    Some(match ran.schedule.as_ref()? {
+        Ok(report) => whole(report).map(|()| report),
+        Err(error) => Err(error.to_string()),
+    })
+}
+
+/// Whether a report tells the whole schedule of a guest. Every machine has a TPM, and its kernel selects its banks.
+fn whole(report: &Report) -> Result<(), String> {
+    let why = match report.end {
+        End::Cut => "QEMU ended before the guest did, so what it did last depends on the host",
+        End::Reached if report.events == 0 => "the guest came to no point",
+        End::Reached if report.tpm_commands == 0 => "the guest gave its TPM no command",
+        End::Reached => return Ok(()),
+    };
+    Err(why.to_owned())
 }
 
 /// Notes what became of the run's schedule. A run that passed and of which nobody knows the schedule proves nothing of its
 /// seed.
 pub fn note(ran: &Ran, result: &mut RunResult) {
-    let unknown = match &ran.schedule {
-        None => return,
-        Some(Ok(report)) if report.end == End::Reached => {
-            result.schedule_hash = Some(report.hash.clone());
-            return;
-        }
-        Some(Ok(_)) => "QEMU ended before the guest did, so its schedule depends on the host".to_owned(),
-        Some(Err(error)) => error.to_string(),
-    };
+    match known_schedule(ran) {
+        None => {}
+        Some(Ok(report)) => result.schedule_hash = Some(report.hash.clone()),
+        Some(Err(error)) => demote(result, Reason::of(Run::ScheduleUnknown { error })),
+    }
+}
+
+/// Whether what a run itself showed beside its trace takes its worth from it.
+fn is_beside_the_trace(reason: &Reason) -> bool {
+    matches!(reason.finding, Finding::Run(Run::ScheduleUnknown { .. } | Run::ForksDiffer { .. }))
+}
+
+/// After the trace of a run was judged again: what its first result had for a `reason` that no trace shows stands.
+pub fn keep_beside_the_trace(reason: Option<Reason>, result: &mut RunResult) {
+    if let Some(reason) = reason.filter(is_beside_the_trace) {
+        demote(result, reason);
+    }
+}
+
+fn demote(result: &mut RunResult, reason: Reason) {
     if matches!(result.outcome, Outcome::Passed | Outcome::KnownDefect | Outcome::KnownLimit) {
         result.outcome = Outcome::Infra;
-        result.reason = Some(Reason::of(Run::ScheduleUnknown { error: unknown }));
+        result.reason = Some(reason);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use rstest::rstest;
+
+    use super::*;
+
+    fn report(end: End, events: u64, tpm_commands: u64) -> Report {
+        let schema = imalab_schedule::SCHEMA;
+        let hash = "aa".to_owned();
+        Report { schema, hash, end, events, tpm_commands, instructions: 9, expired: 0, preemptions: vec![] }
+    }
+
+    #[rstest]
+    #[case::all(End::Reached, 5, 7, None)]
+    #[case::cut(End::Cut, 5, 7, Some("QEMU ended before"))]
+    #[case::no_point(End::Reached, 0, 7, Some("no point"))]
+    #[case::no_gate(End::Reached, 5, 0, Some("its TPM no command"))]
+    fn a_schedule_is_known_when_all_of_it_was_seen(
+        #[case] end: End,
+        #[case] events: u64,
+        #[case] commands: u64,
+        #[case] why: Option<&str>,
+    ) {
+        let told = whole(&report(end, events, commands)).err();
+        assert_eq!(told.is_some(), why.is_some(), "{told:?}");
+        assert!(told.unwrap_or_default().contains(why.unwrap_or_default()));
     }
 }

@@ -267,6 +267,7 @@ impl Request<'_> {
             kernels: kernels.collect(),
             accelerator: self.accelerator(),
             lane: self.lane,
+            strategy: self.seeded.as_ref().map(|lane| lane.way().to_string()),
             boot: boots.how,
             boot_reason: boots.reason.clone(),
             jobs: self.jobs,
@@ -290,6 +291,9 @@ impl Request<'_> {
                 _ => result.not_stored = Some(report::words::finding(&failed.into())),
             }
         }
+        if let (Ok(plan), Some(forks)) = (&job.work, context.forks) {
+            forks.used(plan, context);
+        }
         result
     }
 
@@ -305,7 +309,9 @@ impl Request<'_> {
             boot: None,
             cold_because: None,
             seed: job.seed,
+            strategy: self.seeded.as_ref().map(|lane| lane.way().to_string()),
             schedule_hash: None,
+            cross_checked: false,
             repeat: job.id.repeat,
             place: job.place,
             outcome: Outcome::Infra,
@@ -338,14 +344,14 @@ impl Request<'_> {
         let kernel = &self.kernels[job.kernel];
         let ran = match &self.seeded {
             Some(lane) => lane.run(&job.id, plan, job.seed, context),
-            None => run(plan, context),
+            None => run(plan, context).map_err(|error| not_started(&error)),
         };
         match ran {
-            Err(error) => {
+            Err(finding) => {
                 if context.interrupts.seen() {
                     result.outcome = Outcome::Interrupted;
                 }
-                result.reason = Some(Reason::of(not_started(&error)));
+                result.reason = Some(Reason::of(finding));
             }
             Ok(ran) => {
                 times(&ran, result);
@@ -356,7 +362,9 @@ impl Request<'_> {
                 let digest = imalab_check::digest(plan, &ran.trace);
                 digest.judge(today()).put_into(result);
                 (result.latency, result.freed) = (digest.latency(), digest.freed());
-                if ran.booted == Booted::Fork && boot::is_sampled(self.seed, job.place) {
+                if let (Booted::Fork, Some(forks)) = (&ran.booted, context.forks)
+                    && (forks.is_first() || boot::is_sampled(self.seed, job.place))
+                {
                     boot::cross_check(plan, context, result);
                 }
                 if result.outcome == Outcome::Interrupted {
@@ -379,7 +387,7 @@ fn said(panic: &(dyn Any + Send)) -> &str {
     text.or_else(|| panic.downcast_ref::<&str>().copied()).unwrap_or("without a word")
 }
 
-fn not_started(error: &RunError) -> Run {
+pub(super) fn not_started(error: &RunError) -> Run {
     // A reason is one line, and QEMU may have said several.
     let lines = report::chain(error);
     let text = lines.lines().map(str::trim).collect::<Vec<_>>().join(" ");

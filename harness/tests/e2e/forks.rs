@@ -31,7 +31,10 @@ fn runs_on_one_machine_are_forks_and_each_says_so() {
     let ended = lab.run(lab.test().args([SHORT, "--boot", "fork", "--repeat", REPEAT, "--jobs", "2"]));
     assert_eq!(ended.code, Some(0), "{}", ended.text);
     assert!(ended.text.contains("boot        fork: "), "{}", ended.text);
-    assert_eq!(boots(&lab.results()), [Some(Boot::Fork); 3]);
+    let suite = lab.results();
+    assert_eq!(boots(&suite), [Some(Boot::Fork); 3]);
+    // The first is compared with one that boots.
+    assert_eq!(suite.runs.iter().map(|run| run.cross_checked).collect::<Vec<_>>(), [true, false, false]);
 }
 
 #[test]
@@ -49,6 +52,11 @@ fn a_machine_of_few_runs_boots() {
     "qemu-system-x86_64",
     r#"for a; do [ "$a" = -incoming ] && { echo "no state today" >&2; exit 1; }; done"#,
     "no state today"
+)]
+#[case::no_tpm_goes_on(
+    "swtpm",
+    r#"mark=$(dirname "$0")/saved; case " $* " in *" socket "*) [ -e "$mark" ] && exit 1; touch "$mark" ;; esac"#,
+    "swtpm"
 )]
 fn where_no_machine_can_go_on_each_boots_and_the_reason_is_told(
     #[case] program: &str,
@@ -75,4 +83,24 @@ fn where_no_state_can_be_kept_each_machine_boots() {
     assert_eq!(ended.code, Some(0), "{}", ended.text);
     assert!(ended.text.contains("could not be saved: cannot keep its state: "), "{}", ended.text);
     assert_eq!(boots(&lab.results()), [Some(Boot::Cold); 3]);
+}
+
+/// Boots no kernel once a machine has gone on from a saved one.
+const BOOTS_NO_MORE: &str = r#"mark=$(dirname "$0")/went-on
+for a; do [ "$a" = -incoming ] && touch "$mark"; done
+case " $* " in
+*" -incoming "* | *" -machine none "*) ;;
+*) [ -e "$mark" ] && { echo "no boot today" >&2; exit 1; } ;;
+esac"#;
+
+#[test]
+fn a_fork_that_no_boot_confirms_is_no_pass() {
+    let lab = Lab::new();
+    let qemu = instead(&lab, "qemu-system-x86_64", BOOTS_NO_MORE);
+    let arguments = [SHORT, "--boot", "fork", "--repeat", REPEAT, "--jobs", "1", "--accel", "tcg"];
+    lab.run(lab.test().args(arguments).arg("--qemu").arg(qemu)).exits(96).says(&["booted: no outcome"]);
+    let suite = lab.results();
+    let outcomes: Vec<Outcome> = suite.runs.iter().map(|run| run.outcome).collect();
+    assert_eq!(outcomes, [Outcome::Infra, Outcome::Passed, Outcome::Passed], "{suite:#?}");
+    assert!(suite.runs.iter().all(|run| !run.cross_checked));
 }

@@ -70,8 +70,10 @@ findings! {
         "run/trouble" Trouble { error: String }
         /// The machine could not be started.
         "run/not-started" NotStarted { error: String, hint: Option<String> }
-        /// In the deterministic lane, nobody knows the schedule of a run that passed otherwise.
+        /// In the deterministic lane, nobody knows the schedule of a run that passed otherwise, or of the one that counts points.
         "run/schedule-unknown" ScheduleUnknown { error: String }
+        /// A run from a saved machine and the same from its kernel's image came to different ends, each run twice.
+        "run/forks-differ" ForksDiffer { fork: Vec<String>, cold: Vec<String> }
         /// imalab itself failed.
         "run/imalab-failed" ImalabFailed { error: String }
     }

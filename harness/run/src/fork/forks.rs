@@ -1,7 +1,7 @@
 //! The saved machines of a call: which are worth making, and where each is as long as it is needed.
 
 use std::collections::BTreeMap;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use super::super::context::RunContext;
@@ -13,7 +13,8 @@ use imalab_language::plan::{Budget, Plan};
 use imalab_trace::What;
 use imalab_wire::{End, Message, Program};
 
-/// Most bytes of states at a time, 2 GiB: one has 24 to 60 MiB, and is dropped after the last run that it is for.
+/// Most bytes of states at a time, 2 GiB: one of a machine with 256 MiB has some 21 MB, and is dropped after the last run that
+/// it is for. Machines that are saved at the same time each get what is left.
 const MOST: u64 = 2048 * 1024 * 1024;
 
 /// So many runs on one machine, and saving it is worth more than it costs.
@@ -30,6 +31,8 @@ pub struct Forks {
     taken: AtomicU64,
     /// Why there are no others, once one that should be as good as all others was not.
     trouble: Mutex<Option<String>>,
+    /// Whether a run from one of them was compared with one that booted.
+    compared: AtomicBool,
 }
 
 #[derive(Debug, Default)]
@@ -136,8 +139,9 @@ impl Forks {
         Ok(saved)
     }
 
-    /// A run of `plan` is over; the machine goes with the last.
-    pub(in super::super) fn used(&self, plan: &Plan, context: RunContext<'_>) {
+    /// One of the runs that were expected of `plan` is over, with all that was run again to compare; the machine goes with the
+    /// last.
+    pub fn used(&self, plan: &Plan, context: RunContext<'_>) {
         let Some(entry) = lock(&self.machines).get(&Key::of(plan, context)).map(Arc::clone) else { return };
         let mut entry = lock(&entry);
         entry.left = entry.left.saturating_sub(1);
@@ -145,6 +149,11 @@ impl Forks {
             self.taken.fetch_sub(saved.bytes(), Ordering::SeqCst);
             entry.made = Made::Not("no further run was planned".to_owned());
         }
+    }
+
+    /// Whether nobody has asked this before: the first run of a suite is compared with one that boots.
+    pub fn is_first(&self) -> bool {
+        !self.compared.swap(true, Ordering::SeqCst)
     }
 
     /// One of them could not be gone on from: none is used any more.

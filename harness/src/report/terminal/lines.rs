@@ -22,7 +22,8 @@ pub(super) fn header(total: usize, context: &SuiteContext, look: Look) -> String
     };
     line(if context.kernels.len() == 1 { "kernel" } else { "kernels" }, &context.kernels.join(", "));
     line("accelerator", &format!("{}: {}", context.accelerator.name, context.accelerator.reason));
-    line("lane", context.lane.name());
+    let strategy = context.strategy.as_ref().map(|strategy| format!(", strategy {strategy}"));
+    line("lane", &format!("{}{}", context.lane.name(), strategy.unwrap_or_default()));
     line("boot", &format!("{}: {}", context.boot.name(), context.boot_reason));
     line("jobs", &format!("{}, seed {}", context.jobs, context.seed));
     line("runs", &total.to_string());

@@ -133,6 +133,17 @@ pub(super) fn words(finding: &Run) -> String {
             None => error.clone(),
         },
         Run::ScheduleUnknown { error } => format!("the run's schedule is not known: {error}"),
+        Run::ForksDiffer { fork, cold } => {
+            let all = |ends: &[String]| match ends {
+                [] => "no outcome".to_owned(),
+                ends => ends.join(" and "),
+            };
+            format!(
+                "from a saved machine the run ended otherwise than after a boot: saved: {}, booted: {}",
+                all(fork),
+                all(cold)
+            )
+        }
         Run::ImalabFailed { error } => format!("imalab itself failed, which is a defect of it: {error}"),
     }
 }
