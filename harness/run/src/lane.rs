@@ -139,7 +139,10 @@ fn order(symbols: &Symbols, strategy: &Strategy, report: PathBuf) -> Result<Orde
         tick: Some(symbols.address(TICK)?),
         ends: ENDS.iter().map(|name| symbols.address(name)).collect::<Result<_, _>>()?,
         strategy: strategy.clone(),
-        gate: Some(Gate { status: TPM_STATUS, writers: ranges(WRITERS[0], &|name| WRITERS.contains(&name))? }),
+        gate: Some(Gate {
+            status: TPM_STATUS,
+            writers: ranges(WRITERS[0], &|name| WRITERS.contains(&name))?,
+        }),
         report,
     })
 }

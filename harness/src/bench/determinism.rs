@@ -121,6 +121,9 @@ fn hashes(trace: &Trace) -> Option<(String, String)> {
     Some((hex::encode(tpm.finalize()), hex::encode(agent.finalize())))
 }
 
+/// What a repetition left, or why nothing, and its milliseconds.
+pub type Repetition = (Result<Print, String>, u64);
+
 /// What became of one seed's repetitions.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Determinism {
@@ -138,7 +141,7 @@ pub struct Determinism {
 
 impl Determinism {
     /// Sorts the repetitions of `seed`, each with its milliseconds.
-    pub fn of(seed: u64, runs: Vec<(Result<Print, String>, u64)>) -> Determinism {
+    pub fn of(seed: u64, runs: Vec<Repetition>) -> Determinism {
         let repeats = runs.len();
         let seconds = Figures::of(runs.iter().map(|(_, ms)| *ms as f64 / 1000.0));
         let (mut counts, mut without) = (BTreeMap::new(), Vec::new());

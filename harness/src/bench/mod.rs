@@ -9,7 +9,7 @@ mod plot;
 mod suite;
 
 pub use boot::{Boot, BootError, BootRound, boot};
-pub use determinism::{Determinism, Load, Print, PrintError};
+pub use determinism::{Determinism, Load, Print, PrintError, Repetition};
 pub use figures::{Figures, host};
 pub use latency::{Grown, Growth, growth, held_up};
 pub use plot::{PlotError, compared, histograms, lines as growth_plot};

@@ -8,7 +8,7 @@ use clap::Args;
 
 use super::Failure;
 use super::bench::{BenchArgs, print_line};
-use crate::bench::{Determinism, Load, Print};
+use crate::bench::{Determinism, Load, Print, Repetition};
 use crate::report::{Exit, RunId};
 use imalab_check::outcome::{Outcome, RunResult};
 
@@ -44,7 +44,8 @@ impl BenchArgs {
         let out = args.out.as_deref().unwrap_or_else(|| temporary.path());
         let repeats = args.repeats.to_string();
         let seed = args.seed.to_string();
-        let words = ["--lane", "deterministic", "--unproved", "--same-seed", "--repeat", &repeats, "--seed", &seed];
+        let words =
+            ["--lane", "deterministic", "--unproved", "--same-seed", "--repeat", &repeats, "--seed", &seed];
         let mut words: Vec<OsString> = words.iter().map(OsString::from).collect();
         words.extend([args.scenario.as_str().into(), "--out".into(), out.into()]);
         let paths = [("--qemu", &args.qemu), ("--plugin", &args.plugin)];
@@ -58,7 +59,7 @@ impl BenchArgs {
         if results.interrupted {
             return Ok(exit);
         }
-        let mut cases: BTreeMap<String, Vec<(Result<Print, String>, u64)>> = BTreeMap::new();
+        let mut cases: BTreeMap<String, Vec<Repetition>> = BTreeMap::new();
         let ran = |run: &&RunResult| run.outcome != Outcome::Skipped;
         for run in results.runs.iter().filter(ran) {
             let id = RunId { repeat: 1, ..RunId::of(run) };

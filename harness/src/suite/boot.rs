@@ -56,7 +56,8 @@ impl Boots {
             Err(why) => cold(why),
             Ok(()) => {
                 let rest = format!("cold where fewer than {} runs have a machine", imalab_run::WORTHWHILE);
-                let reason = format!("from saved machines; {rest}; the first run and 1 in {SAMPLE} both ways");
+                let reason =
+                    format!("from saved machines; {rest}; the first run and 1 in {SAMPLE} both ways");
                 Boots { how: Boot::Fork, reason, forks: Some(forks) }
             }
         }

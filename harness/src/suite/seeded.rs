@@ -78,7 +78,7 @@ impl SeededLane {
         plan: &Plan,
         seed: u64,
         context: RunContext<'_>,
-    ) -> Result<Ran, Run> {
+    ) -> Result<Ran, Box<Run>> {
         let strategy = match self.way {
             Way::Random { one_in: 0 } => Strategy::None,
             Way::Random { one_in: per } => Strategy::Random { seed, per },
@@ -93,13 +93,13 @@ impl SeededLane {
         plan: &Plan,
         seed: u64,
         context: RunContext<'_>,
-    ) -> Result<Ran, Run> {
+    ) -> Result<Ran, Box<Run>> {
         let seeded = Some(Seeded { seed, strategy, plugin: &self.plugin });
-        run(plan, RunContext { seeded, ..context }).map_err(|error| not_started(&error))
+        run(plan, RunContext { seeded, ..context }).map_err(|error| Box::new(not_started(&error)))
     }
 
     /// How many points a run of `plan` has that nobody preempts: a first run counts them for all of its case.
-    fn points(&self, id: &RunId, plan: &Plan, context: RunContext<'_>) -> Result<u64, Run> {
+    fn points(&self, id: &RunId, plan: &Plan, context: RunContext<'_>) -> Result<u64, Box<Run>> {
         let case = RunId { repeat: 1, ..id.clone() }.to_string();
         let count = Arc::clone(lock(&self.points).entry(case).or_default());
         // Whoever comes second waits for the first.
@@ -110,11 +110,11 @@ impl SeededLane {
         let ran = self.with(&Strategy::None, plan, COUNTING, context)?;
         let points = match known_schedule(&ran) {
             Some(Ok(report)) => report.events,
-            Some(Err(why)) => {
-                let error = format!("the run that counts its points told none: {why}");
-                return Err(Run::ScheduleUnknown { error });
+            other => {
+                let why = other.and_then(Result::err).unwrap_or_else(|| "it has no schedule".to_owned());
+                let error = format!("the run that counts the points: {why}");
+                return Err(Box::new(Run::ScheduleUnknown { error }));
             }
-            None => return Err(Run::ScheduleUnknown { error: "it was run in another lane".to_owned() }),
         };
         *known = Some(points);
         Ok(points)

@@ -344,14 +344,14 @@ impl Request<'_> {
         let kernel = &self.kernels[job.kernel];
         let ran = match &self.seeded {
             Some(lane) => lane.run(&job.id, plan, job.seed, context),
-            None => run(plan, context).map_err(|error| not_started(&error)),
+            None => run(plan, context).map_err(|error| Box::new(not_started(&error))),
         };
         match ran {
             Err(finding) => {
                 if context.interrupts.seen() {
                     result.outcome = Outcome::Interrupted;
                 }
-                result.reason = Some(Reason::of(finding));
+                result.reason = Some(Reason::of(*finding));
             }
             Ok(ran) => {
                 times(&ran, result);
