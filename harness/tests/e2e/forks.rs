@@ -33,8 +33,8 @@ fn runs_on_one_machine_are_forks_and_each_says_so() {
     assert!(ended.text.contains("boot        fork: "), "{}", ended.text);
     let suite = lab.results();
     assert_eq!(boots(&suite), [Some(Boot::Fork); 3]);
-    // The first is compared with one that boots.
-    assert_eq!(suite.runs.iter().map(|run| run.cross_checked).collect::<Vec<_>>(), [true, false, false]);
+    // The first to end is compared with one that boots.
+    assert_eq!(suite.runs.iter().filter(|run| run.cross_checked).count(), 1);
 }
 
 #[test]
@@ -55,8 +55,9 @@ fn a_machine_of_few_runs_boots() {
 )]
 #[case::no_tpm_goes_on(
     "swtpm",
-    r#"mark=$(dirname "$0")/saved; case " $* " in *" socket "*) [ -e "$mark" ] && exit 1; touch "$mark" ;; esac"#,
-    "swtpm"
+    // The first is that of the machine to save, the second that of the fork which is tried.
+    r#"count=$(dirname "$0")/count; echo >>"$count"; [ "$(wc -l <"$count")" = 2 ] && { echo "no TPM today" >&2; exit 1; }"#,
+    "no TPM today"
 )]
 fn where_no_machine_can_go_on_each_boots_and_the_reason_is_told(
     #[case] program: &str,
