@@ -8,6 +8,7 @@ use std::fs;
 use std::io;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use imalab_schedule::{Order, OrderError};
 
@@ -17,7 +18,7 @@ use crate::qemu::{Id, Info, Missing, Qemu};
 /// Why the plugin does not load.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum Refusal {
-    #[error("takes one argument, order=FILE")]
+    #[error("takes order=FILE, and for tests late=MICROSECONDS")]
     Arguments,
     #[error("cannot read {}: {source}", path.display())]
     Read { path: PathBuf, source: io::Error },
@@ -62,18 +63,29 @@ fn install(id: Id, info: &Info, arguments: &[&OsStr]) -> Result<(), Refusal> {
     if !info.system_emulation {
         return Err(Refusal::UserMode);
     }
-    let order = read_order(arguments)?;
+    let (order, late) = read_order(arguments)?;
     let qemu = Qemu::load()?;
     let processors = u32::try_from(info.processors).unwrap_or(1);
-    lane::start(id, qemu, order, processors).map_err(|lane::Started| Refusal::Twice)
+    lane::start(id, qemu, order, processors, late).map_err(|lane::Started| Refusal::Twice)
 }
 
-fn read_order(arguments: &[&OsStr]) -> Result<Order, Refusal> {
-    let [argument] = arguments else { return Err(Refusal::Arguments) };
+/// The order, and how late the processors' thread is to be ([`crate::threads::watch`]).
+fn read_order(arguments: &[&OsStr]) -> Result<(Order, Duration), Refusal> {
+    let (argument, late) = match arguments {
+        [argument] => (argument, Duration::ZERO),
+        [argument, late] => (argument, microseconds(late).ok_or(Refusal::Arguments)?),
+        _ => return Err(Refusal::Arguments),
+    };
     let path = argument.as_bytes().strip_prefix(b"order=").ok_or(Refusal::Arguments)?;
     let path = Path::new(OsStr::from_bytes(path));
     let text = fs::read(path).map_err(|source| Refusal::Read { path: path.to_owned(), source })?;
-    Order::parse(&text).map_err(|source| Refusal::Order { path: path.to_owned(), source })
+    let order = Order::parse(&text).map_err(|source| Refusal::Order { path: path.to_owned(), source })?;
+    Ok((order, late))
+}
+
+fn microseconds(argument: &OsStr) -> Option<Duration> {
+    let number = argument.to_str()?.strip_prefix("late=")?.parse().ok()?;
+    Some(Duration::from_micros(number))
 }
 
 #[cfg(test)]
@@ -83,9 +95,11 @@ mod tests {
     use super::*;
 
     #[rstest]
-    #[case::nothing(&[], "takes one argument")]
-    #[case::another(&["seed=7"], "takes one argument")]
-    #[case::two(&["order=/a", "order=/b"], "takes one argument")]
+    #[case::nothing(&[], "takes order=FILE")]
+    #[case::another(&["seed=7"], "takes order=FILE")]
+    #[case::two(&["order=/a", "order=/b"], "takes order=FILE")]
+    #[case::no_number(&["order=/a", "late=x"], "takes order=FILE")]
+    #[case::three(&["order=/a", "late=1", "late=2"], "takes order=FILE")]
     #[case::no_file(&["order=/nowhere/order"], "cannot read /nowhere/order")]
     fn what_is_no_order_is_refused(#[case] arguments: &[&str], #[case] told: &str) {
         let arguments: Vec<&OsStr> = arguments.iter().map(OsStr::new).collect();
@@ -104,6 +118,9 @@ mod tests {
         assert!(matches!(read_order(&arguments), Err(Refusal::Order { .. })));
         let text = r#"{"schema":1,"points":[],"begin":null,"waits":[],"tick":null,"ends":[],"strategy":"none","gate":null,"report":"/r"}"#;
         fs::write(&path, text).unwrap();
-        assert_eq!(read_order(&arguments).unwrap().report, Path::new("/r"));
+        let (order, late) = read_order(&arguments).unwrap();
+        assert_eq!((order.report.as_path(), late), (Path::new("/r"), Duration::ZERO));
+        let (_, late) = read_order(&[arguments[0], OsStr::new("late=300")]).unwrap();
+        assert_eq!(late, Duration::from_micros(300));
     }
 }

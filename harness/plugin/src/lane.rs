@@ -12,6 +12,7 @@ use std::time::Duration;
 use imalab_schedule::{Does, Order, Point, Range, Scheduler};
 
 use crate::qemu::{Block, Id, Qemu, Translation};
+use crate::threads;
 
 /// `TPM_STS` of the TIS: a command can be given (TCG PC Client Platform TPM Profile, 6.5.2.5).
 const COMMAND_READY: u8 = 0x40;
@@ -41,9 +42,16 @@ pub(crate) struct Started;
 ///
 /// # Errors
 /// When there is a lane already.
-pub(crate) fn start(id: Id, qemu: Qemu, order: Order, processors: u32) -> Result<(), Started> {
+pub(crate) fn start(
+    id: Id,
+    qemu: Qemu,
+    order: Order,
+    processors: u32,
+    late: Duration,
+) -> Result<(), Started> {
     let scheduler = Mutex::new(Scheduler::new(&order, processors as usize));
     LANE.set(Lane { qemu, order, processors, scheduler }).map_err(|_| Started)?;
+    threads::watch(qemu, late);
     qemu.listen(id, translated, ended);
     Ok(())
 }
@@ -57,9 +65,11 @@ impl Lane {
     fn gate(&self, status: u64) {
         // Since a store to the register has one of three effects: the command is cancelled or forgotten (ready), it is
         // carried out (an answer, in the end), or its answer is read anew.
-        while self.qemu.byte_at(status) & (COMMAND_READY | DATA_AVAILABLE) == 0 {
-            std::thread::sleep(LOOK);
-        }
+        threads::stand_still(|| {
+            while self.qemu.byte_at(status) & (COMMAND_READY | DATA_AVAILABLE) == 0 {
+                std::thread::sleep(LOOK);
+            }
+        });
         // To carry it out QEMU takes a thread of its pool. When none is idle it schedules the making of one, by which all
         // processors are stopped as well (`icount_notify_exit` in `aio_bh_enqueue`), and whether one is idle depends on
         // the host. So they are always stopped.

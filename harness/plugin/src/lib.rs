@@ -5,6 +5,8 @@
 //! `-plugin libimalab_plugin.so,order=FILE`: FILE is an `imalab_schedule::Order`. QEMU has to run all processors in one
 //! thread and to count instructions (`-accel tcg,thread=single -icount`).
 
+mod door;
 mod install;
 mod lane;
 mod qemu;
+mod threads;

@@ -1,12 +1,13 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-//! What of QEMU is called: version 1 of its plugin interface (its documentation, `docs/devel/tcg-plugins.rst`), and five
-//! functions of its own that no plugin interface has.
+//! What of QEMU is called: version 1 of its plugin interface (its documentation, `docs/devel/tcg-plugins.rst`), and
+//! functions and variables of its own that no plugin interface has.
 //!
 //! Everything is looked up when the plugin is loaded: what is missing is told by name, and tests need no QEMU.
 
 #![expect(unsafe_code, reason = "a C interface")]
 
 use std::ffi::{CStr, c_char, c_int, c_uint, c_void};
+use std::sync::atomic::{AtomicPtr, Ordering};
 
 /// The version of the interface that this is written for. QEMU looks it up before it loads us.
 #[unsafe(no_mangle)]
@@ -46,6 +47,36 @@ struct HardwareAddress {
 struct Processor {
     _opaque: [u8; 0],
 }
+
+/// One of QEMU's locks.
+#[repr(C)]
+pub(crate) struct Mutex {
+    _opaque: [u8; 0],
+}
+
+/// One of QEMU's conditions.
+#[repr(C)]
+pub(crate) struct Condition {
+    _opaque: [u8; 0],
+}
+
+/// What a thread of QEMU waits for (`AioContext`).
+#[repr(C)]
+struct Context {
+    _opaque: [u8; 0],
+}
+
+/// Where QEMU's source takes a lock.
+#[derive(Clone, Copy)]
+pub(crate) struct Place {
+    pub(crate) file: *const c_char,
+    pub(crate) line: c_int,
+}
+
+/// Takes a lock (`QemuMutexLockFunc`).
+pub(crate) type LockFunction = extern "C" fn(*mut Mutex, *const c_char, c_int);
+/// Waits for a condition, without the lock meanwhile (`QemuCondWaitFunc`).
+pub(crate) type WaitFunction = extern "C" fn(*mut Condition, *mut Mutex, *const c_char, c_int);
 
 /// Called when a block begins: processor, and what was given with it.
 pub(crate) type OnBlock = extern "C" fn(c_uint, *mut c_void);
@@ -111,7 +142,21 @@ table! {
     cpu_stop_current: unsafe extern "C" fn(),
     cpu_resume: unsafe extern "C" fn(*mut Processor),
     cpu_physical_memory_rw: unsafe extern "C" fn(u64, *mut c_void, u64, bool),
+    all_cpu_threads_idle: unsafe extern "C" fn() -> bool,
+    qemu_in_vcpu_thread: unsafe extern "C" fn() -> bool,
+    qemu_mutex_lock_iothread_impl: unsafe extern "C" fn(*const c_char, c_int),
+    qemu_mutex_unlock_iothread: unsafe extern "C" fn(),
+    qemu_mutex_unlock_impl: unsafe extern "C" fn(*mut Mutex, *const c_char, c_int),
+    qemu_get_aio_context: unsafe extern "C" fn() -> *mut Context,
+    aio_notify: unsafe extern "C" fn(*mut Context),
+    qemu_bql_mutex_lock_func: *mut LockFunction,
+    qemu_cond_wait_func: *mut WaitFunction,
 }
+
+// SAFETY: the two variables live as long as QEMU, and are read and written as atomic ones.
+unsafe impl Send for Qemu {}
+// SAFETY: as above.
+unsafe impl Sync for Qemu {}
 
 impl Qemu {
     /// Looks them up in the program that has loaded us.
@@ -166,6 +211,71 @@ impl Qemu {
         // SAFETY: one byte is written to where there is one. QEMU takes its own lock for a device's register.
         unsafe { (self.cpu_physical_memory_rw)(physical, (&raw mut byte).cast(), 1, false) };
         byte
+    }
+
+    /// Whether no processor has anything to do.
+    pub(crate) fn all_idle(&self) -> bool {
+        // SAFETY: it only looks.
+        unsafe { (self.all_cpu_threads_idle)() }
+    }
+
+    /// Whether this thread runs processors.
+    pub(crate) fn is_processors_thread(&self) -> bool {
+        // SAFETY: it only looks.
+        unsafe { (self.qemu_in_vcpu_thread)() }
+    }
+
+    /// Gives the main thread a turn of its loop.
+    pub(crate) fn wake_main_thread(&self) {
+        // SAFETY: the context is there before any plugin, and any thread may notify it.
+        unsafe { (self.aio_notify)((self.qemu_get_aio_context)()) }
+    }
+
+    /// What is called where the big lock is taken, and where a condition is waited for.
+    pub(crate) fn hooked(&self) -> (LockFunction, WaitFunction) {
+        // SAFETY: both variables are there, and nobody but us writes to them.
+        unsafe { (*self.qemu_bql_mutex_lock_func, *self.qemu_cond_wait_func) }
+    }
+
+    /// Has these called instead. Other threads may be about to call what was called before.
+    pub(crate) fn hook(&self, lock: LockFunction, wait: WaitFunction) {
+        let store = |variable: *mut *mut c_void, function: *mut c_void| {
+            // SAFETY: QEMU reads them with `qatomic_read`.
+            unsafe { AtomicPtr::from_ptr(variable) }.store(function, Ordering::Release);
+        };
+        store(self.qemu_bql_mutex_lock_func.cast(), lock as *mut c_void);
+        store(self.qemu_cond_wait_func.cast(), wait as *mut c_void);
+    }
+
+    /// Takes a lock as QEMU would without us.
+    pub(crate) fn lock(&self, function: LockFunction, mutex: *mut Mutex, place: Place) {
+        function(mutex, place.file, place.line);
+    }
+
+    /// Gives back what [`Qemu::lock`] took.
+    pub(crate) fn unlock(&self, mutex: *mut Mutex, place: Place) {
+        // SAFETY: the lock is QEMU's, and this thread has it.
+        unsafe { (self.qemu_mutex_unlock_impl)(mutex, place.file, place.line) }
+    }
+
+    /// Waits as QEMU would without us.
+    pub(crate) fn wait(
+        &self,
+        function: WaitFunction,
+        condition: *mut Condition,
+        mutex: *mut Mutex,
+        place: Place,
+    ) {
+        function(condition, mutex, place.file, place.line);
+    }
+
+    /// Runs `what` with the big lock, which this thread does not have.
+    pub(crate) fn with_big_lock(&self, what: impl FnOnce()) {
+        // SAFETY: a plugin's callbacks come without the lock.
+        unsafe { (self.qemu_mutex_lock_iothread_impl)(c"plugin".as_ptr(), 0) };
+        what();
+        // SAFETY: it was taken above.
+        unsafe { (self.qemu_mutex_unlock_iothread)() };
     }
 
     /// The physical address of an access; in its own callback only.

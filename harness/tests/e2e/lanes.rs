@@ -42,6 +42,31 @@ fn a_seed_gives_one_run_and_another_seed_another() {
     assert_ne!(hashes(&lab.results())[0], same[0]);
 }
 
+/// QEMU with threads that are late: what of the plugin's options is only for this.
+const LATE: &str = r#"#!/bin/sh
+for word; do
+    shift
+    case $word in *,order=*) word=$word,late=200 ;; esac
+    set -- "$@" "$word"
+done
+exec qemu-system-x86_64 "$@"
+"#;
+
+#[test]
+fn no_thread_of_qemu_is_so_late_that_a_guest_sees_it() {
+    let lab = Lab::new();
+    let qemu = lab.path("qemu");
+    fs::write(&qemu, LATE).unwrap();
+    fs::set_permissions(&qemu, fs::Permissions::from_mode(0o755)).unwrap();
+    let ran = |with: &[&std::ffi::OsStr]| {
+        let mut command = lab.test();
+        command.args(["--lane", "deterministic", "--seed", "3", "--strategy", "random:2", RACE]).args(with);
+        lab.run(&mut command).exits(0);
+        hashes(&lab.results()).into_iter().map(String::from).collect::<Vec<_>>()
+    };
+    assert_eq!(ran(&["--qemu".as_ref(), qemu.as_os_str()]), ran(&[]));
+}
+
 #[test]
 fn a_bundle_shows_the_same_schedule_again() {
     let lab = Lab::new();
