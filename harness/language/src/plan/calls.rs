@@ -10,9 +10,11 @@ use super::built::Built;
 use super::files::{observed, path, reading};
 use super::slots::Slots;
 use super::types::{Action, Expect, Observed, Reading};
+use super::unresolved::Unresolved;
 use crate::interface::{Adapter, Deed};
 use crate::scenario::{
-    Bytes, Call, File, Flag, Flags, Moved, Origin, Task, Transfer, Verb, Whence, WriteOf, origin, task_named,
+    Bytes, Call, File, Flag, Flags, Moved, Origin, Task, Transfer, Verb, Whence, WriteOf, origin, poll_event,
+    task_named,
 };
 
 /// Permissions of a file that `open` creates.
@@ -82,7 +84,10 @@ impl Calls<'_> {
     }
 
     /// Translates a call.
-    pub(super) fn call(&self, slots: &mut Slots, call: &Call, expect: Expect) -> Built {
+    ///
+    /// # Errors
+    /// A name that stands for nothing.
+    pub(super) fn call(&self, slots: &mut Slots, call: &Call, expect: Expect) -> Result<Built, Unresolved> {
         let fails = matches!(expect, Expect::Errno(_));
         let mut action = Action::SystemCall;
         let mut reads = Vec::new();
@@ -90,19 +95,19 @@ impl Calls<'_> {
             Call::Open { slot, file, flags } => {
                 let (name, path) = path(self.adapter, file);
                 let text = format!("open {slot} {name} {}", words(flags));
-                (text, Op::Open { slot: slots.take(slot, fails), path, flags: bits(flags), mode: MODE })
+                (text, Op::Open { slot: slots.take(slot, fails)?, path, flags: bits(flags), mode: MODE })
             }
             Call::Read { slot, what } => {
                 let of = self.whole(slot, *what);
                 reads.extend(of.map(|of| Reading { op: 0, of }));
                 action = reading(of);
-                self.read(slots, slot, *what)
+                self.read(slots, slot, *what)?
             }
             Call::Write { slot, what, at } => {
                 if let Some(bytes) = call.hands_over() {
                     action = self.meaning(slot, bytes);
                 }
-                write(slots, slot, what, *at)
+                write(slots, slot, what, *at)?
             }
             Call::Seek { slot, to, from } => {
                 let (whence, name) = match from {
@@ -112,56 +117,63 @@ impl Calls<'_> {
                 };
                 (
                     format!("seek {slot} {to} from {name}"),
-                    Op::Seek { slot: slots.get(slot), offset: *to, whence },
+                    Op::Seek { slot: slots.get(slot)?, offset: *to, whence },
                 )
             }
-            Call::Close { slot } => (format!("close {slot}"), Op::Close { slot: slots.close(slot) }),
+            Call::Close { slot } => (format!("close {slot}"), Op::Close { slot: slots.close(slot)? }),
             Call::Duplicate { slot, to } => {
-                let from = slots.get(slot);
-                (format!("duplicate {slot} as {to}"), Op::Duplicate { slot: from, to: slots.take(to, fails) })
+                let from = slots.get(slot)?;
+                (
+                    format!("duplicate {slot} as {to}"),
+                    Op::Duplicate { slot: from, to: slots.take(to, fails)? },
+                )
             }
             Call::Map { slot, bytes, write } => {
                 let how = if *write { " to write" } else { "" };
-                let op = Op::Map { slot: slots.get(slot), bytes: *bytes, write: *write };
+                let op = Op::Map { slot: slots.get(slot)?, bytes: *bytes, write: *write };
                 (format!("map {slot} {bytes} bytes{how}"), op)
             }
             Call::Splice { slot, what } => match what {
                 Moved::Out { bytes } => (
                     format!("splice {bytes} bytes out of {slot}"),
-                    Op::SpliceOut { slot: slots.get(slot), bytes: *bytes },
+                    Op::SpliceOut { slot: slots.get(slot)?, bytes: *bytes },
                 ),
                 Moved::In(Bytes(bytes)) => {
                     action = self.meaning(slot, bytes);
-                    let op = Op::SpliceIn { slot: slots.get(slot), bytes: bytes.clone() };
+                    let op = Op::SpliceIn { slot: slots.get(slot)?, bytes: bytes.clone() };
                     (format!("splice \"{}\" into {slot}", bytes.escape_ascii()), op)
                 }
             },
             Call::Poll { slot, events } => {
-                let mask = events.iter().filter_map(|event| crate::scenario::poll_event(event));
-                let mask = mask.fold(0, |mask, bit| mask | bit);
+                let bit = |event: &&str| poll_event(event).ok_or_else(|| Unresolved::event(event));
+                let mask = events.iter().map(bit).try_fold(0, |mask, bit| bit.map(|bit| mask | bit))?;
                 let names: Vec<_> = events.iter().copied().collect();
-                (format!("poll {slot} {}", names.join("+")), Op::Poll { slot: slots.get(slot), events: mask })
+                (
+                    format!("poll {slot} {}", names.join("+")),
+                    Op::Poll { slot: slots.get(slot)?, events: mask },
+                )
             }
-            Call::Truncate { slot, length } => {
-                (format!("truncate {slot} {length}"), Op::Truncate { slot: slots.get(slot), length: *length })
-            }
+            Call::Truncate { slot, length } => (
+                format!("truncate {slot} {length}"),
+                Op::Truncate { slot: slots.get(slot)?, length: *length },
+            ),
             Call::Send { slot, to } => {
                 let boot = self.tasks[self.place.task].boot;
-                let task = task_id(task_named(self.tasks, boot, to));
-                (format!("send {slot} to {to}"), Op::SendDescriptor { slot: slots.get(slot), to: task })
+                let task = task_id(self.tasks, boot, to)?;
+                (format!("send {slot} to {to}"), Op::SendDescriptor { slot: slots.get(slot)?, to: task })
             }
             Call::Receive { slot } => {
-                (format!("receive {slot}"), Op::ReceiveDescriptor { slot: slots.take(slot, fails) })
+                (format!("receive {slot}"), Op::ReceiveDescriptor { slot: slots.take(slot, fails)? })
             }
         };
-        Built { text, deed: Deed { ops: vec![op], reads }, action, expect }
+        Ok(Built { text, deed: Deed { ops: vec![op], reads }, action, expect })
     }
 
-    fn read(&self, slots: &Slots, name: &str, what: Transfer) -> (String, Op) {
-        let slot = slots.get(name);
+    fn read(&self, slots: &Slots, name: &str, what: Transfer) -> Result<(String, Op), Unresolved> {
+        let slot = slots.get(name)?;
         // Of a descriptor whose file is not known before the run, everything could be a list.
         let send = self.file(name).is_none() || self.shows(name).is_some();
-        match what {
+        Ok(match what {
             Transfer::Stream { limit, chunk } => {
                 let text = match limit {
                     Some(limit) => format!("read {name} {limit} bytes"),
@@ -175,7 +187,7 @@ impl Calls<'_> {
             Transfer::BadPointer { bytes } => {
                 (format!("read {name} {bytes} bytes to nowhere"), Op::ReadBadPointer { slot, bytes })
             }
-        }
+        })
     }
 
     /// What a read shows when it reads the file from its start to its end.
@@ -186,9 +198,9 @@ impl Calls<'_> {
     }
 }
 
-fn write(slots: &Slots, name: &str, what: &WriteOf, at: Option<i64>) -> (String, Op) {
-    let slot = slots.get(name);
-    match (what, at) {
+fn write(slots: &Slots, name: &str, what: &WriteOf, at: Option<i64>) -> Result<(String, Op), Unresolved> {
+    let slot = slots.get(name)?;
+    Ok(match (what, at) {
         (WriteOf::Bytes(Bytes(bytes)), None) => {
             (format!("write {name} \"{}\"", bytes.escape_ascii()), Op::Write { slot, bytes: bytes.clone() })
         }
@@ -199,12 +211,13 @@ fn write(slots: &Slots, name: &str, what: &WriteOf, at: Option<i64>) -> (String,
         (WriteOf::BadPointer { bytes }, _) => {
             (format!("write {name} {bytes} bytes from nowhere"), Op::WriteBadPointer { slot, bytes: *bytes })
         }
-    }
+    })
 }
 
-/// The number of a task in the program; the scenario has made sure that there is one.
-pub(super) fn task_id(index: Option<usize>) -> TaskId {
-    index.and_then(|index| TaskId::try_from(index).ok()).unwrap_or(TaskId::MAX)
+/// The number in the program of a boot's task with this name.
+pub(super) fn task_id(tasks: &[Task], boot: u16, name: &str) -> Result<TaskId, Unresolved> {
+    let index = task_named(tasks, boot, name).and_then(|index| TaskId::try_from(index).ok());
+    index.ok_or_else(|| Unresolved::task(name))
 }
 
 /// `create` all alone implies the others.

@@ -10,6 +10,7 @@ use super::calls::Movers;
 use super::count::Count;
 use super::slots::Slots;
 use super::types::{Action, Expect, Interface, Mark, MarkDeed, Plan, PlannedStep};
+use super::unresolved::Unresolved;
 use super::{PlanError, budget, checkpoint, has_boot_policy, stress};
 use crate::interface::{Adapter, Capabilities, Capability, Deed, TPM, probe};
 use crate::scenario::{self, Expectation, Scenario, Step, Task, Variant, Verb};
@@ -56,7 +57,8 @@ pub(super) fn compile(
         compiler.count = single
             .then(|| last.take().unwrap_or_else(|| Count::unknown(suppresses, &variant.policy, booted)));
         compiler.task = number;
-        compiler.slots = Slots::of(&tasks, number, &before);
+        let slots = Slots::of(&tasks, number, &before);
+        compiler.slots = slots.map_err(|name| compiler.unresolved(0, name))?;
         let mut spawns = BTreeMap::new();
         for (place, step) in task.steps.iter().enumerate() {
             if matches!(step.verb, Verb::Spawn { .. }) {
@@ -180,22 +182,18 @@ impl Compiler<'_> {
         if let Some(count) = &mut self.count {
             count.step(step);
         }
-        let moves = matches!(
-            step.verb,
-            Verb::Stage
-                | Verb::Save
-                | Verb::Delete
-                | Verb::Trim { .. }
-                | Verb::TrimTo { .. }
-                | Verb::MarkLog
-                | Verb::Snapshot { .. }
-                | Verb::Attest(_)
-        );
+        let moves = step.verb.asks_for_a_move() || matches!(step.verb, Verb::Save);
         let quiet = self.count.is_some() && self.slots.is_empty() && step.clock.is_none();
         if moves && quiet && self.files <= QUICK_FILES {
             self.checkpoint(0, false, false);
         }
         Ok(())
+    }
+
+    /// A step of this line names what nothing is.
+    pub(super) fn unresolved(&self, line: u32, name: Unresolved) -> PlanError {
+        let Unresolved { what, name } = name;
+        PlanError::Unresolved { scenario: self.scenario.id.clone(), line, what, name }
     }
 
     /// What a step must give.

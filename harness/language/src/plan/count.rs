@@ -197,19 +197,8 @@ impl Count {
 
 /// Whether a step changes no list, however it ends.
 fn harmless(verb: &Verb) -> bool {
-    !matches!(
-        verb,
-        Verb::Measure { .. }
-            | Verb::Violate { .. }
-            | Verb::LoadModule { .. }
-            | Verb::Stage
-            | Verb::Delete
-            | Verb::Trim { .. }
-            | Verb::TrimTo { .. }
-            | Verb::MarkLog
-            | Verb::Snapshot { .. }
-            | Verb::Attest(_)
-    )
+    let measures = matches!(verb, Verb::Measure { .. } | Verb::Violate { .. } | Verb::LoadModule { .. });
+    !measures && !verb.asks_for_a_move()
 }
 
 /// Whether a policy records each file that is opened for reading, and nothing that a scenario does not measure.

@@ -14,6 +14,7 @@ mod limits;
 mod slots;
 mod stress;
 mod types;
+mod unresolved;
 mod verbs;
 
 use std::collections::BTreeSet;
@@ -84,6 +85,18 @@ pub enum PlanError {
         scenario: String,
         /// Line of the step.
         line: u32,
+    },
+    /// A step names what nothing in the scenario is.
+    #[error("{scenario}.yaml:{line}: `{name}` stands for no {what}")]
+    Unresolved {
+        /// The scenario.
+        scenario: String,
+        /// Line of the step; 0 of a task as a whole.
+        line: u32,
+        /// What the name was to stand for.
+        what: &'static str,
+        /// The name.
+        name: String,
     },
     /// The interface has no way to do a verb though the kernel was said to be able to.
     #[error("{scenario}.yaml:{line}: interface {interface:?} has no `{verb}`")]

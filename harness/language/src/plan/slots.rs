@@ -7,6 +7,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use imalab_wire::Slot;
 
+use super::unresolved::Unresolved;
 use crate::scenario::{Start, Task, process_of};
 
 /// Slot of the verbs' own descriptors in a process of one thread; those that a scenario names come after it.
@@ -34,7 +35,14 @@ impl Slots {
     }
 
     /// Those of a task as it starts; `before` has those that the spawning steps of each task before it found.
-    pub(super) fn of(tasks: &[Task], task: usize, before: &[BTreeMap<usize, Slots>]) -> Slots {
+    ///
+    /// # Errors
+    /// A thread without numbers of its process's, which no process has.
+    pub(super) fn of(
+        tasks: &[Task],
+        task: usize,
+        before: &[BTreeMap<usize, Slots>],
+    ) -> Result<Slots, Unresolved> {
         let inherited = tasks[task].start.spawn().and_then(|spawn| before.get(spawn.by)?.get(&spawn.step));
         let mut slots = match (tasks[task].start, inherited) {
             (Start::Forked(_), Some(parent)) => parent.child(),
@@ -47,9 +55,10 @@ impl Slots {
             slots.share(tasks, &threads);
         }
         if let (Some(fixed), true) = (&slots.fixed, task != process) {
-            slots.own = fixed.get(&own_name(task)).copied().unwrap_or(OWN);
+            let own = own_name(task);
+            slots.own = fixed.get(&own).copied().ok_or_else(|| Unresolved::descriptor(&own))?;
         }
-        slots
+        Ok(slots)
     }
 
     /// What a child goes on with. Other threads of a process may be in the middle of a verb at a fork, so its child
@@ -93,31 +102,33 @@ impl Slots {
     }
 
     /// The number of a descriptor.
-    pub(super) fn get(&self, name: &str) -> Slot {
-        self.fixed.as_ref().unwrap_or(&self.open).get(name).copied().unwrap_or(OWN)
+    pub(super) fn get(&self, name: &str) -> Result<Slot, Unresolved> {
+        let open = self.fixed.as_ref().unwrap_or(&self.open);
+        open.get(name).copied().ok_or_else(|| Unresolved::descriptor(name))
     }
 
     /// The lowest free number becomes the descriptor's, or one of its own that nobody else goes by where making it is to
     /// fail.
-    pub(super) fn take(&mut self, name: &str, fails: bool) -> Slot {
-        if let Some(fixed) = &self.fixed {
-            return fixed.get(name).copied().unwrap_or(Slot::MAX);
+    pub(super) fn take(&mut self, name: &str, fails: bool) -> Result<Slot, Unresolved> {
+        if self.fixed.is_some() {
+            return self.get(name);
         }
         if fails {
             self.spent = self.spent.saturating_add(1);
-            return Slot::MAX - self.spent;
+            return Ok(Slot::MAX - self.spent);
         }
         let taken = |slot: &Slot| *slot == self.own || self.open.values().any(|open| open == slot);
-        let slot = (self.floor..).find(|slot| !taken(slot)).unwrap_or(Slot::MAX);
+        let free = (self.floor..=Slot::MAX).find(|slot| !taken(slot));
+        let slot = free.ok_or_else(|| Unresolved::descriptor(name))?;
         self.open.insert(name.to_owned(), slot);
-        slot
+        Ok(slot)
     }
 
     /// A descriptor is closed.
-    pub(super) fn close(&mut self, name: &str) -> Slot {
-        let slot = self.get(name);
+    pub(super) fn close(&mut self, name: &str) -> Result<Slot, Unresolved> {
+        let slot = self.get(name)?;
         self.open.remove(name);
-        slot
+        Ok(slot)
     }
 }
 

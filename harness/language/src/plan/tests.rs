@@ -266,3 +266,35 @@ fn no_checkpoint_where_it_would_disturb() {
     let plan = of("steps:\n  - measure: 10\n  - stage\n  - save\n  - delete\n");
     assert_eq!(plan.marks.len(), 4);
 }
+
+/// What reading would have refused is no plan either: nothing is put in place of what a name does not stand for.
+#[rstest]
+#[case::descriptor(
+    "  - open: {as: list, file: binary}\n  - close: list\n",
+    "",
+    "`list` stands for no descriptor"
+)]
+#[case::hold(
+    "  - await-blocked: holder\n  - release: tpm\n",
+    "tasks:\n  holder:\n    - hold: tpm\n",
+    "`tpm` stands for no hold"
+)]
+#[case::task(
+    "  - open: {as: list, file: binary}\n  - send-descriptor: {of: list, to: other}\n",
+    "tasks:\n  other:\n    - receive-descriptor: list\n",
+    "`other` stands for no task"
+)]
+fn a_name_that_stands_for_nothing_is_no_plan(#[case] steps: &str, #[case] tasks: &str, #[case] says: &str) {
+    let text = format!("summary: s\npromise: p\nsteps:\n{steps}{tasks}");
+    let mut scenario = scenario::parse("it", "it.yaml", &text).unwrap();
+    let parameters = expand(&scenario)[0].clone();
+    planned(&scenario, &parameters);
+    let tasks = &mut scenario.variants[0].tasks;
+    match tasks.get_mut(1) {
+        Some(other) if other.name == "other" => other.name = "renamed".to_owned(),
+        Some(holder) => drop(holder.steps.remove(0)),
+        None => drop(tasks[0].steps.remove(0)),
+    }
+    let error = plan(&scenario, &parameters, &upstream(), Interface::UPSTREAM, 7).unwrap_err();
+    assert!(error.to_string().contains(says), "{error}");
+}

@@ -8,11 +8,10 @@ use super::compile::Compiler;
 use super::count::Count;
 use super::files::{observed, path, reading};
 use super::types::{Action, Expect, Fault, How, MarkDeed};
+use super::unresolved::Unresolved;
 use super::{PlanError, checkpoint};
 use crate::interface::{Deed, IMA, MEASURED, read_whole, request};
-use crate::scenario::{
-    Expectation, File, Files, KexecCall, Leave, Policy, Records, Step, Verb, Way, task_named,
-};
+use crate::scenario::{Expectation, File, Files, KexecCall, Leave, Policy, Records, Step, Verb, Way};
 use imalab_formats::ima::lists::Mark;
 
 impl Compiler<'_> {
@@ -65,12 +64,13 @@ impl Compiler<'_> {
                 let place = Place { task: self.task, step: place };
                 let calls = Calls { adapter: self.adapter, tasks: self.tasks, movers: &self.movers, place };
                 let built = calls.call(&mut self.slots, call, expect);
+                let built = built.map_err(|name| self.unresolved(step.line, name))?;
                 self.add(step.line, built);
             }
             Verb::Hold { name, round } => {
-                let number = self.holds.get(&self.meeting(name, *round)).copied();
+                let number = self.held(name, *round).map_err(|name| self.unresolved(step.line, name))?;
                 let built = nothing(&format!("hold {name}"), Action::SystemCall);
-                self.mark(step.line, built, MarkDeed::Hold, number);
+                self.mark(step.line, built, MarkDeed::Hold, Some(number));
             }
             Verb::TpmFault(fault) => {
                 let built = nothing(&fault_text(*fault), Action::SystemCall);
@@ -78,10 +78,16 @@ impl Compiler<'_> {
             }
             other => {
                 let built = self.simple(other, expect);
+                let built = built.map_err(|name| self.unresolved(step.line, name))?;
                 self.add(step.line, built);
             }
         }
         Ok(())
+    }
+
+    /// The mark of a hold.
+    fn held(&self, name: &str, round: u16) -> Result<u64, Unresolved> {
+        self.holds.get(&self.meeting(name, round)).copied().ok_or_else(|| Unresolved::hold(name))
     }
 
     /// What tells a barrier or a hold from others.
@@ -188,28 +194,31 @@ impl Compiler<'_> {
     }
 
     /// A verb that is a single operation, or none that anything hangs on.
-    fn simple(&mut self, verb: &Verb, expect: Expect) -> Built {
+    fn simple(&mut self, verb: &Verb, expect: Expect) -> Result<Built, Unresolved> {
         let call = |text: String, op| Built::call(text, op, expect);
-        match verb {
+        Ok(match verb {
             Verb::Barrier { name, round } => {
-                let (id, parties) =
-                    self.barriers.get(&self.meeting(name, *round)).copied().unwrap_or_default();
+                let (id, parties) = self
+                    .barriers
+                    .get(&self.meeting(name, *round))
+                    .copied()
+                    .ok_or_else(|| Unresolved::barrier(name))?;
                 let built = call(format!("barrier {name}"), Op::Barrier { id, parties });
                 Built { action: Action::Barrier, ..built }
             }
             Verb::Spawn { task, thread } => {
-                let id = task_id(task_named(self.tasks, self.boot(), task));
+                let id = task_id(self.tasks, self.boot(), task)?;
                 match thread {
                     true => call(format!("thread {task}"), Op::Thread { task: id }),
                     false => call(format!("fork {task}"), Op::Fork { task: id }),
                 }
             }
             Verb::Kill { task, signal } => {
-                let id = task_id(task_named(self.tasks, self.boot(), task));
+                let id = task_id(self.tasks, self.boot(), task)?;
                 call(format!("kill {task} {}", signal.name), Op::Kill { task: id, signal: signal.number })
             }
             Verb::AwaitBlocked { task } => {
-                let id = task_id(task_named(self.tasks, self.boot(), task));
+                let id = task_id(self.tasks, self.boot(), task)?;
                 call(format!("await-blocked {task}"), Op::AwaitBlocked { task: id })
             }
             Verb::Exit { status } => call(format!("exit {status}"), Op::Exit { status: *status }),
@@ -231,7 +240,7 @@ impl Compiler<'_> {
                 call(text, Op::Clock { clock: *clock, ms: *ms })
             }
             Verb::Release { name, round } => {
-                let hold = self.holds.get(&self.meeting(name, *round)).copied().unwrap_or(0);
+                let hold = self.held(name, *round)?;
                 call(format!("release {name}"), Op::ReleaseHold { hold })
             }
             Verb::Create { path, text } => {
@@ -277,14 +286,30 @@ impl Compiler<'_> {
                 };
                 Built { action: Action::KexecExecute, ..call(text.to_owned(), op) }
             }
-            // Every other verb has been dealt with by the caller.
-            _ => Built {
+            // These have been dealt with by the caller, and `stress` is written out before.
+            Verb::Checkpoint
+            | Verb::Quote
+            | Verb::Stage
+            | Verb::Save
+            | Verb::Delete
+            | Verb::Trim { .. }
+            | Verb::TrimTo { .. }
+            | Verb::MarkLog
+            | Verb::Snapshot { .. }
+            | Verb::Attest(_)
+            | Verb::Measure { .. }
+            | Verb::Violate { .. }
+            | Verb::View { .. }
+            | Verb::Call(_)
+            | Verb::Hold { .. }
+            | Verb::TpmFault(_)
+            | Verb::Stress { .. } => Built {
                 text: "nothing".to_owned(),
                 deed: Deed::nothing(),
                 action: Action::SystemCall,
                 expect,
             },
-        }
+        })
     }
 }
 

@@ -200,6 +200,31 @@ impl<'t> Fields<'t> {
         self.one_word(name, node).map(Some)
     }
 
+    /// One of a table's words, with its number.
+    pub(super) fn meaning<T: Copy>(
+        &self,
+        name: &str,
+        table: &'static [(&'static str, T)],
+    ) -> Result<Option<(&'static str, T)>, ScenarioError> {
+        let Some(word) = self.word(name)? else { return Ok(None) };
+        let meaning = table.iter().copied().find(|(known, _)| *known == word);
+        let missing = || self.source.error(self.at, format!("`{name}`: `{word}` has no number"));
+        meaning.map(Some).ok_or_else(missing)
+    }
+
+    /// The same of a field that the grammar says is needed.
+    pub(super) fn needed_meaning<T: Copy>(
+        &self,
+        name: &str,
+        table: &'static [(&'static str, T)],
+    ) -> Result<(&'static str, T), ScenarioError> {
+        let meaning = self.meaning(name, table)?;
+        meaning.map_or_else(
+            || Err(self.source.error(self.at, format!("{}: `{name}` is missing", self.what))),
+            Ok,
+        )
+    }
+
     /// Some of the grammar's words: one, or a list.
     pub(super) fn words(&self, name: &str) -> Result<Vec<(Place, &'static str)>, ScenarioError> {
         let Some(node) = self.value(name)? else { return Ok(Vec::new()) };

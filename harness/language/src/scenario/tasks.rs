@@ -155,16 +155,17 @@ fn arrange(source: &Source, drafts: Vec<Draft>) -> Result<Vec<Task>, ScenarioErr
             order.push(left.remove(found));
         }
     }
-    Ok(finish(drafts, &boots, &spawns, &order, last))
+    finish(source, drafts, &boots, &spawns, &order, last)
 }
 
 fn finish(
+    source: &Source,
     drafts: Vec<Draft>,
     boots: &[u16],
     spawns: &BTreeMap<usize, (Spawn, bool)>,
     order: &[usize],
     last: u16,
-) -> Vec<Task> {
+) -> Result<Vec<Task>, ScenarioError> {
     let mut drafts: Vec<_> = drafts.into_iter().map(Some).collect();
     let mut tasks: Vec<Task> = Vec::new();
     let mut placed = BTreeMap::new();
@@ -178,7 +179,12 @@ fn finish(
         let start = match spawns.get(&at) {
             None => Start::Boot,
             Some((spawn, thread)) => {
-                let spawn = Spawn { by: placed.get(&spawn.by).copied().unwrap_or(0), step: spawn.step };
+                // The order has each task after the one that starts it.
+                let by = placed.get(&spawn.by).copied().ok_or_else(|| {
+                    source
+                        .error(draft.at, format!("task `{}` comes before the one that starts it", draft.name))
+                })?;
+                let spawn = Spawn { by, step: spawn.step };
                 if *thread { Start::Threaded(spawn) } else { Start::Forked(spawn) }
             }
         };
@@ -186,7 +192,7 @@ fn finish(
     }
     let before = tasks.last().map_or(0, |task| task.boot + 1);
     tasks.extend((before..=last).map(idle));
-    tasks
+    Ok(tasks)
 }
 
 /// The step that starts each task that is not started by its boot.

@@ -205,6 +205,22 @@ pub enum Verb {
     },
 }
 
+impl Verb {
+    /// Whether it asks the kernel to move records from one list to another, or off the lists.
+    pub fn asks_for_a_move(&self) -> bool {
+        matches!(
+            self,
+            Verb::Stage
+                | Verb::Delete
+                | Verb::Trim { .. }
+                | Verb::TrimTo { .. }
+                | Verb::MarkLog
+                | Verb::Snapshot { .. }
+                | Verb::Attest(_)
+        )
+    }
+}
+
 /// How a kernel is left for another one. Each has a loaded kernel of its own.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
 pub enum Leave {

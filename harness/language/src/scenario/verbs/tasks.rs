@@ -2,10 +2,12 @@
 
 use super::super::error::ScenarioError;
 use super::super::fields::Fields;
-use super::super::grammar::{self, CAPABILITIES, LIMITS, SIGNALS};
+use super::super::grammar::{CAPABILITIES, LIMITS, SIGNALS};
 use super::super::model::{Limit, Signal, Verb};
 use super::super::steps::Reader;
 
+/// What `kill` sends unless it says otherwise.
+const KILL: (&str, i32) = ("KILL", nix::libc::SIGKILL);
 /// `RLIM_INFINITY` (`include/uapi/asm-generic/resource.h`).
 const UNLIMITED: u64 = u64::MAX;
 
@@ -25,19 +27,19 @@ pub(super) fn read(
         }
         "await-blocked" => Verb::AwaitBlocked { task: task()? },
         "kill" => {
-            let (name, number) = named(SIGNALS, fields.word("signal")?.unwrap_or("KILL"), 9);
+            let (name, number) = fields.meaning("signal", SIGNALS)?.unwrap_or(KILL);
             Verb::Kill { task: task()?, signal: Signal { name, number } }
         }
         // The grammar has it below 256.
         "exit" => Verb::Exit { status: i32::try_from(fields.number("status")?.unwrap_or(0)).unwrap_or(0) },
         "drop-capability" => {
-            let (name, number) = named(CAPABILITIES, fields.word("capability")?.unwrap_or_default(), 0);
+            let (name, number) = fields.needed_meaning("capability", CAPABILITIES)?;
             Verb::DropCapability { name, number }
         }
         "set-user" => Verb::SetUser { uid: fields.number32("uid")?.unwrap_or(0) },
         "user-namespace" => Verb::NewUserNamespace,
         "limit" => {
-            let (name, number) = named(LIMITS, fields.word("resource")?.unwrap_or_default(), 0);
+            let (name, number) = fields.needed_meaning("resource", LIMITS)?;
             Verb::SetLimit {
                 resource: Limit { name, number },
                 value: fields.number("value")?.unwrap_or(UNLIMITED),
@@ -45,9 +47,4 @@ pub(super) fn read(
         }
         _ => return Ok(None),
     }))
-}
-
-/// A word of the grammar and its number; the grammar has made sure that there is one.
-fn named<T: Copy>(table: &'static [(&'static str, T)], word: &str, otherwise: T) -> (&'static str, T) {
-    grammar::number(table, word).unwrap_or(("", otherwise))
 }
