@@ -57,7 +57,7 @@ const POLICY_RECORDS: &str = "measure func=CRITICAL_DATA label=ima_policy\n";
 const FILES: u64 = 3;
 
 /// Goes up whenever the same answers are judged otherwise.
-const JUDGED: u32 = 4;
+const JUDGED: u32 = 5;
 
 /// The one descriptor that a probe has open, as a rule.
 const SLOT: Slot = 0;

@@ -66,6 +66,28 @@ pub(super) fn by_files(files: &BTreeMap<String, u32>, opens_for_writing: bool) -
     with_files(files, opens_for_writing).min_by_key(vague).unwrap_or(Interface::READ_ONLY)
 }
 
+/// The files beside the lists that interfaces here have, each with who has it, where no interface has just what there is: one of
+/// which half is missing, or several at once.
+pub(super) fn mixture(files: &BTreeMap<String, u32>, opens_for_writing: bool) -> Option<String> {
+    if with_files(files, opens_for_writing).next().is_some() {
+        return None;
+    }
+    let has = |interface: &Interface| {
+        let dialect = interface.dialect();
+        let named =
+            |name: &str, there: bool| format!("{name} is {}", if there { "there" } else { "missing" });
+        let seen: Vec<_> = own(dialect).map(|name| (name, files.contains_key(name))).collect();
+        let any = seen.iter().any(|(_, there)| *there);
+        let told: Vec<String> = seen.iter().map(|(name, there)| named(name, *there)).collect();
+        any.then(|| format!("of {} {}", dialect.name, told.join(", ")))
+    };
+    let mut told: Vec<String> = Interface::KNOWN.iter().filter_map(has).collect();
+    if let Some(naming) = staged(files) {
+        told.push(format!("staged records are named {naming}"));
+    }
+    Some(told.join("; "))
+}
+
 /// Files that no interface here is known to have.
 pub(super) fn strangers(files: &BTreeMap<String, u32>) -> Vec<&str> {
     let is_list = |name: &str| {

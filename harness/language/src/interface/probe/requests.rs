@@ -229,6 +229,11 @@ pub(super) fn unasked(mut found: Capabilities) -> Capabilities {
         let finding = unknown(&found, format!("files that no known interface has: {}", strangers.join(", ")));
         found.findings.push(finding);
     }
+    if let Some(mixture) = identify::mixture(&found.files, found.opens_for_writing()) {
+        let what = format!("files that no interface has together: {mixture}");
+        let finding = unknown(&found, what);
+        found.findings.push(finding);
+    }
     found
 }
 

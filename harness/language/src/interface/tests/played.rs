@@ -18,6 +18,8 @@ pub(super) struct Kernel {
     pub(super) interface: Interface,
     /// A file that nobody knows.
     pub(super) stranger: Option<&'static str>,
+    /// A file of its interface that is missing.
+    pub(super) lacks: Option<&'static str>,
     pub(super) htable: bool,
     pub(super) policy: bool,
     pub(super) records_policies: bool,
@@ -69,6 +71,7 @@ pub(super) fn upstream() -> Kernel {
         files: FILES.to_vec(),
         interface: Interface::UPSTREAM,
         stranger: None,
+        lacks: None,
         htable: true,
         policy: true,
         records_policies: true,
@@ -93,7 +96,8 @@ impl Kernel {
         let staged = self.dialect().file_name(Kind::Staged, false, Some(Bank::Sha1));
         let mut lines: Vec<String> = self.files.iter().map(|name| format!("{mode:o} {name}")).collect();
         lines.extend(self.stranger.map(|name| format!("100600 {name}")));
-        let own = self.dialect().own_files.iter().filter(|own| own.name != COUNT);
+        let own =
+            self.dialect().own_files.iter().filter(|own| own.name != COUNT && Some(own.name) != self.lacks);
         lines.extend(own.filter(|_| !self.files.is_empty()).map(|own| format!("100660 {}", own.name)));
         lines.extend(staged.filter(|_| !self.files.is_empty()).map(|name| format!("100660 {name}")));
         lines.join("\n").into_bytes()

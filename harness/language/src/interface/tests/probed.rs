@@ -203,6 +203,35 @@ fn a_file_that_nobody_knows_is_told() {
     assert!(finding.found.contains("ima_unheard_of 100600"), "{finding}");
 }
 
+/// Of half an interface, or of two, nobody's promises are known: to take it for a kernel that removes nothing would skip it all.
+#[rstest]
+#[case::half(
+    Kernel { interface: Interface::LOG_DIGEST, lacks: Some("trim"), ..upstream() },
+    "of log-digest trim is missing, log_digest is there"
+)]
+#[case::the_other_half(
+    Kernel { interface: Interface::LOG_DIGEST, lacks: Some("log_digest"), ..upstream() },
+    "of log-digest trim is there, log_digest is missing"
+)]
+#[case::two(
+    Kernel { interface: Interface::SNAPSHOT, stranger: Some("ima_trim_log"), ..upstream() },
+    "of trim-log ima_trim_log is there; of snapshot snapshot is there"
+)]
+#[case::beside_staging(
+    Kernel { interface: Interface::UPSTREAM, stranger: Some("snapshot"), ..upstream() },
+    "of snapshot snapshot is there; staged records are named"
+)]
+fn half_an_interface_and_two_at_once_are_told(#[case] kernel: Kernel, #[case] what: &str) {
+    let found = probed(&kernel);
+    let [finding] = &found.findings[..] else { panic!("{:#?}", found.findings) };
+    assert_eq!(
+        (found.interface, finding.code.name()),
+        (Interface::READ_ONLY, "unknown-interface".to_owned())
+    );
+    assert_eq!(finding.outcome, Outcome::Failed);
+    assert!(finding.found.contains(what), "{finding}");
+}
+
 #[test]
 fn behaviours_are_told_one_by_one() {
     let told = |interface, what: &str| {
