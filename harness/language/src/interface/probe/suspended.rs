@@ -123,7 +123,8 @@ fn ops(interface: Interface, kernel: u16, ask: Ask) -> Vec<Op> {
     let deed = match ask {
         Ask::Stage | Ask::LateStage => adapter(interface).stage(SLOT),
         Ask::LateDelete => adapter(interface).delete(SLOT),
-        Ask::LateTrim => adapter(interface).trim(SLOT, 1),
+        // Whoever cannot trim removes what is before a record of its own.
+        Ask::LateTrim => adapter(interface).trim(SLOT, 1).or_else(|| adapter(interface).purge(SLOT)),
         Ask::Policy => return policy(DEFAULT_POLICY),
         Ask::Measure => return vec![measure("late".to_owned())],
         Ask::MeasureMore => return vec![measure("later".to_owned())],
@@ -160,6 +161,7 @@ pub fn with_fourth(mut found: Capabilities, messages: &[Message]) -> Result<Capa
             let (what, late, rule) = match ask {
                 Ask::LateDelete => ("delete", dialect.suspended.delete, Rule::SuspendedDelete),
                 Ask::LateStage => ("stage", dialect.suspended.stage, Rule::SuspendedStage),
+                _ if dialect.verbs.trim.is_none() => ("purge", dialect.suspended.trim, Rule::SuspendedTrim),
                 _ => ("trim 1", dialect.suspended.trim, Rule::SuspendedTrim),
             };
             taken |= answers.ok(step);

@@ -156,6 +156,7 @@ impl Lists<'_> {
             Request::TrimIf { trimmed, records } if trimmed == self.trimmed => self.trim(&dialect, records),
             // The aggregate is a record of its own.
             Request::Purge => {
+                self.late(Defect::TrimsLate, dialect.suspended.trim)?;
                 self.current = 1;
                 self.seen.clear();
                 Ok(())
