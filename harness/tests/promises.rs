@@ -8,7 +8,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
-use imalab_formats::ima::model::{DOCUMENT, From, Rule, Words};
+use imalab_formats::ima::model::{DOCUMENT, From, Rule, SAID, Words};
 use imalab_language::scenario;
 
 fn repository() -> &'static Path {
@@ -91,6 +91,11 @@ fn every_rule_quotes_what_is_there() {
             Words::Ours => {}
         }
         wrong.extend(unfounded(&mut sources, *rule));
+    }
+    for (dialect, rule, series, text) in SAID {
+        if !added_by(series).contains(&plain(text)) {
+            wrong.push(format!("{dialect}, {rule:?}: `{text}` does not stand in the series {series}"));
+        }
     }
     assert!(wrong.is_empty(), "{wrong:#?}");
     assert!(quoted > 40, "{quoted}");

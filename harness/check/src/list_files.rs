@@ -131,6 +131,7 @@ fn takes_effect(op: &Op, seen: &OpSeen<'_>) -> Option<Moment> {
             Op::Open { .. }
             | Op::Write { .. }
             | Op::WriteAt { .. }
+            | Op::WriteBadPointer { .. }
             | Op::WriteFound { .. }
             | Op::WriteFilled { .. }
             | Op::SpliceIn { .. },
@@ -255,6 +256,10 @@ impl<'a> Follower<'a> {
     fn write(&mut self, task: TaskId, at: usize, op: &'a Op, seen: &OpSeen<'_>) {
         let (slot, bytes) = match op {
             Op::Write { slot, bytes } | Op::WriteAt { slot, bytes, .. } => (*slot, Cow::Borrowed(&bytes[..])),
+            // Whoever takes it all the same has not looked at it: it is as long as that, and nobody knows what it is.
+            Op::WriteBadPointer { slot, bytes } => {
+                (*slot, Cow::Borrowed(if *bytes == 0 { &[][..] } else { &[0][..] }))
+            }
             Op::SpliceIn { slot, bytes } => {
                 let taken = match seen.outcome() {
                     Some(Outcome::Value(taken)) => usize::try_from(taken).unwrap_or(0).min(bytes.len()),

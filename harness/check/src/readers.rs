@@ -15,15 +15,17 @@ use std::collections::BTreeMap;
 use std::ops::Range;
 use std::rc::Rc;
 
-use super::evidence::Evidence;
+use super::evidence::{Evidence, Moment};
 use super::list_files::{Got, ListFiles, OpenList};
 use super::log::{View, WholeLog};
 use super::sheet::Sheet;
 use super::subjects::open_list;
 use super::whole::Wholes;
 use crate::outcome::{Check, CheckResult};
-use imalab_formats::ima::lists::Ranges;
-use imalab_formats::ima::model::{File, ListFile};
+use imalab_formats::ima::Bank;
+use imalab_formats::ima::dialect::Dialect;
+use imalab_formats::ima::lists::{ListId, Ranges};
+use imalab_formats::ima::model::{File, ListFile, Log};
 use imalab_language::finding::{self, Readers};
 use lists::States;
 
@@ -42,6 +44,7 @@ pub(super) fn check(
     let mut reading = Reading {
         evidence,
         log,
+        shards: shards(evidence, files, log),
         lists: &lists,
         shown: BTreeMap::new(),
         readers: 0,
@@ -59,9 +62,27 @@ pub(super) fn check(
     sheet.result()
 }
 
+/// Places of the records that divide the log, by the file that was opened to have each: one is open at a time, and each opening adds
+/// one. Empty where they are not as many.
+fn shards(evidence: &Evidence<'_>, files: &ListFiles<'_>, log: &WholeLog<'_>) -> BTreeMap<Moment, usize> {
+    let dialect = evidence.plan.interface.dialect();
+    let divides = |open: &&OpenList| is_divided(dialect, open.file);
+    let opened: Vec<Moment> = files.opened.iter().filter(divides).map(|open| open.opened).collect();
+    let Some(event) = dialect.mark.filter(|_| !opened.is_empty()) else { return BTreeMap::new() };
+    let marks: Vec<usize> = (0..log.len()).filter(|place| log.is_mark(*place, event)).collect();
+    if marks.len() == opened.len() { opened.into_iter().zip(marks).collect() } else { BTreeMap::new() }
+}
+
+/// Whether opening a file has the log divided.
+fn is_divided(dialect: &Dialect, file: File) -> bool {
+    matches!(file, File::Own(name) if dialect.own_file(name).is_some_and(|own| own.divides))
+}
+
 struct Reading<'r> {
     evidence: &'r Evidence<'r>,
     log: &'r WholeLog<'r>,
+    /// Places of the records that divide the log, by when a file was opened to have them.
+    shards: BTreeMap<Moment, usize>,
     lists: &'r States,
     /// By the state of the lists.
     shown: BTreeMap<(usize, ListFile), Option<Rc<Shown>>>,
@@ -73,13 +94,18 @@ struct Reading<'r> {
 
 impl Reading<'_> {
     fn file(&mut self, open: &OpenList, sheet: &mut Sheet) {
-        let File::List(list) = open.file else { return };
+        let dialect = self.evidence.plan.interface.dialect();
+        let list = match open.file {
+            File::List(list) => list,
+            file if is_divided(dialect, file) => return self.shard(open, sheet),
+            _ => return,
+        };
         self.unjudged += open.lost;
         let before = self.reads;
         // Since when what it shows is one list.
         let mut since = open.opened;
         for got in &open.reads {
-            if self.evidence.plan.interface.dialect().readers_are_views() {
+            if dialect.readers_are_views() {
                 // A reader begins when it reads from the start, whoever removes records, and keeps its place from then on.
                 if got.offset == 0 {
                     since = got.begin;
@@ -111,6 +137,36 @@ impl Reading<'_> {
             if let Some(wrong) = self.wrong(open, list, got, &expected) {
                 sheet.finding_at(self.evidence.began(got.step), wrong);
                 // What comes after what is wrong is no news.
+                break;
+            }
+        }
+        self.readers += usize::from(self.reads > before);
+    }
+
+    /// A file that shows what is before the record by which its opening divided the log, until that is removed: nothing from then
+    /// on.
+    fn shard(&mut self, open: &OpenList, sheet: &mut Sheet) {
+        self.unjudged += open.lost;
+        let before = self.reads;
+        let list = ListFile { ascii: false, bank: Bank::Sha1, list: ListId::CURRENT };
+        let mark = self.shards.get(&open.opened).copied();
+        let shown = self.lists.list(ListId::CURRENT, self.lists.at(open.opened));
+        let Some(shown) = mark.zip(shown).map(|(mark, shown)| shown.before(mark)) else {
+            self.unjudged += open.reads.len();
+            return;
+        };
+        let full = Shown::of(self.log.view(list.ascii, list.bank), &shown);
+        let empty = Shown::of(self.log.view(list.ascii, list.bank), &Ranges::default());
+        for got in &open.reads {
+            let expected = if self.lists.moved_between(open.opened, got.begin) { &empty } else { &full };
+            if self.lists.moved_between(got.begin, got.end) || !expected.knows(got) {
+                self.unjudged += 1;
+                continue;
+            }
+            self.reads += 1;
+            self.bytes += usize::try_from(got.length).unwrap_or_default();
+            if let Some(wrong) = self.wrong(open, list, got, expected) {
+                sheet.finding_at(self.evidence.began(got.step), wrong);
                 break;
             }
         }
@@ -172,7 +228,9 @@ impl Reading<'_> {
         if got.to_end && at > 0 && at <= end && expected.start(number) != at {
             return Some(Readers::CutRecord { step, opened, list, number: number as u64 + 1, byte: at });
         }
-        if got.to_end && shown.is_staged() && at < end {
+        // A list that grows may have had less.
+        let grows = !shown.is_staged() && matches!(open.file, File::List(_));
+        if got.to_end && !grows && at < end {
             let (expected, found) = (expected.list.len() as u64, number as u64);
             return Some(Readers::EndedEarly { step, opened, list, expected, found });
         }

@@ -7,6 +7,7 @@ use super::evidence::{Evidence, Extend, ListSeen, RecordId};
 use super::ledger::Source;
 use super::log::WholeLog;
 use super::whole::Whole;
+use imalab_formats::ima::dialect::Dialect;
 use imalab_formats::ima::model::{ListFile, Rule, Words};
 use imalab_formats::ima::{Bank, Digest};
 use imalab_language::finding::{self, List, Operation, Place, Promise, Record, Step, Value};
@@ -147,16 +148,17 @@ pub(super) fn errno_name(errno: i32) -> String {
     }
 }
 
-/// A rule of the reference model, with the words of who made it.
-pub(super) fn promise(rule: Rule) -> Promise {
+/// A rule of the reference model, with the words of who made it: of the interface, where it has its own for it.
+pub(super) fn promise(rule: Rule, dialect: &Dialect) -> Promise {
+    let (words, source) = rule.said_by(dialect);
     Promise {
         rule: rule.name(),
         says: rule.promise().to_owned(),
-        quoted: match rule.words() {
+        quoted: match words {
             Words::Quoted { text, .. } => Some(text.to_owned()),
             Words::Ours => None,
         },
-        source: rule.source().to_owned(),
+        source: source.to_owned(),
     }
 }
 

@@ -160,12 +160,12 @@ pub(super) fn first_list<'e>(
 #[cfg(test)]
 mod tests {
     use imalab_formats::ima::lists::Request;
-    use imalab_language::plan::Action;
+    use imalab_language::plan::{Action, Interface};
     use imalab_wire::{Message, Op};
 
     use super::What;
     use crate::digest;
-    use crate::world::{World, all, passed, path, value, write};
+    use crate::world::{World, all, critical, passed, path, value, write};
     use imalab_trace::What as Event;
 
     fn requests(world: World) -> Vec<Request> {
@@ -198,6 +198,29 @@ mod tests {
         assert_eq!(requests(by_calls()), [Request::StageAll, Request::Delete]);
         let (plan, trace) = by_calls().finish();
         all(&plan, &trace).iter().for_each(passed);
+    }
+
+    /// Who takes whatever is written does not look at it.
+    #[test]
+    fn what_was_written_from_nowhere_counts_where_nobody_looks_at_it() {
+        let asks = |interface, file: &str| {
+            let mut world = World::new();
+            world.plan.interface = interface;
+            world.measure(2);
+            world.checkpoint();
+            world.log(critical("snapshot_aggregate", "Snapshot_Attempt_Count=1;"));
+            if interface == Interface::SNAPSHOT {
+                world.current.drain(..3);
+            }
+            let ops = vec![
+                (Op::Open { slot: 1, path: path(file), flags: 2, mode: 0 }, value(1), Vec::new()),
+                (Op::WriteBadPointer { slot: 1, bytes: 4 }, value(4), Vec::new()),
+            ];
+            world.step("call", Action::SystemCall, ops, vec![]);
+            requests(world)
+        };
+        assert_eq!(asks(Interface::SNAPSHOT, "snapshot"), [Request::Trim(3)]);
+        assert_eq!(asks(Interface::LOG_DIGEST, "trim"), []);
     }
 
     #[test]

@@ -26,6 +26,7 @@ use imalab_formats::tpm::command;
 use imalab_language::scenario::DEFAULT_POLICY;
 
 pub(super) use call::{Done, list, path, read, show, value, write};
+pub(super) use kexec::critical;
 pub(super) use verdict::{TODAY, all, could_not_run, failed, has, is, not_applicable, passed, result};
 
 /// Bytes of a piece of data; small, so that lists come in several.

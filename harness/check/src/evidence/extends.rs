@@ -102,6 +102,11 @@ impl Extends {
         Some(Extend { seq, pcr, digests: digests.collect(), foreign: Vec::new() })
     }
 
+    /// How many are before this event.
+    pub(crate) fn before(&self, seq: u64) -> usize {
+        self.heads.partition_point(|(own, _)| *own < seq)
+    }
+
     /// Those at these places.
     pub(crate) fn at(&self, places: impl Iterator<Item = usize>) -> Chosen<'_> {
         Chosen { of: self, places: places.collect() }

@@ -39,6 +39,8 @@ pub(crate) struct Tap {
     pub(crate) kept: BTreeSet<usize>,
     /// Extends that did not.
     pub(crate) failed: Vec<FailedExtend>,
+    /// PCRs that the guest changed otherwise than by extends: of which values is not followed.
+    pub(crate) changed: BTreeSet<u32>,
     /// TPM commands of the guest, marks not counted.
     pub(crate) commands: u64,
     /// Commands that came by the harness's port and changed a PCR: how many, and the first. No list explains that PCR.
@@ -61,7 +63,8 @@ const MOST_REFUSED: usize = 10_000;
 impl<'a> Digester<'a> {
     pub(super) fn new(banks: &'a [Bank]) -> Digester<'a> {
         let attempts = Extends::new(banks);
-        let tap = Tap { attempts, kept: BTreeSet::new(), failed: Vec::new(), commands: 0, foreign: None };
+        let (kept, changed) = (BTreeSet::new(), BTreeSet::new());
+        let tap = Tap { attempts, kept, failed: Vec::new(), changed, commands: 0, foreign: None };
         Digester { banks, tap, retried: None, trouble: None }
     }
 
@@ -168,7 +171,13 @@ impl Tap {
     }
 
     /// Commands that change PCR 10 and that IMA never sends: the records cannot explain the PCR after them.
-    fn meddling(&self, seq: u64, command: &Command, oddities: &mut Oddities) {
+    fn meddling(&mut self, seq: u64, command: &Command, oddities: &mut Oddities) {
+        if let Command::PcrEvent { pcr, .. }
+        | Command::EventSequenceComplete { pcr }
+        | Command::PcrReset { pcr } = command
+        {
+            self.changed.insert(*pcr);
+        }
         let extended = self.reached().any(|at| self.attempts.pcr(at) == Some(IMA_PCR));
         let (command, when) = match command {
             Command::PcrEvent { pcr: IMA_PCR, .. } => ("TPM2_PCR_Event for PCR 10", ""),

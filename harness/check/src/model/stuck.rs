@@ -6,7 +6,7 @@ use crate::evidence::Evidence;
 use crate::log::WholeLog;
 use crate::subjects::{self, errno, promise};
 use imalab_formats::ima::model::{Broken, Expected, Found, Rule};
-use imalab_language::finding::{Model, Operation, Step, Value};
+use imalab_language::finding::{Model, Operation, Promise, Step, Value};
 
 /// Where the search came no further, and why.
 pub(super) fn finding(
@@ -19,12 +19,16 @@ pub(super) fn finding(
     let step = event.map(|event| evidence.step(event.step));
     let operation = event.and_then(|event| evidence.operation(event.step, event.op));
     let undecided = !stuck.certain;
+    let dialect = evidence.plan.interface.dialect();
     let file = stuck.look.as_ref().map(|file| file.name.clone());
     match &stuck.why {
         Why::Broken(Broken { rule, expected: Expected::NoRecord }) => {
-            Model::MustNotRecord { step, operation, file, promise: promise(*rule), undecided }
+            Model::MustNotRecord { step, operation, file, promise: promise(*rule, dialect), undecided }
         }
-        Why::Broken(broken) => of_call(broken, event, step, operation, undecided),
+        Why::Broken(broken) => {
+            let promise = promise(broken.rule, dialect);
+            of_call(broken, promise, event, step, operation, undecided)
+        }
         Why::Content { rule, at, expected, length } => {
             let (list, records) = match event.map(|event| (&event.does, event)) {
                 Some((Does::List { records, .. }, event)) => {
@@ -45,7 +49,7 @@ pub(super) fn finding(
                     .map(|id| evidence.record_at(id, *at)),
                 expected: Value::count(*length),
                 found: Value::count(records.map_or(0, |records| records.len())),
-                promise: promise(*rule),
+                promise: promise(*rule, dialect),
                 undecided,
             }
         }
@@ -54,14 +58,14 @@ pub(super) fn finding(
             operation,
             file,
             next: (stuck.total < log.len()).then(|| log.record(evidence, stuck.total)),
-            promise: promise(Rule::MeasuredIsRecorded),
+            promise: promise(Rule::MeasuredIsRecorded, dialect),
             undecided,
         },
         Why::Unexplained { again: Some(rule) } => Model::RecordedAgain {
             step,
             operation,
             record: log.record(evidence, stuck.total),
-            promise: promise(*rule),
+            promise: promise(*rule, dialect),
             undecided,
         },
         Why::Unexplained { again: None } if stuck.total < log.len() => {
@@ -76,12 +80,12 @@ pub(super) fn finding(
 /// A call that gave something else than the model.
 fn of_call(
     broken: &Broken,
+    promise: Promise,
     event: Option<&Event<'_>>,
     step: Option<Step>,
     operation: Option<Operation>,
     undecided: bool,
 ) -> Model {
-    let promise = promise(broken.rule);
     let (expected, refused) = match &broken.expected {
         Expected::Success | Expected::NoRecord => (Value::word(Value::SUCCESS), false),
         Expected::Error => (Value::word(Value::ERROR), true),

@@ -2,8 +2,8 @@ use imalab_wire::{Op, Outcome};
 use rstest::rstest;
 use serde_json::{Value, json};
 
-use crate::outcome::Check;
-use crate::world::{World, failed, has, list, passed, path, record, show, value};
+use crate::outcome::{Check, CheckResult};
+use crate::world::{World, critical, failed, has, list, passed, path, record, show, value};
 use imalab_formats::ima::Bank;
 use imalab_language::plan::{Action, Form, Interface};
 
@@ -268,4 +268,65 @@ fn without_a_checkpoint_nothing_can_be_said() {
     let (plan, trace) = World::new().power_off();
     let result = crate::world::result(&plan, &trace, Check::Readers);
     crate::world::could_not_run(&result, &json!({"code": "evidence/no-list-read"}));
+}
+
+/// A snapshot that is read in pieces, by offset, and again once it was written to; `change` is what is wrong with what it shows.
+fn in_pieces(change: fn(&mut Vec<u8>), later: usize) -> CheckResult {
+    let mut world = World::new();
+    world.plan.interface = Interface::SNAPSHOT;
+    world.measure(3);
+    world.checkpoint();
+    let mut shard = show(&world.current, Form::Binary, Bank::Sha1);
+    world.log(critical("snapshot_aggregate", "Snapshot_Attempt_Count=1;"));
+    change(&mut shard);
+    let open = Op::Open { slot: 1, path: path("snapshot"), flags: 2, mode: 0 };
+    let read = |limit| Op::Read { slot: 1, chunk: 64, limit, send: true, nothing: None };
+    let (first, rest) = shard.split_at(100);
+    let at = Op::ReadAt { slot: 1, offset: 20, bytes: 50, send: true };
+    let purge = Op::Write { slot: 1, bytes: b"1".to_vec() };
+    let seek = Op::Seek { slot: 1, offset: 0, whence: 0 };
+    let ops = vec![
+        (open, value(1), Vec::new()),
+        (read(Some(100)), value(100), first.to_vec()),
+        (at, value(50), shard[20..70].to_vec()),
+        (read(None), value(rest.len()), rest.to_vec()),
+        (purge, value(1), Vec::new()),
+        (seek, value(0), Vec::new()),
+        (read(None), value(later), shard[..later].to_vec()),
+        (Op::Close { slot: 1 }, value(0), Vec::new()),
+    ];
+    world.current.drain(..4);
+    world.step("call", Action::SystemCall, ops, vec![]);
+    world.measure(1);
+    world.verdict(Check::Readers)
+}
+
+#[test]
+fn a_snapshot_in_pieces_is_what_came_before_its_aggregate() {
+    let result = in_pieces(|_| {}, 0);
+    passed(&result);
+    // Of the snapshot three reads before it was written to, and the one after.
+    let without = World::new().verdict(Check::Readers);
+    assert!(result.compared["reads"] > without.compared["reads"] + 3, "{result:#?}");
+}
+
+#[rstest]
+#[case::another_byte(|shard: &mut Vec<u8>| shard[30] ^= 1, 0, "readers/wrong-record")]
+#[case::in_the_part_that_is_read_on(|shard: &mut Vec<u8>| shard[130] ^= 1, 0, "readers/wrong-record")]
+#[case::a_record_less(
+    |shard: &mut Vec<u8>| {
+        let length = shard.len() / 4;
+        shard.truncate(shard.len() - length);
+    },
+    0,
+    "readers/"
+)]
+#[case::still_there_when_removed(|_: &mut Vec<u8>| {}, 60, "readers/wrong-record")]
+fn a_snapshot_that_shows_something_else_is_found(
+    #[case] change: fn(&mut Vec<u8>),
+    #[case] later: usize,
+    #[case] code: &str,
+) {
+    let result = in_pieces(change, later);
+    assert!(result.findings.iter().any(|finding| finding.code().starts_with(code)), "{result:#?}");
 }

@@ -10,14 +10,15 @@ use super::{Interface, World};
 use crate::judge;
 use crate::outcome::Outcome as Judgement;
 use imalab_formats::ima::dialect::{
-    Access, Call, Dialect, Excludes, Form, Grammar, Means, Number, OwnFile, Place, Target, Verbs,
+    Access, Admin, Call, Dialect, Excludes, Form, Grammar, Means, Number, OwnFile, Place, Target, Verbs,
 };
 use imalab_language::interface::adapter;
 use imalab_language::plan::Action;
 
 const FILE: OwnFile = OwnFile {
     name: "toy_drop",
-    needs_admin: true,
+    admin: Admin::Always,
+    in_order: false,
     refuses: &[],
     excludes: Excludes::Others,
     place: Place::Any,

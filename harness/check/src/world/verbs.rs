@@ -2,7 +2,7 @@
 
 use imalab_wire::{Op, Violation};
 
-use super::call::{Done, read, show, value};
+use super::call::{Done, path, read, show, value};
 use super::{World, record, violation};
 use imalab_formats::ima::Bank;
 use imalab_language::interface::{Adapter, Deed, adapter};
@@ -113,8 +113,9 @@ impl World {
             }
         }
         let (mut ops, mut reads) = self.reads(&views);
+        let count = path(self.plan.interface.dialect().count);
         for (of, name, number) in [
-            (Observed::Count, "count", self.current.len() as u64 + self.count_off),
+            (Observed::Count, &*count, self.current.len() as u64 + self.count_off),
             (Observed::Violations, "violations", self.violations),
         ] {
             reads.push(Reading { op: ops.len() as u16 + 1, of });

@@ -50,6 +50,8 @@ findings! {
         "model/mark" Mark { record: Record, of: String, expected: Value, found: Value }
         /// The text of such a record does not have its form.
         "model/mark-text" MarkText { record: Record, byte: u64, expected: Value }
+        /// A change of the list of which the kernel has to make a record made none.
+        "model/no-mark" NoMark { step: Option<Step>, event: String, expected: Value }
         /// No order of concurrent operations explains this one.
         "model/no-order" NoOrder { step: Option<Step>, operation: Option<Operation>, undecided: bool }
         /// A task that nobody started, or a descriptor that nobody sent.

@@ -76,6 +76,13 @@ pub(super) fn words(finding: &Model) -> String {
         Model::MarkText { record, byte, expected } => {
             format!("{}: its text has no {} at byte {byte}", described(record), value(expected))
         }
+        Model::NoMark { step, event, expected } => {
+            format!(
+                "{}: no record {event:?} of it is in the log, which should say {}",
+                at(step.as_ref(), None),
+                value(expected)
+            )
+        }
         Model::NoOrder { step, operation, undecided: doubt } => format!(
             "{}: no order of the concurrent operations explains it{}",
             at(step.as_ref(), operation.as_ref()),

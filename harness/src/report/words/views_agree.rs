@@ -51,7 +51,7 @@ pub(super) fn words(finding: &ViewsAgree) -> String {
             format!("{}: {}: record {number} has no text: {error}", step(at), list(of))
         }
         ViewsAgree::Counter { step: at, list: of, expected, found } => format!(
-            "{}: runtime_measurements_count is {found}, the {} holds {}",
+            "{}: the counter of the list's records is {found}, the {} holds {}",
             step(at),
             list(of),
             count(*expected, "record")

@@ -6,8 +6,8 @@ use nix::errno::Errno;
 
 use super::grammar::DECIMAL;
 use super::{
-    Access, Call, Dialect, Excludes, Form, Grammar, Identity, Number, OwnFile, Place, STALE, Shows, Target,
-    Verbs, Words, read_only, verbs,
+    Access, Admin, Call, Dialect, Excludes, Form, Grammar, Identity, Number, OwnFile, Place, STALE, Shows,
+    Target, Verbs, Words, read_only, verbs,
 };
 use crate::ima::lists::{Mark, Request};
 use crate::ima::model;
@@ -17,7 +17,8 @@ const READING_ALONE: model::Access = model::Access { read: true, write: false };
 /// Opened for writing alone or for both: there is nothing to be read.
 const TRIM: OwnFile = OwnFile {
     name: "trim",
-    needs_admin: true,
+    admin: Admin::Always,
+    in_order: true,
     refuses: &[(READING_ALONE, Errno::EACCES)],
     excludes: Excludes::Others,
     place: Place::Any,
@@ -25,13 +26,18 @@ const TRIM: OwnFile = OwnFile {
     divides: false,
 };
 
-const DIGEST: OwnFile = OwnFile { name: "log_digest", excludes: Excludes::Nobody, ..TRIM };
+const DIGEST: OwnFile = OwnFile { name: "log_digest", in_order: false, excludes: Excludes::Nobody, ..TRIM };
 
-const INTERVAL: OwnFile =
-    OwnFile { name: "log_digest_interval", needs_admin: false, refuses: &[], place: Place::Free, ..DIGEST };
+const INTERVAL: OwnFile = OwnFile {
+    name: "log_digest_interval",
+    admin: Admin::Writing,
+    refuses: &[],
+    place: Place::Free,
+    ..DIGEST
+};
 
 const fn counter(name: &'static str, shows: Shows) -> OwnFile {
-    OwnFile { name, shows: Some(shows), ..INTERVAL }
+    OwnFile { name, admin: Admin::Never, shows: Some(shows), ..INTERVAL }
 }
 
 const OWN: Target = Target::Own(TRIM.name);

@@ -28,7 +28,7 @@ use crate::Interface;
 
 pub use files::{COUNT, FOLDER, Naming, POLICY, VIOLATIONS};
 pub use grammar::{Form, Grammar, Means, Number};
-pub use own_file::{Excludes, OwnFile, Place, Shows, Target};
+pub use own_file::{Admin, Excludes, OwnFile, Place, Shows, Target};
 pub use seen::{NumberForm, Seen};
 pub use verbs::{Access, Call, Calls, Verbs};
 
@@ -94,6 +94,8 @@ pub struct Dialect {
     pub count: &'static str,
     /// Event name of the records that divide the log, if it makes any: critical data of the template `ima-buf`.
     pub mark: Option<&'static str>,
+    /// Event name of the record that each trim makes of itself, if the policy asks for it.
+    pub trim_mark: Option<&'static str>,
     /// How verbs become calls.
     pub verbs: Verbs,
     /// What bytes are a request.

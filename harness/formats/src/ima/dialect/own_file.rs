@@ -28,8 +28,10 @@ impl Target {
 pub struct OwnFile {
     /// Its name in IMA's folder, which is also its word in scenarios.
     pub name: &'static str,
-    /// Who opens it needs `CAP_SYS_ADMIN`, whatever for. Else it is for the mode to say.
-    pub needs_admin: bool,
+    /// Who opens it needs `CAP_SYS_ADMIN`.
+    pub admin: Admin,
+    /// Whether it is said which of several errors opening it gives: that of the right, then the way, then who is kept out.
+    pub in_order: bool,
     /// How it cannot be opened, and the error.
     pub refuses: &'static [(Access, Errno)],
     /// Whom it keeps out while it is open.
@@ -40,6 +42,28 @@ pub struct OwnFile {
     pub shows: Option<Shows>,
     /// Whether opening it has the kernel record a [mark](Dialect::mark), and it shows what came before that.
     pub divides: bool,
+}
+
+/// When opening a file needs `CAP_SYS_ADMIN`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Admin {
+    /// Never: it is for the mode to say.
+    Never,
+    /// Opened for writing.
+    Writing,
+    /// However it is opened.
+    Always,
+}
+
+impl Admin {
+    /// Whether opening it so needs it.
+    pub fn is_needed(self, access: Access) -> bool {
+        match self {
+            Admin::Never => false,
+            Admin::Writing => access.write,
+            Admin::Always => true,
+        }
+    }
 }
 
 /// Whom an open file keeps out.

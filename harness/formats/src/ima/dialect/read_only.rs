@@ -15,6 +15,7 @@ pub(super) const DIALECT: Dialect = Dialect {
     own_files: &[],
     count: COUNT,
     mark: None,
+    trim_mark: None,
     verbs: verbs::NOTHING,
     grammar: grammar::NOTHING,
     originals: Originals::Unspoken,

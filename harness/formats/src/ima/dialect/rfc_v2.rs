@@ -31,6 +31,7 @@ pub(super) const DIALECT: Dialect = Dialect {
     own_files: &[],
     count: COUNT,
     mark: None,
+    trim_mark: None,
     verbs: Verbs {
         stage: ask!(Staged, "A\n"),
         save: READ_STAGED,

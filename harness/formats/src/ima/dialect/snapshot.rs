@@ -4,15 +4,16 @@
 use nix::errno::Errno;
 
 use super::{
-    Access, Call, Dialect, Excludes, Flushed, Form, Grammar, Identity, OwnFile, Place, STALE, Target, Verbs,
-    Words, read_only, verbs,
+    Access, Admin, Call, Dialect, Excludes, Flushed, Form, Grammar, Identity, OwnFile, Place, STALE, Target,
+    Verbs, Words, read_only, verbs,
 };
 use crate::ima::lists::Request;
 use crate::ima::model;
 
 const FILE: OwnFile = OwnFile {
     name: "snapshot",
-    needs_admin: true,
+    admin: Admin::Always,
+    in_order: true,
     refuses: &[(model::Access { read: false, write: true }, Errno::EINVAL)],
     excludes: Excludes::Others,
     place: Place::Any,

@@ -3,13 +3,14 @@
 
 use super::grammar::DECIMAL;
 use super::{
-    Access, Call, Dialect, Excludes, Form, Grammar, Identity, Number, Originals, OwnFile, Place, STALE,
-    Shows, Target, Verbs, Words, read_only, verbs,
+    Access, Admin, Call, Dialect, Excludes, Form, Grammar, Identity, Number, Originals, OwnFile, Place,
+    STALE, Shows, Target, Verbs, Words, read_only, verbs,
 };
 
 const FILE: OwnFile = OwnFile {
     name: "ima_trim_log",
-    needs_admin: true,
+    admin: Admin::Always,
+    in_order: false,
     refuses: &[],
     excludes: Excludes::Lists,
     place: Place::Start,
@@ -25,6 +26,7 @@ pub(super) const DIALECT: Dialect = Dialect {
     words: Some(Words { name: "trim-log", met_by: "CONFIG_IMA_LOG_TRIMMING=y and the series trim-log" }),
     identity: Identity { originals_writable: Some(false), signs: &[], by_files: true },
     own_files: &[FILE],
+    trim_mark: Some("trim ima event logs"),
     verbs: Verbs {
         // T is read before the list: whoever trims in between is noticed.
         trim: Some(&[

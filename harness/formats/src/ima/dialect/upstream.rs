@@ -35,6 +35,7 @@ pub(super) const DIALECT: Dialect = Dialect {
     own_files: &[],
     count: COUNT,
     mark: None,
+    trim_mark: None,
     verbs: Verbs {
         stage: ask!(Staged, "A\n"),
         save: READ_STAGED,

@@ -256,7 +256,7 @@ impl Kernel {
         };
         let length = match written {
             Written::Bytes(bytes) => bytes.len() as i64,
-            Written::Nowhere(_) => 0,
+            Written::Nowhere(length) => length as i64,
         };
         let taken = if self.rules.holds(Rule::RequestTakenWhole) { length } else { length - 1 };
         if let (Found::Value(value), None) = (found, refusals.first())
@@ -367,14 +367,17 @@ impl Kernel {
         bytes: u64,
         found: Found,
     ) -> Result<Effect<'a>, Broken> {
-        let (File::List(list), Ok(offset)) = (open.file, u64::try_from(offset)) else {
-            return Ok(Effect::None);
+        let (list, shown) = match (open.file, self.shard(open)) {
+            (File::List(list), _) => (list, self.shows(list).clone()),
+            (File::Own(_), Some(shard)) => shard,
+            _ => return Ok(Effect::None),
         };
+        let Ok(offset) = u64::try_from(offset) else { return Ok(Effect::None) };
         if bytes == 0 {
             return Ok(Effect::None);
         }
         self.readable(open, found)?;
-        let (Found::Value(value), Some(size)) = (found, log.bytes(list, self.shows(list))) else {
+        let (Found::Value(value), Some(size)) = (found, log.bytes(list, &shown)) else {
             return Ok(Effect::None);
         };
         // A reader that goes on counts from where it began.

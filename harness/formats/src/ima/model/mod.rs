@@ -19,6 +19,7 @@ mod refusals;
 mod request;
 mod rights;
 mod rule;
+mod said;
 #[cfg(test)]
 mod tests;
 mod words;
@@ -31,6 +32,7 @@ pub use lists::HashTable;
 pub use refusals::{Broken, Expected, Refusals};
 pub use request::Written;
 pub use rule::{Rule, Shown};
+pub use said::SAID;
 pub use words::{DOCUMENT, From, Words};
 
 /// The rules, all of which hold, or all but one.

@@ -71,9 +71,10 @@ impl Kernel {
     ) -> Result<Effect<'a>, Broken> {
         let rights = self.open.rights(task);
         let mut refusals = Refusals::default();
-        if own.needs_admin && !rights.admin && self.rules.holds(Rule::OwnFileNeedsSysAdmin) {
+        let needs_admin = own.admin.is_needed(access);
+        if needs_admin && !rights.admin && self.rules.holds(Rule::OwnFileNeedsSysAdmin) {
             refusals.add(Errno::EPERM, Rule::OwnFileNeedsSysAdmin);
-        } else if own.needs_admin && rights.namespaced && self.rules.holds(Rule::NamespaceGivesNoRight) {
+        } else if needs_admin && rights.namespaced && self.rules.holds(Rule::NamespaceGivesNoRight) {
             refusals.add(Errno::EPERM, Rule::NamespaceGivesNoRight);
         }
         if self.rules.holds(Rule::OwnFileDirection) {
@@ -83,14 +84,15 @@ impl Kernel {
         if let Some(rule) = self.open.own_busy(own, access) {
             refusals.add(Errno::EBUSY, rule);
         }
+        let free = refusals.first().is_none();
         if own.divides {
             let late = self.lists.suspended && self.rules.holds(Rule::SuspendedTrim);
             if late {
                 refusals.add(Errno::ESTALE, Rule::SuspendedTrim);
             }
             match found {
-                // Whether PCRs could be read, and whether there is memory, or room in the next kernel, the model does not know.
-                Found::Errno(errno) if WITHOUT.iter().any(|without| *without as i32 == errno) => {
+                // These come behind all but the last. Whether PCRs could be read, and whether there is memory, or room in the next kernel, the model does not know.
+                Found::Errno(errno) if free && WITHOUT.iter().any(|without| *without as i32 == errno) => {
                     return Ok(Effect::None);
                 }
                 Found::Value(_)
@@ -101,6 +103,9 @@ impl Kernel {
                 }
                 _ => {}
             }
+        }
+        if own.in_order {
+            refusals.keep_first();
         }
         // The files are root's and its group's; who is neither is told so.
         let denied = !rights.root && found == Found::Errno(Errno::EACCES as i32);

@@ -236,10 +236,10 @@ rules! {
          start of the file",
         TRANSACTION, By "proposals/transaction-readers";
     OwnFileNeedsSysAdmin:
-        "the interface's own file cannot be opened without CAP_SYS_ADMIN, for reading as well: EPERM",
+        "the interface's own file cannot be opened without CAP_SYS_ADMIN: EPERM",
         TRIM_LOG, By "proposals/trim-log-access";
     OwnFileDirection:
-        "opening the interface's own file is EACCES if it is not for writing",
+        "the interface's own file is opened only in the ways that its document names",
         LOG_COUNT, By "proposals/log-trim-access";
     OwnFileHasOneWriter:
         "opening the interface's own file for writing is EBUSY while it is open for writing",
@@ -255,7 +255,7 @@ rules! {
         "a request is written at the start of the file, else EINVAL",
         TRIM_LOG, By "proposals/trim-log-requests";
     TrimmedIsShown:
-        "T is the number of records that were trimmed since this kernel began; reading the file gives it at any time",
+        "the number of records that were trimmed can be read at any time",
         TRIM_LOG, By "proposals/trim-log-requests";
     TrimmedIsCompared:
         "of any number of requests with the same T, by whatever processes or threads, at most one trims: the others are EINVAL",

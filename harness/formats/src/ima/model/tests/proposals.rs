@@ -188,3 +188,51 @@ fn what_is_refused_late_is_what_the_document_says(
         assert!(story(errno(Errno::EACCES)).is_err());
     }
 }
+
+/// A file beside the lists: who may open it, and which of several errors it gives.
+#[rstest]
+#[case::the_interval_is_written_with_the_right_alone(
+    Interface::LOG_DIGEST,
+    "log_digest_interval",
+    WRITE,
+    Errno::EPERM,
+    true
+)]
+#[case::not_refused_for_its_mode(Interface::LOG_DIGEST, "log_digest_interval", WRITE, Errno::EBUSY, false)]
+#[case::the_right_comes_first(Interface::LOG_DIGEST, "trim", READ, Errno::EPERM, true)]
+#[case::then_the_way(Interface::LOG_DIGEST, "trim", READ, Errno::EACCES, false)]
+#[case::of_a_snapshot_too(Interface::SNAPSHOT, "snapshot", WRITE, Errno::EPERM, true)]
+#[case::and_not_the_way(Interface::SNAPSHOT, "snapshot", WRITE, Errno::EINVAL, false)]
+#[case::nor_a_tpm_that_fails(Interface::SNAPSHOT, "snapshot", WRITE, Errno::EIO, false)]
+fn without_the_right(
+    #[case] interface: Interface,
+    #[case] name: &'static str,
+    #[case] access: Access,
+    #[case] found: Errno,
+    #[case] right: bool,
+) {
+    let story = [Does(0, Call::Drop { capability: 21 }, OK), opens_own(0, 1, name, access, errno(found))];
+    let told = says_of(interface, &story, &Tale::default(), HashTable::Kept, Rules::default());
+    assert_eq!(told.is_ok(), right, "{told:?}");
+}
+
+#[test]
+fn whoever_reads_the_interval_needs_no_right() {
+    let story =
+        [Does(0, Call::Drop { capability: 21 }, OK), opens_own(0, 1, "log_digest_interval", READ, OK)];
+    let told = says_of(Interface::LOG_DIGEST, &story, &Tale::default(), HashTable::Kept, Rules::default());
+    assert_eq!(told, Ok(()));
+}
+
+/// A snapshot is read by offset too, and what is written to it is not looked at.
+#[rstest]
+#[case::what_is_there(Call::ReadAt { slot: 1, offset: 10, bytes: 99 }, 20, true)]
+#[case::and_the_aggregate(Call::ReadAt { slot: 1, offset: 10, bytes: 99 }, 30, false)]
+#[case::from_nowhere(Call::Write { slot: 1, written: Written::Nowhere(4), at: None }, 4, true)]
+#[case::less_than_that(Call::Write { slot: 1, written: Written::Nowhere(4), at: None }, 0, false)]
+fn a_snapshot_of_three(#[case] call: Call<'static>, #[case] found: i64, #[case] right: bool) {
+    let tale = Tale { marks: vec![3], ..Tale::default() };
+    let story = divider(3, [Does(0, call, Found::Value(found))]);
+    let told = says_of(Interface::SNAPSHOT, &story, &tale, HashTable::Kept, Rules::default());
+    assert_eq!(told.is_ok(), right, "{told:?}");
+}
