@@ -101,6 +101,64 @@ impl Digest {
     }
 }
 
+/// The hash of a bank over what comes bit by bit.
+#[derive(Clone, Debug)]
+pub struct Hasher {
+    bank: Bank,
+    state: State,
+}
+
+#[derive(Clone, Debug)]
+enum State {
+    Sha1(Sha1),
+    Sha256(Sha256),
+    Sha384(Sha384),
+    Sha512(Sha512),
+}
+
+impl Hasher {
+    /// Over nothing yet.
+    pub fn new(bank: Bank) -> Hasher {
+        let state = match bank {
+            Bank::Sha1 => State::Sha1(Sha1::default()),
+            Bank::Sha256 => State::Sha256(Sha256::default()),
+            Bank::Sha384 => State::Sha384(Sha384::default()),
+            Bank::Sha512 => State::Sha512(Sha512::default()),
+        };
+        Hasher { bank, state }
+    }
+
+    /// The bank.
+    pub fn bank(&self) -> Bank {
+        self.bank
+    }
+
+    /// Takes what comes next.
+    pub fn update(&mut self, bytes: &[u8]) {
+        use sha2::Digest as _;
+        match &mut self.state {
+            State::Sha1(state) => state.update(bytes),
+            State::Sha256(state) => state.update(bytes),
+            State::Sha384(state) => state.update(bytes),
+            State::Sha512(state) => state.update(bytes),
+        }
+    }
+
+    /// The hash of all that came.
+    pub fn digest(&self) -> Digest {
+        use sha2::Digest as _;
+        let mut digest = Digest::zero(self.bank);
+        let out = &mut digest.bytes[..self.bank.digest_size()];
+        match self.state.clone() {
+            State::Sha1(state) => out.copy_from_slice(&state.finalize()),
+            State::Sha256(state) => out.copy_from_slice(&state.finalize()),
+            State::Sha384(state) => out.copy_from_slice(&state.finalize()),
+            State::Sha512(state) => out.copy_from_slice(&state.finalize()),
+        }
+        digest
+    }
+}
+
 fn hash<D: sha2::Digest>(parts: &[&[u8]], out: &mut [u8; LARGEST]) {
     let mut hasher = D::new();
     for part in parts {
@@ -149,6 +207,10 @@ mod tests {
     fn each_bank_has_its_hash(#[case] bank: Bank, #[case] empty: &str) {
         assert_eq!(Digest::of(bank, &[]).to_string(), empty);
         assert_eq!(Digest::of(bank, &[b"ab", b"c"]), Digest::of(bank, &[b"abc"]));
+        let mut hasher = Hasher::new(bank);
+        assert_eq!(hasher.digest().to_string(), empty);
+        [&b"ab"[..], b"c"].iter().for_each(|part| hasher.update(part));
+        assert_eq!(hasher.digest(), Digest::of(bank, &[b"abc"]));
         assert_eq!(Digest::ones(bank).as_bytes(), vec![0xff; bank.digest_size()]);
         assert_eq!(Digest::from_bytes(bank, &[0; 19]), None);
         let mut value = Digest::of(bank, &[b"old"]);

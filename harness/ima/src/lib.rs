@@ -18,7 +18,7 @@ mod writer;
 pub use ascii::{AsciiError, AsciiLine, AsciiProblem, AsciiReader, TextError};
 pub use bank::{Bank, UnknownBank};
 pub use batch::Batch;
-pub use digest::Digest;
+pub use digest::{Digest, Hasher};
 pub use field::{ByteOrder, DataError, Field, Fields};
 pub use read_error::{Part, Problem, ReadError};
 pub use reader::{DATA_MAX, LogReader, NAME_MAX, PCR_LIMIT, parse_log};

@@ -3,6 +3,7 @@
 use imalab_formats::ima::{Bank, PCR_LIMIT};
 
 use super::judge::{Judge, JudgedBank, Setup};
+use super::marks::Marks;
 use super::verdict::{
     BankVerdict, Comparison, Conclusion, Demand, Outcome, PcrVerdict, QuoteVerdict, Uncovered, Verdict,
 };
@@ -30,6 +31,7 @@ pub fn joint_verdict(judges: &[Judge], setup: &Setup, demand: Demand<'_>) -> Opt
         unknown_templates: judges.iter().flat_map(|judge| judge.unknown_templates.clone()).collect(),
         more_unknown_templates: judges.iter().map(|judge| judge.more_unknown_templates).sum(),
         inconsistent: judges.iter().map(|judge| judge.inconsistent).sum(),
+        marks: Marks::default(),
         first_inconsistency: judges.iter().find_map(|judge| judge.first_inconsistency.clone()),
     };
     let compared: Vec<u32> = verdict.compared().collect();

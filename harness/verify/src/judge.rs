@@ -7,6 +7,7 @@ use imalab_formats::ima::{
 use super::quoted::{QuoteTarget, Quoted};
 use super::target::Target;
 use super::verdict::{Inconsistency, UnknownTemplate};
+use imalab_formats::ima::mark::Mark;
 
 /// Names of unknown templates that are told; a list of somebody else can have any number of them.
 const UNKNOWN_TEMPLATES: usize = 8;
@@ -65,6 +66,8 @@ pub struct Judge {
     /// The last record's template, and whether its name is known: mostly the next one has the same.
     template: String,
     template_is_known: bool,
+    /// Whether there is a record of the log itself.
+    pub(super) marked: bool,
     pub(super) unknown_templates: Vec<UnknownTemplate>,
     pub(super) more_unknown_templates: u64,
 }
@@ -116,6 +119,7 @@ impl Judge {
             pcrs: [Extended::default(); PCR_LIMIT as usize],
             template: String::new(),
             template_is_known: true,
+            marked: false,
             unknown_templates: Vec::new(),
             more_unknown_templates: 0,
         }
@@ -181,6 +185,7 @@ impl Judge {
             if !self.template_is_known || record.template != self.template {
                 self.note_template(record.template);
             }
+            self.marked |= Mark::of(record).is_some();
         }
         let (setup, banks) = (&self.setup, &self.banks);
         if let Some(quote) = self.quote.as_mut().filter(|quote| quote.quoted.covers(record.pcr)) {
@@ -255,7 +260,7 @@ pub(super) fn padded_digest(record: RecordRef<'_>, bank: Bank) -> Digest {
 }
 
 /// Whether the record is the one that IMA begins with (`ima_add_boot_aggregate`, `security/integrity/ima/ima_init.c`).
-fn is_boot_aggregate(record: RecordRef<'_>, order: ByteOrder) -> bool {
+pub(super) fn is_boot_aggregate(record: RecordRef<'_>, order: ByteOrder) -> bool {
     let names = |field: &[u8]| field.strip_suffix(b"\0").unwrap_or(field) == b"boot_aggregate";
     record.fields(order).map_while(Result::ok).any(|field| match field.id {
         Some(_) => field.kind() == FieldKind::Text && names(field.data),

@@ -10,6 +10,7 @@ mod hint;
 mod input;
 mod joint;
 mod judge;
+mod marks;
 mod quoted;
 mod read;
 pub mod speed;
@@ -25,6 +26,7 @@ pub use error::{QuoteCheckError, VerifyError};
 pub use generate::{GenerateLogArgs, generate};
 pub use joint::joint_verdict;
 pub use judge::{Judge, Setup};
+pub use marks::{Marks, WrongMark};
 pub use quoted::{QuoteFiles, Quoted};
 pub use trail::Explanation;
 pub use verdict::{
@@ -35,8 +37,9 @@ pub use verdict::{
 use again::Again;
 use bench::Bench;
 use input::{Source, SourceReader};
+use marks::Keeper;
 
-use imalab_formats::ima::{Bank, LogReader, Problem, ReadError};
+use imalab_formats::ima::{Bank, LogReader, Problem, ReadError, RecordRef};
 
 /// The lists, and what they are judged by.
 struct Case<'a> {
@@ -128,19 +131,37 @@ impl Case<'_> {
         let mut verdict = joint_verdict(&judges, &self.setup, demand).ok_or(VerifyError::Empty)?;
         if let Some(mut again) = Again::for_verdict(&verdict, &self.setup) {
             for (log, overlap) in self.logs.iter().zip(overlaps) {
-                let mut reader = self.reader_from(log, *overlap)?;
-                loop {
-                    let offset = reader.offset();
-                    match reader.next_record().map_err(|source| self.log_error(log, source))? {
-                        Some(record) => again.record(record, offset),
-                        None => break,
-                    }
-                }
+                self.each_record(log, *overlap, |record, offset| again.record(record, offset))?;
             }
             again.explain(&mut verdict, demand);
         }
+        if judges.iter().any(|judge| judge.marked) {
+            let mut keeper = Keeper::new(&self.setup);
+            for (log, overlap) in self.logs.iter().zip(overlaps) {
+                self.each_record(log, *overlap, |record, offset| keeper.record(record, offset))?;
+            }
+            verdict.marks = keeper.done();
+            verdict.conclude(demand);
+        }
         verdict.carried = overlaps.iter().sum();
         Ok(verdict)
+    }
+
+    /// Reads the records of a file behind the first `overlap` once more.
+    fn each_record(
+        &self,
+        log: &Log<'_>,
+        overlap: u64,
+        mut take: impl FnMut(RecordRef<'_>, u64),
+    ) -> Result<(), VerifyError> {
+        let mut reader = self.reader_from(log, overlap)?;
+        loop {
+            let offset = reader.offset();
+            match reader.next_record().map_err(|source| self.log_error(log, source))? {
+                Some(record) => take(record, offset),
+                None => return Ok(()),
+            }
+        }
     }
 
     fn open(&self, log: &Log<'_>) -> Result<SourceReader, VerifyError> {

@@ -2,6 +2,7 @@
 
 use std::io::{self, Write};
 
+use super::marks::{Marks, WrongMark};
 use super::trail::Explanation;
 use super::verdict::{BankVerdict, Comparison, Conclusion, Outcome, QuoteVerdict, Tail, Verdict};
 
@@ -37,8 +38,28 @@ impl Verdict {
         } else if self.is_unexplained() {
             self.write_causes(out)?;
         }
+        self.write_marks(out)?;
         self.write_uncovered(out)?;
         self.write_conclusion(out)
+    }
+
+    fn write_marks(&self, out: &mut dyn Write) -> io::Result<()> {
+        let Marks { records, compared, wrong, more } = &self.marks;
+        if *records == 0 {
+            return Ok(());
+        }
+        writeln!(out, "records of the log itself: {records}, compared with what is before them: {compared}")?;
+        for WrongMark { record, offset, of, expected, found } in wrong {
+            writeln!(
+                out,
+                "record {record} (byte {offset}): {of}: expected {expected}, found {found}{}",
+                why(of, expected, found)
+            )?;
+        }
+        if *more > 0 {
+            writeln!(out, "more that is wrong with them: {more}")?;
+        }
+        Ok(())
     }
 
     fn write_bank(&self, out: &mut dyn Write, verdict: &BankVerdict) -> io::Result<()> {
@@ -221,6 +242,16 @@ impl Verdict {
             Outcome::Mismatch => format!("does not match after any of the {} records", self.records),
             Outcome::Unchecked => "not compared".to_owned(),
         }
+    }
+}
+
+/// What a number of an aggregate that does not follow the one before says of the shards.
+fn why(of: &str, expected: &str, found: &str) -> &'static str {
+    let numbers = expected.parse::<u64>().ok().zip(found.parse::<u64>().ok());
+    match (of, numbers) {
+        ("number", Some((expected, found))) if found > expected => ": a shard is missing before it",
+        ("number", Some(_)) => ": a shard is given twice, or in another order",
+        _ => "",
     }
 }
 

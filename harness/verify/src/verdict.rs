@@ -4,6 +4,7 @@ use std::io::{self, Write};
 
 use serde::{Serialize, Serializer};
 
+use super::marks::Marks;
 use super::trail::Explanation;
 use imalab_formats::ima::{Bank, Digest};
 
@@ -90,6 +91,9 @@ pub struct Verdict {
     pub inconsistent: u64,
     /// The first of them.
     pub first_inconsistency: Option<Inconsistency>,
+    /// Records that a kernel made of the log itself, where there are any.
+    #[serde(skip_serializing_if = "Marks::is_empty")]
+    pub marks: Marks,
 }
 
 /// What became of one bank.
@@ -246,7 +250,7 @@ impl Verdict {
             Outcome::MatchesPrefix { .. } | Outcome::NotBegun => demand.whole,
             Outcome::Matches | Outcome::Unchecked => false,
         };
-        self.conclusion = if self.inconsistent > 0 || self.outcomes().any(bad) {
+        self.conclusion = if self.inconsistent > 0 || !self.marks.hold() || self.outcomes().any(bad) {
             Conclusion::DoesNotHold
         } else if !self.outcomes().any(Outcome::is_match) {
             Conclusion::NotCompared
