@@ -9,6 +9,7 @@ use imalab_verify::{Conclusion, Verdict};
 use rstest::rstest;
 
 #[path = "verify/bench.rs"]
+#[expect(dead_code, reason = "other tests use all of it")]
 mod bench;
 
 use bench::Bench;
