@@ -45,6 +45,8 @@ enum Task {
     Shell(Passed),
     /// Re-run a failed run from its bundle
     Repro(Passed),
+    /// Find the few preemptions of a failed run that matter
+    Shrink(Passed),
     /// Judge the stored trace of a run again
     Recheck(Passed),
     /// Join the results of the parts of a suite
@@ -116,6 +118,7 @@ fn run(task: Task) -> Result<()> {
         Task::Test(passed) => become_harness("test", passed, Needs::Suite, Profile::Dev)?,
         Task::Shell(passed) => become_harness("shell", passed, Needs::Machine, Profile::Dev)?,
         Task::Repro(passed) => become_harness("repro", passed, Needs::Bundle, Profile::Dev)?,
+        Task::Shrink(passed) => become_harness("shrink", passed, Needs::Nothing, Profile::Dev)?,
         Task::Recheck(passed) => become_harness("recheck", passed, Needs::Nothing, Profile::Dev)?,
         Task::Merge(passed) => become_harness("merge", passed, Needs::Nothing, Profile::Dev)?,
         Task::Bench(passed) => become_harness("bench", passed, Needs::Bench, Profile::Release)?,

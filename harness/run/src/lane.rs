@@ -171,7 +171,7 @@ pub(super) fn report(folder: &Path) -> Result<Report, NoReport> {
 ///
 /// # Errors
 /// [`SeededError`].
-fn symbols(image: &Path) -> Result<Symbols, SeededError> {
+pub fn symbols(image: &Path) -> Result<Symbols, SeededError> {
     let path = map_of(image);
     let text =
         fs::read_to_string(&path).map_err(|source| SeededError::NoSymbols { path: path.clone(), source })?;

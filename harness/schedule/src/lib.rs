@@ -7,6 +7,7 @@ mod order;
 mod random;
 mod report;
 mod scheduler;
+mod shrink;
 mod strategy;
 mod symbols;
 
@@ -14,4 +15,5 @@ pub use order::{Choice, Does, Gate, Order, OrderError, Range, SCHEMA, Strategy};
 pub use random::draw;
 pub use report::{End, Preemption, Report, ReportError};
 pub use scheduler::{Point, Scheduler};
+pub use shrink::{Shrunk, shrink};
 pub use symbols::{Symbols, SymbolsError};

@@ -1,6 +1,7 @@
 //! The `imalab` command: arguments, and the calls they mean.
 
 mod accel;
+mod again;
 mod bench;
 mod capabilities;
 mod demands;
@@ -14,6 +15,7 @@ mod reports;
 mod repro;
 mod rerun;
 mod shell;
+mod shrink;
 mod test;
 mod verify;
 
@@ -60,6 +62,8 @@ enum Command {
     /// Re-run a failed run from its bundle
     #[command(after_help = EXIT_CODES)]
     Repro(repro::ReproArgs),
+    /// Find the few preemptions of a failed run that matter (deterministic lane)
+    Shrink(shrink::ShrinkArgs),
     /// Join the results of the parts of a suite
     Merge(merge::MergeArgs),
     /// Judge the stored trace of a run again
@@ -91,6 +95,7 @@ pub fn main() -> ExitCode {
         Command::Language(args) => language::language(&args),
         Command::Shell(args) => shell::shell(&args),
         Command::Repro(args) => repro::repro(&args),
+        Command::Shrink(args) => shrink::run(&args),
         Command::Merge(args) => merge::merge(&args),
         Command::Recheck(args) => recheck::recheck(&args),
         Command::Verify(args) => verify::verify(&args),

@@ -17,6 +17,10 @@ pub const RESULTS: u64 = 512 << 20;
 pub const PLAN: u64 = 16 << 20;
 /// Most bytes of a bundle's own document.
 pub const BUNDLE: u64 = 16 << 20;
+/// Most bytes of a scenario's text in a bundle: what is read as one has 256 KiB at most.
+pub const SCENARIO: u64 = 1 << 20;
+/// Most bytes of a schedule: some hundred for each preemption, of which a run has some thousands.
+pub const SCHEDULE: u64 = 64 << 20;
 /// Most bytes of one run's result.
 pub const RESULT: u64 = 64 << 20;
 /// Most bytes of a trace: forty times that of a million records.

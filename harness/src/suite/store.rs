@@ -42,13 +42,26 @@ impl Store {
     }
 
     /// Keeps what `ran` left and notes in `result` where, or why not: whatever goes wrong here, what was found stands.
-    pub fn keep(
+    pub(super) fn keep(
+        &self,
+        result: &mut RunResult,
+        plan: &Plan,
+        ran: (&Ran, &Digest<'_>),
+        kernel: &Kernel,
+        request: &Request<'_>,
+    ) {
+        let text = std::fs::read_to_string(self.scenarios.join(format!("{}.yaml", plan.scenario))).ok();
+        self.keep_with(result, plan, ran, text.as_deref(), |result| used(result, plan, kernel, request));
+    }
+
+    /// The same, with the text of the scenario and what a bundle says of the kernel.
+    pub fn keep_with(
         &self,
         result: &mut RunResult,
         plan: &Plan,
         (ran, digest): (&Ran, &Digest<'_>),
-        kernel: &Kernel,
-        request: &Request<'_>,
+        scenario: Option<&str>,
+        used: impl FnOnce(&RunResult) -> Result<KernelUsed, FileError>,
     ) {
         let passed = matches!(result.outcome, Outcome::Passed | Outcome::KnownDefect | Outcome::KnownLimit);
         // A run that a signal ended shows nothing that could be shown again.
@@ -72,9 +85,12 @@ impl Store {
             result.bundle = Some(dir.path().to_owned());
             result.repro = Some(dir.repro());
         }
-        let used = if bundled { used(result, plan, kernel, request).map(Some) } else { Ok(None) };
+        let used = if bundled { used(result).map(Some) } else { Ok(None) };
         let mut trouble = Trouble::default();
-        self.evidence(&dir, plan, ran, digest, &mut trouble);
+        evidence(&dir, plan, ran, digest, &mut trouble);
+        if let Some(text) = scenario {
+            trouble.note(dir.write_scenario(text));
+        }
         let used = trouble.note(used).flatten();
         result.not_stored = trouble.told();
         trouble.note(dir.write_result(result));
@@ -87,38 +103,35 @@ impl Store {
             (result.dir, result.bundle, result.repro) = (Some(dir.path().to_owned()), None, None);
         }
     }
+}
 
-    /// Writes each file for itself: where one does not fit, a smaller one may.
-    fn evidence(&self, dir: &RunDir, plan: &Plan, ran: &Ran, digest: &Digest<'_>, trouble: &mut Trouble) {
-        trouble.note(dir.write_plan(plan));
-        trouble.note(trace::write(&dir.path().join(TRACE), &ran.trace));
-        trouble.note(dir.write_console(&ran.console));
-        trouble.note(dir.write_tpm(&ran.trace));
-        trouble.note(dir.write_commands(&ran.commands));
-        if let Some(Ok(schedule)) = &ran.schedule {
-            trouble.note(dir.write_schedule(schedule));
-        }
-        trouble.note(dir.write_log(digest.records()));
-        trouble.note(dir.write_records(digest.histories()));
-        // Up to the first record whose fields have no text.
-        trouble.note(dir.write_lines(digest.records().map_while(|record| line(&record))));
-        let last = ran.trace.notable().rev().find_map(|event| match &event.what {
-            What::Pcrs(reading) => Some(reading),
+/// Writes each file for itself: where one does not fit, a smaller one may.
+fn evidence(dir: &RunDir, plan: &Plan, ran: &Ran, digest: &Digest<'_>, trouble: &mut Trouble) {
+    trouble.note(dir.write_plan(plan));
+    trouble.note(trace::write(&dir.path().join(TRACE), &ran.trace));
+    trouble.note(dir.write_console(&ran.console));
+    trouble.note(dir.write_tpm(&ran.trace));
+    trouble.note(dir.write_commands(&ran.commands));
+    if let Some(Ok(schedule)) = &ran.schedule {
+        trouble.note(dir.write_schedule(schedule));
+    }
+    trouble.note(dir.write_log(digest.records()));
+    trouble.note(dir.write_records(digest.histories()));
+    // Up to the first record whose fields have no text.
+    trouble.note(dir.write_lines(digest.records().map_while(|record| line(&record))));
+    let last = ran.trace.notable().rev().find_map(|event| match &event.what {
+        What::Pcrs(reading) => Some(reading),
+        _ => None,
+    });
+    if let Some(reading) = last {
+        trouble.note(dir.write_pcrs(reading));
+    }
+    for event in ran.trace.notable() {
+        match &event.what {
+            What::Quote(quote) => trouble.note(dir.write_quote(quote)),
+            What::Host(Host::Processors { text, .. }) => trouble.note(dir.write_processors(text)),
             _ => None,
-        });
-        if let Some(reading) = last {
-            trouble.note(dir.write_pcrs(reading));
-        }
-        for event in ran.trace.notable() {
-            match &event.what {
-                What::Quote(quote) => trouble.note(dir.write_quote(quote)),
-                What::Host(Host::Processors { text, .. }) => trouble.note(dir.write_processors(text)),
-                _ => None,
-            };
-        }
-        if let Ok(text) = std::fs::read_to_string(self.scenarios.join(format!("{}.yaml", plan.scenario))) {
-            trouble.note(dir.write_scenario(&text));
-        }
+        };
     }
 }
 

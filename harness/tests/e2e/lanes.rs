@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
+use std::path::PathBuf;
 
 use imalab_check::outcome::{Outcome, SuiteResult};
 use imalab_language::lane::Lane;
@@ -67,21 +68,26 @@ fn no_thread_of_qemu_is_so_late_that_a_guest_sees_it() {
     assert_eq!(ran(&["--qemu".as_ref(), qemu.as_os_str()]), ran(&[]));
 }
 
-#[test]
-fn a_bundle_shows_the_same_schedule_again() {
-    let lab = Lab::new();
+/// Runs what fails whatever is done; gives its bundle.
+#[track_caller]
+fn failed(lab: &Lab, options: &[&str]) -> PathBuf {
     let folder = lab.path("mine");
     fs::create_dir_all(folder.join("mine")).unwrap();
     fs::write(folder.join("mine/wrong.yaml"), WRONG).unwrap();
     let mut command = lab.with("test", &kernel(), &initramfs());
-    command.arg("--scenarios").arg(&folder).arg("--json").arg(lab.path("results.json"));
+    command.arg("--scenarios").arg(&folder).arg("--json").arg(lab.path("results.json")).args(options);
+    lab.run(&mut command).exits(100).says(&["FAILED"]);
+    lab.result().bundle.unwrap()
+}
+
+#[test]
+fn a_bundle_shows_the_same_schedule_again() {
+    let lab = Lab::new();
     // As often as may be, and more often than `repro` would by itself.
-    command.args(["--lane", "deterministic", "--seed", "3", "--strategy", "random:2"]);
-    lab.run(&mut command).exits(100).says(&["FAILED", "lane deterministic"]);
-    let result = lab.result();
-    assert!(result.schedule_hash.is_some());
+    let bundle = failed(&lab, &["--lane", "deterministic", "--seed", "3", "--strategy", "random:2"]);
+    assert!(lab.result().schedule_hash.is_some());
     let mut command = lab.bare(["repro"]);
-    command.arg(result.bundle.unwrap()).arg("--cache").arg(lab.cache());
+    command.arg(bundle).arg("--cache").arg(lab.cache());
     // 96 when the hash is another.
     lab.run(&mut command).exits(100).says(&["FAILED", "EBUSY"]);
 }
@@ -149,4 +155,29 @@ fn a_qemu_that_was_not_proved_is_refused() {
     let mut command = lab.test();
     command.args(["--lane", "deterministic", SHORT, "--qemu"]).arg(&qemu);
     lab.run(&mut command).exits(2).says(&["proved with QEMU 7.2, not with 10.0.2"]);
+}
+
+#[test]
+fn what_fails_under_every_schedule_needs_no_preemption() {
+    let lab = Lab::new();
+    let bundle = failed(&lab, &["--lane", "deterministic", "--seed", "3"]);
+    let out = lab.path("shrunk");
+    let mut command = lab.bare(["shrink"]);
+    command.arg(&bundle).arg("--out").arg(&out).arg("--cache").arg(lab.cache());
+    let ended = lab.run(&mut command);
+    ended.exits(0).says(&["0 of ", "none of them can be left out", "FAILED", "again:"]);
+    // What is left is a bundle as any other, and shows it with its own schedule.
+    let shrunk = fs::read_dir(&out).unwrap().next().unwrap().unwrap().path();
+    let mut command = lab.bare(["repro"]);
+    command.arg(shrunk).arg("--cache").arg(lab.cache());
+    lab.run(&mut command).exits(100).says(&["FAILED", "EBUSY"]);
+}
+
+#[test]
+fn a_run_without_a_schedule_cannot_be_shrunk() {
+    let lab = Lab::new();
+    let bundle = failed(&lab, &[]);
+    let mut command = lab.bare(["shrink"]);
+    command.arg(bundle).arg("--cache").arg(lab.cache());
+    lab.run(&mut command).exits(2).says(&["only a run of the deterministic lane has a schedule"]);
 }

@@ -207,12 +207,12 @@ impl RunDir {
     /// When there is one that cannot be read.
     pub fn read_schedule(&self) -> Result<Option<Report>, FileError> {
         let path = self.path.join(SCHEDULE);
-        let error = |error| FileError::new("read", &path, error);
-        match fs::read(&path) {
-            Ok(text) => Report::parse(&text).map(Some).map_err(|bad| error(io::Error::other(bad))),
-            Err(missing) if missing.kind() == io::ErrorKind::NotFound => Ok(None),
-            Err(other) => Err(error(other)),
+        if path.symlink_metadata().is_err_and(|missing| missing.kind() == io::ErrorKind::NotFound) {
+            return Ok(None);
         }
+        let text = input::read(&path, input::SCHEDULE)?;
+        let bad = |bad| FileError::new("read", &path, io::Error::new(io::ErrorKind::InvalidInput, bad));
+        Report::parse(&text).map(Some).map_err(bad)
     }
 
     /// Stores the plan.
@@ -265,6 +265,11 @@ impl RunDir {
     /// When it cannot be written whole.
     pub fn write_scenario(&self, yaml: &str) -> Result<(), FileError> {
         atomic::write(&self.path.join(SCENARIO), yaml.as_bytes())
+    }
+
+    /// Reads the scenario's text back; `None` where it cannot be read, or is longer than any that is taken.
+    pub fn read_scenario(&self) -> Option<String> {
+        String::from_utf8(input::read(&self.path.join(SCENARIO), input::SCENARIO).ok()?).ok()
     }
 
     /// Stores the complete log: the kernel's binary form, records one after the other.

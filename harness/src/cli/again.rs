@@ -1,0 +1,156 @@
+//! A run of a bundle, with all that it takes to run it again.
+
+use std::path::{Path, PathBuf};
+
+use miette::miette;
+
+use super::Failure;
+use super::lane::proved_plugin;
+use super::machines::Surroundings;
+use super::recheck::sound;
+use crate::report::run_dir::{Bundle, HashedFile, PLAN, RESULT, RunDir, SCHEDULE, hash_file};
+use imalab_check::outcome::RunResult;
+use imalab_language::lane::Lane;
+use imalab_language::plan::Plan;
+use imalab_machine::accel::Accel;
+use imalab_run::{Interrupts, Kernel, RunContext, Scratch, Seeded};
+use imalab_schedule::{Choice, Strategy};
+
+/// A run of a bundle.
+pub(super) struct Again {
+    /// Its folder.
+    pub(super) dir: RunDir,
+    /// What it says of itself.
+    pub(super) bundle: Bundle,
+    /// What was done.
+    pub(super) plan: Plan,
+    /// What became of it.
+    pub(super) result: RunResult,
+    kernel: PathBuf,
+    initramfs: PathBuf,
+    others: Vec<Kernel>,
+    /// In the deterministic lane, its schedule.
+    seeded: Option<Schedule>,
+}
+
+struct Schedule {
+    choices: Vec<Choice>,
+    plugin: PathBuf,
+}
+
+impl Again {
+    /// Reads a bundle that is sound, and finds what it names, or what is given instead.
+    pub(super) fn load(
+        bundle: &Path,
+        image: Option<&Path>,
+        initramfs: Option<&Path>,
+        surroundings: &Surroundings,
+    ) -> Result<Again, Failure> {
+        let dir = RunDir::existing(bundle);
+        let bundle = match sound(&dir, &[PLAN, RESULT])? {
+            Some(bundle) => bundle,
+            // Which says that there is none.
+            None => dir.read_bundle().map_err(Failure::of_document)?,
+        };
+        bundle.lane.implemented().map_err(Failure::usage_of)?;
+        let mut plan = dir.read_plan().map_err(Failure::of_document)?;
+        // Another image is anybody's kernel.
+        plan.stock &= image.is_none();
+        let result = dir.read_result().map_err(Failure::of_document)?;
+        let kernel = the_same(image, &bundle.kernel.image, "kernel")?.to_owned();
+        let initramfs = the_same(initramfs, &bundle.kernel.initramfs, "initramfs")?.to_owned();
+        let others = bundle
+            .kernel
+            .others
+            .iter()
+            .map(|(name, used)| {
+                let image = the_same(None, used, "other kernel")?.to_owned();
+                Ok(Kernel::new(name.clone(), image))
+            })
+            .collect::<Result<Vec<_>, Failure>>()?;
+        let seeded = match bundle.lane {
+            Lane::Deterministic => Some(Schedule::of(&dir, surroundings)?),
+            Lane::Free | Lane::Directed => None,
+        };
+        Ok(Again { dir, bundle, plan, result, kernel, initramfs, others, seeded })
+    }
+
+    /// In the deterministic lane, the list that says the same as seed and chance together, and goes on saying it when a later
+    /// version draws otherwise.
+    pub(super) fn strategy(&self) -> Option<Strategy> {
+        self.choices().map(|choices| Strategy::List { choices: choices.to_vec() })
+    }
+
+    /// In the deterministic lane, what happened at which points.
+    pub(super) fn choices(&self) -> Option<&[Choice]> {
+        self.seeded.as_ref().map(|seeded| seeded.choices.as_slice())
+    }
+
+    /// Its kernel's image.
+    pub(super) fn image(&self) -> &Path {
+        &self.kernel
+    }
+
+    /// What it runs in, under this strategy where it has a schedule.
+    pub(super) fn context<'a>(
+        &'a self,
+        surroundings: &'a Surroundings,
+        strategy: Option<&'a Strategy>,
+        (scratch, interrupts): (&'a Scratch, &'a Interrupts),
+    ) -> RunContext<'a> {
+        let seeded = self.seeded.as_ref().zip(strategy);
+        let seeded = seeded.map(|(schedule, strategy)| Seeded {
+            seed: self.bundle.seed,
+            strategy,
+            plugin: &schedule.plugin,
+        });
+        RunContext {
+            kernel: &self.kernel,
+            initramfs: &self.initramfs,
+            kernels: &self.others,
+            accel: if seeded.is_some() { Accel::Tcg } else { surroundings.accelerator().accel },
+            qemu: &surroundings.qemu,
+            swtpm: &surroundings.swtpm,
+            timeout_scale: 1.0,
+            scratch,
+            interrupts,
+            seeded,
+            forks: None,
+        }
+    }
+}
+
+impl Schedule {
+    fn of(dir: &RunDir, surroundings: &Surroundings) -> Result<Schedule, Failure> {
+        let Some(schedule) = dir.read_schedule().map_err(Failure::of_file)? else {
+            return Err(Failure::usage(miette!(
+                help = "its QEMU was killed before it told the schedule; `test --lane deterministic --seed N` runs a seed again",
+                "the bundle of a run in the deterministic lane has no {SCHEDULE}"
+            )));
+        };
+        Ok(Schedule { choices: schedule.choices(), plugin: proved_plugin(surroundings)? })
+    }
+}
+
+/// The file that was asked for, or the bundle's when it still is what it was.
+fn the_same<'a>(asked: Option<&'a Path>, used: &'a HashedFile, what: &str) -> Result<&'a Path, Failure> {
+    if let Some(path) = asked {
+        return Ok(path);
+    }
+    let help = match what {
+        "kernel" => "--image takes another one",
+        "initramfs" => "--initramfs takes another one",
+        _ => "build it again as it was",
+    };
+    match hash_file(&used.path) {
+        Ok(found) if found.sha256 == used.sha256 => Ok(&used.path),
+        Ok(found) => Err(Failure::usage(miette!(
+            help = help,
+            "the bundle's {what} {} has changed: its sha256 was {}, now it is {}",
+            used.path.display(),
+            used.sha256,
+            found.sha256
+        ))),
+        Err(error) => Err(Failure::usage(miette!(help = help, "the bundle's {what} is gone: {error}"))),
+    }
+}
