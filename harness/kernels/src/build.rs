@@ -9,11 +9,11 @@ use std::time::Instant;
 use anyhow::{Context, Result, anyhow};
 use serde::{Deserialize, Serialize};
 
-use super::fragment::{self, Wish};
+use super::build_tree::BuildTree;
+use super::fragment::{self, Setting};
 use super::make;
 use super::series::Series;
 use super::source::{Resolved, Unreachable};
-use super::workplace::Workplace;
 use crate::cache::{self, Cache, Unfinished};
 use crate::interrupt;
 use crate::process::{Cut, stdout_of};
@@ -95,7 +95,7 @@ pub(crate) struct Tree {
 #[derive(Debug)]
 pub(crate) struct Recipe {
     /// The merged fragments.
-    pub(crate) wishes: Vec<Wish>,
+    pub(crate) settings: Vec<Setting>,
     /// The series of patches in order.
     pub(crate) patches: Vec<Series>,
     /// Whether the tree stays in the cache, for other kernels of the same source.
@@ -105,7 +105,7 @@ pub(crate) struct Recipe {
 impl Recipe {
     /// SHA-256 over everything but source and compiler.
     pub(crate) fn digest(&self) -> String {
-        let config = fragment::to_config(&self.wishes);
+        let config = fragment::to_config(&self.settings);
         let arguments = make::ARGUMENTS.join("\n");
         let environment = format!("{:?}", make::ENVIRONMENT);
         let mails = self.patches.iter().flat_map(|series| &series.mails);
@@ -276,9 +276,9 @@ impl Job<'_> {
         let started = Instant::now();
         let _held = interrupt::hold();
         let mut place = if self.recipe.shares {
-            Workplace::shared(self.cache, self.source, self.compiler, &self.log)?
+            BuildTree::shared(self.cache, self.source, self.compiler, &self.log)?
         } else {
-            Workplace::own(self.cache, self.source, into, &self.log)?
+            BuildTree::own(self.cache, self.source, into, &self.log)?
         };
         let built = self.build_in(&mut place, into, started);
         // A make that was asked to end has removed what it was making (its manual, "Interrupting or Killing make"), and a tree
@@ -287,7 +287,7 @@ impl Job<'_> {
         built
     }
 
-    fn build_in(&self, place: &mut Workplace, into: &Path, started: Instant) -> Result<Meta> {
+    fn build_in(&self, place: &mut BuildTree, into: &Path, started: Instant) -> Result<Meta> {
         let applied = place.patch(self.cache, self.source, &self.recipe.patches, &self.log)?;
         for title in applied.into_iter().flat_map(|applied| applied.before) {
             say!("{title} is in {} already", self.source.label());
@@ -296,12 +296,12 @@ impl Job<'_> {
             unlink(&place.tree)?;
         }
         let unpack_seconds = started.elapsed().as_secs_f64();
-        let configured = configure(&place.tree, None, &self.recipe.wishes, self.name, &self.log)?;
+        let configured = configure(&place.tree, None, &self.recipe.settings, self.name, &self.log)?;
         let mut command = make::command(&place.tree, None);
         command.arg(format!("-j{}", self.jobs)).arg("bzImage");
         let title = format!("building kernel {} ({})", self.name, self.source.label());
         let built = make::run(&mut command, &title, self.expected, &self.log)?;
-        let meta = collect(&place.tree, into, &self.recipe.wishes, &place.tree)?;
+        let meta = collect(&place.tree, into, &self.recipe.settings, &place.tree)?;
         // A kernel before 5.5 has none; the test that wants it then says so.
         if place.tree.join(KUNIT).exists() {
             cache::copy_folder(&place.tree.join(KUNIT), &into.join(KUNIT))?;
@@ -315,35 +315,35 @@ impl Job<'_> {
     }
 }
 
-/// Makes a `.config` of `wishes` alone and checks that every one stuck.
+/// Makes a `.config` of `settings` alone and checks that every one stuck.
 pub(crate) fn configure(
     tree: &Path,
     objects: Option<&Path>,
-    wishes: &[Wish],
+    settings: &[Setting],
     name: &str,
     log: &Path,
 ) -> Result<make::Done> {
     let place = objects.unwrap_or(tree);
     let wanted = place.join("imalab.config");
-    fs::write(&wanted, fragment::to_config(wishes))
+    fs::write(&wanted, fragment::to_config(settings))
         .with_context(|| format!("cannot write {}", wanted.display()))?;
     let mut command = make::command(tree, objects);
     command.arg(format!("KCONFIG_ALLCONFIG={}", wanted.display())).arg("allnoconfig");
     let done = make::run(&mut command, &format!("configuring kernel {name}"), None, log)?;
-    fragment::verify(wishes, &read(&place.join(".config"))?, tree)?;
+    fragment::verify(settings, &read(&place.join(".config"))?, tree)?;
     Ok(done)
 }
 
-/// Copies what a build has made from `objects` to `into`; `wishes` are checked once more, against the
+/// Copies what a build has made from `objects` to `into`; `settings` are checked once more, against the
 /// `.config` that was really built.
-pub(crate) fn collect(objects: &Path, into: &Path, wishes: &[Wish], tree: &Path) -> Result<Meta> {
+pub(crate) fn collect(objects: &Path, into: &Path, settings: &[Setting], tree: &Path) -> Result<Meta> {
     for (name, from) in ARTEFACTS {
         let from = objects.join(from);
         let to = into.join(name);
         fs::copy(&from, &to)
             .with_context(|| format!("cannot copy {} to {}", from.display(), to.display()))?;
     }
-    fragment::verify(wishes, &read(&into.join("config"))?, tree)?;
+    fragment::verify(settings, &read(&into.join("config"))?, tree)?;
     Ok(Meta {
         schema: SCHEMA,
         release: read(&objects.join("include/config/kernel.release"))?.trim().to_owned(),
@@ -395,7 +395,7 @@ mod tests {
 
     fn recipe(fragment: &str, patch: &[u8]) -> Recipe {
         Recipe {
-            wishes: fragment::parse("base.config", fragment).unwrap(),
+            settings: fragment::parse("base.config", fragment).unwrap(),
             patches: vec![Series {
                 name: "rfc-v2".into(),
                 kernels: Range::default(),
@@ -414,7 +414,7 @@ mod tests {
     #[test]
     fn the_key_follows_content_and_nothing_else() {
         let key = recipe("CONFIG_A=y", b"+1").key(&source("0"), "gcc 12");
-        // Comments, blank lines and the places of wishes do not change what is built.
+        // Comments, blank lines and the places of settings do not change what is built.
         assert_eq!(recipe("# why\n\nCONFIG_A=y\n", b"+1").key(&source("0"), "gcc 12"), key);
         for other in [
             recipe("CONFIG_A=n", b"+1").key(&source("0"), "gcc 12"),

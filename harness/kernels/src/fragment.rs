@@ -14,7 +14,7 @@ const OPTIONAL: &str = "# optional";
 
 /// What one line of a fragment asks for.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Wish {
+pub(crate) struct Setting {
     /// Symbol with its prefix, for example `CONFIG_IMA`.
     pub(crate) symbol: String,
     /// Value as it stands in a `.config`; `n` for a symbol that is not set.
@@ -28,19 +28,19 @@ pub(crate) struct Wish {
 /// Where the user asks for symbols.
 const FLAG: &str = "--kconfig";
 
-impl Wish {
+impl Setting {
     /// Whether it is the user's, on the command line.
     pub(crate) fn users(&self) -> bool {
         self.place.0 == FLAG
     }
 }
 
-/// What `--kconfig` asks for: `SYMBOL` or `SYMBOL=VALUE`, each with or without `CONFIG_`. They count more than `wishes`.
+/// What `--kconfig` asks for: `SYMBOL` or `SYMBOL=VALUE`, each with or without `CONFIG_`. They count more than `settings`.
 ///
 /// # Errors
 /// [`Stop::Usage`] for what is no symbol, or the same one twice with different values.
-pub(crate) fn add(wishes: &mut Vec<Wish>, asked: &[String]) -> Result<(), Stop> {
-    let mut all: Vec<Wish> = Vec::new();
+pub(crate) fn add(settings: &mut Vec<Setting>, asked: &[String]) -> Result<(), Stop> {
+    let mut all: Vec<Setting> = Vec::new();
     for (number, text) in (1..).zip(asked) {
         let (symbol, value) = text.split_once('=').unwrap_or((text, "y"));
         let symbol = format!("CONFIG_{}", symbol.strip_prefix("CONFIG_").unwrap_or(symbol));
@@ -51,21 +51,22 @@ pub(crate) fn add(wishes: &mut Vec<Wish>, asked: &[String]) -> Result<(), Stop> 
         let parsed = parse(FLAG, &line).map_err(|_| {
             Stop::Usage(format!("{FLAG}: {text:?} is no symbol; it looks like IMA_STAGING or IMA_STAGING=n"))
         })?;
-        for mut wish in parsed {
-            wish.place.1 = number;
+        for mut setting in parsed {
+            setting.place.1 = number;
             if let Some(other) =
-                all.iter().find(|other| other.symbol == wish.symbol && other.value != wish.value)
+                all.iter().find(|other| other.symbol == setting.symbol && other.value != setting.value)
             {
-                let message = format!("{FLAG}: {} is to be {} and {}", wish.symbol, other.value, wish.value);
+                let message =
+                    format!("{FLAG}: {} is to be {} and {}", setting.symbol, other.value, setting.value);
                 return Err(Stop::Usage(message));
             }
-            all.push(wish);
+            all.push(setting);
         }
     }
-    for wish in all {
-        match wishes.iter_mut().find(|earlier| earlier.symbol == wish.symbol) {
-            Some(earlier) => *earlier = wish,
-            None => wishes.push(wish),
+    for setting in all {
+        match settings.iter_mut().find(|earlier| earlier.symbol == setting.symbol) {
+            Some(earlier) => *earlier = setting,
+            None => settings.push(setting),
         }
     }
     Ok(())
@@ -73,23 +74,23 @@ pub(crate) fn add(wishes: &mut Vec<Wish>, asked: &[String]) -> Result<(), Stop> 
 
 /// A symbol that did not stick.
 #[derive(Debug, PartialEq, Eq)]
-pub(crate) struct Missed {
+pub(crate) struct Unmet {
     /// What was asked for.
-    pub(crate) wish: Wish,
+    pub(crate) setting: Setting,
     /// What the final `.config` has.
     pub(crate) got: String,
     /// What Kconfig says about it: dependencies, or that there is no such symbol.
     pub(crate) hint: String,
 }
 
-impl fmt::Display for Missed {
+impl fmt::Display for Unmet {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let (file, line) = &self.wish.place;
-        let place = if self.wish.users() { FLAG.to_owned() } else { format!("{file}:{line}") };
+        let (file, line) = &self.setting.place;
+        let place = if self.setting.users() { FLAG.to_owned() } else { format!("{file}:{line}") };
         write!(
             f,
             "{place}: {} should be {}, and the final .config has {}\n    {}",
-            self.wish.symbol, self.wish.value, self.got, self.hint
+            self.setting.symbol, self.setting.value, self.got, self.hint
         )
     }
 }
@@ -98,8 +99,8 @@ impl fmt::Display for Missed {
 ///
 /// # Errors
 /// A line that is neither `CONFIG_X=value`, `# CONFIG_X is not set` nor a comment.
-pub(crate) fn parse(file: &str, text: &str) -> Result<Vec<Wish>> {
-    let mut wishes = Vec::new();
+pub(crate) fn parse(file: &str, text: &str) -> Result<Vec<Setting>> {
+    let mut settings = Vec::new();
     let mut optional = false;
     for (number, line) in (1..).zip(text.lines().map(str::trim)) {
         if line == OPTIONAL {
@@ -122,7 +123,7 @@ pub(crate) fn parse(file: &str, text: &str) -> Result<Vec<Wish>> {
         if value.is_empty() {
             bail!("{file}:{number}: {symbol} has no value; write {symbol}=n to turn it off");
         }
-        wishes.push(Wish {
+        settings.push(Setting {
             symbol: symbol.to_owned(),
             value: value.to_owned(),
             optional,
@@ -130,68 +131,69 @@ pub(crate) fn parse(file: &str, text: &str) -> Result<Vec<Wish>> {
         });
         optional = false;
     }
-    Ok(wishes)
+    Ok(settings)
 }
 
 /// Reads the fragments `names` from `folder`; where two ask for the same symbol the later one wins, as
 /// with the kernel's own `merge_config.sh`. In the order in which symbols first appear.
-pub(crate) fn load(folder: &Path, names: &[String]) -> Result<Vec<Wish>> {
-    let mut merged: Vec<Wish> = Vec::new();
+pub(crate) fn load(folder: &Path, names: &[String]) -> Result<Vec<Setting>> {
+    let mut merged: Vec<Setting> = Vec::new();
     for name in names {
         let file = format!("{name}.config");
         let path = folder.join(&file);
         let text = fs::read_to_string(&path)
             .map_err(|error| Stop::Usage(format!("cannot read the fragment {}: {error}", path.display())))?;
         let parsed = parse(&file, &text).map_err(|error| Stop::Usage(format!("{error:#}")))?;
-        for wish in parsed {
-            match merged.iter_mut().find(|earlier| earlier.symbol == wish.symbol) {
-                Some(earlier) => *earlier = wish,
-                None => merged.push(wish),
+        for setting in parsed {
+            match merged.iter_mut().find(|earlier| earlier.symbol == setting.symbol) {
+                Some(earlier) => *earlier = setting,
+                None => merged.push(setting),
             }
         }
     }
     Ok(merged)
 }
 
-/// The wishes as text that Kconfig reads (`KCONFIG_ALLCONFIG`, or the tail of a `.config`).
-pub(crate) fn to_config(wishes: &[Wish]) -> String {
-    wishes.iter().map(|wish| format!("{}={}\n", wish.symbol, wish.value)).collect()
+/// The settings as text that Kconfig reads (`KCONFIG_ALLCONFIG`, or the tail of a `.config`).
+pub(crate) fn to_config(settings: &[Setting]) -> String {
+    settings.iter().map(|setting| format!("{}={}\n", setting.symbol, setting.value)).collect()
 }
 
-/// Compares `wishes` with the final `.config`; `tree` is asked why a symbol did not stick.
-pub(crate) fn missed(wishes: &[Wish], config: &str, tree: &Path) -> Vec<Missed> {
+/// Compares `settings` with the final `.config`; `tree` is asked why a symbol did not stick.
+pub(crate) fn unmet(settings: &[Setting], config: &str, tree: &Path) -> Vec<Unmet> {
     let values = values(config);
-    let off: Vec<&Wish> = wishes.iter().filter(|wish| got(&values, &wish.symbol) != wish.value).collect();
+    let off: Vec<&Setting> =
+        settings.iter().filter(|setting| got(&values, &setting.symbol) != setting.value).collect();
     if off.is_empty() {
         return Vec::new();
     }
     let definitions = Definitions::find(tree, &off);
     off.into_iter()
-        .filter(|wish| !(wish.optional && definitions.of(&wish.symbol).is_empty()))
-        .map(|wish| Missed {
-            wish: wish.clone(),
-            got: got(&values, &wish.symbol).to_owned(),
-            hint: definitions.hint(wish),
+        .filter(|setting| !(setting.optional && definitions.of(&setting.symbol).is_empty()))
+        .map(|setting| Unmet {
+            setting: setting.clone(),
+            got: got(&values, &setting.symbol).to_owned(),
+            hint: definitions.hint(setting),
         })
         .collect()
 }
 
-/// Fails with every symbol of `wishes` that the final `.config` does not have.
+/// Fails with every symbol of `settings` that the final `.config` does not have.
 ///
 /// # Errors
 /// [`Stop::Unbuildable`] when the user asked for one of them.
-pub(crate) fn verify(wishes: &[Wish], config: &str, tree: &Path) -> Result<()> {
-    let missed = missed(wishes, config, tree);
-    if missed.is_empty() {
+pub(crate) fn verify(settings: &[Setting], config: &str, tree: &Path) -> Result<()> {
+    let unmet = unmet(settings, config, tree);
+    if unmet.is_empty() {
         return Ok(());
     }
-    let list: Vec<String> = missed.iter().map(ToString::to_string).collect();
+    let list: Vec<String> = unmet.iter().map(ToString::to_string).collect();
     let list = list.join("\n  ");
-    if missed.iter().any(|missed| missed.wish.users()) {
-        let text = format!("{} symbol(s) that were asked for did not stick:\n  {list}", missed.len());
+    if unmet.iter().any(|unmet| unmet.setting.users()) {
+        let text = format!("{} symbol(s) that were asked for did not stick:\n  {list}", unmet.len());
         return Err(Stop::Unbuildable(text).into());
     }
-    bail!("{} symbol(s) of the config fragments did not stick:\n  {list}", missed.len());
+    bail!("{} symbol(s) of the config fragments did not stick:\n  {list}", unmet.len());
 }
 
 fn values(config: &str) -> BTreeMap<&str, &str> {
@@ -217,12 +219,12 @@ struct Definition {
 struct Definitions(Vec<Definition>);
 
 impl Definitions {
-    fn find(tree: &Path, wishes: &[&Wish]) -> Self {
+    fn find(tree: &Path, settings: &[&Setting]) -> Self {
         let mut found = Vec::new();
         for path in kconfig_files(tree) {
             let Ok(text) = fs::read_to_string(&path) else { continue };
             let shown = path.strip_prefix(tree).unwrap_or(&path).display().to_string();
-            read_definitions(&text, &shown, wishes, &mut found);
+            read_definitions(&text, &shown, settings, &mut found);
         }
         Self(found)
     }
@@ -231,9 +233,9 @@ impl Definitions {
         self.0.iter().filter(|definition| definition.symbol == symbol).collect()
     }
 
-    fn hint(&self, wish: &Wish) -> String {
-        let definitions = self.of(&wish.symbol);
-        if definitions.is_empty() && wish.users() {
+    fn hint(&self, setting: &Setting) -> String {
+        let definitions = self.of(&setting.symbol);
+        if definitions.is_empty() && setting.users() {
             return "this kernel has no such symbol".into();
         }
         if definitions.is_empty() {
@@ -259,8 +261,8 @@ impl Definition {
     }
 }
 
-/// Finds what a Kconfig file says about `wishes` (Documentation/kbuild/kconfig-language.rst).
-fn read_definitions(text: &str, file: &str, wishes: &[&Wish], found: &mut Vec<Definition>) {
+/// Finds what a Kconfig file says about `settings` (Documentation/kbuild/kconfig-language.rst).
+fn read_definitions(text: &str, file: &str, settings: &[&Setting], found: &mut Vec<Definition>) {
     let mut current: Option<Definition> = None;
     for (number, line) in (1..).zip(text.lines()) {
         let (word, rest) = line.trim().split_once(char::is_whitespace).unwrap_or((line.trim(), ""));
@@ -269,9 +271,10 @@ fn read_definitions(text: &str, file: &str, wishes: &[&Wish], found: &mut Vec<De
             // A block starts in the first column; help texts are indented.
             ("config" | "menuconfig", _) if !line.starts_with(char::is_whitespace) => {
                 found.extend(current.take());
-                let wish = wishes.iter().find(|wish| wish.symbol.strip_prefix("CONFIG_") == Some(rest));
-                current = wish.map(|wish| Definition {
-                    symbol: wish.symbol.clone(),
+                let setting =
+                    settings.iter().find(|setting| setting.symbol.strip_prefix("CONFIG_") == Some(rest));
+                current = setting.map(|setting| Definition {
+                    symbol: setting.symbol.clone(),
                     place: format!("{file}:{number}"),
                     depends: Vec::new(),
                     prompt: false,

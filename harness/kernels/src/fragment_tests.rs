@@ -26,9 +26,9 @@ fn tree() -> TempDir {
 #[case::text("CONFIG_CMDLINE=\"a=b c\"", "CONFIG_CMDLINE", "\"a=b c\"")]
 #[case::indented("  CONFIG_IMA=y  ", "CONFIG_IMA", "y")]
 fn a_line_is_a_wish(#[case] line: &str, #[case] symbol: &str, #[case] value: &str) {
-    let wishes = parse("ima.config", line).unwrap();
-    assert_eq!((wishes[0].symbol.as_str(), wishes[0].value.as_str()), (symbol, value));
-    assert_eq!(wishes[0].place, ("ima.config".into(), 1));
+    let settings = parse("ima.config", line).unwrap();
+    assert_eq!((settings[0].symbol.as_str(), settings[0].value.as_str()), (symbol, value));
+    assert_eq!(settings[0].place, ("ima.config".into(), 1));
 }
 
 #[rstest]
@@ -51,8 +51,8 @@ fn anything_else_is_an_error(#[case] text: &str, #[case] message: &str) {
 
 #[test]
 fn optional_holds_for_the_next_symbol_alone() {
-    let wishes = parse("ima.config", "# optional\n# why\nCONFIG_A=y\nCONFIG_B=y\n").unwrap();
-    assert_eq!(wishes.iter().map(|wish| wish.optional).collect::<Vec<_>>(), [true, false]);
+    let settings = parse("ima.config", "# optional\n# why\nCONFIG_A=y\nCONFIG_B=y\n").unwrap();
+    assert_eq!(settings.iter().map(|setting| setting.optional).collect::<Vec<_>>(), [true, false]);
 }
 
 #[test]
@@ -60,40 +60,40 @@ fn a_later_fragment_wins() {
     let folder = tempfile::tempdir().unwrap();
     fs::write(folder.path().join("base.config"), "CONFIG_A=y\nCONFIG_B=y\n").unwrap();
     fs::write(folder.path().join("debug.config"), "CONFIG_A=n\n").unwrap();
-    let wishes = load(folder.path(), &["base".into(), "debug".into()]).unwrap();
-    assert_eq!(to_config(&wishes), "CONFIG_A=n\nCONFIG_B=y\n");
-    assert_eq!(wishes[0].place, ("debug.config".into(), 1));
+    let settings = load(folder.path(), &["base".into(), "debug".into()]).unwrap();
+    assert_eq!(to_config(&settings), "CONFIG_A=n\nCONFIG_B=y\n");
+    assert_eq!(settings[0].place, ("debug.config".into(), 1));
 }
 
 #[rstest]
 fn a_config_that_has_everything_passes(tree: TempDir) {
-    let wishes = parse("ima.config", "CONFIG_IMA=y\nCONFIG_IMA_KEXEC=n\n").unwrap();
-    verify(&wishes, "CONFIG_IMA=y\n# CONFIG_IMA_KEXEC is not set\n", tree.path()).unwrap();
+    let settings = parse("ima.config", "CONFIG_IMA=y\nCONFIG_IMA_KEXEC=n\n").unwrap();
+    verify(&settings, "CONFIG_IMA=y\n# CONFIG_IMA_KEXEC is not set\n", tree.path()).unwrap();
 }
 
 #[rstest]
 fn a_dropped_symbol_says_what_it_depends_on(tree: TempDir) {
     let text =
         "CONFIG_IMA=y\nCONFIG_IMA_KEXEC=y\nCONFIG_IMA_STAGING=y\nCONFIG_IMA_LSM_RULES=y\nCONFIG_IMA_GONE=y\n";
-    let wishes = parse("ima.config", text).unwrap();
-    let error = verify(&wishes, "CONFIG_IMA=y\n", tree.path()).unwrap_err();
+    let settings = parse("ima.config", text).unwrap();
+    let error = verify(&settings, "CONFIG_IMA=y\n", tree.path()).unwrap_err();
     insta::assert_snapshot!(error);
 }
 
 #[rstest]
 fn a_symbol_off_that_kconfig_selects_is_an_error(tree: TempDir) {
-    let wishes = parse("base.config", "CONFIG_IMA=n\n").unwrap();
-    let missed = missed(&wishes, "CONFIG_IMA=y\n", tree.path());
-    assert_eq!(missed.len(), 1);
-    assert_eq!(missed[0].got, "y");
+    let settings = parse("base.config", "CONFIG_IMA=n\n").unwrap();
+    let unmet = unmet(&settings, "CONFIG_IMA=y\n", tree.path());
+    assert_eq!(unmet.len(), 1);
+    assert_eq!(unmet[0].got, "y");
 }
 
 #[rstest]
 fn optional_excuses_only_an_unknown_symbol(tree: TempDir) {
     let text = "# optional\nCONFIG_IMA_GONE=y\n# optional\nCONFIG_IMA_STAGING=y\n";
-    let missed = missed(&parse("ima.config", text).unwrap(), "", tree.path());
+    let unmet = unmet(&parse("ima.config", text).unwrap(), "", tree.path());
     assert_eq!(
-        missed.iter().map(|missed| missed.wish.symbol.as_str()).collect::<Vec<_>>(),
+        unmet.iter().map(|unmet| unmet.setting.symbol.as_str()).collect::<Vec<_>>(),
         ["CONFIG_IMA_STAGING"]
     );
 }

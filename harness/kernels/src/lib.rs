@@ -6,6 +6,7 @@
 pub mod apt;
 pub mod bisect;
 mod build;
+mod build_tree;
 pub mod cache;
 pub mod catalogue;
 pub mod checkout;
@@ -23,14 +24,13 @@ mod quoted;
 pub mod results;
 pub mod sabotage;
 pub mod say;
+mod scratch_repository;
 mod series;
 mod source;
 pub mod stop;
 mod subject;
 mod touched;
 mod tree;
-mod trial;
-mod workplace;
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -145,11 +145,11 @@ impl Kernels {
         // Whoever brings a series brings its next version too.
         recipe.shares |= !series.is_empty();
         recipe.patches.extend(series);
-        fragment::add(&mut recipe.wishes, &over.kconfig)?;
+        fragment::add(&mut recipe.settings, &over.kconfig)?;
         if let Source::Tree(path) = &entry.source {
             let path = self.folder.join("..").join(path);
             let (config, patches) = (tree::Config::Merged, &recipe.patches);
-            let (folder, meta) = tree::ensure(&self.cache, &path, &recipe.wishes, config, patches, jobs())?;
+            let (folder, meta) = tree::ensure(&self.cache, &path, &recipe.settings, config, patches, jobs())?;
             return Ok(Kernel { name, folder, meta, offers, stock });
         }
         let offered = Offers::new(&self.cache, &self.catalogue, refresh);
@@ -208,19 +208,19 @@ impl Kernels {
         let mut recipe = self.recipe(self.catalogue.entry(&self.catalogue.default)?)?;
         let config = if keep_config { tree::Config::Kept } else { tree::Config::Merged };
         let series = self.read_all(over)?;
-        fragment::add(&mut recipe.wishes, &over.kconfig)?;
-        let (folder, meta) = tree::ensure(&self.cache, path, &recipe.wishes, config, &series, jobs())?;
+        fragment::add(&mut recipe.settings, &over.kconfig)?;
+        let (folder, meta) = tree::ensure(&self.cache, path, &recipe.settings, config, &series, jobs())?;
         let name = name_over("tree", &series, over);
         Ok(Kernel { name, folder, meta, offers: Vec::new(), stock: false })
     }
 
     fn recipe(&self, entry: &Entry) -> Result<Recipe> {
-        let wishes = fragment::load(&self.folder.join("fragments"), &entry.fragments)?;
+        let settings = fragment::load(&self.folder.join("fragments"), &entry.fragments)?;
         let folder = self.folder.join("patches");
         let patches: Vec<Series> =
             entry.patches.iter().map(|name| series::load(&folder, name)).collect::<Result<_>>()?;
         series::fit_together(&patches)?;
-        Ok(Recipe { wishes, patches, shares: self.catalogue.shares_source(entry) })
+        Ok(Recipe { settings, patches, shares: self.catalogue.shares_source(entry) })
     }
 
     /// Every kernel of the catalogue, with what it means today.

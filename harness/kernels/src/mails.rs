@@ -9,9 +9,9 @@ use std::process::{Command, Stdio};
 use anyhow::{Context, Result, anyhow, bail};
 
 use super::git;
+use super::scratch_repository;
 use super::series::{self, Mail, Series};
 use super::subject::Subject;
-use super::trial;
 use crate::process;
 use crate::say::say;
 use crate::stop::Stop;
@@ -168,7 +168,7 @@ impl Reader<'_> {
         for file in files {
             let patch = self.scratch.join("patch");
             let content = fs::read(&file).with_context(|| format!("cannot read {}", file.display()))?;
-            let subject = trial::mailinfo(self.scratch, &file, &patch, self.log)?;
+            let subject = scratch_repository::mailinfo(self.scratch, &file, &patch, self.log)?;
             let patch = fs::read(&patch).with_context(|| format!("cannot read {}", patch.display()))?;
             let name = name.map_or_else(|| title(&subject, self.found.len() + 1), str::to_owned);
             if contains(&patch, b"GIT binary patch") {

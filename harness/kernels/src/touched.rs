@@ -8,14 +8,14 @@ use std::path::{Component, Path, PathBuf};
 /// Files that patches name. A line of a patch may look like a header, so there may be names of no file among them; names
 /// that lead out of a tree, or into `.git`, are not.
 #[derive(Debug, Default, Clone, PartialEq, Eq)]
-pub(crate) struct Touched {
+pub(crate) struct TouchedFiles {
     /// Those that are changed or removed.
     pub(crate) present: BTreeSet<PathBuf>,
     /// Those that are made.
     pub(crate) made: BTreeSet<PathBuf>,
 }
 
-impl Touched {
+impl TouchedFiles {
     /// Whether there is none, as in a cover letter.
     pub(crate) fn is_empty(&self) -> bool {
         self.present.is_empty() && self.made.is_empty()
@@ -129,8 +129,8 @@ mod tests {
     use super::*;
     use rstest::rstest;
 
-    fn touched(patches: &[&str]) -> Touched {
-        let mut touched = Touched::default();
+    fn touched(patches: &[&str]) -> TouchedFiles {
+        let mut touched = TouchedFiles::default();
         for patch in patches {
             touched.add(patch.as_bytes(), 1);
         }

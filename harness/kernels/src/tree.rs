@@ -16,10 +16,10 @@ use anyhow::{Context, Result, bail};
 
 use super::build::{self, Meta, Tree};
 use super::content;
-use super::fragment::{self, Wish};
+use super::fragment::{self, Setting};
 use super::make;
+use super::scratch_repository;
 use super::series::Series;
-use super::trial;
 use crate::cache::{self, Cache, Lock};
 use crate::interrupt;
 use crate::process::{Cut, stdout_of};
@@ -48,7 +48,7 @@ pub(crate) enum Config {
 pub(crate) fn ensure(
     cache: &Cache,
     path: &Path,
-    wishes: &[Wish],
+    settings: &[Setting],
     config: Config,
     series: &[Series],
     jobs: usize,
@@ -74,13 +74,13 @@ pub(crate) fn ensure(
     } else {
         tree.clone()
     };
-    let wishes = if config == Config::Kept { &[] } else { wishes };
+    let settings = if config == Config::Kept { &[] } else { settings };
     let into = place.folder.join("kernel");
     place.check_objects(&into)?;
-    let built = place.make(&tree, &source, wishes, jobs).map_err(|error| make::blame(error, true))?;
+    let built = place.make(&tree, &source, settings, jobs).map_err(|error| make::blame(error, true))?;
     fs::create_dir_all(&into).with_context(|| format!("cannot make {}", into.display()))?;
     cache::remove(&into.join(build::META))?;
-    let meta = build::collect(&place.objects, &into, wishes, &source)?;
+    let meta = build::collect(&place.objects, &into, settings, &source)?;
     let meta = Meta {
         tree: Some(Tree { describe: describe(&tree), path: tree }),
         compiler: build::compiler()?,
@@ -139,10 +139,10 @@ impl Place {
         Ok(())
     }
 
-    fn make(&self, tree: &Path, source: &Path, wishes: &[Wish], jobs: usize) -> Result<make::Done> {
+    fn make(&self, tree: &Path, source: &Path, settings: &[Setting], jobs: usize) -> Result<make::Done> {
         let mark = self.folder.join(UNDER_WAY);
         cache::write_atomically(&mark, b"")?;
-        let done = self.configure(tree, source, wishes).and_then(|()| {
+        let done = self.configure(tree, source, settings).and_then(|()| {
             let mut command = make::command(source, Some(&self.objects));
             command.arg(format!("-j{jobs}")).arg("bzImage");
             make::run(&mut command, &format!("building {}", tree.display()), None, &self.log)
@@ -155,11 +155,11 @@ impl Place {
 
     /// Makes the `.config` among the objects. It is written only when it differs, or everything would be
     /// built again.
-    fn configure(&self, tree: &Path, source: &Path, wishes: &[Wish]) -> Result<()> {
+    fn configure(&self, tree: &Path, source: &Path, settings: &[Setting]) -> Result<()> {
         let theirs = tree.join(".config");
         let wanted = match fs::read_to_string(&theirs) {
-            Ok(text) => without(&text, wishes) + &fragment::to_config(wishes),
-            Err(error) if error.kind() == io::ErrorKind::NotFound => fragment::to_config(wishes),
+            Ok(text) => without(&text, settings) + &fragment::to_config(settings),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => fragment::to_config(settings),
             Err(error) => return Err(error).with_context(|| format!("cannot read {}", theirs.display())),
         };
         let record = self.folder.join("wanted.config");
@@ -175,9 +175,9 @@ impl Place {
             make::run(&mut command, &format!("configuring {}", tree.display()), None, &self.log)?;
             let text =
                 fs::read_to_string(&config).with_context(|| format!("cannot read {}", config.display()))?;
-            fragment::verify(wishes, &text, source)?;
+            fragment::verify(settings, &text, source)?;
         } else {
-            build::configure(source, Some(&self.objects), wishes, &tree.display().to_string(), &self.log)?;
+            build::configure(source, Some(&self.objects), settings, &tree.display().to_string(), &self.log)?;
         }
         cache::write_atomically(&record, wanted.as_bytes())
     }
@@ -226,7 +226,7 @@ impl Place {
             Err(error) if error.kind() == io::ErrorKind::NotFound => BTreeSet::new(),
             Err(error) => return Err(error).context("cannot read what was patched"),
         };
-        let outcome = trial::run(&self.folder.join("trial"), &self.log, series, |touched| {
+        let outcome = scratch_repository::run(&self.folder.join("trial"), &self.log, series, |touched| {
             let mut there = content::Contents::new();
             for path in touched.all() {
                 // git has to know of a link on the way, and refuses to go beyond it.
@@ -317,12 +317,12 @@ fn describe(tree: &Path) -> Option<String> {
     stdout_of(&mut command).ok().map(|text| text.trim().to_owned())
 }
 
-/// A `.config` without the symbols that `wishes` set.
-fn without(config: &str, wishes: &[Wish]) -> String {
+/// A `.config` without the symbols that `settings` set.
+fn without(config: &str, settings: &[Setting]) -> String {
     let ours = |line: &&str| {
         let unset = line.strip_prefix("# ").and_then(|rest| rest.strip_suffix(" is not set"));
         let symbol = unset.or_else(|| line.split_once('=').map(|(symbol, _)| symbol));
-        symbol.is_some_and(|symbol| wishes.iter().any(|wish| wish.symbol == symbol))
+        symbol.is_some_and(|symbol| settings.iter().any(|setting| setting.symbol == symbol))
     };
     config.lines().filter(|line| !ours(line)).map(|line| format!("{line}\n")).collect()
 }
@@ -333,9 +333,9 @@ mod tests {
 
     #[test]
     fn our_symbols_replace_theirs() {
-        let wishes = fragment::parse("base.config", "CONFIG_A=y\nCONFIG_B=n\n").unwrap();
+        let settings = fragment::parse("base.config", "CONFIG_A=y\nCONFIG_B=n\n").unwrap();
         let theirs = "# Kernel\n# CONFIG_A is not set\nCONFIG_B=y\nCONFIG_AB=y\n# CONFIG_C is not set\n";
-        assert_eq!(without(theirs, &wishes), "# Kernel\nCONFIG_AB=y\n# CONFIG_C is not set\n");
+        assert_eq!(without(theirs, &settings), "# Kernel\nCONFIG_AB=y\n# CONFIG_C is not set\n");
     }
 
     fn git(tree: &Path, arguments: &[&str]) {

@@ -12,10 +12,10 @@ use anyhow::{Context, Result, bail};
 
 use super::content::{self, Contents, Entry};
 use super::make;
+use super::scratch_repository::{self, Applied};
 use super::series::{self, Series};
 use super::source::{self, Resolved};
-use super::touched::Touched;
-use super::trial::{self, Applied};
+use super::touched::TouchedFiles;
 use crate::cache::{self, Cache, Lock};
 
 /// Room of the cache for trees that are kept.
@@ -30,7 +30,7 @@ const PRISTINE: &str = "pristine";
 const BOOT: &str = "/proc/sys/kernel/random/boot_id";
 
 /// See the module.
-pub(crate) struct Workplace {
+pub(crate) struct BuildTree {
     /// The source tree, with its objects.
     pub(crate) tree: PathBuf,
     /// Folder of what is known about the tree.
@@ -40,7 +40,7 @@ pub(crate) struct Workplace {
     sound: bool,
 }
 
-impl Workplace {
+impl BuildTree {
     /// A tree of its own for one build, in the folder `into`, which the caller removes.
     pub(crate) fn own(cache: &Cache, source: &Resolved, into: &Path, log: &Path) -> Result<Self> {
         let place = Self { tree: into.join("tree"), folder: into.to_path_buf(), kept: None, sound: true };
@@ -99,7 +99,7 @@ impl Workplace {
             }
         }
         let known = self.known()?;
-        let outcome = trial::run(&self.folder.join("trial"), log, patches, |touched| {
+        let outcome = scratch_repository::run(&self.folder.join("trial"), log, patches, |touched| {
             self.sound = false;
             self.complete(cache, source, touched, &known, log)?;
             self.sound = true;
@@ -137,7 +137,7 @@ impl Workplace {
         &self,
         cache: &Cache,
         source: &Resolved,
-        touched: &Touched,
+        touched: &TouchedFiles,
         known: &BTreeMap<PathBuf, bool>,
         log: &Path,
     ) -> Result<()> {

@@ -10,7 +10,7 @@ use super::conflict::{self, Conflict};
 use super::content::{self, Contents, Entry};
 use super::git;
 use super::series::{Mail, Series};
-use super::touched::Touched;
+use super::touched::TouchedFiles;
 use crate::cache;
 use crate::process::{self, stdout_of};
 
@@ -23,7 +23,7 @@ pub(crate) struct Applied {
     pub(crate) before: Vec<String>,
 }
 
-/// What a trial has come to.
+/// What applying patches has come to.
 #[derive(Debug)]
 pub(crate) struct Outcome {
     /// Of each series.
@@ -42,7 +42,7 @@ struct Patch {
 impl Patch {
     /// Whether the mail is a cover letter or the like.
     fn is_none(&self) -> bool {
-        let mut touched = Touched::default();
+        let mut touched = TouchedFiles::default();
         touched.add(&self.text, self.strip);
         let hunk = |line: &[u8]| line.starts_with(b"@@ -") || line.starts_with(b"diff --git ");
         touched.is_empty() && !self.text.split(|byte| *byte == b'\n').any(hunk)
@@ -60,25 +60,26 @@ pub(crate) fn run(
     scratch: &Path,
     log: &Path,
     series: &[Series],
-    pristine: impl FnOnce(&Touched) -> Result<Contents>,
+    pristine: impl FnOnce(&TouchedFiles) -> Result<Contents>,
 ) -> Result<Outcome> {
     cache::remove(scratch)?;
-    let mut trial = Trial::open(scratch, log)?;
+    let mut repository = ScratchRepository::open(scratch, log)?;
     let mut patches = Vec::new();
-    let mut touched = Touched::default();
+    let mut touched = TouchedFiles::default();
     for one in series {
-        let decoded = one.mails.iter().map(|mail| trial.decode(one, mail)).collect::<Result<Vec<_>>>()?;
+        let decoded =
+            one.mails.iter().map(|mail| repository.decode(one, mail)).collect::<Result<Vec<_>>>()?;
         for patch in &decoded {
             touched.add(&patch.text, patch.strip);
         }
         patches.push(decoded);
     }
-    trial.fill(&pristine(&touched)?)?;
+    repository.fill(&pristine(&touched)?)?;
     let mut applied = Vec::new();
     for (one, patches) in series.iter().zip(&patches) {
-        applied.push(trial.apply(patches).map_err(|error| one.blame(error))?);
+        applied.push(repository.apply(patches).map_err(|error| one.blame(error))?);
     }
-    let changed = trial.changed().map_err(|error| match series {
+    let changed = repository.changed().map_err(|error| match series {
         [.., last] => last.blame(error),
         [] => error,
     })?;
@@ -87,19 +88,19 @@ pub(crate) fn run(
 }
 
 /// A scratch repository.
-struct Trial<'a> {
+struct ScratchRepository<'a> {
     folder: PathBuf,
     log: &'a Path,
     /// The commit before all patches.
     first: String,
 }
 
-impl<'a> Trial<'a> {
+impl<'a> ScratchRepository<'a> {
     fn open(folder: &Path, log: &'a Path) -> Result<Self> {
         fs::create_dir(folder).with_context(|| format!("cannot make {}", folder.display()))?;
-        let trial = Self { folder: folder.to_path_buf(), log, first: String::new() };
-        trial.must(&["init", "--quiet", "--template="])?;
-        Ok(trial)
+        let repository = Self { folder: folder.to_path_buf(), log, first: String::new() };
+        repository.must(&["init", "--quiet", "--template="])?;
+        Ok(repository)
     }
 
     /// Takes the patch out of a mail; whatever encoding the mail has, the patch is plain.
