@@ -1,7 +1,7 @@
 //! Which boot a record of the whole log belongs to: each kernel logs its boot aggregate before anything else of its own.
 
 use super::evidence::{Evidence, KnownRecord, RecordId};
-use super::runs::Runs;
+use super::run_length::RunLength;
 
 /// Names of a kernel's first record (`security/integrity/ima/ima_init.c`; the second with `CONFIG_IMA_INIT_LATE_SYNC`).
 const AGGREGATES: [&str; 2] = ["boot_aggregate", "boot_aggregate_late"];
@@ -22,7 +22,7 @@ pub(super) fn aggregates(
 
 /// Place in `records` of the first record of `boot`, from 1: what is before it was carried or taken out. A boot whose
 /// aggregate is not there has not begun.
-pub(super) fn start(evidence: &Evidence<'_>, records: &Runs<RecordId>, boot: u32) -> usize {
+pub(super) fn start(evidence: &Evidence<'_>, records: &RunLength<RecordId>, boot: u32) -> usize {
     if boot <= 1 {
         return 0;
     }

@@ -31,18 +31,18 @@ mod tests {
     use rstest::rstest;
 
     use super::*;
-    use crate::world::World;
+    use crate::fake_run::FakeRun;
     use imalab_language::plan::Action;
 
     const ASKED_FOR: &str = "[    1.5] Kernel panic - not syncing: sysrq triggered crash";
 
     fn asking(times: usize) -> Plan {
-        let mut world = World::new();
+        let mut fake = FakeRun::new();
         for _ in 0..times {
             let op = (Op::Panic, Outcome::NotAttempted, Vec::new());
-            world.step("kexec-execute by panic", Action::KexecExecute, vec![op], vec![]);
+            fake.step("kexec-execute by panic", Action::KexecExecute, vec![op], vec![]);
         }
-        world.finish().0
+        fake.finish().0
     }
 
     #[rstest]

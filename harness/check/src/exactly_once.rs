@@ -11,30 +11,30 @@ mod tests;
 use std::collections::BTreeSet;
 
 use super::evidence::{Chosen, Evidence, Extend, IMA_PCR, RecordId, Records};
+use super::findings::Findings;
 use super::ledger::{Source, Surprise};
-use super::sheet::Sheet;
+use super::reconstruction::{Reconstruction, Reconstructions};
 use super::subjects::names;
-use super::whole::{Whole, Wholes};
 use crate::outcome::{Check, CheckResult};
 use imalab_language::finding::{self, ExactlyOnce, Fact};
 
-pub(super) fn check(evidence: &Evidence<'_>, wholes: &Wholes) -> CheckResult {
-    let mut sheet = Sheet::new(Check::ExactlyOnce);
+pub(super) fn check(evidence: &Evidence<'_>, wholes: &Reconstructions) -> CheckResult {
+    let mut findings = Findings::new(Check::ExactlyOnce);
     // Why records are not in the PCR, before which they are.
-    refused::tell(evidence, &mut sheet);
+    refused::tell(evidence, &mut findings);
     for surprise in &wholes.surprises {
-        sheet.finding(unexplained(evidence, surprise));
+        findings.finding(unexplained(evidence, surprise));
     }
     let Some(whole) = wholes.last() else {
-        sheet.obstacle(finding::Evidence::NoListRead {});
-        return sheet.result();
+        findings.obstacle(finding::Evidence::NoListRead {});
+        return findings.result();
     };
     let Some(mark) = whole.mark.and_then(|mark| evidence.pcrs.get(&mark)) else {
-        sheet.obstacle(ExactlyOnce::NoPcrReading { step: evidence.step(whole.step) });
-        return sheet.result();
+        findings.obstacle(ExactlyOnce::NoPcrReading { step: evidence.step(whole.step) });
+        return findings.result();
     };
     if !whole.quiescent {
-        sheet.obstacle(ExactlyOnce::NotQuiescent { step: evidence.step(whole.step) });
+        findings.obstacle(ExactlyOnce::NotQuiescent { step: evidence.step(whole.step) });
     }
     // A rule of the policy may name another PCR; whatever the records name is looked at, in one order.
     let mut pcrs: BTreeSet<u32> = whole.records.iter().map(|id| evidence.records.get(id).pcr).collect();
@@ -48,18 +48,18 @@ pub(super) fn check(evidence: &Evidence<'_>, wholes: &Wholes) -> CheckResult {
     let extends = attempts.at(of_pcrs().filter(|at| !is_late(at)));
     let late = attempts.at(of_pcrs().filter(is_late));
     if extends.is_empty() {
-        sheet.obstacle(ExactlyOnce::NoExtend { commands: evidence.tap.commands });
-        return sheet.result();
+        findings.obstacle(ExactlyOnce::NoExtend { commands: evidence.tap.commands });
+        return findings.result();
     }
     if let Some(first) = late.get(0) {
-        sheet.obstacle(ExactlyOnce::LateExtends { extends: late.len() as u64, event: first.seq });
+        findings.obstacle(ExactlyOnce::LateExtends { extends: late.len() as u64, event: first.seq });
     }
-    fit_banks(evidence, &extends, &mut sheet);
+    fit_banks(evidence, &extends, &mut findings);
     let comparison = Comparison { evidence, whole, extends: &extends };
-    if comparison.run(&mut sheet) {
+    if comparison.run(&mut findings) {
         // Only of a log that is right can it be said that a reader saw something else.
         for misfit in &wholes.misfits {
-            sheet.finding(ExactlyOnce::Misread {
+            findings.finding(ExactlyOnce::Misread {
                 step: evidence.step(misfit.step),
                 number: misfit.at as u64 + 1,
                 expected_record: whole.records.get(misfit.at).map(|id| evidence.record_at(id, misfit.at)),
@@ -69,7 +69,7 @@ pub(super) fn check(evidence: &Evidence<'_>, wholes: &Wholes) -> CheckResult {
     }
     let twice: usize = wholes.saved_again.iter().map(|again| again.records).sum();
     if twice > 0 {
-        sheet.fact(Fact::SavedAgain { records: twice as u64 });
+        findings.fact(Fact::SavedAgain { records: twice as u64 });
     }
     let lost: usize = whole
         .stretches
@@ -78,18 +78,18 @@ pub(super) fn check(evidence: &Evidence<'_>, wholes: &Wholes) -> CheckResult {
         .map(|stretch| stretch.records.len())
         .sum();
     if let Some(limit) = evidence.limit {
-        sheet.fact(Fact::LostAsKnown { records: lost as u64, kexec: limit.lost.kexec });
+        findings.fact(Fact::LostAsKnown { records: lost as u64, kexec: limit.lost.kexec });
     }
     let banks = evidence.banks();
-    sheet.rests_on(extends.len(), "extends");
-    sheet.rests_on(whole.records.len(), "records");
-    sheet.rests_on(banks.len(), "banks");
-    sheet.fact(Fact::Banks { banks });
-    sheet
+    findings.rests_on(extends.len(), "extends");
+    findings.rests_on(whole.records.len(), "records");
+    findings.rests_on(banks.len(), "banks");
+    findings.fact(Fact::Banks { banks });
+    findings
         .leaves_out(attempts.len() - extends.len() - late.len(), "extends of PCRs that nothing of IMA names");
-    sheet.leaves_out(evidence.tap.kept.len(), "extends kept from the TPM as planned");
-    sheet.leaves_out(lost, "records lost as known");
-    sheet.result()
+    findings.leaves_out(evidence.tap.kept.len(), "extends kept from the TPM as planned");
+    findings.leaves_out(lost, "records lost as known");
+    findings.result()
 }
 
 /// What the records of user space cannot explain.
@@ -110,11 +110,11 @@ fn unexplained(evidence: &Evidence<'_>, surprise: &Surprise) -> ExactlyOnce {
 }
 
 /// Every extend has to give one digest to each of the machine's banks, and to no other.
-fn fit_banks(evidence: &Evidence<'_>, extends: &Chosen<'_>, sheet: &mut Sheet) {
+fn fit_banks(evidence: &Evidence<'_>, extends: &Chosen<'_>, findings: &mut Findings) {
     let wrong = |extend: &Extend| !extend.foreign.is_empty() || extend.digests.iter().any(Option::is_none);
     let Some((at, extend)) = extends.iter().enumerate().find(|(_, extend)| wrong(extend)) else { return };
     let banks = evidence.records.active().iter().zip(&extend.digests);
-    sheet.finding(ExactlyOnce::Banks {
+    findings.finding(ExactlyOnce::Banks {
         extend: evidence.extend(at, &extend),
         missing: names(banks.filter(|(_, digest)| digest.is_none()).map(|(bank, _)| *bank)),
         foreign: extend.foreign.iter().map(|alg| format!("{alg:#06x}")).collect(),
@@ -126,13 +126,13 @@ fn fit_banks(evidence: &Evidence<'_>, extends: &Chosen<'_>, sheet: &mut Sheet) {
 /// The two sequences.
 struct Comparison<'c, 'a> {
     evidence: &'c Evidence<'a>,
-    whole: &'c Whole,
+    whole: &'c Reconstruction,
     extends: &'c Chosen<'c>,
 }
 
 impl Comparison<'_, '_> {
     /// Whether they are the same.
-    fn run(&self, sheet: &mut Sheet) -> bool {
+    fn run(&self, findings: &mut Findings) -> bool {
         let records = &self.whole.records;
         let parts = records
             .iter()
@@ -141,11 +141,11 @@ impl Comparison<'_, '_> {
             .unwrap_or(records.len().min(self.extends.len()));
         let same = parts == records.len().max(self.extends.len());
         if !same {
-            difference::at(self, parts).into_iter().for_each(|finding| sheet.finding(finding));
+            difference::at(self, parts).into_iter().for_each(|finding| findings.finding(finding));
         }
         for (at, step, records) in self.whole.gaps() {
             let (step, number) = (self.evidence.step(step), at as u64 + 1);
-            sheet.finding(ExactlyOnce::RemovedUnsaved { step, records, number });
+            findings.finding(ExactlyOnce::RemovedUnsaved { step, records, number });
         }
         same
     }

@@ -7,12 +7,12 @@ use hashbrown::HashTable;
 use hashbrown::hash_table::Entry;
 
 use super::evidence::{Evidence, IMA_PCR, RecordId};
-use super::runs::Runs;
-use super::whole::Whole;
+use super::reconstruction::Reconstruction;
+use super::run_length::RunLength;
 use imalab_formats::ima::Digest;
 
 /// For each extend up to the mark of `whole` the record that it is of; `None` where nothing is known of that record.
-pub(super) fn extended(evidence: &Evidence<'_>, whole: &Whole) -> Runs<Option<RecordId>> {
+pub(super) fn extended(evidence: &Evidence<'_>, whole: &Reconstruction) -> RunLength<Option<RecordId>> {
     let mark = whole.mark.and_then(|mark| evidence.pcrs.get(&mark)).map_or(u64::MAX, |mark| mark.seq);
     let violations = whole.records.iter();
     before(evidence, mark, violations.filter(|id| evidence.records.get(*id).violation).collect())
@@ -20,13 +20,17 @@ pub(super) fn extended(evidence: &Evidence<'_>, whole: &Whole) -> Runs<Option<Re
 
 /// The same of all extends there are, while it is not known yet in which order violations are in the log: they are taken in
 /// that in which they were first read.
-pub(super) fn all_extended(evidence: &Evidence<'_>) -> Runs<Option<RecordId>> {
+pub(super) fn all_extended(evidence: &Evidence<'_>) -> RunLength<Option<RecordId>> {
     let violations = evidence.records.all().filter(|(_, record)| record.violation);
     before(evidence, u64::MAX, violations.map(|(id, _)| id).collect())
 }
 
 /// All violations have the digest of ones; only their order tells them apart.
-fn before(evidence: &Evidence<'_>, mark: u64, mut violations: VecDeque<RecordId>) -> Runs<Option<RecordId>> {
+fn before(
+    evidence: &Evidence<'_>,
+    mark: u64,
+    mut violations: VecDeque<RecordId>,
+) -> RunLength<Option<RecordId>> {
     let mut pcrs: BTreeSet<u32> = evidence.records.all().map(|(_, record)| record.pcr).collect();
     pcrs.insert(IMA_PCR);
     let records = &evidence.records;

@@ -6,7 +6,7 @@
 use super::boots;
 use super::changes::{Change, ListChange};
 use super::evidence::{Evidence, RecordId};
-use super::runs::Runs;
+use super::run_length::RunLength;
 use imalab_formats::ima::lists::{ListId, Lists, Loss, Namespace, Ranges, Request, To};
 
 /// Something that happened to one record.
@@ -45,7 +45,7 @@ impl History {
     /// Follows `changes` over the whole log `records`, of some of which nothing may be known.
     pub(super) fn of(
         evidence: &Evidence<'_>,
-        records: &Runs<Option<RecordId>>,
+        records: &RunLength<Option<RecordId>>,
         changes: &[ListChange],
     ) -> History {
         let mut starts = boots::aggregates(evidence, records.iter());

@@ -14,7 +14,7 @@ use imalab_wire::End;
 use super::complaints::complaints;
 use super::ending;
 use super::evidence::Evidence;
-use super::sheet::Sheet;
+use super::findings::Findings;
 use crate::outcome::{Check, CheckResult};
 use allow::{Allowed, List};
 use imalab_formats::splat::Kind;
@@ -34,26 +34,26 @@ pub(super) fn check(evidence: &Evidence<'_>, trace: &Trace, today: NaiveDate) ->
 }
 
 fn with_list(evidence: &Evidence<'_>, trace: &Trace, today: NaiveDate, list: &str) -> CheckResult {
-    let mut sheet = Sheet::new(Check::KernelHealth);
+    let mut findings = Findings::new(Check::KernelHealth);
     match List::parse(list) {
-        Ok(list) => console(evidence, &list, today, &mut sheet),
-        Err(error) => sheet.obstacle(KernelHealth::AllowList { error }),
+        Ok(list) => console(evidence, &list, today, &mut findings),
+        Err(error) => findings.obstacle(KernelHealth::AllowList { error }),
     }
-    said(evidence, &mut sheet);
+    said(evidence, &mut findings);
     let boots = u32::from(evidence.plan.boots());
     if evidence.boots != boots {
         let (expected, found) = (Value::Number(boots.into()), Value::Number(evidence.boots.into()));
-        sheet.finding(KernelHealth::Boots { expected, found });
+        findings.finding(KernelHealth::Boots { expected, found });
     }
-    end(evidence, trace, &mut sheet);
-    sheet.rests_on(evidence.boots as usize, "boots");
-    sheet.result()
+    end(evidence, trace, &mut findings);
+    findings.rests_on(evidence.boots as usize, "boots");
+    findings.result()
 }
 
-fn console(evidence: &Evidence<'_>, list: &List, today: NaiveDate, sheet: &mut Sheet) {
+fn console(evidence: &Evidence<'_>, list: &List, today: NaiveDate, findings: &mut Findings) {
     let lines: Vec<&str> = evidence.console.iter().map(|(_, line)| *line).collect();
     if lines.is_empty() {
-        sheet.obstacle(KernelHealth::NoConsole {});
+        findings.obstacle(KernelHealth::NoConsole {});
     }
     let (mut passed_over, mut held) = (0, 0);
     for splat in complaints(evidence.plan, &lines) {
@@ -68,18 +68,18 @@ fn console(evidence: &Evidence<'_>, list: &List, today: NaiveDate, sheet: &mut S
         let line = ConsoleLine { number, event, text: splat.title };
         match allowed {
             Allowed::Yes => passed_over += 1,
-            Allowed::No => sheet.finding(KernelHealth::Complaint { line, kind }),
+            Allowed::No => findings.finding(KernelHealth::Complaint { line, kind }),
             Allowed::NoLonger(expired) => {
                 let until = expired.to_string();
-                sheet.finding(KernelHealth::AllowedNoLonger { line, kind, until });
+                findings.finding(KernelHealth::AllowedNoLonger { line, kind, until });
             }
         }
     }
-    sheet.compared(lines.len(), "console lines");
-    sheet.leaves_out(passed_over, "complaints that are allowed");
-    sheet.leaves_out(held, "complaints of tasks that waited while the TPM was held");
+    findings.compared(lines.len(), "console lines");
+    findings.leaves_out(passed_over, "complaints that are allowed");
+    findings.leaves_out(held, "complaints of tasks that waited while the TPM was held");
     if let Some(word) = quietened(&evidence.plan.machine.kernel_args) {
-        sheet.obstacle(KernelHealth::QuietConsole { word: word.to_owned() });
+        findings.obstacle(KernelHealth::QuietConsole { word: word.to_owned() });
     }
 }
 
@@ -91,35 +91,35 @@ fn quietened(kernel_args: &[String]) -> Option<&str> {
     last.filter(|word| silences(word)).or_else(|| words.find(|word| level(word).is_none() && silences(word)))
 }
 
-fn said(evidence: &Evidence<'_>, sheet: &mut Sheet) {
+fn said(evidence: &Evidence<'_>, findings: &mut Findings) {
     for text in &evidence.plan.kernel_says {
         if let Some(index) = evidence.console.iter().position(|(_, line)| line.contains(text.as_str())) {
-            sheet.fact(Fact::Said { line_number: index as u64 + 1, words: text.clone() });
+            findings.fact(Fact::Said { line_number: index as u64 + 1, words: text.clone() });
         } else {
-            sheet.finding(KernelHealth::NeverSaid { words: text.clone() });
+            findings.finding(KernelHealth::NeverSaid { words: text.clone() });
         }
     }
 }
 
-fn end(evidence: &Evidence<'_>, trace: &Trace, sheet: &mut Sheet) {
+fn end(evidence: &Evidence<'_>, trace: &Trace, findings: &mut Findings) {
     if evidence.done.is_none() {
-        sheet.finding(KernelHealth::AgentNotDone {});
+        findings.finding(KernelHealth::AgentNotDone {});
     }
     if evidence.plan.program.end != End::PowerOff {
         return;
     }
     match ending::shutdown(trace) {
         Some((_, ending::GUEST_SHUTDOWN)) => {
-            sheet.fact(Fact::PoweredOff {});
+            findings.fact(Fact::PoweredOff {});
             // From a console that went away no complaint came.
             if !evidence.console.iter().any(|(_, line)| line.contains(LAST_WORDS)) {
-                sheet.obstacle(KernelHealth::NoLastWords { words: LAST_WORDS.to_owned() });
+                findings.obstacle(KernelHealth::NoLastWords { words: LAST_WORDS.to_owned() });
             }
         }
         Some((seq, reason)) => {
             let (expected, found) = (Value::word(ending::GUEST_SHUTDOWN), Value::word(reason));
-            sheet.finding(KernelHealth::OtherShutdown { event: seq, expected, found });
+            findings.finding(KernelHealth::OtherShutdown { event: seq, expected, found });
         }
-        None => sheet.finding(KernelHealth::NoShutdown {}),
+        None => findings.finding(KernelHealth::NoShutdown {}),
     }
 }

@@ -13,11 +13,11 @@ mod tests;
 
 use super::boots;
 use super::evidence::{Evidence, RecordId};
+use super::findings::Findings;
 use super::history::History;
-use super::runs::Runs;
-use super::sheet::Sheet;
+use super::reconstruction::Reconstructions;
+use super::run_length::RunLength;
 use super::timeline::{ListOperation, first_list};
-use super::whole::Wholes;
 use crate::outcome::{Check, CheckResult};
 use imalab_language::finding::{self, Fact, Kexec};
 use imalab_trace::{Trace, What};
@@ -25,52 +25,56 @@ use imalab_trace::{Trace, What};
 pub(super) fn check(
     evidence: &Evidence<'_>,
     timeline: &[ListOperation],
-    wholes: &Wholes,
-    extended: &Runs<Option<RecordId>>,
+    wholes: &Reconstructions,
+    extended: &RunLength<Option<RecordId>>,
     trace: &Trace,
 ) -> CheckResult {
-    let mut sheet = Sheet::new(Check::Kexec);
+    let mut findings = Findings::new(Check::Kexec);
     if evidence.boots <= 1 && !evidence.plan.kexecs() && evidence.plan.kernels().is_empty() {
-        sheet.not_applicable(Kexec::NoKexecStep {});
-        return sheet.result();
+        findings.not_applicable(Kexec::NoKexecStep {});
+        return findings.result();
     }
-    suspended::check(evidence, &mut sheet);
+    suspended::check(evidence, &mut findings);
     let Some(whole) = wholes.last() else {
-        sheet.obstacle(finding::Evidence::NoListRead {});
-        return sheet.result();
+        findings.obstacle(finding::Evidence::NoListRead {});
+        return findings.result();
     };
-    let logged: Runs<Option<RecordId>> = whole.records.iter().map(Some).collect();
+    let logged: RunLength<Option<RecordId>> = whole.records.iter().map(Some).collect();
     // What should have been carried is told by what was extended, what the kernels count by what they have.
-    let found = aggregates(evidence, extended, &mut sheet);
-    let carried = carried(evidence, timeline, extended, wholes, &mut sheet);
-    numbers::check(evidence, whole, &History::of(evidence, &logged, &wholes.changes), wholes, &mut sheet);
+    let found = aggregates(evidence, extended, &mut findings);
+    let carried = carried(evidence, timeline, extended, wholes, &mut findings);
+    numbers::check(evidence, whole, &History::of(evidence, &logged, &wholes.changes), wholes, &mut findings);
     let kexecs = evidence.boots.saturating_sub(1) as usize;
-    sheet.rests_on(found, "boot aggregates");
-    sheet.compared(kexecs, "kexecs");
+    findings.rests_on(found, "boot aggregates");
+    findings.compared(kexecs, "kexecs");
     if kexecs > 0 {
-        sheet.rests_on(carried.read, "lists that a kernel began with");
-        sheet.compared(carried.sizes.iter().sum(), "carried records");
-        sheet.leaves_out(
+        findings.rests_on(carried.read, "lists that a kernel began with");
+        findings.compared(carried.sizes.iter().sum(), "carried records");
+        findings.leaves_out(
             kexecs - carried.read,
             "lists that a kernel began with and nobody read before the next kexec",
         );
     }
     let ms = took(trace);
     if !ms.is_empty() {
-        sheet.fact(Fact::KexecTimes { ms });
+        findings.fact(Fact::KexecTimes { ms });
     }
     if !carried.sizes.is_empty() {
-        sheet.fact(Fact::Carried { records: carried.sizes.iter().map(|size| *size as u64).collect() });
+        findings.fact(Fact::Carried { records: carried.sizes.iter().map(|size| *size as u64).collect() });
     }
-    sheet.result()
+    findings.result()
 }
 
 /// Every kernel logs its boot aggregate, once. How many there are.
-fn aggregates(evidence: &Evidence<'_>, extended: &Runs<Option<RecordId>>, sheet: &mut Sheet) -> usize {
+fn aggregates(
+    evidence: &Evidence<'_>,
+    extended: &RunLength<Option<RecordId>>,
+    findings: &mut Findings,
+) -> usize {
     let found = boots::aggregates(evidence, extended.iter());
     if found.len() != evidence.boots as usize {
         let numbers = found.iter().map(|at| *at as u64 + 1).collect();
-        sheet.finding(Kexec::Aggregates { numbers, boots: evidence.boots.into() });
+        findings.finding(Kexec::Aggregates { numbers, boots: evidence.boots.into() });
     }
     found.len()
 }
@@ -88,9 +92,9 @@ struct Carried {
 fn carried(
     evidence: &Evidence<'_>,
     timeline: &[ListOperation],
-    extended: &Runs<Option<RecordId>>,
-    wholes: &Wholes,
-    sheet: &mut Sheet,
+    extended: &RunLength<Option<RecordId>>,
+    wholes: &Reconstructions,
+    findings: &mut Findings,
 ) -> Carried {
     let history = History::of(evidence, extended, &wholes.changes);
     let mut all = Carried::default();
@@ -110,7 +114,7 @@ fn carried(
         let record = |id: Option<RecordId>, at: usize| id.map(|id| evidence.record_at(id, at));
         let boot = u16::try_from(boot - 1).unwrap_or(u16::MAX);
         if let Some(at) = (0..ids.len()).find(|at| !same(*at)) {
-            sheet.finding(Kexec::CarriedOtherwise {
+            findings.finding(Kexec::CarriedOtherwise {
                 boot,
                 step: evidence.step(step),
                 number: at as u64 + 1,
@@ -120,7 +124,7 @@ fn carried(
             // What a later kernel should carry follows from this list.
             break;
         } else if !list.get(ids.len()).is_some_and(|id| boots::is_aggregate(&evidence.records.get(id))) {
-            sheet.finding(Kexec::NoAggregate {
+            findings.finding(Kexec::NoAggregate {
                 boot,
                 step: evidence.step(step),
                 records: ids.len() as u64,

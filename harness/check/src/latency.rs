@@ -149,40 +149,40 @@ fn held(dialect: &Dialect, op: &Op) -> Option<Held> {
 mod tests {
     use super::*;
     use crate::digest;
-    use crate::world::{World, read};
+    use crate::fake_run::{FakeRun, read};
     use imalab_language::plan::Action;
 
     #[test]
     fn what_a_delete_freed_is_the_difference_of_the_readings_around_it() {
-        let mut world = World::new();
-        world.measure(4);
-        world.stage();
-        world.save();
-        let memory = |world: &mut World, kib: u64| {
+        let mut fake = FakeRun::new();
+        fake.measure(4);
+        fake.stage();
+        fake.save();
+        let memory = |fake: &mut FakeRun, kib: u64| {
             let text = format!("MemTotal:  999 kB\nSUnreclaim:     {kib} kB\n");
-            world.step("view", Action::SystemCall, read("/proc/meminfo", text.into_bytes()), vec![]);
+            fake.step("view", Action::SystemCall, read("/proc/meminfo", text.into_bytes()), vec![]);
         };
-        memory(&mut world, 1000);
-        world.delete();
-        memory(&mut world, 900);
-        let (plan, trace) = world.finish();
+        memory(&mut fake, 1000);
+        fake.delete();
+        memory(&mut fake, 900);
+        let (plan, trace) = fake.finish();
         assert_eq!(digest(&plan, &trace).freed(), [Freed { by: By::Delete, records: 5, kib: 100 }]);
     }
 
     #[test]
     fn what_overlaps_a_change_is_held_up_by_it() {
-        let mut world = World::new();
-        world.measure(1);
-        world.checkpoint();
-        let before = world.now;
-        (world.task, world.takes) = (1, 500_000);
-        world.measure(1);
-        (world.task, world.takes, world.now) = (0, 100_000, before + 1_000);
-        world.stage();
-        world.now += 10_000_000;
-        world.save();
-        world.delete();
-        let (plan, trace) = world.finish();
+        let mut fake = FakeRun::new();
+        fake.measure(1);
+        fake.checkpoint();
+        let before = fake.now;
+        (fake.task, fake.takes) = (1, 500_000);
+        fake.measure(1);
+        (fake.task, fake.takes, fake.now) = (0, 100_000, before + 1_000);
+        fake.stage();
+        fake.now += 10_000_000;
+        fake.save();
+        fake.delete();
+        let (plan, trace) = fake.finish();
         let times = digest(&plan, &trace).latency();
         let of = |held, by| times.iter().find(|latency| latency.held == held && latency.by == by);
         assert_eq!(

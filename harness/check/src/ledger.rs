@@ -10,7 +10,7 @@ mod layout;
 
 use super::changes::Change;
 use super::evidence::RecordId;
-use super::runs::Runs;
+use super::run_length::RunLength;
 use imalab_formats::ima::lists::{self, ListId, Lists, Namespace, Part, Ranges, Request, To};
 use layout::{Known, Piece};
 
@@ -26,7 +26,7 @@ pub(super) struct Stretch {
     /// Whence it is known.
     pub(super) source: Source,
     /// Records, in order; none for a gap.
-    pub(super) records: Runs<RecordId>,
+    pub(super) records: RunLength<RecordId>,
 }
 
 /// Whence a stretch of the whole log is known.
@@ -103,7 +103,7 @@ pub(super) struct Loss {
     /// Records of that list which are not lost.
     pub(super) kept: usize,
     /// Those that are, in order.
-    pub(super) records: Runs<RecordId>,
+    pub(super) records: RunLength<RecordId>,
 }
 
 /// Room for the records that are appended between two stagings, of which nobody knows yet how many there are: places behind it
@@ -114,18 +114,18 @@ const ROOM: usize = 1 << 40;
 struct Staging {
     by: usize,
     /// First reading of it by anybody, with the step.
-    read: Option<(usize, Runs<RecordId>)>,
+    read: Option<(usize, RunLength<RecordId>)>,
     /// The step by which user space read it, which makes it saved.
     saved: Option<usize>,
     /// What user space had read of its first records while they were current.
-    before: Runs<RecordId>,
+    before: RunLength<RecordId>,
     /// How many records it has, where the request said so.
     exact: Option<usize>,
 }
 
 impl Staging {
     /// Its records, as far as all of them are known.
-    fn records(&self) -> Option<&Runs<RecordId>> {
+    fn records(&self) -> Option<&RunLength<RecordId>> {
         let read = self.read.as_ref().map(|(_, records)| records);
         read.or_else(|| (self.exact == Some(self.before.len())).then_some(&self.before))
     }
@@ -145,7 +145,7 @@ pub(super) struct Ledger {
     staged: Option<Generation>,
     stagings: Vec<Staging>,
     /// What user space last read off the current list, while its head has not moved.
-    head: Option<Runs<RecordId>>,
+    head: Option<RunLength<RecordId>>,
     surprises: Vec<Surprise>,
     again: Vec<SavedAgain>,
 }
@@ -243,7 +243,7 @@ impl Ledger {
         Change::Staged { records: Some(count) }
     }
 
-    fn staged_by(&mut self, step: usize, before: Runs<RecordId>, exact: Option<usize>) {
+    fn staged_by(&mut self, step: usize, before: RunLength<RecordId>, exact: Option<usize>) {
         if self.staged.is_some() {
             self.surprises.push(Surprise::StagedOver { step });
             self.take_out(step);
@@ -253,7 +253,7 @@ impl Ledger {
     }
 
     /// The staged list was read; `keeps` when it was user space that did, and not a checkpoint of ours.
-    pub(super) fn read_staged(&mut self, step: usize, records: &Runs<RecordId>, keeps: bool) {
+    pub(super) fn read_staged(&mut self, step: usize, records: &RunLength<RecordId>, keeps: bool) {
         let Some(staging) = self.staged.map(|generation| &mut self.stagings[generation]) else {
             if !records.is_empty() {
                 self.surprises.push(Surprise::StagedFromNowhere { step, records: records.len() });
@@ -275,7 +275,7 @@ impl Ledger {
     }
 
     /// User space read the current list.
-    pub(super) fn read_current(&mut self, records: &Runs<RecordId>) {
+    pub(super) fn read_current(&mut self, records: &RunLength<RecordId>) {
         self.head = Some(records.clone());
     }
 
@@ -368,7 +368,12 @@ impl Ledger {
 
     /// Decides, before the kexec, whether a request was carried out of which no answer came: `next` is the list that the new
     /// kernel began with. What it changed, if it was.
-    pub(super) fn settle(&mut self, step: usize, request: Request, next: &Runs<RecordId>) -> Option<Change> {
+    pub(super) fn settle(
+        &mut self,
+        step: usize,
+        request: Request,
+        next: &RunLength<RecordId>,
+    ) -> Option<Change> {
         let staged = match self.staged.map(|generation| &self.stagings[generation]) {
             Some(staging) => Some(staging.records()?.clone()),
             None => None,
@@ -387,7 +392,7 @@ impl Ledger {
     }
 
     /// The whole log as it is now, with the current list as a checkpoint read it.
-    pub(super) fn snapshot(&self, step: usize, current: &Runs<RecordId>) -> Snapshot {
+    pub(super) fn snapshot(&self, step: usize, current: &RunLength<RecordId>) -> Snapshot {
         let mut pieces = self.out.clone();
         if let Some(generation) = self.staged {
             let places = self.lists.get(ListId::STAGED).clone();

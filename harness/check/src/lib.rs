@@ -7,7 +7,10 @@ mod ending;
 mod evidence;
 mod exactly_once;
 mod extended;
+#[cfg(test)]
+mod fake_run;
 pub mod figures;
+mod findings;
 mod history;
 pub mod judge;
 mod kernel_health;
@@ -21,11 +24,11 @@ pub mod outcome;
 pub mod processors;
 mod quote;
 mod readers;
+mod reconstruction;
 mod record_history;
 mod replay;
 mod replayer;
-mod runs;
-mod sheet;
+mod run_length;
 mod step_summary;
 mod steps;
 mod subjects;
@@ -34,9 +37,6 @@ mod tests;
 mod timeline;
 mod views_agree;
 mod violations;
-mod whole;
-#[cfg(test)]
-mod world;
 
 use std::collections::BTreeMap;
 
@@ -49,18 +49,18 @@ pub use step_summary::StepSummary;
 use crate::figures::{Freed, Latency};
 use crate::outcome::{CheckResult, Verdict};
 use evidence::{Evidence, RecordId};
+#[cfg(test)]
+use fake_run::all;
 use imalab_formats::ima::model::{Rule, Rules};
 use imalab_language::finding;
 use imalab_language::plan::Plan;
 use imalab_trace::Trace;
 use list_files::ListFiles;
 use log::WholeLog;
-use runs::Runs;
+use reconstruction::Reconstructions;
+use run_length::RunLength;
 use timeline::ListOperation;
 use violations::Counters;
-use whole::Wholes;
-#[cfg(test)]
-use world::all;
 
 /// A run put in order, once: what is judged and told of it are views of this.
 #[derive(Debug)]
@@ -73,9 +73,9 @@ pub struct Digest<'a> {
     /// What was done to the lists, in order of time.
     timeline: Vec<ListOperation>,
     /// The whole log at each checkpoint.
-    wholes: Wholes,
+    wholes: Reconstructions,
     /// The records in the order in which they were extended, up to the last checkpoint.
-    extended: Runs<Option<RecordId>>,
+    extended: RunLength<Option<RecordId>>,
     /// What the counter of violations begins with in each boot.
     counters: Counters,
 }
@@ -87,8 +87,9 @@ pub fn digest<'a>(plan: &'a Plan, trace: &'a Trace) -> Digest<'a> {
     let evidence = Evidence::of(plan, trace);
     let files = ListFiles::of(&evidence);
     let timeline = timeline::of(&evidence, &files);
-    let wholes = Wholes::of(&evidence, &timeline);
-    let extended = wholes.last().map_or_else(Runs::default, |whole| extended::extended(&evidence, whole));
+    let wholes = Reconstructions::of(&evidence, &timeline);
+    let extended =
+        wholes.last().map_or_else(RunLength::default, |whole| extended::extended(&evidence, whole));
     let counters = Counters::of(&evidence, &wholes);
     Digest { plan, trace, evidence, files, timeline, wholes, extended, counters }
 }

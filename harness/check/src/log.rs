@@ -8,8 +8,8 @@ use std::hash::{DefaultHasher, Hasher};
 use std::rc::Rc;
 
 use super::evidence::{Evidence, RecordId, Records};
-use super::runs::Runs;
-use super::whole::Whole;
+use super::reconstruction::Reconstruction;
+use super::run_length::RunLength;
 use imalab_formats::ima::lists::Ranges;
 use imalab_formats::ima::model::{ListFile, Log};
 use imalab_formats::ima::{AsciiLine, Bank, ByteOrder, RecordRef, write_record};
@@ -22,7 +22,7 @@ pub(super) use view::View;
 pub(super) struct WholeLog<'e> {
     records: &'e Records,
     /// `None` for those that were removed before anybody read them.
-    ids: Runs<Option<RecordId>>,
+    ids: RunLength<Option<RecordId>>,
     /// By the number of each record where it is first, if anywhere.
     first: Vec<Option<usize>>,
     /// Further places of those that are there more than once.
@@ -41,8 +41,8 @@ impl<'e> WholeLog<'e> {
     /// and it has what was removed before anybody read it.
     pub(super) fn of(
         evidence: &'e Evidence<'_>,
-        whole: &Whole,
-        extended: &Runs<Option<RecordId>>,
+        whole: &Reconstruction,
+        extended: &RunLength<Option<RecordId>>,
     ) -> WholeLog<'e> {
         let borne_out = whole.records.len() == extended.len()
             && whole
@@ -56,7 +56,7 @@ impl<'e> WholeLog<'e> {
         let records = &evidence.records;
         // Of a record that only its extend is known of, no view can be made.
         let is_shown = |id: &RecordId| records.get(*id).is_shown();
-        let ids: Runs<Option<RecordId>> = ids.iter().map(|id| id.filter(is_shown)).collect();
+        let ids: RunLength<Option<RecordId>> = ids.iter().map(|id| id.filter(is_shown)).collect();
         let mut first = vec![None; records.len()];
         let mut again: HashMap<RecordId, Vec<usize>> = HashMap::new();
         let (mut same_before, mut names) = (HashMap::new(), Vec::with_capacity(records.len()));

@@ -16,8 +16,8 @@ use imalab_wire::{Op, WITHOUT_WORD};
 
 use super::changes::ListChange;
 use super::evidence::Evidence;
+use super::findings::Findings;
 use super::log::WholeLog;
-use super::sheet::Sheet;
 use super::violations::Counters;
 use crate::outcome::{Check, CheckResult};
 use events::Events;
@@ -51,23 +51,23 @@ fn judge(
     rules: Rules,
     patience: u64,
 ) -> CheckResult {
-    let mut sheet = Sheet::new(Check::Model);
+    let mut findings = Findings::new(Check::Model);
     let Some(log) = log else {
-        sheet.obstacle(finding::Evidence::NoListRead {});
-        return sheet.result();
+        findings.obstacle(finding::Evidence::NoListRead {});
+        return findings.result();
     };
     let events = Events::of(evidence, log);
     let setups = setups(evidence.plan, counters);
     let searched = Search::new(&events, log, &setups).run(Kernel::new(setups[0], rules), patience);
     if let Some(stuck) = &searched.stuck {
-        sheet.finding(stuck::finding(evidence, &events, log, stuck));
+        findings.finding(stuck::finding(evidence, &events, log, stuck));
     }
-    marks::check(evidence, log, changes, &mut sheet);
+    marks::check(evidence, log, changes, &mut findings);
     let tasks = events.sequences.iter().filter(|sequence| !sequence.events.is_empty()).count();
-    sheet.fact(Fact::Explained { tasks: tasks as u64, orders: searched.tried });
-    sheet.rests_on(events.ops - events.foreign, "operations");
-    sheet.leaves_out(events.foreign, "operations of which the model says only what they may record");
-    sheet.result()
+    findings.fact(Fact::Explained { tasks: tasks as u64, orders: searched.tried });
+    findings.rests_on(events.ops - events.foreign, "operations");
+    findings.leaves_out(events.foreign, "operations of which the model says only what they may record");
+    findings.result()
 }
 
 /// The kernel of each boot: a kexec keeps the command line, less what it is told to leave out, and adds to it.

@@ -7,10 +7,10 @@ mod tests;
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::evidence::{AtMark, Evidence, IMA_PCR};
+use super::findings::Findings;
+use super::reconstruction::Reconstructions;
 use super::replayer::Replayer;
-use super::sheet::Sheet;
 use super::subjects::names;
-use super::whole::Wholes;
 use crate::outcome::{Check, CheckResult};
 use imalab_formats::ima::Bank;
 use imalab_formats::tpm::quote;
@@ -18,20 +18,20 @@ use imalab_language::finding::{Fact, Quote};
 use imalab_language::plan::MarkDeed;
 use imalab_trace::QuoteTaken;
 
-pub(super) fn check(evidence: &Evidence<'_>, wholes: &Wholes) -> CheckResult {
-    let mut sheet = Sheet::new(Check::Quote);
+pub(super) fn check(evidence: &Evidence<'_>, wholes: &Reconstructions) -> CheckResult {
+    let mut findings = Findings::new(Check::Quote);
     if let Some(why) = evidence.tap.not_alone() {
-        sheet.obstacle(why);
-        return sheet.result();
+        findings.obstacle(why);
+        return findings.result();
     }
     for mark in evidence.plan.marks.iter().filter(|mark| mark.does == MarkDeed::Quote) {
         if !evidence.quotes.contains_key(&mark.number) {
-            sheet.obstacle(Quote::NotTaken { mark: mark.number });
+            findings.obstacle(Quote::NotTaken { mark: mark.number });
         }
     }
     if evidence.quotes.is_empty() && evidence.plan.marks.iter().all(|mark| mark.does != MarkDeed::Quote) {
-        sheet.not_applicable(Quote::NoQuoteStep {});
-        return sheet.result();
+        findings.not_applicable(Quote::NoQuoteStep {});
+        return findings.result();
     }
     let mut quotes: Vec<&AtMark<&QuoteTaken>> = evidence.quotes.values().collect();
     quotes.sort_unstable_by_key(|quote| quote.seq);
@@ -41,49 +41,49 @@ pub(super) fn check(evidence: &Evidence<'_>, wholes: &Wholes) -> CheckResult {
     for quote in &quotes {
         let taken = quote.seen;
         if !nonces.insert(&taken.nonce) {
-            sheet.finding(Quote::NonceReused { mark: taken.mark });
+            findings.finding(Quote::NonceReused { mark: taken.mark });
         }
         match quote::verify(taken, &taken.nonce) {
             Ok(verified) => {
                 resets.entry(verified.reset_count).or_insert(taken.mark);
             }
             Err(error) => {
-                sheet.finding(Quote::Invalid { mark: taken.mark, error: error.to_string() });
+                findings.finding(Quote::Invalid { mark: taken.mark, error: error.to_string() });
             }
         }
-        banks(evidence, taken, &mut sheet);
+        banks(evidence, taken, &mut findings);
     }
     if resets.len() > 1 {
-        sheet.finding(Quote::TpmReset { marks: resets.values().copied().collect() });
+        findings.finding(Quote::TpmReset { marks: resets.values().copied().collect() });
     }
-    let records = log(evidence, wholes, &quotes, &mut sheet);
-    sheet.rests_on(quotes.len(), "quotes");
-    sheet.rests_on(records, "records");
-    sheet.rests_on(evidence.records.active().len(), "banks");
+    let records = log(evidence, wholes, &quotes, &mut findings);
+    findings.rests_on(quotes.len(), "quotes");
+    findings.rests_on(records, "records");
+    findings.rests_on(evidence.records.active().len(), "banks");
     if let Some(whole) = wholes.last() {
-        sheet.leaves_out(
+        findings.leaves_out(
             whole.records.len().saturating_sub(records),
             "records of other PCRs, or that came after the last quote",
         );
     }
     if !quotes.is_empty() {
-        sheet.fact(Fact::Banks { banks: evidence.banks() });
+        findings.fact(Fact::Banks { banks: evidence.banks() });
     }
-    sheet.result()
+    findings.result()
 }
 
 /// A quote covers just the machine's banks, and says what was read under the same mark.
-fn banks(evidence: &Evidence<'_>, taken: &QuoteTaken, sheet: &mut Sheet) {
+fn banks(evidence: &Evidence<'_>, taken: &QuoteTaken, findings: &mut Findings) {
     let quoted: BTreeSet<Bank> = taken.values.iter().map(|value| value.bank).collect();
     if quoted != evidence.records.active().iter().copied().collect() {
         let (mark, found) = (taken.mark, names(quoted.iter().copied()));
-        sheet.finding(Quote::Banks { mark, expected: evidence.banks(), found });
+        findings.finding(Quote::Banks { mark, expected: evidence.banks(), found });
     }
     let Some(reading) = evidence.pcrs.get(&taken.mark) else { return };
     for value in &taken.values {
         let read = reading.seen.values.iter().find(|read| read.bank == value.bank);
         if let Some(read) = read.filter(|read| read.digest != value.digest) {
-            sheet.finding(Quote::NotAsRead {
+            findings.finding(Quote::NotAsRead {
                 mark: taken.mark,
                 bank: value.bank.name().to_owned(),
                 expected_digest: hex::encode(&read.digest),
@@ -96,12 +96,12 @@ fn banks(evidence: &Evidence<'_>, taken: &QuoteTaken, sheet: &mut Sheet) {
 /// What was quoted against the whole log at the end, as far as it was extended by then. How many records that were at most.
 fn log(
     evidence: &Evidence<'_>,
-    wholes: &Wholes,
+    wholes: &Reconstructions,
     quotes: &[&AtMark<&QuoteTaken>],
-    sheet: &mut Sheet,
+    findings: &mut Findings,
 ) -> usize {
     let Some(whole) = wholes.last().filter(|whole| !whole.has_gap()) else {
-        sheet.obstacle(Quote::NoWholeLog {});
+        findings.obstacle(Quote::NoWholeLog {});
         return 0;
     };
     let records = wholes.extended(evidence, whole, IMA_PCR);
@@ -113,7 +113,7 @@ fn log(
         let mark = quote.seen.mark;
         if extended > records.len() {
             let (extends, records) = (extended as u64, records.len() as u64);
-            sheet.finding(Quote::AheadOfTheLog { mark, extends, records });
+            findings.finding(Quote::AheadOfTheLog { mark, extends, records });
             continue;
         }
         most = most.max(extended);
@@ -123,7 +123,7 @@ fn log(
             let Some(value) = value.filter(|value| value.digest != replayer.values()[at].as_bytes()) else {
                 continue;
             };
-            sheet.finding(Quote::NotOfTheLog {
+            findings.finding(Quote::NotOfTheLog {
                 mark,
                 bank: bank.name().to_owned(),
                 records: extended as u64,

@@ -16,11 +16,11 @@ use std::ops::Range;
 use std::rc::Rc;
 
 use super::evidence::{Evidence, Moment};
+use super::findings::Findings;
 use super::list_files::{Got, ListFiles, OpenList};
 use super::log::{View, WholeLog};
-use super::sheet::Sheet;
+use super::reconstruction::Reconstructions;
 use super::subjects::open_list;
-use super::whole::Wholes;
 use crate::outcome::{Check, CheckResult};
 use imalab_formats::ima::Bank;
 use imalab_formats::ima::dialect::Dialect;
@@ -32,13 +32,13 @@ use lists::States;
 pub(super) fn check(
     evidence: &Evidence<'_>,
     files: &ListFiles<'_>,
-    wholes: &Wholes,
+    wholes: &Reconstructions,
     log: Option<&WholeLog<'_>>,
 ) -> CheckResult {
-    let mut sheet = Sheet::new(Check::Readers);
+    let mut findings = Findings::new(Check::Readers);
     let Some(log) = log else {
-        sheet.obstacle(finding::Evidence::NoListRead {});
-        return sheet.result();
+        findings.obstacle(finding::Evidence::NoListRead {});
+        return findings.result();
     };
     let lists = States::of(log.len(), &wholes.changes);
     let mut reading = Reading {
@@ -53,13 +53,13 @@ pub(super) fn check(
         unjudged: 0,
     };
     for open in &files.opened {
-        reading.file(open, &mut sheet);
+        reading.file(open, &mut findings);
     }
-    sheet.rests_on(reading.reads, "reads");
-    sheet.compared(reading.bytes, "bytes");
-    sheet.compared(reading.readers, "open files");
-    sheet.leaves_out(reading.unjudged, "reads outside of the rules");
-    sheet.result()
+    findings.rests_on(reading.reads, "reads");
+    findings.compared(reading.bytes, "bytes");
+    findings.compared(reading.readers, "open files");
+    findings.leaves_out(reading.unjudged, "reads outside of the rules");
+    findings.result()
 }
 
 /// Places of the records that divide the log, by the file that was opened to have each: one is open at a time, and each opening adds
@@ -93,11 +93,11 @@ struct Reading<'r> {
 }
 
 impl Reading<'_> {
-    fn file(&mut self, open: &OpenList, sheet: &mut Sheet) {
+    fn file(&mut self, open: &OpenList, findings: &mut Findings) {
         let dialect = self.evidence.plan.interface.dialect();
         let list = match open.file {
             File::List(list) => list,
-            file if is_divided(dialect, file) => return self.shard(open, sheet),
+            file if is_divided(dialect, file) => return self.shard(open, findings),
             _ => return,
         };
         self.unjudged += open.lost;
@@ -135,7 +135,7 @@ impl Reading<'_> {
             self.reads += 1;
             self.bytes += usize::try_from(got.length).unwrap_or_default();
             if let Some(wrong) = self.wrong(open, list, got, &expected) {
-                sheet.finding_at(self.evidence.began(got.step), wrong);
+                findings.finding_at(self.evidence.began(got.step), wrong);
                 // What comes after what is wrong is no news.
                 break;
             }
@@ -145,7 +145,7 @@ impl Reading<'_> {
 
     /// A file that shows what is before the record by which its opening divided the log, until that is removed: nothing from then
     /// on.
-    fn shard(&mut self, open: &OpenList, sheet: &mut Sheet) {
+    fn shard(&mut self, open: &OpenList, findings: &mut Findings) {
         self.unjudged += open.lost;
         let before = self.reads;
         let list = ListFile { ascii: false, bank: Bank::Sha1, list: ListId::CURRENT };
@@ -166,7 +166,7 @@ impl Reading<'_> {
             self.reads += 1;
             self.bytes += usize::try_from(got.length).unwrap_or_default();
             if let Some(wrong) = self.wrong(open, list, got, expected) {
-                sheet.finding_at(self.evidence.began(got.step), wrong);
+                findings.finding_at(self.evidence.began(got.step), wrong);
                 break;
             }
         }

@@ -5,8 +5,8 @@ use serde::Serialize;
 use super::changes::ListChange;
 use super::evidence::{Evidence, RecordId};
 use super::history::{History, Turn};
-use super::runs::Runs;
-use super::whole::Wholes;
+use super::reconstruction::Reconstructions;
+use super::run_length::RunLength;
 
 /// One record and where it was.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -62,8 +62,8 @@ pub enum Within {
 /// The histories of all records of the last checkpoint's whole log.
 pub(super) fn of<'l>(
     evidence: &'l Evidence<'_>,
-    wholes: &'l Wholes,
-    extended: &'l Runs<Option<RecordId>>,
+    wholes: &'l Reconstructions,
+    extended: &'l RunLength<Option<RecordId>>,
 ) -> impl Iterator<Item = RecordHistory> + use<'l> {
     // The tap's order is the truth; where the lists differ from it, a check has failed.
     let history = History::of(evidence, extended, &wholes.changes);
@@ -130,11 +130,11 @@ fn from_0(boot: u32) -> u16 {
 #[cfg(test)]
 mod tests {
     use crate::digest;
-    use crate::world::World;
+    use crate::fake_run::FakeRun;
 
     /// `boot in [by step]`, of each place that the record with this name came to.
-    fn places(world: World, name: &str) -> Vec<String> {
-        let (plan, trace) = world.finish();
+    fn places(fake: FakeRun, name: &str) -> Vec<String> {
+        let (plan, trace) = fake.finish();
         let histories: Vec<_> = digest(&plan, &trace).histories().collect();
         let numbers: Vec<usize> = histories.iter().map(|history| history.number).collect();
         assert_eq!(numbers, (1..=histories.len()).collect::<Vec<_>>());
@@ -146,18 +146,18 @@ mod tests {
         history.places.iter().map(place).collect()
     }
 
-    fn story() -> World {
-        let mut world = World::new();
-        world.measure(1);
-        world.stage();
-        world.save();
-        world.measure(2);
-        world.trim(1);
-        world.execute();
-        world.stage();
-        world.save();
-        world.delete();
-        world
+    fn story() -> FakeRun {
+        let mut fake = FakeRun::new();
+        fake.measure(1);
+        fake.stage();
+        fake.save();
+        fake.measure(2);
+        fake.trim(1);
+        fake.execute();
+        fake.stage();
+        fake.save();
+        fake.delete();
+        fake
     }
 
     #[test]
@@ -181,13 +181,13 @@ mod tests {
 
     #[test]
     fn what_nobody_read_is_nowhere() {
-        let mut world = World::new();
-        world.measure(1);
-        world.checkpoint();
-        world.stage();
-        world.checkpoint();
-        world.delete();
-        let places = places(world, "/m/f-1");
+        let mut fake = FakeRun::new();
+        fake.measure(1);
+        fake.checkpoint();
+        fake.stage();
+        fake.checkpoint();
+        fake.delete();
+        let places = places(fake, "/m/f-1");
         assert_eq!(places.last().map(String::as_str), Some("0 \"nothing\" step 4 `delete` (line 14)"));
     }
 }

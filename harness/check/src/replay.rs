@@ -11,11 +11,11 @@ use std::collections::BTreeSet;
 
 use super::evidence::{AtMark, Chosen, Evidence, IMA_PCR};
 use super::exactly_once::is_extend_of;
+use super::findings::Findings;
+use super::reconstruction::{Reconstruction, Reconstructions};
 use super::replayer::Replayer;
-use super::sheet::Sheet;
 use super::subjects::names;
 use super::violations::{self, Counters};
-use super::whole::{Whole, Wholes};
 use crate::outcome::{Check, CheckResult};
 use imalab_formats::ima::{Bank, Digest};
 use imalab_language::finding::{Fact, Replay};
@@ -25,27 +25,27 @@ use imalab_trace::PcrReading;
 /// Records that may be appended and not yet extended: one, since both happen under one mutex.
 const IN_FLIGHT: usize = 1;
 
-pub(super) fn check(evidence: &Evidence<'_>, wholes: &Wholes, counters: &Counters) -> CheckResult {
-    let mut sheet = Sheet::new(Check::Replay);
+pub(super) fn check(evidence: &Evidence<'_>, wholes: &Reconstructions, counters: &Counters) -> CheckResult {
+    let mut findings = Findings::new(Check::Replay);
     if let Some(why) = evidence.tap.not_alone() {
-        sheet.obstacle(why);
-        return sheet.result();
+        findings.obstacle(why);
+        return findings.result();
     }
     let banks = evidence.records.active();
     let extends = evidence.tap.extends_of(IMA_PCR);
 
-    tap(evidence, &extends, &mut sheet);
+    tap(evidence, &extends, &mut findings);
 
     let mut replayer = Replayer::new(evidence);
     let (mut points, mut samples, mut violations, mut records, mut others) = (0, 0, None, 0, 0);
     for whole in &wholes.all {
         let Some(mark) = whole.mark else {
-            sheet.obstacle(Replay::NoMark { step: evidence.step(whole.step) });
+            findings.obstacle(Replay::NoMark { step: evidence.step(whole.step) });
             continue;
         };
         let Some(reading) = evidence.pcrs.get(&mark) else { continue };
         if whole.has_gap() {
-            sheet.obstacle(Replay::Gap { step: evidence.step(whole.step) });
+            findings.obstacle(Replay::Gap { step: evidence.step(whole.step) });
             continue;
         }
         if whole.quiescent {
@@ -53,44 +53,44 @@ pub(super) fn check(evidence: &Evidence<'_>, wholes: &Wholes, counters: &Counter
             let of_pcr = wholes.extended(evidence, whole, IMA_PCR).len();
             records = records.max(of_pcr);
             others = others.max(whole.records.len() - of_pcr);
-            equal(&mut replayer, wholes, whole, reading, &extends, &mut sheet);
-            violations = counter(evidence, counters, whole, &mut sheet).or(violations);
+            equal(&mut replayer, wholes, whole, reading, &extends, &mut findings);
+            violations = counter(evidence, counters, whole, &mut findings).or(violations);
         } else {
             samples += 1;
-            sampled(evidence, wholes, whole, reading, &extends, &mut sheet);
+            sampled(evidence, wholes, whole, reading, &extends, &mut findings);
         }
     }
     if points == 0 {
-        sheet.obstacle(Replay::NoQuiescentCheckpoint {});
+        findings.obstacle(Replay::NoQuiescentCheckpoint {});
     }
-    sheet.rests_on(points, "quiescent points");
-    sheet.rests_on(records, "records");
-    sheet.rests_on(banks.len(), "banks");
-    sheet.fact(Fact::Banks { banks: evidence.banks() });
-    sheet.compared(samples, "sampled points");
-    sheet.compared(violations.unwrap_or(0), "violations");
-    sheet.leaves_out(others, "records of other PCRs, or that were kept from the TPM");
+    findings.rests_on(points, "quiescent points");
+    findings.rests_on(records, "records");
+    findings.rests_on(banks.len(), "banks");
+    findings.fact(Fact::Banks { banks: evidence.banks() });
+    findings.compared(samples, "sampled points");
+    findings.compared(violations.unwrap_or(0), "violations");
+    findings.leaves_out(others, "records of other PCRs, or that were kept from the TPM");
     match violations {
         Some(_) => {
             if let Some(counter) = counters.at_kexec() {
-                sheet.fact(Fact::ViolationsAtKexec { counter });
+                findings.fact(Fact::ViolationsAtKexec { counter });
             }
         }
-        None => sheet.obstacle(Replay::ViolationsNotRead {}),
+        None => findings.obstacle(Replay::ViolationsNotRead {}),
     }
-    sheet.result()
+    findings.result()
 }
 
 /// At every mark PCR 10 has to be what the extends before it make of it, in just the machine's banks. Otherwise
 /// it was changed behind the tap, and no other check stands on firm ground.
-fn tap(evidence: &Evidence<'_>, extends: &Chosen<'_>, sheet: &mut Sheet) {
+fn tap(evidence: &Evidence<'_>, extends: &Chosen<'_>, findings: &mut Findings) {
     let banks = evidence.records.active();
     let mut values: Vec<Digest> = banks.iter().map(|bank| Digest::zero(*bank)).collect();
     let mut done = 0;
     let reads =
         evidence.plan.marks.iter().filter(|mark| matches!(mark.does, MarkDeed::Read | MarkDeed::Quote));
     for mark in reads.filter(|mark| !evidence.pcrs.contains_key(&mark.number)) {
-        sheet.obstacle(Replay::PcrNotRead { mark: mark.number });
+        findings.obstacle(Replay::PcrNotRead { mark: mark.number });
     }
     let mut readings: Vec<&AtMark<&PcrReading>> = evidence.pcrs.values().collect();
     readings.sort_unstable_by_key(|reading| reading.seq);
@@ -99,7 +99,7 @@ fn tap(evidence: &Evidence<'_>, extends: &Chosen<'_>, sheet: &mut Sheet) {
         let read: BTreeSet<Bank> = reading.seen.values.iter().map(|value| value.bank).collect();
         if read != banks.iter().copied().collect() || reading.seen.values.len() != banks.len() {
             let found = names(reading.seen.values.iter().map(|value| value.bank));
-            sheet.finding(Replay::Banks { mark, expected: evidence.banks(), found });
+            findings.finding(Replay::Banks { mark, expected: evidence.banks(), found });
         }
         while let Some(extend) = extends.get(done).filter(|extend| extend.seq < reading.seq) {
             for (value, digest) in values.iter_mut().zip(&extend.digests) {
@@ -112,7 +112,7 @@ fn tap(evidence: &Evidence<'_>, extends: &Chosen<'_>, sheet: &mut Sheet) {
         for (value, bank) in values.iter().zip(banks) {
             let found = value_of(reading.seen, *bank);
             if found.is_some_and(|found| found != value.as_bytes()) {
-                sheet.finding(Replay::ChangedBehindTheTap {
+                findings.finding(Replay::ChangedBehindTheTap {
                     mark,
                     bank: bank.name().to_owned(),
                     extends: done as u64,
@@ -131,11 +131,11 @@ fn value_of(reading: &PcrReading, bank: Bank) -> Option<&[u8]> {
 /// The whole log of a quiescent checkpoint, replayed, is PCR 10 at its mark.
 fn equal(
     replayer: &mut Replayer<'_, '_>,
-    wholes: &Wholes,
-    whole: &Whole,
+    wholes: &Reconstructions,
+    whole: &Reconstruction,
     reading: &AtMark<&PcrReading>,
     extends: &Chosen<'_>,
-    sheet: &mut Sheet,
+    findings: &mut Findings,
 ) {
     let evidence = replayer.evidence();
     let records = wholes.extended(evidence, whole, IMA_PCR);
@@ -156,7 +156,7 @@ fn equal(
             found_digest: hex::encode(found),
             prefix: replayer.prefix(&records, at, found),
         };
-        sheet.finding_at(evidence.began(whole.step), finding);
+        findings.finding_at(evidence.began(whole.step), finding);
     }
 }
 
@@ -164,11 +164,11 @@ fn equal(
 /// leads it by what was in flight.
 fn sampled(
     evidence: &Evidence<'_>,
-    wholes: &Wholes,
-    whole: &Whole,
+    wholes: &Reconstructions,
+    whole: &Reconstruction,
     reading: &AtMark<&PcrReading>,
     extends: &Chosen<'_>,
-    sheet: &mut Sheet,
+    findings: &mut Findings,
 ) {
     let records = wholes.extended(evidence, whole, IMA_PCR);
     let extended = extends.before(reading.seq);
@@ -182,17 +182,22 @@ fn sampled(
     if same < records.len().min(extended) {
         let record = records.get(same).map(|id| evidence.record_at(id, same));
         let event = extends.get(same).map_or(0, |extend| extend.seq);
-        sheet
+        findings
             .finding_at(began, Replay::SampledDiffers { step, mark, record, number: same as u64 + 1, event });
     } else if records.len() > extended + IN_FLIGHT {
         let (records, extends, most) = (records.len() as u64, extended as u64, IN_FLIGHT as u64);
-        sheet.finding_at(began, Replay::TooFarAhead { step, mark, records, extends, most });
+        findings.finding_at(began, Replay::TooFarAhead { step, mark, records, extends, most });
     }
 }
 
 /// Violations in the log against the kernel's counter of them, which a boot starts at 0 or at those that were carried
 /// ([`Counters`]). How many there are.
-fn counter(evidence: &Evidence<'_>, counters: &Counters, whole: &Whole, sheet: &mut Sheet) -> Option<usize> {
+fn counter(
+    evidence: &Evidence<'_>,
+    counters: &Counters,
+    whole: &Reconstruction,
+    findings: &mut Findings,
+) -> Option<usize> {
     let boot = violations::boot_of(evidence, whole);
     let begun = counters.begins(u32::try_from(boot).unwrap_or(u32::MAX));
     let found = violations::own(evidence, whole) + begun;
@@ -203,7 +208,7 @@ fn counter(evidence: &Evidence<'_>, counters: &Counters, whole: &Whole, sheet: &
         compared = Some(found);
         if counter.value != found as u64 {
             let step = evidence.step(whole.step);
-            sheet.finding(Replay::Violations {
+            findings.finding(Replay::Violations {
                 boot: u16::try_from(boot.saturating_sub(1)).unwrap_or(u16::MAX),
                 step,
                 expected: found as u64,

@@ -1,7 +1,7 @@
 //! Replays growing logs into PCR 10, each from where the one before has led.
 
 use super::evidence::{Evidence, RecordId};
-use super::runs::Runs;
+use super::run_length::RunLength;
 use imalab_formats::ima::Digest;
 
 /// PCR 10 in each of the machine's banks after some records.
@@ -9,19 +9,19 @@ use imalab_formats::ima::Digest;
 /// Logs of one run are nearly always prefixes of one another; the common part is replayed once.
 pub(super) struct Replayer<'r, 'a> {
     evidence: &'r Evidence<'a>,
-    done: Runs<RecordId>,
+    done: RunLength<RecordId>,
     values: Vec<Digest>,
 }
 
 impl<'r, 'a> Replayer<'r, 'a> {
     pub(super) fn new(evidence: &'r Evidence<'a>) -> Self {
-        let mut replayer = Replayer { evidence, done: Runs::default(), values: Vec::new() };
+        let mut replayer = Replayer { evidence, done: RunLength::default(), values: Vec::new() };
         replayer.restart();
         replayer
     }
 
     fn restart(&mut self) {
-        self.done = Runs::default();
+        self.done = RunLength::default();
         self.values = self.evidence.records.active().iter().map(|bank| Digest::zero(*bank)).collect();
     }
 
@@ -30,7 +30,7 @@ impl<'r, 'a> Replayer<'r, 'a> {
     }
 
     /// Replays just these records.
-    pub(super) fn go_to(&mut self, records: &Runs<RecordId>) {
+    pub(super) fn go_to(&mut self, records: &RunLength<RecordId>) {
         if !records.starts_with(&self.done) {
             self.restart();
         }
@@ -48,7 +48,7 @@ impl<'r, 'a> Replayer<'r, 'a> {
     }
 
     /// How many first records have the value in the `at`-th bank, if any number has.
-    pub(super) fn prefix(&self, records: &Runs<RecordId>, at: usize, target: &[u8]) -> Option<u64> {
+    pub(super) fn prefix(&self, records: &RunLength<RecordId>, at: usize, target: &[u8]) -> Option<u64> {
         let mut value = Digest::zero(self.evidence.records.active()[at]);
         let mut found = (value.as_bytes() == target).then_some(0);
         for (number, id) in (1..).zip(records.iter()) {

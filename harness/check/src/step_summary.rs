@@ -91,16 +91,16 @@ fn name(op: &Op) -> &'static str {
 mod tests {
     use super::*;
     use crate::digest;
-    use crate::world::World;
+    use crate::fake_run::FakeRun;
 
     #[test]
     fn steps_are_summed_up_with_their_calls_and_what_they_read() {
-        let mut world = World::new();
-        world.measure(4);
-        world.stage();
-        world.save();
-        world.delete();
-        let (plan, trace) = world.finish();
+        let mut fake = FakeRun::new();
+        fake.measure(4);
+        fake.stage();
+        fake.save();
+        fake.delete();
+        let (plan, trace) = fake.finish();
         let steps = digest(&plan, &trace).steps();
         let of = |text: &str| steps.iter().find(|step| step.text.contains(text)).unwrap();
         assert_eq!(of("stage").requests(), 1);

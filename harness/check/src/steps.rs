@@ -10,7 +10,7 @@ mod waiting;
 use imalab_wire::{Op, Outcome};
 
 use super::evidence::{Evidence, StepSeen};
-use super::sheet::Sheet;
+use super::findings::Findings;
 use super::subjects::{self, errno, operation};
 use crate::outcome::{Check, CheckResult};
 use cut_off::{CutOff, cut_off};
@@ -19,12 +19,12 @@ use imalab_language::finding::{Amount, Fact, Step, Steps, Trace, Value};
 use imalab_language::plan::{Expect, MarkDeed, Observed};
 
 pub(super) fn check(evidence: &Evidence<'_>) -> CheckResult {
-    let mut sheet = Sheet::new(Check::Steps);
+    let mut findings = Findings::new(Check::Steps);
     for oddity in evidence.oddities.iter() {
-        sheet.finding(oddities::finding(oddity));
+        findings.finding(oddities::finding(oddity));
     }
     if evidence.oddities.more() > 0 {
-        sheet.finding(Trace::More { more: evidence.oddities.more() as u64 });
+        findings.finding(Trace::More { more: evidence.oddities.more() as u64 });
     }
     let endings = Endings::of(evidence);
     let (mut judged, mut refusals, mut lost, mut excused, mut free) = (0, 0, 0, 0, 0);
@@ -36,7 +36,7 @@ pub(super) fn check(evidence: &Evidence<'_>) -> CheckResult {
         if step.planned.expect == Expect::Blocked {
             judged += 1;
             if let Some(why) = waiting::unproved(evidence, at, step) {
-                sheet.finding_at(evidence.began(at), why);
+                findings.finding_at(evidence.began(at), why);
             }
             continue;
         }
@@ -56,35 +56,35 @@ pub(super) fn check(evidence: &Evidence<'_>) -> CheckResult {
             }
         };
         match finding {
-            Some(finding) => sheet.finding_at(evidence.began(at), finding),
+            Some(finding) => findings.finding_at(evidence.began(at), finding),
             None if matches!(step.planned.expect, Expect::Errno(_)) => refusals += 1,
             None => {}
         }
     }
-    unfinished(evidence, &endings, &mut sheet);
+    unfinished(evidence, &endings, &mut findings);
     for (task, status) in &evidence.tasks_ended {
         let Some(expected) = endings.expected(*task, *status) else { continue };
         let name = evidence.plan.program.tasks.get(usize::from(*task)).map(|task| task.name.clone());
         let (expected, found) = (Value::Number(expected.into()), Value::Number((*status).into()));
-        sheet.finding(Steps::TaskStatus { task: name.unwrap_or_default(), expected, found });
+        findings.finding(Steps::TaskStatus { task: name.unwrap_or_default(), expected, found });
     }
-    faults(evidence, &mut sheet);
+    faults(evidence, &mut findings);
     if refusals > 0 {
-        sheet.fact(Fact::Refused { steps: refusals });
+        findings.fact(Fact::Refused { steps: refusals });
     }
-    sheet.rests_on(judged, "steps");
+    findings.rests_on(judged, "steps");
     for (number, what) in [
         (free, "steps of which anything may come"),
         (excused, "steps after their task had ended or their time was over"),
         (lost, "steps cut off by a kexec"),
     ] {
-        sheet.leaves_out(number, what);
+        findings.leaves_out(number, what);
     }
-    sheet.result()
+    findings.result()
 }
 
 /// What was to happen to TPM commands happened, or the run shows less than its scenario says.
-fn faults(evidence: &Evidence<'_>, sheet: &mut Sheet) {
+fn faults(evidence: &Evidence<'_>, findings: &mut Findings) {
     let armed = evidence.plan.marks.iter().filter_map(|mark| match mark.does {
         MarkDeed::Arm(fault) => Some(u64::from(fault.times)),
         MarkDeed::Read | MarkDeed::Quote | MarkDeed::Hold => None,
@@ -92,7 +92,7 @@ fn faults(evidence: &Evidence<'_>, sheet: &mut Sheet) {
     let armed: u64 = armed.sum();
     if armed != evidence.faults {
         let (expected, found) = (Value::count(armed), Value::count(evidence.faults));
-        sheet.finding(Steps::TpmFaults { expected, found });
+        findings.finding(Steps::TpmFaults { expected, found });
     }
 }
 
@@ -102,7 +102,7 @@ fn missing(step: &StepSeen<'_>) -> Option<usize> {
 }
 
 /// For each task the first step that has no result, and where the guest was.
-fn unfinished(evidence: &Evidence<'_>, endings: &Endings, sheet: &mut Sheet) {
+fn unfinished(evidence: &Evidence<'_>, endings: &Endings, findings: &mut Findings) {
     // A step that had to wait may still do so.
     let owes = |step: &StepSeen<'_>| !endings.excuse(step) && step.planned.expect != Expect::Blocked;
 
@@ -114,7 +114,7 @@ fn unfinished(evidence: &Evidence<'_>, endings: &Endings, sheet: &mut Sheet) {
             .filter(|(at, _)| matches!(cut_off(evidence, *at), CutOff::No));
         let Some((at, op)) = stuck.next() else { continue };
         let step = &evidence.steps[at];
-        sheet.finding(Steps::NoResult {
+        findings.finding(Steps::NoResult {
             step: evidence.step(at),
             operation: operation(op, &step.ops[op]),
             since_ms: step.seen[op].started.map(|moment| moment.ns / 1_000_000),

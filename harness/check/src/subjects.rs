@@ -6,7 +6,7 @@ use nix::errno::Errno;
 use super::evidence::{Evidence, Extend, ListSeen, RecordId};
 use super::ledger::Source;
 use super::log::WholeLog;
-use super::whole::Whole;
+use super::reconstruction::Reconstruction;
 use imalab_formats::ima::dialect::Dialect;
 use imalab_formats::ima::model::{ListFile, Rule, Words};
 use imalab_formats::ima::{Bank, Digest};
@@ -59,7 +59,7 @@ impl Evidence<'_> {
     }
 
     /// The record at a place of the whole log, from 0, and where it was read.
-    pub(super) fn record_of(&self, whole: &Whole, at: usize) -> Option<Record> {
+    pub(super) fn record_of(&self, whole: &Reconstruction, at: usize) -> Option<Record> {
         let id = whole.records.get(at)?;
         let place = whole.place(at).map(|(stretch, inside)| {
             let (list, step) = match stretch.source {

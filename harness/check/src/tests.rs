@@ -6,8 +6,8 @@ use imalab_wire::Message;
 
 use super::evidence::Evidence;
 use super::extended::extended;
-use super::whole::Wholes;
-use super::world::{World, passed};
+use super::fake_run::{FakeRun, passed};
+use super::reconstruction::Reconstructions;
 use super::{all, digest, unknown};
 use crate::outcome::{Check, Verdict};
 use imalab_formats::ima::{Bank, parse_log, replay};
@@ -17,22 +17,22 @@ use imalab_trace::{Origin, Trace, What};
 
 #[test]
 fn every_check_is_there_once() {
-    let (plan, trace) = World::new().finish();
+    let (plan, trace) = FakeRun::new().finish();
     let checks: Vec<Check> = all(&plan, &trace).into_iter().map(|result| result.check).collect();
     assert_eq!(checks, Check::INVARIANTS);
 }
 
 #[test]
 fn ten_thousand_records_pass_every_check() {
-    let mut world = World::new();
-    world.measure(5_000);
-    world.stage_save_delete();
-    world.checkpoint();
-    world.measure(3_000);
-    world.trim(1_000);
-    world.measure(2_000);
-    world.stage();
-    let (plan, trace) = world.finish();
+    let mut fake = FakeRun::new();
+    fake.measure(5_000);
+    fake.stage_save_delete();
+    fake.checkpoint();
+    fake.measure(3_000);
+    fake.trim(1_000);
+    fake.measure(2_000);
+    fake.stage();
+    let (plan, trace) = fake.finish();
     let results = all(&plan, &trace);
     results.iter().for_each(passed);
     let compared = &results[2].compared;
@@ -44,19 +44,19 @@ fn ten_thousand_records_pass_every_check() {
 
 #[test]
 fn what_is_kept_of_a_list_does_not_grow_with_it() {
-    let mut world = World::new();
-    world.measure(700);
-    world.checkpoint();
-    world.stage_save_delete();
-    world.measure(300);
-    let (plan, trace) = world.finish();
+    let mut fake = FakeRun::new();
+    fake.measure(700);
+    fake.checkpoint();
+    fake.stage_save_delete();
+    fake.measure(300);
+    let (plan, trace) = fake.finish();
     let evidence = Evidence::of(&plan, &trace);
     let lists = evidence.lists.iter().filter_map(|list| list.records.as_ref());
     let sizes: Vec<(usize, usize)> = lists.map(|list| (list.len(), list.runs())).collect();
     assert!(sizes.contains(&(701, 1)) && sizes.contains(&(300, 1)), "{sizes:?}");
     assert!(sizes.iter().all(|(_, runs)| *runs <= 1), "{sizes:?}");
     let timeline = crate::timeline::of(&evidence, &crate::list_files::ListFiles::of(&evidence));
-    let wholes = Wholes::of(&evidence, &timeline);
+    let wholes = Reconstructions::of(&evidence, &timeline);
     let whole = wholes.last().expect("a checkpoint");
     assert_eq!((whole.records.len(), whole.records.runs()), (1_001, 1));
     let extended = extended(&evidence, whole);
@@ -65,7 +65,7 @@ fn what_is_kept_of_a_list_does_not_grow_with_it() {
 
 #[test]
 fn evidence_that_cannot_be_read_back_proves_nothing() {
-    let (plan, trace) = World::new().finish();
+    let (plan, trace) = FakeRun::new().finish();
     let results = all(&plan, &trace).into_iter().map(|result| unknown(result, "gone"));
     for result in results {
         let gone = finding::Evidence::Unreadable { error: "gone".to_owned() }.into();
@@ -79,16 +79,16 @@ fn log_of(plan: &Plan, trace: &Trace) -> Vec<u8> {
 
 #[test]
 fn the_whole_log_is_what_was_taken_out_and_what_is_left() {
-    let mut world = World::new();
-    world.measure(2);
-    world.violate();
-    world.stage_save_delete();
-    world.measure(3);
-    world.trim(1);
-    world.stage();
-    world.measure(1);
-    let expected = world.records_of();
-    let (plan, trace) = world.finish();
+    let mut fake = FakeRun::new();
+    fake.measure(2);
+    fake.violate();
+    fake.stage_save_delete();
+    fake.measure(3);
+    fake.trim(1);
+    fake.stage();
+    fake.measure(1);
+    let expected = fake.records_of();
+    let (plan, trace) = fake.finish();
     let log = parse_log(&log_of(&plan, &trace), Bank::Sha1).expect("a well-formed list");
     assert_eq!(log.len(), 9);
     assert!(log.iter().all(|record| record.is_consistent()));
@@ -102,25 +102,25 @@ fn the_whole_log_is_what_was_taken_out_and_what_is_left() {
 
 #[test]
 fn without_a_checkpoint_the_whole_log_is_empty() {
-    let (plan, trace) = World::new().power_off();
+    let (plan, trace) = FakeRun::new().power_off();
     assert!(log_of(&plan, &trace).is_empty());
 }
 
 /// A run with everything in it.
 fn rich() -> (Plan, Trace) {
-    let mut world = World::new();
-    world.measure(3);
-    world.violate();
-    world.stage();
-    world.measure(3);
-    world.checkpoint();
-    world.trim(1);
-    world.save();
-    world.delete();
-    world.quote();
-    world.measure(2);
-    world.stage();
-    world.finish()
+    let mut fake = FakeRun::new();
+    fake.measure(3);
+    fake.violate();
+    fake.stage();
+    fake.measure(3);
+    fake.checkpoint();
+    fake.trim(1);
+    fake.save();
+    fake.delete();
+    fake.quote();
+    fake.measure(2);
+    fake.stage();
+    fake.finish()
 }
 
 /// The bytes of an event that say what was measured, extended, read or quoted.

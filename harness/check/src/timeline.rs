@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use super::evidence::{Evidence, ListSeen, Moment, RecordId};
 use super::ledger::ALL;
 use super::list_files::ListFiles;
-use super::runs::Runs;
+use super::run_length::RunLength;
 use imalab_formats::ima::lists::Request;
 use imalab_language::plan::Action;
 
@@ -113,7 +113,7 @@ fn in_numbers(evidence: &Evidence<'_>, operations: &mut Vec<ListOperation>) {
             .and_then(|(before, first)| before.iter().position(|record| record == first));
         let told = || {
             // Whoever purges has read what is before the mark, and not the mark.
-            let Some(mark) = mark else { return before.map(Runs::len) };
+            let Some(mark) = mark else { return before.map(RunLength::len) };
             let event = evidence.plan.dialect().mark?;
             let marks: Vec<usize> = before?
                 .iter()
@@ -130,7 +130,10 @@ fn in_numbers(evidence: &Evidence<'_>, operations: &mut Vec<ListOperation>) {
 }
 
 /// A list that was read whole, and what it held.
-pub(super) fn read<'e>(evidence: &'e Evidence<'_>, at: usize) -> Option<(&'e ListSeen, &'e Runs<RecordId>)> {
+pub(super) fn read<'e>(
+    evidence: &'e Evidence<'_>,
+    at: usize,
+) -> Option<(&'e ListSeen, &'e RunLength<RecordId>)> {
     let list = evidence.lists.get(at).filter(|list| list.broken.is_none())?;
     Some((list, list.records.as_ref()?))
 }
@@ -140,7 +143,7 @@ pub(super) fn read<'e>(evidence: &'e Evidence<'_>, at: usize) -> Option<(&'e Lis
 pub(super) fn first_list<'e>(
     evidence: &'e Evidence<'_>,
     after: &[ListOperation],
-) -> Option<(usize, &'e Runs<RecordId>)> {
+) -> Option<(usize, &'e RunLength<RecordId>)> {
     let mut staged = false;
     for operation in after {
         match operation.what {
@@ -165,11 +168,11 @@ mod tests {
 
     use super::What;
     use crate::digest;
-    use crate::world::{World, all, critical, passed, path, value, write};
+    use crate::fake_run::{FakeRun, all, critical, passed, path, value, write};
     use imalab_trace::What as Event;
 
-    fn requests(world: World) -> Vec<Request> {
-        let (plan, trace) = world.finish();
+    fn requests(fake: FakeRun) -> Vec<Request> {
+        let (plan, trace) = fake.finish();
         let timeline = digest(&plan, &trace).timeline;
         let requests = timeline.iter().filter_map(|operation| match operation.what {
             What::Request(request) => Some(request),
@@ -179,18 +182,18 @@ mod tests {
     }
 
     /// Two records are staged, saved and deleted, by calls that no plan gives a meaning to.
-    fn by_calls() -> World {
-        let mut world = World::new();
-        world.measure(1);
-        world.staged = Some(std::mem::take(&mut world.current));
-        world.step("call", Action::SystemCall, write("staged", b"A\n"), vec![]);
-        world.save();
-        world.staged = None;
+    fn by_calls() -> FakeRun {
+        let mut fake = FakeRun::new();
+        fake.measure(1);
+        fake.staged = Some(std::mem::take(&mut fake.current));
+        fake.step("call", Action::SystemCall, write("staged", b"A\n"), vec![]);
+        fake.save();
+        fake.staged = None;
         let mut ops = write("staged", b"D\n");
         ops[1].0 = Op::SpliceIn { slot: 3, bytes: b"D\n".to_vec() };
         ops.insert(1, (Op::Duplicate { slot: 0, to: 3 }, value(3), Vec::new()));
-        world.step("call", Action::SystemCall, ops, vec![]);
-        world
+        fake.step("call", Action::SystemCall, ops, vec![]);
+        fake
     }
 
     #[test]
@@ -204,20 +207,20 @@ mod tests {
     #[test]
     fn what_was_written_from_nowhere_counts_where_nobody_looks_at_it() {
         let asks = |interface, file: &str| {
-            let mut world = World::new();
-            world.plan.interface = interface;
-            world.measure(2);
-            world.checkpoint();
-            world.log(critical("snapshot_aggregate", "Snapshot_Attempt_Count=1;"));
+            let mut fake = FakeRun::new();
+            fake.plan.interface = interface;
+            fake.measure(2);
+            fake.checkpoint();
+            fake.log(critical("snapshot_aggregate", "Snapshot_Attempt_Count=1;"));
             if interface == Interface::SNAPSHOT {
-                world.current.drain(..3);
+                fake.current.drain(..3);
             }
             let ops = vec![
                 (Op::Open { slot: 1, path: path(file), flags: 2, mode: 0 }, value(1), Vec::new()),
                 (Op::WriteBadPointer { slot: 1, bytes: 4 }, value(4), Vec::new()),
             ];
-            world.step("call", Action::SystemCall, ops, vec![]);
-            requests(world)
+            fake.step("call", Action::SystemCall, ops, vec![]);
+            requests(fake)
         };
         assert_eq!(asks(Interface::SNAPSHOT, "snapshot"), [Request::Trim(3)]);
         assert_eq!(asks(Interface::LOG_DIGEST, "trim"), []);
@@ -225,18 +228,18 @@ mod tests {
 
     #[test]
     fn who_uses_a_descriptor_has_opened_it() {
-        let mut world = by_calls();
+        let mut fake = by_calls();
         let opened = |event: &Event| matches!(event, Event::Guest(Message::OpDone { op: 0, step: 1, .. }));
-        world.trace.events.retain(|event| !opened(&event.what));
-        assert_eq!(requests(world), [Request::StageAll, Request::Delete]);
+        fake.trace.events.retain(|event| !opened(&event.what));
+        assert_eq!(requests(fake), [Request::StageAll, Request::Delete]);
     }
 
     #[test]
     fn what_is_no_request_or_goes_elsewhere_is_none() {
-        let mut world = World::new();
+        let mut fake = FakeRun::new();
         for (file, text) in [("staged", "A"), ("current", "A\n"), (&*path("count"), "1\n")] {
-            world.step("call", Action::SystemCall, write(file, text.as_bytes()), vec![]);
+            fake.step("call", Action::SystemCall, write(file, text.as_bytes()), vec![]);
         }
-        assert_eq!(requests(world), []);
+        assert_eq!(requests(fake), []);
     }
 }

@@ -11,8 +11,8 @@ use std::collections::BTreeSet;
 use std::io::{BufReader, Read};
 
 use super::evidence::{Evidence, ListSeen, RecordId};
-use super::runs::Runs;
-use super::sheet::Sheet;
+use super::findings::Findings;
+use super::run_length::RunLength;
 use super::subjects::list;
 use crate::outcome::{Check, CheckResult};
 use imalab_formats::ima::{AsciiLine, Bank, ByteOrder, RecordRef};
@@ -23,7 +23,7 @@ use imalab_language::plan::{Action, Form, Observed};
 const LINE_SHOWN: usize = 300;
 
 pub(super) fn check(evidence: &Evidence<'_>) -> CheckResult {
-    let mut sheet = Sheet::new(Check::ViewsAgree);
+    let mut findings = Findings::new(Check::ViewsAgree);
     let (mut full, mut lists, mut most) = (0, 0, 0);
     let planned = planned(evidence);
     let both = [Form::Binary, Form::Ascii].iter().all(|form| planned.iter().any(|(other, _)| other == form));
@@ -33,15 +33,15 @@ pub(super) fn check(evidence: &Evidence<'_>) -> CheckResult {
             let views: Vec<&ListSeen> =
                 evidence.lists_of(step).iter().filter(|list| list.is_staged() == staged).collect();
             lists += views.len();
-            let mut comparison = Views { evidence, step, sheet: &mut sheet };
+            let mut comparison = Views { evidence, step, findings: &mut findings };
             views.iter().for_each(|view| comparison.alone(view));
             if quiescent {
                 comparison.together(&views);
             }
         }
-        unread(evidence, step, &mut sheet);
+        unread(evidence, step, &mut findings);
         if quiescent && evidence.steps[step].planned.action == Action::Checkpoint {
-            let counted = counter(evidence, step, &mut sheet);
+            let counted = counter(evidence, step, &mut findings);
             if counted && both && read(evidence, step) == planned {
                 full += 1;
                 most = most.max(evidence.lists_of(step).iter().map(|list| list.count).max().unwrap_or(0));
@@ -49,20 +49,20 @@ pub(super) fn check(evidence: &Evidence<'_>) -> CheckResult {
         }
     }
     if full == 0 {
-        sheet.obstacle(ViewsAgree::NoFullCheckpoint {});
+        findings.obstacle(ViewsAgree::NoFullCheckpoint {});
     }
     let banks: BTreeSet<&str> = planned.iter().map(|(_, bank)| bank.name()).collect();
-    sheet.rests_on(full, "full checkpoints");
-    sheet.compared(most, "records");
+    findings.rests_on(full, "full checkpoints");
+    findings.compared(most, "records");
     if full > 0 && most == 0 {
-        sheet.not_applicable(ViewsAgree::NoRecord {});
+        findings.not_applicable(ViewsAgree::NoRecord {});
     }
-    sheet.rests_on(banks.len(), "banks");
-    sheet.compared(lists, "views");
+    findings.rests_on(banks.len(), "banks");
+    findings.compared(lists, "views");
     let without_file = evidence.records.active().iter().filter(|bank| !banks.contains(bank.name()));
-    sheet.leaves_out(without_file.count(), "banks without a file of their own");
-    sheet.fact(Fact::Banks { banks: banks.into_iter().map(str::to_owned).collect() });
-    sheet.result()
+    findings.leaves_out(without_file.count(), "banks without a file of their own");
+    findings.fact(Fact::Banks { banks: banks.into_iter().map(str::to_owned).collect() });
+    findings.result()
 }
 
 /// The views of the current list that the plan reads anywhere: what this kernel offers of it.
@@ -83,7 +83,7 @@ fn read(evidence: &Evidence<'_>, step: usize) -> BTreeSet<(Form, Bank)> {
 }
 
 /// A checkpoint that came to its end has read everything that it was there to read.
-fn unread(evidence: &Evidence<'_>, step: usize, sheet: &mut Sheet) {
+fn unread(evidence: &Evidence<'_>, step: usize, findings: &mut Findings) {
     let seen = &evidence.steps[step];
     let ended = !seen.seen.is_empty() && seen.seen.iter().all(|op| op.ended.is_some());
     if seen.planned.action != Action::Checkpoint || !ended {
@@ -94,7 +94,7 @@ fn unread(evidence: &Evidence<'_>, step: usize, sheet: &mut Sheet) {
     let counters = seen.planned.reads.len() - lists;
     let (lists_read, counters_read) = (evidence.lists_of(step).len(), evidence.counters_of(step).len());
     if lists_read < lists || counters_read < counters {
-        sheet.obstacle(ViewsAgree::NotAllRead {
+        findings.obstacle(ViewsAgree::NotAllRead {
             step: evidence.step(step),
             views: lists as u64,
             views_read: lists_read as u64,
@@ -105,7 +105,7 @@ fn unread(evidence: &Evidence<'_>, step: usize, sheet: &mut Sheet) {
 }
 
 /// The counter of records is that of the current list alone. Whether both were read.
-fn counter(evidence: &Evidence<'_>, step: usize, sheet: &mut Sheet) -> bool {
+fn counter(evidence: &Evidence<'_>, step: usize, findings: &mut Findings) -> bool {
     let lists = evidence.lists_of(step);
     let Some(view) = lists.iter().find(|list| !list.is_staged() && list.broken.is_none()) else {
         return false;
@@ -120,7 +120,7 @@ fn counter(evidence: &Evidence<'_>, step: usize, sheet: &mut Sheet) -> bool {
                 expected: view.count as u64,
                 found: counter.value,
             };
-            sheet.finding_at(evidence.began(step), finding);
+            findings.finding_at(evidence.began(step), finding);
         }
     }
     counted
@@ -130,12 +130,12 @@ fn counter(evidence: &Evidence<'_>, step: usize, sheet: &mut Sheet) -> bool {
 struct Views<'v, 'a> {
     evidence: &'v Evidence<'a>,
     step: usize,
-    sheet: &'v mut Sheet,
+    findings: &'v mut Findings,
 }
 
 impl Views<'_, '_> {
     fn finding(&mut self, finding: ViewsAgree) {
-        self.sheet.finding_at(self.evidence.began(self.step), finding);
+        self.findings.finding_at(self.evidence.began(self.step), finding);
     }
 
     fn step(&self) -> Step {
@@ -179,12 +179,18 @@ impl Views<'_, '_> {
         }
     }
 
-    fn same(&mut self, first: &ListSeen, records: &Runs<RecordId>, view: &ListSeen, others: &Runs<RecordId>) {
+    fn same(
+        &mut self,
+        first: &ListSeen,
+        records: &RunLength<RecordId>,
+        view: &ListSeen,
+        others: &RunLength<RecordId>,
+    ) {
         if records == others {
             return;
         }
         let at = records.same_as(others);
-        let show = |records: &Runs<RecordId>| records.get(at).map(|id| self.evidence.record_at(id, at));
+        let show = |records: &RunLength<RecordId>| records.get(at).map(|id| self.evidence.record_at(id, at));
         self.finding(ViewsAgree::Differ {
             step: self.step(),
             number: at as u64 + 1,
@@ -197,7 +203,7 @@ impl Views<'_, '_> {
         });
     }
 
-    fn text(&mut self, first: &ListSeen, records: &Runs<RecordId>, view: &ListSeen) {
+    fn text(&mut self, first: &ListSeen, records: &RunLength<RecordId>, view: &ListSeen) {
         let mut text = BufReader::new(self.evidence.bytes_of(view));
         let mut found = Vec::new();
         for (at, id) in records.iter().enumerate() {

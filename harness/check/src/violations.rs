@@ -10,8 +10,8 @@ use std::collections::BTreeSet;
 use super::boots;
 use super::evidence::{Evidence, RecordId, StepSeen};
 use super::history::History;
-use super::runs::Runs;
-use super::whole::{Whole, Wholes};
+use super::reconstruction::{Reconstruction, Reconstructions};
+use super::run_length::RunLength;
 use imalab_language::finding::CounterAtKexec;
 use imalab_language::plan::Observed;
 use imalab_wire::kernels::{NO_KERNEL, SAME, TRUNCATED};
@@ -57,9 +57,9 @@ impl Boot {
 }
 
 impl Counters {
-    pub(super) fn of(evidence: &Evidence<'_>, wholes: &Wholes) -> Counters {
+    pub(super) fn of(evidence: &Evidence<'_>, wholes: &Reconstructions) -> Counters {
         let Some(last) = wholes.last() else { return Counters::default() };
-        let records: Runs<Option<RecordId>> = last.records.iter().map(Some).collect();
+        let records: RunLength<Option<RecordId>> = last.records.iter().map(Some).collect();
         let history = History::of(evidence, &records, &wholes.changes);
         let is_violation =
             |at: &usize| last.records.get(*at).is_some_and(|id| evidence.records.get(id).violation);
@@ -110,7 +110,7 @@ impl Counters {
 }
 
 /// What the first reading of a boot, from 0, can be.
-fn shown(evidence: &Evidence<'_>, wholes: &Wholes, place: usize, boot: Boot) -> Vec<Begins> {
+fn shown(evidence: &Evidence<'_>, wholes: &Reconstructions, place: usize, boot: Boot) -> Vec<Begins> {
     let first = wholes.all.iter().find(|whole| whole.quiescent && boot_of(evidence, whole) == place + 1);
     let Some((whole, found)) = first.and_then(|whole| Some((whole, reading(evidence, whole)?))) else {
         return Begins::ALL.to_vec();
@@ -120,19 +120,19 @@ fn shown(evidence: &Evidence<'_>, wholes: &Wholes, place: usize, boot: Boot) -> 
 }
 
 /// The boot, from 1, that a checkpoint was in.
-pub(super) fn boot_of(evidence: &Evidence<'_>, whole: &Whole) -> usize {
+pub(super) fn boot_of(evidence: &Evidence<'_>, whole: &Reconstruction) -> usize {
     let span = evidence.steps.get(whole.step).and_then(StepSeen::span);
     span.map_or(1, |(begin, _)| usize::try_from(begin.boot).unwrap_or(usize::MAX))
 }
 
 /// Violations that were recorded in the boot of a checkpoint, by then.
-pub(super) fn own(evidence: &Evidence<'_>, whole: &Whole) -> usize {
+pub(super) fn own(evidence: &Evidence<'_>, whole: &Reconstruction) -> usize {
     let boot = u32::try_from(boot_of(evidence, whole)).unwrap_or(u32::MAX);
     let own = whole.records.slice(boots::start(evidence, &whole.records, boot)..whole.records.len());
     own.iter().filter(|id| evidence.records.get(*id).violation).count()
 }
 
-fn reading(evidence: &Evidence<'_>, whole: &Whole) -> Option<u64> {
+fn reading(evidence: &Evidence<'_>, whole: &Reconstruction) -> Option<u64> {
     let mut counters = evidence.counters_of(whole.step).iter();
     counters.find(|counter| counter.of == Observed::Violations).map(|counter| counter.value)
 }

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use crate::runs::Runs;
+use crate::run_length::RunLength;
 use imalab_formats::ima::{Bank, Digest};
 
 /// An extend that the guest sent.
@@ -117,7 +117,7 @@ impl Extends {
 #[derive(Clone, Debug)]
 pub(crate) struct Chosen<'e> {
     of: &'e Extends,
-    places: Runs<usize>,
+    places: RunLength<usize>,
 }
 
 impl Chosen<'_> {

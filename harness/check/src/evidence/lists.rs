@@ -6,7 +6,7 @@ use imalab_wire::{Op, Outcome, StepId};
 
 use super::portion::{Pieces, Portion};
 use super::{Moment, Oddities, Oddity, OpSeen, RecordId, Records, StepSeen};
-use crate::runs::Runs;
+use crate::run_length::RunLength;
 use imalab_formats::ima::lists::ListId;
 use imalab_formats::ima::{AsciiReader, Bank, ByteOrder, LogReader, ReadError, RecordRef};
 use imalab_language::plan::{Action, Form, Observed};
@@ -32,7 +32,7 @@ pub(crate) struct ListSeen {
     /// How many records it holds, up to where it is broken.
     pub(crate) count: usize,
     /// What it holds. Not known of an ASCII list in a checkpoint, whose text is compared as it is.
-    pub(crate) records: Option<Runs<RecordId>>,
+    pub(crate) records: Option<RunLength<RecordId>>,
     /// Records whose digest column is not the digest of their data.
     pub(crate) wrong: Vec<WrongDigest>,
     /// Why it could not be read to its end.
@@ -148,7 +148,7 @@ fn number(step: StepId, op: u16, seen: &OpSeen<'_>) -> Result<u64, Oddity> {
 impl ListSeen {
     fn read(&mut self, seen: &OpSeen<'_>, known: bool, records: &mut Records) {
         let pieces = Pieces::new(&seen.pieces);
-        let mut ids = Runs::default();
+        let mut ids = RunLength::default();
         self.broken = match (self.form, known) {
             (Form::Binary, _) => self.binary(pieces, &mut ids, records).err().map(|error| error.to_string()),
             (Form::Ascii, true) => self.ascii(pieces, &mut ids, records),
@@ -163,7 +163,7 @@ impl ListSeen {
     fn binary(
         &mut self,
         pieces: Pieces<'_, '_>,
-        ids: &mut Runs<RecordId>,
+        ids: &mut RunLength<RecordId>,
         records: &mut Records,
     ) -> Result<(), ReadError> {
         let mut reader = LogReader::new(pieces, self.bank);
@@ -176,7 +176,7 @@ impl ListSeen {
     fn ascii(
         &mut self,
         pieces: Pieces<'_, '_>,
-        ids: &mut Runs<RecordId>,
+        ids: &mut RunLength<RecordId>,
         records: &mut Records,
     ) -> Option<String> {
         for line in AsciiReader::new(BufReader::new(pieces), self.bank) {
@@ -205,7 +205,7 @@ impl ListSeen {
         last.filter(|last| *last != b'\n').map(|_| "the last line has no end".to_owned())
     }
 
-    fn take(&mut self, record: RecordRef<'_>, ids: &mut Runs<RecordId>, records: &mut Records) {
+    fn take(&mut self, record: RecordRef<'_>, ids: &mut RunLength<RecordId>, records: &mut Records) {
         let Some(id) = records.intern(record) else { return };
         if records.shown(id, self.bank).as_bytes() != record.digest {
             self.wrong.push(WrongDigest { at: ids.len(), found: record.digest.to_vec() });

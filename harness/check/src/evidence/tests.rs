@@ -5,16 +5,16 @@ use rstest::rstest;
 use serde_json::{Value, json};
 
 use super::Evidence;
+use crate::fake_run::{FakeRun, failed, read, result, value, write};
 use crate::outcome::{Check, Verdict};
-use crate::world::{World, failed, read, result, value, write};
 use imalab_language::plan::{Action, Observed, Reading};
 use imalab_trace::{Event, Origin, Trace, What};
 
-fn world() -> World {
-    let mut world = World::new();
-    world.measure(2);
-    world.stage_save_delete();
-    world
+fn fake() -> FakeRun {
+    let mut fake = FakeRun::new();
+    fake.measure(2);
+    fake.stage_save_delete();
+    fake
 }
 
 fn done(task: u16, step: u32, op: u16) -> Message {
@@ -48,9 +48,9 @@ fn data(step: u32, op: u16, offset: u64) -> Message {
 #[case::done_counts(Message::Done { ops: 0, frames: 0 }, json!({"code": "trace/sent-count", "of": "operations", "expected": 0, "found": 10}))]
 #[case::done_frames(Message::Done { ops: 0, frames: 0 }, json!({"code": "trace/sent-count", "of": "frames before its last", "expected": 0}))]
 fn what_does_not_fit_is_a_finding(#[case] message: Message, #[case] finding: Value) {
-    let mut world = world();
-    world.say(message);
-    failed(&world.verdict(Check::Steps), &finding);
+    let mut fake = fake();
+    fake.say(message);
+    failed(&fake.verdict(Check::Steps), &finding);
 }
 
 #[rstest]
@@ -71,19 +71,19 @@ fn what_does_not_fit_is_a_finding(#[case] message: Message, #[case] finding: Val
     json!({"code": "trace/sent-count", "of": "frames before its last"})
 )]
 fn what_is_lost_is_a_finding(#[case] stays: &dyn Fn(&Event) -> bool, #[case] finding: Value) {
-    let mut world = world();
-    world.measure(10);
-    let (plan, mut trace) = world.finish();
+    let mut fake = fake();
+    fake.measure(10);
+    let (plan, mut trace) = fake.finish();
     trace.events.retain(stays);
     failed(&result(&plan, &trace, Check::Steps), &finding);
 }
 
 #[test]
 fn a_clock_that_runs_backwards_is_a_finding() {
-    let mut world = world();
-    world.now = 0;
-    world.measure(1);
-    failed(&world.verdict(Check::Steps), &json!({"code": "trace/backwards", "begin_ns": 0}));
+    let mut fake = fake();
+    fake.now = 0;
+    fake.measure(1);
+    failed(&fake.verdict(Check::Steps), &json!({"code": "trace/backwards", "begin_ns": 0}));
 }
 
 #[rstest]
@@ -92,10 +92,10 @@ fn a_clock_that_runs_backwards_is_a_finding() {
 #[case(b"", "")]
 #[case(b"99999999999999999999999\n", "99999999999999999999999")]
 fn a_counter_is_a_number(#[case] text: &[u8], #[case] words: &str) {
-    let mut world = World::new();
+    let mut fake = FakeRun::new();
     let reads = vec![Reading { op: 1, of: Observed::Violations }];
-    world.step("count", Action::SystemCall, read("violations", text.to_vec()), reads);
-    failed(&world.verdict(Check::Steps), &json!({"code": "trace/not-decimal", "words": words}));
+    fake.step("count", Action::SystemCall, read("violations", text.to_vec()), reads);
+    failed(&fake.verdict(Check::Steps), &json!({"code": "trace/not-decimal", "words": words}));
 }
 
 #[rstest]
@@ -103,10 +103,10 @@ fn a_counter_is_a_number(#[case] text: &[u8], #[case] words: &str) {
 #[case::splice(Op::SpliceOut { slot: 0, bytes: 9 }, 9, true)]
 #[case::search(Op::FindQuoted { tpm: String::new(), slot: 0, chunk: 9, send: true, account: true }, 2, false)]
 fn every_operation_that_reads_may_send(#[case] op: Op, #[case] number: usize, #[case] bytes: bool) {
-    let mut whole = World::new();
+    let mut whole = FakeRun::new();
     whole.step("read", Action::SystemCall, vec![(op.clone(), value(number), vec![1; 9])], Vec::new());
     assert_eq!(whole.verdict(Check::Steps).verdict, Verdict::Passed);
-    let mut short = World::new();
+    let mut short = FakeRun::new();
     short.step("read", Action::SystemCall, vec![(op, value(number), vec![1; 8])], Vec::new());
     // Only the number of a search is not one of bytes.
     match bytes {
@@ -120,27 +120,27 @@ fn every_operation_that_reads_may_send(#[case] op: Op, #[case] number: usize, #[
 
 #[test]
 fn a_reading_has_to_be_sent() {
-    let mut world = World::new();
+    let mut fake = FakeRun::new();
     let reads = vec![Reading { op: 0, of: Observed::Count }];
-    world.step("count", Action::SystemCall, read("count", b"1\n".to_vec()), reads);
-    failed(&world.verdict(Check::Steps), &json!({"code": "trace/not-sent", "step_id": 0}));
+    fake.step("count", Action::SystemCall, read("count", b"1\n".to_vec()), reads);
+    failed(&fake.verdict(Check::Steps), &json!({"code": "trace/not-sent", "step_id": 0}));
 }
 
 #[test]
 fn a_plan_that_is_not_its_program_is_a_finding() {
-    let mut world = World::new();
-    world.measure(1);
-    world.plan.program.tasks[0].steps.clear();
-    failed(&world.verdict(Check::Steps), &json!({"code": "trace/not-in-program", "step_id": 0}));
+    let mut fake = FakeRun::new();
+    fake.measure(1);
+    fake.plan.program.tasks[0].steps.clear();
+    failed(&fake.verdict(Check::Steps), &json!({"code": "trace/not-in-program", "step_id": 0}));
 }
 
 #[test]
 fn marks_are_planned_and_read_once() {
-    let mut world = World::new();
-    world.checkpoint();
-    world.read_pcrs(1);
-    world.read_pcrs(8);
-    let result = world.verdict(Check::Steps);
+    let mut fake = FakeRun::new();
+    fake.checkpoint();
+    fake.read_pcrs(1);
+    fake.read_pcrs(8);
+    let result = fake.verdict(Check::Steps);
     failed(&result, &json!({"code": "trace/mark-twice", "mark": 1}));
     failed(&result, &json!({"code": "trace/unknown-mark", "mark": 8}));
 }
@@ -165,11 +165,11 @@ fn the_guest_leaves_the_pcr_to_ima(
     #[case] finding: Value,
 ) {
     for (answer, refused) in [(0, false), (0x101, true)] {
-        let mut world = world();
-        world.tpm(Origin::Guest, tag, code, &body, answer);
-        let result = world.verdict(Check::Steps);
+        let mut fake = fake();
+        fake.tpm(Origin::Guest, tag, code, &body, answer);
+        let result = fake.verdict(Check::Steps);
         if refused {
-            crate::world::passed(&result);
+            crate::fake_run::passed(&result);
         } else {
             failed(&result, &finding);
         }
@@ -182,7 +182,7 @@ fn foreign(command: &str) -> Value {
 
 #[test]
 fn a_run_that_was_cut_off_never_passes() {
-    let (plan, trace) = world().finish();
+    let (plan, trace) = fake().finish();
     // The last event, QEMU's own end, says nothing about the guest.
     for length in 0..trace.events.len() - 1 {
         let part = Trace::from(trace.events[..length].to_vec());
@@ -193,7 +193,7 @@ fn a_run_that_was_cut_off_never_passes() {
 
 #[test]
 fn a_trace_without_any_one_event_is_judged() {
-    let (plan, trace) = world().finish();
+    let (plan, trace) = fake().finish();
     for left_out in 0..trace.events.len() {
         let mut part = trace.clone();
         part.events.remove(left_out);
@@ -210,9 +210,9 @@ fn a_task_that_was_killed_measures_nothing_more(
     #[case] status: i32,
     #[case] quiescent: bool,
 ) {
-    let mut world = World::new();
-    world.task = 1;
-    world.step("open", Action::SystemCall, write("list", b"x"), vec![]);
+    let mut fake = FakeRun::new();
+    fake.task = 1;
+    fake.step("open", Action::SystemCall, write("list", b"x"), vec![]);
     let unfinished = |what: &What| {
         matches!(
             what,
@@ -221,19 +221,19 @@ fn a_task_that_was_killed_measures_nothing_more(
             )
         )
     };
-    world.trace.events.retain(|event| !unfinished(&event.what));
-    world.task = 0;
+    fake.trace.events.retain(|event| !unfinished(&event.what));
+    fake.task = 0;
     if kill {
-        world.step(
+        fake.step(
             "kill",
             Action::SystemCall,
             vec![(Op::Kill { task: 1, signal: 9 }, value(0), vec![])],
             vec![],
         );
-        world.say(Message::TaskEnded { task: 1, status });
+        fake.say(Message::TaskEnded { task: 1, status });
     }
-    let checkpoint = world.checkpoint();
-    let (plan, trace) = world.finish();
+    let checkpoint = fake.checkpoint();
+    let (plan, trace) = fake.finish();
     assert_eq!(Evidence::of(&plan, &trace).quiescent(checkpoint), quiescent);
 }
 
@@ -242,14 +242,14 @@ fn a_task_that_was_killed_measures_nothing_more(
 #[case::refused(0x101, false, "more than 10000 extends of the guest were refused")]
 #[case::odd(0, true, "more than 10000 extends of the guest have not just one digest for each bank")]
 fn extends_without_end_are_cut_off_and_told(#[case] code: u32, #[case] odd: bool, #[case] why: &str) {
-    let mut world = World::new();
-    world.measure(1);
-    let digest = crate::world::record("/m/x").extend_digest(imalab_formats::ima::Bank::Sha256);
+    let mut fake = FakeRun::new();
+    fake.measure(1);
+    let digest = crate::fake_run::record("/m/x").extend_digest(imalab_formats::ima::Bank::Sha256);
     for _ in 0..10_001 {
         let digests = if odd { Vec::new() } else { vec![digest] };
-        world.extend_with(11, digests, code);
+        fake.extend_with(11, digests, code);
     }
-    let (plan, trace) = world.finish();
+    let (plan, trace) = fake.finish();
     let evidence = Evidence::of(&plan, &trace);
     assert!(evidence.trouble.as_ref().is_some_and(|told| told.starts_with(why)), "{:?}", evidence.trouble);
     let results = crate::all(&plan, &trace);

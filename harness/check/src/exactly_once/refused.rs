@@ -4,12 +4,12 @@ use std::collections::{BTreeMap, HashMap};
 
 use super::difference::{Key, extend_key};
 use crate::evidence::{Evidence, Extend};
-use crate::sheet::Sheet;
+use crate::findings::Findings;
 use imalab_language::finding::ExactlyOnce;
 
 /// Says of each PCR which response codes its extends got, unless the guest sent them again and they were carried out. What the
 /// tap kept from the TPM is the plan's doing.
-pub(super) fn tell(evidence: &Evidence<'_>, sheet: &mut Sheet) {
+pub(super) fn tell(evidence: &Evidence<'_>, findings: &mut Findings) {
     let tap = &evidence.tap;
     if tap.failed.is_empty() {
         return;
@@ -32,6 +32,6 @@ pub(super) fn tell(evidence: &Evidence<'_>, sheet: &mut Sheet) {
     let mut kinds: Vec<_> = kinds.into_iter().collect();
     kinds.sort_by_key(|(_, (_, first))| *first);
     for ((pcr, code), (all, first)) in kinds {
-        sheet.finding(ExactlyOnce::ExtendsRefused { pcr, extends: all, response: code, event: first });
+        findings.finding(ExactlyOnce::ExtendsRefused { pcr, extends: all, response: code, event: first });
     }
 }

@@ -1,56 +1,56 @@
 use rstest::rstest;
 use serde_json::{Value, json};
 
+use crate::fake_run::{FakeRun, could_not_run, failed, is, passed, record, result, violation};
 use crate::outcome::Check;
-use crate::world::{World, could_not_run, failed, is, passed, record, result, violation};
 use imalab_formats::ima::{Bank, Digest};
 use imalab_language::finding::Fact;
 
 /// Six records, a checkpoint that reads them, whatever a test does, and two more.
-fn story(sabotage: impl Fn(&mut World)) -> World {
-    let mut world = World::new();
-    world.measure(5);
-    world.checkpoint();
-    sabotage(&mut world);
-    world.measure(2);
-    world
+fn story(sabotage: impl Fn(&mut FakeRun)) -> FakeRun {
+    let mut fake = FakeRun::new();
+    fake.measure(5);
+    fake.checkpoint();
+    sabotage(&mut fake);
+    fake.measure(2);
+    fake
 }
 
 #[rstest]
-#[case::nothing(&|_: &mut World| {})]
-#[case::staged(&|world: &mut World| { world.stage(); })]
-#[case::staged_and_saved(&|world: &mut World| { world.stage(); world.save(); })]
-#[case::taken_out(&World::stage_save_delete)]
-#[case::taken_out_twice(&|world: &mut World| {
-    world.stage_save_delete();
-    world.measure(3);
-    world.stage_save_delete();
+#[case::nothing(&|_: &mut FakeRun| {})]
+#[case::staged(&|fake: &mut FakeRun| { fake.stage(); })]
+#[case::staged_and_saved(&|fake: &mut FakeRun| { fake.stage(); fake.save(); })]
+#[case::taken_out(&FakeRun::stage_save_delete)]
+#[case::taken_out_twice(&|fake: &mut FakeRun| {
+    fake.stage_save_delete();
+    fake.measure(3);
+    fake.stage_save_delete();
 })]
-#[case::trimmed(&|world: &mut World| { world.trim(2); })]
-#[case::trimmed_all(&|world: &mut World| { world.trim(6); })]
-#[case::trimmed_while_staged(&|world: &mut World| {
-    world.stage();
-    world.measure(3);
-    world.trim(2);
-    world.save();
-    world.delete();
+#[case::trimmed(&|fake: &mut FakeRun| { fake.trim(2); })]
+#[case::trimmed_all(&|fake: &mut FakeRun| { fake.trim(6); })]
+#[case::trimmed_while_staged(&|fake: &mut FakeRun| {
+    fake.stage();
+    fake.measure(3);
+    fake.trim(2);
+    fake.save();
+    fake.delete();
 })]
-#[case::violations(&|world: &mut World| { world.violate(); world.violate(); })]
-#[case::measured_again(&|world: &mut World| { world.log(record("/m/f-1")); })]
-fn sound_runs_pass(#[case] story_of: &dyn Fn(&mut World)) {
+#[case::violations(&|fake: &mut FakeRun| { fake.violate(); fake.violate(); })]
+#[case::measured_again(&|fake: &mut FakeRun| { fake.log(record("/m/f-1")); })]
+fn sound_runs_pass(#[case] story_of: &dyn Fn(&mut FakeRun)) {
     passed(&story(story_of).verdict(Check::ExactlyOnce));
 }
 
 #[test]
 fn a_pass_says_what_it_rests_on() {
-    let result = story(World::stage_save_delete).verdict(Check::ExactlyOnce);
+    let result = story(FakeRun::stage_save_delete).verdict(Check::ExactlyOnce);
     assert_eq!((result.compared["extends"], result.compared["records"]), (8, 8));
     assert_eq!(result.facts, [Fact::Banks { banks: vec!["sha1".to_owned(), "sha256".to_owned()] }]);
 }
 
 #[rstest]
 #[case::lost(
-    &|world: &mut World| { world.current.remove(3); },
+    &|fake: &mut FakeRun| { fake.current.remove(3); },
     json!({
         "code": "exactly-once/record-lost", "records": 1, "extend": {"number": 4, "record": "/m/f-3"},
         "after": {"number": 3, "name": "/m/f-2", "place": {"list": "current"}}, "before": {"number": 4, "name": "/m/f-4"},
@@ -58,25 +58,25 @@ fn a_pass_says_what_it_rests_on() {
     })
 )]
 #[case::lost_range(
-    &|world: &mut World| { world.current.drain(2..5); },
+    &|fake: &mut FakeRun| { fake.current.drain(2..5); },
     json!({
         "code": "exactly-once/record-lost", "records": 3, "extend": {"number": 3},
         "totals": {"lost": 3, "doubled": 0, "never_extended": 0},
     })
 )]
 #[case::lost_at_the_end(
-    &|world: &mut World| { world.extend(&record("/m/gone")); },
+    &|fake: &mut FakeRun| { fake.extend(&record("/m/gone")); },
     json!({"code": "exactly-once/record-lost", "extend": {"number": 7, "record": null, "violation": false}})
 )]
-#[case::lost_violation(&|world: &mut World| { world.extend(&violation("/m/v")); }, 
+#[case::lost_violation(&|fake: &mut FakeRun| { fake.extend(&violation("/m/v")); }, 
     json!({"code": "exactly-once/record-lost", "extend": {"number": 7, "violation": true}})
 )]
 #[case::lost_while_staged(
-    &|world: &mut World| {
-        world.stage();
-        world.staged.as_mut().unwrap().remove(5);
-        world.save();
-        world.delete();
+    &|fake: &mut FakeRun| {
+        fake.stage();
+        fake.staged.as_mut().unwrap().remove(5);
+        fake.save();
+        fake.delete();
     },
     json!({
         "code": "exactly-once/record-lost", "extend": {"number": 6},
@@ -84,19 +84,19 @@ fn a_pass_says_what_it_rests_on() {
     })
 )]
 #[case::doubled(
-    &|world: &mut World| { let twin = world.current[3].clone(); world.current.insert(3, twin); },
+    &|fake: &mut FakeRun| { let twin = fake.current[3].clone(); fake.current.insert(3, twin); },
     json!({
         "code": "exactly-once/record-doubled", "record": {"number": 5, "name": "/m/f-3"}, "extended": 1, "extend_number": 4,
         "twin": {"number": 4}, "totals": {"doubled": 1},
     })
 )]
 #[case::doubled_across_staging(
-    &|world: &mut World| {
-        world.stage();
-        world.save();
-        let twin = world.staged.as_ref().unwrap()[5].clone();
-        world.delete();
-        world.current.push(twin);
+    &|fake: &mut FakeRun| {
+        fake.stage();
+        fake.save();
+        let twin = fake.staged.as_ref().unwrap()[5].clone();
+        fake.delete();
+        fake.current.push(twin);
     },
     json!({
         "code": "exactly-once/record-doubled", "record": {"number": 7, "name": "/m/f-5"},
@@ -104,119 +104,119 @@ fn a_pass_says_what_it_rests_on() {
     })
 )]
 #[case::swapped(
-    &|world: &mut World| { world.current.swap(2, 3); },
+    &|fake: &mut FakeRun| { fake.current.swap(2, 3); },
     json!({
         "code": "exactly-once/records-swapped", "record": {"number": 3, "name": "/m/f-3"}, "extend_number": 4,
         "other": {"number": 4, "name": "/m/f-2"}, "other_extend_number": 3,
     })
 )]
 #[case::moved(
-    &|world: &mut World| { let moved = world.current.remove(1); world.current.push(moved); },
+    &|fake: &mut FakeRun| { let moved = fake.current.remove(1); fake.current.push(moved); },
     json!({
         "code": "exactly-once/out-of-order", "record": {"number": 2, "name": "/m/f-2"},
         "other": {"number": 6, "name": "/m/f-1"},
     })
 )]
 #[case::never_extended(
-    &|world: &mut World| { world.current.push(record("/m/extra")); },
+    &|fake: &mut FakeRun| { fake.current.push(record("/m/extra")); },
     json!({"code": "exactly-once/never-extended", "record": {"number": 7, "name": "/m/extra"}})
 )]
 #[case::extend_failed(
-    &|world: &mut World| {
+    &|fake: &mut FakeRun| {
         let late = record("/m/late");
-        world.extend_with(10, vec![late.extend_digest(Bank::Sha1), late.extend_digest(Bank::Sha256)], 0x922);
-        world.current.push(late);
+        fake.extend_with(10, vec![late.extend_digest(Bank::Sha1), late.extend_digest(Bank::Sha256)], 0x922);
+        fake.current.push(late);
     },
     json!({"code": "exactly-once/extend-failed", "record": {"number": 7, "name": "/m/late"}, "response": 0x922})
 )]
 #[case::wrong_pcr(
-    &|world: &mut World| {
+    &|fake: &mut FakeRun| {
         let astray = record("/m/astray");
-        world.extend_with(11, vec![astray.extend_digest(Bank::Sha1), astray.extend_digest(Bank::Sha256)], 0);
-        world.current.push(astray);
+        fake.extend_with(11, vec![astray.extend_digest(Bank::Sha1), astray.extend_digest(Bank::Sha256)], 0);
+        fake.current.push(astray);
     },
     json!({"code": "exactly-once/extended-elsewhere", "record": {"number": 7, "name": "/m/astray"}, "pcr": 11})
 )]
 #[case::wrong_digest_in_one_bank(
-    &|world: &mut World| {
+    &|fake: &mut FakeRun| {
         let torn = record("/m/torn");
-        world.extend_with(10, vec![torn.extend_digest(Bank::Sha1), Digest::zero(Bank::Sha256)], 0);
-        world.current.push(torn);
+        fake.extend_with(10, vec![torn.extend_digest(Bank::Sha1), Digest::zero(Bank::Sha256)], 0);
+        fake.current.push(torn);
     },
     json!({
         "code": "exactly-once/wrong-digest", "record": {"number": 7, "name": "/m/torn"}, "bank": "sha256", "padded_sha1": false,
     })
 )]
 #[case::padded_sha1(
-    &|world: &mut World| {
+    &|fake: &mut FakeRun| {
         let padded = record("/m/padded");
         let sha1 = padded.extend_digest(Bank::Sha1);
         let digest = [sha1.as_bytes(), &[0; 12]].concat();
-        world.extend_with(10, vec![sha1, Digest::from_bytes(Bank::Sha256, &digest).unwrap()], 0);
-        world.current.push(padded);
+        fake.extend_with(10, vec![sha1, Digest::from_bytes(Bank::Sha256, &digest).unwrap()], 0);
+        fake.current.push(padded);
     },
     json!({"code": "exactly-once/wrong-digest", "bank": "sha256", "padded_sha1": true})
 )]
 #[case::bank_left_out(
-    &|world: &mut World| {
+    &|fake: &mut FakeRun| {
         let half = record("/m/half");
-        world.extend_with(10, vec![half.extend_digest(Bank::Sha1)], 0);
-        world.current.push(half);
+        fake.extend_with(10, vec![half.extend_digest(Bank::Sha1)], 0);
+        fake.current.push(half);
     },
     json!({
         "code": "exactly-once/banks", "extend": {"number": 7}, "missing": ["sha256"], "foreign": [], "affected": 1, "extends": 9,
     })
 )]
 #[case::bank_too_many(
-    &|world: &mut World| {
+    &|fake: &mut FakeRun| {
         let more = record("/m/more");
         let digests = [Bank::Sha1, Bank::Sha256, Bank::Sha384].map(|bank| more.extend_digest(bank));
-        world.extend_with(10, digests.to_vec(), 0);
-        world.current.push(more);
+        fake.extend_with(10, digests.to_vec(), 0);
+        fake.current.push(more);
     },
     json!({"code": "exactly-once/banks", "missing": [], "foreign": ["0x000c"]})
 )]
 #[case::violation_extended_as_a_record(
-    &|world: &mut World| { world.extend(&record("/m/v")); world.current.push(violation("/m/v")); },
+    &|fake: &mut FakeRun| { fake.extend(&record("/m/v")); fake.current.push(violation("/m/v")); },
     json!({"code": "exactly-once/never-extended"})
 )]
 #[case::deleted_unsaved(
-    &|world: &mut World| { world.stage(); world.delete(); },
+    &|fake: &mut FakeRun| { fake.stage(); fake.delete(); },
     json!({
         "code": "exactly-once/removed-unsaved", "step": {"id": 3, "text": "delete"}, "records": null, "number": 1,
     })
 )]
 #[case::staged_twice(
-    &|world: &mut World| { world.stage(); world.save(); world.measure(1); world.stage(); world.save(); world.delete(); },
+    &|fake: &mut FakeRun| { fake.stage(); fake.save(); fake.measure(1); fake.stage(); fake.save(); fake.delete(); },
     json!({"code": "exactly-once/staged-over"})
 )]
 #[case::deleted_nothing(
-    &|world: &mut World| { world.delete(); },
+    &|fake: &mut FakeRun| { fake.delete(); },
     json!({"code": "exactly-once/deleted-nothing"})
 )]
 #[case::staged_list_lives_on(
-    &|world: &mut World| {
-        world.stage_save_delete();
-        world.staged = Some(vec![record("/m/f-1")]);
-        world.checkpoint();
+    &|fake: &mut FakeRun| {
+        fake.stage_save_delete();
+        fake.staged = Some(vec![record("/m/f-1")]);
+        fake.checkpoint();
     },
     json!({"code": "exactly-once/staged-from-nowhere", "records": 1})
 )]
 #[case::staged_list_changes(
-    &|world: &mut World| {
-        world.stage();
-        world.save();
-        world.staged.as_mut().unwrap().pop();
-        world.save();
-        world.delete();
+    &|fake: &mut FakeRun| {
+        fake.stage();
+        fake.save();
+        fake.staged.as_mut().unwrap().pop();
+        fake.save();
+        fake.delete();
     },
     json!({"code": "exactly-once/staged-changed", "earlier": {"id": 3, "text": "save"}, "number": 6})
 )]
 #[case::a_reader_sees_another_record(
-    &|world: &mut World| {
-        let true_one = std::mem::replace(&mut world.current[4], record("/m/false"));
-        world.trim(2);
-        world.current[2] = true_one;
+    &|fake: &mut FakeRun| {
+        let true_one = std::mem::replace(&mut fake.current[4], record("/m/false"));
+        fake.trim(2);
+        fake.current[2] = true_one;
     },
     json!({
         "code": "exactly-once/misread", "step": {"id": 2, "text": "trim"}, "number": 5,
@@ -224,11 +224,11 @@ fn a_pass_says_what_it_rests_on() {
     })
 )]
 #[case::a_reader_sees_one_too_many(
-    &|world: &mut World| {
-        world.measure(2);
-        world.current.push(record("/m/false"));
-        world.trim(2);
-        world.current.pop();
+    &|fake: &mut FakeRun| {
+        fake.measure(2);
+        fake.current.push(record("/m/false"));
+        fake.trim(2);
+        fake.current.pop();
     },
     json!({
         "code": "exactly-once/misread", "step": {"id": 3}, "number": 9,
@@ -236,24 +236,24 @@ fn a_pass_says_what_it_rests_on() {
     })
 )]
 #[case::a_checkpoint_sees_another_order(
-    &|world: &mut World| {
-        world.current.swap(1, 2);
-        world.checkpoint();
-        world.current.swap(1, 2);
+    &|fake: &mut FakeRun| {
+        fake.current.swap(1, 2);
+        fake.checkpoint();
+        fake.current.swap(1, 2);
     },
     json!({
         "code": "exactly-once/misread", "step": {"id": 2, "text": "checkpoint"}, "number": 2,
         "found_record": {"name": "/m/f-2"}, "expected_record": {"name": "/m/f-1"},
     })
 )]
-fn every_difference_is_found(#[case] sabotage: &dyn Fn(&mut World), #[case] finding: Value) {
+fn every_difference_is_found(#[case] sabotage: &dyn Fn(&mut FakeRun), #[case] finding: Value) {
     failed(&story(sabotage).verdict(Check::ExactlyOnce), &finding);
 }
 
 #[test]
 fn every_finding_of_a_loss_tells_of_that_loss() {
-    let result = story(|world| {
-        world.current.remove(3);
+    let result = story(|fake| {
+        fake.current.remove(3);
     })
     .verdict(Check::ExactlyOnce);
     assert_eq!(result.findings.len(), 1, "{result:#?}");
@@ -261,26 +261,26 @@ fn every_finding_of_a_loss_tells_of_that_loss() {
 
 #[test]
 fn without_a_checkpoint_it_could_not_run() {
-    let mut world = World::new();
-    world.measure(3);
-    let (plan, trace) = world.power_off();
+    let mut fake = FakeRun::new();
+    fake.measure(3);
+    let (plan, trace) = fake.power_off();
     could_not_run(&result(&plan, &trace, Check::ExactlyOnce), &json!({"code": "evidence/no-list-read"}));
 }
 
 #[test]
 fn without_extends_it_could_not_run() {
-    let mut world = World::new();
-    world.current.clear();
-    world.trace.events.retain(|event| !matches!(event.what, imalab_trace::What::Tpm(_)));
-    could_not_run(&world.verdict(Check::ExactlyOnce), &json!({"code": "exactly-once/no-extend"}));
+    let mut fake = FakeRun::new();
+    fake.current.clear();
+    fake.trace.events.retain(|event| !matches!(event.what, imalab_trace::What::Tpm(_)));
+    could_not_run(&fake.verdict(Check::ExactlyOnce), &json!({"code": "exactly-once/no-extend"}));
 }
 
 #[test]
 fn extends_after_the_last_checkpoint_cannot_be_judged() {
-    let mut world = World::new();
-    world.checkpoint();
-    world.measure(2);
-    let (plan, trace) = world.power_off();
+    let mut fake = FakeRun::new();
+    fake.checkpoint();
+    fake.measure(2);
+    let (plan, trace) = fake.power_off();
     could_not_run(
         &result(&plan, &trace, Check::ExactlyOnce),
         &json!({"code": "exactly-once/late-extends", "extends": 2}),
@@ -298,35 +298,35 @@ fn without_the_reading_at_its_mark_it_could_not_run() {
 }
 
 /// Two records of a PCR whose extends the TPM refuses, and what a run shows of them.
-fn refused(pcr: u32, code: u32, sent_again: bool) -> World {
-    let mut world = story(|_| {});
+fn refused(pcr: u32, code: u32, sent_again: bool) -> FakeRun {
+    let mut fake = story(|_| {});
     for name in ["/m/first", "/m/second"] {
         let mut one = record(name);
         one.pcr = pcr;
         let digests = vec![one.extend_digest(Bank::Sha1), one.extend_digest(Bank::Sha256)];
-        world.extend_with(pcr, digests.clone(), code);
+        fake.extend_with(pcr, digests.clone(), code);
         if sent_again {
-            world.extend_with(pcr, digests, 0);
+            fake.extend_with(pcr, digests, 0);
         }
-        world.current.push(one);
+        fake.current.push(one);
     }
-    world
+    fake
 }
 
 #[rstest]
 #[case::of_another_locality(17, 0x907)]
 #[case::that_is_none(24, 0x184)]
 fn the_tpms_refusal_is_the_first_finding_and_the_reason(#[case] pcr: u32, #[case] code: u32) {
-    let mut world = refused(pcr, code, false);
+    let mut fake = refused(pcr, code, false);
     // The counter that the scenario is about is wrong for the same reason.
-    let step = world.measure(1);
-    world.plan.steps[step].expect = imalab_language::plan::Expect::NewRecords(3);
-    let (plan, trace) = world.finish();
+    let step = fake.measure(1);
+    fake.plan.steps[step].expect = imalab_language::plan::Expect::NewRecords(3);
+    let (plan, trace) = fake.finish();
     let results = crate::all(&plan, &trace);
     let first = &results.iter().find(|result| result.check == Check::ExactlyOnce).unwrap().findings[0];
     let refused = json!({"code": "exactly-once/extends-refused", "pcr": pcr, "extends": 2, "response": code});
     assert!(is(first, &refused), "{first:?}");
-    let reason = crate::judge::of(&plan, &trace, &results, crate::world::TODAY).reason.unwrap();
+    let reason = crate::judge::of(&plan, &trace, &results, crate::fake_run::TODAY).reason.unwrap();
     assert_eq!((reason.check, &reason.finding), (Some(Check::ExactlyOnce), first));
 }
 

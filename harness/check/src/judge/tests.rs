@@ -11,8 +11,8 @@ use serde_json::{Value, json};
 
 use super::Judgement;
 use crate::all;
+use crate::fake_run::{FakeRun, TODAY, is};
 use crate::outcome::{Check, CheckResult, Outcome, Reason, Unlike, Verdict};
-use crate::world::{TODAY, World, is};
 use imalab_language::finding::{ExactlyOnce, Finding, Known, Part, Pattern, Quote, Run};
 use imalab_language::plan::{Mark, MarkDeed, Plan};
 use imalab_language::scenario::{KernelRange, KnownDefect, KnownLimit, Lost, Sign, Version};
@@ -65,15 +65,15 @@ fn passes(check: Check) -> CheckResult {
     CheckResult::new(check, Verdict::Passed, Vec::new())
 }
 
-fn sound() -> World {
-    let mut world = World::new();
-    world.measure(3);
-    world.stage_save_delete();
-    world
+fn sound() -> FakeRun {
+    let mut fake = FakeRun::new();
+    fake.measure(3);
+    fake.stage_save_delete();
+    fake
 }
 
-fn judged(world: World) -> Judgement {
-    let (plan, trace) = world.finish();
+fn judged(fake: FakeRun) -> Judgement {
+    let (plan, trace) = fake.finish();
     of(&plan, &trace, &all(&plan, &trace))
 }
 
@@ -146,9 +146,9 @@ fn shutdown(reason: &str) -> What {
     What::Console("WARNING: kernel/x.c:1 at f+0x1/0x2, CPU#0: agent/52".into()), Outcome::Failed, complaint()
 )]
 fn what_is_seen_decides(#[case] what: What, #[case] outcome: Outcome, #[case] reason: Value) {
-    let mut world = sound();
-    world.see(what);
-    assert_judged(&judged(world), outcome, &reason);
+    let mut fake = sound();
+    fake.see(what);
+    assert_judged(&judged(fake), outcome, &reason);
 }
 
 #[rstest]
@@ -158,16 +158,16 @@ fn what_is_seen_decides(#[case] what: What, #[case] outcome: Outcome, #[case] re
 #[case::whoever_ended_swtpm_before_findings(&[exited("swtpm", 143), What::Console("WARNING: x".into())], Outcome::Infra)]
 #[case::surroundings_before_checks(&[What::Console("WARNING: x".into()), exited("swtpm", 1)], Outcome::Infra)]
 fn what_explains_the_rest_comes_first(#[case] seen: &[What], #[case] outcome: Outcome) {
-    let mut world = sound();
-    seen.iter().for_each(|what| world.see(what.clone()));
-    assert_eq!(judged(world).outcome, outcome);
+    let mut fake = sound();
+    seen.iter().for_each(|what| fake.see(what.clone()));
+    assert_eq!(judged(fake).outcome, outcome);
 }
 
 #[test]
 fn a_death_is_told_with_its_function_before_anything_that_could_not_run() {
-    let mut world = sound();
-    DEATH.iter().for_each(|line| world.console(line));
-    let (plan, trace) = world.finish();
+    let mut fake = sound();
+    DEATH.iter().for_each(|line| fake.console(line));
+    let (plan, trace) = fake.finish();
     let blind = [CheckResult::new(Check::ExactlyOnce, Verdict::CouldNotRun, vec![nonce(1)])];
     let finding =
         json!({"code": "kernel-died/oops", "line": DEATH[0], "function": "ima_queue_delete_partial"});

@@ -5,8 +5,8 @@ use serde_json::{Value, json};
 
 use super::{LIST, List, with_list};
 use crate::evidence::Evidence;
+use crate::fake_run::{FakeRun, could_not_run, failed, passed, result};
 use crate::outcome::{Check, CheckResult};
-use crate::world::{World, could_not_run, failed, passed, result};
 use imalab_language::finding::{Fact, Finding, KernelHealth};
 use imalab_language::plan::{Action, Mark, MarkDeed};
 use imalab_trace::What;
@@ -20,7 +20,7 @@ fn day(text: &str) -> NaiveDate {
 
 #[test]
 fn a_sound_run_passes_and_says_what_it_rests_on() {
-    let result = World::new().verdict(Check::KernelHealth);
+    let result = FakeRun::new().verdict(Check::KernelHealth);
     passed(&result);
     assert_eq!((result.compared["console lines"], result.compared["boots"]), (2, 1));
     assert_eq!(result.facts, [Fact::PoweredOff {}]);
@@ -35,54 +35,54 @@ fn a_sound_run_passes_and_says_what_it_rests_on() {
 #[case("out-of-memory", "agent invoked oom-killer: gfp_mask=0xcc0, order=0")]
 #[case("panic", "Kernel panic - not syncing: Attempted to kill init!")]
 fn a_complaint_on_the_console_fails(#[case] kind: &str, #[case] line: &str) {
-    let mut world = World::new();
-    world.console(line);
+    let mut fake = FakeRun::new();
+    fake.console(line);
     let title = line.split_once("] ").map_or(line, |(_, title)| title);
     let line = json!({"number": 2, "event": 4, "text": title});
     let finding = json!({"code": "kernel-health/complaint", "line": line, "kind": kind});
-    failed(&world.verdict(Check::KernelHealth), &finding);
+    failed(&fake.verdict(Check::KernelHealth), &finding);
 }
 
 #[test]
 fn what_the_kernel_must_say_is_on_a_line_of_the_console() {
-    let mut world = World::new();
-    world.console("[    0.1] ima: Hash table not enabled, ignoring request to flush");
-    world.plan.kernel_says = vec!["not enabled, ignoring".to_owned()];
-    let result = world.verdict(Check::KernelHealth);
+    let mut fake = FakeRun::new();
+    fake.console("[    0.1] ima: Hash table not enabled, ignoring request to flush");
+    fake.plan.kernel_says = vec!["not enabled, ignoring".to_owned()];
+    let result = fake.verdict(Check::KernelHealth);
     passed(&result);
     let said = Fact::Said { line_number: 2, words: "not enabled, ignoring".to_owned() };
     assert_eq!(result.facts, [said, Fact::PoweredOff {}]);
 
-    let mut world = World::new();
-    world.console("ima: Hash table not enabled,");
-    world.console("ignoring request to flush");
-    world.plan.kernel_says = vec!["not enabled, ignoring".to_owned()];
+    let mut fake = FakeRun::new();
+    fake.console("ima: Hash table not enabled,");
+    fake.console("ignoring request to flush");
+    fake.plan.kernel_says = vec!["not enabled, ignoring".to_owned()];
     failed(
-        &world.verdict(Check::KernelHealth),
+        &fake.verdict(Check::KernelHealth),
         &json!({"code": "kernel-health/never-said", "words": "not enabled, ignoring"}),
     );
 }
 
 #[test]
 fn a_second_boot_fails() {
-    let mut world = World::new();
-    world.hello();
+    let mut fake = FakeRun::new();
+    fake.hello();
     failed(
-        &world.verdict(Check::KernelHealth),
+        &fake.verdict(Check::KernelHealth),
         &json!({"code": "kernel-health/boots", "expected": 1, "found": 2}),
     );
 }
 
 #[test]
 fn no_boot_fails() {
-    let (plan, mut trace) = World::new().finish();
+    let (plan, mut trace) = FakeRun::new().finish();
     trace.events.retain(|event| !matches!(event.what, What::Guest(Message::Hello { .. })));
     failed(&result(&plan, &trace, Check::KernelHealth), &json!({"code": "kernel-health/boots", "found": 0}));
 }
 
 #[test]
 fn an_end_without_the_last_message_fails() {
-    let (plan, mut trace) = World::new().finish();
+    let (plan, mut trace) = FakeRun::new().finish();
     trace.events.retain(|event| !matches!(event.what, What::Guest(Message::Done { .. })));
     failed(&result(&plan, &trace, Check::KernelHealth), &json!({"code": "kernel-health/agent-not-done"}));
 }
@@ -91,7 +91,7 @@ fn an_end_without_the_last_message_fails() {
 #[case("guest-reset")]
 #[case("host-qmp-quit")]
 fn an_end_by_anything_but_powering_off_fails(#[case] reason: &str) {
-    let (plan, mut trace) = World::new().finish();
+    let (plan, mut trace) = FakeRun::new().finish();
     for event in &mut trace.events {
         if let What::Qmp(value) = &mut event.what {
             *value = json!({"event": "SHUTDOWN", "data": {"guest": true, "reason": reason}});
@@ -104,7 +104,7 @@ fn an_end_by_anything_but_powering_off_fails(#[case] reason: &str) {
 
 #[test]
 fn an_end_that_never_came_fails() {
-    let (mut plan, mut trace) = World::new().finish();
+    let (mut plan, mut trace) = FakeRun::new().finish();
     trace.events.retain(|event| !matches!(event.what, What::Qmp(_)));
     failed(&result(&plan, &trace, Check::KernelHealth), &json!({"code": "kernel-health/no-shutdown"}));
     plan.program.end = End::Shell;
@@ -113,14 +113,14 @@ fn an_end_that_never_came_fails() {
 
 #[test]
 fn a_dumb_console_could_not_be_judged() {
-    let (plan, mut trace) = World::new().finish();
+    let (plan, mut trace) = FakeRun::new().finish();
     trace.events.retain(|event| !matches!(event.what, What::Console(_)));
     could_not_run(&result(&plan, &trace, Check::KernelHealth), &json!({"code": "kernel-health/no-console"}));
 }
 
 #[test]
 fn a_console_that_went_away_could_not_be_judged() {
-    let (plan, mut trace) = World::new().finish();
+    let (plan, mut trace) = FakeRun::new().finish();
     trace.events.retain(|event| !matches!(&event.what, What::Console(line) if line.contains("Power down")));
     could_not_run(
         &result(&plan, &trace, Check::KernelHealth),
@@ -137,9 +137,9 @@ fn a_console_that_went_away_could_not_be_judged() {
 #[case::nonsense(&["loglevel=x"], Some("loglevel=x"))]
 #[case::another_console(&["console=tty0"], Some("console=tty0"))]
 fn a_console_without_warnings_could_not_be_judged(#[case] words: &[&str], #[case] by: Option<&str>) {
-    let mut world = World::new();
-    world.plan.machine.kernel_args = words.iter().map(|word| (*word).to_owned()).collect();
-    let result = world.verdict(Check::KernelHealth);
+    let mut fake = FakeRun::new();
+    fake.plan.machine.kernel_args = words.iter().map(|word| (*word).to_owned()).collect();
+    let result = fake.verdict(Check::KernelHealth);
     match by {
         Some(word) => could_not_run(&result, &json!({"code": "kernel-health/quiet-console", "word": word})),
         None => passed(&result),
@@ -155,9 +155,9 @@ const ENTRY: &str = "
 ";
 
 fn judged(list: &str, today: &str) -> CheckResult {
-    let mut world = World::new();
-    world.console(WARNING);
-    let (plan, trace) = world.finish();
+    let mut fake = FakeRun::new();
+    fake.console(WARNING);
+    let (plan, trace) = fake.finish();
     with_list(&Evidence::of(&plan, &trace), &trace, day(today), list)
 }
 
@@ -210,18 +210,18 @@ fn who_waits_for_a_tpm_that_the_plan_holds_is_no_hung_task(
     #[case] line: &str,
     #[case] passes: bool,
 ) {
-    let mut world = World::new();
+    let mut fake = FakeRun::new();
     let mark = Op::Mark { path: "/dev/tpm0".into(), number: 9_000 };
-    let step = world.step("hold", Action::SystemCall, vec![(mark, Outcome::Value(0), Vec::new())], vec![]);
-    world.plan.marks.push(Mark { number: 9_000, step: step as u32, does: MarkDeed::Hold });
+    let step = fake.step("hold", Action::SystemCall, vec![(mark, Outcome::Value(0), Vec::new())], vec![]);
+    fake.plan.marks.push(Mark { number: 9_000, step: step as u32, does: MarkDeed::Hold });
     // Its end comes later.
-    let done = world.trace.events.pop().unwrap();
+    let done = fake.trace.events.pop().unwrap();
     if released {
-        world.say(Message::ReleaseHold { task: 0, hold: 9_000 });
+        fake.say(Message::ReleaseHold { task: 0, hold: 9_000 });
     }
-    world.console(line);
-    world.see(done.what);
-    let result = world.verdict(Check::KernelHealth);
+    fake.console(line);
+    fake.see(done.what);
+    let result = fake.verdict(Check::KernelHealth);
     if passes {
         passed(&result);
         let held = "complaints of tasks that waited while the TPM was held";

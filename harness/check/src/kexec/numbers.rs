@@ -12,9 +12,9 @@ use imalab_wire::{KEXEC_FILE_ON_CRASH, Op, Outcome};
 use nix::errno::Errno;
 
 use crate::evidence::{Ended, Evidence, Moment};
+use crate::findings::Findings;
 use crate::history::{History, Turn};
-use crate::sheet::Sheet;
-use crate::whole::{Whole, Wholes};
+use crate::reconstruction::{Reconstruction, Reconstructions};
 use imalab_language::finding::{Fact, Kexec, Record};
 use imalab_wire::kernels::NO_KERNEL;
 
@@ -56,17 +56,17 @@ struct Call {
 
 pub(super) fn check(
     evidence: &Evidence<'_>,
-    whole: &Whole,
+    whole: &Reconstruction,
     history: &History,
-    wholes: &Wholes,
-    sheet: &mut Sheet,
+    wholes: &Reconstructions,
+    findings: &mut Findings,
 ) {
-    let told = told(evidence, whole, sheet);
+    let told = told(evidence, whole, findings);
     if told.is_empty() {
-        sheet.compared(0, NUMBERS);
+        findings.compared(0, NUMBERS);
         return;
     }
-    let mut judge = Judge { evidence, whole, history, wholes, sheet, true_ones: 0 };
+    let mut judge = Judge { evidence, whole, history, wholes, findings, true_ones: 0 };
     let mut spare: Vec<(u64, u64)> = Vec::new();
     for boot in 1..=evidence.boots {
         let of_boot: Vec<Told> =
@@ -74,13 +74,13 @@ pub(super) fn check(
         spare.extend(judge.boot(boot, &of_boot));
     }
     let true_ones = judge.true_ones;
-    spared(&spare, sheet);
-    sheet.compared(true_ones, NUMBERS);
-    sheet.fact(Fact::TrueRecords { records: told.len() as u64 });
+    spared(&spare, findings);
+    findings.compared(true_ones, NUMBERS);
+    findings.fact(Fact::TrueRecords { records: told.len() as u64 });
 }
 
 /// The records of kexec in the whole log.
-fn told(evidence: &Evidence<'_>, whole: &Whole, sheet: &mut Sheet) -> Vec<Told> {
+fn told(evidence: &Evidence<'_>, whole: &Reconstruction, findings: &mut Findings) -> Vec<Told> {
     let mut all = Vec::new();
     for (at, id) in whole.records.iter().enumerate() {
         let record = evidence.records.get(id);
@@ -95,7 +95,7 @@ fn told(evidence: &Evidence<'_>, whole: &Whole, sheet: &mut Sheet) -> Vec<Told> 
         let text = record.field("buf").unwrap_or_default();
         match numbers(text) {
             Some([segment, bytes, records]) => all.push(Told { at, load, segment, bytes, records }),
-            None => sheet.finding(Kexec::NoNumbers {
+            None => findings.finding(Kexec::NoNumbers {
                 record: evidence.record_at(id, at),
                 words: text.escape_ascii().to_string(),
             }),
@@ -121,10 +121,10 @@ fn numbers(text: &[u8]) -> Option<[u64; 3]> {
 
 struct Judge<'j, 'a> {
     evidence: &'j Evidence<'a>,
-    whole: &'j Whole,
+    whole: &'j Reconstruction,
     history: &'j History,
-    wholes: &'j Wholes,
-    sheet: &'j mut Sheet,
+    wholes: &'j Reconstructions,
+    findings: &'j mut Findings,
     true_ones: usize,
 }
 
@@ -137,7 +137,7 @@ impl Judge<'_, '_> {
         let matched = calls.len() == loads.len();
         if calls.len() > loads.len() && !loads.is_empty() || calls.len() < loads.len() {
             let (expected, found) = (calls.len() as u64, loads.len() as u64);
-            self.sheet.finding(Kexec::Loads { boot: from_zero(boot), expected, found });
+            self.findings.finding(Kexec::Loads { boot: from_zero(boot), expected, found });
         }
         let mut spare = Vec::new();
         for (number, told) in loads.iter().enumerate() {
@@ -152,7 +152,7 @@ impl Judge<'_, '_> {
         let lost = self.evidence.limit.is_some_and(|limit| u32::from(limit.lost.kexec) == boot);
         if leaves.len() != expected && !(lost && leaves.is_empty()) {
             let (expected, found) = (expected as u64, leaves.len() as u64);
-            self.sheet.finding(Kexec::Executions { boot: from_zero(boot), expected, found });
+            self.findings.finding(Kexec::Executions { boot: from_zero(boot), expected, found });
         }
         for told in leaves {
             let call = left.and_then(|step| {
@@ -228,17 +228,17 @@ impl Judge<'_, '_> {
         let of_boot = from_zero(boot);
         if bytes_at.is_none() {
             let (record, expected, found) = (self.record(told.at), bytes, told.bytes);
-            self.sheet.finding(Kexec::Bytes { boot: of_boot, record, expected, found });
+            self.findings.finding(Kexec::Bytes { boot: of_boot, record, expected, found });
         }
         if records_at.is_none() {
             let (record, expected, found) = (self.record(told.at), records, told.records);
-            self.sheet.finding(Kexec::Records { boot: of_boot, record, expected, found });
+            self.findings.finding(Kexec::Records { boot: of_boot, record, expected, found });
         }
         self.true_ones += usize::from(bytes_at.is_some()) + usize::from(records_at.is_some());
         if let (Some(bytes_at), Some(records_at)) = (bytes_at, records_at)
             && bytes_at > records_at
         {
-            self.sheet.finding(Kexec::BytesTooLate { record: self.record(told.at) });
+            self.findings.finding(Kexec::BytesTooLate { record: self.record(told.at) });
         }
     }
 
@@ -246,7 +246,7 @@ impl Judge<'_, '_> {
     fn segment(&mut self, boot: u32, told: &Told, call: Call) -> Option<(u64, u64)> {
         if !told.segment.is_multiple_of(PAGE) {
             let (record, found) = (self.record(told.at), told.segment);
-            self.sheet.finding(Kexec::OddSegment { record, found });
+            self.findings.finding(Kexec::OddSegment { record, found });
             return None;
         }
         let during = self.wholes.changes.iter().any(|change| (call.begin..=call.end).contains(&change.at));
@@ -258,7 +258,7 @@ impl Judge<'_, '_> {
         let needed = live.map(|at| self.size(at)).sum::<u64>() + headers * HEADER;
         let Some(most) = told.segment.checked_sub(needed) else {
             let (record, expected, found) = (self.record(told.at), needed, told.segment);
-            self.sheet.finding(Kexec::SegmentTooSmall { record, expected, found });
+            self.findings.finding(Kexec::SegmentTooSmall { record, expected, found });
             return None;
         };
         self.true_ones += 1;
@@ -281,7 +281,7 @@ impl Judge<'_, '_> {
         if told.segment == load.segment {
             self.true_ones += 1;
         } else if told.segment < memory / 4 {
-            self.sheet.finding(Kexec::OtherSegment {
+            self.findings.finding(Kexec::OtherSegment {
                 record: self.record(told.at),
                 load: self.record(load.at),
                 expected: load.segment,
@@ -297,7 +297,7 @@ fn from_zero(boot: u32) -> u16 {
 }
 
 /// All segments of a run have the same number of bytes to spare.
-fn spared(spare: &[(u64, u64)], sheet: &mut Sheet) {
+fn spared(spare: &[(u64, u64)], findings: &mut Findings) {
     let Some(both) = spare
         .iter()
         .map(|(least, most)| *least..=*most)
@@ -306,10 +306,10 @@ fn spared(spare: &[(u64, u64)], sheet: &mut Sheet) {
         return;
     };
     match units(&both) {
-        Some(kib) => sheet.fact(Fact::Spare { kib }),
+        Some(kib) => findings.fact(Fact::Spare { kib }),
         None => {
             let (least, most) = (*both.start(), *both.end());
-            sheet.finding(Kexec::SpareBytes { least, most, unit: EXTRA_UNIT });
+            findings.finding(Kexec::SpareBytes { least, most, unit: EXTRA_UNIT });
         }
     }
 }

@@ -4,7 +4,7 @@ use imalab_wire::{Op, Outcome};
 use nix::errno::Errno;
 
 use crate::evidence::{Evidence, Moment};
-use crate::sheet::Sheet;
+use crate::findings::Findings;
 use imalab_formats::ima::dialect::Late;
 use imalab_language::finding::{Fact, Kexec};
 use imalab_language::plan::Action;
@@ -21,7 +21,7 @@ struct Request {
 /// trimmed in that boot: else records would be both carried and taken out, or neither.
 ///
 /// That a refused request changed nothing, and one that was granted did, is seen by what was carried.
-pub(super) fn check(evidence: &Evidence<'_>, sheet: &mut Sheet) {
+pub(super) fn check(evidence: &Evidence<'_>, findings: &mut Findings) {
     let suspended = evidence.plan.dialect().suspended;
     let requests: Vec<Request> = evidence
         .steps
@@ -48,7 +48,7 @@ pub(super) fn check(evidence: &Evidence<'_>, sheet: &mut Sheet) {
     let refused: Vec<&Request> = requests.iter().filter(|request| request.refused).collect();
     for request in &refused {
         if !left(evidence, request.end) {
-            sheet.finding(Kexec::RefusedEarly { step: evidence.step(request.step) });
+            findings.finding(Kexec::RefusedEarly { step: evidence.step(request.step) });
         }
     }
     for granted in requests.iter().filter(|request| !request.refused) {
@@ -57,11 +57,11 @@ pub(super) fn check(evidence: &Evidence<'_>, sheet: &mut Sheet) {
             .find(|refused| refused.begin.boot == granted.begin.boot && refused.end < granted.begin);
         if let Some(before) = before {
             let (step, refused) = (evidence.step(granted.step), evidence.step(before.step));
-            sheet.finding(Kexec::GrantedLate { step, refused });
+            findings.finding(Kexec::GrantedLate { step, refused });
         }
     }
     if !refused.is_empty() {
-        sheet.fact(Fact::RefusedWhileSuspended { requests: refused.len() as u64 });
+        findings.fact(Fact::RefusedWhileSuspended { requests: refused.len() as u64 });
     }
 }
 

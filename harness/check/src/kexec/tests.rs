@@ -2,8 +2,8 @@ use imalab_wire::Outcome;
 use rstest::rstest;
 use serde_json::{Value, json};
 
+use crate::fake_run::{FakeRun, failed, not_applicable, passed, record, result, write};
 use crate::outcome::{Check, During, Outcome as RunOutcome, Reason, Unlike, Verdict};
-use crate::world::{World, failed, not_applicable, passed, record, result, write};
 use crate::{all, judge};
 use imalab_formats::ima::Record;
 use imalab_language::finding::{Fact, KernelDied, Known};
@@ -14,24 +14,24 @@ use imalab_trace::{Trace, What};
 const EACCES: i32 = 13;
 const ESTALE: i32 = 116;
 
-/// A world that has staged 3 of 5 files, and a kernel loaded.
-fn loaded() -> World {
-    let mut world = World::new();
-    world.measure(3);
-    world.stage();
-    world.save();
-    world.measure(2);
-    world.checkpoint();
-    world.load();
-    world
+/// A run that has staged 3 of 5 files, and a kernel loaded.
+fn loaded() -> FakeRun {
+    let mut fake = FakeRun::new();
+    fake.measure(3);
+    fake.stage();
+    fake.save();
+    fake.measure(2);
+    fake.checkpoint();
+    fake.load();
+    fake
 }
 
 /// The same after its kexec.
-fn carried_with(carry: fn(Vec<Record>, Vec<Record>) -> Vec<Record>) -> World {
-    let mut world = loaded();
-    world.execute_with(carry);
-    world.checkpoint();
-    world
+fn carried_with(carry: fn(Vec<Record>, Vec<Record>) -> Vec<Record>) -> FakeRun {
+    let mut fake = loaded();
+    fake.execute_with(carry);
+    fake.checkpoint();
+    fake
 }
 
 fn in_order(staged: Vec<Record>, current: Vec<Record>) -> Vec<Record> {
@@ -40,8 +40,8 @@ fn in_order(staged: Vec<Record>, current: Vec<Record>) -> Vec<Record> {
 
 /// Asserts that every check passes.
 #[track_caller]
-fn sound(world: World) -> Vec<Fact> {
-    let (plan, trace) = world.finish();
+fn sound(fake: FakeRun) -> Vec<Fact> {
+    let (plan, trace) = fake.finish();
     let results = all(&plan, &trace);
     assert!(results.iter().all(|result| !result.verdict.is_bad()), "{results:#?}");
     result(&plan, &trace, Check::Kexec).facts
@@ -49,18 +49,18 @@ fn sound(world: World) -> Vec<Fact> {
 
 #[test]
 fn a_run_without_kexec_is_none_of_its_business_and_it_says_so() {
-    not_applicable(&World::new().verdict(Check::Kexec), &json!({"code": "kexec/no-kexec-step"}));
+    not_applicable(&FakeRun::new().verdict(Check::Kexec), &json!({"code": "kexec/no-kexec-step"}));
 }
 
 #[test]
 fn every_check_stands_on_one_log_over_kernels() {
-    let mut world = carried_with(in_order);
-    world.measure(2);
-    world.stage_save_delete();
-    world.measure(1);
-    world.load();
-    world.execute();
-    let facts = sound(world);
+    let mut fake = carried_with(in_order);
+    fake.measure(2);
+    fake.stage_save_delete();
+    fake.measure(1);
+    fake.load();
+    fake.execute();
+    let facts = sound(fake);
     // 4 staged, 2 and what a load and an execution record; then 1, and again those two.
     assert!(facts.contains(&Fact::Carried { records: vec![8, 3] }), "{facts:?}");
     assert!(facts.contains(&Fact::Spare { kib: 2 }), "{facts:?}");
@@ -78,26 +78,26 @@ fn records_saved_before_a_kexec_count_once() {
 
 #[test]
 fn a_trim_while_records_were_staged_leaves_a_hole_in_what_is_carried() {
-    let mut world = loaded();
-    world.trim(1);
-    world.execute();
-    world.measure(1);
-    world.checkpoint();
-    world.trim(6);
-    world.load();
-    world.execute();
-    sound(world);
+    let mut fake = loaded();
+    fake.trim(1);
+    fake.execute();
+    fake.measure(1);
+    fake.checkpoint();
+    fake.trim(6);
+    fake.load();
+    fake.execute();
+    sound(fake);
 }
 
 #[test]
 fn kernels_that_nobody_reads_in_between_are_proved_by_the_last() {
-    let mut world = loaded();
+    let mut fake = loaded();
     for _ in 0..10 {
-        world.execute();
-        world.measure(1);
-        world.load();
+        fake.execute();
+        fake.measure(1);
+        fake.load();
     }
-    let facts = sound(world);
+    let facts = sound(fake);
     let carried = facts.iter().find_map(|fact| match fact {
         Fact::Carried { records } => Some(records.len()),
         _ => None,
@@ -107,11 +107,11 @@ fn kernels_that_nobody_reads_in_between_are_proved_by_the_last() {
 
 #[test]
 fn violations_are_carried_and_not_counted_again() {
-    let mut world = loaded();
-    world.violate();
-    world.execute();
-    world.violate();
-    sound(world);
+    let mut fake = loaded();
+    fake.violate();
+    fake.execute();
+    fake.violate();
+    sound(fake);
 }
 
 #[rstest]
@@ -149,12 +149,12 @@ fn a_carried_record_may_be_shown_under_another_name_of_its_template() {
         };
         [staged, current].concat().into_iter().map(renamed).collect()
     };
-    let mut world = World::new();
-    world.log(Record { template: "d-ng|n-ng".to_owned(), ..record("/m/other") });
-    world.checkpoint();
-    world.execute_with(rename);
-    world.checkpoint();
-    let (plan, trace) = world.finish();
+    let mut fake = FakeRun::new();
+    fake.log(Record { template: "d-ng|n-ng".to_owned(), ..record("/m/other") });
+    fake.checkpoint();
+    fake.execute_with(rename);
+    fake.checkpoint();
+    let (plan, trace) = fake.finish();
     for check in [Check::Kexec, Check::ExactlyOnce, Check::Replay] {
         let result = result(&plan, &trace, check);
         let told = serde_json::to_string(&result.findings).unwrap();
@@ -164,17 +164,17 @@ fn a_carried_record_may_be_shown_under_another_name_of_its_template() {
 
 #[test]
 fn a_kernel_without_its_aggregate_fails() {
-    let mut world = loaded();
-    world.leave();
-    world.arrive_with(&[], in_order);
-    failed(&world.verdict(Check::Kexec), &json!({"code": "kexec/aggregates", "numbers": [1], "boots": 2}));
+    let mut fake = loaded();
+    fake.leave();
+    fake.arrive_with(&[], in_order);
+    failed(&fake.verdict(Check::Kexec), &json!({"code": "kexec/aggregates", "numbers": [1], "boots": 2}));
 }
 
 #[test]
 fn a_second_aggregate_fails() {
-    let mut world = carried_with(in_order);
-    world.log(record("boot_aggregate"));
-    failed(&world.verdict(Check::Kexec), &json!({"code": "kexec/aggregates", "numbers": [1, 9, 10]}));
+    let mut fake = carried_with(in_order);
+    fake.log(record("boot_aggregate"));
+    failed(&fake.verdict(Check::Kexec), &json!({"code": "kexec/aggregates", "numbers": [1, 9, 10]}));
 }
 
 /// The text with another number after `name`.
@@ -200,76 +200,76 @@ const RECORDS: &str = "ima_runtime_measurements_count";
 #[case::sign(|text: String| text.replace("count=6", "count=+6"), json!({"code": "kexec/no-numbers"}))]
 #[case::empty(|_| String::new(), json!({"code": "kexec/no-numbers", "words": ""}))]
 fn a_number_that_is_not_true_fails(#[case] tell: fn(String) -> String, #[case] finding: Value) {
-    let mut world = World::new();
-    world.measure(5);
-    world.tell = tell;
-    world.load();
-    world.execute();
-    failed(&world.verdict(Check::Kexec), &finding);
+    let mut fake = FakeRun::new();
+    fake.measure(5);
+    fake.tell = tell;
+    fake.load();
+    fake.execute();
+    failed(&fake.verdict(Check::Kexec), &finding);
 }
 
 #[test]
 fn an_execution_tells_the_segment_of_the_last_load() {
-    let mut world = World::new();
-    world.measure(1);
-    world.load();
-    world.measure(40);
-    world.load();
-    world.tell = |text| with_number(&text, SEGMENT, |n| n - 4096);
-    world.execute();
+    let mut fake = FakeRun::new();
+    fake.measure(1);
+    fake.load();
+    fake.measure(40);
+    fake.load();
+    fake.tell = |text| with_number(&text, SEGMENT, |n| n - 4096);
+    fake.execute();
     failed(
-        &world.verdict(Check::Kexec),
+        &fake.verdict(Check::Kexec),
         &json!({"code": "kexec/other-segment", "record": {"name": "kexec_execute"}}),
     );
 }
 
 #[test]
 fn segments_of_one_kernel_have_the_same_to_spare() {
-    let mut world = World::new();
-    world.measure(1);
-    world.load();
+    let mut fake = FakeRun::new();
+    fake.measure(1);
+    fake.load();
     // A load without two pages that the one before it had to spare.
-    world.tell = |text| with_number(&text, SEGMENT, |n| n + 8192);
-    world.load();
-    failed(&world.verdict(Check::Kexec), &json!({"code": "kexec/spare-bytes"}));
+    fake.tell = |text| with_number(&text, SEGMENT, |n| n + 8192);
+    fake.load();
+    failed(&fake.verdict(Check::Kexec), &json!({"code": "kexec/spare-bytes"}));
 }
 
 #[rstest]
-#[case::none_made(&|world: &mut World| {
-    world.load();
-    world.plan_load();
+#[case::none_made(&|fake: &mut FakeRun| {
+    fake.load();
+    fake.plan_load();
 }, json!({"code": "kexec/loads", "expected": 2, "found": 1}))]
-#[case::one_too_many(&|world: &mut World| {
-    world.load();
-    world.say_load();
+#[case::one_too_many(&|fake: &mut FakeRun| {
+    fake.load();
+    fake.say_load();
 }, json!({"code": "kexec/loads", "expected": 1, "found": 2}))]
-#[case::no_execution(&|world: &mut World| {
-    world.load();
-    world.leave_silently();
-    world.arrive(in_order);
+#[case::no_execution(&|fake: &mut FakeRun| {
+    fake.load();
+    fake.leave_silently();
+    fake.arrive(in_order);
 }, json!({"code": "kexec/executions", "expected": 1, "found": 0}))]
-fn each_call_makes_its_record(#[case] story: &dyn Fn(&mut World), #[case] mut finding: Value) {
+fn each_call_makes_its_record(#[case] story: &dyn Fn(&mut FakeRun), #[case] mut finding: Value) {
     finding["boot"] = 0.into();
-    let mut world = World::new();
-    story(&mut world);
-    failed(&world.verdict(Check::Kexec), &finding);
+    let mut fake = FakeRun::new();
+    story(&mut fake);
+    failed(&fake.verdict(Check::Kexec), &finding);
 }
 
 #[test]
 fn a_kernel_that_records_nothing_of_kexec_passes() {
-    let mut world = World::new();
-    world.measure(2);
-    world.plan_load();
-    world.leave_silently();
-    world.arrive(in_order);
-    sound(world);
+    let mut fake = FakeRun::new();
+    fake.measure(2);
+    fake.plan_load();
+    fake.leave_silently();
+    fake.arrive(in_order);
+    sound(fake);
 }
 
-fn request(world: &mut World, action: Action, text: &[u8], errno: i32) -> usize {
+fn request(fake: &mut FakeRun, action: Action, text: &[u8], errno: i32) -> usize {
     let mut ops = write("list", text);
     ops[1].1 = Outcome::Errno(errno);
-    let step = world.step("request", action, ops, vec![]);
-    world.plan.steps[step].expect = Expect::Errno(errno);
+    let step = fake.step("request", action, ops, vec![]);
+    fake.plan.steps[step].expect = Expect::Errno(errno);
     step
 }
 
@@ -282,32 +282,29 @@ fn a_refusal_for_a_kexec_comes_only_with_one(
     #[case] text: &[u8],
     #[case] errno: i32,
 ) {
-    let mut world = loaded();
-    request(&mut world, action, text, errno);
-    world.execute();
-    failed(
-        &world.verdict(Check::Kexec),
-        &json!({"code": "kexec/refused-early", "step": {"text": "request"}}),
-    );
+    let mut fake = loaded();
+    request(&mut fake, action, text, errno);
+    fake.execute();
+    failed(&fake.verdict(Check::Kexec), &json!({"code": "kexec/refused-early", "step": {"text": "request"}}));
 
-    let mut world = loaded();
-    world.leave();
-    world.task = 1;
-    request(&mut world, action, text, errno);
-    world.arrive(in_order);
-    let facts = sound(world);
+    let mut fake = loaded();
+    fake.leave();
+    fake.task = 1;
+    request(&mut fake, action, text, errno);
+    fake.arrive(in_order);
+    let facts = sound(fake);
     assert!(facts.contains(&Fact::RefusedWhileSuspended { requests: 1 }), "{facts:?}");
 }
 
 #[test]
 fn what_was_refused_once_is_not_granted_later() {
-    let mut world = loaded();
-    world.leave();
-    world.task = 1;
-    request(&mut world, Action::Trim { records: 1 }, b"1\n", ESTALE);
-    world.delete();
-    world.arrive(in_order);
-    let result = world.verdict(Check::Kexec);
+    let mut fake = loaded();
+    fake.leave();
+    fake.task = 1;
+    request(&mut fake, Action::Trim { records: 1 }, b"1\n", ESTALE);
+    fake.delete();
+    fake.arrive(in_order);
+    let result = fake.verdict(Check::Kexec);
     let finding =
         json!({"code": "kexec/granted-late", "step": {"text": "delete"}, "refused": {"text": "request"}});
     failed(&result, &finding);
@@ -317,23 +314,23 @@ fn what_was_refused_once_is_not_granted_later() {
 #[case::won(true)]
 #[case::lost(false)]
 fn a_delete_that_never_answered_is_told_by_what_was_carried(#[case] won: bool) {
-    let mut world = loaded();
-    world.task = 1;
-    world.delete_unanswered();
-    world.task = 0;
-    world.execute_with(if won { |_, current| current } else { in_order });
-    sound(world);
+    let mut fake = loaded();
+    fake.task = 1;
+    fake.delete_unanswered();
+    fake.task = 0;
+    fake.execute_with(if won { |_, current| current } else { in_order });
+    sound(fake);
 }
 
 #[test]
 fn a_delete_that_was_granted_and_carried_doubles() {
-    let mut world = loaded();
-    let staged = world.staged.clone().unwrap_or_default();
-    world.delete();
-    world.leave();
-    world.staged = Some(staged);
-    world.arrive(in_order);
-    let (plan, trace) = world.finish();
+    let mut fake = loaded();
+    let staged = fake.staged.clone().unwrap_or_default();
+    fake.delete();
+    fake.leave();
+    fake.staged = Some(staged);
+    fake.arrive(in_order);
+    let (plan, trace) = fake.finish();
     failed(
         &result(&plan, &trace, Check::Kexec),
         &json!({"code": "kexec/carried-otherwise", "boot": 1, "number": 1}),
@@ -341,7 +338,7 @@ fn a_delete_that_was_granted_and_carried_doubles() {
     failed(&result(&plan, &trace, Check::ExactlyOnce), &json!({"code": "exactly-once/record-doubled"}));
 }
 
-/// What the kernel of the made-up world is known to lose.
+/// What the kernel of the fake run is known to lose.
 fn limit(records: Option<u64>, before: Option<Version>) -> KnownLimit {
     KnownLimit {
         kernels: KernelRange { from: None, before },
@@ -353,13 +350,13 @@ fn limit(records: Option<u64>, before: Option<Version>) -> KnownLimit {
 
 /// A kexec that is said to lose `stated` records at the end, and loses what `carry` leaves out.
 fn limited(stated: Option<u64>, carry: fn(Vec<Record>, Vec<Record>) -> Vec<Record>) -> (Plan, Trace) {
-    let mut world = carried_with(carry);
-    world.plan.known_limit = Some(limit(stated, None));
-    world.measure(1);
-    world.stage_save_delete();
-    world.load();
-    world.execute();
-    world.finish()
+    let mut fake = carried_with(carry);
+    fake.plan.known_limit = Some(limit(stated, None));
+    fake.measure(1);
+    fake.stage_save_delete();
+    fake.load();
+    fake.execute();
+    fake.finish()
 }
 
 fn but(lost: usize, staged: Vec<Record>, current: Vec<Record>) -> Vec<Record> {
@@ -381,7 +378,7 @@ fn what_is_known_to_be_lost_is_no_failure_and_no_pass(
     let (plan, trace) = limited(stated, carry);
     let results = all(&plan, &trace);
     assert!(results.iter().all(|result| result.verdict == Verdict::Passed), "{results:#?}");
-    let judgement = judge::of(&plan, &trace, &results, crate::world::TODAY);
+    let judgement = judge::of(&plan, &trace, &results, crate::fake_run::TODAY);
     let shown = Reason::of(Known::LimitShown { why: "the segment is full".to_owned() });
     assert_eq!((judgement.outcome, judgement.reason), (RunOutcome::KnownLimit, Some(shown)));
     let fact = Fact::LostAsKnown { records: stated.unwrap_or(8), kexec: 1 };
@@ -400,7 +397,7 @@ fn what_is_lost_otherwise_fails(
     #[case] gone: bool,
 ) {
     let (plan, trace) = limited(stated, carry);
-    let judgement = judge::of(&plan, &trace, &all(&plan, &trace), crate::world::TODAY);
+    let judgement = judge::of(&plan, &trace, &all(&plan, &trace), crate::fake_run::TODAY);
     assert_eq!(judgement.outcome, RunOutcome::Failed, "{judgement:?}");
     let reason = judgement.reason.unwrap();
     assert_eq!(reason.finding.code() == "known/limit-gone", gone, "{reason:?}");
@@ -411,7 +408,7 @@ fn what_is_lost_otherwise_fails(
 fn a_limit_of_other_kernels_excuses_nothing() {
     let (mut plan, trace) = limited(Some(1), |staged, current| but(1, staged, current));
     plan.known_limit = Some(limit(Some(1), Some(Version(7, 3, 0))));
-    let judgement = judge::of(&plan, &trace, &all(&plan, &trace), crate::world::TODAY);
+    let judgement = judge::of(&plan, &trace, &all(&plan, &trace), crate::fake_run::TODAY);
     assert_eq!(judgement.outcome, RunOutcome::Failed, "{judgement:?}");
     let reason = judgement.reason.unwrap();
     assert!(reason.unlike.is_none() && reason.check.is_some(), "{reason:?}");
@@ -419,19 +416,19 @@ fn a_limit_of_other_kernels_excuses_nothing() {
 
 /// A panic that is asked for, after 3 records were staged and 2 measured; the kernel for it begins with what `carry` makes
 /// of them.
-fn crashed(carry: fn(Vec<Record>, Vec<Record>) -> Vec<Record>) -> World {
-    let mut world = World::new();
-    world.plan.known_limit = Some(limit(None, None));
-    world.measure(3);
-    world.stage();
-    world.save();
-    world.measure(2);
-    world.checkpoint();
-    world.panic();
-    world.arrive(carry);
-    world.measure(1);
-    world.stage_save_delete();
-    world
+fn crashed(carry: fn(Vec<Record>, Vec<Record>) -> Vec<Record>) -> FakeRun {
+    let mut fake = FakeRun::new();
+    fake.plan.known_limit = Some(limit(None, None));
+    fake.measure(3);
+    fake.stage();
+    fake.save();
+    fake.measure(2);
+    fake.checkpoint();
+    fake.panic();
+    fake.arrive(carry);
+    fake.measure(1);
+    fake.stage_save_delete();
+    fake
 }
 
 #[test]
@@ -439,27 +436,27 @@ fn a_crash_kernel_without_the_list_is_as_stated() {
     let (plan, trace) = crashed(|_, _| Vec::new()).finish();
     let results = all(&plan, &trace);
     assert!(results.iter().all(|result| result.verdict == Verdict::Passed), "{results:#?}");
-    assert_eq!(judge::of(&plan, &trace, &results, crate::world::TODAY).outcome, RunOutcome::KnownLimit);
+    assert_eq!(judge::of(&plan, &trace, &results, crate::fake_run::TODAY).outcome, RunOutcome::KnownLimit);
 }
 
 #[test]
 fn a_crash_kernel_with_the_list_is_not_as_stated() {
     let (plan, trace) = crashed(in_order).finish();
-    let judgement = judge::of(&plan, &trace, &all(&plan, &trace), crate::world::TODAY);
+    let judgement = judge::of(&plan, &trace, &all(&plan, &trace), crate::fake_run::TODAY);
     assert_eq!(judgement.outcome, RunOutcome::Failed, "{judgement:?}");
 }
 
 #[test]
 fn a_panic_that_nothing_goes_on_after_is_a_kernel_that_died() {
-    let mut world = World::new();
-    world.panic();
-    let (plan, mut trace) = world.finish();
+    let mut fake = FakeRun::new();
+    fake.panic();
+    let (plan, mut trace) = fake.finish();
     for event in &mut trace.events {
         if let What::Qmp(value) = &mut event.what {
             *value = json!({"event": "SHUTDOWN", "data": {"guest": true, "reason": "guest-reset"}});
         }
     }
-    let judgement = judge::of(&plan, &trace, &all(&plan, &trace), crate::world::TODAY);
+    let judgement = judge::of(&plan, &trace, &all(&plan, &trace), crate::fake_run::TODAY);
     assert_eq!(judgement.outcome, RunOutcome::KernelDied, "{judgement:?}");
     let reason =
         Reason { during: vec![During::BetweenKernels], ..Reason::of(KernelDied::NoKernelAfterPanic {}) };

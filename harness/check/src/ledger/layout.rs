@@ -2,14 +2,14 @@
 
 use super::{Generation, Source, Staging, Stretch};
 use crate::evidence::RecordId;
-use crate::runs::Runs;
+use crate::run_length::RunLength;
 use imalab_formats::ima::lists::Ranges;
 
 /// What is known of some places of the whole log.
 #[derive(Clone, Debug)]
 pub(super) enum Known {
     /// They were read.
-    Read { source: Source, records: Runs<RecordId> },
+    Read { source: Source, records: RunLength<RecordId> },
     /// They were taken out by the step at this place, and never read.
     Missing { by: usize },
     /// They are staged.
@@ -70,7 +70,7 @@ impl Piece {
     }
 
     /// These records are the first of it. A kernel that shows more than there can be has them behind the others.
-    fn read(&self, source: Source, records: &Runs<RecordId>) -> Vec<(usize, Stretch)> {
+    fn read(&self, source: Source, records: &RunLength<RecordId>) -> Vec<(usize, Stretch)> {
         let mut parts = Vec::new();
         let mut done = 0;
         let ranges = self.places.stretches();
@@ -89,7 +89,7 @@ impl Piece {
     }
 
     /// Its first records were read before, the others never.
-    fn begun(&self, source: Source, records: &Runs<RecordId>, by: usize) -> Vec<(usize, Stretch)> {
+    fn begun(&self, source: Source, records: &RunLength<RecordId>, by: usize) -> Vec<(usize, Stretch)> {
         let mut rest = self.places.clone();
         let places = rest.take_first(records.len());
         let begun = Piece { places, known: Known::Missing { by } }.read(source, records);
@@ -105,7 +105,7 @@ impl Piece {
 
 impl Stretch {
     fn gap(by: usize, records: Option<u64>) -> Stretch {
-        Stretch { source: Source::Gap { by, records }, records: Runs::default() }
+        Stretch { source: Source::Gap { by, records }, records: RunLength::default() }
     }
 
     fn is_empty(&self) -> bool {

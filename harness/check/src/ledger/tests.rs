@@ -4,20 +4,20 @@ use super::*;
 use rstest::rstest;
 
 /// Records from `from` up to and without `to`.
-fn ids(from: u32, to: u32) -> Runs<RecordId> {
+fn ids(from: u32, to: u32) -> RunLength<RecordId> {
     (from..to).map(RecordId).collect()
 }
 
-fn joined(lists: &[&Runs<RecordId>]) -> Runs<RecordId> {
+fn joined(lists: &[&RunLength<RecordId>]) -> RunLength<RecordId> {
     lists.iter().flat_map(|list| list.iter()).collect()
 }
 
 /// The list without its first records.
-fn from(list: &Runs<RecordId>, first: usize) -> Runs<RecordId> {
+fn from(list: &RunLength<RecordId>, first: usize) -> RunLength<RecordId> {
     list.slice(first..list.len())
 }
 
-fn whole(ledger: &Ledger, current: &Runs<RecordId>) -> Vec<u32> {
+fn whole(ledger: &Ledger, current: &RunLength<RecordId>) -> Vec<u32> {
     let snapshot = ledger.snapshot(99, current);
     let stretches = ledger.resolve(&snapshot);
     stretches.iter().flat_map(|stretch| stretch.records.iter().map(|id| id.0)).collect()
@@ -174,7 +174,7 @@ fn what_was_deleted_or_trimmed_is_not_carried() {
 }
 
 /// Staged 0 to 3, trimmed 4 and 5 meanwhile; so the list of the next kernel goes from 3 to 6.
-fn carried_around_a_trim() -> (Ledger, Runs<RecordId>) {
+fn carried_around_a_trim() -> (Ledger, RunLength<RecordId>) {
     let mut ledger = Ledger::default();
     ledger.stage(1);
     ledger.read_staged(2, &ids(0, 4), true);
@@ -194,34 +194,34 @@ fn what_was_trimmed_belongs_between_carried_records() {
 }
 
 #[rstest]
-#[case::staged(&|ledger: &mut Ledger, list: &Runs<RecordId>| {
+#[case::staged(&|ledger: &mut Ledger, list: &RunLength<RecordId>| {
     ledger.stage(5);
     ledger.read_staged(6, list, true);
     ledger.snapshot(9, &ids(9, 11))
 })]
-#[case::deleted(&|ledger: &mut Ledger, list: &Runs<RecordId>| {
+#[case::deleted(&|ledger: &mut Ledger, list: &RunLength<RecordId>| {
     ledger.stage(5);
     ledger.read_staged(6, list, true);
     ledger.delete(7);
     ledger.snapshot(9, &ids(9, 11))
 })]
-#[case::trimmed_before_it(&|ledger: &mut Ledger, list: &Runs<RecordId>| {
+#[case::trimmed_before_it(&|ledger: &mut Ledger, list: &RunLength<RecordId>| {
     ledger.read_current(list);
     ledger.trim(5, 3);
     ledger.snapshot(9, &joined(&[&from(list, 3), &ids(9, 11)]))
 })]
-#[case::trimmed_up_to_it(&|ledger: &mut Ledger, list: &Runs<RecordId>| {
+#[case::trimmed_up_to_it(&|ledger: &mut Ledger, list: &RunLength<RecordId>| {
     ledger.read_current(list);
     ledger.trim(5, 4);
     ledger.snapshot(9, &joined(&[&from(list, 4), &ids(9, 11)]))
 })]
-#[case::trimmed_beyond_it(&|ledger: &mut Ledger, list: &Runs<RecordId>| {
+#[case::trimmed_beyond_it(&|ledger: &mut Ledger, list: &RunLength<RecordId>| {
     ledger.read_current(list);
     ledger.trim(5, 5);
     ledger.trim(6, 1);
     ledger.snapshot(9, &joined(&[&from(list, 6), &ids(9, 11)]))
 })]
-#[case::carried_again(&|ledger: &mut Ledger, list: &Runs<RecordId>| {
+#[case::carried_again(&|ledger: &mut Ledger, list: &RunLength<RecordId>| {
     ledger.stage(5);
     ledger.read_staged(6, list, true);
     ledger.read_current(&ids(9, 11));
@@ -229,11 +229,11 @@ fn what_was_trimmed_belongs_between_carried_records() {
     ledger.kexec(8, &Loss::default());
     ledger.snapshot(9, &joined(&[list, &ids(10, 11)]))
 })]
-#[case::carried_unstaged(&|ledger: &mut Ledger, list: &Runs<RecordId>| {
+#[case::carried_unstaged(&|ledger: &mut Ledger, list: &RunLength<RecordId>| {
     ledger.kexec(8, &Loss::default());
     ledger.snapshot(9, &joined(&[list, &ids(9, 11)]))
 })]
-#[case::carried_behind_others(&|ledger: &mut Ledger, list: &Runs<RecordId>| {
+#[case::carried_behind_others(&|ledger: &mut Ledger, list: &RunLength<RecordId>| {
     ledger.read_current(list);
     ledger.trim(5, 2);
     ledger.stage(6);
@@ -241,7 +241,7 @@ fn what_was_trimmed_belongs_between_carried_records() {
     ledger.kexec(8, &Loss::default());
     ledger.snapshot(9, &joined(&[&from(list, 2), &ids(9, 11)]))
 })]
-fn it_keeps_its_place_whatever_comes(#[case] story: &dyn Fn(&mut Ledger, &Runs<RecordId>) -> Snapshot) {
+fn it_keeps_its_place_whatever_comes(#[case] story: &dyn Fn(&mut Ledger, &RunLength<RecordId>) -> Snapshot) {
     let (mut ledger, list) = carried_around_a_trim();
     let snapshot = story(&mut ledger, &list);
     let stretches = ledger.resolve(&snapshot);
@@ -303,7 +303,7 @@ fn doubtful() -> Ledger {
 #[case::delete_won(Request::Delete, ids(4, 9))]
 #[case::trim_lost(Request::Trim(2), ids(0, 9))]
 #[case::trim_won(Request::Trim(2), joined(&[&ids(0, 4), &ids(6, 9)]))]
-fn a_doubt_is_settled_by_the_next_list(#[case] request: Request, #[case] next: Runs<RecordId>) {
+fn a_doubt_is_settled_by_the_next_list(#[case] request: Request, #[case] next: RunLength<RecordId>) {
     let mut ledger = doubtful();
     assert_eq!(ledger.settle(5, request, &next).is_some(), !next.starts_with(&ids(0, 8)));
     ledger.kexec(8, &Loss::default());
@@ -324,7 +324,7 @@ fn a_doubt_that_cannot_matter_changes_nothing(#[case] request: Request, #[case] 
 }
 
 /// Staged 0 to 3, trimmed 4 and 5 meanwhile, current 6 to 8; of the seven that are to be carried, so many are kept.
-fn lossy(kept: usize) -> (Ledger, Runs<RecordId>) {
+fn lossy(kept: usize) -> (Ledger, RunLength<RecordId>) {
     let mut ledger = Ledger::default();
     ledger.stage(1);
     ledger.read_staged(2, &ids(0, 4), true);

@@ -8,7 +8,7 @@ use super::ops::Maker;
 use super::policy::Policy;
 use crate::evidence::{Evidence, Moment, RecordId, ends};
 use crate::log::WholeLog;
-use crate::runs::Runs;
+use crate::run_length::RunLength;
 use imalab_formats::ima::Bank;
 use imalab_formats::ima::dialect::Dialect;
 use imalab_formats::ima::lists::{ListId, Request};
@@ -40,7 +40,7 @@ pub(super) enum Does<'e> {
     /// A write, whose bytes may be made up from what a call before it gave.
     Write { slot: u16, bytes: Cow<'e, [u8]> },
     /// A list was read to its end, and held this.
-    List { slot: u16, records: &'e Runs<RecordId>, staged: bool },
+    List { slot: u16, records: &'e RunLength<RecordId>, staged: bool },
     /// A counter was read whole.
     Counter { slot: u16, number: u64 },
     /// Files were measured, or violated.

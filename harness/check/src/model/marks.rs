@@ -11,15 +11,20 @@ mod trims;
 use crate::boots;
 use crate::changes::ListChange;
 use crate::evidence::Evidence;
+use crate::findings::Findings;
 use crate::log::WholeLog;
-use crate::sheet::Sheet;
 use imalab_formats::ima::mark::{Aggregate, LogDigest, Mark, Trimmed};
 use imalab_language::finding::{Model, Value};
 
 /// Holds each such record to what it is about.
-pub(super) fn check(evidence: &Evidence<'_>, log: &WholeLog<'_>, changes: &[ListChange], sheet: &mut Sheet) {
+pub(super) fn check(
+    evidence: &Evidence<'_>,
+    log: &WholeLog<'_>,
+    changes: &[ListChange],
+    findings: &mut Findings,
+) {
     let starts = boots::aggregates(evidence, (0..log.len()).map(|place| log.id(place)));
-    let mut of = Marks { evidence, log, changes, starts, sheet, seen: 0, left: 0 };
+    let mut of = Marks { evidence, log, changes, starts, findings, seen: 0, left: 0 };
     let (mut aggregates, mut digests, mut trims) = (Vec::new(), Vec::new(), Vec::new());
     for place in 0..log.len() {
         let Some(id) = log.id(place) else { continue };
@@ -30,7 +35,7 @@ pub(super) fn check(evidence: &Evidence<'_>, log: &WholeLog<'_>, changes: &[List
             Some(Ok(Mark::Trimmed(says))) => trims.push(Said { place, says }),
             Some(Err(error)) => {
                 let (byte, expected) = (error.at as u64, Value::word(error.expected));
-                of.sheet.finding(Model::MarkText { record: log.record(evidence, place), byte, expected });
+                of.findings.finding(Model::MarkText { record: log.record(evidence, place), byte, expected });
             }
         }
     }
@@ -39,9 +44,9 @@ pub(super) fn check(evidence: &Evidence<'_>, log: &WholeLog<'_>, changes: &[List
     trims::check(&mut of, &trims);
     let Marks { seen, left, .. } = of;
     if seen > 0 {
-        sheet.compared(seen, "records of the log itself");
+        findings.compared(seen, "records of the log itself");
     }
-    sheet.leaves_out(left, "records of the log itself that are of something unknown");
+    findings.leaves_out(left, "records of the log itself that are of something unknown");
 }
 
 /// What such a record says, and its place in the whole log.
@@ -56,7 +61,7 @@ struct Marks<'m, 'e> {
     changes: &'m [ListChange],
     /// Places of the records with which the kernels begin.
     starts: Vec<usize>,
-    sheet: &'m mut Sheet,
+    findings: &'m mut Findings,
     /// Records of which all was compared.
     seen: usize,
     /// Others.
@@ -72,7 +77,7 @@ impl Marks<'_, '_> {
         };
         if !right {
             let record = self.log.record(self.evidence, place);
-            self.sheet.finding(Model::Mark { record, of: of.to_owned(), expected, found });
+            self.findings.finding(Model::Mark { record, of: of.to_owned(), expected, found });
         }
     }
 

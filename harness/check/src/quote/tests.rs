@@ -1,19 +1,19 @@
 use rstest::rstest;
 use serde_json::{Value, json};
 
+use crate::fake_run::{FakeRun, could_not_run, failed, not_applicable, passed, record, result};
 use crate::outcome::Check;
-use crate::world::{World, could_not_run, failed, not_applicable, passed, record, result};
 use imalab_formats::ima::Bank;
 use imalab_language::finding::{Fact, Finding, Quote};
 use imalab_trace::{QuoteTaken, What};
 
-fn story() -> World {
-    let mut world = World::new();
-    world.measure(3);
-    world.quote();
-    world.stage_save_delete();
-    world.measure(2);
-    world
+fn story() -> FakeRun {
+    let mut fake = FakeRun::new();
+    fake.measure(3);
+    fake.quote();
+    fake.stage_save_delete();
+    fake.measure(2);
+    fake
 }
 
 #[test]
@@ -63,48 +63,48 @@ fn invalid(begins: &str) -> Value {
 
 #[test]
 fn a_quote_of_other_records_than_the_log_holds_fails() {
-    let mut world = World::new();
-    world.measure(3);
-    world.current.swap(1, 2);
-    world.quote();
+    let mut fake = FakeRun::new();
+    fake.measure(3);
+    fake.current.swap(1, 2);
+    fake.quote();
     let finding =
         json!({"code": "quote/not-of-the-log", "mark": 1, "bank": "sha1", "records": 4, "prefix": null});
-    failed(&world.verdict(Check::Quote), &finding);
+    failed(&fake.verdict(Check::Quote), &finding);
 }
 
 #[test]
 fn a_quote_that_is_ahead_of_the_log_fails() {
-    let mut world = World::new();
-    world.extend(&record("/m/lost"));
-    world.quote();
+    let mut fake = FakeRun::new();
+    fake.extend(&record("/m/lost"));
+    fake.quote();
     let finding = json!({"code": "quote/ahead-of-the-log", "mark": 1, "extends": 2, "records": 1});
-    failed(&world.verdict(Check::Quote), &finding);
+    failed(&fake.verdict(Check::Quote), &finding);
 }
 
 #[test]
 fn a_quote_may_be_behind_the_log_in_name_only() {
-    let mut world = World::new();
+    let mut fake = FakeRun::new();
     let hidden = record("/m/hidden");
     let digests = [Bank::Sha1, Bank::Sha256].map(|bank| hidden.extend_digest(bank));
     // The TPM refuses, the tap hears otherwise.
-    world.extend_with(10, digests.to_vec(), 0x101);
-    let at = world.trace.events.len() - 1;
-    if let What::Tpm(exchange) = &mut world.trace.events[at].what {
+    fake.extend_with(10, digests.to_vec(), 0x101);
+    let at = fake.trace.events.len() - 1;
+    if let What::Tpm(exchange) = &mut fake.trace.events[at].what {
         exchange.answer[6..10].fill(0);
     }
-    world.current.push(hidden);
-    world.quote();
+    fake.current.push(hidden);
+    fake.quote();
     failed(
-        &world.verdict(Check::Quote),
+        &fake.verdict(Check::Quote),
         &json!({"code": "quote/not-of-the-log", "mark": 1, "bank": "sha1", "prefix": 1}),
     );
 }
 
 #[test]
 fn a_tpm_that_was_reset_between_quotes_fails() {
-    let mut world = story();
-    world.resets += 1;
-    failed(&world.verdict(Check::Quote), &json!({"code": "quote/tpm-reset", "marks": [1, 2]}));
+    let mut fake = story();
+    fake.resets += 1;
+    failed(&fake.verdict(Check::Quote), &json!({"code": "quote/tpm-reset", "marks": [1, 2]}));
 }
 
 #[test]
@@ -116,16 +116,16 @@ fn a_quote_that_was_not_taken_could_not_be_judged() {
 
 #[test]
 fn a_run_without_a_quote_step_says_so() {
-    let mut world = World::new();
-    world.checkpoint();
-    let (plan, trace) = world.power_off();
+    let mut fake = FakeRun::new();
+    fake.checkpoint();
+    let (plan, trace) = fake.power_off();
     not_applicable(&result(&plan, &trace, Check::Quote), &json!({"code": "quote/no-quote-step"}));
 }
 
 #[test]
 fn without_a_whole_log_there_is_nothing_to_compare_with() {
-    let mut world = World::new();
-    world.quote();
-    let (plan, trace) = world.power_off();
+    let mut fake = FakeRun::new();
+    fake.quote();
+    let (plan, trace) = fake.power_off();
     could_not_run(&result(&plan, &trace, Check::Quote), &json!({"code": "quote/no-whole-log"}));
 }

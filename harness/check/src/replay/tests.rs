@@ -2,72 +2,72 @@ use imalab_wire::Op;
 use rstest::rstest;
 use serde_json::{Value, json};
 
+use crate::fake_run::{FakeRun, could_not_run, failed, has, passed, record, result, value, violation};
 use crate::outcome::Check;
-use crate::world::{World, could_not_run, failed, has, passed, record, result, value, violation};
 use imalab_formats::ima::Bank;
 use imalab_language::finding::Fact;
 use imalab_language::plan::{Action, Observed};
 use imalab_trace::What;
 
-fn story(sabotage: impl Fn(&mut World)) -> World {
-    let mut world = World::new();
-    world.measure(5);
-    world.checkpoint();
-    sabotage(&mut world);
-    world.measure(2);
-    world
+fn story(sabotage: impl Fn(&mut FakeRun)) -> FakeRun {
+    let mut fake = FakeRun::new();
+    fake.measure(5);
+    fake.checkpoint();
+    sabotage(&mut fake);
+    fake.measure(2);
+    fake
 }
 
 /// Another task measures while the next checkpoint reads.
-fn measuring_meanwhile(world: &mut World, records: u64) {
-    let (now, task) = (world.now, world.task);
-    (world.task, world.takes) = (1, 5_000);
-    world.measure(records);
-    (world.task, world.takes, world.now) = (task, 10, now);
+fn measuring_meanwhile(fake: &mut FakeRun, records: u64) {
+    let (now, task) = (fake.now, fake.task);
+    (fake.task, fake.takes) = (1, 5_000);
+    fake.measure(records);
+    (fake.task, fake.takes, fake.now) = (task, 10, now);
 }
 
 #[rstest]
-#[case::nothing(&|_: &mut World| {})]
-#[case::taken_out(&World::stage_save_delete)]
-#[case::trimmed_while_staged(&|world: &mut World| {
-    world.stage();
-    world.measure(3);
-    world.trim(2);
-    world.checkpoint();
-    world.save();
-    world.delete();
+#[case::nothing(&|_: &mut FakeRun| {})]
+#[case::taken_out(&FakeRun::stage_save_delete)]
+#[case::trimmed_while_staged(&|fake: &mut FakeRun| {
+    fake.stage();
+    fake.measure(3);
+    fake.trim(2);
+    fake.checkpoint();
+    fake.save();
+    fake.delete();
 })]
-#[case::violations(&|world: &mut World| { world.violate(); world.checkpoint(); })]
-#[case::another_pcr(&|world: &mut World| {
+#[case::violations(&|fake: &mut FakeRun| { fake.violate(); fake.checkpoint(); })]
+#[case::another_pcr(&|fake: &mut FakeRun| {
     let mut other = record("/m/other");
     other.pcr = 11;
-    world.log(other);
+    fake.log(other);
 })]
-fn sound_runs_pass(#[case] story_of: &dyn Fn(&mut World)) {
+fn sound_runs_pass(#[case] story_of: &dyn Fn(&mut FakeRun)) {
     passed(&story(story_of).verdict(Check::Replay));
 }
 
 /// An extend that somebody sent by the harness's port is neither in the list nor the kernel's fault.
 #[test]
 fn an_extend_through_the_port_is_not_blamed_on_the_kernel() {
-    let world = || {
-        story(|world| {
-            world.extend(&record("/m/stranger"));
-            let last = world.trace.events.last_mut().map(|event| &mut event.what);
+    let fake = || {
+        story(|fake| {
+            fake.extend(&record("/m/stranger"));
+            let last = fake.trace.events.last_mut().map(|event| &mut event.what);
             let Some(What::Tpm(exchange)) = last else { panic!("{last:?}") };
             exchange.origin = imalab_trace::Origin::Harness;
-            world.checkpoint();
+            fake.checkpoint();
         })
     };
     for check in [Check::Replay, Check::Quote] {
-        could_not_run(&world().verdict(check), &json!({"code": "evidence/pcr-not-the-guests", "more": 0}));
+        could_not_run(&fake().verdict(check), &json!({"code": "evidence/pcr-not-the-guests", "more": 0}));
     }
-    passed(&world().verdict(Check::ExactlyOnce));
+    passed(&fake().verdict(Check::ExactlyOnce));
 }
 
 #[test]
 fn a_pass_says_what_it_rests_on() {
-    let result = story(World::violate).verdict(Check::Replay);
+    let result = story(FakeRun::violate).verdict(Check::Replay);
     let numbers = ["quiescent points", "records", "violations", "banks"].map(|of| result.compared[of]);
     assert_eq!(numbers, [2, 10, 1, 2]);
     assert_eq!(result.facts, [Fact::Banks { banks: vec!["sha1".to_owned(), "sha256".to_owned()] }]);
@@ -75,49 +75,49 @@ fn a_pass_says_what_it_rests_on() {
 
 #[rstest]
 #[case::lost(
-    &|world: &mut World| { world.current.pop(); },
+    &|fake: &mut FakeRun| { fake.current.pop(); },
     json!({"code": "replay/pcr-differs", "bank": "sha256", "records": 7, "extends": 8, "prefix": null})
 )]
 #[case::leads(
-    &|world: &mut World| { world.current.push(record("/m/late")); world.checkpoint(); },
+    &|fake: &mut FakeRun| { fake.current.push(record("/m/late")); fake.checkpoint(); },
     json!({"code": "replay/pcr-differs", "step": {"id": 2, "text": "checkpoint"}, "mark": 2, "prefix": 6})
 )]
 #[case::one_bank_differs(
-    &|world: &mut World| {
+    &|fake: &mut FakeRun| {
         let torn = record("/m/torn");
         let digests = vec![torn.extend_digest(Bank::Sha1), violation("/m/torn").extend_digest(Bank::Sha256)];
-        world.extend_with(10, digests, 0);
-        world.current.push(torn);
+        fake.extend_with(10, digests, 0);
+        fake.current.push(torn);
     },
     json!({"code": "replay/pcr-differs", "bank": "sha256", "records": 9})
 )]
 #[case::behind_the_tap(
-    &|world: &mut World| {
-        world.extend(&record("/m/hidden"));
-        let at = world.trace.events.len() - 1;
-        world.trace.events.remove(at);
+    &|fake: &mut FakeRun| {
+        fake.extend(&record("/m/hidden"));
+        let at = fake.trace.events.len() - 1;
+        fake.trace.events.remove(at);
     },
     json!({"code": "replay/changed-behind-the-tap", "mark": 2, "bank": "sha1", "extends": 8})
 )]
 #[case::violation_not_counted(
-    &|world: &mut World| { world.violate(); world.violations -= 1; },
+    &|fake: &mut FakeRun| { fake.violate(); fake.violations -= 1; },
     json!({"code": "replay/violations", "expected": 1, "found": 0, "boot": 0})
 )]
 #[case::violation_not_logged(
-    &|world: &mut World| { world.violations += 1; },
+    &|fake: &mut FakeRun| { fake.violations += 1; },
     json!({"code": "replay/violations", "expected": 0, "found": 1})
 )]
-fn a_log_that_is_not_the_pcr_fails(#[case] sabotage: &dyn Fn(&mut World), #[case] finding: Value) {
+fn a_log_that_is_not_the_pcr_fails(#[case] sabotage: &dyn Fn(&mut FakeRun), #[case] finding: Value) {
     failed(&story(sabotage).verdict(Check::Replay), &finding);
 }
 
 #[test]
 fn an_equal_first_bank_does_not_hide_the_second() {
-    let result = story(|world| {
+    let result = story(|fake| {
         let torn = record("/m/torn");
         let digests = vec![torn.extend_digest(Bank::Sha1), violation("/m/torn").extend_digest(Bank::Sha256)];
-        world.extend_with(10, digests, 0);
-        world.current.push(torn);
+        fake.extend_with(10, digests, 0);
+        fake.current.push(torn);
     })
     .verdict(Check::Replay);
     assert!(
@@ -142,69 +142,69 @@ fn a_bank_that_was_not_read_is_a_finding() {
 
 #[test]
 fn while_another_task_measures_the_log_may_be_older_than_the_pcr() {
-    let mut world = World::new();
-    world.measure(5);
-    let before = world.current.clone();
-    measuring_meanwhile(&mut world, 3);
-    let after = std::mem::replace(&mut world.current, before);
-    world.checkpoint();
-    world.current = after;
-    world.now += 10_000;
-    let result = world.verdict(Check::Replay);
+    let mut fake = FakeRun::new();
+    fake.measure(5);
+    let before = fake.current.clone();
+    measuring_meanwhile(&mut fake, 3);
+    let after = std::mem::replace(&mut fake.current, before);
+    fake.checkpoint();
+    fake.current = after;
+    fake.now += 10_000;
+    let result = fake.verdict(Check::Replay);
     passed(&result);
     assert_eq!((result.compared["quiescent points"], result.compared["sampled points"]), (1, 1));
 }
 
 #[test]
 fn while_another_task_measures_one_record_may_be_in_flight() {
-    let mut world = World::new();
-    measuring_meanwhile(&mut world, 3);
+    let mut fake = FakeRun::new();
+    measuring_meanwhile(&mut fake, 3);
     let flying = record("/m/flying");
-    world.current.push(flying.clone());
-    world.checkpoint();
-    world.extend(&flying);
-    world.now += 10_000;
-    passed(&world.verdict(Check::Replay));
+    fake.current.push(flying.clone());
+    fake.checkpoint();
+    fake.extend(&flying);
+    fake.now += 10_000;
+    passed(&fake.verdict(Check::Replay));
 }
 
 #[rstest]
 #[case::two_in_flight(
-    &|world: &mut World| world.current.extend([record("/m/one"), record("/m/two")]),
+    &|fake: &mut FakeRun| fake.current.extend([record("/m/one"), record("/m/two")]),
     json!({"code": "replay/too-far-ahead", "records": 6, "extends": 4, "most": 1})
 )]
-#[case::lost(&|world: &mut World| { world.current.remove(1); },
+#[case::lost(&|fake: &mut FakeRun| { fake.current.remove(1); },
     json!({"code": "replay/sampled-differs", "number": 2, "record": {"number": 2, "name": "/m/f-2"}})
 )]
-fn even_while_another_task_measures(#[case] sabotage: &dyn Fn(&mut World), #[case] finding: Value) {
-    let mut world = World::new();
-    measuring_meanwhile(&mut world, 3);
-    sabotage(&mut world);
-    world.checkpoint();
-    world.now += 10_000;
-    failed(&world.verdict(Check::Replay), &finding);
+fn even_while_another_task_measures(#[case] sabotage: &dyn Fn(&mut FakeRun), #[case] finding: Value) {
+    let mut fake = FakeRun::new();
+    measuring_meanwhile(&mut fake, 3);
+    sabotage(&mut fake);
+    fake.checkpoint();
+    fake.now += 10_000;
+    failed(&fake.verdict(Check::Replay), &finding);
 }
 
 #[test]
 fn a_task_at_a_barrier_does_not_measure() {
-    let mut world = World::new();
-    (world.task, world.takes) = (1, 5_000);
+    let mut fake = FakeRun::new();
+    (fake.task, fake.takes) = (1, 5_000);
     let barrier = Op::Barrier { id: 1, parties: 2 };
-    world.step("barrier", Action::Barrier, vec![(barrier, value(0), Vec::new())], vec![]);
-    (world.task, world.takes, world.now) = (0, 10, 2_000);
-    world.current.pop();
-    world.checkpoint();
-    world.now += 10_000;
+    fake.step("barrier", Action::Barrier, vec![(barrier, value(0), Vec::new())], vec![]);
+    (fake.task, fake.takes, fake.now) = (0, 10, 2_000);
+    fake.current.pop();
+    fake.checkpoint();
+    fake.now += 10_000;
     failed(
-        &world.verdict(Check::Replay),
+        &fake.verdict(Check::Replay),
         &json!({"code": "replay/pcr-differs", "step": {"id": 1}, "records": 0}),
     );
 }
 
 #[test]
 fn without_a_checkpoint_it_could_not_run() {
-    let mut world = World::new();
-    world.measure(3);
-    let (plan, trace) = world.power_off();
+    let mut fake = FakeRun::new();
+    fake.measure(3);
+    let (plan, trace) = fake.power_off();
     could_not_run(&result(&plan, &trace, Check::Replay), &json!({"code": "replay/no-quiescent-checkpoint"}));
 }
 
@@ -217,9 +217,9 @@ fn without_a_reading_at_the_mark_it_could_not_run() {
 
 #[test]
 fn with_a_gap_it_could_not_run() {
-    let result = story(|world| {
-        world.stage();
-        world.delete();
+    let result = story(|fake| {
+        fake.stage();
+        fake.delete();
     })
     .verdict(Check::Replay);
     could_not_run(&result, &json!({"code": "replay/gap"}));
@@ -246,13 +246,13 @@ fn without_a_mark_it_could_not_run() {
 
 #[test]
 fn a_record_whose_extend_the_tap_kept_is_in_the_log_and_not_in_the_pcr() {
-    let mut world = World::new();
-    world.measure(2);
-    world.log_kept(record("/m/kept"), 0x101);
-    world.measure(2);
-    world.quote();
-    world.stage_save_delete();
-    let (plan, trace) = world.finish();
+    let mut fake = FakeRun::new();
+    fake.measure(2);
+    fake.log_kept(record("/m/kept"), 0x101);
+    fake.measure(2);
+    fake.quote();
+    fake.stage_save_delete();
+    let (plan, trace) = fake.finish();
     for check in [Check::Steps, Check::ExactlyOnce, Check::Replay, Check::Quote] {
         passed(&result(&plan, &trace, check));
     }
@@ -260,11 +260,11 @@ fn a_record_whose_extend_the_tap_kept_is_in_the_log_and_not_in_the_pcr() {
 
 #[test]
 fn an_extend_that_the_kernel_sent_again_counts_once() {
-    let mut world = World::new();
-    world.log_kept(record("/m/again"), 0x922);
-    world.extend(&record("/m/again"));
-    world.measure(1);
-    let (plan, trace) = world.finish();
+    let mut fake = FakeRun::new();
+    fake.log_kept(record("/m/again"), 0x922);
+    fake.extend(&record("/m/again"));
+    fake.measure(1);
+    let (plan, trace) = fake.finish();
     for check in [Check::Steps, Check::ExactlyOnce, Check::Replay, Check::Quote] {
         passed(&result(&plan, &trace, check));
     }
@@ -272,10 +272,10 @@ fn an_extend_that_the_kernel_sent_again_counts_once() {
 
 #[test]
 fn a_kernel_that_takes_back_what_it_could_not_extend_is_found_out() {
-    let mut world = World::new();
-    world.log_kept(record("/m/kept"), 0x101);
-    world.current.pop();
-    world.measure(1);
-    let (plan, trace) = world.finish();
+    let mut fake = FakeRun::new();
+    fake.log_kept(record("/m/kept"), 0x101);
+    fake.current.pop();
+    fake.measure(1);
+    let (plan, trace) = fake.finish();
     failed(&result(&plan, &trace, Check::ExactlyOnce), &json!({"code": "exactly-once/record-lost"}));
 }

@@ -2,8 +2,8 @@ use imalab_wire::{Message, Op, Outcome};
 use rstest::rstest;
 use serde_json::{Value, json};
 
+use crate::fake_run::{FakeRun, failed, has, passed, read, record, result, value, write};
 use crate::outcome::{Check, CheckResult};
-use crate::world::{World, failed, has, passed, read, record, result, value, write};
 use imalab_formats::ima::Bank;
 use imalab_language::finding::{Fact, Finding, Step, Steps};
 use imalab_language::plan::{Action, Expect, Form, Observed, Reading};
@@ -12,16 +12,16 @@ use imalab_trace::{Host, What};
 const EEXIST: i32 = 17;
 const EPERM: i32 = 1;
 
-/// A world whose one step of interest gives what `outcomes` say.
-fn refused(expect: Expect, errno: Option<i32>) -> World {
-    let mut world = World::new();
+/// A fake run whose one step of interest gives what `outcomes` say.
+fn refused(expect: Expect, errno: Option<i32>) -> FakeRun {
+    let mut fake = FakeRun::new();
     let mut ops = write("staged", b"A\n");
     if let Some(errno) = errno {
         ops[1].1 = Outcome::Errno(errno);
     }
-    let step = world.step("stage", Action::SystemCall, ops, vec![]);
-    world.plan.steps[step].expect = expect;
-    world
+    let step = fake.step("stage", Action::SystemCall, ops, vec![]);
+    fake.plan.steps[step].expect = expect;
+    fake
 }
 
 #[rstest]
@@ -72,11 +72,11 @@ fn what_is_not_expected_fails(
 #[case::right(3, None)]
 #[case::wrong(4, Some(json!({"code": "steps/counter", "expected": 4, "found": 3})))]
 fn a_counter_has_a_value(#[case] expected: i64, #[case] finding: Option<Value>) {
-    let mut world = World::new();
+    let mut fake = FakeRun::new();
     let reads = vec![Reading { op: 1, of: Observed::Violations }];
-    let step = world.step("view", Action::SystemCall, read("violations", b"3\n".to_vec()), reads);
-    world.plan.steps[step].expect = Expect::Counter(expected);
-    let result = world.verdict(Check::Steps);
+    let step = fake.step("view", Action::SystemCall, read("violations", b"3\n".to_vec()), reads);
+    fake.plan.steps[step].expect = Expect::Counter(expected);
+    let result = fake.verdict(Check::Steps);
     match finding {
         Some(finding) => failed(&result, &finding),
         None => passed(&result),
@@ -86,16 +86,16 @@ fn a_counter_has_a_value(#[case] expected: i64, #[case] finding: Option<Value>) 
 /// `read: {from: violations, expect: {bytes: 2}}` is about bytes, whatever number they show.
 #[test]
 fn a_call_that_reads_a_counter_has_the_value_of_the_call() {
-    let mut world = World::new();
+    let mut fake = FakeRun::new();
     let call = vec![(
         Op::Read { slot: 0, chunk: 64, limit: Some(64), send: true, nothing: None },
         value(2),
         b"1\n".to_vec(),
     )];
     let reads = vec![Reading { op: 0, of: Observed::Violations }];
-    let step = world.step("read", Action::SystemCall, call, reads);
-    world.plan.steps[step].expect = Expect::Value(2);
-    passed(&world.verdict(Check::Steps));
+    let step = fake.step("read", Action::SystemCall, call, reads);
+    fake.plan.steps[step].expect = Expect::Value(2);
+    passed(&fake.verdict(Check::Steps));
 }
 
 #[rstest]
@@ -111,28 +111,28 @@ fn a_call_that_reads_a_counter_has_the_value_of_the_call() {
 )]
 fn success_has_its_value(#[case] op: Op, #[case] found: usize, #[case] mut finding: Value) {
     finding["code"] = "steps/value".into();
-    let mut world = World::new();
-    world.step("odd", Action::SystemCall, vec![(op, value(found), Vec::new())], vec![]);
-    failed(&world.verdict(Check::Steps), &finding);
+    let mut fake = FakeRun::new();
+    fake.step("odd", Action::SystemCall, vec![(op, value(found), Vec::new())], vec![]);
+    failed(&fake.verdict(Check::Steps), &finding);
 }
 
 #[test]
 fn success_leaves_nothing_unattempted() {
-    let mut world = World::new();
+    let mut fake = FakeRun::new();
     let mut ops = write("staged", b"A\n");
     ops[1].1 = Outcome::NotAttempted;
-    world.step("odd", Action::SystemCall, ops, vec![]);
-    failed(&world.verdict(Check::Steps), &json!({"code": "steps/not-attempted", "operation": {"number": 1}}));
+    fake.step("odd", Action::SystemCall, ops, vec![]);
+    failed(&fake.verdict(Check::Steps), &json!({"code": "steps/not-attempted", "operation": {"number": 1}}));
 }
 
-fn counted(before: u64, after: u64, expected: u64) -> World {
-    let mut world = World::new();
+fn counted(before: u64, after: u64, expected: u64) -> FakeRun {
+    let mut fake = FakeRun::new();
     let mut ops = read("count", format!("{before}\n").into_bytes());
     ops.extend(read("count", format!("{after}\n").into_bytes()));
     let reads = [1, 4].map(|op| Reading { op, of: Observed::Count }).to_vec();
-    let step = world.step("measure", Action::SystemCall, ops, reads);
-    world.plan.steps[step].expect = Expect::NewRecords(expected);
-    world
+    let step = fake.step("measure", Action::SystemCall, ops, reads);
+    fake.plan.steps[step].expect = Expect::NewRecords(expected);
+    fake
 }
 
 #[test]
@@ -148,11 +148,11 @@ fn new_records_are_counted() {
 #[test]
 fn records_of_a_list_are_counted() {
     for (expected, passes) in [(1, true), (2, false)] {
-        let mut world = World::new();
-        let (ops, reads) = world.reads(&[(Form::Ascii, Bank::Sha1, false)]);
-        let step = world.step("read", Action::SystemCall, ops, reads);
-        world.plan.steps[step].expect = Expect::Records(expected);
-        let result = world.verdict(Check::Steps);
+        let mut fake = FakeRun::new();
+        let (ops, reads) = fake.reads(&[(Form::Ascii, Bank::Sha1, false)]);
+        let step = fake.step("read", Action::SystemCall, ops, reads);
+        fake.plan.steps[step].expect = Expect::Records(expected);
+        let result = fake.verdict(Check::Steps);
         if passes {
             passed(&result);
         } else {
@@ -166,9 +166,9 @@ fn records_of_a_list_are_counted() {
 
 #[test]
 fn a_task_that_dies_is_a_finding() {
-    let mut world = World::new();
-    world.say(Message::TaskEnded { task: 1, status: 139 });
-    let (plan, mut trace) = world.finish();
+    let mut fake = FakeRun::new();
+    fake.say(Message::TaskEnded { task: 1, status: 139 });
+    let (plan, mut trace) = fake.finish();
     // The made-up end of the tasks says that all is well.
     trace
         .events
@@ -181,11 +181,11 @@ fn a_task_that_dies_is_a_finding() {
 
 #[test]
 fn a_guest_that_stops_in_an_operation_is_found_there() {
-    let mut world = World::new();
-    world.measure(2);
-    world.stage();
-    world.save();
-    let (plan, mut trace) = world.finish();
+    let mut fake = FakeRun::new();
+    fake.measure(2);
+    fake.stage();
+    fake.save();
+    let (plan, mut trace) = fake.finish();
     let stuck = trace
         .events
         .iter()
@@ -204,30 +204,30 @@ fn a_guest_that_stops_in_an_operation_is_found_there() {
 
 #[test]
 fn a_fault_that_never_happened_is_a_finding() {
-    let mut world = World::new();
-    world.log_kept(record("/m/kept"), 0x101);
-    world.trace.events.retain(|event| !matches!(event.what, What::Host(Host::Fault { .. })));
-    failed(&world.verdict(Check::Steps), &json!({"code": "steps/tpm-faults", "expected": 1, "found": 0}));
+    let mut fake = FakeRun::new();
+    fake.log_kept(record("/m/kept"), 0x101);
+    fake.trace.events.retain(|event| !matches!(event.what, What::Host(Host::Fault { .. })));
+    failed(&fake.verdict(Check::Steps), &json!({"code": "steps/tpm-faults", "expected": 1, "found": 0}));
 }
 
-/// A world with a task that `ends` while it is at its one step, and one that does `op` to it.
-fn ended(op: Op, outcome: Outcome, status: i32) -> World {
-    let mut world = World::new();
-    world.task = 1;
-    world.step("wait", Action::SystemCall, read("list", Vec::new()), vec![]);
+/// A fake run with a task that `ends` while it is at its one step, and one that does `op` to it.
+fn ended(op: Op, outcome: Outcome, status: i32) -> FakeRun {
+    let mut fake = FakeRun::new();
+    fake.task = 1;
+    fake.step("wait", Action::SystemCall, read("list", Vec::new()), vec![]);
     let done = |event: &imalab_trace::Event| {
         matches!(event.what, What::Guest(Message::OpDone { step: 0, op: 1.., .. }))
     };
-    world.trace.events.retain(|event| !done(event));
-    world.task = 0;
-    world.step("end it", Action::SystemCall, vec![(op, outcome, Vec::new())], vec![]);
-    world.say(Message::TaskEnded { task: 1, status });
-    world
+    fake.trace.events.retain(|event| !done(event));
+    fake.task = 0;
+    fake.step("end it", Action::SystemCall, vec![(op, outcome, Vec::new())], vec![]);
+    fake.say(Message::TaskEnded { task: 1, status });
+    fake
 }
 
 /// The verdict, without the made-up message that the other task ends well.
-fn verdict(world: World) -> CheckResult {
-    let (plan, mut trace) = world.finish();
+fn verdict(fake: FakeRun) -> CheckResult {
+    let (plan, mut trace) = fake.finish();
     let well = |what: &What| matches!(what, What::Guest(Message::TaskEnded { task: 1, status: 0 }));
     let at = trace.events.iter().rposition(|event| well(&event.what)).unwrap();
     trace.events.remove(at);
@@ -256,10 +256,10 @@ fn a_task_that_the_scenario_ends_owes_nothing_more(
     #[case] status: i32,
     #[case] finding: Option<Value>,
 ) {
-    let mut world = ended(op, outcome, status);
+    let mut fake = ended(op, outcome, status);
     // That the one operation is not as expected is another matter.
-    world.plan.steps[1].expect = Expect::Any;
-    owes(&verdict(world), finding.as_ref());
+    fake.plan.steps[1].expect = Expect::Any;
+    owes(&verdict(fake), finding.as_ref());
 }
 
 /// Fails unless this is all that is said of missing results and of how tasks ended.
@@ -276,13 +276,13 @@ fn owes(result: &CheckResult, finding: Option<&Value>) {
 #[case::as_said(3, None)]
 #[case::otherwise(0, Some(json!({"code": "steps/task-status", "task": "other", "expected": 3, "found": 0})))]
 fn a_task_that_exits_has_its_status(#[case] status: i32, #[case] finding: Option<Value>) {
-    let mut world = World::new();
-    world.task = 1;
-    world.step("exit 3", Action::SystemCall, vec![(Op::Exit { status: 3 }, value(0), Vec::new())], vec![]);
-    world.trace.events.pop();
-    world.task = 0;
-    world.say(Message::TaskEnded { task: 1, status });
-    owes(&verdict(world), finding.as_ref());
+    let mut fake = FakeRun::new();
+    fake.task = 1;
+    fake.step("exit 3", Action::SystemCall, vec![(Op::Exit { status: 3 }, value(0), Vec::new())], vec![]);
+    fake.trace.events.pop();
+    fake.task = 0;
+    fake.say(Message::TaskEnded { task: 1, status });
+    owes(&verdict(fake), finding.as_ref());
 }
 
 #[rstest]
@@ -296,14 +296,14 @@ fn a_value_is_as_expected(
     #[case] found: i64,
     #[case] finding: Option<Value>,
 ) {
-    let mut world = World::new();
-    let step = world.step("call", Action::SystemCall, vec![(op, Outcome::Value(found), Vec::new())], vec![]);
-    world.plan.steps[step].expect = Expect::Value(expected);
+    let mut fake = FakeRun::new();
+    let step = fake.step("call", Action::SystemCall, vec![(op, Outcome::Value(found), Vec::new())], vec![]);
+    fake.plan.steps[step].expect = Expect::Value(expected);
     match finding {
-        None => passed(&world.verdict(Check::Steps)),
+        None => passed(&fake.verdict(Check::Steps)),
         Some(mut finding) => {
             (finding["code"], finding["of"]) = ("steps/value".into(), "returned".into());
-            failed(&world.verdict(Check::Steps), &finding);
+            failed(&fake.verdict(Check::Steps), &finding);
         }
     }
 }
@@ -312,14 +312,14 @@ fn a_value_is_as_expected(
 #[case::by_a_clock(Some(0), true)]
 #[case::without(None, false)]
 fn steps_whose_clock_ran_out_are_not_attempted(#[case] clock: Option<u16>, #[case] passes: bool) {
-    let mut world = World::new();
+    let mut fake = FakeRun::new();
     let mut ops = write("staged", b"A\n");
     for op in &mut ops {
         op.1 = Outcome::NotAttempted;
     }
-    world.step("late", Action::Stage, ops, vec![]);
-    world.plan.program.tasks[0].steps[0].clock = clock;
-    let result = world.verdict(Check::Steps);
+    fake.step("late", Action::Stage, ops, vec![]);
+    fake.plan.program.tasks[0].steps[0].clock = clock;
+    let result = fake.verdict(Check::Steps);
     if passes {
         passed(&result);
     } else {
@@ -329,7 +329,7 @@ fn steps_whose_clock_ran_out_are_not_attempted(#[case] clock: Option<u16>, #[cas
 
 #[test]
 fn the_earliest_finding_comes_first_whichever_task_it_is_of() {
-    let mut world = World::new();
+    let mut fake = FakeRun::new();
     let refused = |name| {
         let mut ops = write("staged", b"A\n");
         ops[1].1 = Outcome::Errno(EPERM);
@@ -337,13 +337,13 @@ fn the_earliest_finding_comes_first_whichever_task_it_is_of() {
     };
     // The plan has the first task's steps before the other's.
     let (name, ops) = refused("late");
-    world.now = 9_000_000;
-    world.step(name, Action::SystemCall, ops, vec![]);
+    fake.now = 9_000_000;
+    fake.step(name, Action::SystemCall, ops, vec![]);
     let (name, ops) = refused("early");
-    (world.task, world.now) = (1, 2_000_000);
-    world.step(name, Action::SystemCall, ops, vec![]);
-    (world.task, world.now) = (0, 10_000_000);
-    let findings = world.verdict(Check::Steps).findings;
+    (fake.task, fake.now) = (1, 2_000_000);
+    fake.step(name, Action::SystemCall, ops, vec![]);
+    (fake.task, fake.now) = (0, 10_000_000);
+    let findings = fake.verdict(Check::Steps).findings;
     let is_of = |finding: &Finding, name: &str| matches!(finding, Finding::Steps(Steps::UnexpectedError { step: Step { text, .. }, .. }) if text == name);
     let place = |name: &str| findings.iter().position(|finding| is_of(finding, name)).unwrap();
     assert!(place("early") < place("late"), "{findings:?}");

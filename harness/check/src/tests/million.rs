@@ -6,7 +6,7 @@ use std::time::Instant;
 use rstest::rstest;
 
 use crate::digest;
-use crate::world::{TODAY, World, passed};
+use crate::fake_run::{FakeRun, TODAY, passed};
 use imalab_formats::ima::Bank;
 use imalab_trace::Recording;
 
@@ -30,16 +30,16 @@ fn memory(line: &str) -> u64 {
 #[ignore = "takes minutes: `cargo test --release -p imalab-check million -- --ignored --nocapture`"]
 fn a_million_records_are_judged_in_half_a_gibibyte(#[case] banks: &[Bank]) {
     let folder = std::env::temp_dir();
-    let mut world = World::with_banks(banks);
+    let mut fake = FakeRun::with_banks(banks);
     let mut recording = Recording::within(&folder);
-    std::mem::take(&mut world.trace.events).into_iter().for_each(|event| recording.push(event));
-    world.recording = Some(recording);
+    std::mem::take(&mut fake.trace.events).into_iter().for_each(|event| recording.push(event));
+    fake.recording = Some(recording);
     for _ in 0..20 {
-        world.measure(CHUNK);
-        world.stage_save_delete();
+        fake.measure(CHUNK);
+        fake.stage_save_delete();
     }
-    world.measure(10);
-    let (plan, trace) = world.finish();
+    fake.measure(10);
+    let (plan, trace) = fake.finish();
 
     // The peak is reset to what is resident now (proc(5), `clear_refs`).
     fs::write("/proc/self/clear_refs", "5").unwrap();

@@ -8,26 +8,26 @@ use rstest::rstest;
 use serde_json::{Value, json};
 
 use crate::all;
+use crate::fake_run::{FakeRun, has, record, result};
 use crate::outcome::{Check, Verdict};
-use crate::world::{World, has, record, result};
 use imalab_language::plan::{Action, Expect, Observed, Plan};
 use imalab_trace::{Origin, Trace, What};
 
 /// A run that shows something to every check.
 fn rich() -> (Plan, Trace) {
-    let mut world = World::new();
-    world.measure(3);
-    world.violate();
-    world.stage();
-    world.save();
-    world.measure(2);
-    world.checkpoint();
-    world.quote();
-    world.load();
-    world.execute();
-    world.checkpoint();
-    world.measure(2);
-    world.finish()
+    let mut fake = FakeRun::new();
+    fake.measure(3);
+    fake.violate();
+    fake.stage();
+    fake.save();
+    fake.measure(2);
+    fake.checkpoint();
+    fake.quote();
+    fake.load();
+    fake.execute();
+    fake.checkpoint();
+    fake.measure(2);
+    fake.finish()
 }
 
 fn drop_events(trace: &mut Trace, lost: impl Fn(&What) -> bool) {
@@ -174,12 +174,12 @@ fn evidence_that_is_missing_makes_no_pass(
 
 #[test]
 fn a_list_that_lost_all_records_of_a_pcr_is_found_by_the_policy_that_names_it() {
-    let mut world = World::new();
-    world.measure(3);
+    let mut fake = FakeRun::new();
+    fake.measure(3);
     let mut lost = record("/m/lost");
     lost.pcr = 11;
-    world.extend(&lost);
-    let (mut plan, trace) = world.finish();
+    fake.extend(&lost);
+    let (mut plan, trace) = fake.finish();
     // An extend that nobody can relate to IMA is told, and no finding.
     let before = result(&plan, &trace, Check::ExactlyOnce);
     assert_eq!(before.left_out["extends of PCRs that nothing of IMA names"], 1, "{before:#?}");
@@ -189,10 +189,10 @@ fn a_list_that_lost_all_records_of_a_pcr_is_found_by_the_policy_that_names_it() 
 
 #[test]
 fn lists_without_a_record_have_no_views_that_could_agree() {
-    let mut world = World::new();
-    world.measure(2);
-    world.stage_save_delete();
-    let result = world.verdict(Check::ViewsAgree);
+    let mut fake = FakeRun::new();
+    fake.measure(2);
+    fake.stage_save_delete();
+    let result = fake.verdict(Check::ViewsAgree);
     assert_eq!(result.verdict, Verdict::NotApplicable, "{result:#?}");
 }
 
@@ -211,7 +211,7 @@ fn the_page_says_what_a_pass_rests_on() {
         "src/kexec/tests.rs",
         "src/quote/tests.rs",
         "src/tests.rs",
-        "src/sheet.rs",
+        "src/findings.rs",
     ]
     .map(read)
     .concat();

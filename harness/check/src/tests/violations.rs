@@ -4,25 +4,25 @@ use rstest::rstest;
 use serde_json::json;
 
 use crate::all;
+use crate::fake_run::{FakeRun, failed, has, passed, result};
 use crate::outcome::Check;
-use crate::world::{World, failed, has, passed, result};
 use imalab_language::finding::{CounterAtKexec, Fact};
 
-/// A world with two violations in its list that goes on in another kernel, whose counter then shows `shows`.
-fn carried(shows: u64) -> World {
-    let mut world = World::new();
-    world.violate();
-    world.violate();
-    world.checkpoint();
-    next(&mut world, shows);
-    world
+/// A fake run with two violations in its list that goes on in another kernel, whose counter then shows `shows`.
+fn carried(shows: u64) -> FakeRun {
+    let mut fake = FakeRun::new();
+    fake.violate();
+    fake.violate();
+    fake.checkpoint();
+    next(&mut fake, shows);
+    fake
 }
 
-fn next(world: &mut World, shows: u64) {
-    world.load();
-    world.execute();
-    world.violations = shows;
-    world.checkpoint();
+fn next(fake: &mut FakeRun, shows: u64) {
+    fake.load();
+    fake.execute();
+    fake.violations = shows;
+    fake.checkpoint();
 }
 
 #[rstest]
@@ -33,11 +33,11 @@ fn a_kernel_may_begin_afresh_or_take_over(
     #[case] second: u64,
     #[case] counter: CounterAtKexec,
 ) {
-    let mut world = carried(first);
-    world.violate();
-    world.checkpoint();
-    next(&mut world, second);
-    let (plan, trace) = world.finish();
+    let mut fake = carried(first);
+    fake.violate();
+    fake.checkpoint();
+    next(&mut fake, second);
+    let (plan, trace) = fake.finish();
     all(&plan, &trace).iter().for_each(passed);
     let result = result(&plan, &trace, Check::Replay);
     assert!(result.facts.contains(&Fact::ViolationsAtKexec { counter }), "{result:#?}");
@@ -49,14 +49,14 @@ fn a_kernel_may_begin_afresh_or_take_over(
 #[case::carried(1, CounterAtKexec::CountsCarried)]
 #[case::total(3, CounterAtKexec::GoesOn)]
 fn what_was_deleted_may_count_or_not(#[case] shows: u64, #[case] counter: CounterAtKexec) {
-    let mut world = World::new();
-    world.violate();
-    world.violate();
-    world.stage_save_delete();
-    world.violate();
-    world.checkpoint();
-    next(&mut world, shows);
-    let (plan, trace) = world.finish();
+    let mut fake = FakeRun::new();
+    fake.violate();
+    fake.violate();
+    fake.stage_save_delete();
+    fake.violate();
+    fake.checkpoint();
+    next(&mut fake, shows);
+    let (plan, trace) = fake.finish();
     all(&plan, &trace).iter().for_each(passed);
     let result = result(&plan, &trace, Check::Replay);
     assert!(result.facts.contains(&Fact::ViolationsAtKexec { counter }), "{result:#?}");
@@ -76,10 +76,10 @@ fn anything_else_is_found(#[case] shows: u64) {
 
 #[test]
 fn what_was_taken_over_is_not_forgotten() {
-    let mut world = carried(2);
-    world.violations = 0;
-    world.checkpoint();
-    let (plan, trace) = world.finish();
+    let mut fake = carried(2);
+    fake.violations = 0;
+    fake.checkpoint();
+    let (plan, trace) = fake.finish();
     failed(
         &result(&plan, &trace, Check::Replay),
         &json!({"code": "replay/violations", "expected": 2, "found": 0, "from_before": 2}),
@@ -88,9 +88,9 @@ fn what_was_taken_over_is_not_forgotten() {
 
 #[test]
 fn one_kernel_does_the_same_at_each_kexec() {
-    let mut world = carried(2);
-    next(&mut world, 0);
-    let (plan, trace) = world.finish();
+    let mut fake = carried(2);
+    next(&mut fake, 0);
+    let (plan, trace) = fake.finish();
     failed(
         &result(&plan, &trace, Check::Replay),
         &json!({"code": "replay/violations", "expected": 2, "found": 0, "from_before": 2}),

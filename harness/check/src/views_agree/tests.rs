@@ -2,19 +2,19 @@ use imalab_wire::{Message, Outcome};
 use rstest::rstest;
 use serde_json::{Value, json};
 
+use crate::fake_run::{FakeRun, could_not_run, failed, passed, result};
 use crate::outcome::Check;
-use crate::world::{World, could_not_run, failed, passed, result};
 use imalab_formats::ima::{Bank, Record};
 use imalab_language::finding::{Finding, ViewsAgree};
 use imalab_language::plan::{Form, Observed};
 use imalab_trace::What;
 
-fn story(sabotage: impl Fn(&mut World)) -> World {
-    let mut world = World::new();
-    world.measure(5);
-    sabotage(&mut world);
-    world.measure(2);
-    world
+fn story(sabotage: impl Fn(&mut FakeRun)) -> FakeRun {
+    let mut fake = FakeRun::new();
+    fake.measure(5);
+    sabotage(&mut fake);
+    fake.measure(2);
+    fake
 }
 
 /// A record with a template that says little, and a name that has blanks in it.
@@ -25,12 +25,12 @@ fn odd() -> Record {
 }
 
 #[rstest]
-#[case::nothing(&|_: &mut World| {})]
-#[case::staged(&|world: &mut World| { world.stage(); world.checkpoint(); })]
-#[case::staged_and_new(&|world: &mut World| { world.stage(); world.measure(3); world.checkpoint(); })]
-#[case::violation(&World::violate)]
-#[case::blanks(&|world: &mut World| world.log(odd()))]
-fn sound_runs_pass(#[case] story_of: &dyn Fn(&mut World)) {
+#[case::nothing(&|_: &mut FakeRun| {})]
+#[case::staged(&|fake: &mut FakeRun| { fake.stage(); fake.checkpoint(); })]
+#[case::staged_and_new(&|fake: &mut FakeRun| { fake.stage(); fake.measure(3); fake.checkpoint(); })]
+#[case::violation(&FakeRun::violate)]
+#[case::blanks(&|fake: &mut FakeRun| fake.log(odd()))]
+fn sound_runs_pass(#[case] story_of: &dyn Fn(&mut FakeRun)) {
     passed(&story(story_of).verdict(Check::ViewsAgree));
 }
 
@@ -143,20 +143,20 @@ fn every_difference_between_views_is_found(
     #[case] view: fn(Form, Bank, bool, Vec<u8>) -> Vec<u8>,
     #[case] finding: Value,
 ) {
-    failed(&story(|world| world.view = view).verdict(Check::ViewsAgree), &finding);
+    failed(&story(|fake| fake.view = view).verdict(Check::ViewsAgree), &finding);
 }
 
 #[test]
 fn staged_views_are_compared_too() {
-    let result = story(|world| {
-        world.view = |form, bank, staged, mut bytes| {
+    let result = story(|fake| {
+        fake.view = |form, bank, staged, mut bytes| {
             if (form, bank, staged) == (Form::Ascii, Bank::Sha1, true) {
                 bytes[4] = b'z';
             }
             bytes
         };
-        world.stage();
-        world.checkpoint();
+        fake.stage();
+        fake.checkpoint();
     })
     .verdict(Check::ViewsAgree);
     let list = json!({"form": "ascii", "bank": "sha1", "staged": true});
@@ -169,7 +169,7 @@ fn staged_views_are_compared_too() {
 #[test]
 fn the_counter_is_that_of_the_current_list() {
     failed(
-        &story(|world| world.count_off = 1).verdict(Check::ViewsAgree),
+        &story(|fake| fake.count_off = 1).verdict(Check::ViewsAgree),
         &json!({"code": "views-agree/counter", "expected": 8, "found": 9}),
     );
 }
@@ -181,7 +181,7 @@ fn a_record_whose_fields_make_no_text_is_found() {
         imalab_formats::ima::ByteOrder::Little,
     );
     let torn = Record::new(Bank::Sha256, 10, "ima-ng", data);
-    let result = story(|world| world.log(torn.clone())).verdict(Check::ViewsAgree);
+    let result = story(|fake| fake.log(torn.clone())).verdict(Check::ViewsAgree);
     failed(&result, &json!({"code": "views-agree/no-text", "number": 7}));
     let says = |finding: &Finding| matches!(finding, Finding::ViewsAgree(ViewsAgree::NoText { error, .. }) if error.starts_with("field `d-ng`: expected"));
     assert!(result.findings.iter().any(says), "{result:#?}");

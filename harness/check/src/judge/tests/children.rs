@@ -4,15 +4,15 @@ use super::*;
 
 #[test]
 fn a_child_that_dies_has_its_last_words() {
-    let mut world = sound();
-    world.see(exited("swtpm", 1));
+    let mut fake = sound();
+    fake.see(exited("swtpm", 1));
     let text = "swtpm: could not open\n  the log\n".to_owned();
-    world.see(What::Host(Host::LastWords { child: "swtpm".into(), text }));
+    fake.see(What::Host(Host::LastWords { child: "swtpm".into(), text }));
     let words = ["swtpm: could not open", "the log"];
     let finding = json!({
         "code": "run/child-ended", "child": "swtpm", "status": 1, "needed_by": "qemu", "last_words": words,
     });
-    assert_judged(&judged(world), Outcome::Infra, &finding);
+    assert_judged(&judged(fake), Outcome::Infra, &finding);
 }
 
 #[rstest]
@@ -24,9 +24,9 @@ fn a_child_that_dies_has_its_last_words() {
 #[case::a_child_that_had_died(&[exited("swtpm", 1), What::Host(Host::Interrupted)], Outcome::Infra)]
 #[case::a_kernel_that_had_died(&[What::Console(PANIC.into()), What::Host(Host::Interrupted)], Outcome::KernelDied)]
 fn a_signal_ends_only_what_was_under_way(#[case] seen: &[What], #[case] outcome: Outcome) {
-    let mut world = sound();
-    seen.iter().for_each(|what| world.see(what.clone()));
-    let judgement = judged(world);
+    let mut fake = sound();
+    seen.iter().for_each(|what| fake.see(what.clone()));
+    let judgement = judged(fake);
     assert_eq!(judgement.outcome, outcome, "{judgement:?}");
 }
 
@@ -44,23 +44,23 @@ fn a_signal_after_the_end_of_a_run_does_not_take_it_back() {
 #[case::it_died_first(&["swtpm", "qemu"], swtpm_ended(137))]
 #[case::we_ended_it(&["qemu", "swtpm"], json!({"code": "run/tpm-trouble", "error": "gone"}))]
 fn a_tpm_that_died_is_why_it_no_longer_answers(#[case] ended: &[&str], #[case] reason: Value) {
-    let mut world = sound();
-    world.see(What::Host(Host::TpmTrouble { text: "gone".to_owned() }));
-    ended.iter().for_each(|child| world.see(exited(child, 137)));
-    assert_judged(&judged(world), Outcome::Infra, &reason);
+    let mut fake = sound();
+    fake.see(What::Host(Host::TpmTrouble { text: "gone".to_owned() }));
+    ended.iter().for_each(|child| fake.see(exited(child, 137)));
+    assert_judged(&judged(fake), Outcome::Infra, &reason);
 }
 
 #[test]
 fn swtpm_may_end_when_qemu_has_asked_it_to() {
-    let mut world = sound();
-    world.see(What::Host(Host::EndAsked));
-    world.see(exited("swtpm", 0));
-    assert_eq!(judged(world).outcome, Outcome::Passed);
+    let mut fake = sound();
+    fake.see(What::Host(Host::EndAsked));
+    fake.see(exited("swtpm", 0));
+    assert_eq!(judged(fake).outcome, Outcome::Passed);
 }
 
 /// A run that ended when the first event of these was about to be seen.
-fn cut(world: World, before: fn(&What) -> bool) -> Judgement {
-    let (plan, trace) = world.finish();
+fn cut(fake: FakeRun, before: fn(&What) -> bool) -> Judgement {
+    let (plan, trace) = fake.finish();
     let events: Vec<_> = trace.events.into_iter().take_while(|event| !before(&event.what)).collect();
     let trace = Trace::from(events);
     of(&plan, &trace, &all(&plan, &trace))
@@ -89,9 +89,9 @@ fn a_child_that_fails_after_the_end_is_no_sound_run() {
 
 #[test]
 fn a_shell_may_end_as_its_user_likes() {
-    let mut world = World::new();
-    world.plan.program.end = End::Shell;
-    let judgement = cut(world, |what| matches!(what, What::Qmp(_)));
+    let mut fake = FakeRun::new();
+    fake.plan.program.end = End::Shell;
+    let judgement = cut(fake, |what| matches!(what, What::Qmp(_)));
     assert_ne!(judgement.outcome, Outcome::Infra, "{judgement:?}");
 }
 

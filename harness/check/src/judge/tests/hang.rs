@@ -4,21 +4,21 @@ use super::*;
 
 #[test]
 fn a_guest_that_does_nothing_more_is_told_with_its_idle_processors() {
-    let mut world = sound();
-    world.see(deadline());
+    let mut fake = sound();
+    fake.see(deadline());
     let text = "CPU#0\n HLT=1\nCPU#1\n HLT=0\n".to_owned();
-    world.see(What::Host(Host::Processors { text, emulated: true }));
+    fake.see(What::Host(Host::Processors { text, emulated: true }));
     let finding =
         json!({"code": "run/no-progress", "deadline": "no event for 30 s", "idle": 1, "processors": 2});
-    assert_judged(&judged(world), Outcome::Timeout, &finding);
+    assert_judged(&judged(fake), Outcome::Timeout, &finding);
 }
 
 #[test]
 fn what_the_agent_said_before_it_fell_silent_is_not_lost() {
-    let mut world = sound();
-    world.see(What::Guest(Message::Fault { text: "cannot mount /sys: EBUSY".into() }));
-    world.see(deadline());
-    let judgement = judged(world);
+    let mut fake = sound();
+    fake.see(What::Guest(Message::Fault { text: "cannot mount /sys: EBUSY".into() }));
+    fake.see(deadline());
+    let judgement = judged(fake);
     let finding = json!({"code": "run/no-progress", "agent_error": "cannot mount /sys: EBUSY", "idle": null});
     assert_judged(&judgement, Outcome::Timeout, &finding);
 }
@@ -35,11 +35,11 @@ fn an_interrupt_that_was_never_ended(
     #[case] outcome: Outcome,
     #[case] reason: Value,
 ) {
-    let mut world = sound();
-    world.see(deadline());
+    let mut fake = sound();
+    fake.see(deadline());
     let text = "CPU#0\nRFL=00000246 HLT=1\ndumping local APIC state for CPU 0\nISR\t 236 \n".to_owned();
-    world.see(What::Host(Host::Processors { text, emulated }));
-    assert_judged(&judged(world), outcome, &reason);
+    fake.see(What::Host(Host::Processors { text, emulated }));
+    assert_judged(&judged(fake), outcome, &reason);
 }
 
 /// What a kernel says of a task that waits, and answers to the NMI that asks it.
@@ -62,18 +62,17 @@ const ANSWER: &[&str] = &[
 
 #[test]
 fn a_kernel_that_hangs_is_told_with_the_task_its_function_and_the_holder() {
-    let mut world = sound();
+    let mut fake = sound();
     // The last is a thread of the one before.
     for (task, pid) in [(0, 70), (1, 72), (0, 72)] {
-        world.see(What::Guest(Message::TaskStarted { task, pid }));
+        fake.see(What::Guest(Message::TaskStarted { task, pid }));
     }
-    HANG.iter().for_each(|line| world.console(line));
-    world.see(kept(10));
-    world
-        .see(What::Host(Host::Hang { text: "INFO: task agent:72 blocked for more than 30 seconds.".into() }));
-    world.see(What::Host(Host::NmiSent));
-    ANSWER.iter().for_each(|line| world.console(line));
-    world.see(shutdown("guest-reset"));
+    HANG.iter().for_each(|line| fake.console(line));
+    fake.see(kept(10));
+    fake.see(What::Host(Host::Hang { text: "INFO: task agent:72 blocked for more than 30 seconds.".into() }));
+    fake.see(What::Host(Host::NmiSent));
+    ANSWER.iter().for_each(|line| fake.console(line));
+    fake.see(shutdown("guest-reset"));
     let finding = json!({
         "code": "run/hangs", "line": "INFO: task agent:72 blocked for more than 30 seconds.", "task": "agent:72",
         "scenario_task": "other", "function": "ima_queue_stage", "lock": "mutex", "waiters": [],
@@ -81,18 +80,18 @@ fn a_kernel_that_hangs_is_told_with_the_task_its_function_and_the_holder() {
             "who": "task", "task": "agent:70", "scenario_task": "agent", "does": "waits", "function": "ima_pcr_extend",
         },
     });
-    assert_judged(&judged(world), Outcome::Timeout, &finding);
+    assert_judged(&judged(fake), Outcome::Timeout, &finding);
 }
 
 #[test]
 fn a_silent_guest_is_told_with_what_its_tasks_wait_for() {
-    let mut world = sound();
-    world.see(deadline());
-    world.see(What::Host(Host::NmiSent));
-    ANSWER.iter().for_each(|line| world.console(line));
+    let mut fake = sound();
+    fake.see(deadline());
+    fake.see(What::Host(Host::NmiSent));
+    ANSWER.iter().for_each(|line| fake.console(line));
     let waiters = json!([
         {"task": "agent:70", "scenario_task": null, "function": "ima_pcr_extend"},
         {"task": "agent:72", "scenario_task": null, "function": "ima_queue_stage"},
     ]);
-    assert_judged(&judged(world), Outcome::Timeout, &json!({"code": "run/no-progress", "waiters": waiters}));
+    assert_judged(&judged(fake), Outcome::Timeout, &json!({"code": "run/no-progress", "waiters": waiters}));
 }

@@ -26,14 +26,14 @@ fn the_host_is_blamed_for_a_late_tpm_when_it_was_measured(
     #[case] outcome: Outcome,
     #[case] reason: Value,
 ) {
-    let seen = |world: &mut World| {
-        world.see(What::Console("WARNING: x".into()));
-        world.see(What::Console(TIMED_OUT.into()));
-        measured.iter().for_each(|what| world.see(what.clone()));
+    let seen = |fake: &mut FakeRun| {
+        fake.see(What::Console("WARNING: x".into()));
+        fake.see(What::Console(TIMED_OUT.into()));
+        measured.iter().for_each(|what| fake.see(what.clone()));
     };
-    let mut world = sound();
-    seen(&mut world);
-    let (plan, trace) = world.finish();
+    let mut fake = sound();
+    seen(&mut fake);
+    let (plan, trace) = fake.finish();
     assert_judged(&of(&plan, &trace, &all(&plan, &trace)), outcome, &reason);
     // A run that never came to its end, of which nobody knows why, is the host's in any case.
     let cut = Trace::from(trace.events[..trace.events.len() - 4].to_vec());
@@ -44,22 +44,22 @@ fn the_host_is_blamed_for_a_late_tpm_when_it_was_measured(
 fn a_stall_that_the_host_made_is_the_hosts() {
     let hung = "[   91.1] INFO: task agent:72 blocked for more than 30 seconds.";
     for (waited, outcome) in [(2_900, Outcome::Infra), (100, Outcome::Failed)] {
-        let mut world = sound();
-        world.see(What::Console(hung.into()));
-        world.see(kept(waited));
-        assert_eq!(judged(world).outcome, outcome);
+        let mut fake = sound();
+        fake.see(What::Console(hung.into()));
+        fake.see(kept(waited));
+        assert_eq!(judged(fake).outcome, outcome);
     }
 }
 
 #[test]
 fn a_command_that_was_made_to_time_out_is_no_trouble_of_the_host() {
-    let mut world = sound();
-    let step = world.plan.steps[0].id;
-    world.plan.marks.push(Mark { number: 9_000, step, does: MarkDeed::Hold });
+    let mut fake = sound();
+    let step = fake.plan.steps[0].id;
+    fake.plan.marks.push(Mark { number: 9_000, step, does: MarkDeed::Hold });
     // Whatever is wrong then, it is not that.
-    world.see(What::Console(TIMED_OUT.into()));
-    world.see(What::Console("WARNING: x".into()));
-    assert_ne!(judged(world).outcome, Outcome::Infra);
+    fake.see(What::Console(TIMED_OUT.into()));
+    fake.see(What::Console("WARNING: x".into()));
+    assert_ne!(judged(fake).outcome, Outcome::Infra);
 }
 
 #[rstest]
@@ -70,10 +70,10 @@ fn a_guest_without_its_tpm_is_the_kernels_fault_unless_the_host_is_proved_guilty
     #[case] outcome: Outcome,
     #[case] reason: Value,
 ) {
-    let mut world = sound();
-    world.see(What::Console(GAVE_UP.into()));
-    world.see(kept(waited));
-    let (plan, trace) = world.finish();
+    let mut fake = sound();
+    fake.see(What::Console(GAVE_UP.into()));
+    fake.see(kept(waited));
+    let (plan, trace) = fake.finish();
     // A probe, and a run with findings that all come of it.
     for checks in [vec![], vec![failed(Check::Steps, nonce(1))]] {
         assert_judged(&of(&plan, &trace, &checks), outcome, &reason);

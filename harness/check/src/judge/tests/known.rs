@@ -111,11 +111,11 @@ fn a_kernel_may_die_of_a_known_defect(
     #[case] dies: bool,
     #[case] outcome: Outcome,
 ) {
-    let mut world = sound();
+    let mut fake = sound();
     if dies {
-        DEATH.iter().for_each(|line| world.console(line));
+        DEATH.iter().for_each(|line| fake.console(line));
     }
-    let (mut plan, trace) = world.finish();
+    let (mut plan, trace) = fake.finish();
     plan.known_defect = Some(KnownDefect { shows: vec![dies_in(function)], ..defect(before) });
     let judgement = of(&plan, &trace, &[passes(Check::Steps)]);
     assert_eq!(judgement.outcome, outcome, "{judgement:?}");
@@ -143,9 +143,9 @@ fn a_limit_does_not_hide_that_a_defect_is_gone(
 
 #[test]
 fn a_known_defect_does_not_excuse_a_dead_kernel() {
-    let mut world = sound();
-    world.console(PANIC);
-    let (mut plan, trace) = world.finish();
+    let mut fake = sound();
+    fake.console(PANIC);
+    let (mut plan, trace) = fake.finish();
     plan.known_defect = Some(defect(None));
     assert_eq!(of(&plan, &trace, &[lost()]).outcome, Outcome::KernelDied);
 }

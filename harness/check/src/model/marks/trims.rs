@@ -55,7 +55,7 @@ fn missing(marks: &mut Marks<'_, '_>, trims: &[(u64, usize)], event: Option<&str
     let Some(event) = event.filter(|_| marks.unknown(marks.log.len()) == 0) else { return };
     for (number, step) in trims {
         let (step, expected) = (Some(marks.evidence.step(*step)), Value::count(*number));
-        marks.sheet.finding(Model::NoMark { step, event: event.to_owned(), expected });
+        marks.findings.finding(Model::NoMark { step, event: event.to_owned(), expected });
     }
 }
 

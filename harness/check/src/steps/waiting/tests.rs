@@ -1,8 +1,8 @@
 use imalab_wire::{Message, Op, Outcome};
 use rstest::rstest;
 
+use crate::fake_run::{FakeRun, result, value};
 use crate::outcome::Check;
-use crate::world::{World, result, value};
 use imalab_language::finding::{Finding, Steps};
 use imalab_language::plan::{Action, Expect, Mark, MarkDeed};
 use imalab_trace::What;
@@ -47,7 +47,7 @@ fn message(tells: Tells) -> Vec<Message> {
 
 /// What the check says of the step that has to wait: a code.
 fn judged(holds: bool, told: &[Tells]) -> Option<&'static str> {
-    let mut world = World::new();
+    let mut fake = FakeRun::new();
     let mark = Op::Mark { path: "/dev/tpm0".into(), number: HOLD };
     for (task, text, op) in [
         (0, "hold", mark),
@@ -56,19 +56,19 @@ fn judged(holds: bool, told: &[Tells]) -> Option<&'static str> {
         (0, "look", Op::AwaitBlocked { task: 1 }),
         (0, "release", Op::ReleaseHold { hold: HOLD }),
     ] {
-        world.task = task;
-        let step = world.step(text, Action::SystemCall, vec![(op, value(0), Vec::new())], vec![]);
-        world.plan.steps[step].expect = if text == "write" { Expect::Blocked } else { Expect::Any };
+        fake.task = task;
+        let step = fake.step(text, Action::SystemCall, vec![(op, value(0), Vec::new())], vec![]);
+        fake.plan.steps[step].expect = if text == "write" { Expect::Blocked } else { Expect::Any };
     }
     if holds {
-        world.plan.marks.push(Mark { number: HOLD, step: 0, does: MarkDeed::Hold });
+        fake.plan.marks.push(Mark { number: HOLD, step: 0, does: MarkDeed::Hold });
     }
     // What the guest told of them is the case's.
     let of_op = |message: &Message| matches!(message, Message::OpStarted { .. } | Message::OpDone { .. });
-    world.trace.events.retain(|event| !matches!(&event.what, What::Guest(message) if of_op(message)));
-    told.iter().flat_map(|tells| message(*tells)).for_each(|message| world.say(message));
-    world.task = 0;
-    let (plan, trace) = world.finish();
+    fake.trace.events.retain(|event| !matches!(&event.what, What::Guest(message) if of_op(message)));
+    told.iter().flat_map(|tells| message(*tells)).for_each(|message| fake.say(message));
+    fake.task = 0;
+    let (plan, trace) = fake.finish();
     let found = result(&plan, &trace, Check::Steps).findings;
     found.iter().find_map(|finding| match finding {
         Finding::Steps(

@@ -23,7 +23,7 @@ struct Found {
 /// A check passes only when it compared something: it says what it rests on, and where there was none of that it could not
 /// run, whatever else it looked at.
 #[derive(Debug)]
-pub(super) struct Sheet {
+pub(super) struct Findings {
     check: Check,
     findings: Vec<Found>,
     hidden: usize,
@@ -34,9 +34,9 @@ pub(super) struct Sheet {
     nothing: Option<Finding>,
 }
 
-impl Sheet {
-    pub(super) fn new(check: Check) -> Sheet {
-        Sheet {
+impl Findings {
+    pub(super) fn new(check: Check) -> Findings {
+        Findings {
             check,
             findings: Vec::new(),
             hidden: 0,
@@ -53,7 +53,7 @@ impl Sheet {
         self.add(Found { of: None, finding: finding.into() });
     }
 
-    /// As [`Sheet::finding`], of something that a task did and that began then: of such findings that follow one another the
+    /// As [`Findings::finding`], of something that a task did and that began then: of such findings that follow one another the
     /// earliest comes first, being the likeliest cause of the rest, whichever task it is of. What never began comes last.
     pub(super) fn finding_at(&mut self, began: Option<Moment>, finding: impl Into<Finding>) {
         self.add(Found { of: Some(began), finding: finding.into() });
@@ -138,10 +138,10 @@ mod tests {
     use super::*;
     use imalab_language::finding::{Quote, Replay};
 
-    fn verdict(note: impl FnOnce(&mut Sheet)) -> CheckResult {
-        let mut sheet = Sheet::new(Check::Quote);
-        note(&mut sheet);
-        sheet.result()
+    fn verdict(note: impl FnOnce(&mut Findings)) -> CheckResult {
+        let mut findings = Findings::new(Check::Quote);
+        note(&mut findings);
+        findings.result()
     }
 
     /// A finding that is told by a number.
@@ -152,34 +152,34 @@ mod tests {
     #[test]
     fn of_what_tasks_did_the_earliest_comes_first() {
         let at = |ns| Some(Moment { boot: 1, ns });
-        let result = verdict(|sheet| {
-            sheet.finding(of(0));
+        let result = verdict(|findings| {
+            findings.finding(of(0));
             for (began, mark) in [(at(9), 2), (None, 3), (at(2), 1)] {
-                sheet.finding_at(began, of(mark));
+                findings.finding_at(began, of(mark));
             }
-            sheet.finding(of(4));
+            findings.finding(of(4));
         });
         assert_eq!(result.findings, [0, 1, 2, 3, 4].map(of));
         // Though more were found than are shown.
-        let result = verdict(|sheet| (0..50).rev().for_each(|ns| sheet.finding_at(at(ns), of(ns))));
+        let result = verdict(|findings| (0..50).rev().for_each(|ns| findings.finding_at(at(ns), of(ns))));
         assert_eq!((result.findings[0].clone(), result.findings.len(), result.more), (of(0), 20, 30));
     }
 
     #[test]
     fn words_alone_are_no_pass() {
-        let result = verdict(|sheet| sheet.fact(Fact::PoweredOff {}));
+        let result = verdict(|findings| findings.fact(Fact::PoweredOff {}));
         assert_eq!(result.verdict, Verdict::CouldNotRun, "{result:?}");
-        let result = verdict(|sheet| sheet.compared(0, "records"));
+        let result = verdict(|findings| findings.compared(0, "records"));
         assert_eq!(result.verdict, Verdict::CouldNotRun, "{result:?}");
         assert_eq!(result.findings, [Evidence::NothingCompared {}.into()]);
     }
 
     #[test]
     fn nothing_of_one_thing_is_no_pass_whatever_there_was_of_another() {
-        let result = verdict(|sheet| {
-            sheet.rests_on(3, "records");
-            sheet.rests_on(0, "banks");
-            sheet.fact(Fact::PoweredOff {});
+        let result = verdict(|findings| {
+            findings.rests_on(3, "records");
+            findings.rests_on(0, "banks");
+            findings.fact(Fact::PoweredOff {});
         });
         assert_eq!((result.verdict, result.facts), (Verdict::CouldNotRun, Vec::new()));
         assert_eq!(result.findings, [Evidence::NoneOf { of: "banks".to_owned() }.into()]);
@@ -188,13 +188,13 @@ mod tests {
 
     #[test]
     fn what_does_not_apply_is_not_a_pass_and_hides_no_finding() {
-        let result = verdict(|sheet| sheet.not_applicable(Quote::NoQuoteStep {}));
+        let result = verdict(|findings| findings.not_applicable(Quote::NoQuoteStep {}));
         let why = vec![Quote::NoQuoteStep {}.into()];
         assert_eq!((result.verdict, result.findings), (Verdict::NotApplicable, why));
-        let result = verdict(|sheet| {
-            sheet.not_applicable(Quote::NoQuoteStep {});
-            sheet.finding(of(1));
-            sheet.obstacle(Replay::PcrNotRead { mark: 2 });
+        let result = verdict(|findings| {
+            findings.not_applicable(Quote::NoQuoteStep {});
+            findings.finding(of(1));
+            findings.obstacle(Replay::PcrNotRead { mark: 2 });
         });
         assert_eq!(result.verdict, Verdict::Failed);
         assert_eq!(result.findings, [of(1), Replay::PcrNotRead { mark: 2 }.into()]);

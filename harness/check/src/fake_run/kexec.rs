@@ -2,7 +2,7 @@
 
 use imalab_wire::{Op, Outcome, Start, Task};
 
-use super::{World, value};
+use super::{FakeRun, value};
 use crate::evidence::IMA_PCR;
 use imalab_formats::ima::{Bank, ByteOrder, Digest, Record, template_data};
 use imalab_language::plan::Action;
@@ -33,7 +33,7 @@ pub(super) struct Counts {
     segment: u64,
 }
 
-impl World {
+impl FakeRun {
     pub(super) fn count_in(&mut self, record: &Record) {
         self.counts.bytes += size(record);
         self.counts.records += 1;

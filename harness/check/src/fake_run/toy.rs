@@ -6,7 +6,7 @@ use std::sync::LazyLock;
 use imalab_wire::{Op, Outcome};
 
 use super::call::{path, value};
-use super::{Interface, World};
+use super::{FakeRun, Interface};
 use crate::judge;
 use crate::outcome::Outcome as Judgement;
 use imalab_formats::ima::dialect::{
@@ -70,19 +70,19 @@ fn toy() -> Interface {
     Interface::of(LazyLock::force(&TOY))
 }
 
-fn speaking() -> World {
-    let mut world = World::new();
-    world.plan.interface = toy();
-    world
+fn speaking() -> FakeRun {
+    let mut fake = FakeRun::new();
+    fake.plan.interface = toy();
+    fake
 }
 
-fn judged(world: World) -> Judgement {
-    let (plan, trace) = world.finish();
+fn judged(fake: FakeRun) -> Judgement {
+    let (plan, trace) = fake.finish();
     judge::of(&plan, &trace, &crate::all(&plan, &trace), super::TODAY).outcome
 }
 
 /// Opens the toy's file, writes to it and closes it.
-fn asks(world: &mut World, text: &str, gives: Outcome) {
+fn asks(fake: &mut FakeRun, text: &str, gives: Outcome) {
     let open = Op::Open { slot: 0, path: path("toy_drop"), flags: 1, mode: 0 };
     let write = Op::Write { slot: 0, bytes: text.as_bytes().to_vec() };
     let ops = vec![
@@ -90,8 +90,8 @@ fn asks(world: &mut World, text: &str, gives: Outcome) {
         (write, gives, Vec::new()),
         (Op::Close { slot: 0 }, value(0), Vec::new()),
     ];
-    let step = world.step("write", Action::SystemCall, ops, vec![]);
-    world.plan.steps[step].expect = imalab_language::plan::Expect::Any;
+    let step = fake.step("write", Action::SystemCall, ops, vec![]);
+    fake.plan.steps[step].expect = imalab_language::plan::Expect::Any;
 }
 
 #[test]
@@ -108,23 +108,23 @@ fn its_verbs_are_calls() {
 
 #[test]
 fn a_kernel_that_keeps_its_promises_passes() {
-    let mut world = speaking();
-    world.measure(5);
-    world.trim(2);
-    world.measure(1);
-    asks(&mut world, "1000", Outcome::Errno(nix::errno::Errno::EDOM as i32));
-    asks(&mut world, "9", Outcome::Errno(nix::errno::Errno::ENOENT as i32));
-    world.checkpoint();
-    world.trim(5);
-    assert_eq!(judged(world), Judgement::Passed);
+    let mut fake = speaking();
+    fake.measure(5);
+    fake.trim(2);
+    fake.measure(1);
+    asks(&mut fake, "1000", Outcome::Errno(nix::errno::Errno::EDOM as i32));
+    asks(&mut fake, "9", Outcome::Errno(nix::errno::Errno::ENOENT as i32));
+    fake.checkpoint();
+    fake.trim(5);
+    assert_eq!(judged(fake), Judgement::Passed);
 }
 
 #[test]
 fn one_that_does_not_is_found() {
     for (text, gives) in [("9", value(1)), ("1000", Outcome::Errno(22)), ("1", Outcome::Errno(22))] {
-        let mut world = speaking();
-        world.measure(3);
-        asks(&mut world, text, gives);
-        assert_eq!(judged(world), Judgement::Failed, "{text}");
+        let mut fake = speaking();
+        fake.measure(3);
+        asks(&mut fake, text, gives);
+        assert_eq!(judged(fake), Judgement::Failed, "{text}");
     }
 }

@@ -7,12 +7,12 @@ use super::evidence::{Evidence, IMA_PCR, Moment, RecordId};
 use super::extended::all_extended;
 use super::history::History;
 use super::ledger::{Ledger, Loss, SavedAgain, Snapshot, Source, Stretch, Surprise};
-use super::runs::Runs;
+use super::run_length::RunLength;
 use super::timeline::{self, ListOperation, What, first_list};
 
 /// The whole log at one checkpoint.
 #[derive(Debug)]
-pub(super) struct Whole {
+pub(super) struct Reconstruction {
     /// Place of the checkpoint in the evidence.
     pub(super) step: usize,
     /// Its mark.
@@ -22,13 +22,13 @@ pub(super) struct Whole {
     /// Where the records come from, in order.
     pub(super) stretches: Vec<Stretch>,
     /// The records, in order.
-    pub(super) records: Runs<RecordId>,
+    pub(super) records: RunLength<RecordId>,
 }
 
 /// The whole log at all checkpoints, in the order of time.
 #[derive(Debug, Default)]
-pub(super) struct Wholes {
-    pub(super) all: Vec<Whole>,
+pub(super) struct Reconstructions {
+    pub(super) all: Vec<Reconstruction>,
     pub(super) surprises: Vec<Surprise>,
     /// Places in the log of records whose extend was kept from the TPM, as planned.
     kept: BTreeSet<usize>,
@@ -51,8 +51,8 @@ pub(super) struct Misfit {
     pub(super) read: RecordId,
 }
 
-impl Wholes {
-    pub(super) fn of(evidence: &Evidence<'_>, timeline: &[ListOperation]) -> Wholes {
+impl Reconstructions {
+    pub(super) fn of(evidence: &Evidence<'_>, timeline: &[ListOperation]) -> Reconstructions {
         let mut ledger = Ledger::default();
         // What any reader saw; those of checkpoints make a whole log each.
         let mut snapshots: Vec<(usize, Snapshot, bool)> = Vec::new();
@@ -90,10 +90,10 @@ impl Wholes {
             }
         }
         let checkpoints = snapshots.iter().filter(|(.., checkpoint)| *checkpoint);
-        let all: Vec<Whole> = checkpoints
+        let all: Vec<Reconstruction> = checkpoints
             .map(|(step, snapshot, _)| {
                 let stretches = ledger.resolve(snapshot);
-                Whole {
+                Reconstruction {
                     step: *step,
                     mark: evidence.steps[*step].planned.mark,
                     quiescent: evidence.quiescent(*step),
@@ -115,7 +115,7 @@ impl Wholes {
         });
         let misfits = misfits.collect();
         let kept = all.last().map(|whole| kept(evidence, whole)).unwrap_or_default();
-        Wholes {
+        Reconstructions {
             misfits,
             surprises: ledger.surprises().to_vec(),
             kept,
@@ -126,13 +126,18 @@ impl Wholes {
     }
 
     /// The records of `whole` that were extended into this PCR.
-    pub(super) fn extended(&self, evidence: &Evidence<'_>, whole: &Whole, pcr: u32) -> Runs<RecordId> {
+    pub(super) fn extended(
+        &self,
+        evidence: &Evidence<'_>,
+        whole: &Reconstruction,
+        pcr: u32,
+    ) -> RunLength<RecordId> {
         let records = whole.records.iter().enumerate().filter(|(at, _)| !self.kept.contains(at));
         records.map(|(_, id)| id).filter(|id| evidence.records.get(*id).pcr == pcr).collect()
     }
 
     /// The whole log at the end.
-    pub(super) fn last(&self) -> Option<&Whole> {
+    pub(super) fn last(&self) -> Option<&Reconstruction> {
         self.all.last()
     }
 }
@@ -150,14 +155,14 @@ fn loss(evidence: &Evidence<'_>, boot: u32, mut changes: Changes) -> Loss {
     let carried = history.carried.last().map_or(&[][..], Vec::as_slice);
     let lost = limit.lost.records.map_or(carried.len(), |lost| usize::try_from(lost).unwrap_or(usize::MAX));
     let kept = carried.len().saturating_sub(lost);
-    let records: Option<Runs<RecordId>> =
+    let records: Option<RunLength<RecordId>> =
         carried[kept..].iter().map(|at| extended.get(*at).flatten()).collect();
     Loss { kept, records: records.unwrap_or_default() }
 }
 
 /// Which of the records the tap kept from the TPM. The guest appends and extends in one order, so the n-th record is the
 /// n-th that it tried to extend; where it is not, `exactly-once` fails.
-fn kept(evidence: &Evidence<'_>, whole: &Whole) -> BTreeSet<usize> {
+fn kept(evidence: &Evidence<'_>, whole: &Reconstruction) -> BTreeSet<usize> {
     if evidence.tap.kept.is_empty() {
         return BTreeSet::new();
     }
@@ -169,7 +174,7 @@ fn kept(evidence: &Evidence<'_>, whole: &Whole) -> BTreeSet<usize> {
     kept.map(|(at, _)| at).collect()
 }
 
-impl Whole {
+impl Reconstruction {
     /// Whether every record of it was read by somebody.
     pub(super) fn has_gap(&self) -> bool {
         self.stretches.iter().any(|stretch| matches!(stretch.source, Source::Gap { .. }))

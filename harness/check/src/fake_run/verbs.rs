@@ -1,9 +1,9 @@
-//! What the steps of a scenario do in the made-up world.
+//! What the steps of a scenario do in a fake run.
 
 use imalab_wire::{Op, Violation};
 
 use super::call::{Done, path, read, show, value};
-use super::{World, record, violation};
+use super::{FakeRun, record, violation};
 use imalab_formats::ima::Bank;
 use imalab_language::interface::{Adapter, Deed, adapter};
 use imalab_language::plan::{Action, Form, Mark, MarkDeed, Observed, Reading};
@@ -24,7 +24,7 @@ fn request(ops: Vec<Done>) -> Vec<Done> {
     ops.into_iter().skip(last).filter(|(op, ..)| !matches!(op, Op::Read { .. })).collect()
 }
 
-impl World {
+impl FakeRun {
     /// Measures `files` files that were never measured before.
     pub(crate) fn measure(&mut self, files: u64) -> usize {
         for _ in 0..files {

@@ -33,8 +33,8 @@ pub(super) use verdict::{TODAY, all, could_not_run, failed, has, is, not_applica
 const PIECE: usize = 700;
 const TOKEN: u64 = 7;
 
-/// The made-up world, from the machine's start on.
-pub(super) struct World {
+/// A fake run, from the machine's start on.
+pub(super) struct FakeRun {
     pub(super) plan: Plan,
     pub(super) trace: Trace,
     /// Takes the events instead of `trace` where they are to be recorded as a run's.
@@ -85,13 +85,13 @@ pub(super) fn violation(name: &str) -> Record {
     record
 }
 
-impl World {
+impl FakeRun {
     /// Two banks, two tasks, and what the kernel measured before the agent started.
-    pub(super) fn new() -> World {
-        World::with_banks(&[Bank::Sha1, Bank::Sha256])
+    pub(super) fn new() -> FakeRun {
+        FakeRun::with_banks(&[Bank::Sha1, Bank::Sha256])
     }
 
-    pub(super) fn with_banks(banks: &[Bank]) -> World {
+    pub(super) fn with_banks(banks: &[Bank]) -> FakeRun {
         let task = |name: &str| Task {
             name: name.to_owned(),
             boot: 0,
@@ -122,7 +122,7 @@ impl World {
             known_limit: None,
             kernel_says: Vec::new(),
         };
-        let mut world = World {
+        let mut fake = FakeRun {
             plan,
             trace: Trace::default(),
             recording: None,
@@ -144,11 +144,11 @@ impl World {
             frames: 0,
             attempted: 0,
         };
-        world.see(What::Host(Host::Spawned { child: "qemu".to_owned(), pid: 1 }));
-        world.console("Linux version 7.3.4 (made up)");
-        world.log(record("boot_aggregate"));
-        world.hello();
-        world
+        fake.see(What::Host(Host::Spawned { child: "qemu".to_owned(), pid: 1 }));
+        fake.console("Linux version 7.3.4 (made up)");
+        fake.log(record("boot_aggregate"));
+        fake.hello();
+        fake
     }
 
     pub(super) fn hello(&mut self) {

@@ -40,18 +40,18 @@ struct Run<T> {
 
 /// A sequence in runs, each as long as it can be: equal sequences have equal runs.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Runs<T> {
+pub(super) struct RunLength<T> {
     runs: Vec<Run<T>>,
     length: usize,
 }
 
-impl<T> Default for Runs<T> {
-    fn default() -> Runs<T> {
-        Runs { runs: Vec::new(), length: 0 }
+impl<T> Default for RunLength<T> {
+    fn default() -> RunLength<T> {
+        RunLength { runs: Vec::new(), length: 0 }
     }
 }
 
-impl<T: Successive> Runs<T> {
+impl<T: Successive> RunLength<T> {
     pub(super) fn len(&self) -> usize {
         self.length
     }
@@ -89,24 +89,24 @@ impl<T: Successive> Runs<T> {
     }
 
     /// Those at these places, as far as there are so many.
-    pub(super) fn slice(&self, places: Range<usize>) -> Runs<T> {
+    pub(super) fn slice(&self, places: Range<usize>) -> RunLength<T> {
         let end = places.end.min(self.length);
         let Some(first) = self.get(places.start).filter(|_| places.start < end) else {
-            return Runs::default();
+            return RunLength::default();
         };
         let within = self.runs.iter().filter(|run| (places.start + 1..end).contains(&run.at));
         let further = within.map(|run| Run { at: run.at - places.start, first: run.first });
         let runs = [Run { at: 0, first }].into_iter().chain(further).collect();
-        Runs { runs, length: end - places.start }
+        RunLength { runs, length: end - places.start }
     }
 
     /// Whether the other is the begin of this one.
-    pub(super) fn starts_with(&self, other: &Runs<T>) -> bool {
+    pub(super) fn starts_with(&self, other: &RunLength<T>) -> bool {
         self.slice(0..other.length) == *other
     }
 
     /// How many are the same from the first on.
-    pub(super) fn same_as(&self, other: &Runs<T>) -> usize {
+    pub(super) fn same_as(&self, other: &RunLength<T>) -> usize {
         self.iter().zip(other.iter()).take_while(|(one, other)| one == other).count()
     }
 
@@ -125,9 +125,9 @@ impl<T: Successive> Runs<T> {
     }
 }
 
-impl<T: Successive> FromIterator<T> for Runs<T> {
-    fn from_iter<I: IntoIterator<Item = T>>(all: I) -> Runs<T> {
-        let mut runs = Runs::default();
+impl<T: Successive> FromIterator<T> for RunLength<T> {
+    fn from_iter<I: IntoIterator<Item = T>>(all: I) -> RunLength<T> {
+        let mut runs = RunLength::default();
         all.into_iter().for_each(|next| runs.push(next));
         runs
     }
@@ -137,7 +137,7 @@ impl<T: Successive> FromIterator<T> for Runs<T> {
 mod tests {
     use super::*;
 
-    fn runs(all: &[Option<usize>]) -> Runs<Option<usize>> {
+    fn runs(all: &[Option<usize>]) -> RunLength<Option<usize>> {
         all.iter().copied().collect()
     }
 
@@ -179,7 +179,7 @@ mod tests {
 
     #[test]
     fn a_border_is_found() {
-        let list: Runs<usize> = [1, 2, 3, 10, 11, 20].into_iter().collect();
+        let list: RunLength<usize> = [1, 2, 3, 10, 11, 20].into_iter().collect();
         for (below, before) in [(0, 0), (1, 0), (3, 2), (4, 3), (11, 4), (99, 6)] {
             assert_eq!(list.partition_point(|one| one < below), before);
         }
