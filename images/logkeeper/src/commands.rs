@@ -4,7 +4,7 @@ use std::io::{self, Write};
 
 use clap::Args;
 use imalab_ima::Bank;
-use imalab_logkeeper::{Config, Files, Keeper, Look, Machine, Stand, World};
+use imalab_logkeeper::{Config, Files, Keeper, Look, Machine, Stand, Stored, SystemCalls};
 use imalab_logview::Form;
 
 use crate::Failure;
@@ -28,7 +28,7 @@ fn bank(name: &str) -> Result<Bank, imalab_ima::UnknownBank> {
 }
 
 /// Looks at what there is while the keeper waits.
-fn look(config: &Config) -> Result<Look<std::fs::File>, Failure> {
+fn look(config: &Config) -> Result<Look<Stored>, Failure> {
     let mut machine = Machine::open(config)?;
     let files = Files::of(&machine.list_files().map_err(Failure::Lists)?, config.flavour)?;
     let lock = machine.share()?;
@@ -62,8 +62,8 @@ impl Cat {
 pub(crate) fn status(config: &Config) -> Result<(), Failure> {
     let look = look(config)?;
     let shards = look.verify()?;
-    let (generation, told, stand) = (look.generation, look.told, look.stand);
-    let open = usize::from(stand == Stand::Kept);
+    let (generation, tpm) = (look.generation, agreement(&look));
+    let open = usize::from(look.stand == Stand::InKernel);
     let (log, after) = look.into_log()?;
     println!("generation={}", generation.map_or_else(|| "-".to_owned(), |number| number.to_string()));
     println!("shards={}", shards - open);
@@ -71,15 +71,28 @@ pub(crate) fn status(config: &Config) -> Result<(), Failure> {
     println!("records-in-kernel={}", log.end().records - after.place.records);
     println!("bytes={}", log.size(Form::CANONICAL));
     println!("unfinished-shard={}", if open == 1 { "yes" } else { "no" });
-    println!("tpm={}", if told { "matches" } else { "does-not-match" });
+    println!("tpm={tpm}");
     Ok(())
+}
+
+/// What the TPM says to the whole log.
+fn agreement<F>(look: &Look<F>) -> &'static str {
+    match look.evidence.pcr {
+        None => "none",
+        Some(_) if look.pcr_matches => "matches",
+        Some(_) => "does-not-match",
+    }
 }
 
 pub(crate) fn verify(config: &Config) -> Result<(), Failure> {
     let look = look(config)?;
     let shards = look.verify()?;
-    let told = look.told;
+    let (pcr, matches) = (look.evidence.pcr, look.pcr_matches);
     let (log, _) = look.into_log()?;
     println!("{} records, {shards} shards", log.end().records);
-    if told { Ok(()) } else { Err(Failure::NotTold(config.pcr)) }
+    match pcr {
+        None => Err(Failure::NoPcr(config.pcr)),
+        Some(_) if matches => Ok(()),
+        Some(_) => Err(Failure::OtherPcr(config.pcr)),
+    }
 }

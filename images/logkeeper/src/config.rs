@@ -2,7 +2,7 @@
 
 use std::fs::File;
 use std::io::{self, Read};
-use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
 use nix::fcntl::OFlag;
@@ -10,9 +10,13 @@ use serde::Deserialize;
 
 use crate::interface::Flavour;
 use crate::keeper::{Old, Settings};
+use crate::trust::{Untrusted, trust_file};
 
 /// Longest configuration that is read, bytes.
 const LONGEST: u64 = 64 << 10;
+
+/// A look is what keeps the watchdog of `logkeeper.service` quiet, and this half of its time.
+const LOOK_SECONDS_MOST: u64 = 120;
 
 /// What an administrator decides. Each key may be left out.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
@@ -73,12 +77,15 @@ pub enum ConfigError {
     },
     /// Others could have written it.
     #[error("{}: {why}", .path.display())]
-    NotOurs {
+    Untrusted {
         /// The file.
         path: PathBuf,
         /// In which way.
-        why: &'static str,
+        why: Untrusted,
     },
+    /// It is longer than any configuration.
+    #[error("{}: expected a file of at most 64 KiB", .0.display())]
+    TooLong(PathBuf),
     /// It is not what a configuration is.
     #[error("{}: {error}", .path.display())]
     Form {
@@ -99,14 +106,6 @@ pub enum ConfigError {
     },
 }
 
-/// Why a file or folder of the keeper is not believed: who could have changed it is told by owner and mode.
-pub(crate) fn distrust(owner: u32, mode: u32) -> Option<&'static str> {
-    if owner != 0 && owner != nix::unistd::geteuid().as_raw() {
-        return Some("expected root as its owner");
-    }
-    (mode & 0o022 != 0).then_some("others than its owner may write to it")
-}
-
 impl Config {
     /// Reads the configuration at `path`.
     ///
@@ -118,17 +117,11 @@ impl Config {
         let options = OFlag::O_NOFOLLOW | OFlag::O_NONBLOCK | OFlag::O_CLOEXEC;
         let file = File::options().read(true).custom_flags(options.bits()).open(path).map_err(read)?;
         let about = file.metadata().map_err(read)?;
-        let not_ours = |why| ConfigError::NotOurs { path: path.to_owned(), why };
-        if !about.is_file() {
-            return Err(not_ours("expected a file"));
-        }
-        if let Some(why) = distrust(about.uid(), about.mode()) {
-            return Err(not_ours(why));
-        }
+        trust_file(&about).map_err(|why| ConfigError::Untrusted { path: path.to_owned(), why })?;
         let mut text = String::new();
         file.take(LONGEST + 1).read_to_string(&mut text).map_err(read)?;
         if text.len() as u64 > LONGEST {
-            return Err(not_ours("expected a file of at most 64 KiB"));
+            return Err(ConfigError::TooLong(path.to_owned()));
         }
         Config::parse(path, &text)
     }
@@ -140,8 +133,8 @@ impl Config {
         if config.pcr >= imalab_ima::PCR_LIMIT {
             return value("pcr", "expected the index of a PCR");
         }
-        if config.look_seconds == 0 || config.look_seconds > 3600 {
-            return value("look-seconds", "expected 1 to 3600");
+        if !(1..=LOOK_SECONDS_MOST).contains(&config.look_seconds) {
+            return value("look-seconds", "expected 1 to 120");
         }
         for (key, path) in [("shards", &config.shards), ("lists", &config.lists), ("tpm", &config.tpm)] {
             if !path.is_absolute() {
@@ -192,7 +185,8 @@ mod tests {
     #[case("shards = \"here\"", "`shards`: expected an absolute path")]
     #[case("generation = \"here\"", "`generation`: expected an absolute path")]
     #[case("pcr = 64", "`pcr`: expected the index of a PCR")]
-    #[case("look-seconds = 0", "`look-seconds`: expected 1 to 3600")]
+    #[case("look-seconds = 0", "`look-seconds`: expected 1 to 120")]
+    #[case("look-seconds = 121", "`look-seconds`: expected 1 to 120")]
     #[case("every-records = 5\nevery-records = 6", "duplicate key")]
     #[case("every-records", "TOML parse error at line 1")]
     fn anything_else_is_refused(#[case] text: &str, #[case] message: &str) {
@@ -215,10 +209,9 @@ mod tests {
         let link = folder.path().join("link.toml");
         std::os::unix::fs::symlink(&path, &link).unwrap();
         assert!(matches!(Config::read(&link), Err(ConfigError::Read { .. })));
-        assert!(matches!(Config::read(folder.path()), Err(ConfigError::NotOurs { .. })));
+        assert!(matches!(Config::read(folder.path()), Err(ConfigError::Untrusted { .. })));
         fs::write(&path, vec![b'#'; 70_000]).unwrap();
         fs::set_permissions(&path, fs::Permissions::from_mode(0o644)).unwrap();
         assert!(Config::read(&path).unwrap_err().to_string().ends_with("at most 64 KiB"));
-        assert_eq!(distrust(12345, 0o644), Some("expected root as its owner"));
     }
 }

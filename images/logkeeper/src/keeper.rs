@@ -8,7 +8,7 @@ use nix::errno::Errno;
 
 use crate::interface::{Files, Flavour};
 use crate::problem::{Problem, Waiting, disk, kernel};
-use crate::world::{Access, Folder, World, read_list, read_whole, write_durably};
+use crate::system_calls::{Access, Folder, SystemCalls, read_list, read_whole, write_durably};
 
 /// The name of the generation's file.
 pub const GENERATION: &str = "generation";
@@ -42,12 +42,14 @@ pub(crate) struct Pending {
     pub(crate) sha256: [u8; 32],
     /// How its records leave the kernel.
     pub(crate) by: Flavour,
+    /// Whether they were the whole current list when they were taken, and not what was put aside before.
+    pub(crate) whole: bool,
 }
 
 /// The one process that takes records out of a kernel.
 #[derive(Debug)]
-pub struct Keeper<W> {
-    pub(crate) world: W,
+pub struct Keeper<S> {
+    pub(crate) system: S,
     pub(crate) files: Files,
     pub(crate) settings: Settings,
     /// Whether the state below is that of disk and kernel.
@@ -64,8 +66,10 @@ pub struct Keeper<W> {
     pub(crate) former: Option<[u8; 32]>,
     pub(crate) resets: Option<u32>,
     pub(crate) pending: Option<Pending>,
-    /// Whether the TPM stood for what was found at the start.
-    pub(crate) told: bool,
+    /// Whether the PCR had the value that the whole log replays to when it was last looked at.
+    pub(crate) pcr_matches: bool,
+    /// Whether the last shard has what was put aside before, so that what came since is still to be taken.
+    pub(crate) behind: bool,
     /// How often it could not be told yet where the kernel's records belong.
     pub(crate) looks: u32,
 }
@@ -84,11 +88,11 @@ pub enum Step {
     },
 }
 
-impl<W: World> Keeper<W> {
+impl<S: SystemCalls> Keeper<S> {
     /// A keeper that has looked at nothing yet.
-    pub fn new(world: W, files: Files, settings: Settings) -> Keeper<W> {
+    pub fn new(system: S, files: Files, settings: Settings) -> Keeper<S> {
         Keeper {
-            world,
+            system,
             files,
             settings,
             settled: false,
@@ -99,14 +103,15 @@ impl<W: World> Keeper<W> {
             former: None,
             resets: None,
             pending: None,
-            told: false,
+            pcr_matches: false,
+            behind: false,
             looks: 0,
         }
     }
 
-    /// The world.
-    pub fn world(&mut self) -> &mut W {
-        &mut self.world
+    /// What the keeper works on.
+    pub fn system(&mut self) -> &mut S {
+        &mut self.system
     }
 
     /// What the kernel offers.
@@ -124,9 +129,19 @@ impl<W: World> Keeper<W> {
         &self.after
     }
 
-    /// Whether the TPM stood for what was found at the start.
-    pub fn told_by_the_tpm(&self) -> bool {
-        self.told
+    /// Whether it was found out where disk and kernel stand, and nothing has failed since.
+    pub fn settled(&self) -> bool {
+        self.settled
+    }
+
+    /// Whether the records that were kept last had been put aside before, so that what came since is still to be taken.
+    pub fn behind(&self) -> bool {
+        self.behind
+    }
+
+    /// Whether the PCR had the value that the whole log replays to when it was last looked at.
+    pub fn pcr_matches(&self) -> bool {
+        self.pcr_matches
     }
 
     /// Finishes what was begun, and takes the kernel's records if `rotate` says that it is time.
@@ -142,10 +157,19 @@ impl<W: World> Keeper<W> {
     }
 
     fn go_on_with(&mut self, rotate: bool) -> Result<Step, Problem> {
-        if !self.settled {
-            self.settle()?;
+        if !self.settled
+            && let Some(waiting) = self.settle()?
+        {
+            return Ok(Step::Waiting(waiting));
         }
-        self.publish()?;
+        if self.published != Some(self.next) {
+            if !self.lock()? {
+                return Ok(Step::Waiting(Waiting::Readers));
+            }
+            let published = self.publish();
+            self.system.unlock();
+            published?;
+        }
         if self.pending.is_none() {
             let Some(flavour) = self.files.flavour else { return Ok(Step::Nothing) };
             if !rotate && !self.staged {
@@ -158,8 +182,8 @@ impl<W: World> Keeper<W> {
             };
             match found {
                 Taken::Waiting(waiting) => return Ok(Step::Waiting(waiting)),
-                Taken::List(list, _) if list.is_empty() => return Ok(Step::Nothing),
-                Taken::List(list, by) => self.save(list, by)?,
+                Taken::List { records, .. } if records.is_empty() => return Ok(Step::Nothing),
+                Taken::List { records, by, whole } => self.save(records, by, whole)?,
             }
         }
         self.remove()
@@ -171,17 +195,17 @@ impl<W: World> Keeper<W> {
             let list = self.read(staged)?;
             if !list.is_empty() {
                 self.staged = true;
-                return Ok(Taken::List(list, Flavour::Stage));
+                return Ok(Taken::List { records: list, by: Flavour::Stage, whole: false });
             }
             self.staged = false;
         }
         if !rotate {
-            return Ok(Taken::List(Vec::new(), flavour));
+            return Ok(Taken::List { records: Vec::new(), by: flavour, whole: false });
         }
         let Some(staged) = self.files.staged.filter(|_| flavour == Flavour::Stage) else {
             self.staged = false;
             let current = self.files.current.clone();
-            return Ok(Taken::List(self.read(&current)?, Flavour::Trim));
+            return Ok(Taken::List { records: self.read(&current)?, by: Flavour::Trim, whole: true });
         };
         if !self.lock()? {
             return Ok(Taken::Waiting(Waiting::Readers));
@@ -189,17 +213,22 @@ impl<W: World> Keeper<W> {
         // Whatever comes of the request, it may have been carried out.
         self.staged = true;
         let asked = self.ask(staged, self.files.stage());
-        self.world.unlock();
+        self.system.unlock();
         match asked {
-            Ok(()) | Err(Errno::EEXIST) => Ok(Taken::List(self.read(staged)?, Flavour::Stage)),
-            Err(Errno::ENOENT) => Ok(Taken::List(Vec::new(), Flavour::Stage)),
+            Ok(()) | Err(Errno::EEXIST) => Ok(Taken::List {
+                records: self.read(staged)?,
+                by: Flavour::Stage,
+                // Otherwise somebody else has staged them.
+                whole: asked.is_ok(),
+            }),
+            Err(Errno::ENOENT) => Ok(Taken::List { records: Vec::new(), by: Flavour::Stage, whole: true }),
             Err(Errno::EACCES | Errno::ESTALE) => Ok(Taken::Waiting(Waiting::Suspended)),
             Err(errno) => Err(kernel("stage")(errno)),
         }
     }
 
     fn read(&mut self, name: &str) -> Result<Vec<u8>, Problem> {
-        match read_list(&mut self.world, name) {
+        match read_list(&mut self.system, name) {
             // Some proposals have no staged file to read while nothing is staged.
             Err(Errno::ENOENT) if Some(name) == self.files.staged => Ok(Vec::new()),
             read => read.map_err(kernel("read")),
@@ -207,16 +236,16 @@ impl<W: World> Keeper<W> {
     }
 
     fn ask(&mut self, name: &str, request: &[u8]) -> Result<(), Errno> {
-        let list = self.world.open_list(name, Access::Ask)?;
-        self.world.ask(&list, request).map(|_| ())
+        let list = self.system.open_list(name, Access::Ask)?;
+        self.system.ask(&list, request).map(|_| ())
     }
 
     pub(crate) fn lock(&mut self) -> Result<bool, Problem> {
-        self.world.lock().map_err(disk("lock", Folder::Shards, "lock"))
+        self.system.lock().map_err(disk("lock", Folder::Shards, "lock"))
     }
 
     /// Puts records on the disk, under the name of the next shard.
-    fn save(&mut self, records: Vec<u8>, by: Flavour) -> Result<(), Problem> {
+    fn save(&mut self, records: Vec<u8>, by: Flavour, whole: bool) -> Result<(), Problem> {
         let header = Header {
             number: self.next,
             tpm_resets: self.resets,
@@ -225,12 +254,12 @@ impl<W: World> Keeper<W> {
         };
         let sealed = seal(&header, &records)?;
         let name = self.name().to_string();
-        write_durably(&mut self.world, Folder::Shards, &name, &sealed.bytes).map_err(disk(
+        write_durably(&mut self.system, Folder::Shards, &name, &sealed.bytes).map_err(disk(
             "write",
             Folder::Shards,
             &name,
         ))?;
-        self.pending = Some(Pending { records, after: sealed.after, sha256: sealed.sha256, by });
+        self.pending = Some(Pending { records, after: sealed.after, sha256: sealed.sha256, by, whole });
         Ok(())
     }
 
@@ -254,6 +283,7 @@ impl<W: World> Keeper<W> {
             Ok(Removed::Yes) => {
                 let records = pending.after.place.records - self.after.place.records;
                 self.next += 1;
+                self.behind = !pending.whole;
                 self.after = pending.after;
                 self.former = Some(pending.sha256);
                 self.staged = false;
@@ -265,38 +295,37 @@ impl<W: World> Keeper<W> {
             }
             Err(problem) => Err(problem),
         };
-        self.world.unlock();
+        self.system.unlock();
         step
     }
 
     fn delete(&mut self, pending: &Pending) -> Result<Removed, Problem> {
         let Some(staged) = self.files.staged else { return Ok(Removed::Yes) };
-        let list = match self.world.open_list(staged, Access::Ask) {
+        let list = match self.system.open_list(staged, Access::Ask) {
             Err(Errno::EBUSY) => return Ok(Removed::Later(Waiting::Busy)),
             opened => opened.map_err(kernel("open"))?,
         };
         // From here to the end nobody else can ask, so what is compared is what is deleted.
-        if read_whole(&mut self.world, &list).map_err(kernel("read"))? != pending.records {
+        if read_whole(&mut self.system, &list).map_err(kernel("read"))? != pending.records {
             return Err(Problem::Foreign);
         }
-        match self.world.ask(&list, self.files.delete()) {
+        match self.system.ask(&list, self.files.delete()) {
             Ok(_) => Ok(Removed::Yes),
-            Err(Errno::ENOMEM) => Ok(Removed::Later(Waiting::Memory)),
             Err(Errno::ESTALE | Errno::EACCES) => Ok(Removed::Later(Waiting::Suspended)),
-            Err(errno) => Err(kernel("delete")(errno)),
+            Err(errno) => Err(kernel("delete records of")(errno)),
         }
     }
 
     fn trim(&mut self, pending: &Pending) -> Result<Removed, Problem> {
         let current = self.files.current.clone();
-        let list = match self.world.open_list(&current, Access::Ask) {
+        let list = match self.system.open_list(&current, Access::Ask) {
             Err(Errno::EBUSY) => return Ok(Removed::Later(Waiting::Busy)),
             opened => opened.map_err(kernel("open"))?,
         };
         let mut head = vec![0; pending.records.len()];
         let mut done = 0;
         while done < head.len() {
-            match self.world.read_list(&list, done as u64, &mut head[done..]).map_err(kernel("read"))? {
+            match self.system.read_list(&list, done as u64, &mut head[done..]).map_err(kernel("read"))? {
                 0 => break,
                 count => done += count,
             }
@@ -305,9 +334,8 @@ impl<W: World> Keeper<W> {
             return Err(Problem::Foreign);
         }
         let records = pending.after.place.records - self.after.place.records;
-        match self.world.ask(&list, &self.files.trim(records)) {
+        match self.system.ask(&list, &self.files.trim(records)) {
             Ok(_) => Ok(Removed::Yes),
-            Err(Errno::ENOMEM) => Ok(Removed::Later(Waiting::Memory)),
             Err(Errno::ESTALE | Errno::EACCES) => Ok(Removed::Later(Waiting::Suspended)),
             Err(errno) => Err(kernel("trim")(errno)),
         }
@@ -319,7 +347,7 @@ impl<W: World> Keeper<W> {
             return Ok(());
         }
         let text = format!("{}\n", self.next);
-        write_durably(&mut self.world, Folder::Generation, GENERATION, text.as_bytes()).map_err(disk(
+        write_durably(&mut self.system, Folder::Generation, GENERATION, text.as_bytes()).map_err(disk(
             "write",
             Folder::Generation,
             GENERATION,
@@ -331,7 +359,7 @@ impl<W: World> Keeper<W> {
 
 /// What there is to save.
 enum Taken {
-    List(Vec<u8>, Flavour),
+    List { records: Vec<u8>, by: Flavour, whole: bool },
     Waiting(Waiting),
 }
 

@@ -1,6 +1,6 @@
 //! A keeper of IMA's measurement log: takes records out of the kernel, keeps them on disk, and loses none.
 //!
-//! The steps ([`Keeper`]) know the world by a trait with one method for each system call ([`World`]), so that tests can let each of
+//! The steps ([`Keeper`]) know the system by a trait with one method for each system call ([`SystemCalls`]), so that tests can let each of
 //! them fail or be the last. [`Machine`] is the real one.
 
 mod config;
@@ -13,9 +13,11 @@ mod notify;
 mod policy;
 mod problem;
 mod settle;
+mod stored;
+mod system_calls;
 mod tpm;
 mod triggers;
-mod world;
+mod trust;
 
 pub use config::{Config, ConfigError};
 pub use holders::{holders_of_lists, holders_of_lock};
@@ -26,5 +28,7 @@ pub use machine::{Machine, MachineError};
 pub use notify::notify;
 pub use policy::RULES;
 pub use problem::{Problem, Waiting};
+pub use stored::Stored;
+pub use system_calls::{Access, Folder, OpenError, SystemCalls};
 pub use triggers::{Triggers, kexec_is_loaded};
-pub use world::{Access, Folder, World};
+pub use trust::Untrusted;

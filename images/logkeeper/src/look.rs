@@ -1,12 +1,14 @@
 //! Looks at folders, lists and TPM, and changes nothing.
 
+use std::io::ErrorKind;
+
 use imalab_ima::{Bank, Digest, LogReader};
 use imalab_logview::{Candidate, Damage, Evidence, Judgement, Log, Position, ReadAt, Shard, ShardName};
 use nix::errno::Errno;
 
 use crate::keeper::{GENERATION, Keeper};
-use crate::problem::{Problem, disk, kernel};
-use crate::world::{Folder, World, read_list};
+use crate::problem::{Problem, damaged, disk, kernel, unopened};
+use crate::system_calls::{Folder, OpenError, SystemCalls, errno, read_list};
 
 /// How often a PCR is read around the lists until it is the same before and after.
 const LOOKS: usize = 8;
@@ -23,7 +25,7 @@ pub enum Stand {
     /// All shards are of an earlier boot.
     ColdBoot,
     /// The records of the last shard are still in the kernel.
-    Kept,
+    InKernel,
     /// The kernel's records come behind all shards.
     Behind,
 }
@@ -45,8 +47,10 @@ pub struct Look<F> {
     pub generation: Option<u64>,
     /// Where the kernel's records belong.
     pub stand: Stand,
-    /// Whether the TPM has the value that the whole log replays to.
-    pub told: bool,
+    /// Whether the PCR has the value that the whole log replays to.
+    pub pcr_matches: bool,
+    /// Whether it has that of no other log that there could be: what it does not tell for certain is archived, and never removed.
+    pub(crate) certain: bool,
     /// Lists and TPM.
     pub evidence: Evidence,
     pub(crate) resets: Option<u32>,
@@ -66,7 +70,7 @@ impl<F: ReadAt> Look<F> {
     ///
     /// [`Problem`].
     pub fn into_log(mut self) -> Result<(Log<F>, Position), Problem> {
-        if self.stand == Stand::Kept {
+        if self.stand == Stand::InKernel {
             self.found.pop();
         }
         let mut log = Log::new();
@@ -102,21 +106,22 @@ impl<F: ReadAt> Look<F> {
     }
 }
 
-impl<W: World> Keeper<W> {
+impl<S: SystemCalls> Keeper<S> {
     /// Looks at what there is.
     ///
     /// # Errors
     ///
     /// [`Problem`].
-    pub fn look(&mut self) -> Result<Look<W::File>, Problem> {
+    pub fn look(&mut self) -> Result<Look<S::File>, Problem> {
         let generation = self.generation_on_disk()?;
-        let resets = self.world.tpm_resets().map_err(|errno| Problem::Tpm { errno })?;
+        let resets =
+            self.system.tpm_resets().map_err(|errno| Problem::Tpm { what: "the reset count", errno })?;
         let (mut found, torn) = self.shards(generation)?;
         let current = found.iter().rposition(|found| found.shard.header().before.place.records == 0);
         // Those before have their end: a later boot has begun its own.
         let mut old: Vec<ShardName> = found.drain(..current.unwrap_or(0)).map(|found| found.name).collect();
         let (staged, evidence) = self.evidence()?;
-        let (stand, told) = self.stand(&found, (generation, resets), &evidence)?;
+        let Verdict { stand, pcr_matches, certain } = self.stand(&found, (generation, resets), &evidence)?;
         if stand == Stand::ColdBoot {
             old.extend(found.drain(..).map(|found| found.name));
         } else if let Some(first) =
@@ -130,28 +135,29 @@ impl<W: World> Keeper<W> {
             let last = last.name;
             return Err(Problem::Missing(format!("{last} is the last, and the generation is {generation}")));
         }
-        Ok(Look { generation, stand, told, evidence, resets, old, found, torn, staged })
+        Ok(Look { generation, stand, pcr_matches, certain, evidence, resets, old, found, torn, staged })
     }
 
     fn generation_on_disk(&mut self) -> Result<Option<u64>, Problem> {
-        let file = match self.world.open(Folder::Generation, GENERATION) {
-            Err(Errno::ENOENT) => return Ok(None),
-            file => file.map_err(disk("read", Folder::Generation, GENERATION))?,
+        let file = match self.system.open(Folder::Generation, GENERATION) {
+            Err(OpenError::Errno(Errno::ENOENT)) => return Ok(None),
+            file => file.map_err(unopened(Folder::Generation, GENERATION))?,
         };
         let text = file.size().and_then(|size| file.exactly(0, usize::try_from(size.min(64)).unwrap_or(64)));
-        let text = String::from_utf8(text.unwrap_or_default()).unwrap_or_default();
+        let text = text.map_err(errno).map_err(disk("read", Folder::Generation, GENERATION))?;
+        let text = String::from_utf8(text).unwrap_or_default();
         Ok(text.strip_suffix('\n').and_then(|number| number.parse().ok()))
     }
 
-    fn shards(&mut self, generation: Option<u64>) -> Result<Shards<W::File>, Problem> {
-        let names = self.world.names(Folder::Shards).map_err(disk("look", Folder::Shards, ""))?;
+    fn shards(&mut self, generation: Option<u64>) -> Result<Shards<S::File>, Problem> {
+        let names = self.system.names(Folder::Shards).map_err(disk("look", Folder::Shards, ""))?;
         let mut names: Vec<ShardName> = names.iter().filter_map(|name| ShardName::parse(name)).collect();
         names.sort_unstable();
-        let (mut found, mut torn): (Vec<Found<W::File>>, _) = (Vec::new(), None);
+        let (mut found, mut torn): (Vec<Found<S::File>>, _) = (Vec::new(), None);
         for (index, name) in names.iter().enumerate() {
             let last = index + 1 == names.len();
             let text = name.to_string();
-            let file = self.world.open(Folder::Shards, &text).map_err(disk("open", Folder::Shards, &text))?;
+            let file = self.system.open(Folder::Shards, &text).map_err(unopened(Folder::Shards, &text))?;
             let shard = Shard::open(file).and_then(|shard| {
                 // The others were read when they were the last.
                 if last {
@@ -163,12 +169,14 @@ impl<W: World> Keeper<W> {
                 Ok(shard) if fits(*name, &shard, found.last()) => found.push(Found { name: *name, shard }),
                 Ok(_) => return Err(Problem::Missing(format!("{text} does not go on from the one before"))),
                 // Nothing was deleted for it: that comes when all of it is on the disk.
-                Err(Damage::Block(_) | Damage::Records(_) | Damage::Digest { .. } | Damage::Io(_))
-                    if last && generation.is_some_and(|generation| generation <= name.number) =>
+                Err(damage)
+                    if last
+                        && cut_short(&damage)
+                        && generation.is_some_and(|generation| generation <= name.number) =>
                 {
                     torn = Some(*name);
                 }
-                Err(damage) => return Err(Problem::Damage { name: text, damage }),
+                Err(damage) => return Err(damaged(*name, damage)),
             }
         }
         Ok((found, torn))
@@ -176,19 +184,19 @@ impl<W: World> Keeper<W> {
 
     /// The staged list, and both lists together with the PCR's value.
     fn evidence(&mut self) -> Result<(Vec<u8>, Evidence), Problem> {
-        let mut before = self.pcr();
+        let mut before = self.pcr()?;
         let mut looks = LOOKS;
         loop {
             let staged = match self.files.staged {
                 None => Vec::new(),
-                Some(name) => match read_list(&mut self.world, name) {
+                Some(name) => match read_list(&mut self.system, name) {
                     Err(Errno::ENOENT) => Vec::new(),
                     list => list.map_err(kernel("read"))?,
                 },
             };
             let current = self.files.current.clone();
-            let current = read_list(&mut self.world, &current).map_err(kernel("read"))?;
-            let after = self.pcr();
+            let current = read_list(&mut self.system, &current).map_err(kernel("read"))?;
+            let after = self.pcr()?;
             looks -= 1;
             if before == after || looks == 0 {
                 let list = [staged.as_slice(), &current].concat();
@@ -199,76 +207,104 @@ impl<W: World> Keeper<W> {
         }
     }
 
-    fn pcr(&mut self) -> Option<(u32, Digest)> {
+    /// The PCR in the best bank that the TPM has; `None` without a TPM. A TPM that does not answer is none of the two.
+    fn pcr(&mut self) -> Result<Option<(u32, Digest)>, Problem> {
         let pcr = self.settings.pcr;
-        BANKS.into_iter().find_map(|bank| self.world.pcr(bank, pcr).ok().flatten()).map(|value| (pcr, value))
+        for bank in BANKS {
+            let value =
+                self.system.pcr(bank, pcr).map_err(|errno| Problem::Tpm { what: "the PCR", errno })?;
+            if let Some(value) = value {
+                return Ok(Some((pcr, value)));
+            }
+        }
+        Ok(None)
     }
 
     fn stand(
         &mut self,
-        found: &[Found<W::File>],
+        found: &[Found<S::File>],
         (generation, resets): (Option<u64>, Option<u32>),
         evidence: &Evidence,
-    ) -> Result<(Stand, bool), Problem> {
+    ) -> Result<Verdict, Problem> {
         let Some(last) = found.last() else {
-            return Ok((Stand::Behind, evidence.fits(&Position::start())?));
+            let fits = evidence.fits(&Position::start())?;
+            return Ok(Verdict { stand: Stand::Behind, pcr_matches: fits, certain: fits });
         };
         let header = last.shard.header();
-        let same_boot = match (header.tpm_resets, resets) {
-            (Some(then), Some(now)) => Some(then == now),
-            _ => None,
+        let reset = match (header.tpm_resets, resets) {
+            (Some(then), Some(now)) => then != now,
+            (Some(_), None) => return Err(Problem::TpmGone(last.name.to_string())),
+            (None, _) => false,
         };
-        if same_boot == Some(false) {
-            return Ok((Stand::ColdBoot, evidence.fits(&Position::start())?));
-        }
         let records = last.shard.records().map_err(|error| damaged(last.name, error.into()))?;
         // There is none behind it, and the generation does not count it: its records may be where they were.
         let open = generation.is_none_or(|generation| generation <= last.name.number);
         let open = open && evidence.list.starts_with(&records);
+        let anew = begins_anew(&evidence.list);
+        // Without a shard before the open one both are the same log, and the count tells them apart.
+        let same = open && header.before == Position::start();
         let mut candidates = vec![Candidate { name: Stand::Behind, from: last.shard.after().clone() }];
-        if open {
-            candidates.push(Candidate { name: Stand::Kept, from: header.before.clone() });
+        if open && !(same && reset) {
+            candidates.push(Candidate { name: Stand::InKernel, from: header.before.clone() });
         }
-        if same_boot.is_none() {
+        if reset || anew && !same {
             candidates.push(Candidate { name: Stand::ColdBoot, from: Position::start() });
         }
-        Ok(match evidence.judge(candidates)? {
+        let (stand, pcr_matches, certain) = match evidence.judge(candidates)? {
             Judgement::Close(_) if self.looks < PATIENCE => {
                 self.looks += 1;
                 return Err(Problem::Undecided);
             }
-            Judgement::Told(stand) | Judgement::Close(stand) => (stand, true),
+            Judgement::Told(stand) => (stand, true, true),
+            Judgement::Close(stand) => (stand, true, false),
             // There is no TPM, or it missed a record, or the kernel lost some: what the records look like has to do.
-            Judgement::Silent if open => (Stand::Kept, false),
-            Judgement::Silent if same_boot.is_none() && begins_anew(&evidence.list) => {
-                (Stand::ColdBoot, false)
-            }
-            Judgement::Silent => (Stand::Behind, false),
-        })
+            // The count alone says little: TPM2_Clear sets it to 0 while PCRs go on (TPM 2.0 Library Part 2, 10.11.1), and a TPM
+            // Restart sets PCRs back and leaves it (Part 3, 9.3).
+            Judgement::Silent if anew && reset => (Stand::ColdBoot, false, false),
+            Judgement::Silent if open => (Stand::InKernel, false, false),
+            Judgement::Silent if anew && header.tpm_resets.is_none() => (Stand::ColdBoot, false, false),
+            Judgement::Silent => (Stand::Behind, false, false),
+        };
+        Ok(Verdict { stand, pcr_matches, certain })
     }
 }
 
-pub(crate) fn damaged(name: ShardName, damage: Damage) -> Problem {
-    Problem::Damage { name: name.to_string(), damage }
+/// Where the kernel's records belong, and how well that is known.
+struct Verdict {
+    stand: Stand,
+    pcr_matches: bool,
+    certain: bool,
+}
+
+/// Whether a file looks as one does that was not written to its end. One that cannot be read may be whole.
+fn cut_short(damage: &Damage) -> bool {
+    match damage {
+        Damage::Io(error) => error.kind() == ErrorKind::UnexpectedEof,
+        Damage::Block(_) | Damage::Records(_) | Damage::Digest { .. } => true,
+        Damage::Sums => false,
+    }
 }
 
 /// Whether a shard is what its name says and goes on from the one before it, or begins a boot.
 fn fits<F: ReadAt>(name: ShardName, shard: &Shard<F>, before: Option<&Found<F>>) -> bool {
     let header = shard.header();
     let itself = header.number == name.number && header.before.place.records == name.first;
-    itself
-        && before.is_none_or(|before| {
-            let starts = header.before.place.records == 0 && header.former.is_none();
-            let follows = header.before == *before.shard.after() && name.number == before.name.number + 1;
-            starts || follows
-        })
+    // What nothing came before has extended no PCR.
+    let starts = header.before == Position::start() && header.former.is_none();
+    let follows = match before {
+        Some(before) => header.before == *before.shard.after() && name.number == before.name.number + 1,
+        // Those before it were put away, and with them it will be.
+        None => header.before.place.records > 0,
+    };
+    itself && (starts || follows)
 }
 
 /// Whether a list begins as that of a kernel which was given none.
 fn begins_anew(list: &[u8]) -> bool {
     let mut reader = LogReader::new(list, Bank::Sha1);
     match reader.next_record() {
-        Ok(Some(record)) => record.data.windows(14).any(|part| part == b"boot_aggregate"),
+        // A name of its own and not the end of a path, which anybody could give a file.
+        Ok(Some(record)) => record.data.windows(15).any(|part| part == b"\0boot_aggregate"),
         _ => false,
     }
 }

@@ -1,21 +1,24 @@
-//! The world as it is.
+//! The system as it is: folders, lists and TPM of a machine.
 
 use std::fs::{self, File};
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
-use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt};
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
+use std::rc::Rc;
 
 use imalab_ima::{Bank, Digest};
 use nix::errno::Errno;
-use nix::fcntl::{Flock, FlockArg, OFlag, openat, renameat};
+use nix::fcntl::{AtFlags, Flock, FlockArg, OFlag, openat, renameat};
 use nix::sys::stat::Mode;
 use nix::sys::uio::pread;
-use nix::unistd::{UnlinkatFlags, fsync, unlinkat, write};
+use nix::unistd::{UnlinkatFlags, fsync, linkat, unlinkat, write};
 
-use crate::config::{Config, distrust};
+use crate::config::Config;
+use crate::stored::Stored;
+use crate::system_calls::{Access, Folder, OpenError, SystemCalls, errno};
 use crate::tpm;
-use crate::world::{Access, Folder, World};
+use crate::trust::{Untrusted, trust};
 
 /// Who else is to keep out while records leave the kernel, and who reads: a lock on this file in the folder of shards.
 const LOCK: &str = "lock";
@@ -26,9 +29,6 @@ const KEEPER: &str = "keeper.lock";
 /// Where shards of earlier boots go, below the folder of shards.
 const OLD: &str = "old";
 
-/// Where the kernel shows the PCRs of the first TPM.
-const TPM: &str = "/sys/class/tpm/tpm0";
-
 /// Folders, lists and TPM of this machine.
 #[derive(Debug)]
 pub struct Machine {
@@ -36,7 +36,7 @@ pub struct Machine {
     lists_folder: OwnedFd,
     tpm: PathBuf,
     shards: PathBuf,
-    folders: [(Folder, OwnedFd); 3],
+    folders: [(Folder, Rc<OwnedFd>); 3],
     lock: Option<Flock<File>>,
     /// Held as long as a keeper lives.
     alone: Option<Flock<File>>,
@@ -55,11 +55,11 @@ pub enum MachineError {
     },
     /// Others could have written to a folder.
     #[error("{}: {why}", .path.display())]
-    NotOurs {
+    Untrusted {
         /// The folder.
         path: PathBuf,
         /// In which way.
-        why: &'static str,
+        why: Untrusted,
     },
     /// There is a keeper already.
     #[error("another keeper has {}", .0.display())]
@@ -87,7 +87,8 @@ impl Machine {
             lists_folder: lists_folder.into(),
             tpm: config.tpm.clone(),
             shards: config.shards.clone(),
-            folders: [(Folder::Shards, shards), (Folder::Old, old), (Folder::Generation, generation)],
+            folders: [(Folder::Shards, shards), (Folder::Old, old), (Folder::Generation, generation)]
+                .map(|(of, folder)| (of, Rc::new(folder))),
             lock: None,
             alone: None,
         })
@@ -113,6 +114,10 @@ impl Machine {
         }
         let lock = config.shards.join(LOCK);
         lock_file(&lock, true).map_err(|error| MachineError::Folder { path: lock.clone(), error })?;
+        // Whoever reads after a power cut or a kexec has to find it.
+        machine
+            .sync_names(Folder::Shards)
+            .map_err(|errno| MachineError::Folder { path: config.shards.clone(), error: errno.into() })?;
         Ok(machine)
     }
 
@@ -133,7 +138,7 @@ impl Machine {
         self.shards.join(LOCK)
     }
 
-    fn folder(&self, of: Folder) -> &OwnedFd {
+    fn folder(&self, of: Folder) -> &Rc<OwnedFd> {
         let index = self.folders.iter().position(|(folder, _)| *folder == of).unwrap_or_default();
         &self.folders[index].1
     }
@@ -144,36 +149,34 @@ fn folder(path: &Path, make: bool) -> Result<OwnedFd, MachineError> {
     let error = |error| MachineError::Folder { path: path.to_owned(), error };
     if make {
         match fs::DirBuilder::new().mode(0o700).create(path) {
-            Err(failed) if failed.kind() != io::ErrorKind::AlreadyExists => return Err(error(failed)),
-            _ => {}
+            Err(failed) if failed.kind() == io::ErrorKind::AlreadyExists => {}
+            made => made.and_then(|()| sync_parent(path)).map_err(error)?,
         }
     }
     let options = OFlag::O_DIRECTORY | OFlag::O_NOFOLLOW;
     let opened = File::options().read(true).custom_flags(options.bits()).open(path).map_err(error)?;
     let about = opened.metadata().map_err(error)?;
-    match distrust(about.uid(), about.mode()) {
-        Some(why) => Err(MachineError::NotOurs { path: path.to_owned(), why }),
-        None => Ok(opened.into()),
-    }
+    trust(&about).map_err(|why| MachineError::Untrusted { path: path.to_owned(), why })?;
+    Ok(opened.into())
 }
 
-/// A file to lock. It is never written to, so a measuring kernel has nothing to say about it.
+/// Has the name of a new folder reach the disk: without it what is synced below is nowhere.
+fn sync_parent(path: &Path) -> io::Result<()> {
+    File::open(path.parent().unwrap_or(path))?.sync_all()
+}
+
+/// A file to lock. It is never open for writing: a measuring kernel would call that a violation while a reader has it open.
 fn lock_file(path: &Path, make: bool) -> io::Result<File> {
     let options = OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC;
-    File::options()
-        .read(true)
-        .write(make)
-        .create(make)
-        .truncate(false)
-        .mode(0o600)
-        .custom_flags(options.bits())
-        .open(path)
+    // The library's own `create` asks for writing.
+    let options = if make { options | OFlag::O_CREAT } else { options };
+    File::options().read(true).mode(0o600).custom_flags(options.bits()).open(path)
 }
 
-impl World for Machine {
+impl SystemCalls for Machine {
     type List = OwnedFd;
     type New = OwnedFd;
-    type File = File;
+    type File = Stored;
 
     fn list_files(&mut self) -> Result<Vec<(String, u32)>, Errno> {
         let mut files = Vec::new();
@@ -181,7 +184,8 @@ impl World for Machine {
             let entry = entry.map_err(errno)?;
             // A link without a bank in its name is as what it leads to.
             let Ok(about) = fs::metadata(entry.path()) else { continue };
-            files.push((entry.file_name().to_string_lossy().into_owned(), about.mode() & 0o777));
+            let mode = about.permissions().mode() & 0o777;
+            files.push((entry.file_name().to_string_lossy().into_owned(), mode));
         }
         Ok(files)
     }
@@ -211,7 +215,10 @@ impl World for Machine {
     }
 
     fn pcr(&mut self, bank: Bank, pcr: u32) -> Result<Option<Digest>, Errno> {
-        tpm::pcr(Path::new(TPM), bank, pcr)
+        match tpm::folder(&self.tpm) {
+            Some(folder) => tpm::pcr(&folder, bank, pcr),
+            None => Ok(None),
+        }
     }
 
     fn tpm_resets(&mut self) -> Result<Option<u32>, Errno> {
@@ -229,14 +236,8 @@ impl World for Machine {
         Ok(names)
     }
 
-    fn open(&mut self, folder: Folder, name: &str) -> Result<File, Errno> {
-        let options = OFlag::O_RDONLY | OFlag::O_NOFOLLOW | OFlag::O_NONBLOCK | OFlag::O_CLOEXEC;
-        let file = File::from(openat(self.folder(folder), name, options, Mode::empty())?);
-        let about = file.metadata().map_err(errno)?;
-        if !about.is_file() || distrust(about.uid(), about.mode()).is_some() {
-            return Err(Errno::EPERM);
-        }
-        Ok(file)
+    fn open(&mut self, folder: Folder, name: &str) -> Result<Stored, OpenError> {
+        Stored::find(self.folder(folder), name)
     }
 
     fn create(&mut self, folder: Folder, name: &str) -> Result<OwnedFd, Errno> {
@@ -255,6 +256,10 @@ impl World for Machine {
 
     fn rename(&mut self, from: (Folder, &str), to: (Folder, &str)) -> Result<(), Errno> {
         renameat(self.folder(from.0), from.1, self.folder(to.0), to.1)
+    }
+
+    fn link(&mut self, from: (Folder, &str), to: (Folder, &str)) -> Result<(), Errno> {
+        linkat(self.folder(from.0), from.1, self.folder(to.0), to.1, AtFlags::empty())
     }
 
     fn unlink(&mut self, folder: Folder, name: &str) -> Result<(), Errno> {
@@ -289,8 +294,4 @@ fn again<T>(mut call: impl FnMut() -> Result<T, Errno>) -> Result<T, Errno> {
             result => return result,
         }
     }
-}
-
-fn errno(error: io::Error) -> Errno {
-    Errno::from_raw(error.raw_os_error().unwrap_or(nix::libc::EIO))
 }

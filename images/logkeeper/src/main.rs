@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
-use imalab_logkeeper::Config;
+use imalab_logkeeper::{Config, Problem};
 
 mod commands;
 mod run;
@@ -87,13 +87,15 @@ enum Failure {
     #[error(transparent)]
     Kernel(#[from] imalab_logkeeper::NotOffered),
     #[error(transparent)]
-    Problem(#[from] imalab_logkeeper::Problem),
+    Problem(#[from] Problem),
     #[error("cannot look into the folder of the measurement lists: {}", .0.desc())]
     Lists(nix::errno::Errno),
     #[error("cannot read the log: {0}")]
     Log(std::io::Error),
     #[error("the TPM's PCR {0} is not what the log replays to")]
-    NotTold(u32),
+    OtherPcr(u32),
+    #[error("cannot hold the log against PCR {0}: there is no TPM that it can be read of")]
+    NoPcr(u32),
     #[error("cannot set up signals: {0}")]
     Signals(std::io::Error),
 }
@@ -101,10 +103,11 @@ enum Failure {
 impl Failure {
     fn code(&self) -> u8 {
         match self {
+            Failure::Problem(Problem::Untrusted { .. }) => UNUSABLE,
             Failure::Problem(problem) if !problem.passes() => DAMAGED,
-            Failure::NotTold(_) => DAMAGED,
+            Failure::OtherPcr(_) => DAMAGED,
             Failure::Machine(_) | Failure::Kernel(_) | Failure::Lists(_) => UNUSABLE,
-            Failure::Problem(_) | Failure::Log(_) | Failure::Signals(_) => 1,
+            Failure::Problem(_) | Failure::Log(_) | Failure::Signals(_) | Failure::NoPcr(_) => 1,
         }
     }
 }

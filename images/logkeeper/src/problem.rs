@@ -2,10 +2,11 @@
 
 use std::fmt;
 
-use imalab_logview::{Damage, NotRecords};
+use imalab_logview::{Damage, NotRecords, ShardName};
 use nix::errno::Errno;
 
-use crate::world::Folder;
+use crate::system_calls::{Folder, OpenError};
+use crate::trust::Untrusted;
 
 /// Something that has to change before records can be kept. Nothing is lost meanwhile: they stay in the kernel.
 #[derive(Debug, thiserror::Error)]
@@ -18,12 +19,17 @@ pub enum Problem {
         /// With what it failed.
         errno: Errno,
     },
-    /// The TPM did not say how often it was reset.
-    #[error("cannot ask the TPM how often it was reset: {}", .errno.desc())]
+    /// The TPM did not answer.
+    #[error("cannot read {what} of the TPM: {}", .errno.desc())]
     Tpm {
+        /// What was asked for.
+        what: &'static str,
         /// With what it failed.
         errno: Errno,
     },
+    /// There is no TPM, and there was one when the last shard was written: its driver may not be there yet.
+    #[error("the TPM that shard {0} was written with is not there")]
+    TpmGone(String),
     /// A call on a file of the keeper failed.
     #[error("cannot {doing} {folder} `{name}`: {}", .errno.desc())]
     Disk {
@@ -35,6 +41,16 @@ pub enum Problem {
         name: String,
         /// With what it failed.
         errno: Errno,
+    },
+    /// Others could have changed a file of the keeper.
+    #[error("{folder} `{name}`: {why}")]
+    Untrusted {
+        /// In which folder.
+        folder: Folder,
+        /// The file.
+        name: String,
+        /// In which way.
+        why: Untrusted,
     },
     /// What the kernel shows is not a list.
     #[error("the kernel's list: {0}")]
@@ -64,10 +80,13 @@ impl Problem {
         match self {
             Problem::Kernel { .. }
             | Problem::Tpm { .. }
+            | Problem::TpmGone(_)
             | Problem::Disk { .. }
             | Problem::Foreign
             | Problem::Undecided => true,
-            Problem::List(_) | Problem::Damage { .. } | Problem::Missing(_) => false,
+            Problem::Untrusted { .. } | Problem::List(_) | Problem::Damage { .. } | Problem::Missing(_) => {
+                false
+            }
         }
     }
 }
@@ -79,8 +98,6 @@ pub enum Waiting {
     Busy,
     /// A reader holds the lock.
     Readers,
-    /// The kernel has no memory to delete with: `ENOMEM`.
-    Memory,
     /// The kernel takes no requests any more: a kexec or a reboot is under way.
     Suspended,
 }
@@ -90,7 +107,6 @@ impl fmt::Display for Waiting {
         f.write_str(match self {
             Waiting::Busy => "somebody has a measurement list open",
             Waiting::Readers => "a reader holds the lock",
-            Waiting::Memory => "the kernel has no memory to delete records with",
             Waiting::Suspended => "the kernel takes no requests: a kexec or a reboot is under way",
         })
     }
@@ -110,6 +126,25 @@ impl fmt::Display for Folder {
 pub(crate) fn disk(doing: &'static str, folder: Folder, name: &str) -> impl FnOnce(Errno) -> Problem {
     let name = name.to_owned();
     move |errno| Problem::Disk { doing, folder, name, errno }
+}
+
+/// Says which file cannot be opened.
+pub(crate) fn unopened(folder: Folder, name: &str) -> impl FnOnce(OpenError) -> Problem {
+    let name = name.to_owned();
+    move |error| match error {
+        OpenError::Errno(errno) => Problem::Disk { doing: "open", folder, name, errno },
+        OpenError::Untrusted(why) => Problem::Untrusted { folder, name, why },
+    }
+}
+
+/// Says what is wrong with a shard. One that cannot be read now may be read another time, and is not damaged for that.
+pub(crate) fn damaged(name: ShardName, damage: Damage) -> Problem {
+    let name = name.to_string();
+    let errno = if let Damage::Io(error) = &damage { error.raw_os_error() } else { None };
+    match errno.map(Errno::from_raw) {
+        Some(errno) => Problem::Disk { doing: "read", folder: Folder::Shards, name, errno },
+        None => Problem::Damage { name, damage },
+    }
 }
 
 /// Says which call on a list failed.

@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
 
 use imalab_logkeeper::{
-    Config, Files, Keeper, Machine, Problem, Step, Triggers, Waiting, World, holders_of_lists,
+    Config, Files, Keeper, Machine, Problem, Step, SystemCalls, Triggers, Waiting, holders_of_lists,
     holders_of_lock, kexec_is_loaded, notify,
 };
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
@@ -64,7 +64,8 @@ pub(crate) fn run(config: &Config) -> Result<(), Failure> {
         let ending = signals.end.load(Ordering::Relaxed);
         let asked = signals.now.swap(false, Ordering::Relaxed);
         let loaded = kexec_is_loaded();
-        let count = keeper.world().count().unwrap_or(0);
+        // A kernel that does not say how many it has may have some.
+        let count = keeper.system().count().unwrap_or(1);
         let due = triggers.due(count, loaded, Instant::now());
         // Whoever is about to go on in another kernel carries less.
         let last_chance = ending && loaded && config.before_kexec;
@@ -73,20 +74,18 @@ pub(crate) fn run(config: &Config) -> Result<(), Failure> {
             signals.now.store(true, Ordering::Relaxed);
         }
         if let Ok(step) = &step {
-            if !ready {
+            if !ready && keeper.settled() {
                 ready = true;
-                let told = if keeper.told_by_the_tpm() { "the TPM agrees" } else { "the TPM does not agree" };
-                say(&format!(
-                    "ready: {} records in {} shards, {told}",
-                    keeper.after().place.records,
-                    keeper.generation()
-                ));
+                let tpm = if keeper.pcr_matches() { "the TPM agrees" } else { "the TPM does not agree" };
+                let (records, next) = (keeper.after().place.records, keeper.generation());
+                say(&format!("ready: {records} records are in shards, the next shard is {next}, {tpm}"));
                 tell("READY=1\n");
             }
-            if matches!(step, Step::Kept { .. } | Step::Nothing) && due {
+            if due && (*step == Step::Nothing || matches!(step, Step::Kept { .. }) && !keeper.behind()) {
                 triggers.taken(Instant::now());
             }
         }
+        let behind = matches!(step, Ok(Step::Kept { .. })) && keeper.behind();
         let state = match step {
             Ok(Step::Nothing) => String::new(),
             Ok(Step::Kept { records }) => {
@@ -106,6 +105,10 @@ pub(crate) fn run(config: &Config) -> Result<(), Failure> {
             said = state;
         }
         tell("WATCHDOG=1\n");
+        if behind {
+            // What came since is looked at before anything is waited for.
+            continue;
+        }
         if ending {
             tell("STOPPING=1\n");
             say("ends");
@@ -120,7 +123,7 @@ fn waits_for(waiting: Waiting, lock: &std::path::Path) -> String {
     let holders = match waiting {
         Waiting::Busy => holders_of_lists(),
         Waiting::Readers => holders_of_lock(lock),
-        Waiting::Memory | Waiting::Suspended => Vec::new(),
+        Waiting::Suspended => Vec::new(),
     };
     if holders.is_empty() {
         return waiting.to_string();

@@ -2,58 +2,67 @@
 //!
 //! All that can be open is one shard: a further one is written only when the records of the one before have left the kernel. A
 //! delete takes the whole staged list or nothing, and a trim all its records or none. So the records that the kernel holds
-//! begin either with that whole shard or behind it, and the TPM tells which.
+//! begin either with that whole shard or behind it, and the TPM tells which. Where it does not tell, nothing is removed: what looks
+//! as if it were in the kernel is archived and saved anew.
 
-use imalab_logview::{Evidence, Position, ShardName};
+use imalab_logview::{Position, ReadAt, ShardName};
+use nix::errno::Errno;
 
 use crate::interface::Flavour;
 use crate::keeper::{GENERATION, Keeper, Old, Pending};
-use crate::look::{Found, Stand, damaged};
-use crate::problem::{Problem, disk};
-use crate::world::{Folder, UNFINISHED, World};
+use crate::look::{Look, Stand};
+use crate::problem::{Problem, Waiting, damaged, disk};
+use crate::system_calls::{Folder, SystemCalls, UNFINISHED};
 
-impl<W: World> Keeper<W> {
+/// Shards that are to leave the folder.
+struct Leaving {
+    /// Those of which nothing was deleted from the kernel.
+    uncounted: Vec<ShardName>,
+    /// Those of earlier boots.
+    old: Vec<ShardName>,
+    /// Whether none of this boot is left.
+    all: bool,
+}
+
+impl<S: SystemCalls> Keeper<S> {
     /// Looks at folders, lists and TPM, and brings them into line.
     ///
     /// # Errors
     ///
     /// [`Problem`].
-    pub fn settle(&mut self) -> Result<(), Problem> {
+    pub(crate) fn settle(&mut self) -> Result<Option<Waiting>, Problem> {
         self.pending = None;
         self.clear_unfinished()?;
-        let mut look = self.look()?;
-        (self.published, self.resets, self.told) = (look.generation, look.resets, look.told);
-        if let Some(torn) = look.torn {
-            // No record was deleted for it, for that comes when all of it is on the disk.
-            self.forget(&[torn])?;
+        // What a keeper that died has named may be named in memory alone, and records are deleted for it.
+        for folder in [Folder::Shards, Folder::Generation] {
+            self.system.sync_names(folder).map_err(disk("sync", folder, ""))?;
         }
-        let above = [look.old.last(), look.found.last().map(|last| &last.name)];
-        let above = above.into_iter().flatten().map(|name| name.number + 1).max().unwrap_or(0);
-        self.next = self.published.unwrap_or(0).max(above);
-        (self.after, self.former) = (Position::start(), None);
-        if let Some(last) = look.found.pop() {
-            self.go_on(last, look.found.pop(), look.stand, &look.staged, &look.evidence)?;
-        } else if !look.old.is_empty() {
-            // Readers are told that what they had is gone, before it is.
-            self.next += 1;
-            self.publish()?;
+        let look = self.look()?;
+        (self.published, self.resets, self.pcr_matches) = (look.generation, look.resets, look.pcr_matches);
+        let certain = look.certain;
+        let (pending, leaving) = self.go_on(look)?;
+        if !leaving.uncounted.is_empty() || !leaving.old.is_empty() {
+            if !self.lock()? {
+                return Ok(Some(Waiting::Readers));
+            }
+            let left = self.put_away(&leaving, certain);
+            self.system.unlock();
+            left?;
         }
-        self.put_away(&look.old)?;
-        self.looks = 0;
-        self.staged = true;
-        self.settled = true;
-        Ok(())
+        self.pending = pending;
+        (self.looks, self.staged, self.settled) = (0, true, true);
+        Ok(None)
     }
 
     fn clear_unfinished(&mut self) -> Result<(), Problem> {
         for folder in [Folder::Shards, Folder::Generation] {
-            for name in self.world.names(folder).map_err(disk("look", folder, ""))? {
+            for name in self.system.names(folder).map_err(disk("look", folder, ""))? {
                 let ours = name.strip_suffix(UNFINISHED).is_some_and(|name| match folder {
                     Folder::Generation => name == GENERATION,
                     _ => ShardName::parse(name).is_some(),
                 });
                 if ours {
-                    self.world.unlink(folder, &name).map_err(disk("remove", folder, &name))?;
+                    self.system.unlink(folder, &name).map_err(disk("remove", folder, &name))?;
                 }
             }
         }
@@ -61,74 +70,98 @@ impl<W: World> Keeper<W> {
     }
 
     /// Goes on behind the last shard, or with it where its records are still in the kernel.
-    fn go_on(
-        &mut self,
-        last: Found<W::File>,
-        before: Option<Found<W::File>>,
-        stand: Stand,
-        staged: &[u8],
-        evidence: &Evidence,
-    ) -> Result<(), Problem> {
-        let sha256 = last.shard.verify().map_err(|damage| damaged(last.name, damage))?;
-        if stand != Stand::Kept {
-            self.after = last.shard.after().clone();
-            self.former = Some(sha256);
-            return Ok(());
-        }
-        self.next = last.name.number;
-        self.after = last.shard.header().before.clone();
-        self.former = match before {
-            Some(before) => Some(before.shard.verify().map_err(|damage| damaged(before.name, damage))?),
-            None => None,
+    fn go_on(&mut self, mut look: Look<S::File>) -> Result<(Option<Pending>, Leaving), Problem> {
+        let all = look.found.is_empty() && !look.old.is_empty();
+        let mut leaving = Leaving { uncounted: look.torn.into_iter().collect(), old: look.old, all };
+        let above = [leaving.old.last(), look.found.last().map(|last| &last.name)];
+        let above = above.into_iter().flatten().map(|name| name.number + 1).max().unwrap_or(0);
+        self.next = self.published.unwrap_or(0).max(above);
+        (self.after, self.former) = (Position::start(), None);
+        let Some(last) = look.found.pop() else {
+            self.next = self.next.max(self.archived()?);
+            return Ok((None, leaving));
         };
+        let sha256 = last.shard.verify().map_err(|damage| damaged(last.name, damage))?;
+        if look.stand != Stand::InKernel {
+            (self.after, self.former) = (last.shard.after().clone(), Some(sha256));
+            return Ok((None, leaving));
+        }
+        (self.next, self.after) = (last.name.number, last.shard.header().before.clone());
+        if let Some(before) = look.found.pop() {
+            self.former = Some(before.shard.verify().map_err(|damage| damaged(before.name, damage))?);
+        }
         let records = last.shard.records().map_err(|error| damaged(last.name, error.into()))?;
         let by = match self.files.flavour {
-            _ if staged == records => Some(Flavour::Stage),
-            Some(Flavour::Trim) if staged.is_empty() && evidence.list.starts_with(&records) => {
-                Some(Flavour::Trim)
-            }
+            // Records that look the same may be others.
+            _ if !look.certain => None,
+            _ if look.staged == records => Some(Flavour::Stage),
+            Some(Flavour::Trim) if look.staged.is_empty() => Some(Flavour::Trim),
             // A kexec carried them: they are at the head of the current list, among others.
             _ => None,
         };
-        match by {
-            Some(by) => {
-                self.pending = Some(Pending { records, after: last.shard.after().clone(), sha256, by });
-                Ok(())
-            }
-            None => self.forget(&[last.name]),
+        let after = last.shard.after().clone();
+        let pending = by.map(|by| Pending { records, after, sha256, by, whole: false });
+        if pending.is_none() {
+            leaving.uncounted.push(last.name);
         }
+        Ok((pending, leaving))
     }
 
-    /// Removes shards that nobody counts.
-    fn forget(&mut self, names: &[ShardName]) -> Result<(), Problem> {
-        for name in names {
-            let name = name.to_string();
-            self.world.unlink(Folder::Shards, &name).map_err(disk("remove", Folder::Shards, &name))?;
-        }
-        self.world.sync_names(Folder::Shards).map_err(disk("sync", Folder::Shards, ""))
+    /// Above the numbers of all shards that were put away.
+    fn archived(&mut self) -> Result<u64, Problem> {
+        let names = self.system.names(Folder::Old).map_err(disk("look", Folder::Old, ""))?;
+        let number = |name: &String| ShardName::parse(name).map(|name| name.number + 1);
+        Ok(names.iter().filter_map(number).max().unwrap_or(0))
     }
 
-    /// Puts shards of an earlier boot away, oldest first: what is left when that is cut short is still told from others.
-    fn put_away(&mut self, old: &[ShardName]) -> Result<(), Problem> {
-        if old.is_empty() {
+    fn put_away(&mut self, leaving: &Leaving, certain: bool) -> Result<(), Problem> {
+        self.leave(&leaving.uncounted, certain)?;
+        if leaving.all {
+            // Readers are told that what they had is gone, before it is.
+            self.next += 1;
+            self.publish()?;
+        }
+        self.leave(&leaving.old, certain && self.settings.old == Old::Remove)
+    }
+
+    /// Has shards leave the folder, oldest first: what is left when that is cut short is still known for what it is.
+    fn leave(&mut self, names: &[ShardName], remove: bool) -> Result<(), Problem> {
+        if names.is_empty() {
             return Ok(());
         }
-        match self.settings.old {
-            Old::Remove => return self.forget(old),
-            Old::Archive => {
-                for name in old {
-                    let name = name.to_string();
-                    self.world.rename((Folder::Shards, &name), (Folder::Old, &name)).map_err(disk(
-                        "put away",
-                        Folder::Shards,
-                        &name,
-                    ))?;
-                }
+        if !remove {
+            for name in names {
+                self.archive(&name.to_string())?;
+            }
+            self.system.sync_names(Folder::Old).map_err(disk("sync", Folder::Old, ""))?;
+        }
+        for name in names {
+            let name = name.to_string();
+            self.system.unlink(Folder::Shards, &name).map_err(disk("remove", Folder::Shards, &name))?;
+        }
+        self.system.sync_names(Folder::Shards).map_err(disk("sync", Folder::Shards, ""))
+    }
+
+    /// Gives a shard a name among the old ones, and takes no other's: `NAME`, `NAME.1`, and so on.
+    fn archive(&mut self, name: &str) -> Result<(), Problem> {
+        let mut to = name.to_owned();
+        for copy in 1.. {
+            match self.system.link((Folder::Shards, name), (Folder::Old, &to)) {
+                // It may be this one, by a keeper that came no further.
+                Err(Errno::EEXIST) if !self.is_archived(name, &to) => to = format!("{name}.{copy}"),
+                Ok(()) | Err(Errno::EEXIST) => break,
+                Err(errno) => return Err(disk("archive", Folder::Shards, name)(errno)),
             }
         }
-        for folder in [Folder::Old, Folder::Shards] {
-            self.world.sync_names(folder).map_err(disk("sync", folder, ""))?;
-        }
         Ok(())
+    }
+
+    /// Whether the old shard `to` has the content of the shard `name`.
+    fn is_archived(&mut self, name: &str, to: &str) -> bool {
+        let mut content = |folder, name: &str| {
+            let file = self.system.open(folder, name).ok()?;
+            file.exactly(0, usize::try_from(file.size().ok()?).ok()?).ok()
+        };
+        content(Folder::Shards, name).is_some_and(|ours| content(Folder::Old, to) == Some(ours))
     }
 }

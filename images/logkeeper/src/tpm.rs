@@ -2,10 +2,12 @@
 
 use std::fs::{self, File};
 use std::io::{Read, Write};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use imalab_ima::{Bank, Digest};
 use nix::errno::Errno;
+
+use crate::system_calls::errno;
 
 /// `TPM2_ReadClock` without sessions: tag, size, command code (TPM 2.0 Library, Part 3, 29.1).
 const READ_CLOCK: [u8; 10] = [0x80, 0x01, 0, 0, 0, 10, 0, 0, 0x01, 0x81];
@@ -42,6 +44,14 @@ fn reset_count(response: &[u8]) -> Option<u32> {
     Some(u32::from_be_bytes(response.get(RESET_COUNT)?.try_into().ok()?))
 }
 
+/// Where the kernel shows the PCRs of the TPM behind the device at `path`; `None` for a name that no TPM's device has.
+pub(crate) fn folder(path: &Path) -> Option<PathBuf> {
+    let name = path.file_name()?.to_str()?;
+    let number = name.strip_prefix("tpmrm").or_else(|| name.strip_prefix("tpm"))?;
+    let number: u32 = number.parse().ok()?;
+    Some(Path::new("/sys/class/tpm").join(format!("tpm{number}")))
+}
+
 /// The value of a PCR, as the kernel has read it for `folder`, that of a TPM in sysfs; `None` where it has no such bank.
 pub(crate) fn pcr(folder: &Path, bank: Bank, pcr: u32) -> Result<Option<Digest>, Errno> {
     let text = match fs::read_to_string(folder.join(format!("pcr-{bank}/{pcr}"))) {
@@ -56,10 +66,6 @@ fn value(bank: Bank, text: &str) -> Option<Digest> {
     let byte = |at| u8::from_str_radix(text.get(at..at + 2)?, 16).ok();
     let bytes: Option<Vec<u8>> = (0..text.len()).step_by(2).map(byte).collect();
     Digest::from_bytes(bank, &bytes?)
-}
-
-fn errno(error: std::io::Error) -> Errno {
-    Errno::from_raw(error.raw_os_error().unwrap_or(nix::libc::EIO))
 }
 
 #[cfg(test)]
@@ -87,6 +93,15 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         assert_eq!(resets(&folder.path().join("tpmrm0")), Ok(None));
         assert_eq!(pcr(folder.path(), Bank::Sha256, 10), Ok(None));
+    }
+
+    #[test]
+    fn the_device_and_the_pcrs_are_of_one_tpm() {
+        let folder = |path: &str| folder(Path::new(path)).map(|folder| folder.display().to_string());
+        assert_eq!(folder("/dev/tpmrm0").as_deref(), Some("/sys/class/tpm/tpm0"));
+        assert_eq!(folder("/dev/tpm12").as_deref(), Some("/sys/class/tpm/tpm12"));
+        assert_eq!(folder("/dev/tpmrm"), None);
+        assert_eq!(folder("/dev/null"), None);
     }
 
     #[test]

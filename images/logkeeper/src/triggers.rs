@@ -9,21 +9,25 @@ pub struct Triggers {
     every: Option<Duration>,
     before_kexec: bool,
     last: Instant,
+    /// Whether a kernel is loaded.
     loaded: bool,
+    /// Whether records were taken for it.
+    taken_for: bool,
 }
 
 impl Triggers {
     /// From `now` on; 0 records or seconds: not for that reason.
     pub fn new(every_records: u64, every_seconds: u64, before_kexec: bool, now: Instant) -> Triggers {
         let every = (every_seconds > 0).then(|| Duration::from_secs(every_seconds));
-        Triggers { every_records, every, before_kexec, last: now, loaded: false }
+        Triggers { every_records, every, before_kexec, last: now, loaded: false, taken_for: false }
     }
 
     /// Whether it is time, with so many records in the kernel, and a kernel loaded to go on in or not.
     pub fn due(&mut self, records: u64, loaded: bool, now: Instant) -> bool {
         // Once for each kernel that is loaded: another one has to be unloaded first, or is seen to replace it by no sign.
-        let newly = loaded && !self.loaded && self.before_kexec;
         self.loaded = loaded;
+        self.taken_for &= loaded;
+        let newly = loaded && !self.taken_for && self.before_kexec;
         let enough = self.every_records > 0 && records >= self.every_records;
         let late = self.every.is_some_and(|every| now.duration_since(self.last) >= every);
         records > 0 && (newly || enough || late)
@@ -32,6 +36,7 @@ impl Triggers {
     /// Records were taken, or there were none.
     pub fn taken(&mut self, now: Instant) {
         self.last = now;
+        self.taken_for = self.loaded;
     }
 }
 
@@ -59,9 +64,25 @@ mod tests {
         triggers.taken(at(start, 60));
         assert!(!triggers.due(1, false, at(start, 61)));
         assert!(triggers.due(1, true, at(start, 62)), "a kernel was loaded");
+        triggers.taken(at(start, 62));
         assert!(!triggers.due(1, true, at(start, 63)), "the same one");
         assert!(!triggers.due(1, false, at(start, 64)));
         assert!(triggers.due(1, true, at(start, 65)));
+    }
+
+    #[test]
+    fn a_kernel_that_was_loaded_is_a_reason_until_records_were_taken() {
+        let start = Instant::now();
+        let mut triggers = Triggers::new(0, 0, true, start);
+        assert!(!triggers.due(0, true, start), "there are none yet");
+        for second in 1..4 {
+            assert!(
+                triggers.due(1, true, at(start, second)),
+                "somebody had the list open at second {second}"
+            );
+        }
+        triggers.taken(at(start, 4));
+        assert!(!triggers.due(1, true, at(start, 5)));
     }
 
     #[test]

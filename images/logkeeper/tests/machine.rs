@@ -8,7 +8,7 @@ use std::path::Path;
 use std::process::{Command, Output};
 
 use imalab_formats::ima::{Bank, ByteOrder, Generator, Mix, Record, write_record};
-use imalab_logkeeper::{Config, Folder, Machine, MachineError, World};
+use imalab_logkeeper::{Config, Folder, Machine, MachineError, OpenError, SystemCalls, Untrusted};
 use imalab_logview::{Header, Position, seal};
 use nix::errno::Errno;
 use tempfile::TempDir;
@@ -98,12 +98,12 @@ fn files_are_made_once_and_links_and_foreign_files_are_not_read() {
     machine.sync_names(Folder::Old).unwrap();
     assert_eq!(fs::read(config.shards.join("old/b")).unwrap(), b"content");
     symlink("old/b", config.shards.join("c")).unwrap();
-    assert_eq!(machine.open(Folder::Shards, "c").unwrap_err(), Errno::ELOOP);
+    assert_eq!(machine.open(Folder::Shards, "c").unwrap_err(), OpenError::Errno(Errno::ELOOP));
     fs::write(config.shards.join("d"), "").unwrap();
     mode(&config.shards.join("d"), 0o666);
-    assert_eq!(machine.open(Folder::Shards, "d").unwrap_err(), Errno::EPERM);
+    assert_eq!(machine.open(Folder::Shards, "d").unwrap_err(), OpenError::Untrusted(Untrusted::Writable));
     nix::unistd::mkfifo(&config.shards.join("e"), nix::sys::stat::Mode::S_IRWXU).unwrap();
-    assert_eq!(machine.open(Folder::Shards, "e").unwrap_err(), Errno::EPERM);
+    assert_eq!(machine.open(Folder::Shards, "e").unwrap_err(), OpenError::Untrusted(Untrusted::NotAFile));
     machine.unlink(Folder::Old, "b").unwrap();
     assert!(!machine.names(Folder::Old).unwrap().contains(&"b".to_owned()));
 }
@@ -125,12 +125,8 @@ fn a_reader_keeps_the_keeper_waiting_and_a_keeper_the_reader() {
 fn the_command_reads_shards_and_list_as_one_log() {
     let all = records();
     let (folder, config) = machine(&all[12..]);
-    drop(Machine::keep(&config).unwrap());
-    let header = Header { number: 0, tpm_resets: None, former: None, before: Position::start() };
+    store(&config, &all[..12], 12);
     let shard = config.shards.join("00000000-000000000000.rec");
-    fs::write(&shard, seal(&header, &list(&all[..12])).unwrap().bytes).unwrap();
-    mode(&shard, 0o400);
-    fs::write(config.shards.join("generation"), "1\n").unwrap();
     let run = |arguments: &[&str]| logkeeper(folder.path(), &config, arguments);
     assert_eq!(run(&["cat"]).stdout, list(&all));
     assert_eq!(run(&["cat", "--from", "15"]).stdout, list(&all[15..]));
@@ -152,6 +148,87 @@ fn the_command_reads_shards_and_list_as_one_log() {
     assert!(
         String::from_utf8_lossy(&output.stderr).starts_with("logkeeper: shard 00000000-000000000000.rec: ")
     );
+}
+
+/// Shards of so many records each, and the generation that counts them.
+fn store(config: &Config, records: &[Record], each: usize) {
+    drop(Machine::keep(config).unwrap());
+    let (mut before, mut former, mut number) = (Position::start(), None, 0);
+    for part in records.chunks(each) {
+        let header = Header { number, tpm_resets: None, former, before };
+        let name = format!("{number:08}-{:012}.rec", header.before.place.records);
+        let sealed = seal(&header, &list(part)).unwrap();
+        fs::write(config.shards.join(&name), &sealed.bytes).unwrap();
+        mode(&config.shards.join(&name), 0o400);
+        (before, former, number) = (sealed.after, Some(sealed.sha256), number + 1);
+    }
+    fs::write(config.shards.join("generation"), format!("{number}\n")).unwrap();
+}
+
+#[test]
+fn there_may_be_more_shards_than_a_process_may_have_files_open() {
+    let all: Vec<Record> = Generator::new(1, Mix::Common).take(60).collect();
+    let (folder, config) = machine(&all[50..]);
+    store(&config, &all[..50], 1);
+    // Writes the configuration.
+    assert!(logkeeper(folder.path(), &config, &["--check"]).status.success());
+    let few = |command: &str| {
+        let program = env!("CARGO_BIN_EXE_logkeeper");
+        let line = format!("ulimit -n 20; exec {program} --config config.toml {command}");
+        Command::new("sh").current_dir(folder.path()).args(["-c", &line]).output().unwrap()
+    };
+    let output = few("cat");
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    assert_eq!(output.stdout, list(&all));
+    assert!(few("status").status.success());
+}
+
+#[test]
+fn without_a_tpm_nothing_is_verified() {
+    let all = records();
+    let (folder, config) = machine(&all[12..]);
+    store(&config, &all[..12], 12);
+    let output = logkeeper(folder.path(), &config, &["verify"]);
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(1), "{said}");
+    assert!(said.starts_with("logkeeper: cannot hold the log against PCR 10: "), "{said}");
+    let status = logkeeper(folder.path(), &config, &["status"]).stdout;
+    assert!(String::from_utf8(status).unwrap().ends_with("tpm=none\n"));
+}
+
+#[test]
+fn locks_are_never_open_for_writing() {
+    let (_folder, config) = machine(&records());
+    let mut keeper = Machine::keep(&config).unwrap();
+    assert!(keeper.lock().unwrap());
+    let reader = Machine::open(&config).unwrap();
+    let locks = ["lock", "keeper.lock"].map(|name| config.shards.join(name));
+    let mut seen = 0;
+    for entry in fs::read_dir("/proc/self/fd").unwrap() {
+        let path = entry.unwrap().path();
+        if !fs::read_link(&path).is_ok_and(|to| locks.contains(&to)) {
+            continue;
+        }
+        let info =
+            fs::read_to_string(Path::new("/proc/self/fdinfo").join(path.file_name().unwrap())).unwrap();
+        let flags = info.lines().find_map(|line| line.strip_prefix("flags:")).unwrap().trim();
+        assert_eq!(u32::from_str_radix(flags, 8).unwrap() & 0o3, 0, "{info}");
+        seen += 1;
+    }
+    assert_eq!(seen, 2);
+    drop(reader);
+}
+
+#[test]
+fn a_shard_that_others_could_have_changed_is_named() {
+    let all = records();
+    let (folder, config) = machine(&all[12..]);
+    store(&config, &all[..12], 12);
+    mode(&config.shards.join("00000000-000000000000.rec"), 0o622);
+    let output = logkeeper(folder.path(), &config, &["status"]);
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(2), "{said}");
+    assert!(said.ends_with("`00000000-000000000000.rec`: others than its owner may write to it\n"), "{said}");
 }
 
 #[test]

@@ -1,8 +1,12 @@
-//! What the keeper does to the world, one system call at a time: so that a test can let each of them fail, or be the last.
+//! What the keeper asks of a system, one call at a time: so that a test can let each of them fail, or be the last.
+
+use std::io;
 
 use imalab_ima::{Bank, Digest};
 use imalab_logview::ReadAt;
 use nix::errno::Errno;
+
+use crate::trust::Untrusted;
 
 /// What a list is opened for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -24,10 +28,25 @@ pub enum Folder {
     Generation,
 }
 
+/// Why a file of the keeper cannot be opened.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum OpenError {
+    /// The system's.
+    Errno(Errno),
+    /// Others could have changed it.
+    Untrusted(Untrusted),
+}
+
+impl From<Errno> for OpenError {
+    fn from(errno: Errno) -> OpenError {
+        OpenError::Errno(errno)
+    }
+}
+
 /// The kernel's lists, the TPM and the folders.
 ///
 /// An open list is closed when its handle is dropped, by the thread that opened it: the kernel's one writer is a task.
-pub trait World {
+pub trait SystemCalls {
     /// A list that is open.
     type List;
     /// A file that is being written.
@@ -54,7 +73,7 @@ pub trait World {
     /// Names in a folder.
     fn names(&mut self, folder: Folder) -> Result<Vec<String>, Errno>;
     /// Opens a file that was written before.
-    fn open(&mut self, folder: Folder, name: &str) -> Result<Self::File, Errno>;
+    fn open(&mut self, folder: Folder, name: &str) -> Result<Self::File, OpenError>;
     /// Makes a file that is not there yet, for writing alone.
     fn create(&mut self, folder: Folder, name: &str) -> Result<Self::New, Errno>;
     /// Writes some of the bytes.
@@ -63,7 +82,9 @@ pub trait World {
     fn sync(&mut self, file: &mut Self::New) -> Result<(), Errno>;
     /// Gives a file another name, and takes the place of what has it.
     fn rename(&mut self, from: (Folder, &str), to: (Folder, &str)) -> Result<(), Errno>;
-    /// Removes a file.
+    /// Gives a file a second name, which nothing else has: `EEXIST` otherwise.
+    fn link(&mut self, from: (Folder, &str), to: (Folder, &str)) -> Result<(), Errno>;
+    /// Removes a file's name.
     fn unlink(&mut self, folder: Folder, name: &str) -> Result<(), Errno>;
     /// Has the names in a folder reach the disk.
     fn sync_names(&mut self, folder: Folder) -> Result<(), Errno>;
@@ -74,16 +95,21 @@ pub trait World {
     fn unlock(&mut self);
 }
 
+/// The error of a call that the standard library made.
+pub(crate) fn errno(error: io::Error) -> Errno {
+    Errno::from_raw(error.raw_os_error().unwrap_or(nix::libc::EIO))
+}
+
 /// Reads a list from its beginning to its end.
 ///
 /// # Errors
 ///
-/// The world's.
-pub(crate) fn read_whole<W: World>(world: &mut W, list: &W::List) -> Result<Vec<u8>, Errno> {
+/// The system's.
+pub(crate) fn read_whole<S: SystemCalls>(system: &mut S, list: &S::List) -> Result<Vec<u8>, Errno> {
     let mut all = Vec::new();
     let mut buffer = vec![0; 64 << 10];
     loop {
-        match world.read_list(list, all.len() as u64, &mut buffer)? {
+        match system.read_list(list, all.len() as u64, &mut buffer)? {
             0 => return Ok(all),
             count => all.extend_from_slice(&buffer[..count]),
         }
@@ -94,10 +120,10 @@ pub(crate) fn read_whole<W: World>(world: &mut W, list: &W::List) -> Result<Vec<
 ///
 /// # Errors
 ///
-/// The world's.
-pub(crate) fn read_list<W: World>(world: &mut W, name: &str) -> Result<Vec<u8>, Errno> {
-    let list = world.open_list(name, Access::Read)?;
-    read_whole(world, &list)
+/// The system's.
+pub(crate) fn read_list<S: SystemCalls>(system: &mut S, name: &str) -> Result<Vec<u8>, Errno> {
+    let list = system.open_list(name, Access::Read)?;
+    read_whole(system, &list)
 }
 
 /// Has a file there under its name, whole and on the disk, or not at all.
@@ -106,41 +132,46 @@ pub(crate) fn read_list<W: World>(world: &mut W, name: &str) -> Result<Vec<u8>, 
 ///
 /// # Errors
 ///
-/// The world's.
-pub(crate) fn write_durably<W: World>(
-    world: &mut W,
+/// The system's.
+pub(crate) fn write_durably<S: SystemCalls>(
+    system: &mut S,
     folder: Folder,
     name: &str,
     bytes: &[u8],
 ) -> Result<(), Errno> {
     let unfinished = format!("{name}{UNFINISHED}");
-    let written = write_unfinished(world, folder, &unfinished, bytes)
-        .and_then(|()| world.rename((folder, &unfinished), (folder, name)));
+    let written = write_unfinished(system, folder, &unfinished, bytes)
+        .and_then(|()| system.rename((folder, &unfinished), (folder, name)));
     if let Err(errno) = written {
-        let _ = world.unlink(folder, &unfinished);
+        let _ = system.unlink(folder, &unfinished);
         return Err(errno);
     }
-    world.sync_names(folder)
+    system.sync_names(folder)
 }
 
 /// What the name of a file ends in that is not whole yet.
 pub(crate) const UNFINISHED: &str = ".tmp";
 
-fn write_unfinished<W: World>(world: &mut W, folder: Folder, name: &str, bytes: &[u8]) -> Result<(), Errno> {
-    let mut file = match world.create(folder, name) {
+fn write_unfinished<S: SystemCalls>(
+    system: &mut S,
+    folder: Folder,
+    name: &str,
+    bytes: &[u8],
+) -> Result<(), Errno> {
+    let mut file = match system.create(folder, name) {
         Err(Errno::EEXIST) => {
-            world.unlink(folder, name)?;
-            world.create(folder, name)?
+            system.unlink(folder, name)?;
+            system.create(folder, name)?
         }
         made => made?,
     };
     let mut rest = bytes;
     while !rest.is_empty() {
-        match world.write(&mut file, rest)? {
+        match system.write(&mut file, rest)? {
             // A disk that takes nothing and says nothing.
             0 => return Err(Errno::EIO),
             count => rest = rest.get(count..).unwrap_or_default(),
         }
     }
-    world.sync(&mut file)
+    system.sync(&mut file)
 }

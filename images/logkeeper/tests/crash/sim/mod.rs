@@ -1,16 +1,15 @@
 //! A machine that can be killed, kexec'd, reset and let down at each system call of the keeper.
 
+mod calls;
+
 use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::rc::Rc;
 
 use imalab_formats::ima::{Bank, ByteOrder, Digest, Generator, Mix, Record, write_record};
-use imalab_logkeeper::{Access, Files, Folder, Interface, World};
+use imalab_logkeeper::{Folder, Interface};
 use imalab_logview::Position;
 use nix::errno::Errno;
-
-/// What a call gives that a dead process makes: nothing of the keeper's may look at it.
-const DEAD: Errno = Errno::EOWNERDEAD;
 
 /// What becomes of what was written and not synced, when a machine goes on without syncing.
 #[derive(Clone, Copy, Debug)]
@@ -47,6 +46,7 @@ struct Inode {
 
 type Names = BTreeMap<(Folder, String), usize>;
 
+#[derive(Clone)]
 pub(crate) struct Machine {
     interface: Interface,
     records: Generator,
@@ -71,29 +71,54 @@ pub(crate) struct Machine {
     pub(crate) write_most: usize,
     /// A record comes with each so many calls; 0: none does.
     pub(crate) measure_each: u64,
+    /// So many reads of a file go well, and the next one does not.
+    pub(crate) reads_until_eio: Option<u64>,
+    /// Nothing that is synced reaches the disk, and every sync says that it did.
+    pub(crate) sync_lies: bool,
+    /// The TPM answers with this error.
+    pub(crate) tpm_fails: Option<Errno>,
+    /// The last record is in the list, and on its way to the TPM.
+    pub(crate) in_flight: bool,
     pub(crate) dead: bool,
     pub(crate) locked_by_reader: bool,
+    locked: bool,
+    /// What was done that must never be: in words.
+    pub(crate) broken: Option<String>,
+    /// Records of a day that have come.
+    of_day: usize,
+    /// The machine as it would be if the process died, for each call so far; `None`: nobody wants to know.
+    deaths: Option<Vec<Dead>>,
 }
 
-/// The world of one process on such a machine.
+/// A machine whose process died.
 #[derive(Clone)]
-pub(crate) struct Sim(pub(crate) Rc<RefCell<Machine>>);
-
-pub(crate) struct List {
-    machine: Rc<RefCell<Machine>>,
-    name: String,
-    access: Access,
+pub(crate) struct Dead {
+    pub(crate) at: Death,
+    machine: Machine,
 }
 
-impl Drop for List {
-    fn drop(&mut self) {
-        let mut machine = self.machine.borrow_mut();
-        match self.access {
-            Access::Ask => machine.writer = false,
-            Access::Read => machine.readers = machine.readers.saturating_sub(1),
+impl Dead {
+    /// The machine when the rest of its day has gone by: records come whether there is a keeper or not.
+    pub(crate) fn sim(&self) -> Sim {
+        let mut machine = self.machine.clone();
+        while machine.of_day > 0 && machine.of_day < DAY {
+            machine.measure_of_day();
         }
+        Sim(Rc::new(RefCell::new(machine)))
+    }
+
+    /// Whether the call at which it died had its effect.
+    pub(crate) fn had_effect(&self) -> bool {
+        matches!(self.at, Death::After(_))
     }
 }
+
+/// Records of a day.
+pub(crate) const DAY: usize = 12;
+
+/// The system of one process on such a machine.
+#[derive(Clone)]
+pub(crate) struct Sim(pub(crate) Rc<RefCell<Machine>>);
 
 pub(crate) fn bytes(records: &[Record]) -> Vec<u8> {
     let mut list = Vec::new();
@@ -125,8 +150,16 @@ impl Machine {
             fault: None,
             write_most: usize::MAX,
             measure_each: 0,
+            reads_until_eio: None,
+            sync_lies: false,
+            tpm_fails: None,
+            in_flight: false,
             dead: false,
             locked_by_reader: false,
+            locked: false,
+            broken: None,
+            of_day: 0,
+            deaths: None,
         };
         machine.boot_aggregate();
         Sim(Rc::new(RefCell::new(machine)))
@@ -145,16 +178,88 @@ impl Machine {
 
     /// A record comes; each third is a violation, and all violations are of one file.
     pub(crate) fn measure(&mut self) {
-        let mut record = self.records.next().unwrap();
         if self.all.len().is_multiple_of(3) {
-            record = Generator::new(1, Mix::Common).nth(1).unwrap();
-            record.digest = vec![0; 20];
+            return self.violate();
         }
+        let record = self.records.next().unwrap();
         self.append(record);
+    }
+
+    pub(crate) fn measure_of_day(&mut self) {
+        self.of_day += 1;
+        self.measure();
+    }
+
+    /// From now on the machine is remembered as it is at each call.
+    pub(crate) fn remember_deaths(&mut self) {
+        self.deaths = Some(Vec::new());
+    }
+
+    /// What was remembered.
+    pub(crate) fn deaths(&mut self) -> Vec<Dead> {
+        self.deaths.take().unwrap_or_default()
+    }
+
+    /// The process could die here.
+    fn could_die(&mut self, at: Death) {
+        if let Some(mut deaths) = self.deaths.take() {
+            let mut machine = self.clone();
+            machine.dead = true;
+            deaths.push(Dead { at, machine });
+            self.deaths = Some(deaths);
+        }
+    }
+
+    /// A violation comes, the same as all others.
+    pub(crate) fn violate(&mut self) {
+        let mut record = Generator::new(1, Mix::Common).nth(1).unwrap();
+        record.digest = vec![0; 20];
+        self.append(record);
+    }
+
+    /// What the TPM says.
+    fn pcr(&self, bank: Bank, pcr: u32) -> Digest {
+        if !self.in_flight {
+            return self.tpm.value(bank, pcr);
+        }
+        let mut before = Position::start();
+        before.pass_all(&bytes(&self.all[..self.all.len() - 1])).unwrap();
+        before.value(bank, pcr)
+    }
+
+    /// Something must be so at each call, or the keeper is wrong whatever comes of it.
+    fn must(&mut self, so: bool, what: &str) {
+        if !so && self.broken.is_none() {
+            self.broken = Some(what.to_owned());
+        }
+    }
+
+    /// Whether all shards would be there if the machine went on now without what was not synced.
+    fn shards_are_durable(&self) -> bool {
+        self.names.iter().filter(|((folder, name), _)| *folder == Folder::Shards && is_shard(name)).all(
+            |(place, inode)| {
+                let content = &self.inodes[*inode];
+                self.synced_names.get(place) == Some(inode) && content.synced == content.data
+            },
+        )
     }
 
     fn list(&self, name: &str) -> &[Record] {
         if name.contains("staged") { &self.staged } else { &self.current }
+    }
+
+    /// The keeper asks for something.
+    fn asked(&mut self, name: &str, request: &[u8]) -> Result<(), Errno> {
+        self.must(self.locked, "the kernel was asked for something without the lock");
+        let before = self.staged.len() + self.current.len();
+        self.request(name, request)?;
+        if self.staged.len() + self.current.len() < before {
+            self.must(
+                self.sync_lies || self.shards_are_durable(),
+                "records left the kernel before shards were synced",
+            );
+        }
+        Ok(())
     }
 
     fn request(&mut self, name: &str, request: &[u8]) -> Result<(), Errno> {
@@ -215,8 +320,9 @@ impl Machine {
     pub(crate) fn begin_process(&mut self) {
         (self.dead, self.death, self.fault, self.calls) = (false, None, None, 0);
         (self.write_most, self.measure_each) = (usize::MAX, 0);
+        (self.reads_until_eio, self.in_flight) = (None, false);
         // What the dead one had open is closed.
-        (self.writer, self.readers) = (false, 0);
+        (self.writer, self.readers, self.locked) = (false, 0, false);
     }
 
     /// The next kernel begins with staged and current records, and a `boot_aggregate`.
@@ -227,6 +333,17 @@ impl Machine {
         self.suspended = false;
         self.boot_aggregate();
         self.without_sync(fate);
+    }
+
+    /// TPM2_Clear: the count begins anew, and PCRs go on.
+    pub(crate) fn clear_tpm(&mut self) {
+        self.resets = 0;
+    }
+
+    /// A cold boot as a TPM Restart, after a TPM2_Shutdown(STATE): PCRs begin anew, and the count does not change.
+    pub(crate) fn restart(&mut self, fate: Fate) {
+        self.cold_boot(fate);
+        self.resets -= 1;
     }
 
     pub(crate) fn cold_boot(&mut self, fate: Fate) {
@@ -255,6 +372,10 @@ impl Machine {
         self.names.remove(&(folder, name.to_owned()));
     }
 
+    fn named(&self, (folder, name): (Folder, &str)) -> bool {
+        self.names.contains_key(&(folder, name.to_owned()))
+    }
+
     pub(crate) fn names_in(&self, folder: Folder) -> Vec<String> {
         self.names.keys().filter(|(of, _)| *of == folder).map(|(_, name)| name.clone()).collect()
     }
@@ -264,12 +385,9 @@ impl Machine {
         bytes(&[self.staged.as_slice(), &self.current].concat())
     }
 
-    pub(crate) fn staged_count(&self) -> usize {
-        self.staged.len()
-    }
-
-    pub(crate) fn current_count(&self) -> usize {
-        self.current.len()
+    /// Whether the kernel does not hold all records any more.
+    pub(crate) fn some_have_left(&self) -> bool {
+        self.staged.len() + self.current.len() < self.all.len()
     }
 
     pub(crate) fn tpm(&self) -> &Position {
@@ -277,174 +395,6 @@ impl Machine {
     }
 }
 
-impl Sim {
-    pub(crate) fn files(&self) -> Files {
-        let machine = self.0.borrow();
-        let files: &[(&str, u32)] = match machine.interface {
-            Interface::Upstream => &[
-                ("binary_runtime_measurements_sha1", 0o660),
-                ("binary_runtime_measurements_sha1_staged", 0o660),
-            ],
-            Interface::BankLast => &[
-                ("binary_runtime_measurements_sha1", 0o440),
-                ("binary_runtime_measurements_staged_sha1", 0o660),
-            ],
-            Interface::Trim => &[("binary_runtime_measurements_sha1", 0o660)],
-            Interface::ReadOnly => &[("binary_runtime_measurements_sha1", 0o440)],
-        };
-        let files: Vec<(String, u32)> =
-            files.iter().map(|(name, mode)| ((*name).to_owned(), *mode)).collect();
-        Files::of(&files, None).unwrap()
-    }
-
-    fn call<T>(&self, effect: impl FnOnce(&mut Machine) -> Result<T, Errno>) -> Result<T, Errno> {
-        let mut machine = self.0.borrow_mut();
-        if machine.dead {
-            return Err(DEAD);
-        }
-        machine.calls += 1;
-        let call = machine.calls;
-        if machine.measure_each > 0 && call.is_multiple_of(machine.measure_each) {
-            machine.measure();
-        }
-        if machine.death == Some(Death::Before(call)) {
-            machine.dead = true;
-            return Err(DEAD);
-        }
-        let fault = machine.fault.filter(|fault| fault.call == call);
-        if let Some(fault) = fault.filter(|fault| !fault.and_does_it) {
-            return Err(fault.errno);
-        }
-        let result = effect(&mut machine);
-        if machine.death == Some(Death::After(call)) {
-            machine.dead = true;
-            return Err(DEAD);
-        }
-        fault.map_or(result, |fault| Err(fault.errno))
-    }
-}
-
-impl World for Sim {
-    type List = List;
-    type New = usize;
-    type File = Vec<u8>;
-
-    fn list_files(&mut self) -> Result<Vec<(String, u32)>, Errno> {
-        unreachable!("what the kernel offers is looked at before")
-    }
-
-    fn open_list(&mut self, name: &str, access: Access) -> Result<List, Errno> {
-        let fault = self.0.borrow().fault;
-        if let Some(fault) = &mut self.0.borrow_mut().fault {
-            // Nothing is open when an open fails.
-            fault.and_does_it = false;
-        }
-        let opened = self.call(|machine| {
-            if machine.writer || access == Access::Ask && machine.readers > 0 {
-                return Err(Errno::EBUSY);
-            }
-            match access {
-                Access::Ask => machine.writer = true,
-                Access::Read => machine.readers += 1,
-            }
-            Ok(())
-        });
-        self.0.borrow_mut().fault = fault;
-        opened?;
-        Ok(List { machine: Rc::clone(&self.0), name: name.to_owned(), access })
-    }
-
-    fn read_list(&mut self, list: &List, offset: u64, buffer: &mut [u8]) -> Result<usize, Errno> {
-        self.call(|machine| {
-            use imalab_logview::ReadAt;
-            Ok(bytes(machine.list(&list.name)).read_at(buffer, offset).unwrap())
-        })
-    }
-
-    fn ask(&mut self, list: &List, request: &[u8]) -> Result<usize, Errno> {
-        self.call(|machine| machine.request(&list.name, request).map(|()| request.len()))
-    }
-
-    fn count(&mut self) -> Result<u64, Errno> {
-        self.call(|machine| Ok(machine.current.len() as u64))
-    }
-
-    fn pcr(&mut self, bank: Bank, pcr: u32) -> Result<Option<Digest>, Errno> {
-        self.call(|machine| Ok(machine.has_tpm.then(|| machine.tpm.value(bank, pcr))))
-    }
-
-    fn tpm_resets(&mut self) -> Result<Option<u32>, Errno> {
-        self.call(|machine| Ok(machine.has_tpm.then_some(machine.resets)))
-    }
-
-    fn names(&mut self, folder: Folder) -> Result<Vec<String>, Errno> {
-        self.call(|machine| Ok(machine.names_in(folder)))
-    }
-
-    fn open(&mut self, folder: Folder, name: &str) -> Result<Vec<u8>, Errno> {
-        self.call(|machine| machine.content(folder, name).ok_or(Errno::ENOENT))
-    }
-
-    fn create(&mut self, folder: Folder, name: &str) -> Result<usize, Errno> {
-        self.call(|machine| {
-            let place = (folder, name.to_owned());
-            if machine.names.contains_key(&place) {
-                return Err(Errno::EEXIST);
-            }
-            machine.inodes.push(Inode::default());
-            let inode = machine.inodes.len() - 1;
-            machine.names.insert(place, inode);
-            Ok(inode)
-        })
-    }
-
-    fn write(&mut self, file: &mut usize, bytes: &[u8]) -> Result<usize, Errno> {
-        self.call(|machine| {
-            let count = bytes.len().min(machine.write_most);
-            machine.inodes[*file].data.extend_from_slice(&bytes[..count]);
-            Ok(count)
-        })
-    }
-
-    fn sync(&mut self, file: &mut usize) -> Result<(), Errno> {
-        self.call(|machine| {
-            let inode = &mut machine.inodes[*file];
-            inode.synced = inode.data.clone();
-            Ok(())
-        })
-    }
-
-    fn rename(&mut self, from: (Folder, &str), to: (Folder, &str)) -> Result<(), Errno> {
-        self.call(|machine| {
-            let inode = machine.names.remove(&(from.0, from.1.to_owned())).ok_or(Errno::ENOENT)?;
-            machine.names.insert((to.0, to.1.to_owned()), inode);
-            Ok(())
-        })
-    }
-
-    fn unlink(&mut self, folder: Folder, name: &str) -> Result<(), Errno> {
-        self.call(|machine| machine.names.remove(&(folder, name.to_owned())).map(|_| ()).ok_or(Errno::ENOENT))
-    }
-
-    fn sync_names(&mut self, folder: Folder) -> Result<(), Errno> {
-        self.call(|machine| {
-            machine.synced_names.retain(|(of, _), _| *of != folder);
-            let now: Names = machine
-                .names
-                .iter()
-                .filter(|((of, _), _)| *of == folder)
-                .map(|(at, inode)| (at.clone(), *inode))
-                .collect();
-            machine.synced_names.extend(now);
-            Ok(())
-        })
-    }
-
-    fn lock(&mut self) -> Result<bool, Errno> {
-        self.call(|machine| Ok(!machine.locked_by_reader))
-    }
-
-    fn unlock(&mut self) {
-        let _ = self.call(|_| Ok(()));
-    }
+fn is_shard(name: &str) -> bool {
+    name.ends_with(".rec")
 }
