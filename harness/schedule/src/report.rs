@@ -49,6 +49,9 @@ pub struct Report {
     pub expired: u64,
     /// All that were preempted or held, in order.
     pub preemptions: Vec<Preemption>,
+    /// How many more there were than are kept: such a schedule cannot be had again by its list.
+    #[serde(default)]
+    pub left_out: u64,
 }
 
 /// What is wrong with a report.

@@ -18,6 +18,9 @@ pub struct Point {
     pub instructions: u64,
 }
 
+/// Most preemptions that are kept, some 40 MiB; a run has some thousands.
+const MOST: usize = 1 << 20;
+
 /// What goes into the hash, told apart by a first byte.
 #[derive(Clone, Copy)]
 enum Entry {
@@ -45,6 +48,9 @@ pub struct Scheduler {
     tpm_commands: u64,
     instructions: u64,
     preemptions: Vec<Preemption>,
+    /// How many of them are kept.
+    most: usize,
+    left_out: u64,
 }
 
 impl Scheduler {
@@ -64,6 +70,8 @@ impl Scheduler {
             tpm_commands: 0,
             instructions: 0,
             preemptions: Vec::new(),
+            most: MOST,
+            left_out: 0,
         }
     }
 
@@ -86,7 +94,11 @@ impl Scheduler {
         let does = self.decider.at(event, cpu, &self.waiting);
         if let Some(does) = does {
             let Point { cpu, address, instructions } = point;
-            self.preemptions.push(Preemption { event, does, cpu, address, instructions });
+            if self.preemptions.len() < self.most {
+                self.preemptions.push(Preemption { event, does, cpu, address, instructions });
+            } else {
+                self.left_out += 1;
+            }
         }
         let code = match does {
             None => 0,
@@ -169,6 +181,7 @@ impl Scheduler {
             instructions: self.instructions,
             expired: self.expired,
             preemptions: self.preemptions.clone(),
+            left_out: self.left_out,
         }
     }
 
@@ -217,6 +230,15 @@ mod tests {
         }
         scheduler.end(at(steps));
         scheduler.report()
+    }
+
+    #[test]
+    fn a_guest_cannot_fill_the_memory_of_its_host() {
+        let mut scheduler = Scheduler::new(&order(Strategy::Random { seed: 1, per: 1 }), 2);
+        scheduler.most = 10;
+        (0..13).for_each(|step| drop(scheduler.point(at(step))));
+        let report = scheduler.report();
+        assert_eq!((report.preemptions.len(), report.left_out, report.events), (10, 3, 13));
     }
 
     proptest! {

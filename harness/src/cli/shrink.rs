@@ -236,6 +236,7 @@ mod tests {
             instructions: 90,
             expired: 0,
             preemptions,
+            left_out: 0,
         };
         let told = [
             "  point 3: CPU 1 is preempted at ima_queue_stage+0x84, after 77 instructions",

@@ -135,6 +135,7 @@ fn whole(report: &Report) -> Result<(), String> {
         End::Cut => "QEMU ended before the guest did, so what it did last depends on the host",
         End::Reached if report.events == 0 => "the guest came to no point",
         End::Reached if report.tpm_commands == 0 => "the guest gave its TPM no command",
+        End::Reached if report.left_out > 0 => "it has more preemptions than are kept",
         End::Reached => return Ok(()),
     };
     Err(why.to_owned())
@@ -178,7 +179,17 @@ mod tests {
     fn report(end: End, events: u64, tpm_commands: u64) -> Report {
         let schema = imalab_schedule::SCHEMA;
         let hash = "aa".to_owned();
-        Report { schema, hash, end, events, tpm_commands, instructions: 9, expired: 0, preemptions: vec![] }
+        Report {
+            schema,
+            hash,
+            end,
+            events,
+            tpm_commands,
+            instructions: 9,
+            expired: 0,
+            preemptions: vec![],
+            left_out: 0,
+        }
     }
 
     #[rstest]
