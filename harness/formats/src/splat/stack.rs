@@ -99,12 +99,13 @@ fn lines(report: &[String]) -> impl Iterator<Item = &str> {
     more.take_while(|line| *line != "</TASK>" && *line != "Call Trace:")
 }
 
-/// The function of one line of a call trace, `ima_queue_stage+0x9c/0x150`.
+/// The function of one line of a call trace, `ima_queue_stage+0x9c/0x150`. The compiler's parts of a function (`.cold`,
+/// `.part.0`, `.isra.0`, `.constprop.0`) go by the function's name.
 fn frame(line: &str) -> Option<&str> {
     let (name, place) = line.split_once("+0x")?;
     let is_name =
         !name.is_empty() && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"_.".contains(&byte));
-    (is_name && place.contains("/0x")).then_some(name)
+    (is_name && place.contains("/0x")).then(|| name.split('.').next().unwrap_or(name))
 }
 
 fn is_one_of(names: &[&str], function: &str) -> bool {

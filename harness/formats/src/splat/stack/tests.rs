@@ -62,3 +62,12 @@ fn a_report_names_all_functions_that_it_went_through() {
     assert_eq!(functions(&lines(FRAMELESS)), framed);
     assert!(functions(&lines("Kernel panic - not syncing")).is_empty());
 }
+
+#[test]
+fn the_compilers_parts_of_a_function_go_by_its_name() {
+    let report =
+        ["RIP: 0010:ima_queue_delete.constprop.0+0x37/0x110", "Call Trace:", " traverse.part.0+0x42/0x180"];
+    let report = report.map(str::to_owned);
+    assert_eq!(functions(&report), ["ima_queue_delete", "traverse"]);
+    assert_eq!(function(&report).unwrap().name, "ima_queue_delete");
+}
