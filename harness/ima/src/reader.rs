@@ -27,6 +27,9 @@ pub const PCR_LIMIT: u32 = 64;
 /// Bytes to ask the source for at once; few enough for a core's own cache.
 const CHUNK: usize = 256 << 10;
 
+/// Bytes of the first buffer: many a list is read of which there is less, and a large buffer takes longer to make than such a list to read.
+const FIRST: usize = 8 << 10;
+
 /// Reads records one after the other out of the binary form, in constant memory.
 ///
 /// The form is `ima_measurements_show` in `security/integrity/ima/ima_fs.c`: PCR, template digest of the
@@ -61,13 +64,13 @@ impl<R: Read> LogReader<R> {
     /// Reads from `source`, which is little-endian and the file of bank `view`. The file without a suffix is
     /// that of SHA-1.
     ///
-    /// No buffering is needed underneath: the source is asked for 256 KiB at a time.
+    /// No buffering is needed underneath: the source is asked for 8 KiB, and then for 256 KiB at a time.
     pub fn new(source: R, view: Bank) -> LogReader<R> {
         LogReader {
             source,
             view,
             order: ByteOrder::Little,
-            buffer: vec![0; CHUNK],
+            buffer: vec![0; FIRST],
             start: 0,
             end: 0,
             may_read: true,
@@ -269,6 +272,9 @@ impl<R: Read> LogReader<R> {
     /// read; how many there are.
     fn fill(&mut self, wanted: usize) -> io::Result<usize> {
         while self.end - self.start < wanted && self.may_read {
+            if self.end == self.buffer.len() && self.end < CHUNK {
+                self.buffer.resize(CHUNK, 0);
+            }
             if self.start > 0 && self.start + wanted > self.buffer.len() {
                 self.buffer.copy_within(self.start..self.end, 0);
                 self.end -= self.start;
