@@ -1,7 +1,7 @@
 //! The little that such a guest needs.
 
 use std::fs::{self, File};
-use std::io::{Read, Write};
+use std::io::{ErrorKind, Read, Write};
 use std::os::unix::fs::chown;
 
 use nix::mount::{MsFlags, mount};
@@ -13,6 +13,8 @@ pub(crate) type Result<T> = std::result::Result<T, Box<dyn std::error::Error>>;
 const OWNER: u32 = 4242;
 
 const POLICY: &str = "/sys/kernel/security/ima/policy";
+
+const LISTS: &str = "/sys/kernel/security/integrity/ima";
 
 const MOUNTS: [(&str, &str); 5] =
     [("proc", "/proc"), ("sysfs", "/sys"), ("devtmpfs", "/dev"), ("tmpfs", "/var"), ("tmpfs", "/tmp")];
@@ -61,6 +63,16 @@ impl Files {
         drop(writer);
         Ok(())
     }
+}
+
+/// Records that the kernel holds, current and staged.
+pub(crate) fn records_held() -> Result<u64> {
+    let count = fs::read_to_string(format!("{LISTS}/runtime_measurements_count"))?.trim().parse::<u64>()?;
+    let staged = match fs::read(format!("{LISTS}/binary_runtime_measurements_sha1_staged")) {
+        Err(error) if error.kind() == ErrorKind::NotFound => Vec::new(),
+        staged => staged?,
+    };
+    Ok(count + u64::from(!staged.is_empty()))
 }
 
 /// Says something to the host.

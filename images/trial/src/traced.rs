@@ -4,6 +4,7 @@ use std::os::unix::process::CommandExt;
 use std::os::unix::process::ExitStatusExt;
 use std::process::{Command, ExitStatus};
 
+use nix::libc;
 use nix::sys::ptrace;
 use nix::sys::signal::Signal;
 use nix::sys::wait::{WaitStatus, waitpid};
@@ -11,20 +12,32 @@ use nix::unistd::Pid;
 
 use crate::guest::Result;
 
-/// The call by which the keeper becomes the keeper; what is before it is a program's start, and changes nothing.
-const FLOCK: u64 = 73;
+/// The call by which the keeper becomes the keeper; what is before it makes folders, and changes nothing else.
+const FLOCK: i64 = libc::SYS_flock;
 
-const O_CREAT: u64 = nix::libc::O_CREAT as u64;
+/// The call in which it waits for the time of its next look, which it does when there is nothing left to do.
+const POLL: i64 = libc::SYS_poll;
 
-/// The call in which it waits for the time of its next look.
-const POLL: u64 = 7;
+/// Changes something when it makes a file.
+const OPENAT: i64 = libc::SYS_openat;
 
-/// `openat(2)`, which changes something when it makes a file.
-const OPENAT: u64 = 257;
+const O_CREAT: u64 = libc::O_CREAT as u64;
 
-/// Other calls that change something: `write`, `pwrite64`, `flock`, `fsync`, `unlinkat`, `renameat`. What is true after one of them is
-/// true until the next one.
-const CHANGES: [u64; 6] = [1, 18, FLOCK, 74, 263, 264];
+/// Other calls that change something. What is true after one of them is true until the next one.
+const CHANGES: [i64; 12] = [
+    libc::SYS_write,
+    libc::SYS_pwrite64,
+    libc::SYS_flock,
+    libc::SYS_fsync,
+    libc::SYS_fdatasync,
+    libc::SYS_mkdir,
+    libc::SYS_mkdirat,
+    libc::SYS_linkat,
+    libc::SYS_unlinkat,
+    libc::SYS_rename,
+    libc::SYS_renameat,
+    libc::SYS_renameat2,
+];
 
 /// Where it may be killed.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -63,7 +76,7 @@ pub(crate) fn run_until(command: &mut Command, stop: u64, where_to: Stops) -> Re
         match wait(pid)? {
             WaitStatus::PtraceSyscall(_) => {
                 let registers = ptrace::getregs(pid)?;
-                let call = registers.orig_rax;
+                let call = registers.orig_rax.cast_signed();
                 // Flags are the third argument, which the kernel leaves in its register.
                 let makes = call == OPENAT && registers.rdx & O_CREAT != 0;
                 // Each call stops when it begins and when it ends.
