@@ -5,7 +5,7 @@
 pub enum Shrunk<E> {
     /// Nothing that is left can be left out alone.
     Minimal,
-    /// Nothing that was tried more could be tried: what is left is the least that was seen.
+    /// No more could be tried: what is left is the least that was seen.
     Stopped(E),
 }
 

@@ -8,9 +8,10 @@ use miette::miette;
 use super::Failure;
 use super::again::Again;
 use super::machines::Surroundings;
+use super::recheck::tell;
 use super::repro::compared;
-use crate::report::words;
-use crate::report::{Exit, print};
+use crate::report::run_dir::{OutDir, SCHEDULE};
+use crate::report::{Exit, print, words};
 use crate::suite::{self, Store};
 use imalab_check::outcome::{Outcome, RunResult};
 use imalab_language::finding::{Finding, KernelDied};
@@ -65,17 +66,23 @@ enum Stop {
     Failed(Failure),
 }
 
+/// A run that showed it.
+type Shown = (Ran, RunResult);
+
 /// Runs schedules of a bundle's plan, and counts them.
 struct Tries<'a> {
     again: &'a Again,
     args: &'a ShrinkArgs,
     scratch: &'a Scratch,
     interrupts: &'a Interrupts,
+    sign: Sign,
     ran: u32,
+    /// The last run that showed it, which is the one of the fewest preemptions.
+    least: Option<Shown>,
 }
 
 impl Tries<'_> {
-    fn run(&self, choices: &[Choice]) -> Result<(Ran, RunResult), Stop> {
+    fn run(&self, choices: &[Choice]) -> Result<Shown, Stop> {
         let strategy = Strategy::List { choices: choices.to_vec() };
         let context =
             self.again.context(&self.args.surroundings, Some(&strategy), (self.scratch, self.interrupts));
@@ -92,23 +99,59 @@ impl Tries<'_> {
         Ok((ran, result))
     }
 
+    /// The bundle's whole schedule has to show it, and to be the same.
+    fn whole(&mut self, choices: &[Choice]) -> Result<(), Stop> {
+        self.ran += 1;
+        let shown = self.run(choices)?;
+        let (_, result) = &shown;
+        compared(self.again.result.schedule_hash.as_deref(), result.schedule_hash.as_deref())
+            .map_err(Stop::Failed)?;
+        if Sign::of(result) != self.sign {
+            let told = result.reason.as_ref().map_or_else(|| "it passed".to_owned(), words::reason);
+            return Err(Stop::Failed(Failure {
+                exit: Exit::Infra,
+                error: miette!("the bundle's whole schedule does not show what its run showed: {told}"),
+            }));
+        }
+        self.least = Some(shown);
+        Ok(())
+    }
+
     /// Whether a run under these choices shows the same.
-    fn shows(&mut self, choices: &[Choice], sign: &Sign) -> Result<bool, Stop> {
+    fn shows(&mut self, choices: &[Choice]) -> Result<bool, Stop> {
         if self.ran >= self.args.runs {
             return Err(Stop::Enough);
         }
         self.ran += 1;
-        let (_, result) = self.run(choices)?;
-        let same = Sign::of(&result) == *sign;
+        let shown = self.run(choices)?;
+        let same = Sign::of(&shown.1) == self.sign;
         if same {
-            let preemptions = match choices.len() {
-                0 => "no preemption".to_owned(),
-                1 => "1 preemption".to_owned(),
-                many => format!("{many} preemptions"),
-            };
-            print::note(&format!("try {}: {preemptions}, the same", self.ran));
+            print::note(&format!("try {}: {}, the same", self.ran, preemptions(choices.len())));
+            self.least = Some(shown);
         }
         Ok(same)
+    }
+
+    /// What is left has to show it again, under the same schedule.
+    fn confirm(&self, left: &[Choice], (_, least): &Shown) -> Result<(), Stop> {
+        let (_, again) = self.run(left)?;
+        if Sign::of(&again) != self.sign {
+            return Err(Stop::Failed(Failure {
+                exit: Exit::Infra,
+                error: miette!(
+                    "what is left does not show it every time: this is a defect of imalab or QEMU"
+                ),
+            }));
+        }
+        compared(least.schedule_hash.as_deref(), again.schedule_hash.as_deref()).map_err(Stop::Failed)
+    }
+}
+
+fn preemptions(count: usize) -> String {
+    match count {
+        0 => "no preemption".to_owned(),
+        1 => "1 preemption".to_owned(),
+        many => format!("{many} preemptions"),
     }
 }
 
@@ -121,82 +164,63 @@ pub(super) fn run(args: &ShrinkArgs) -> Result<Exit, Failure> {
             "only a run of the deterministic lane has a schedule that can be shrunk"
         )));
     };
-    let sign = Sign::of(&again.result);
+    let symbols = imalab_run::symbols(again.image()).map_err(Failure::usage_of)?;
+    let place = args.out.clone().unwrap_or_else(|| args.surroundings.cache.join("bundles"));
+    // Before anything has run.
+    OutDir::create(&place).map_err(Failure::of_file)?.remove_abandoned();
+    let store = Store { out: None, bundles: place, scenarios: PathBuf::new() };
     let (scratch, interrupts) = args.surroundings.claim()?;
-    let mut tries = Tries { again: &again, args, scratch: &scratch, interrupts: &interrupts, ran: 0 };
-    print::note(&format!("{} preemptions: {}", choices.len(), again.bundle.reason));
-    match whole(&mut tries, &sign, choices) {
-        Ok(()) => {}
-        Err(Stop::Failed(failure)) => return Err(failure),
-        Err(Stop::Interrupted | Stop::Enough) => return Ok(Exit::Interrupted),
-    }
-    let (left, end) = shrink(choices.to_vec(), |part| tries.shows(part, &sign));
-    let how = match end {
-        Shrunk::Minimal => "none of them can be left out",
-        Shrunk::Stopped(Stop::Enough) => "stopped after as many tries as were allowed (--runs)",
-        // The least that was seen is run once more, by somebody who was told to stop.
-        Shrunk::Stopped(Stop::Interrupted) => {
-            print::note(&format!("interrupted: {} preemptions were left", left.len()));
-            return Ok(Exit::Interrupted);
+    let sign = Sign::of(&again.result);
+    let (scratch, interrupts) = (&scratch, &interrupts);
+    let mut tries = Tries { again: &again, args, scratch, interrupts, sign, ran: 0, least: None };
+    print::note(&format!("{}: {}", preemptions(choices.len()), again.bundle.reason));
+    let end = match tries.whole(choices) {
+        Ok(()) => shrink(choices.to_vec(), |part| tries.shows(part)),
+        Err(stop) => (choices.to_vec(), Shrunk::Stopped(stop)),
+    };
+    let (how, exit) = match end.1 {
+        Shrunk::Minimal => ("none of them can be left out", Exit::Passed),
+        Shrunk::Stopped(Stop::Enough) => {
+            ("stopped after as many tries as were allowed (--runs)", Exit::Passed)
         }
+        Shrunk::Stopped(Stop::Interrupted) => ("interrupted", Exit::Interrupted),
         Shrunk::Stopped(Stop::Failed(failure)) => return Err(failure),
     };
-    let told = format!("{} of {} preemptions, {} tries; {how}", left.len(), choices.len(), tries.ran);
-    print::line(&told).map_err(Failure::setup)?;
-    keep(&tries, &sign, &left)
+    let left = end.0;
+    let Some(least) = tries.least.take() else { return Ok(exit) };
+    print::line(&format!("{} of {}, {} tries; {how}", left.len(), preemptions(choices.len()), tries.ran))
+        .map_err(Failure::setup)?;
+    match tries.confirm(&left, &least) {
+        Ok(()) => {}
+        Err(Stop::Failed(failure)) => return Err(failure),
+        Err(Stop::Interrupted | Stop::Enough) => print::note("what is left was not run once more"),
+    }
+    keep(&again, &store, &symbols, least).map(|()| exit)
 }
 
-/// The bundle's whole schedule has to show it, and to be the same.
-fn whole(tries: &mut Tries<'_>, sign: &Sign, choices: &[Choice]) -> Result<(), Stop> {
-    tries.ran += 1;
-    let (_, result) = tries.run(choices)?;
-    compared(tries.again.result.schedule_hash.as_deref(), result.schedule_hash.as_deref())
-        .map_err(Stop::Failed)?;
-    let shown = Sign::of(&result);
-    if shown == *sign {
-        return Ok(());
-    }
-    let told = result.reason.as_ref().map_or_else(|| "passed".to_owned(), words::reason);
-    Err(Stop::Failed(Failure {
-        exit: Exit::Infra,
-        error: miette!("the bundle's whole schedule does not show what its run showed: {told}"),
-    }))
-}
-
-/// Runs what is left twice, tells where it preempts, and keeps its bundle.
-fn keep(tries: &Tries<'_>, sign: &Sign, left: &[Choice]) -> Result<Exit, Failure> {
-    let run = || match tries.run(left) {
-        Ok(run) => Ok(Some(run)),
-        Err(Stop::Failed(failure)) => Err(failure),
-        Err(Stop::Interrupted | Stop::Enough) => Ok(None),
-    };
-    let (Some((_, first)), Some((ran, mut result))) = (run()?, run()?) else { return Ok(Exit::Interrupted) };
-    if Sign::of(&first) != *sign || Sign::of(&result) != *sign {
-        return Err(Failure {
-            exit: Exit::Infra,
-            error: miette!("what is left does not show it every time: this is a defect of imalab or QEMU"),
-        });
-    }
-    compared(first.schedule_hash.as_deref(), result.schedule_hash.as_deref())?;
+/// Tells where what is left preempts, and keeps its bundle.
+fn keep(again: &Again, store: &Store, symbols: &Symbols, (ran, mut result): Shown) -> Result<(), Failure> {
     if let Some(Ok(report)) = &ran.schedule {
-        let symbols = imalab_run::symbols(tries.again.image()).map_err(Failure::setup)?;
-        for line in story(report, &symbols) {
+        for line in story(report, symbols) {
             print::line(&line).map_err(Failure::setup)?;
         }
     }
-    let bundles = tries.args.surroundings.cache.join("bundles");
-    let place = tries.args.out.clone().unwrap_or_else(|| bundles.clone());
-    let store = Store { out: None, bundles: place, scenarios: PathBuf::new() };
-    store.prepare().map_err(Failure::of_file)?;
-    let digest = imalab_check::digest(&tries.again.plan, &ran.trace);
-    let text = tries.again.dir.read_scenario();
-    let used = tries.again.bundle.kernel.clone();
-    store.keep_with(&mut result, &tries.again.plan, (&ran, &digest), text.as_deref(), |_| Ok(used));
-    super::recheck::tell(result, false)?;
-    Ok(Exit::Passed)
+    let digest = imalab_check::digest(&again.plan, &ran.trace);
+    let (text, used) = (again.dir.read_scenario(), again.bundle.kernel.clone());
+    store.keep_with(&mut result, &again.plan, (&ran, &digest), text.as_deref(), |_| Ok(used));
+    let (kept, trouble) = (result.bundle.is_some(), result.not_stored.clone());
+    tell(result, false)?;
+    if kept {
+        return Ok(());
+    }
+    let trouble = trouble.unwrap_or_else(|| "it is none of a run that failed".to_owned());
+    Err(Failure { exit: Exit::Infra, error: miette!("the bundle of what is left is not kept: {trouble}") })
 }
 
-/// A line for each processor that did not go on.
+/// Preemptions that are told; `schedule.json` has all.
+const TOLD: usize = 20;
+
+/// A line for each processor that did not go on, of the first ones.
 fn story(report: &Report, symbols: &Symbols) -> Vec<String> {
     let line = |one: &imalab_schedule::Preemption| {
         let does = match one.does {
@@ -209,7 +233,9 @@ fn story(report: &Report, symbols: &Symbols) -> Vec<String> {
             one.event, one.cpu, one.instructions
         )
     };
-    report.preemptions.iter().map(line).collect()
+    let more = report.preemptions.len().saturating_sub(TOLD);
+    let rest = (more > 0).then(|| format!("  and {more} more: {SCHEDULE} of the bundle"));
+    report.preemptions.iter().take(TOLD).map(line).chain(rest).collect()
 }
 
 #[cfg(test)]
@@ -227,7 +253,7 @@ mod tests {
             vec![one(3, Does::Preempt, 0xffff_ffff_8100_0184), one(9, Does::Hold, 0xffff_ffff_8100_0100)];
         let hash = String::new();
         let end = End::Reached;
-        let report = Report {
+        let mut report = Report {
             schema: SCHEMA,
             hash,
             end,
@@ -243,5 +269,7 @@ mod tests {
             "  point 9: CPU 1 is held at ima_queue_stage, after 77 instructions",
         ];
         assert_eq!(story(&report, &symbols), told);
+        report.preemptions = vec![one(1, Does::Preempt, 0); 25];
+        assert_eq!(story(&report, &symbols).last().unwrap(), "  and 5 more: schedule.json of the bundle");
     }
 }

@@ -161,6 +161,12 @@ fn a_qemu_that_was_not_proved_is_refused() {
 fn what_fails_under_every_schedule_needs_no_preemption() {
     let lab = Lab::new();
     let bundle = failed(&lab, &["--lane", "deterministic", "--seed", "3"]);
+    // Where nothing can be kept nothing is run.
+    let file = lab.path("file");
+    fs::write(&file, "").unwrap();
+    let mut command = lab.bare(["shrink"]);
+    command.arg(&bundle).arg("--out").arg(&file).arg("--cache").arg(lab.cache());
+    lab.run(&mut command).exits(2).says(&["cannot create the folder"]);
     let out = lab.path("shrunk");
     let mut command = lab.bare(["shrink"]);
     command.arg(&bundle).arg("--out").arg(&out).arg("--cache").arg(lab.cache());
