@@ -49,7 +49,11 @@ pub(super) fn repro(args: &ReproArgs) -> Result<Exit, Failure> {
     let told = tell(result, interrupts.seen())?;
     // Another kernel or agent has another schedule.
     let other = args.image.is_some() || args.initramfs.is_some();
-    if strategy.is_none() || interrupts.seen() || other {
+    if strategy.is_none() || interrupts.seen() {
+        return Ok(told);
+    }
+    if other {
+        print::note("another kernel or agent has another schedule, so it was not compared with the bundle's");
         return Ok(told);
     }
     compared(before.as_deref(), after.as_deref())?;

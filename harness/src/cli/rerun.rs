@@ -9,6 +9,7 @@ use super::Failure;
 use super::lane::LaneArgs;
 use crate::report::{Exit, RunId, merge};
 use imalab_check::outcome::{Outcome, RunResult, SuiteResult};
+use imalab_language::lane::Lane;
 use imalab_language::scenario::Scenario;
 use imalab_run::Kernel;
 
@@ -23,7 +24,6 @@ pub(super) fn failed(
     lane: &LaneArgs,
 ) -> Result<BTreeMap<RunId, u64>, Failure> {
     let suite = merge::read(results).map_err(Failure::of_document)?;
-    same_lane(&suite, lane)?;
     let all = runs(&suite);
     let nothing = |help: &'static str| Failure {
         exit: Exit::NothingRan,
@@ -40,21 +40,26 @@ pub(super) fn failed(
     if wanted.is_empty() {
         return Err(nothing("its failed runs are of other scenarios or kernels; give the same ones"));
     }
+    let again = suite.runs.iter().filter(|run| wanted.contains_key(&RunId::of(run)));
+    same_lane(again, lane.lane, lane.strategy())?;
     Ok(wanted)
 }
 
-/// A seed means something else in another lane, and with another strategy.
-fn same_lane(suite: &SuiteResult, lane: &LaneArgs) -> Result<(), Failure> {
-    let asked = (lane.lane, lane.strategy());
-    let other = |run: &&RunResult| is_wanted(run) && (run.lane, run.strategy.clone()) != asked;
-    let Some(run) = suite.runs.iter().find(other) else { return Ok(()) };
-    let with = |strategy: &Option<String>| {
-        strategy.as_ref().map_or_else(String::new, |strategy| format!(" --strategy {strategy}"))
+/// Refuses runs of another lane or strategy: a seed means something else there.
+fn same_lane<'r>(
+    runs: impl Iterator<Item = &'r RunResult>,
+    lane: Lane,
+    strategy: Option<String>,
+) -> Result<(), Failure> {
+    let asked = (lane, strategy);
+    let Some(run) = runs.into_iter().find(|run| (run.lane, run.strategy.clone()) != asked) else {
+        return Ok(());
     };
-    let help = format!("add `--lane {}{}`", run.lane, with(&run.strategy));
+    let with = run.strategy.as_ref().map_or_else(String::new, |strategy| format!(" --strategy {strategy}"));
+    let help = format!("add `--lane {}{with}`, and name the scenarios if others ran in another", run.lane);
     Err(Failure::usage(miette!(
         help = help,
-        "{} ran in the {} lane, and a seed says nothing in another",
+        "{} ran in the lane {}{with}, where its seed means something else",
         RunId::of(run),
         run.lane
     )))
@@ -66,4 +71,32 @@ fn is_wanted(run: &RunResult) -> bool {
 
 fn runs(suite: &SuiteResult) -> BTreeMap<RunId, u64> {
     suite.runs.iter().filter(|run| is_wanted(run)).map(|run| (RunId::of(run), run.seed)).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use rstest::rstest;
+
+    use super::*;
+
+    #[rstest]
+    #[case::the_same(Lane::Deterministic, Some("random:10"), None)]
+    #[case::another_lane(Lane::Free, None, Some("add `--lane deterministic --strategy random:10`"))]
+    #[case::another_strategy(Lane::Deterministic, Some("pct:2"), Some("--strategy random:10"))]
+    fn a_seed_is_run_again_in_its_own_lane(
+        #[case] lane: Lane,
+        #[case] strategy: Option<&str>,
+        #[case] help: Option<&str>,
+    ) {
+        let strategy_of_it = Some("random:10".to_owned());
+        let ran = RunResult {
+            lane: Lane::Deterministic,
+            strategy: strategy_of_it,
+            ..crate::report::fake_result(0)
+        };
+        let refused = same_lane([&ran].into_iter(), lane, strategy.map(str::to_owned)).err();
+        let told = refused.and_then(|failure| Some(failure.error.help()?.to_string()));
+        assert_eq!(told.is_some(), help.is_some(), "{told:?}");
+        assert!(told.unwrap_or_default().contains(help.unwrap_or_default()));
+    }
 }

@@ -227,7 +227,7 @@ pub(super) fn read(path: &Path) -> Result<SuiteResult, ReadError> {
 }
 
 #[cfg(test)]
-pub(super) mod tests {
+pub(crate) mod tests {
     use std::fs;
     use std::time::Duration;
 
@@ -241,7 +241,7 @@ pub(super) mod tests {
         Reason::of(KernelDied::Panic { line, function: None, called_from: None, functions: Vec::new() })
     }
 
-    pub(in super::super) fn run(place: u64) -> RunResult {
+    pub(crate) fn run(place: u64) -> RunResult {
         serde_json::from_value(serde_json::json!({
             "scenario": "stage/once", "parameters": {}, "kernel": "k", "release": null, "interface": null,
             "lane": "free", "accelerator": null, "seed": 1, "repeat": 1, "place": place, "outcome": "failed",

@@ -13,6 +13,8 @@ pub mod journal;
 pub mod json;
 mod json_lines;
 #[cfg(test)]
+pub(crate) use json_lines::tests::run as fake_result;
+#[cfg(test)]
 mod json_schema;
 pub mod junit;
 pub mod ktap;

@@ -151,15 +151,16 @@ pub fn note(ran: &Ran, result: &mut RunResult) {
     }
 }
 
-/// Whether what a run itself showed beside its trace takes its worth from it.
-fn is_beside_the_trace(reason: &Reason) -> bool {
-    matches!(reason.finding, Finding::Run(Run::ScheduleUnknown { .. } | Run::ForksDiffer { .. }))
-}
-
 /// After the trace of a run was judged again: what its first result had for a `reason` that no trace shows stands.
 pub fn keep_beside_the_trace(reason: Option<Reason>, result: &mut RunResult) {
-    if let Some(reason) = reason.filter(is_beside_the_trace) {
-        demote(result, reason);
+    let Some(reason) = reason else { return };
+    match reason.finding {
+        Finding::Run(Run::ScheduleUnknown { .. }) => demote(result, reason),
+        // Whatever this one of the two came to.
+        Finding::Run(Run::ForksDiffer { .. }) => {
+            (result.outcome, result.reason) = (Outcome::Infra, Some(reason));
+        }
+        _ => {}
     }
 }
 
@@ -206,5 +207,22 @@ mod tests {
         let told = whole(&report(end, events, commands)).err();
         assert_eq!(told.is_some(), why.is_some(), "{told:?}");
         assert!(told.unwrap_or_default().contains(why.unwrap_or_default()));
+    }
+
+    fn differ() -> Run {
+        Run::ForksDiffer { fork: vec!["passed".to_owned()], cold: vec!["FAILED".to_owned()] }
+    }
+
+    #[rstest]
+    #[case::a_pass_without_a_schedule(Run::ScheduleUnknown { error: String::new() }, Outcome::Passed, Outcome::Infra)]
+    #[case::a_failure_without_one(Run::ScheduleUnknown { error: String::new() }, Outcome::Failed, Outcome::Failed)]
+    #[case::a_pass_that_no_boot_shows(differ(), Outcome::Passed, Outcome::Infra)]
+    #[case::a_failure_that_no_boot_shows(differ(), Outcome::Failed, Outcome::Infra)]
+    #[case::what_the_trace_shows(Run::Interrupted {}, Outcome::Passed, Outcome::Passed)]
+    fn what_no_trace_shows_is_kept(#[case] before: Run, #[case] judged: Outcome, #[case] kept: Outcome) {
+        let mut result = RunResult { outcome: judged, reason: None, ..crate::report::fake_result(0) };
+        keep_beside_the_trace(Some(Reason::of(before.clone())), &mut result);
+        assert_eq!(result.outcome, kept);
+        assert_eq!(result.reason, (judged != kept).then(|| Reason::of(before)));
     }
 }
