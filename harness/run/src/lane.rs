@@ -181,3 +181,27 @@ pub fn symbols(image: &Path) -> Result<Symbols, SeededError> {
 fn map_of(image: &Path) -> PathBuf {
     image.with_file_name("System.map")
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A kernel with all that the lane needs, but for one symbol.
+    fn without(lacking: &str) -> Symbols {
+        let names = [BEGIN, IDLE, TICK, WRITERS[0], "ima_queue_stage"].into_iter().chain(ENDS);
+        let line = |(at, name)| format!("ffffffff81{at:06x} T {name}\n");
+        let mut map: String = (1..).zip(names.filter(|name| *name != lacking)).map(line).collect();
+        map.push_str("ffffffff81ffffff T _etext\n");
+        Symbols::parse(&map).unwrap()
+    }
+
+    #[test]
+    fn what_a_kernel_lacks_is_told_by_name() {
+        let own = [BEGIN, ENDS[1], IDLE, TICK, WRITERS[0]].map(|name| (name, name));
+        for (lacking, told) in own.into_iter().chain([("ima_queue_stage", "ima_*")]) {
+            let error = order(&without(lacking), &Strategy::None, PathBuf::new()).unwrap_err();
+            assert_eq!(error, SymbolsError::Unknown(told.into()));
+        }
+        assert!(order(&without("nothing"), &Strategy::None, PathBuf::new()).is_ok());
+    }
+}

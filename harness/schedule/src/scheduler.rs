@@ -18,8 +18,8 @@ pub struct Point {
     pub instructions: u64,
 }
 
-/// Most preemptions that are kept, some 40 MiB; a run has some thousands.
-const MOST: usize = 1 << 20;
+/// Most preemptions that are kept; a run has some thousands. A report of so many has less than 64 MiB, which is what is read of one.
+const MOST: usize = 1 << 19;
 
 /// What goes into the hash, told apart by a first byte.
 #[derive(Clone, Copy)]

@@ -138,9 +138,8 @@ fn plugin(surroundings: &Surroundings, unproved: bool) -> Result<PathBuf, Failur
     let plugin = surroundings.plugin.clone().or_else(own).unwrap_or_else(|| PLUGIN.into());
     // QEMU is started in another folder.
     let plugin = std::path::absolute(&plugin).unwrap_or(plugin);
-    match lane::prove(&surroundings.qemu, &plugin) {
+    match lane::prove(&surroundings.qemu, &plugin, unproved) {
         Ok(_) => Ok(plugin),
-        Err(LaneError::NotProved { .. }) if unproved => Ok(plugin),
         Err(error) => {
             let exit = match error {
                 LaneError::NotProved { .. } | LaneError::NoPlugin(_) => Exit::Usage,
