@@ -85,6 +85,16 @@ pub(super) fn violation(name: &str) -> Record {
     record
 }
 
+/// Six records, a checkpoint that reads them, whatever a test does, and two more.
+pub(super) fn story(sabotage: impl Fn(&mut FakeRun)) -> FakeRun {
+    let mut fake = FakeRun::new();
+    fake.measure(5);
+    fake.checkpoint();
+    sabotage(&mut fake);
+    fake.measure(2);
+    fake
+}
+
 impl FakeRun {
     /// Two banks, two tasks, and what the kernel measured before the agent started.
     pub(super) fn new() -> FakeRun {

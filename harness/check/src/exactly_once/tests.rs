@@ -1,20 +1,10 @@
 use rstest::rstest;
 use serde_json::{Value, json};
 
-use crate::fake_run::{FakeRun, could_not_run, failed, is, passed, record, result, violation};
+use crate::fake_run::{FakeRun, could_not_run, failed, is, passed, record, result, story, violation};
 use crate::outcome::Check;
 use imalab_formats::ima::{Bank, Digest};
 use imalab_language::finding::Fact;
-
-/// Six records, a checkpoint that reads them, whatever a test does, and two more.
-fn story(sabotage: impl Fn(&mut FakeRun)) -> FakeRun {
-    let mut fake = FakeRun::new();
-    fake.measure(5);
-    fake.checkpoint();
-    sabotage(&mut fake);
-    fake.measure(2);
-    fake
-}
 
 #[rstest]
 #[case::nothing(&|_: &mut FakeRun| {})]

@@ -2,21 +2,12 @@ use imalab_wire::Op;
 use rstest::rstest;
 use serde_json::{Value, json};
 
-use crate::fake_run::{FakeRun, could_not_run, failed, has, passed, record, result, value, violation};
+use crate::fake_run::{FakeRun, could_not_run, failed, has, passed, record, result, story, value, violation};
 use crate::outcome::Check;
 use imalab_formats::ima::Bank;
 use imalab_language::finding::Fact;
 use imalab_language::plan::{Action, Observed};
 use imalab_trace::What;
-
-fn story(sabotage: impl Fn(&mut FakeRun)) -> FakeRun {
-    let mut fake = FakeRun::new();
-    fake.measure(5);
-    fake.checkpoint();
-    sabotage(&mut fake);
-    fake.measure(2);
-    fake
-}
 
 /// Another task measures while the next checkpoint reads.
 fn measuring_meanwhile(fake: &mut FakeRun, records: u64) {
