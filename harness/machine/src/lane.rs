@@ -99,6 +99,7 @@ pub fn prove(qemu: &Path, plugin: &Path, unproved: bool) -> Result<String, LaneE
         ends: Vec::new(),
         strategy: Strategy::None,
         gate: None,
+        coverage: false,
         report: folder.path().join("schedule.json"),
     };
     fs::write(&order, serde_json::to_vec(&nothing).map_err(io::Error::other)?)?;

@@ -40,6 +40,8 @@ pub struct Seeded<'a> {
     pub strategy: &'a Strategy,
     /// QEMU's plugin of ours.
     pub plugin: &'a Path,
+    /// The schedule's report tells what the run came to.
+    pub coverage: bool,
 }
 
 /// Why a run cannot be had in the deterministic lane.
@@ -117,6 +119,7 @@ impl Seeded<'_> {
             Deterministic { seed: self.seed, plugin: self.plugin.to_owned(), folder: folder.to_owned() };
         let order = order(&symbols(kernel)?, self.strategy, machine.report())
             .map_err(|source| SeededError::Symbols { path: map_of(kernel), source })?;
+        let order = Order { coverage: self.coverage, ..order };
         let path = machine.order();
         let text = serde_json::to_vec(&order).map_err(io::Error::other);
         text.and_then(|text| fs::write(&path, text)).map_err(|source| SeededError::Write { path, source })?;
@@ -143,6 +146,7 @@ fn order(symbols: &Symbols, strategy: &Strategy, report: PathBuf) -> Result<Orde
             status: TPM_STATUS,
             writers: ranges(WRITERS[0], &|name| WRITERS.contains(&name))?,
         }),
+        coverage: false,
         report,
     })
 }

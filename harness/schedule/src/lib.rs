@@ -3,6 +3,7 @@
 //! Pure, and shared by both sides of QEMU's plugin interface: the harness writes an [`Order`] and reads a [`Report`], the
 //! plugin carries the order out with a [`Scheduler`].
 
+mod coverage;
 mod order;
 mod random;
 mod report;
@@ -11,6 +12,7 @@ mod shrink;
 mod strategy;
 mod symbols;
 
+pub use coverage::Coverage;
 pub use order::{Choice, Does, Gate, Order, OrderError, Range, SCHEMA, Strategy};
 pub use random::draw;
 pub use report::{End, Preemption, Report, ReportError};

@@ -105,6 +105,9 @@ pub struct Order {
     pub strategy: Strategy,
     /// The gate of the guest's TPM; `None`: it has none.
     pub gate: Option<Gate>,
+    /// The report tells the [`Coverage`](crate::Coverage).
+    #[serde(default)]
+    pub coverage: bool,
     /// File for the [`Report`](crate::Report).
     pub report: PathBuf,
 }
@@ -175,6 +178,7 @@ mod tests {
             ends: vec![64],
             strategy: Strategy::Random { seed: 7, per: 10 },
             gate: Some(Gate { status: 0xfed4_0018, writers: vec![Range { begin: 48, end: 56 }] }),
+            coverage: false,
             report: "/scratch/report".into(),
         }
     }

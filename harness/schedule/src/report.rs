@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::{Choice, Does, SCHEMA};
+use crate::{Choice, Coverage, Does, SCHEMA};
 
 /// A processor that did not go on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -52,6 +52,9 @@ pub struct Report {
     /// How many more there were than are kept: such a schedule cannot be had again by its list.
     #[serde(default)]
     pub left_out: u64,
+    /// What the run came to, where that was asked for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub coverage: Option<Coverage>,
 }
 
 /// What is wrong with a report.

@@ -3,6 +3,7 @@
 use sha2::{Digest, Sha256};
 
 use crate::SCHEMA;
+use crate::coverage::Collector;
 use crate::order::{Does, HOLD_TICKS, Order};
 use crate::report::{End, Preemption, Report};
 use crate::strategy::Decider;
@@ -51,6 +52,7 @@ pub struct Scheduler {
     /// How many of them are kept.
     most: usize,
     left_out: u64,
+    coverage: Option<Collector>,
 }
 
 impl Scheduler {
@@ -72,6 +74,7 @@ impl Scheduler {
             preemptions: Vec::new(),
             most: MOST,
             left_out: 0,
+            coverage: order.coverage.then(Collector::default),
         }
     }
 
@@ -88,6 +91,9 @@ impl Scheduler {
         }
         if self.over || !self.counting {
             return (None, Vec::new());
+        }
+        if let Some(coverage) = &mut self.coverage {
+            coverage.point(point.cpu, point.address);
         }
         let event = self.events;
         self.events += 1;
@@ -182,6 +188,7 @@ impl Scheduler {
             expired: self.expired,
             preemptions: self.preemptions.clone(),
             left_out: self.left_out,
+            coverage: self.coverage.as_ref().map(Collector::coverage),
         }
     }
 
@@ -214,6 +221,7 @@ mod tests {
             ends: Vec::new(),
             strategy,
             gate: None,
+            coverage: false,
             report: "/report".into(),
         }
     }
@@ -258,6 +266,21 @@ mod tests {
             rest.remove(less.index(rest.len()));
             prop_assert_ne!(ran(Strategy::List { choices: rest }, steps).hash, whole.hash);
         }
+    }
+
+    #[test]
+    fn coverage_is_told_where_it_is_asked_for_and_changes_no_schedule() {
+        let ran = |coverage| {
+            let order = Order { coverage, ..order(Strategy::Random { seed: 3, per: 5 }) };
+            let mut scheduler = Scheduler::new(&order, 2);
+            (0..100).for_each(|step| drop(scheduler.point(at(step))));
+            scheduler.end(at(100));
+            scheduler.report()
+        };
+        let (without, with) = (ran(false), ran(true));
+        assert_eq!((without.coverage, without.hash), (None, with.hash));
+        let coverage = with.coverage.unwrap();
+        assert_eq!((coverage.blocks.len(), coverage.pairs.len()), (100, 99));
     }
 
     #[test]

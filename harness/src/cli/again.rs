@@ -103,6 +103,7 @@ impl Again {
             seed: self.bundle.seed,
             strategy,
             plugin: &schedule.plugin,
+            coverage: false,
         });
         RunContext {
             kernel: &self.kernel,

@@ -263,6 +263,7 @@ mod tests {
             expired: 0,
             preemptions,
             left_out: 0,
+            coverage: None,
         };
         let told = [
             "  point 3: CPU 1 is preempted at ima_queue_stage+0x84, after 77 instructions",

@@ -94,7 +94,7 @@ impl SeededLane {
         seed: u64,
         context: RunContext<'_>,
     ) -> Result<Ran, Box<Run>> {
-        let seeded = Some(Seeded { seed, strategy, plugin: &self.plugin });
+        let seeded = Some(Seeded { seed, strategy, plugin: &self.plugin, coverage: false });
         run(plan, RunContext { seeded, ..context }).map_err(|error| Box::new(not_started(&error)))
     }
 
@@ -190,6 +190,7 @@ mod tests {
             expired: 0,
             preemptions: vec![],
             left_out: 0,
+            coverage: None,
         }
     }
 
