@@ -8,6 +8,7 @@ use anyhow::{Context, Result, anyhow};
 use serde::Deserialize;
 
 use crate::stop::Stop;
+use crate::variant::{self, Variant};
 
 /// The whole file.
 #[derive(Debug, Deserialize)]
@@ -17,8 +18,11 @@ pub struct Catalogue {
     pub default: String,
     /// Debian suites that are asked for `linux-source-*` packages; one that a mirror lacks is passed over.
     pub debian_suites: Vec<String>,
-    /// The kernels by name.
+    /// The kernels by name, among them those variants that belong to all kernels.
     pub kernels: BTreeMap<String, Entry>,
+    /// What can follow a kernel's name after a `+`.
+    #[serde(default)]
+    pub variants: BTreeMap<String, Variant>,
 }
 
 /// One kernel.
@@ -121,14 +125,35 @@ impl Catalogue {
 
     fn parse(text: &str) -> Result<Self> {
         let options = serde_saphyr::options! { strict_booleans: true };
-        let catalogue: Self =
+        let mut catalogue: Self =
             serde_saphyr::from_str_with_options(text, options).map_err(|error| anyhow!("{error}"))?;
+        catalogue.list_variants()?;
         catalogue.check()?;
         Ok(catalogue)
     }
 
+    /// Adds the variants that belong to all kernels to the list.
+    fn list_variants(&mut self) -> Result<()> {
+        let mut listed = Vec::new();
+        for (variant, meaning) in &self.variants {
+            for kernel in &meaning.all_kernels {
+                let name = format!("{kernel}+{variant}");
+                let entry = self.entry(&name).with_context(|| format!("variant {variant}: all-kernels"))?;
+                listed.push((name, entry));
+            }
+        }
+        self.kernels.extend(listed);
+        Ok(())
+    }
+
     fn check(&self) -> Result<()> {
         self.entry(&self.default).context("default")?;
+        for name in self.variants.keys() {
+            let fits = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'-';
+            if name.is_empty() || !name.bytes().all(fits) {
+                return Err(anyhow!("{name:?} is no name for a variant: letters, digits, '-'"));
+            }
+        }
         for (name, entry) in &self.kernels {
             // Names become file names, and NAME=PATH on the harness's command line.
             let fits = |byte: u8| byte.is_ascii_alphanumeric() || b".-_+".contains(&byte);
@@ -154,6 +179,8 @@ impl Catalogue {
     /// Whether another kernel has the same source as `entry`, so that they can share a tree.
     pub fn shares_source(&self, entry: &Entry) -> bool {
         self.kernels.values().filter(|other| other.source == entry.source).count() > 1
+            // A variant that is not listed.
+            || !self.kernels.values().any(|other| other.fragments == entry.fragments)
     }
 
     /// Those that are meant where no kernel is named but all are.
@@ -161,14 +188,20 @@ impl Catalogue {
         self.kernels.iter().filter(|(_, entry)| entry.only_by_name.is_none()).map(|(name, _)| name.as_str())
     }
 
-    /// The kernel `name`.
+    /// The kernel `name`, which may be one of the list followed by variants.
     ///
     /// # Errors
     /// [`Stop::Usage`] that lists the names there are.
-    pub fn entry(&self, name: &str) -> Result<&Entry, Stop> {
-        self.kernels.get(name).ok_or_else(|| {
-            let names: Vec<&str> = self.kernels.keys().map(String::as_str).collect();
-            Stop::Usage(format!("no kernel is called {name:?}; there are {}", names.join(", ")))
+    pub fn entry(&self, name: &str) -> Result<Entry, Stop> {
+        variant::find(name, &self.kernels, &self.variants).ok_or_else(|| {
+            let names =
+                |names: Vec<&String>| names.into_iter().map(String::as_str).collect::<Vec<_>>().join(", ");
+            let kernels = names(self.kernels.keys().collect());
+            let variants = match names(self.variants.keys().collect()) {
+                none if none.is_empty() => none,
+                some => format!("; after each can follow, once and after a `+`: {some}"),
+            };
+            Stop::Usage(format!("no kernel is called {name:?}; there are {kernels}{variants}"))
         })
     }
 }
@@ -212,6 +245,15 @@ kernels:
       tree: ../linux
     fragments: []
     offers: []
+variants:
+  kasan:
+    fragments: [kasan]
+    notes: checks memory
+  no-trim:
+    fragments: [no-trim]
+    lacks: [trim, rfc-v2]
+    offers: [no-trim]
+    all-kernels: [mainline]
 "#;
 
     #[test]
@@ -225,7 +267,41 @@ kernels:
         assert_eq!(catalogue.entry("6.6").unwrap().patches, ["rfc-v2"]);
         assert_eq!(catalogue.entry("mainline").unwrap().offers, ["staging", "trim"]);
         let stock = catalogue.kernels.iter().filter(|(_, entry)| entry.is_stock());
-        assert_eq!(stock.map(|(name, _)| name.as_str()).collect::<Vec<_>>(), ["7.3", "mainline"]);
+        assert_eq!(
+            stock.map(|(name, _)| name.as_str()).collect::<Vec<_>>(),
+            ["7.3", "mainline", "mainline+no-trim"]
+        );
+    }
+
+    #[test]
+    fn variants_of_any_kernel_have_a_name_and_some_are_of_all_kernels() {
+        let catalogue = Catalogue::parse(GOOD).unwrap();
+        assert_eq!(
+            catalogue.all().collect::<Vec<_>>(),
+            ["6.6", "7.3", "mainline", "mainline+no-trim", "mine"]
+        );
+        let listed = catalogue.entry("mainline+no-trim").unwrap();
+        assert_eq!(
+            (listed.fragments.len(), listed.offers),
+            (3, vec!["staging".to_owned(), "no-trim".into()])
+        );
+        let both = catalogue.entry("mainline+no-trim+kasan").unwrap();
+        assert_eq!(both.fragments, ["base", "ima", "no-trim", "kasan"]);
+        assert!(catalogue.shares_source(&both));
+        let patched = catalogue.entry("6.6+kasan").unwrap();
+        assert_eq!(
+            (patched.offers.as_slice(), patched.is_stock()),
+            (["rfc-v2".to_owned()].as_slice(), false)
+        );
+        for wrong in
+            ["mainline+", "mainline+kasam", "kasan", "mainline+kasan+kasan", "mainline+no-trim+no-trim"]
+        {
+            let error = catalogue.entry(wrong).unwrap_err().to_string();
+            assert!(
+                error.ends_with("after each can follow, once and after a `+`: kasan, no-trim"),
+                "{error}"
+            );
+        }
     }
 
     #[rstest]
@@ -236,6 +312,8 @@ kernels:
     #[case::short_digest(GOOD.replace("ba7816bf", ""))]
     #[case::default_unknown(GOOD.replace("default: mainline", "default: main"))]
     #[case::odd_name(GOOD.replace("mine:", "a=b:"))]
+    #[case::odd_variant(GOOD.replace("kasan:", "ka+san:"))]
+    #[case::variant_of_none(GOOD.replace("all-kernels: [mainline]", "all-kernels: [main]"))]
     fn what_is_wrong_is_said(#[case] text: String) {
         insta::with_settings!({ snapshot_suffix => std::thread::current().name().unwrap_or("?").rsplit("::").next().unwrap_or("?").to_owned() }, {
             insta::assert_snapshot!(format!("{:#}", Catalogue::parse(&text).unwrap_err()));
@@ -254,6 +332,11 @@ kernels:
     fn the_catalogue_of_this_checkout_can_be_used() {
         let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../kernel-config");
         let catalogue = Catalogue::load(&folder.join("kernels.yaml")).unwrap();
+        let default = &catalogue.default;
+        for variant in catalogue.variants.keys() {
+            let entry = catalogue.entry(&format!("{default}+{variant}")).unwrap();
+            crate::fragment::load(&folder.join("fragments"), &entry.fragments).unwrap();
+        }
         for entry in catalogue.kernels.values() {
             crate::fragment::load(&folder.join("fragments"), &entry.fragments).unwrap();
             assert!(

@@ -112,7 +112,11 @@ fn print(listing: &Listing) {
             tell!("               {}", kernel.notes);
         }
     }
-    tell!("\n* is the default. Lines that Debian offers today:");
+    tell!("\n* is the default. Variants, after the name of any kernel and a +:");
+    for variant in &listing.variants {
+        tell!("  {:<12} {}", variant.name, variant.notes);
+    }
+    tell!("\nLines that Debian offers today:");
     for offer in &listing.offered {
         tell!("  {:<20} {:<20} {}", offer.package, offer.version, offer.suite);
     }

@@ -31,6 +31,7 @@ pub mod stop;
 mod subject;
 mod touched;
 mod tree;
+mod variant;
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -114,9 +115,9 @@ impl Kernels {
         Ok(Self { cache, folder, catalogue })
     }
 
-    /// Whether `name` is in the catalogue.
+    /// Whether `name` is a kernel of the catalogue, or a variant of one.
     pub fn has(&self, name: &str) -> bool {
-        self.catalogue.kernels.contains_key(name)
+        self.catalogue.entry(name).is_ok()
     }
 
     /// What each kernel of the catalogue must offer.
@@ -134,7 +135,7 @@ impl Kernels {
     pub fn ensure(&self, name: Option<&str>, over: &Over, refresh: Refresh) -> Result<Kernel> {
         let name = name.unwrap_or(&self.catalogue.default);
         let entry = self.catalogue.entry(name)?;
-        let mut recipe = self.recipe(entry)?;
+        let mut recipe = self.recipe(&entry)?;
         let (mut offers, mut stock) = (entry.offers.clone(), entry.is_stock());
         if *over != Over::default() {
             // A series may take out what the kernel had, and mend what it broke; so may a symbol.
@@ -153,13 +154,13 @@ impl Kernels {
             return Ok(Kernel { name, folder, meta, offers, stock });
         }
         let offered = Offers::new(&self.cache, &self.catalogue, refresh);
-        let built = source::resolve(entry, &offered).and_then(|source| {
+        let built = source::resolve(&entry, &offered).and_then(|source| {
             let source = source.context("a source without content")?;
             build::ensure(&self.cache, &name, &recipe, &source, jobs())
         });
         let (folder, meta) = match built {
             Ok(built) => built,
-            Err(error) => self.instead(entry, &recipe, error)?,
+            Err(error) => self.instead(&entry, &recipe, error)?,
         };
         Ok(Kernel { name, folder, meta, offers, stock })
     }
@@ -205,7 +206,7 @@ impl Kernels {
 
     /// Builds a developer's tree with the fragments of the default kernel.
     pub fn ensure_tree(&self, path: &Path, keep_config: bool, over: &Over) -> Result<Kernel> {
-        let mut recipe = self.recipe(self.catalogue.entry(&self.catalogue.default)?)?;
+        let mut recipe = self.recipe(&self.catalogue.entry(&self.catalogue.default)?)?;
         let config = if keep_config { tree::Config::Kept } else { tree::Config::Merged };
         let series = self.read_all(over)?;
         fragment::add(&mut recipe.settings, &over.kconfig)?;
@@ -252,7 +253,12 @@ impl Kernels {
                 notes: entry.notes.clone(),
             });
         }
-        Ok(Listing { schema: 1, kernels, offered })
+        let described = |(name, variant): (&String, &variant::Variant)| Described {
+            name: name.clone(),
+            notes: variant.notes.clone(),
+        };
+        let variants = self.catalogue.variants.iter().map(described).collect();
+        Ok(Listing { schema: 1, kernels, variants, offered })
     }
 }
 
@@ -271,6 +277,8 @@ fn name_over(kernel: &str, series: &[Series], over: &Over) -> String {
 pub struct Listing {
     schema: u32,
     kernels: Vec<Listed>,
+    /// What can follow a kernel's name after a `+`.
+    variants: Vec<Described>,
     /// The newest package of each line that any suite offers, for those who want to add an entry.
     offered: Vec<offer::Offer>,
 }
@@ -285,6 +293,12 @@ struct Listed {
     problem: Option<String>,
     /// The image, once built.
     image: Option<PathBuf>,
+    notes: String,
+}
+
+#[derive(Debug, Serialize)]
+struct Described {
+    name: String,
     notes: String,
 }
 

@@ -6,6 +6,7 @@ mod guest;
 mod interrupt;
 mod kernels;
 mod lane;
+mod own_checks;
 mod run;
 mod scratch;
 mod shell;

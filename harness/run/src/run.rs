@@ -8,6 +8,7 @@ use super::fork::{Found, Saved, told};
 use super::guest::{Boot, Guest, GuestError, GuestSpec};
 use super::kernels::{self, KernelsError};
 use super::lane::NoReport;
+use super::own_checks;
 use super::stream::Stream;
 use super::supervise::{End, supervise, take_dump};
 use imalab_language::plan::Plan;
@@ -178,7 +179,7 @@ fn budget(plan: &Plan, context: RunContext<'_>, qemu: u32) -> Budget {
             Slowness::host_load(&load, std::thread::available_parallelism().map_or(1, usize::from))
         }
     };
-    let slowness = Slowness { accel: context.accel, sanitizer: false, load };
+    let slowness = Slowness { accel: context.accel, sanitizer: own_checks::are_many(context.kernel), load };
     // One thread runs all processors, and each loop in which a processor waits ends its turn.
     let scale = context.timeout_scale * if context.seeded.is_some() { SEEDED } else { 1.0 };
     // A scale that is no number, or makes a time too long to tell, changes nothing.

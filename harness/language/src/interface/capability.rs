@@ -268,11 +268,15 @@ mod tests {
     #[derive(Deserialize)]
     struct Catalogue {
         kernels: BTreeMap<String, Entry>,
+        variants: BTreeMap<String, Entry>,
     }
 
     #[derive(Deserialize)]
     struct Entry {
+        #[serde(default)]
         offers: Vec<String>,
+        #[serde(default)]
+        lacks: Vec<String>,
     }
 
     #[test]
@@ -280,7 +284,10 @@ mod tests {
         let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../kernel-config/kernels.yaml");
         let catalogue: Catalogue = serde_saphyr::from_str(&std::fs::read_to_string(path).unwrap()).unwrap();
         let mut offered = BTreeSet::new();
-        for (kernel, entry) in &catalogue.kernels {
+        for (kernel, entry) in catalogue.kernels.iter().chain(&catalogue.variants) {
+            for name in &entry.lacks {
+                name.parse::<Capability>().unwrap_or_else(|error| panic!("{kernel}: {error}"));
+            }
             let names: BTreeSet<&String> = entry.offers.iter().collect();
             assert_eq!(names.len(), entry.offers.len(), "{kernel} offers something twice");
             for name in names {
