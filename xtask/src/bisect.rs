@@ -11,7 +11,7 @@ use imalab_kernels::say::say;
 use imalab_kernels::stop::{self, Stop};
 use imalab_kernels::{Kernels, checkout, guard, interrupt, process, results};
 
-use crate::doctor;
+use crate::doctor::{self, Use};
 use crate::flags::{Split, split};
 use crate::harness::{self, Needs, Profile};
 
@@ -26,7 +26,7 @@ pub(crate) fn run(root: &Path, arguments: &[OsString]) -> Result<Option<()>> {
     let Some(range) = &split.bisect else { return Ok(None) };
     let range = Range::parse(range)?;
     let tree = tree_of(&split)?;
-    doctor::ensure(split.yes)?;
+    doctor::ensure(split.yes, Use::ALL)?;
     // Not within the first step: a harness that does not build is no commit's fault.
     harness::build(root, Profile::Dev)?;
     let bisection = Bisection::start(&cache, tree, range)?;

@@ -6,7 +6,7 @@ use std::process::Command;
 use anyhow::Result;
 
 use crate::cargo;
-use crate::doctor;
+use crate::doctor::{self, Use};
 use crate::image;
 use imalab_kernels::apt::Refresh;
 use imalab_kernels::cache::Cache;
@@ -49,7 +49,7 @@ const KEEPER_TRIM: &str = "IMALAB_KEEPER_TRIM";
 /// Runs `cargo xtask check`; stops at the first thing that does not hold.
 pub(crate) fn run(args: &Args, root: &Path) -> Result<()> {
     heading("tools");
-    doctor::ensure(args.yes)?;
+    doctor::ensure(args.yes, Use::ALL)?;
     println!("all there");
     step(root, "format", &["fmt", "--all", "--check"], &[])?;
     step(

@@ -8,7 +8,7 @@ use std::process::Command;
 use anyhow::{Context, Result};
 
 use crate::cargo;
-use crate::doctor;
+use crate::doctor::{self, Use};
 use crate::flags::{OUR_FLAGS, Split, split};
 use crate::image;
 use imalab_kernels::apt::Refresh;
@@ -34,6 +34,8 @@ pub(crate) enum Needs {
     Machine,
     /// What its bundle names, unless the command line names a kernel.
     Bundle,
+    /// What machines run in, and nothing that we build.
+    Surroundings,
 }
 
 /// How the harness is built.
@@ -43,6 +45,27 @@ pub(crate) enum Profile {
     Dev,
     /// For measuring.
     Release,
+}
+
+/// What the host is asked for. Help is asked for before anything else is there.
+fn uses(needs: Needs, split: &Split, help: bool) -> Vec<Use> {
+    let mut uses = vec![Use::Rust, Use::Harness];
+    if help || matches!(needs, Needs::Nothing | Needs::Scenarios) {
+        return uses;
+    }
+    uses.push(Use::Machine);
+    let builds = match needs {
+        Needs::Bundle => split.names_a_kernel(),
+        Needs::Surroundings => false,
+        _ => true,
+    };
+    if builds && split.image.is_none() {
+        uses.push(Use::Kernel);
+        if split.tree.is_none() {
+            uses.push(Use::Source);
+        }
+    }
+    uses
 }
 
 /// Builds what the harness's subcommand `name` needs and becomes it. Returns only when that failed.
@@ -57,7 +80,7 @@ pub(crate) fn exec(
     let kernels = Kernels::open(root, cache.clone())?;
     let help = arguments.iter().any(|argument| argument == "--help" || argument == "-h");
     let split = split(arguments, |name| kernels.has(name))?;
-    doctor::ensure(split.yes)?;
+    doctor::ensure(split.yes, &uses(needs, &split, help))?;
     let harness = build(root, profile)?;
     if needs == Needs::Suite && !help {
         // Before a kernel is built: that takes minutes.
@@ -86,7 +109,7 @@ pub(crate) fn inputs(
 ) -> Result<Vec<OsString>> {
     let mut arguments: Vec<OsString> = Vec::new();
     match needs {
-        Needs::Nothing | Needs::Scenarios => {}
+        Needs::Nothing | Needs::Scenarios | Needs::Surroundings => {}
         Needs::Bundle => {
             if !split.names_a_kernel() && split.over != Over::default() {
                 let message =
@@ -259,6 +282,22 @@ mod tests {
         image.offers = vec!["trim".into(), "staging".into()];
         image.stock = true;
         assert_eq!(image.demands(), ["--offers", "7.3=trim,staging", "--stock", "7.3"]);
+    }
+
+    #[rstest]
+    #[case(Needs::Scenarios, "", &[])]
+    #[case(Needs::Suite, "--help", &[])]
+    #[case(Needs::Surroundings, "bundle", &[Use::Machine])]
+    #[case(Needs::Bundle, "bundle", &[Use::Machine])]
+    #[case(Needs::Bundle, "bundle --tree linux", &[Use::Machine, Use::Kernel])]
+    #[case(Needs::Suite, "--image bzImage", &[Use::Machine])]
+    #[case(Needs::Suite, "--tree linux", &[Use::Machine, Use::Kernel])]
+    #[case(Needs::Suite, "stage", &[Use::Machine, Use::Kernel, Use::Source])]
+    #[case(Needs::Bench, "--kernel 7.3", &[Use::Machine, Use::Kernel, Use::Source])]
+    fn the_host_is_asked_for_what_is_used(#[case] needs: Needs, #[case] line: &str, #[case] more: &[Use]) {
+        let words = line.split_whitespace().map(OsString::from).collect();
+        let found = uses(needs, &split(words, |_| false).unwrap(), line.contains("--help"));
+        assert_eq!(found, [&[Use::Rust, Use::Harness], more].concat());
     }
 
     #[rstest]

@@ -12,7 +12,7 @@ use imalab_kernels::sabotage::{Sabotages, seen};
 use imalab_kernels::say::tell;
 use imalab_kernels::stop::Stop;
 
-use crate::doctor;
+use crate::doctor::{self, Use};
 use crate::harness::{self, Profile};
 use crate::image;
 
@@ -33,7 +33,7 @@ pub(crate) struct Args {
 pub(crate) fn run(args: &Args, root: &Path) -> Result<()> {
     let sabotages = Sabotages::load(root)?;
     let asked_for = sabotages.named(&args.names)?;
-    doctor::ensure(args.yes)?;
+    doctor::ensure(args.yes, Use::ALL)?;
     let cache = Cache::open()?;
     let kernels = Kernels::open(root, cache.clone())?;
     let harness = harness::build(root, Profile::Dev)?;

@@ -11,6 +11,7 @@ use anyhow::{Result, bail};
 use imalab_kernels::cache::{self, Cache};
 use imalab_kernels::say::say;
 use install::Host;
+pub(crate) use requirement::Use;
 use requirement::{ALL, Places, Probe, Requirement, packages};
 use toolbox::Toolbox;
 
@@ -30,19 +31,24 @@ pub(crate) struct Args {
 pub(crate) fn run(args: &Args, root: &Path) -> Result<()> {
     describe_machine(&Cache::open()?, root)?;
     let places = Places::of_this_machine();
-    let missing = places.missing(ALL);
+    let missing = places.missing(Use::ALL);
     println!("tools         {} of {} there", ALL.len() - missing.len(), ALL.len());
     bring(&places, missing, args.yes)
 }
 
-/// Makes sure that everything is there, without the report; `yes` installs what is not.
+/// Makes sure that what `uses` need is there, without the report; `yes` installs what is not.
 ///
 /// # Errors
 /// When something is missing afterwards.
-pub(crate) fn ensure(yes: bool) -> Result<()> {
+pub(crate) fn ensure(yes: bool, uses: &[Use]) -> Result<()> {
     let places = Places::of_this_machine();
-    let missing = places.missing(ALL);
-    if missing.is_empty() { Ok(()) } else { bring(&places, missing, yes) }
+    let missing = places.missing(uses);
+    match (missing.is_empty(), yes) {
+        (true, _) => Ok(()),
+        (false, false) => bring(&places, missing, false),
+        // Whatever is used next is there then, too, and there is one folder of tools.
+        (false, true) => bring(&places, places.missing(Use::ALL), true),
+    }
 }
 
 /// Starts this program again with what was unpacked for this machine, if anything was; comes back when there is nothing, or no
@@ -51,7 +57,7 @@ pub(crate) fn ensure(yes: bool) -> Result<()> {
 /// # Errors
 /// When it cannot be started.
 pub(crate) fn enter_toolbox() -> Result<()> {
-    let missing = Places::of_this_machine().missing(ALL);
+    let missing = Places::of_this_machine().missing(Use::ALL);
     if missing.is_empty() { Ok(()) } else { Toolbox::enter_if_made(&Cache::open()?, &packages(&missing)) }
 }
 
@@ -64,6 +70,13 @@ fn bring(places: &Places, missing: Vec<&Requirement>, yes: bool) -> Result<()> {
     say!("missing:");
     for requirement in &missing {
         say!("  {:<34} {:<22} {}", requirement.probe.to_string(), requirement.package, requirement.purpose);
+    }
+    if !places.have(Probe::Program("apt-get")) {
+        bail!(
+            "{} thing(s) missing, and no apt-get to bring them: install them as this system does; the packages are \
+             Debian's names",
+            missing.len()
+        );
     }
     let host = Host { sudo: !nix::unistd::geteuid().is_root(), ..Host::default() };
     if !yes {
@@ -78,7 +91,7 @@ fn bring(places: &Places, missing: Vec<&Requirement>, yes: bool) -> Result<()> {
         say!("{error:#}\ninstead, they are unpacked into the cache");
         match Toolbox::make_and_enter(&cache, &names)? {}
     }
-    let still = places.missing(ALL);
+    let still = places.missing(Use::ALL);
     if !still.is_empty() {
         let names: Vec<String> = still.iter().map(|requirement| requirement.probe.to_string()).collect();
         bail!("installed, and still missing: {}", names.join(", "));

@@ -19,6 +19,29 @@ pub(crate) enum Probe {
     File(&'static [&'static str]),
 }
 
+/// What a command does that asks something of the host.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Use {
+    /// Builds Rust programs.
+    Rust,
+    /// Builds the harness, which is linked to the TPM software stack.
+    Harness,
+    /// Starts machines.
+    Machine,
+    /// Builds a kernel.
+    Kernel,
+    /// Fetches a kernel's source from Debian.
+    Source,
+    /// Runs our own tests.
+    Check,
+}
+
+impl Use {
+    /// All of them.
+    pub(crate) const ALL: &[Self] =
+        &[Self::Rust, Self::Harness, Self::Machine, Self::Kernel, Self::Source, Self::Check];
+}
+
 /// One thing that imalab needs.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Requirement {
@@ -28,29 +51,44 @@ pub(crate) struct Requirement {
     pub(crate) package: &'static str,
     /// What it is for, in a few words.
     pub(crate) purpose: &'static str,
+    /// What cannot be done without it.
+    pub(crate) uses: &'static [Use],
 }
 
-const fn need(probe: Probe, package: &'static str, purpose: &'static str) -> Requirement {
-    Requirement { probe, package, purpose }
+const fn need(
+    uses: &'static [Use],
+    probe: Probe,
+    package: &'static str,
+    purpose: &'static str,
+) -> Requirement {
+    Requirement { probe, package, purpose, uses }
 }
 
 use Probe::{File, Header, Library, PkgConfig, Program};
 
+const RUST: &[Use] = &[Use::Rust, Use::Kernel];
+const HARNESS: &[Use] = &[Use::Harness];
+const MACHINE: &[Use] = &[Use::Machine];
+const KERNEL: &[Use] = &[Use::Kernel];
+const SOURCE: &[Use] = &[Use::Source];
+const CHECK: &[Use] = &[Use::Check];
+
 /// Everything, in the order in which a run needs it.
 pub(crate) const ALL: &[Requirement] = &[
-    need(Program("gcc"), "gcc", "compiles kernels"),
-    need(Program("ld"), "binutils", "links kernels"),
-    need(Program("make"), "make", "builds kernels"),
-    need(Program("flex"), "flex", "builds Kconfig"),
-    need(Program("bison"), "bison", "builds Kconfig"),
-    need(Program("bc"), "bc", "a kernel's time constants"),
-    need(Program("perl"), "perl", "a kernel's assembly"),
-    need(Program("lz4"), "lz4", "packs the kernel image"),
-    need(Program("xz"), "xz-utils", "unpacks kernel sources"),
-    need(Program("tar"), "tar", "unpacks kernel sources"),
-    need(Program("patch"), "patch", "patches kernel sources"),
-    need(Program("dpkg-deb"), "dpkg", "unpacks kernel sources"),
+    need(RUST, Program("gcc"), "gcc", "compiles kernels"),
+    need(RUST, Program("ld"), "binutils", "links kernels"),
+    need(KERNEL, Program("make"), "make", "builds kernels"),
+    need(KERNEL, Program("flex"), "flex", "builds Kconfig"),
+    need(KERNEL, Program("bison"), "bison", "builds Kconfig"),
+    need(KERNEL, Program("bc"), "bc", "a kernel's time constants"),
+    need(KERNEL, Program("perl"), "perl", "a kernel's assembly"),
+    need(KERNEL, Program("lz4"), "lz4", "packs the kernel image"),
+    need(SOURCE, Program("xz"), "xz-utils", "unpacks kernel sources"),
+    need(SOURCE, Program("tar"), "tar", "unpacks kernel sources"),
+    need(SOURCE, Program("patch"), "patch", "patches kernel sources"),
+    need(SOURCE, Program("dpkg-deb"), "dpkg", "unpacks kernel sources"),
     need(
+        SOURCE,
         File(&[
             "/usr/share/keyrings/debian-archive-keyring.pgp",
             "/usr/share/keyrings/debian-archive-keyring.gpg",
@@ -58,25 +96,27 @@ pub(crate) const ALL: &[Requirement] = &[
         "debian-archive-keyring",
         "checks where kernel sources come from",
     ),
-    need(Header("libelf.h"), "libelf-dev", "builds objtool"),
-    need(Header("openssl/ssl.h"), "libssl-dev", "signing tools of a kernel"),
-    need(Header("linux/types.h"), "linux-libc-dev", "builds the kernel's own tools"),
-    need(Library("libc.a"), "libc6-dev", "the static agent"),
-    need(Program("pkg-config"), "pkg-config", "finds the TPM software stack"),
-    need(PkgConfig("tss2-esys"), "libtss2-dev", "talks to the TPM"),
-    need(Library("libtss2-tcti-swtpm.so"), "libtss2-dev", "talks to the TPM"),
-    need(Program("qemu-system-x86_64"), "qemu-system-x86", "the machine"),
+    need(KERNEL, Header("libelf.h"), "libelf-dev", "builds objtool"),
+    need(KERNEL, Header("openssl/ssl.h"), "libssl-dev", "signing tools of a kernel"),
+    need(KERNEL, Header("linux/types.h"), "linux-libc-dev", "builds the kernel's own tools"),
+    need(RUST, Library("libc.a"), "libc6-dev", "the static agent"),
+    need(HARNESS, Program("pkg-config"), "pkg-config", "finds the TPM software stack"),
+    need(HARNESS, PkgConfig("tss2-esys"), "libtss2-dev", "talks to the TPM"),
+    need(MACHINE, Library("libtss2-tcti-swtpm.so"), "libtss2-dev", "talks to the TPM"),
+    need(MACHINE, Program("qemu-system-x86_64"), "qemu-system-x86", "the machine"),
     need(
+        MACHINE,
         File(&["/usr/share/qemu/qboot.rom", "/usr/share/seabios/qboot.rom"]),
         "qemu-system-data",
         "firmware",
     ),
-    need(Program("swtpm"), "swtpm", "the TPM"),
-    need(Program("tpm2_pcrread"), "tpm2-tools", "lets another tool check us"),
-    need(Program("evmctl"), "ima-evm-utils", "lets another tool check us"),
-    need(Program("git"), "git", "reads a developer's kernel tree"),
-    need(Program("python3"), "python3", "checks the CI's workflows"),
+    need(MACHINE, Program("swtpm"), "swtpm", "the TPM"),
+    need(CHECK, Program("tpm2_pcrread"), "tpm2-tools", "lets another tool check us"),
+    need(CHECK, Program("evmctl"), "ima-evm-utils", "lets another tool check us"),
+    need(KERNEL, Program("git"), "git", "reads a developer's kernel tree"),
+    need(CHECK, Program("python3"), "python3", "checks the CI's workflows"),
     need(
+        CHECK,
         // What a virtual environment needs is in a package beside each Python of Debian.
         File(&[
             "/usr/lib/python3.13/ensurepip",
@@ -118,7 +158,8 @@ impl Places {
             // Debian keeps some tools where only root's PATH looks.
             programs: std::env::split_paths(&path).chain(["/usr/sbin".into(), "/sbin".into()]).collect(),
             headers: [below("usr/include"), below("usr/local/include")].concat(),
-            libraries: [below("usr/lib"), below("usr/local/lib")].concat(),
+            // Others than Debian keep libraries of 64 bits apart.
+            libraries: [below("usr/lib"), below("usr/lib64"), below("usr/local/lib")].concat(),
             roots,
         }
     }
@@ -138,9 +179,10 @@ impl Places {
         }
     }
 
-    /// What of `requirements` is not there.
-    pub(crate) fn missing<'a>(&self, requirements: &'a [Requirement]) -> Vec<&'a Requirement> {
-        requirements.iter().filter(|requirement| !self.have(requirement.probe)).collect()
+    /// What one of `uses` needs and is not there.
+    pub(crate) fn missing(&self, uses: &[Use]) -> Vec<&'static Requirement> {
+        let needed = ALL.iter().filter(|requirement| requirement.uses.iter().any(|it| uses.contains(it)));
+        needed.filter(|requirement| !self.have(requirement.probe)).collect()
     }
 }
 
@@ -196,7 +238,7 @@ mod tests {
     fn a_bare_machine_misses_everything_at_once() {
         let root = tempfile::tempdir().unwrap();
         let places = bare(root.path());
-        let missing = places.missing(ALL);
+        let missing = places.missing(Use::ALL);
         assert_eq!(missing.len(), ALL.len());
         insta::assert_snapshot!(packages(&missing).join(" "));
     }
@@ -212,7 +254,26 @@ mod tests {
             fs::write(&path, "").unwrap();
             assert!(places.have(requirement.probe), "{}", requirement.probe);
         }
-        assert!(places.missing(ALL).is_empty());
+        assert!(places.missing(Use::ALL).is_empty());
+    }
+
+    #[test]
+    fn nobody_is_asked_for_more_than_is_used() {
+        let root = tempfile::tempdir().unwrap();
+        let places = bare(root.path());
+        for requirement in ALL.iter().filter(|requirement| requirement.package != "debian-archive-keyring") {
+            let path = root.path().join(path_of(requirement.probe));
+            fs::create_dir_all(path.parent().unwrap()).unwrap();
+            fs::write(&path, "").unwrap();
+        }
+        for used in Use::ALL {
+            let missing = packages(&places.missing(&[*used]));
+            let expected: &[&str] = if *used == Use::Source { &["debian-archive-keyring"] } else { &[] };
+            assert_eq!(missing, expected, "{used:?}");
+        }
+        let bare_of = |used| packages(&bare(Path::new("/nowhere")).missing(&[used]));
+        assert_eq!(bare_of(Use::Rust), ["gcc", "binutils", "libc6-dev"]);
+        assert_eq!(bare_of(Use::Harness), ["pkg-config", "libtss2-dev"]);
     }
 
     #[test]
