@@ -99,6 +99,22 @@ pub(crate) fn exec(
     Err(command.exec()).with_context(|| format!("cannot run {}", command.get_program().display()))
 }
 
+/// Builds the offline verifier, which is small and needs no library of the system, and becomes it. Returns only when that
+/// failed.
+pub(crate) fn exec_verify(root: &Path, arguments: Vec<OsString>) -> Result<std::convert::Infallible> {
+    let split = split(arguments, |_| false)?;
+    doctor::ensure(split.yes, &[Use::Rust])?;
+    let mut build = cargo::command(root);
+    build.args(["build", "--package", VERIFIER, "--bin", VERIFIER, "--release"]);
+    let mut command = Command::new(cargo::build(&mut build, VERIFIER)?.path);
+    interrupt::check()?;
+    Err(command.args(split.rest).exec())
+        .with_context(|| format!("cannot run {}", command.get_program().display()))
+}
+
+/// Package and program.
+const VERIFIER: &str = "imalab-verify";
+
 /// The harness's arguments that name what we have built.
 pub(crate) fn inputs(
     root: &Path,

@@ -17,7 +17,6 @@ mod rerun;
 mod shell;
 mod shrink;
 mod test;
-mod verify;
 
 use std::process::ExitCode;
 
@@ -26,6 +25,7 @@ use clap::{Parser, Subcommand};
 use crate::report::json::ReadError;
 use crate::report::{self, Exit, FilesError};
 use imalab_files::atomic::FileError;
+use imalab_print::plain;
 
 /// Boot real Linux kernels with an emulated TPM and prove that IMA's measurement list loses no record
 #[derive(Parser)]
@@ -98,7 +98,7 @@ pub fn main() -> ExitCode {
         Command::Shrink(args) => shrink::run(&args),
         Command::Merge(args) => merge::merge(&args),
         Command::Recheck(args) => recheck::recheck(&args),
-        Command::Verify(args) => verify::verify(&args),
+        Command::Verify(args) => return ExitCode::from(imalab_verify::command(&args)),
         Command::Bench(args) => bench::bench(&args),
         Command::GenerateLog(args) => bench::generate_log(&args),
         Command::Accel(args) => accel::accel(&args),
@@ -150,28 +150,6 @@ impl Failure {
         Failure { exit: Exit::Infra, error: plain(error) }
     }
 }
-
-fn plain<E: std::error::Error + Send + Sync + 'static>(error: E) -> miette::Report {
-    miette::Report::new(Plain(error))
-}
-
-/// An error that has nothing to show but its words and its causes.
-#[derive(Debug)]
-struct Plain<E>(E);
-
-impl<E: std::fmt::Display> std::fmt::Display for Plain<E> {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        self.0.fmt(f)
-    }
-}
-
-impl<E: std::error::Error> std::error::Error for Plain<E> {
-    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
-        self.0.source()
-    }
-}
-
-impl<E: std::error::Error> miette::Diagnostic for Plain<E> {}
 
 #[cfg(test)]
 mod tests {

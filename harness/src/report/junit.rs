@@ -5,13 +5,13 @@ use std::time::Duration;
 
 use quick_junit::{NonSuccessKind, Property, Report, TestCase, TestCaseStatus, TestSuite};
 
-use super::printable::printable;
 use super::run_id::RunId;
 use super::run_text::{self, Reason};
 use super::skips::Skips;
 use super::terminal::{machine, verdict};
 use imalab_check::outcome::{Outcome, RunResult, SuiteResult};
 use imalab_language::finding::{Finding, Run};
+use imalab_print::printable;
 
 /// Writes a suite's results.
 ///

@@ -10,12 +10,12 @@ use std::io::{self, Write};
 
 use super::junit::interrupted;
 use super::listeners::LiveForm;
-use super::printable::printable;
 use super::run_id::RunId;
 use super::run_text::{self, Reason};
 use super::terminal::{machine, verdict, word};
 use crate::suite::{Stop, SuiteEvent};
 use imalab_check::outcome::{Outcome, RunResult, SuiteResult};
+use imalab_print::printable;
 
 /// Writes a suite's results.
 ///

@@ -5,8 +5,8 @@ use std::io::{self, Write};
 use serde::{Deserialize, Serialize};
 
 use super::Escaping;
-use super::printable::printable;
 use super::terminal::Look;
+use imalab_print::printable;
 
 /// Version of the list as JSON.
 const SCHEMA: u32 = 1;

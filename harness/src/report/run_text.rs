@@ -1,9 +1,9 @@
 //! What a run's report says of its checks: each sentence once.
 
-use super::printable::printable;
 use super::words;
 use imalab_check::outcome::{CheckResult, RunResult};
 use imalab_language::finding::Finding;
+use imalab_print::printable;
 
 /// Whether a report says the finding that is the reason elsewhere.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

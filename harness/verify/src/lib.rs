@@ -4,6 +4,7 @@ mod again;
 mod args;
 mod bench;
 mod carried;
+mod command;
 mod error;
 mod generate;
 mod hint;
@@ -13,6 +14,7 @@ mod judge;
 mod marks;
 mod quoted;
 mod read;
+mod signed;
 pub mod speed;
 mod target;
 mod text;
@@ -22,12 +24,14 @@ mod verdict;
 use std::path::Path;
 
 pub use args::{PcrsArg, StartArg, StartArgError, VerifyArgs};
+pub use command::command;
 pub use error::{QuoteCheckError, VerifyError};
 pub use generate::{GenerateLogArgs, generate};
 pub use joint::joint_verdict;
 pub use judge::{Judge, Setup};
 pub use marks::{Marks, WrongMark};
 pub use quoted::{QuoteFiles, Quoted};
+pub use signed::check_quote;
 pub use trail::Explanation;
 pub use verdict::{
     BankVerdict, Comparison, Conclusion, Demand, Inconsistency, Outcome, PcrVerdict, QuoteVerdict, Tail,

@@ -7,12 +7,12 @@ use std::collections::BTreeMap;
 use maud::{DOCTYPE, Markup, PreEscaped, html};
 
 use super::junit::kernels;
-use super::printable::printable;
 use super::run_id::RunId;
 use super::skips::Skips;
 use super::tally::Tally;
 use super::terminal::{seconds, word};
 use imalab_check::outcome::{Outcome, RunResult, SuiteResult};
+use imalab_print::printable;
 
 const STYLE: &str = include_str!("style.css");
 

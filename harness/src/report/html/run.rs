@@ -4,11 +4,11 @@ use std::collections::BTreeMap;
 
 use maud::{Markup, html};
 
-use crate::report::printable::printable;
 use crate::report::run_id::RunId;
 use crate::report::run_text::{self, Reason};
 use crate::report::terminal::{not_stored, seconds, verdict, word};
 use imalab_check::outcome::{CheckResult, Outcome, RunResult, Verdict};
+use imalab_print::printable;
 
 /// Everything known about a run, unfolded or not.
 pub(super) fn details(number: usize, run: &RunResult, open: bool) -> Markup {

@@ -4,7 +4,6 @@ use std::fmt::Write as _;
 use std::time::Duration;
 
 use super::look::{Look, word};
-use crate::report::printable::printable;
 use crate::report::run_id::RunId;
 use crate::report::run_text::{self, Reason};
 use crate::report::skips::Skips;
@@ -12,6 +11,7 @@ use crate::report::tally::{Tally, plural};
 use crate::report::words;
 use crate::suite::{Stop, SuiteContext};
 use imalab_check::outcome::{CheckResult, RunResult, SuiteResult, Verdict};
+use imalab_print::printable;
 
 /// What will run and on what.
 pub(super) fn header(total: usize, context: &SuiteContext, look: Look) -> String {

@@ -40,11 +40,11 @@ impl Look {
         width: Option<usize>,
         variable: impl Fn(&str) -> Option<String>,
     ) -> Look {
+        let colour = |is_terminal| imalab_print::colour(is_terminal, &variable);
         let capable = variable("TERM").is_some_and(|term| !term.is_empty() && term != "dumb");
-        let no_colour = variable("NO_COLOR").is_some_and(|value| !value.is_empty());
         Look {
-            colour: stdout_is_terminal && capable && !no_colour,
-            colour_on_stderr: stderr_is_terminal && capable && !no_colour,
+            colour: colour(stdout_is_terminal),
+            colour_on_stderr: colour(stderr_is_terminal),
             progress: stderr_is_terminal && capable,
             width: if stdout_is_terminal { width } else { None },
         }

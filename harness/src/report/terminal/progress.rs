@@ -5,9 +5,9 @@ use std::time::Duration;
 
 use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
 
-use crate::report::printable::printable;
 use crate::report::run_id::RunId;
 use crate::report::tally::Tally;
+use imalab_print::printable;
 
 /// Redraws a second; a spinner that stands still looks like a hang.
 const TICK: Duration = Duration::from_millis(250);

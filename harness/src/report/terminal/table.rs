@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 
 use super::look::{Look, word};
-use crate::report::printable::printable;
 use imalab_check::outcome::{Outcome, SuiteResult};
+use imalab_print::printable;
 
 /// Worst first: what a cell of several runs shows.
 const ORDER: [Outcome; 9] = [

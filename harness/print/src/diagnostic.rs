@@ -5,7 +5,7 @@ use std::fmt;
 
 use miette::{Diagnostic, LabeledSpan, NamedSource, Severity, SourceCode, SourceSpan};
 
-use super::printable::{message, printable, shortened};
+use crate::printable::{message, printable, shortened};
 
 /// Most causes that are shown.
 const CAUSES: usize = 16;
@@ -58,7 +58,7 @@ impl SafeDiagnostic {
 
     /// All of it in one line.
     pub(super) fn chain(&self) -> String {
-        super::chain(&self.cause)
+        crate::chain(&self.cause)
     }
 }
 

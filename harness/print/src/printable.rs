@@ -7,7 +7,7 @@ use std::borrow::Cow;
 /// characters without a width. A tab becomes a blank.
 ///
 /// Line breaks are escaped too: callers show one line at a time.
-pub(crate) fn printable(text: &str) -> Cow<'_, str> {
+pub fn printable(text: &str) -> Cow<'_, str> {
     if !text.chars().any(acts) {
         return Cow::Borrowed(text);
     }
@@ -23,12 +23,12 @@ pub(crate) fn printable(text: &str) -> Cow<'_, str> {
 }
 
 /// The lines of a text, each [`printable`].
-pub(crate) fn printable_lines(text: &str) -> impl Iterator<Item = Cow<'_, str>> {
+pub fn printable_lines(text: &str) -> impl Iterator<Item = Cow<'_, str>> {
     text.lines().map(printable)
 }
 
 /// A whole text of lines, each [`printable`], and no more of it than a reader wants of one message.
-pub(crate) fn message(text: &str) -> String {
+pub fn message(text: &str) -> String {
     let safe = printable_lines(text).collect::<Vec<_>>().join("\n");
     shortened(&safe, MESSAGE)
 }
@@ -37,7 +37,7 @@ pub(crate) fn message(text: &str) -> String {
 const MESSAGE: usize = 4096;
 
 /// At most so many bytes of a text, and how many more there were.
-pub(crate) fn shortened(text: &str, most: usize) -> String {
+pub fn shortened(text: &str, most: usize) -> String {
     if text.len() <= most {
         return text.to_owned();
     }
@@ -46,7 +46,7 @@ pub(crate) fn shortened(text: &str, most: usize) -> String {
 }
 
 /// Whether a terminal does anything with it but show it.
-pub(crate) fn acts(c: char) -> bool {
+pub fn acts(c: char) -> bool {
     c.is_control()
         || matches!(c,
             '\u{200b}'..='\u{200f}' | '\u{061c}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}'

@@ -2,7 +2,7 @@
 
 use std::io::{self, Write};
 
-use super::printable::{acts, printable};
+use crate::printable::{acts, printable};
 
 /// Longest line that is held back to be looked at as a whole, in bytes; a longer one goes out in pieces.
 const LINE: usize = 64 * 1024;
