@@ -16,7 +16,7 @@ use std::process::ExitCode;
 
 use anyhow::Result;
 use clap::{Parser, Subcommand};
-use imalab_kernels::{cache, checkout, cli as kernel, guard, interrupt, say, stop};
+use imalab_kernels::{cache, checkout, cli as kernel, guard, interrupt, keep, say, stop};
 
 use harness::{Needs, Profile};
 
@@ -35,6 +35,9 @@ enum Task {
     /// List, build and find kernels
     #[command(subcommand)]
     Kernel(kernel::Action),
+    /// Show what the cache holds, and make room in it
+    #[command(subcommand)]
+    Cache(keep::Action),
     /// Build the guest's initramfs and print its path
     Image,
     /// Run scenarios and judge what happened
@@ -107,6 +110,7 @@ fn run(task: Task) -> Result<()> {
     let never = match task {
         Task::Doctor(args) => return doctor::run(&args, &root),
         Task::Kernel(action) => return kernel::run(action, &root),
+        Task::Cache(action) => return keep::run(&action, &cache::Cache::open()?),
         Task::Check(args) => return check::run(&args, &root),
         Task::Matrix(args) => return matrix::run(&args, &root),
         Task::Sabotage(args) => return sabotage::run(&args, &root),

@@ -3,6 +3,7 @@
 use std::fs::{self, File};
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
+use std::time::SystemTime;
 
 use anyhow::{Context, Result, bail};
 use sha2::{Digest, Sha256};
@@ -150,6 +151,35 @@ impl Drop for Unfinished {
             say!("warning: {error:#}");
         }
     }
+}
+
+/// Notes that the entry `path` is used: by the time of its lock, since programs below it may be years old.
+pub fn touch(path: &Path) {
+    // A cache that cannot be written to is one that nobody makes room in.
+    let _ = open_lock(&with_extension(path, LOCK)).and_then(|lock| Ok(lock.set_modified(SystemTime::now())?));
+}
+
+/// When [`touch`] last noted something, or the lock was made.
+pub(crate) fn touched(path: &Path) -> Option<SystemTime> {
+    fs::metadata(with_extension(path, LOCK)).ok()?.modified().ok()
+}
+
+/// Removes the entry `path`, whose lock the caller hands over. Killed half-way, nothing that could be taken for the entry is left.
+pub(crate) fn discard(path: &Path, lock: Lock) -> Result<()> {
+    let aside = with_extension(path, UNFINISHED);
+    remove(&aside)?;
+    fs::rename(path, &aside).with_context(|| format!("cannot remove {}", path.display()))?;
+    remove(&aside)?;
+    drop(lock);
+    Ok(())
+}
+
+/// Whether `path` lies beside an entry, and is none.
+pub(crate) fn is_aside(path: &Path) -> bool {
+    let hidden = path.file_name().is_some_and(|name| name.to_string_lossy().starts_with('.'));
+    hidden
+        || path.extension().is_some_and(|extension| extension == LOCK || extension == UNFINISHED)
+        || path.ends_with(LOCK)
 }
 
 /// Removes what killed builds have left in `room`: unfinished folders whose lock nobody holds.

@@ -17,6 +17,7 @@ mod fragment;
 mod git;
 pub mod guard;
 pub mod interrupt;
+pub mod keep;
 mod mails;
 mod make;
 pub mod process;

@@ -1,6 +1,7 @@
 //! What this program says: the one place where text of others reaches the terminal.
 
 use std::borrow::Cow;
+use std::io::Write;
 
 /// The text with every character escaped that could move a cursor, switch colours or reorder what stands beside it:
 /// control characters and the bidirectional controls of Unicode Standard Annex 9. Line breaks stay, since messages of
@@ -39,11 +40,17 @@ pub use say;
 #[macro_export]
 macro_rules! tell {
     ($($part:tt)*) => {
-        println!("{}", $crate::say::printable(&format!($($part)*)))
+        $crate::say::answer(&format!($($part)*))
     };
 }
 
 pub use tell;
+
+/// Writes a line to standard output.
+pub fn answer(text: &str) {
+    // A reader who has seen enough (`| head`) is no error.
+    let _ = writeln!(std::io::stdout(), "{}", printable(text));
+}
 
 /// Writes a line to standard error.
 pub fn line(text: &str) {

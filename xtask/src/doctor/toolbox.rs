@@ -65,7 +65,11 @@ impl Toolbox {
     /// When it cannot be started, or was and something is missing all the same.
     pub(super) fn enter_if_made(cache: &Cache, packages: &[&str]) -> Result<()> {
         let toolbox = Self::of(cache, packages)?;
-        if toolbox.folder.is_dir() { toolbox.enter().map(|_| ()) } else { Ok(()) }
+        if !toolbox.folder.is_dir() {
+            return Ok(());
+        }
+        cache::touch(&toolbox.folder);
+        toolbox.enter().map(|_| ())
     }
 
     /// Makes the toolbox for `packages` and starts this program again with it.
