@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use anyhow::Result;
+use anyhow::{Context, Result};
 
 use crate::cargo;
 use crate::doctor::{self, Use};
@@ -51,7 +51,9 @@ pub(crate) fn run(args: &Args, root: &Path) -> Result<()> {
     heading("tools");
     doctor::ensure(args.yes, Use::ALL)?;
     println!("all there");
-    step(root, "format", &["fmt", "--all", "--check"], &[])?;
+    let made = made_modules(root)?;
+    let format = ["fmt", "--all", "--check", "--"].into_iter().chain(made.iter().map(String::as_str));
+    step(root, "format", &format.collect::<Vec<_>>(), &[])?;
     step(
         root,
         "clippy",
@@ -93,6 +95,19 @@ pub(crate) fn run(args: &Args, root: &Path) -> Result<()> {
         Some(left_out) => println!("\neverything that was checked holds; {left_out}"),
     }
     Ok(())
+}
+
+/// Files of modules that a macro makes: the invariants. rustfmt goes by `mod` and expands no macro.
+fn made_modules(root: &Path) -> Result<Vec<String>> {
+    let folder = root.join("harness/check/src");
+    let mut files = Vec::new();
+    for entry in std::fs::read_dir(&folder).with_context(|| format!("cannot list {}", folder.display()))? {
+        let path = entry?.path();
+        if path.extension().is_some_and(|extension| extension == "rs") {
+            files.push(path.display().to_string());
+        }
+    }
+    Ok(files)
 }
 
 /// Builds the targets as far as a stable compiler does; fuzzing itself takes a nightly one.

@@ -13,12 +13,14 @@ use std::collections::BTreeSet;
 use super::evidence::{Chosen, Evidence, Extend, IMA_PCR, RecordId, Records};
 use super::findings::Findings;
 use super::ledger::{Source, Surprise};
-use super::reconstruction::{Reconstruction, Reconstructions};
+use super::reconstruction::Reconstruction;
 use super::subjects::names;
+use super::{Case, Digest};
 use crate::outcome::{Check, CheckResult};
 use imalab_language::finding::{self, ExactlyOnce, Fact};
 
-pub(super) fn check(evidence: &Evidence<'_>, wholes: &Reconstructions) -> CheckResult {
+pub(super) fn check(case: &Case<'_>) -> CheckResult {
+    let Digest { evidence, wholes, .. } = case.digest;
     let mut findings = Findings::new(Check::ExactlyOnce);
     // Why records are not in the PCR, before which they are.
     refused::tell(evidence, &mut findings);

@@ -11,6 +11,7 @@ mod tests;
 use chrono::NaiveDate;
 use imalab_wire::End;
 
+use super::Case;
 use super::complaints::complaints;
 use super::ending;
 use super::evidence::Evidence;
@@ -29,8 +30,8 @@ const LAST_WORDS: &str = "reboot: Power down";
 /// The allow list of this checkout.
 const LIST: &str = include_str!("allow.yaml");
 
-pub(super) fn check(evidence: &Evidence<'_>, trace: &Trace, today: NaiveDate) -> CheckResult {
-    with_list(evidence, trace, today, LIST)
+pub(super) fn check(case: &Case<'_>) -> CheckResult {
+    with_list(&case.digest.evidence, case.digest.trace, case.today, LIST)
 }
 
 fn with_list(evidence: &Evidence<'_>, trace: &Trace, today: NaiveDate, list: &str) -> CheckResult {

@@ -18,17 +18,13 @@ use super::history::History;
 use super::reconstruction::Reconstructions;
 use super::run_length::RunLength;
 use super::timeline::{ListOperation, first_list};
+use super::{Case, Digest};
 use crate::outcome::{Check, CheckResult};
 use imalab_language::finding::{self, Fact, Kexec};
 use imalab_trace::{Trace, What};
 
-pub(super) fn check(
-    evidence: &Evidence<'_>,
-    timeline: &[ListOperation],
-    wholes: &Reconstructions,
-    extended: &RunLength<Option<RecordId>>,
-    trace: &Trace,
-) -> CheckResult {
+pub(super) fn check(case: &Case<'_>) -> CheckResult {
+    let Digest { evidence, timeline, wholes, extended, trace, .. } = case.digest;
     let mut findings = Findings::new(Check::Kexec);
     if evidence.boots <= 1 && !evidence.plan.kexecs() && evidence.plan.kernels().is_empty() {
         findings.not_applicable(Kexec::NoKexecStep {});

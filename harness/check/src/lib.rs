@@ -1,11 +1,12 @@
 //! Pure: a plan and its trace become verdicts, one file per invariant.
+//!
+//! The list of the invariants is [`imalab_language::invariants`]: it names the modules here and the order in which they judge.
 
 mod boots;
 mod changes;
 mod complaints;
 mod ending;
 mod evidence;
-mod exactly_once;
 mod extended;
 #[cfg(test)]
 mod fake_run;
@@ -13,30 +14,36 @@ pub mod figures;
 mod findings;
 mod history;
 pub mod judge;
-mod kernel_health;
-mod kexec;
 mod latency;
 mod ledger;
 mod list_files;
 mod log;
-mod model;
 pub mod outcome;
 pub mod processors;
-mod quote;
-mod readers;
 mod reconstruction;
 mod record_history;
-mod replay;
 mod replayer;
 mod run_length;
 mod step_summary;
-mod steps;
 mod subjects;
 #[cfg(test)]
 mod tests;
 mod timeline;
-mod views_agree;
 mod violations;
+
+/// Makes the module of each invariant, and one function that asks them all.
+macro_rules! modules {
+    ($($(#[doc = $holds:literal])+ $name:literal $module:ident $check:ident,)+) => {
+        $(mod $module;)+
+
+        /// Judges a run by every invariant, in the order of their list.
+        fn checks(case: &Case<'_>) -> Vec<CheckResult> {
+            vec![$($module::check(case)),+]
+        }
+    };
+}
+
+imalab_language::invariants!(modules);
 
 use std::collections::BTreeMap;
 
@@ -80,6 +87,15 @@ pub struct Digest<'a> {
     counters: Counters,
 }
 
+/// What an invariant judges.
+struct Case<'d> {
+    digest: &'d Digest<'d>,
+    /// The whole log at the end; none when no checkpoint read the list.
+    log: Option<WholeLog<'d>>,
+    /// The day (UTC): an entry of the allow list ends on some day.
+    today: NaiveDate,
+}
+
 /// Puts a run in order.
 ///
 /// Nothing in a trace makes it panic: what the guest sent is untrusted, and what does not fit is a finding.
@@ -97,20 +113,8 @@ pub fn digest<'a>(plan: &'a Plan, trace: &'a Trace) -> Digest<'a> {
 impl Digest<'_> {
     /// Judges the run by every invariant, as on this day (UTC): an entry of the allow list ends on some day.
     pub fn check(&self, today: NaiveDate) -> Vec<CheckResult> {
-        let Digest { trace, evidence, files, timeline, wholes, extended, counters, .. } = self;
-        let log = self.log();
-        let results = vec![
-            steps::check(evidence),
-            model::check(evidence, log.as_ref(), counters, &wholes.changes, Rules::default()),
-            exactly_once::check(evidence, wholes),
-            replay::check(evidence, wholes, counters),
-            views_agree::check(evidence),
-            readers::check(evidence, files, wholes, log.as_ref()),
-            quote::check(evidence, wholes),
-            kernel_health::check(evidence, trace, today),
-            kexec::check(evidence, timeline, wholes, extended, trace),
-        ];
-        match &evidence.trouble {
+        let results = checks(&Case { digest: self, log: self.log(), today });
+        match &self.evidence.trouble {
             Some(why) => results.into_iter().map(|result| unknown(result, why)).collect(),
             None => results,
         }
@@ -126,8 +130,7 @@ impl Digest<'_> {
     /// Judges the run by the reference model alone, one of whose rules is turned over: proof that the rule matters to what
     /// the run showed is that the verdict is another.
     pub fn model_without(&self, rule: Rule) -> CheckResult {
-        let changes = &self.wholes.changes;
-        model::check(&self.evidence, self.log().as_ref(), &self.counters, changes, Rules::without(rule))
+        model::by(self, self.log().as_ref(), Rules::without(rule))
     }
 
     /// How long operations took while a list was changed, by the guest's own times.

@@ -19,6 +19,7 @@ use super::evidence::Evidence;
 use super::findings::Findings;
 use super::log::WholeLog;
 use super::violations::Counters;
+use super::{Case, Digest};
 use crate::outcome::{Check, CheckResult};
 use events::Events;
 use imalab_formats::ima::model::{HashTable, Kernel, Rules, Setup};
@@ -33,15 +34,15 @@ const PATIENCE: u64 = 1_000_000;
 /// Further steps for each record: it is measured, and it may be measured again.
 const PATIENCE_A_RECORD: u64 = 4;
 
-pub(super) fn check(
-    evidence: &Evidence<'_>,
-    log: Option<&WholeLog<'_>>,
-    counters: &Counters,
-    changes: &[ListChange],
-    rules: Rules,
-) -> CheckResult {
+pub(super) fn check(case: &Case<'_>) -> CheckResult {
+    by(case.digest, case.log.as_ref(), Rules::default())
+}
+
+/// Judges the run by a model with these rules.
+pub(super) fn by(digest: &Digest<'_>, log: Option<&WholeLog<'_>>, rules: Rules) -> CheckResult {
+    let Digest { evidence, counters, wholes, .. } = digest;
     let records = log.map_or(0, |log| log.len() as u64);
-    judge(evidence, log, (counters, changes), rules, PATIENCE + records * PATIENCE_A_RECORD)
+    judge(evidence, log, (counters, &wholes.changes), rules, PATIENCE + records * PATIENCE_A_RECORD)
 }
 
 fn judge(

@@ -11,6 +11,7 @@ use super::findings::Findings;
 use super::reconstruction::Reconstructions;
 use super::replayer::Replayer;
 use super::subjects::names;
+use super::{Case, Digest};
 use crate::outcome::{Check, CheckResult};
 use imalab_formats::ima::Bank;
 use imalab_formats::tpm::quote;
@@ -18,7 +19,8 @@ use imalab_language::finding::{Fact, Quote};
 use imalab_language::plan::MarkDeed;
 use imalab_trace::QuoteTaken;
 
-pub(super) fn check(evidence: &Evidence<'_>, wholes: &Reconstructions) -> CheckResult {
+pub(super) fn check(case: &Case<'_>) -> CheckResult {
+    let Digest { evidence, wholes, .. } = case.digest;
     let mut findings = Findings::new(Check::Quote);
     if let Some(why) = evidence.tap.not_alone() {
         findings.obstacle(why);

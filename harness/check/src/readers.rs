@@ -19,8 +19,8 @@ use super::evidence::{Evidence, Moment};
 use super::findings::Findings;
 use super::list_files::{Got, ListFiles, OpenList};
 use super::log::{View, WholeLog};
-use super::reconstruction::Reconstructions;
 use super::subjects::open_list;
+use super::{Case, Digest};
 use crate::outcome::{Check, CheckResult};
 use imalab_formats::ima::Bank;
 use imalab_formats::ima::dialect::Dialect;
@@ -29,14 +29,10 @@ use imalab_formats::ima::model::{File, ListFile, Log};
 use imalab_language::finding::{self, Readers};
 use lists::States;
 
-pub(super) fn check(
-    evidence: &Evidence<'_>,
-    files: &ListFiles<'_>,
-    wholes: &Reconstructions,
-    log: Option<&WholeLog<'_>>,
-) -> CheckResult {
+pub(super) fn check(case: &Case<'_>) -> CheckResult {
+    let Digest { evidence, files, wholes, .. } = case.digest;
     let mut findings = Findings::new(Check::Readers);
-    let Some(log) = log else {
+    let Some(log) = &case.log else {
         findings.obstacle(finding::Evidence::NoListRead {});
         return findings.result();
     };

@@ -9,6 +9,7 @@ mod tests;
 
 use std::collections::BTreeSet;
 
+use super::Case;
 use super::evidence::{AtMark, Chosen, Evidence, IMA_PCR};
 use super::exactly_once::is_extend_of;
 use super::findings::Findings;
@@ -25,7 +26,8 @@ use imalab_trace::PcrReading;
 /// Records that may be appended and not yet extended: one, since both happen under one mutex.
 const IN_FLIGHT: usize = 1;
 
-pub(super) fn check(evidence: &Evidence<'_>, wholes: &Reconstructions, counters: &Counters) -> CheckResult {
+pub(super) fn check(case: &Case<'_>) -> CheckResult {
+    let super::Digest { evidence, wholes, counters, .. } = case.digest;
     let mut findings = Findings::new(Check::Replay);
     if let Some(why) = evidence.tap.not_alone() {
         findings.obstacle(why);

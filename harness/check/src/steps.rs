@@ -9,6 +9,7 @@ mod waiting;
 
 use imalab_wire::{Op, Outcome};
 
+use super::Case;
 use super::evidence::{Evidence, StepSeen};
 use super::findings::Findings;
 use super::subjects::{self, errno, operation};
@@ -18,7 +19,8 @@ use endings::Endings;
 use imalab_language::finding::{Amount, Fact, Step, Steps, Trace, Value};
 use imalab_language::plan::{Expect, MarkDeed, Observed};
 
-pub(super) fn check(evidence: &Evidence<'_>) -> CheckResult {
+pub(super) fn check(case: &Case<'_>) -> CheckResult {
+    let evidence = &case.digest.evidence;
     let mut findings = Findings::new(Check::Steps);
     for oddity in evidence.oddities.iter() {
         findings.finding(oddities::finding(oddity));

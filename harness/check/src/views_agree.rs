@@ -10,6 +10,7 @@ mod tests;
 use std::collections::BTreeSet;
 use std::io::{BufReader, Read};
 
+use super::Case;
 use super::evidence::{Evidence, ListSeen, RecordId};
 use super::findings::Findings;
 use super::run_length::RunLength;
@@ -22,7 +23,8 @@ use imalab_language::plan::{Action, Form, Observed};
 /// Longest part of an ASCII line that a finding shows, in bytes.
 const LINE_SHOWN: usize = 300;
 
-pub(super) fn check(evidence: &Evidence<'_>) -> CheckResult {
+pub(super) fn check(case: &Case<'_>) -> CheckResult {
+    let evidence = &case.digest.evidence;
     let mut findings = Findings::new(Check::ViewsAgree);
     let (mut full, mut lists, mut most) = (0, 0, 0);
     let planned = planned(evidence);

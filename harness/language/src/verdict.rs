@@ -5,7 +5,7 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-use crate::finding::{Fact, Finding};
+use crate::finding::{Directness, Fact, Finding, Invariant};
 
 /// What became of a run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -71,64 +71,48 @@ impl Verdict {
     }
 }
 
-/// A check: an invariant, or what a suite says of a kernel as a whole.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
-pub enum Check {
-    /// Every step gave what the scenario expects.
-    Steps,
-    /// Everything is as the reference model of the interface says.
-    Model,
-    /// What was extended and what user space holds are the same.
-    ExactlyOnce,
-    /// The whole log, replayed, is PCR 10.
-    Replay,
-    /// All files show the same records.
-    ViewsAgree,
-    /// A reader sees each record once, and whole.
-    Readers,
-    /// Every quote verifies, and is over a prefix of the log.
-    Quote,
-    /// The console is clean, and boots and end are as asked for.
-    KernelHealth,
-    /// A kernel begins with the list that the one before it left.
-    Kexec,
-    /// A kernel offers what it must offer.
-    Offers,
-    /// A kernel gives what it was asked for, when it is asked what it offers.
-    Probe,
+macro_rules! checks {
+    ($($(#[doc = $holds:literal])+ $name:literal $module:ident $check:ident,)+) => {
+        /// A check: an invariant, or what a suite says of a kernel as a whole.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+        #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+        pub enum Check {
+            $($(#[doc = $holds])+ #[serde(rename = $name)] $check,)+
+            /// A kernel offers what it must offer.
+            #[serde(rename = "offers")]
+            Offers,
+            /// A kernel gives what it was asked for, when it is asked what it offers.
+            #[serde(rename = "probe")]
+            Probe,
+        }
+
+        impl Check {
+            /// The invariants: what each run is judged by, in this order.
+            pub const INVARIANTS: [Check; [$($name),+].len()] = [$(Check::$check),+];
+
+            /// Its name, in results and in scenarios.
+            pub const fn name(self) -> &'static str {
+                match self {
+                    $(Check::$check => $name,)+
+                    Check::Offers => "offers",
+                    Check::Probe => "probe",
+                }
+            }
+        }
+    };
 }
 
-impl Check {
-    /// The invariants: what each run is judged by, in this order.
-    pub const INVARIANTS: [Check; 9] = [
-        Check::Steps,
-        Check::Model,
-        Check::ExactlyOnce,
-        Check::Replay,
-        Check::ViewsAgree,
-        Check::Readers,
-        Check::Quote,
-        Check::KernelHealth,
-        Check::Kexec,
-    ];
+crate::invariants!(checks);
 
-    /// Its name, in results and in scenarios.
-    pub const fn name(self) -> &'static str {
-        match self {
-            Check::Steps => "steps",
-            Check::Model => "model",
-            Check::ExactlyOnce => "exactly-once",
-            Check::Replay => "replay",
-            Check::ViewsAgree => "views-agree",
-            Check::Readers => "readers",
-            Check::Quote => "quote",
-            Check::KernelHealth => "kernel-health",
-            Check::Kexec => "kexec",
-            Check::Offers => "offers",
-            Check::Probe => "probe",
-        }
+impl Check {
+    /// What is declared of an invariant.
+    pub fn invariant(self) -> Option<&'static Invariant> {
+        crate::finding::declared(self)
+    }
+
+    /// How directly a finding of it names a fault.
+    pub fn directness(self, finding: &Finding) -> Directness {
+        self.invariant().map_or(Directness::Offer, |invariant| (invariant.directness)(finding))
     }
 }
 

@@ -1,50 +1,8 @@
 //! Which of all findings is the reason: the one that names the fault most directly.
 
 use super::Judgement;
-use crate::outcome::{Check, CheckResult, Outcome, Reason, Verdict};
-use imalab_language::finding::{Evidence, Finding, KernelHealth};
-
-/// How directly a finding of a check names a fault; the least first.
-///
-/// A kernel's own complaint names the line of the source; the tap stands outside the guest and names the record; what the lists
-/// lead to says that something is wrong with them, and what the files show of them in which; the model names the call, by what
-/// came before it; a quote fails as the PCR does; and a step's result is often but what an earlier fault led to.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-enum Directness {
-    Complaint,
-    Offer,
-    Tap,
-    Log,
-    Carried,
-    Read,
-    Shown,
-    Model,
-    Quote,
-    Health,
-    Step,
-}
-
-impl Directness {
-    fn of(check: Check, finding: &Finding) -> Directness {
-        match check {
-            Check::KernelHealth => match finding {
-                Finding::KernelHealth(
-                    KernelHealth::Complaint { .. } | KernelHealth::AllowedNoLonger { .. },
-                ) => Directness::Complaint,
-                _ => Directness::Health,
-            },
-            Check::Offers | Check::Probe => Directness::Offer,
-            Check::ExactlyOnce => Directness::Tap,
-            Check::Replay => Directness::Log,
-            Check::Kexec => Directness::Carried,
-            Check::Readers => Directness::Read,
-            Check::ViewsAgree => Directness::Shown,
-            Check::Model => Directness::Model,
-            Check::Quote => Directness::Quote,
-            Check::Steps => Directness::Step,
-        }
-    }
-}
+use crate::outcome::{CheckResult, Outcome, Reason, Verdict};
+use imalab_language::finding::{Evidence, Finding};
 
 /// The finding that stands for a check which failed.
 fn first(check: &CheckResult) -> Finding {
@@ -56,9 +14,7 @@ pub(super) fn by_checks(checks: &[CheckResult]) -> Judgement {
     let wrong = checks.iter().filter(|check| check.verdict.is_bad());
     let mut wrong: Vec<(&CheckResult, Finding)> = wrong.map(|check| (check, first(check))).collect();
     // What was found says more than what could not be looked at.
-    wrong.sort_by_key(|(check, finding)| {
-        (check.verdict != Verdict::Failed, Directness::of(check.check, finding))
-    });
+    wrong.sort_by_key(|(check, finding)| (check.verdict != Verdict::Failed, check.check.directness(finding)));
     let Some(((worst, finding), rest)) = wrong.split_first() else { return Judgement::passed() };
     let reason = Reason {
         check: Some(worst.check),
@@ -72,7 +28,8 @@ pub(super) fn by_checks(checks: &[CheckResult]) -> Judgement {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use imalab_language::finding::{Kexec, Part, Quote, Steps, Trace};
+    use crate::outcome::Check;
+    use imalab_language::finding::{KernelHealth, Kexec, Part, Quote, Steps, Trace};
 
     fn failed(check: Check, finding: impl Into<Finding>) -> CheckResult {
         CheckResult::new(check, Verdict::Failed, vec![finding.into()])

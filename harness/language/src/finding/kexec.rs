@@ -1,7 +1,18 @@
 //! What the check `kexec` finds: a kernel began with another list than the one before it left, or its records of kexec are
 //! not true.
 
-use super::{Record, Step};
+use super::{Directness, Invariant, Phrasing, Record, Rests, Step};
+
+/// What is declared of the check.
+pub(super) const INVARIANT: Invariant = Invariant {
+    evidence: "what each kernel began with against what was extended before; its records of kexec against the sizes of the log",
+    rests: Rests {
+        on: "the list that each kernel began with, as its first reader saw it, and the boot aggregates",
+        nothing: "no kexec step: not applicable; no such list read: could not run",
+        tests: &["a_run_without_kexec_is_none_of_its_business_and_it_says_so", "no_list_read_after_it"],
+    },
+    directness: |_| Directness::Carried,
+};
 
 findings! {
     /// A kernel began with another list than the one before it left, or its records of kexec are not true.
@@ -40,5 +51,91 @@ findings! {
         "kexec/spare-bytes" SpareBytes { least: u64, most: u64, unit: u64 }
         /// The scenario has no kexec.
         "kexec/no-kexec-step" NoKexecStep {}
+    }
+}
+
+impl Kexec {
+    /// What was found, as a sentence of one line.
+    pub(super) fn words(&self, phrase: &dyn Phrasing) -> String {
+        match self {
+            Kexec::CarriedOtherwise { boot, step: at, number, expected_record, found_record } => format!(
+                "boot {boot}: {} read {} as record {number} of the list, where {} had to be carried: staged, then current",
+                phrase.step(at),
+                phrase.described_or(found_record.as_ref(), "nothing"),
+                phrase.described_or(expected_record.as_ref(), "one that no list ever showed")
+            ),
+            Kexec::NoAggregate { boot, step: at, records, found_record } => format!(
+                "boot {boot}: {} read {} where the kernel's boot aggregate has to be, after {}",
+                phrase.step(at),
+                phrase.described_or(found_record.as_ref(), "nothing"),
+                phrase.count(*records, "carried record")
+            ),
+            Kexec::Aggregates { numbers, boots } => {
+                let places: Vec<String> = numbers.iter().map(u64::to_string).collect();
+                format!(
+                    "{} extended (record {}), expected one of each of {}",
+                    phrase.count(numbers.len() as u64, "boot aggregate"),
+                    places.join(", "),
+                    phrase.count(*boots, "boot")
+                )
+            }
+            Kexec::RefusedEarly { step: at } => {
+                format!("{}: refused as if measuring were suspended, and no kexec had begun", phrase.step(at))
+            }
+            Kexec::GrantedLate { step: at, refused } => format!(
+                "{}: granted although {} had been refused because measuring is suspended",
+                phrase.step(at),
+                phrase.step(refused)
+            ),
+            Kexec::NoNumbers { record: of, words } => {
+                format!("{}: `{words}` does not have the three numbers", phrase.record(of))
+            }
+            Kexec::Loads { boot, expected, found } => format!(
+                "boot {boot}: {} in the log, {} that should make one",
+                phrase.count(*found, "kexec_load record"),
+                phrase.count(*expected, "load")
+            ),
+            Kexec::Executions { boot, expected, found } => {
+                format!(
+                    "boot {boot}: {} in the log, expected {expected}",
+                    phrase.count(*found, "kexec_execute record")
+                )
+            }
+            Kexec::Bytes { boot, record: of, expected, found } => format!(
+                "{}: it tells of {}, the log of boot {boot} has {expected} before it, with a header",
+                phrase.record(of),
+                phrase.count(*found, "byte")
+            ),
+            Kexec::Records { boot, record: of, expected, found } => format!(
+                "{}: it tells of {}, the log of boot {boot} has {expected} before it",
+                phrase.record(of),
+                phrase.count(*found, "record")
+            ),
+            Kexec::BytesTooLate { record: of } => {
+                format!("{}: its bytes are of a later moment than its number of records", phrase.record(of))
+            }
+            Kexec::OddSegment { record: of, found } => {
+                format!(
+                    "{}: a segment of {} is not one of whole pages",
+                    phrase.record(of),
+                    phrase.count(*found, "byte")
+                )
+            }
+            Kexec::SegmentTooSmall { record: of, expected, found } => format!(
+                "{}: a segment of {} does not hold the {expected} bytes of the lists",
+                phrase.record(of),
+                phrase.count(*found, "byte")
+            ),
+            Kexec::OtherSegment { record: of, load, expected, found } => format!(
+                "{}: it tells of a segment of {}, {} of one of {expected}",
+                phrase.record(of),
+                phrase.count(*found, "byte"),
+                phrase.record(load)
+            ),
+            Kexec::SpareBytes { least, most, unit } => format!(
+                "the segments have {least} to {most} bytes to spare, expected a multiple of {unit} common to all"
+            ),
+            Kexec::NoKexecStep {} => "no kexec step".to_owned(),
+        }
     }
 }

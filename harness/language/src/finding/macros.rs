@@ -2,11 +2,12 @@
 
 /// Makes a group of findings from a table: meaning (as its doc comment), code, name, and fields with their types.
 ///
-/// A finding is an object in JSON: `code`, and the fields beside it.
+/// A finding is an object in JSON: `code`, and the fields beside it. What a field means that other groups have too stands in
+/// `FIELDS`; one that this group alone has may be explained after the codes: `fields { name: "what it is" }`.
 macro_rules! findings {
     ($(#[doc = $about:literal])+ $group:ident {
         $($(#[doc = $meaning:literal])+ $code:literal $name:ident { $($field:ident: $type:ty),* $(,)? })+
-    }) => {
+    } $(fields { $($own:ident: $explained:literal),+ $(,)? })?) => {
         $(#[doc = $about])+
         #[derive(Clone, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
         #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
@@ -17,6 +18,12 @@ macro_rules! findings {
         }
 
         impl $group {
+            /// What the group is about.
+            pub const ABOUT: &str = concat!($($about),+);
+
+            /// What fields mean that no other group has.
+            pub const FIELDS: &[(&str, &str)] = &[$($((stringify!($own), $explained)),+)?];
+
             /// Every code of the group.
             pub const CODES: &[$crate::finding::Entry] = &[$($crate::finding::Entry {
                 name: $code,
@@ -41,12 +48,12 @@ macro_rules! findings {
 
 /// Makes the findings of all groups one type, told apart by what stands before the slash of a code.
 macro_rules! groups {
-    ($($prefix:literal $group:ident: $about:literal,)+) => {
+    ($($prefix:literal $group:ident,)+) => {
         /// Something that was found, as data: what, where, what was expected and what came. Its words are made where it is reported.
         #[derive(Clone, Debug, PartialEq, Eq)]
         #[cfg_attr(feature = "schema", derive(schemars::JsonSchema), schemars(untagged))]
         pub enum Finding {
-            $(#[doc = $about] $group($group),)+
+            $(#[doc = concat!("Codes that begin with `", $prefix, "`.")] $group($group),)+
         }
 
         $(impl From<$group> for Finding {
@@ -61,6 +68,11 @@ macro_rules! groups {
                 match self { $(Finding::$group(finding) => finding.code(),)+ }
             }
 
+            /// What was found, as a sentence of one line.
+            pub fn words(&self, phrase: &dyn Phrasing) -> String {
+                match self { $(Finding::$group(finding) => finding.words(phrase),)+ }
+            }
+
             /// One of each code, with made-up fields.
             pub fn samples() -> Vec<Finding> {
                 let mut all = Vec::new();
@@ -70,7 +82,9 @@ macro_rules! groups {
         }
 
         /// Every group: what stands before the slash, what finds it, and its codes.
-        pub const GROUPS: &[Group] = &[$(Group { prefix: $prefix, about: $about, codes: $group::CODES }),+];
+        pub const GROUPS: &[Group] = &[$(Group {
+            prefix: $prefix, about: $group::ABOUT, codes: $group::CODES, fields: $group::FIELDS,
+        }),+];
 
         impl serde::Serialize for Finding {
             fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {

@@ -1,8 +1,9 @@
 //! Findings: what is wrong with a run, and why it ended as it did, as data.
 //!
 //! Each has a code that stays, and fields: what, where, what was expected, what came. Whoever decides anything by a finding
-//! (which is the reason of a run, whether it is how a known defect shows) goes by these. Sentences are made in `report` of the
-//! crate `imalab`, and are never parsed. `docs/findings.md` is made of the tables below.
+//! (which is the reason of a run, whether it is how a known defect shows) goes by these. A sentence stands beside each code and is
+//! put together of [phrases](Phrasing) that `report` of the crate `imalab` alone has, so that nothing parses it. `docs/findings.md`
+//! is made of the tables below.
 
 #[macro_use]
 mod macros;
@@ -10,11 +11,13 @@ mod evidence;
 mod exactly_once;
 mod fact;
 mod fields;
+mod invariant;
 mod kernel_health;
 mod kexec;
 mod matching;
 mod model;
 mod part;
+mod phrasing;
 mod probe;
 mod quote;
 mod readers;
@@ -28,25 +31,51 @@ mod trace;
 mod views_agree;
 
 pub use evidence::Evidence;
-pub use exactly_once::ExactlyOnce;
 pub use fact::{CounterAtKexec, Fact};
 pub use fields::FIELDS;
-pub use kernel_health::KernelHealth;
-pub use kexec::Kexec;
+pub(crate) use invariant::of as declared;
+pub use invariant::{Directness, Invariant, Rests};
 pub use matching::{Pattern, entry};
-pub use model::Model;
 pub use part::{
     ConsoleLine, Extend, Holder, List, Operation, Part, Place, Promise, Record, Step, Totals, Value, Waiter,
 };
+pub use phrasing::Phrasing;
 pub use probe::Probe;
-pub use quote::Quote;
-pub use readers::Readers;
-pub use replay::Replay;
 pub use run::{KernelDied, Run};
-pub use steps::{Amount, Steps};
+pub use steps::Amount;
 pub use suite::{Known, Offers, Skip};
 pub use trace::Trace;
-pub use views_agree::ViewsAgree;
+
+/// The invariants, in the order in which every run is judged by them: what holds where one passes, its name, its module, and its
+/// findings.
+///
+/// The module here declares the invariant ([`Invariant`]) and its findings; the module of the same name in `imalab-check`
+/// compares. `invariants!(macro)` hands all rows to a macro: whoever has something for each invariant makes it of this list.
+#[macro_export]
+macro_rules! invariants {
+    ($then:ident) => {
+        $then! {
+            /// Every step gave what the scenario expects.
+            "steps" steps Steps,
+            /// Everything is as the reference model of the interface says.
+            "model" model Model,
+            /// What was extended and what user space holds are the same.
+            "exactly-once" exactly_once ExactlyOnce,
+            /// The whole log, replayed, is PCR 10.
+            "replay" replay Replay,
+            /// All files show the same records.
+            "views-agree" views_agree ViewsAgree,
+            /// A reader sees each record once, and whole.
+            "readers" readers Readers,
+            /// Every quote verifies, and is over a prefix of the log.
+            "quote" quote Quote,
+            /// The console is clean, and boots and end are as asked for.
+            "kernel-health" kernel_health KernelHealth,
+            /// A kernel begins with the list that the one before it left.
+            "kexec" kexec Kexec,
+        }
+    };
+}
 
 /// A code with what belongs to it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -68,27 +97,29 @@ pub struct Group {
     pub about: &'static str,
     /// The codes.
     pub codes: &'static [Entry],
+    /// What fields mean that no other group has.
+    pub fields: &'static [(&'static str, &'static str)],
 }
 
-groups! {
-    "steps" Steps: "A step gave another result than its scenario expects.",
-    "trace" Trace: "What the guest sent does not fit the plan, or itself. The check `steps` has these.",
-    "model" Model: "The reference model of the interface gives something else.",
-    "exactly-once" ExactlyOnce: "What the tap saw extended and what user space holds are not the same sequence.",
-    "replay" Replay: "The whole log, replayed, is not PCR 10.",
-    "views-agree" ViewsAgree: "Files of the interface show different records.",
-    "readers" Readers: "What was read of an open list is not its records, each once and whole.",
-    "quote" Quote: "A quote does not verify, or is over values that the log never had.",
-    "kernel-health" KernelHealth: "A complaint on the console, a boot or an end that nobody asked for.",
-    "kexec" Kexec: "A kernel began with another list than the one before it left, or its records of kexec are not true.",
-    "evidence" Evidence: "Evidence that several checks rest on is missing.",
-    "offers" Offers: "A kernel lacks what `kernels.yaml` says that it offers.",
-    "probe" Probe: "A kernel took what it was asked for when it was asked what it offers, and gave something else.",
-    "known" Known: "A known defect or limit showed, or did not.",
-    "kernel-died" KernelDied: "The guest's kernel died.",
-    "run" Run: "What ended a run before its checks say anything.",
-    "skip" Skip: "Why a run did not begin.",
+macro_rules! with_invariants {
+    ($($(#[doc = $holds:literal])+ $name:literal $module:ident $group:ident,)+) => {
+        $(pub use $module::$group;)+
+
+        groups! {
+            $($name $group,)+
+            "trace" Trace,
+            "evidence" Evidence,
+            "offers" Offers,
+            "probe" Probe,
+            "known" Known,
+            "kernel-died" KernelDied,
+            "run" Run,
+            "skip" Skip,
+        }
+    };
 }
+
+invariants!(with_invariants);
 
 #[cfg(test)]
 mod tests;

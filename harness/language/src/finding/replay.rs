@@ -1,6 +1,17 @@
 //! What the check `replay` finds: the whole log, replayed, is not PCR 10.
 
-use super::{Record, Step};
+use super::{Directness, Invariant, Phrasing, Record, Rests, Step};
+
+/// What is declared of the check.
+pub(super) const INVARIANT: Invariant = Invariant {
+    evidence: "the list as user space holds it, against PCR values read past the kernel",
+    rests: Rests {
+        on: "PCR 10 in every bank, read past the kernel at each mark, the log of the quiescent checkpoints, and the counter of violations",
+        nothing: "a mark without reading, no quiescent checkpoint, no record, no counter: could not run; a bank that was not read: failed",
+        tests: &["no_pcr_reading", "no_bank_compared", "no_quiescent_point", "no_counter_of_violations"],
+    },
+    directness: |_| Directness::Log,
+};
 
 findings! {
     /// The whole log, replayed, is not PCR 10.
@@ -32,5 +43,78 @@ findings! {
         "replay/no-quiescent-checkpoint" NoQuiescentCheckpoint {}
         /// No such checkpoint read the counter of violations.
         "replay/violations-not-read" ViolationsNotRead {}
+    }
+}
+
+impl Replay {
+    /// What was found, as a sentence of one line.
+    pub(super) fn words(&self, phrase: &dyn Phrasing) -> String {
+        match self {
+            Replay::PcrDiffers {
+                step: at,
+                mark,
+                bank,
+                records,
+                extends,
+                expected_digest,
+                found_digest,
+                prefix: part,
+            } => format!(
+                "{}, mark {mark}: {bank}: the log of {}, replayed, gives {expected_digest}, PCR 10 is {found_digest} after {}; {}",
+                phrase.step(at),
+                phrase.count(*records, "record"),
+                phrase.count(*extends, "extend"),
+                phrase.prefix(*part)
+            ),
+            Replay::ChangedBehindTheTap { mark, bank, extends, expected_digest, found_digest } => format!(
+                "mark {mark}: {bank}: the {} that the tap saw give {expected_digest}, PCR 10 is {found_digest}",
+                phrase.count(*extends, "extend")
+            ),
+            Replay::Banks { mark, expected, found } => format!(
+                "mark {mark}: PCR 10 was read in banks [{}], expected [{}]",
+                found.join(" "),
+                expected.join(" ")
+            ),
+            Replay::SampledDiffers { step: at, mark, record, number, event } => format!(
+                "{}, mark {mark}: record {number} {} is not what extend {number} is of (event {event}), though other tasks ran \
+                 only after it",
+                phrase.step(at),
+                phrase.described_or(record.as_ref(), "of the log")
+            ),
+            Replay::TooFarAhead { step: at, mark, records, extends, most } => format!(
+                "{}, mark {mark}: the log holds {}, only {} came before the mark: at most {most} can be in flight",
+                phrase.step(at),
+                phrase.count(*records, "record"),
+                phrase.count(*extends, "extend")
+            ),
+            Replay::Violations { step: at, boot, expected, found, from_before } => {
+                let whose = match (boot, from_before) {
+                    (0, _) => String::new(),
+                    (_, 0) => " of this kernel's own".to_owned(),
+                    (_, before) => format!(", {before} of them from before the kexec"),
+                };
+                format!(
+                    "{}: the kernel counts {}, the log holds {expected}{whose}",
+                    phrase.step(at),
+                    phrase.count(*found, "violation")
+                )
+            }
+            Replay::PcrNotRead { mark } => format!("mark {mark}: PCR 10 was not read"),
+            Replay::NoMark { step: at } => {
+                format!("{}: it has no mark at which PCR 10 could be read", phrase.step(at))
+            }
+            Replay::Gap { step: at } => {
+                format!(
+                    "{}: records of the log were removed unread, so it cannot be replayed",
+                    phrase.step(at)
+                )
+            }
+            Replay::NoQuiescentCheckpoint {} => {
+                "no quiescent checkpoint: nowhere do log and PCR have to be equal".to_owned()
+            }
+            Replay::ViolationsNotRead {} => {
+                "no quiescent checkpoint read the counter of violations".to_owned()
+            }
+        }
     }
 }

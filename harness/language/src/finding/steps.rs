@@ -2,7 +2,18 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{List, Operation, Part, Step, Value};
+use super::{Directness, Invariant, List, Operation, Part, Phrasing, Rests, Step, Value};
+
+/// What is declared of the check.
+pub(super) const INVARIANT: Invariant = Invariant {
+    evidence: "each step's result against what the scenario expects",
+    rests: Rests {
+        on: "steps whose scenario says what must come, each with the results of all its operations",
+        nothing: "no such step: could not run; a step without result: failed",
+        tests: &["nothing_expected", "a_checkpoint_that_did_not_happen"],
+    },
+    directness: |_| Directness::Step,
+};
 
 findings! {
     /// A step gave another result than its scenario expects.
@@ -62,5 +73,115 @@ pub enum Amount {
 impl Part for Amount {
     fn sample(_: &'static str) -> Amount {
         Amount::BytesWritten
+    }
+}
+
+impl Steps {
+    /// What was found, as a sentence of one line.
+    pub(super) fn words(&self, phrase: &dyn Phrasing) -> String {
+        match self {
+            Steps::UnexpectedError { step: at, operation: op, expected, found } => {
+                format!(
+                    "{}: expected {}, {} failed with {}",
+                    phrase.step(at),
+                    phrase.value(expected),
+                    phrase.operation(op),
+                    phrase.value(found)
+                )
+            }
+            Steps::UnexpectedSuccess { step: at, expected } => {
+                format!("{}: expected {}, every operation succeeded", phrase.step(at), phrase.value(expected))
+            }
+            Steps::NotAttempted { step: at, operation: op } => {
+                format!("{}: {} was not attempted", phrase.step(at), phrase.operation(op))
+            }
+            Steps::OtherValue { step: at, operation: op, of, expected, found } => {
+                let of = match of {
+                    Amount::Returned => "as its value",
+                    Amount::BytesWritten => "bytes written",
+                    Amount::FilesMeasured => "files measured",
+                    Amount::FilesViolated => "files violated",
+                    Amount::ResponseCode => "as TPM response code",
+                };
+                format!(
+                    "{}: {}: expected {} {of}, found {}",
+                    phrase.step(at),
+                    phrase.operation(op),
+                    phrase.value(expected),
+                    phrase.value(found)
+                )
+            }
+            Steps::Counter { step: at, expected, found } => {
+                format!(
+                    "{}: expected {} as the counter's value, found {}",
+                    phrase.step(at),
+                    phrase.value(expected),
+                    phrase.value(found)
+                )
+            }
+            Steps::CounterNotRead { step: at } => {
+                format!(
+                    "{}: the counter that the scenario expects something of was not read",
+                    phrase.step(at)
+                )
+            }
+            Steps::NewRecords { step: at, expected, found, count_before, count_after } => format!(
+                "{}: expected {} new records, found {}: the counter went from {count_before} to {count_after}",
+                phrase.step(at),
+                phrase.value(expected),
+                phrase.value(found)
+            ),
+            Steps::Records { step: at, list: of, expected, found, malformed } => {
+                let malformed = malformed
+                    .as_ref()
+                    .map_or_else(String::new, |why| format!(" up to where it is malformed: {why}"));
+                let of = phrase.list(of);
+                format!(
+                    "{}: expected {} records in the {of}, found {}{malformed}",
+                    phrase.step(at),
+                    phrase.value(expected),
+                    phrase.value(found)
+                )
+            }
+            Steps::ListNotRead { step: at } => {
+                format!("{}: no list was read, the scenario expects records of one", phrase.step(at))
+            }
+            Steps::NotBlocked { step: at } => {
+                format!("{}: expected to block, was never seen blocked in a system call", phrase.step(at))
+            }
+            Steps::BlockedWithoutHold { step: at } => {
+                format!("{}: was blocked in a system call while the TPM was not held", phrase.step(at))
+            }
+            Steps::EndedBeforeRelease { step: at } => format!(
+                "{}: was blocked in a system call, but ended before the TPM was released: it did not wait for that",
+                phrase.step(at)
+            ),
+            Steps::CutOff { step: at } => {
+                format!("{}: the guest went on in another kernel before it gave its result", phrase.step(at))
+            }
+            Steps::NoResult { step: at, operation: op, since_ms, more } => {
+                let place = match since_ms {
+                    Some(ms) => format!("the guest was in {}, since {ms} ms", phrase.operation(op)),
+                    None => format!("{}, was not reached", phrase.operation(op)),
+                };
+                let more = match more {
+                    0 => String::new(),
+                    more => format!("; nor of {} after it", phrase.count(*more, "step")),
+                };
+                format!("{}: no result: {place}{more}", phrase.step(at))
+            }
+            Steps::TaskStatus { task, expected, found } => {
+                format!(
+                    "task `{task}` ended with status {}, expected {}",
+                    phrase.value(found),
+                    phrase.value(expected)
+                )
+            }
+            Steps::TpmFaults { expected, found } => format!(
+                "the plan tampers with {} TPM commands of the guest, {} were tampered with",
+                phrase.value(expected),
+                phrase.value(found)
+            ),
+        }
     }
 }

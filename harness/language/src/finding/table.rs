@@ -1,16 +1,47 @@
-//! The tables of `docs/findings.md`.
+//! What the documents say of findings and of invariants.
 
 use std::fmt::Write;
 
 use super::part::PARTS;
-use super::{Entry, FIELDS, Fact, GROUPS};
+use super::{Entry, FIELDS, Fact, GROUPS, Invariant};
+use crate::verdict::Check;
 
 /// A generated part of the page: its name, and its text, which ends with a newline.
 pub(super) type Block = (&'static str, String);
 
-/// Every generated part.
-pub(super) fn blocks() -> Vec<Block> {
-    vec![("codes", codes()), ("facts", facts()), ("fields", fields()), ("parts", parts())]
+/// Every generated part, by the page that it is on.
+pub(super) fn pages() -> Vec<(&'static str, Vec<Block>)> {
+    vec![
+        (
+            "findings.md",
+            vec![("codes", codes()), ("facts", facts()), ("fields", fields()), ("parts", parts())],
+        ),
+        ("results.md", vec![("rests", rests())]),
+        ("architecture.md", vec![("invariants", evidence())]),
+    ]
+}
+
+fn invariants() -> impl Iterator<Item = (Check, &'static Invariant)> {
+    Check::INVARIANTS.into_iter().filter_map(|check| check.invariant().map(|declared| (check, declared)))
+}
+
+fn rests() -> String {
+    let mut out =
+        "| check | rests on | when there is nothing to compare | test |\n| --- | --- | --- | --- |\n"
+            .to_owned();
+    for (check, Invariant { rests, .. }) in invariants() {
+        let tests: Vec<String> = rests.tests.iter().map(|test| format!("`{test}`")).collect();
+        let _ = writeln!(out, "| `{check}` | {} | {} | {} |", rests.on, rests.nothing, tests.join(", "));
+    }
+    out
+}
+
+fn evidence() -> String {
+    let mut out = "| invariant | the evidence |\n| --- | --- |\n".to_owned();
+    for (check, Invariant { evidence, .. }) in invariants() {
+        let _ = writeln!(out, "| {check} | {evidence} |");
+    }
+    out
 }
 
 fn codes() -> String {
@@ -20,7 +51,7 @@ fn codes() -> String {
             out.push('\n');
         }
         // Writing to a String cannot fail.
-        let _ = write!(out, "### `{}`\n\n{}\n\n", group.prefix, group.about);
+        let _ = write!(out, "### `{}`\n\n{}\n\n", group.prefix, group.about.trim());
         table(&mut out, group.codes);
     }
     out
@@ -43,7 +74,9 @@ fn table(out: &mut String, codes: &[Entry]) {
 
 fn fields() -> String {
     let mut out = "| field | means |\n| --- | --- |\n".to_owned();
-    for (name, meaning) in FIELDS {
+    let mut all: Vec<_> = FIELDS.iter().chain(GROUPS.iter().flat_map(|group| group.fields)).collect();
+    all.sort();
+    for (name, meaning) in all {
         let _ = writeln!(out, "| `{name}` | {meaning} |");
     }
     out

@@ -57,8 +57,10 @@ fn what_is_no_finding_is_refused(#[case] json: Json, #[case] why: &str) {
 fn every_field_is_explained_and_nothing_else() {
     let all = GROUPS.iter().flat_map(|group| group.codes).chain(Fact::CODES);
     let used: BTreeSet<&str> = all.flat_map(|entry| entry.fields).map(|(name, _)| *name).collect();
-    let explained: BTreeSet<&str> = FIELDS.iter().map(|(name, _)| *name).collect();
+    let own: Vec<_> = GROUPS.iter().flat_map(|group| group.fields).collect();
+    let explained: BTreeSet<&str> = FIELDS.iter().chain(own.iter().copied()).map(|(name, _)| *name).collect();
     assert_eq!(explained, used);
+    assert_eq!(explained.len(), FIELDS.len() + own.len(), "a field is explained once");
     assert!(FIELDS.is_sorted_by(|(one, _), (next, _)| one < next), "they are sorted, each once");
 }
 
@@ -114,22 +116,24 @@ fn one_of_a_list_is_enough_and_a_list_is_the_whole() {
 
 /// `IMALAB_BLESS=1` writes them anew.
 #[test]
-fn the_published_tables_are_those_of_the_codes() {
-    let path = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs/findings.md");
-    let page = std::fs::read_to_string(&path).unwrap();
-    let mut made = page.clone();
-    for (name, text) in table::blocks() {
-        let (begin, end) = (format!("<!-- generated: {name} -->\n"), format!("<!-- end: {name} -->\n"));
-        let from =
-            made.find(&begin).unwrap_or_else(|| panic!("docs/findings.md has no `{begin}`")) + begin.len();
-        let to = made[from..].find(&end).unwrap_or_else(|| panic!("docs/findings.md has no `{end}`")) + from;
-        made.replace_range(from..to, &format!("\n{text}\n"));
+fn the_published_tables_are_those_of_the_codes_and_invariants() {
+    let docs = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs");
+    for (name, blocks) in table::pages() {
+        let page = std::fs::read_to_string(docs.join(name)).unwrap();
+        let mut made = page.clone();
+        for (block, text) in blocks {
+            let (begin, end) = (format!("<!-- generated: {block} -->\n"), format!("<!-- end: {block} -->\n"));
+            let from =
+                made.find(&begin).unwrap_or_else(|| panic!("docs/{name} has no `{begin}`")) + begin.len();
+            let to = made[from..].find(&end).unwrap_or_else(|| panic!("docs/{name} has no `{end}`")) + from;
+            made.replace_range(from..to, &format!("\n{text}\n"));
+        }
+        if std::env::var_os("IMALAB_BLESS").is_some() {
+            std::fs::write(docs.join(name), &made).unwrap();
+            continue;
+        }
+        assert!(made == page, "docs/{name} is not up to date: IMALAB_BLESS=1 writes it");
     }
-    if std::env::var_os("IMALAB_BLESS").is_some() {
-        std::fs::write(&path, &made).unwrap();
-        return;
-    }
-    assert!(made == page, "docs/findings.md is not up to date: IMALAB_BLESS=1 writes it");
 }
 
 /// What `kernel-config/sabotage` says of findings is what findings have.

@@ -5,7 +5,18 @@
     reason = "a run has few findings, and records and steps stand in them as they are"
 )]
 
-use super::{List, Record, Step};
+use super::{Directness, Invariant, List, Phrasing, Record, Rests, Step};
+
+/// What is declared of the check.
+pub(super) const INVARIANT: Invariant = Invariant {
+    evidence: "each file of the interface against each other and against digests computed anew",
+    rests: Rests {
+        on: "checkpoints at which every view of the list and the counter of records were read while nothing else ran",
+        nothing: "no such checkpoint, or a view left out of one: could not run; lists that were empty at all of them: not applicable",
+        tests: &["no_list_read", "a_view_not_read", "lists_without_a_record_have_no_views_that_could_agree"],
+    },
+    directness: |_| Directness::Shown,
+};
 
 findings! {
     /// Files of the interface show different records.
@@ -35,5 +46,77 @@ findings! {
         "views-agree/no-full-checkpoint" NoFullCheckpoint {}
         /// Every list was empty at each such checkpoint.
         "views-agree/no-record" NoRecord {}
+    }
+}
+
+impl ViewsAgree {
+    /// What was found, as a sentence of one line.
+    pub(super) fn words(&self, phrase: &dyn Phrasing) -> String {
+        match self {
+            ViewsAgree::Differ {
+                step: at,
+                number,
+                list: one,
+                other_list,
+                record,
+                other_record,
+                records,
+                other_records,
+            } => format!(
+                "{}: record {number}: the {} shows {}, the {} shows {} ({records} and {other_records} in all)",
+                phrase.step(at),
+                phrase.list(one),
+                phrase.described_or(record.as_ref(), "nothing"),
+                phrase.list(other_list),
+                phrase.described_or(other_record.as_ref(), "nothing")
+            ),
+            ViewsAgree::Text { step: at, list: of, number, expected, found } => format!(
+                "{}: record {number}: the {} should show `{expected}`, found `{found}`",
+                phrase.step(at),
+                phrase.list(of)
+            ),
+            ViewsAgree::Longer { step: at, list: of, other_list, records } => format!(
+                "{}: the {} goes on for {} after those of the {}",
+                phrase.step(at),
+                phrase.list(of),
+                phrase.count(*records, "record"),
+                phrase.list(other_list)
+            ),
+            ViewsAgree::WrongDigest { step: at, list: of, record, expected_digest, found_digest, more } => {
+                let more = if *more == 0 { String::new() } else { format!("; so are {more} more") };
+                format!(
+                    "{}: {}: record {} ({}): the digest of its data is {expected_digest}, the list shows {found_digest}{more}",
+                    phrase.step(at),
+                    phrase.list(of),
+                    record.number.unwrap_or_default(),
+                    record.name.as_deref().unwrap_or("?")
+                )
+            }
+            ViewsAgree::Malformed { step: at, list: of, error } => {
+                format!("{}: the {} is malformed: {error}", phrase.step(at), phrase.list(of))
+            }
+            ViewsAgree::NoText { step: at, list: of, number, error } => {
+                format!("{}: {}: record {number} has no text: {error}", phrase.step(at), phrase.list(of))
+            }
+            ViewsAgree::Counter { step: at, list: of, expected, found } => format!(
+                "{}: the counter of the list's records is {found}, the {} holds {}",
+                phrase.step(at),
+                phrase.list(of),
+                phrase.count(*expected, "record")
+            ),
+            ViewsAgree::NotAllRead { step: at, views, views_read, counters, counters_read } => format!(
+                "{}: {views_read} of {} and {counters_read} of {} were read",
+                phrase.step(at),
+                phrase.count(*views, "view"),
+                phrase.count(*counters, "counter")
+            ),
+            ViewsAgree::NoFullCheckpoint {} => {
+                "no quiescent checkpoint read the counter and every view of the list".to_owned()
+            }
+            ViewsAgree::NoRecord {} => {
+                "every list was empty at each full checkpoint: no two views had a record to agree on"
+                    .to_owned()
+            }
+        }
     }
 }

@@ -1,89 +1,147 @@
-//! The parts of findings in words.
+//! The parts of findings in words: with these the sentences are made that stand beside the codes.
 
 use imalab_language::finding::{
-    Extend, List, Operation, Place, Promise, Record, Step, Totals, Value, Waiter,
+    Extend, List, Operation, Phrasing, Place, Promise, Record, Step, Totals, Value, Waiter,
 };
 
 /// Hexadecimal digits of a record's digest that a sentence has; the results have all of them.
 const DIGITS: usize = 12;
 
-/// `1 record`, `2 records`.
-pub(super) fn count(number: u64, what: &str) -> String {
-    format!("{number} {what}{}", if number == 1 { "" } else { "s" })
-}
+/// The words of reports.
+pub(super) struct Parts;
 
-/// `is` or `are`, as the number wants.
-pub(super) fn be(number: u64) -> &'static str {
-    if number == 1 { "is" } else { "are" }
-}
-
-pub(super) fn step(step: &Step) -> String {
-    match step.line {
-        0 => format!("step {} `{}` (added)", step.id, step.text),
-        line => format!("step {} `{}` (line {line})", step.id, step.text),
+impl Phrasing for Parts {
+    fn count(&self, number: u64, what: &str) -> String {
+        format!("{number} {what}{}", if number == 1 { "" } else { "s" })
     }
-}
 
-/// What a finding begins with that may be of no step.
-pub(super) fn at(step: Option<&Step>, operation: Option<&Operation>) -> String {
-    match (step, operation) {
-        (Some(step), Some(operation)) => format!("{}, {}", self::step(step), self::operation(operation)),
-        (Some(step), None) => self::step(step),
-        (None, _) => "at the end".to_owned(),
+    fn be(&self, number: u64) -> &'static str {
+        if number == 1 { "is" } else { "are" }
     }
-}
 
-pub(super) fn operation(operation: &Operation) -> String {
-    let Operation { number, call, path, slot, bytes, count } = operation;
-    let mut text = format!("operation {number}, {call}");
-    if let Some(bytes) = bytes {
-        text += &format!(" \"{bytes}\"");
+    fn step(&self, step: &Step) -> String {
+        match step.line {
+            0 => format!("step {} `{}` (added)", step.id, step.text),
+            line => format!("step {} `{}` (line {line})", step.id, step.text),
+        }
     }
-    if let Some(count) = count {
-        text += &format!(" {count}");
+
+    fn at(&self, step: Option<&Step>, operation: Option<&Operation>) -> String {
+        match (step, operation) {
+            (Some(step), Some(operation)) => format!("{}, {}", self.step(step), self.operation(operation)),
+            (Some(step), None) => self.step(step),
+            (None, _) => "at the end".to_owned(),
+        }
     }
-    if let Some(path) = path {
-        text += &format!(" {path}");
+
+    fn operation(&self, operation: &Operation) -> String {
+        let Operation { number, call, path, slot, bytes, count } = operation;
+        let mut text = format!("operation {number}, {call}");
+        if let Some(bytes) = bytes {
+            text += &format!(" \"{bytes}\"");
+        }
+        if let Some(count) = count {
+            text += &format!(" {count}");
+        }
+        if let Some(path) = path {
+            text += &format!(" {path}");
+        }
+        if let Some(slot) = slot {
+            text += &format!(" slot {slot}");
+        }
+        text
     }
-    if let Some(slot) = slot {
-        text += &format!(" slot {slot}");
+
+    fn list(&self, list: &List) -> String {
+        format!("{} {} {}list", list.form, list.bank, if list.staged { "staged " } else { "" })
     }
-    text
-}
 
-/// `binary sha256 list`.
-pub(super) fn list(list: &List) -> String {
-    format!("{} {} {}list", list.form, list.bank, if list.staged { "staged " } else { "" })
-}
+    fn record(&self, record: &Record) -> String {
+        let number = record.number.map_or_else(|| "record".to_owned(), |number| format!("record {number}"));
+        let place = record.place.as_ref().map_or_else(String::new, |at| format!(", {}", place(at)));
+        format!("{number} {}{place}", self.described(record))
+    }
 
-/// A record with its number, and where it was read.
-pub(super) fn record(record: &Record) -> String {
-    let number = record.number.map_or_else(|| "record".to_owned(), |number| format!("record {number}"));
-    let place = record.place.as_ref().map_or_else(String::new, |at| format!(", {}", place(at)));
-    format!("{number} {}{place}", described(record))
-}
+    fn described(&self, record: &Record) -> String {
+        let digest = record.digest.as_deref().map(short);
+        let violation = record.violation.then(|| "violation".to_owned());
+        let details: Vec<String> =
+            record.template.clone().into_iter().chain(digest).chain(violation).collect();
+        let name = record.name.as_deref().unwrap_or("that no list ever showed");
+        if details.is_empty() { name.to_owned() } else { format!("{name} ({})", details.join(", ")) }
+    }
 
-/// The same; of none `none`.
-pub(super) fn record_or(record: Option<&Record>, none: &str) -> String {
-    record.map_or_else(|| none.to_owned(), self::record)
-}
+    fn extend(&self, extend: &Extend) -> String {
+        let digest = extend.digest.as_deref().map_or_else(|| "no digest".to_owned(), short);
+        let known = match (&extend.record, extend.violation) {
+            (_, true) => ", a violation".to_owned(),
+            (Some(name), false) => format!(", {name}"),
+            (None, false) => ", in no list that was ever read".to_owned(),
+        };
+        format!("extend {} (event {}, PCR {}, {digest}{known})", extend.number, extend.event, extend.pcr)
+    }
 
-/// A record by name, template and digest: `/m/f-3 (ima-ng, sha1:77aa)`.
-pub(super) fn described(record: &Record) -> String {
-    let digest = record.digest.as_deref().map(short);
-    let violation = record.violation.then(|| "violation".to_owned());
-    let details: Vec<String> = record.template.clone().into_iter().chain(digest).chain(violation).collect();
-    let name = record.name.as_deref().unwrap_or("that no list ever showed");
-    if details.is_empty() { name.to_owned() } else { format!("{name} ({})", details.join(", ")) }
-}
+    fn totals(&self, totals: Option<&Totals>) -> String {
+        let Some(Totals { extends, records, lost, doubled, never_extended }) = totals else {
+            return String::new();
+        };
+        format!(
+            "; in all {}, {}: {lost} extended and not recorded, {doubled} doubled, {never_extended} never extended",
+            self.count(*extends, "extend"),
+            self.count(*records, "record")
+        )
+    }
 
-/// The same; of none `none`.
-pub(super) fn described_or(record: Option<&Record>, none: &str) -> String {
-    record.map_or_else(|| none.to_owned(), described)
+    fn value(&self, value: &Value) -> String {
+        match value {
+            Value::Number(number) => number.to_string(),
+            Value::Word(word) => self::word(word).to_owned(),
+            Value::OneOf(words) => words.iter().map(|one| word(one)).collect::<Vec<_>>().join(" or "),
+            Value::Range { least, most } => format!("{least} to {most}"),
+        }
+    }
+
+    fn promise(&self, promise: &Promise) -> String {
+        let Promise { says, quoted, source, .. } = promise;
+        match quoted {
+            Some(words) => format!("; the promise: {says} (\"{words}\", {source})"),
+            None => format!("; the promise, in our words: {says} ({source})"),
+        }
+    }
+
+    fn undecided(&self, undecided: bool) -> &'static str {
+        if undecided {
+            " (not decided: too many orders of concurrent operations are possible, and this is as far as one came)"
+        } else {
+            ""
+        }
+    }
+
+    fn prefix(&self, prefix: Option<u64>) -> String {
+        match prefix {
+            Some(prefix) => format!("its first {} do give that", self.count(prefix, "record")),
+            None => "no prefix of it gives that".to_owned(),
+        }
+    }
+
+    fn waiters(&self, waiters: &[Waiter]) -> String {
+        let one = |waiter: &Waiter| {
+            let task = self.both_names(&waiter.task, waiter.scenario_task.as_deref());
+            match &waiter.function {
+                Some(function) => format!("; {task} waits in {function}"),
+                None => format!("; {task} waits"),
+            }
+        };
+        waiters.iter().map(one).collect()
+    }
+
+    fn both_names(&self, task: &str, scenario: Option<&str>) -> String {
+        scenario.map_or_else(|| task.to_owned(), |name| format!("{task} (task {name})"))
+    }
 }
 
 fn place(place: &Place) -> String {
-    let step = step(&place.step);
+    let step = Parts.step(&place.step);
     let number = place.number;
     match place.list.as_str() {
         "saved" => format!("number {number} of the staged list that {step} saved"),
@@ -95,38 +153,6 @@ fn place(place: &Place) -> String {
     }
 }
 
-pub(super) fn extend(extend: &Extend) -> String {
-    let digest = extend.digest.as_deref().map_or_else(|| "no digest".to_owned(), short);
-    let known = match (&extend.record, extend.violation) {
-        (_, true) => ", a violation".to_owned(),
-        (Some(name), false) => format!(", {name}"),
-        (None, false) => ", in no list that was ever read".to_owned(),
-    };
-    format!("extend {} (event {}, PCR {}, {digest}{known})", extend.number, extend.event, extend.pcr)
-}
-
-/// As a sentence goes on.
-pub(super) fn totals(totals: Option<&Totals>) -> String {
-    let Some(Totals { extends, records, lost, doubled, never_extended }) = totals else {
-        return String::new();
-    };
-    format!(
-        "; in all {}, {}: {lost} extended and not recorded, {doubled} doubled, {never_extended} never extended",
-        count(*extends, "extend"),
-        count(*records, "record")
-    )
-}
-
-/// `EBUSY`, `success`, `an error`, `1 to 5`.
-pub(super) fn value(value: &Value) -> String {
-    match value {
-        Value::Number(number) => number.to_string(),
-        Value::Word(word) => self::word(word).to_owned(),
-        Value::OneOf(words) => words.iter().map(|one| word(one)).collect::<Vec<_>>().join(" or "),
-        Value::Range { least, most } => format!("{least} to {most}"),
-    }
-}
-
 fn word(word: &str) -> &str {
     match word {
         Value::ERROR => "an error",
@@ -134,49 +160,6 @@ fn word(word: &str) -> &str {
         Value::NO_END => "no end",
         other => other,
     }
-}
-
-/// As a sentence goes on.
-pub(super) fn promise(promise: &Promise) -> String {
-    let Promise { says, quoted, source, .. } = promise;
-    match quoted {
-        Some(words) => format!("; the promise: {says} (\"{words}\", {source})"),
-        None => format!("; the promise, in our words: {says} ({source})"),
-    }
-}
-
-/// As a sentence goes on.
-pub(super) fn undecided(undecided: bool) -> &'static str {
-    if undecided {
-        " (not decided: too many orders of concurrent operations are possible, and this is as far as one came)"
-    } else {
-        ""
-    }
-}
-
-/// Which part of the log has a value, as a sentence goes on.
-pub(super) fn prefix(prefix: Option<u64>) -> String {
-    match prefix {
-        Some(prefix) => format!("its first {} do give that", count(prefix, "record")),
-        None => "no prefix of it gives that".to_owned(),
-    }
-}
-
-/// Tasks that wait, as a sentence goes on.
-pub(super) fn waiters(waiters: &[Waiter]) -> String {
-    let one = |waiter: &Waiter| {
-        let task = both_names(&waiter.task, waiter.scenario_task.as_deref());
-        match &waiter.function {
-            Some(function) => format!("; {task} waits in {function}"),
-            None => format!("; {task} waits"),
-        }
-    };
-    waiters.iter().map(one).collect()
-}
-
-/// A task as the kernel and the scenario call it.
-pub(super) fn both_names(task: &str, scenario: Option<&str>) -> String {
-    scenario.map_or_else(|| task.to_owned(), |name| format!("{task} (task {name})"))
 }
 
 /// `BANK:HEX` with the first digits alone.
