@@ -18,10 +18,11 @@ fn folder() -> &'static Path {
     Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/../../scenarios"))
 }
 
+/// Lines are not wrapped: where they are goes by features of `textwrap` that other crates of the workspace turn on.
 fn shown(error: &dyn miette::Diagnostic) -> String {
     let mut out = String::new();
     GraphicalReportHandler::new_themed(GraphicalTheme::none())
-        .with_width(110)
+        .with_wrap_lines(false)
         .render_report(&mut out, error)
         .unwrap();
     out
