@@ -125,6 +125,10 @@ pub struct SuiteResult {
     pub wall_ms: u64,
     /// Whether a signal ended the suite early.
     pub interrupted: bool,
+    /// Runs that were planned and never begun: a signal came, or as many had failed as were allowed to; null where nobody
+    /// knows, as in results of older versions.
+    #[serde(default)]
+    pub not_begun: Option<u64>,
     /// Which part of a suite it was; null for a whole one.
     #[serde(default)]
     pub shard: Option<Shard>,

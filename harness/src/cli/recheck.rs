@@ -59,6 +59,7 @@ pub(super) fn tell(result: RunResult, interrupted: bool) -> Result<Exit, Failure
         wall_ms: result.wall_ms,
         runs: vec![result],
         interrupted,
+        not_begun: None,
         shard: None,
     };
     let mut listeners = Listeners::terminal();

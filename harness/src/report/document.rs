@@ -30,14 +30,24 @@ pub(super) struct Suite<'a> {
     wall_ms: u64,
     /// Whether a signal ended the suite early.
     interrupted: bool,
+    /// Runs that were planned and never begun: a signal came, or as many had failed as were allowed to; null where nobody
+    /// knows, as in results of older versions.
+    not_begun: Option<u64>,
     /// Which part of a suite it was; null for a whole one.
     shard: &'a Option<Shard>,
 }
 
 impl<'a> Suite<'a> {
     pub(super) fn of(suite: &'a SuiteResult) -> Suite<'a> {
-        let SuiteResult { schema, runs, wall_ms, interrupted, shard } = suite;
-        Suite { schema: *schema, runs: Runs(runs), wall_ms: *wall_ms, interrupted: *interrupted, shard }
+        let SuiteResult { schema, runs, wall_ms, interrupted, not_begun, shard } = suite;
+        Suite {
+            schema: *schema,
+            runs: Runs(runs),
+            wall_ms: *wall_ms,
+            interrupted: *interrupted,
+            not_begun: *not_begun,
+            shard,
+        }
     }
 }
 

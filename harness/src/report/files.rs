@@ -153,7 +153,14 @@ mod tests {
     use super::*;
 
     fn suite() -> SuiteResult {
-        SuiteResult { schema: json::SCHEMA, runs: vec![], wall_ms: 0, interrupted: false, shard: None }
+        SuiteResult {
+            schema: json::SCHEMA,
+            runs: vec![],
+            wall_ms: 0,
+            interrupted: false,
+            not_begun: None,
+            shard: None,
+        }
     }
 
     #[test]

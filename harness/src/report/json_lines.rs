@@ -1,6 +1,6 @@
 //! A suite as JSON lines, an event a line, as it comes: what `--json-lines` writes, and what a journal keeps.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io::{self, BufRead, Read as _, Write};
 use std::path::Path;
 
@@ -59,6 +59,7 @@ enum Line<'a> {
         runs: usize,
         wall_ms: u64,
         interrupted: bool,
+        not_begun: Option<u64>,
     },
 }
 
@@ -118,6 +119,7 @@ impl<'a> Line<'a> {
                 runs: suite.runs.len(),
                 wall_ms: suite.wall_ms,
                 interrupted: suite.interrupted,
+                not_begun: suite.not_begun,
             },
         }
     }
@@ -161,7 +163,11 @@ enum Read {
     Planned {
         kind: String,
         schema: u32,
+        runs: u64,
         shard: Option<Shard>,
+    },
+    RunStarted {
+        place: u64,
     },
     RunEnded {
         run: Box<RunResult>,
@@ -169,6 +175,8 @@ enum Read {
     Finished {
         wall_ms: u64,
         interrupted: bool,
+        #[serde(default)]
+        not_begun: Option<u64>,
     },
     #[serde(other)]
     Other,
@@ -196,7 +204,7 @@ pub(super) fn read(path: &Path) -> Result<SuiteResult, ReadError> {
     let mut next = || -> Result<Option<Vec<u8>>, ReadError> {
         Ok(lines.next().transpose().map_err(|error| FileError::new("read", path, error))?)
     };
-    let (mut runs, mut planned, mut end) = (BTreeMap::new(), None, None);
+    let (mut runs, mut begun, mut planned, mut end) = (BTreeMap::new(), BTreeSet::new(), None, None);
     while let Some(line) = next()? {
         let read: Read = match serde_json::from_slice(&line) {
             Ok(read) => read,
@@ -208,22 +216,31 @@ pub(super) fn read(path: &Path) -> Result<SuiteResult, ReadError> {
             Read::Planned { kind, schema, .. } if (kind.as_str(), schema) != (KIND, SCHEMA) => {
                 return Err(ReadError::Schema { path: path.to_owned(), found: schema });
             }
-            Read::Planned { shard, .. } => planned = Some(shard),
+            Read::Planned { runs, shard, .. } => planned = Some((runs, shard)),
+            Read::RunStarted { place } => {
+                begun.insert(place);
+            }
             Read::RunEnded { run } => {
+                begun.insert(run.place);
                 runs.insert(run.place, *run);
             }
-            Read::Finished { wall_ms, interrupted } => end = Some((wall_ms, interrupted)),
+            Read::Finished { wall_ms, interrupted, not_begun } => {
+                end = Some((wall_ms, interrupted, not_begun))
+            }
             Read::Other => {}
         }
     }
-    let Some(shard) = planned else {
+    let Some((planned, shard)) = planned else {
         return Err(malformed(serde::de::Error::custom("it does not say what was planned")));
     };
     let runs: Vec<RunResult> = runs.into_values().collect();
     // A call that did not come to its end says nothing of it.
-    let added = || (runs.iter().fold(0, |sum: u64, run| sum.saturating_add(run.wall_ms)), true);
-    let (wall_ms, interrupted) = end.unwrap_or_else(added);
-    Ok(SuiteResult { schema: SCHEMA, runs, wall_ms, interrupted, shard })
+    let added = || {
+        let wall_ms = runs.iter().fold(0, |sum: u64, run| sum.saturating_add(run.wall_ms));
+        (wall_ms, true, Some(planned.saturating_sub(begun.len() as u64)))
+    };
+    let (wall_ms, interrupted, not_begun) = end.unwrap_or_else(added);
+    Ok(SuiteResult { schema: SCHEMA, runs, wall_ms, interrupted, not_begun, shard })
 }
 
 #[cfg(test)]
@@ -270,8 +287,14 @@ pub(crate) mod tests {
     fn every_event_is_a_line() {
         let (plan, ended) = (planned(&[0, 1]), run(1));
         let id = RunId::of(&ended);
-        let suite =
-            SuiteResult { schema: SCHEMA, runs: vec![run(1)], wall_ms: 7, interrupted: true, shard: None };
+        let suite = SuiteResult {
+            schema: SCHEMA,
+            runs: vec![run(1)],
+            wall_ms: 7,
+            interrupted: true,
+            not_begun: Some(1),
+            shard: None,
+        };
         let events = [
             SuiteEvent::ProbeStarted { kernel: "k" },
             SuiteEvent::Probed { kernel: "k", answer: Err((Outcome::KernelDied, &died())) },
@@ -296,14 +319,21 @@ pub(crate) mod tests {
     fn what_a_killed_call_wrote_is_read_up_to_there() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("lines");
-        let plan = planned(&[0, 1]);
+        let plan = planned(&[0, 1, 2, 3, 4]);
         let (one, two) = (run(1), run(0));
-        let events = [SuiteEvent::Planned(&plan), SuiteEvent::RunEnded(&one), SuiteEvent::RunEnded(&two)];
+        let (id, begins) = (RunId::of(&run(2)), RunId::of(&one));
+        let events = [
+            SuiteEvent::Planned(&plan),
+            SuiteEvent::RunStarted { id: &begins, place: 1 },
+            SuiteEvent::RunStarted { id: &id, place: 2 },
+            SuiteEvent::RunEnded(&one),
+            SuiteEvent::RunEnded(&two),
+        ];
         let text: Vec<u8> = events.iter().flat_map(|event| line(*event).unwrap()).collect();
         fs::write(&path, &text).unwrap();
         let suite = read(&path).unwrap();
         assert_eq!(suite.runs.iter().map(|run| run.place).collect::<Vec<_>>(), [0, 1]);
-        assert!(suite.interrupted);
+        assert_eq!((suite.interrupted, suite.not_begun), (true, Some(2)), "one was on its way");
         fs::write(&path, &text[..text.len() - 20]).unwrap();
         assert_eq!(read(&path).unwrap().runs.len(), 1);
         fs::write(&path, [&text[..text.len() / 2], b"\n", &text[..]].concat()).unwrap();

@@ -332,7 +332,14 @@ mod tests {
         ktap.finish("").unwrap();
         assert_eq!(lines(&ktap), all);
 
-        let suite = SuiteResult { schema: 1, runs: runs.into(), wall_ms: 1, interrupted: false, shard: None };
+        let suite = SuiteResult {
+            schema: 1,
+            runs: runs.into(),
+            wall_ms: 1,
+            interrupted: false,
+            not_begun: None,
+            shard: None,
+        };
         let mut whole = Vec::new();
         document(&suite, &mut whole).unwrap();
         assert_eq!(String::from_utf8(whole).unwrap(), String::from_utf8(written).unwrap());

@@ -142,7 +142,8 @@ pub fn merge(places: &[PathBuf]) -> Result<SuiteResult, MergeError> {
         }
     }
     runs.extend(told);
-    Ok(SuiteResult { schema: json::SCHEMA, runs, wall_ms, interrupted, shard: None })
+    // No run of the whole is missing.
+    Ok(SuiteResult { schema: json::SCHEMA, runs, wall_ms, interrupted, not_begun: Some(0), shard: None })
 }
 
 /// The results of a folder or file: those of a call that came to its end, else what a killed one left.
@@ -176,11 +177,12 @@ fn side_by_side(suites: Vec<(PathBuf, SuiteResult)>) -> Result<SuiteResult, Merg
     }
     let wall_ms = suites.iter().map(|(_, suite)| suite.wall_ms).max().unwrap_or(0);
     let interrupted = suites.iter().any(|(_, suite)| suite.interrupted);
+    let not_begun = suites.iter().map(|(_, suite)| suite.not_begun).sum();
     let mut runs: Vec<RunResult> = suites.into_iter().flat_map(|(_, suite)| suite.runs).collect();
     for (place, run) in (0..).zip(&mut runs) {
         run.place = place;
     }
-    Ok(SuiteResult { schema: json::SCHEMA, runs, wall_ms, interrupted, shard: None })
+    Ok(SuiteResult { schema: json::SCHEMA, runs, wall_ms, interrupted, not_begun, shard: None })
 }
 
 /// Whether these are all parts of one suite, each once.

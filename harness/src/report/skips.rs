@@ -89,7 +89,7 @@ mod tests {
     }
 
     fn suite(runs: Vec<RunResult>) -> SuiteResult {
-        SuiteResult { schema: 2, runs, wall_ms: 1, interrupted: false, shard: None }
+        SuiteResult { schema: 2, runs, wall_ms: 1, interrupted: false, not_begun: None, shard: None }
     }
 
     #[test]

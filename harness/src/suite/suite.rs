@@ -136,11 +136,13 @@ pub fn suite(
         request.result(&job, capabilities, context)
     };
     let results = dispatch.run(|| queue.next(), execute, listener);
+    let not_begun = planned.runs.len().saturating_sub(results.len()) as u64;
     let suite = SuiteResult {
         schema: report::json::SCHEMA,
         runs: results.into_values().collect(),
         wall_ms: millis(begin.elapsed()),
         interrupted: interrupts.seen(),
+        not_begun: Some(not_begun),
         shard: queue.shard,
     };
     listener.event(SuiteEvent::Finished(&suite));

@@ -191,6 +191,7 @@ pub(crate) fn suite() -> SuiteResult {
         ],
         wall_ms: 83_250,
         interrupted: false,
+        not_begun: None,
         shard: None,
     }
 }

@@ -67,8 +67,8 @@ fn an_interrupted_suite_says_what_did_not_run() {
     let mut terminal = Terminal::plain(Box::new(out.clone()));
     plan(&mut terminal, 20);
     terminal.event(SuiteEvent::Stopping { why: Stop::Signal, running: 1 });
-    let suite =
-        SuiteResult { runs: vec![run("stage/once", "7.3", Outcome::Passed)], interrupted: true, ..suite() };
+    let runs = vec![run("stage/once", "7.3", Outcome::Passed)];
+    let suite = SuiteResult { runs, interrupted: true, not_begun: Some(19), ..suite() };
     terminal.event(SuiteEvent::Finished(&suite));
     assert!(
         out.text().contains("interrupted: ending 1 run; another signal stops at once\n"),

@@ -43,7 +43,8 @@ pub fn page(suite: &SuiteResult) -> Markup {
                 p.facts {
                     (tally.total()) " runs in " (seconds(suite.wall_ms))
                     @if let Some(detail) = tally.detail() { "; " (detail) }
-                    @if suite.interrupted { "; " span.o.failed { "interrupted" } ": what is missing here did not run" }
+                    @if suite.interrupted { "; " span.o.failed { "interrupted" } }
+                    @if let Some(missing @ 1..) = suite.not_begun { "; " (missing) " did not run" }
                 }
                 h2 { "Scenarios by kernel" }
                 div.scroll { (matrix(&runs, &kernels(suite))) }

@@ -154,7 +154,7 @@ pub(crate) fn verdict(check: &CheckResult) -> &'static str {
 }
 
 /// Failures in full, then the numbers and what was skipped for which reason; the last line is the summary alone.
-pub(super) fn footer(suite: &SuiteResult, planned: Option<usize>, look: Look) -> String {
+pub(super) fn footer(suite: &SuiteResult, look: Look) -> String {
     let mut text = String::new();
     let failed: Vec<&RunResult> = suite.runs.iter().filter(|run| run.outcome.is_failure()).collect();
     if !failed.is_empty() {
@@ -169,17 +169,17 @@ pub(super) fn footer(suite: &SuiteResult, planned: Option<usize>, look: Look) ->
     let tally = Tally::of(suite);
     push_line(&mut text, "");
     push_line(&mut text, &format!("{} in {}", plural(tally.total(), "run", "runs"), seconds(suite.wall_ms)));
-    let missing = planned.map(|planned| (planned, planned.saturating_sub(tally.total())));
-    let not_run = |planned, missing| format!("{} of {planned} did not run", plural(missing, "run", "runs"));
+    let not_run = |missing| {
+        format!("{} of {} did not run", plural(missing, "run", "runs"), tally.total().saturating_add(missing))
+    };
+    let missing = suite.not_begun.map(|missing| usize::try_from(missing).unwrap_or(usize::MAX));
     match (suite.interrupted, missing) {
-        (false, None | Some((_, 0))) => {}
-        // Results of a call that was killed do not say what is missing.
+        (false, None | Some(0)) => {}
+        // It is not known whether anything is missing.
         (true, None) => push_line(&mut text, "interrupted"),
-        (true, Some((_, 0))) => push_line(&mut text, "interrupted, when all runs had begun"),
-        (true, Some((planned, missing))) => {
-            push_line(&mut text, &format!("interrupted: {}", not_run(planned, missing)));
-        }
-        (false, Some((planned, missing))) => push_line(&mut text, &not_run(planned, missing)),
+        (true, Some(0)) => push_line(&mut text, "interrupted, when all runs had begun"),
+        (true, Some(missing)) => push_line(&mut text, &format!("interrupted: {}", not_run(missing))),
+        (false, Some(missing)) => push_line(&mut text, &not_run(missing)),
     }
     if let Some(detail) = tally.detail() {
         push_line(&mut text, &detail);

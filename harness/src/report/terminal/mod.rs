@@ -29,8 +29,6 @@ pub struct Terminal {
     trouble: Option<io::Error>,
     progress: Option<Progress>,
     tally: Tally,
-    /// Runs that were planned here; none where results are told that others have.
-    planned: Option<usize>,
 }
 
 impl Terminal {
@@ -56,7 +54,7 @@ impl Terminal {
     }
 
     fn with(out: Box<dyn Write + Send>, look: Look, progress: Option<Progress>) -> Terminal {
-        Terminal { look, out, trouble: None, progress, tally: Tally::default(), planned: None }
+        Terminal { look, out, trouble: None, progress, tally: Tally::default() }
     }
 
     /// The first error of writing to stdout, told once.
@@ -92,7 +90,6 @@ impl Listener for Terminal {
             },
             SuiteEvent::Planned(suite) => {
                 let planned = suite.runs.len();
-                self.planned = Some(planned);
                 self.print(&(lines::header(planned, &suite.context, self.look) + "\n"));
                 self.on_progress(|progress| progress.start(planned));
             }
@@ -109,7 +106,7 @@ impl Listener for Terminal {
             SuiteEvent::Stopping { why, running } => self.print(&lines::stopping_line(why, running)),
             SuiteEvent::Finished(suite) => {
                 self.on_progress(Progress::clear);
-                self.print(&lines::footer(suite, self.planned, self.look));
+                self.print(&lines::footer(suite, self.look));
             }
             SuiteEvent::Probed { .. } => {}
         }
