@@ -6,16 +6,38 @@ use std::hash::{DefaultHasher, Hash, Hasher};
 use hashbrown::HashTable;
 use hashbrown::hash_table::Entry;
 
-use super::evidence::{Evidence, IMA_PCR, RecordId};
+use super::evidence::{Evidence, Extend, IMA_PCR, RecordId};
 use super::reconstruction::Reconstruction;
 use super::run_length::RunLength;
 use imalab_formats::ima::Digest;
 
 /// For each extend up to the mark of `whole` the record that it is of; `None` where nothing is known of that record.
 pub(super) fn extended(evidence: &Evidence<'_>, whole: &Reconstruction) -> RunLength<Option<RecordId>> {
-    let mark = whole.mark.and_then(|mark| evidence.pcrs.get(&mark)).map_or(u64::MAX, |mark| mark.seq);
+    let mark = mark_of(evidence, whole);
     let violations = whole.records.iter();
     before(evidence, mark, violations.filter(|id| evidence.records.get(*id).violation).collect())
+}
+
+/// The numbers of the events that [`extended`] tells of.
+pub(super) fn events<'e>(
+    evidence: &'e Evidence<'_>,
+    whole: &Reconstruction,
+) -> impl Iterator<Item = u64> + use<'e> {
+    extends(evidence, mark_of(evidence, whole)).map(|extend| extend.seq)
+}
+
+fn mark_of(evidence: &Evidence<'_>, whole: &Reconstruction) -> u64 {
+    whole.mark.and_then(|mark| evidence.pcrs.get(&mark)).map_or(u64::MAX, |mark| mark.seq)
+}
+
+/// Extends of PCRs that records name, before the event `mark`.
+fn extends<'e>(evidence: &'e Evidence<'_>, mark: u64) -> impl Iterator<Item = Extend> + use<'e> {
+    let mut pcrs: BTreeSet<u32> = evidence.records.all().map(|(_, record)| record.pcr).collect();
+    pcrs.insert(IMA_PCR);
+    let attempts = &evidence.tap.attempts;
+    (0..attempts.len())
+        .filter_map(|at| attempts.get(at))
+        .filter(move |extend| extend.seq < mark && pcrs.contains(&extend.pcr))
 }
 
 /// The same of all extends there are, while it is not known yet in which order violations are in the log: they are taken in
@@ -31,8 +53,6 @@ fn before(
     mark: u64,
     mut violations: VecDeque<RecordId>,
 ) -> RunLength<Option<RecordId>> {
-    let mut pcrs: BTreeSet<u32> = evidence.records.all().map(|(_, record)| record.pcr).collect();
-    pcrs.insert(IMA_PCR);
     let records = &evidence.records;
     let key = |id: RecordId| (records.get(id).pcr, records.extended(id, 0));
     // Not to grow: each would be read again.
@@ -45,10 +65,7 @@ fn before(
             Entry::Vacant(none) => drop(none.insert(id)),
         }
     }
-    let attempts = &evidence.tap.attempts;
-    (0..attempts.len())
-        .filter_map(|at| attempts.get(at))
-        .filter(|extend| extend.seq < mark && pcrs.contains(&extend.pcr))
+    extends(evidence, mark)
         .map(|extend| {
             let digest = (*extend.digests.first()?)?;
             if digest == Digest::ones(digest.bank()) {

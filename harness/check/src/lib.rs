@@ -52,6 +52,7 @@ use chrono::NaiveDate;
 pub use judge::Judged;
 pub use record_history::{Place, RecordHistory, Within};
 pub use step_summary::StepSummary;
+pub use subjects::operation;
 
 use crate::figures::{Freed, Latency};
 use crate::outcome::{CheckResult, Verdict};

@@ -4,6 +4,7 @@ use serde::Serialize;
 
 use super::changes::ListChange;
 use super::evidence::{Evidence, RecordId};
+use super::extended;
 use super::history::{History, Turn};
 use super::reconstruction::Reconstructions;
 use super::run_length::RunLength;
@@ -13,6 +14,8 @@ use super::run_length::RunLength;
 pub struct RecordHistory {
     /// Its place in the whole log, from 1.
     pub number: usize,
+    /// The event by which it was extended.
+    pub event: u64,
     /// PCR that it was extended into.
     pub pcr: u32,
     /// Template name; empty of a record that no list ever showed.
@@ -68,8 +71,10 @@ pub(super) fn of<'l>(
     // The tap's order is the truth; where the lists differ from it, a check has failed.
     let history = History::of(evidence, extended, &wholes.changes);
     let teller = Teller { evidence, changes: &wholes.changes };
-    (0..extended.len())
-        .filter_map(move |at| Some(teller.history(at, extended.get(at).flatten()?, history.turns(at))))
+    let events = wholes.last().into_iter().flat_map(|whole| extended::events(evidence, whole));
+    (0..extended.len()).zip(events).filter_map(move |(at, event)| {
+        Some(teller.history((at, event), extended.get(at).flatten()?, history.turns(at)))
+    })
 }
 
 struct Teller<'t, 'a> {
@@ -78,11 +83,17 @@ struct Teller<'t, 'a> {
 }
 
 impl Teller<'_, '_> {
-    fn history(&self, at: usize, id: RecordId, turns: impl Iterator<Item = Turn>) -> RecordHistory {
+    fn history(
+        &self,
+        (at, event): (usize, u64),
+        id: RecordId,
+        turns: impl Iterator<Item = Turn>,
+    ) -> RecordHistory {
         let record = self.evidence.records.get(id);
         let digest = self.evidence.records.extended(id, 0);
         RecordHistory {
             number: at + 1,
+            event,
             pcr: record.pcr,
             template: record.template.to_string(),
             name: record.name(),

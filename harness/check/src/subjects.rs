@@ -163,7 +163,7 @@ pub(super) fn promise(rule: Rule, dialect: &Dialect) -> Promise {
 }
 
 /// An operation at its place in a step.
-pub(super) fn operation(number: usize, op: &Op) -> Operation {
+pub fn operation(number: usize, op: &Op) -> Operation {
     let of = |call: &str| Operation {
         number: u16::try_from(number).unwrap_or(u16::MAX),
         call: call.to_owned(),

@@ -26,6 +26,7 @@ mod run_text;
 mod skips;
 mod tally;
 pub mod terminal;
+pub mod timeline;
 pub mod trace;
 pub mod words;
 

@@ -91,6 +91,7 @@ impl Store {
         if let Some(text) = scenario {
             trouble.note(dir.write_scenario(text));
         }
+        trouble.note(dir.write_timeline(result, plan, &ran.trace, digest.histories(), scenario));
         let used = trouble.note(used).flatten();
         result.not_stored = trouble.told();
         trouble.note(dir.write_result(result));

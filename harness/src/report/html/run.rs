@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use maud::{Markup, html};
 
+use crate::report::run_dir::TIMELINE;
 use crate::report::run_id::RunId;
 use crate::report::run_text::{self, Reason};
 use crate::report::terminal::{not_stored, seconds, verdict, word};
@@ -87,7 +88,13 @@ fn facts(run: &RunResult) -> Markup {
         facts.push((key, path.display().to_string()));
     }
     html! {
-        dl { @for (key, value) in facts { dt { (key) } dd { (printable(&value)) } } }
+        dl {
+            @for (key, value) in facts { dt { (key) } dd { (printable(&value)) } }
+            @if let Some((_, path)) = place {
+                dt { "timeline" }
+                dd { a href=(printable(&path.join(TIMELINE).display().to_string())) { (TIMELINE) } }
+            }
+        }
     }
 }
 

@@ -21,7 +21,7 @@ use super::document;
 use super::json::{self, ReadError, SCHEMA};
 use super::run_id::RunId;
 use super::trace::TraceWriter;
-use super::{input, merge};
+use super::{input, merge, timeline};
 use imalab_check::RecordHistory;
 use imalab_check::outcome::RunResult;
 use imalab_files::atomic::{self, FileError};
@@ -47,6 +47,8 @@ pub const LINES: &str = "log.txt";
 pub const RECORDS: &str = "records.jsonl";
 /// The TPM's commands and answers for a reader.
 pub const TPM: &str = "tpm.txt";
+/// The run as a picture.
+pub const TIMELINE: &str = "timeline.html";
 /// Command lines of the machine, ready to paste.
 pub const COMMANDS: &str = "commands.txt";
 /// In the deterministic lane, all preemptions and the hash of the schedule.
@@ -126,8 +128,10 @@ impl OutDir {
 
 /// Whether a file of this name is one that runs leave in their folders.
 fn is_evidence(name: &str) -> bool {
-    let all =
-        [RESULT, PLAN, TRACE, PROCESSORS, CONSOLE, LOG, LINES, RECORDS, TPM, COMMANDS, SCENARIO, BUNDLE];
+    let all = [
+        RESULT, PLAN, TRACE, PROCESSORS, CONSOLE, LOG, LINES, RECORDS, TPM, TIMELINE, COMMANDS, SCENARIO,
+        BUNDLE,
+    ];
     all.contains(&name) || name.starts_with("pcrs-")
 }
 
@@ -327,6 +331,24 @@ impl RunDir {
     /// When it cannot be written whole.
     pub fn write_tpm(&self, trace: &Trace) -> Result<(), FileError> {
         atomic::write_with(&self.path.join(TPM), |file| tpm_text(trace, file))
+    }
+
+    /// Stores the picture.
+    ///
+    /// # Errors
+    /// When it cannot be written whole, or the trace cannot be read any more.
+    pub fn write_timeline(
+        &self,
+        result: &RunResult,
+        plan: &Plan,
+        trace: &Trace,
+        histories: impl Iterator<Item = RecordHistory>,
+        scenario: Option<&str>,
+    ) -> Result<(), FileError> {
+        let path = self.path.join(TIMELINE);
+        let page = timeline::page(result, plan, trace, histories, scenario)
+            .map_err(|error| FileError::new("draw", &path, io::Error::other(error)))?;
+        atomic::write(&path, page.into_string().as_bytes())
     }
 
     /// Stores the command lines, one a line, quoted as a shell reads them.

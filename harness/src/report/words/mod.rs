@@ -36,3 +36,8 @@ pub fn short(reason: &Reason) -> String {
 pub fn unlike(why: &Unlike) -> String {
     reason::unlike(why)
 }
+
+/// An operation by itself, without its place in a step: `write "2\n" binary_runtime_measurements`.
+pub fn operation_text(operation: &imalab_language::finding::Operation) -> String {
+    parts::call(operation)
+}

@@ -7,6 +7,25 @@ use imalab_language::finding::{
 /// Hexadecimal digits of a record's digest that a sentence has; the results have all of them.
 const DIGITS: usize = 12;
 
+/// An operation without its place in a step.
+pub(super) fn call(operation: &Operation) -> String {
+    let Operation { number: _, call, path, slot, bytes, count } = operation;
+    let mut text = call.clone();
+    if let Some(bytes) = bytes {
+        text += &format!(" \"{bytes}\"");
+    }
+    if let Some(count) = count {
+        text += &format!(" {count}");
+    }
+    if let Some(path) = path {
+        text += &format!(" {path}");
+    }
+    if let Some(slot) = slot {
+        text += &format!(" slot {slot}");
+    }
+    text
+}
+
 /// The words of reports.
 pub(super) struct Parts;
 
@@ -35,21 +54,7 @@ impl Phrasing for Parts {
     }
 
     fn operation(&self, operation: &Operation) -> String {
-        let Operation { number, call, path, slot, bytes, count } = operation;
-        let mut text = format!("operation {number}, {call}");
-        if let Some(bytes) = bytes {
-            text += &format!(" \"{bytes}\"");
-        }
-        if let Some(count) = count {
-            text += &format!(" {count}");
-        }
-        if let Some(path) = path {
-            text += &format!(" {path}");
-        }
-        if let Some(slot) = slot {
-            text += &format!(" slot {slot}");
-        }
-        text
+        format!("operation {}, {}", operation.number, call(operation))
     }
 
     fn list(&self, list: &List) -> String {
