@@ -97,6 +97,8 @@ pub fn prove(qemu: &Path, plugin: &Path, unproved: bool) -> Result<String, LaneE
         waits: Vec::new(),
         tick: None,
         ends: Vec::new(),
+        stop: None,
+        from: None,
         strategy: Strategy::None,
         gate: None,
         coverage: false,

@@ -5,7 +5,7 @@
 
 use std::ffi::{c_uint, c_void};
 use std::fs;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
 
@@ -19,11 +19,14 @@ const COMMAND_READY: u8 = 0x40;
 /// `TPM_STS`: there is an answer to read.
 const DATA_AVAILABLE: u8 = 0x10;
 
-/// Between two looks at the TPM's status. QEMU's main thread sets it, and has no way to tell a plugin.
+/// Between two looks at what QEMU's main thread does: it has no way to tell a plugin.
 const LOOK: Duration = Duration::from_micros(30);
 
 /// Instructions that all processors together have begun; translated code adds to it.
 static INSTRUCTIONS: AtomicU64 = AtomicU64::new(0);
+
+/// Whether the guest has been where its order's stop counts from.
+static MAY_STOP: AtomicBool = AtomicBool::new(false);
 
 static LANE: OnceLock<Lane> = OnceLock::new();
 
@@ -80,6 +83,17 @@ impl Lane {
         cpus.iter().for_each(|cpu| self.qemu.go_on(*cpu));
     }
 
+    /// Waits until the monitor stops the machine, in the midst of a block: it stands still after that block then, whenever it
+    /// was told to.
+    fn be_stopped(&self) {
+        threads::stand_still(|| {
+            // Who stops it has the lock until every processor was told to stop (`pause_all_vcpus`).
+            while self.qemu.is_running() {
+                std::thread::sleep(LOOK);
+            }
+        });
+    }
+
     /// Writes the report.
     fn tell(&self) {
         let report = self.scheduler().report();
@@ -112,6 +126,12 @@ extern "C" fn translated(_: Id, block: *mut Block) {
     if order.ends.contains(&address) {
         block.when_it_begins(on_end);
     }
+    if order.stop.is_some_and(|stop| stop.after == address) {
+        block.when_it_begins(on_may_stop);
+    }
+    if order.stop.is_some_and(|stop| stop.at == address) {
+        block.when_it_begins(on_stop);
+    }
     if order.waits.contains(&address) {
         block.when_it_begins(on_wait);
     }
@@ -138,6 +158,19 @@ extern "C" fn on_end(cpu: c_uint, address: *mut c_void) {
     if let Some(held) = ended {
         lane.go_on(&held);
         lane.tell();
+    }
+}
+
+extern "C" fn on_may_stop(_: c_uint, _: *mut c_void) {
+    MAY_STOP.store(true, Ordering::Relaxed);
+}
+
+extern "C" fn on_stop(cpu: c_uint, address: *mut c_void) {
+    if let Some(lane) = LANE.get()
+        && MAY_STOP.swap(false, Ordering::Relaxed)
+    {
+        on_end(cpu, address);
+        lane.be_stopped();
     }
 }
 

@@ -143,6 +143,7 @@ table! {
     cpu_resume: unsafe extern "C" fn(*mut Processor),
     cpu_physical_memory_rw: unsafe extern "C" fn(u64, *mut c_void, u64, bool),
     all_cpu_threads_idle: unsafe extern "C" fn() -> bool,
+    runstate_is_running: unsafe extern "C" fn() -> bool,
     qemu_in_vcpu_thread: unsafe extern "C" fn() -> bool,
     qemu_mutex_lock_iothread_impl: unsafe extern "C" fn(*const c_char, c_int),
     qemu_mutex_unlock_iothread: unsafe extern "C" fn(),
@@ -217,6 +218,14 @@ impl Qemu {
     pub(crate) fn all_idle(&self) -> bool {
         // SAFETY: it only looks.
         unsafe { (self.all_cpu_threads_idle)() }
+    }
+
+    /// Whether nobody has stopped the machine, or is about to. Takes the big lock, which this thread does not have.
+    pub(crate) fn is_running(&self) -> bool {
+        let mut running = false;
+        // SAFETY: it only looks.
+        self.with_big_lock(|| running = unsafe { (self.runstate_is_running)() });
+        running
     }
 
     /// Whether this thread runs processors.

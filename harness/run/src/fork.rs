@@ -12,10 +12,13 @@ use std::sync::Arc;
 use std::thread;
 use std::time::{Duration, Instant};
 
+use imalab_schedule::{End, Report};
 use imalab_wire::Message;
+use sha2::{Digest, Sha256};
 
 use super::context::RunContext;
 use super::guest::{Boot, Guest, GuestError, GuestSpec};
+use super::lane::{NoReport, Seeded};
 use super::stream::Stream;
 pub use forks::{Forks, WORTHWHILE};
 pub(super) use forks::{Found, told};
@@ -48,6 +51,8 @@ pub struct Saved {
     console: Vec<u8>,
     /// From the beginning of its first process to where it was saved.
     age: Duration,
+    /// In the deterministic lane, what names it: machines of one name go on in the same way.
+    name: String,
 }
 
 /// Why a machine was not saved. Nothing of it is left.
@@ -68,11 +73,15 @@ pub enum SaveError {
     /// Its state or its console could not be kept.
     #[error("cannot keep its state")]
     Keep(#[source] io::Error),
+    /// In the deterministic lane, nobody knows how it came to where it was saved.
+    #[error("the schedule of its boot is not known: {0}")]
+    NoSchedule(String),
 }
 
 impl Saved {
-    /// Boots `shape` from `initramfs` to where its agent waits for a program, and saves it in a file in `folder` that has
-    /// no name. It is refused when it takes more than `most` bytes.
+    /// Boots `shape` from `initramfs` to where its agent waits for a program, and saves it in a file that has no name. It is
+    /// refused when it takes more than `most` bytes. In the deterministic lane it is saved at the same instruction every time,
+    /// whatever the seed in `context` is.
     ///
     /// # Errors
     /// [`SaveError`].
@@ -83,6 +92,7 @@ impl Saved {
         most: u64,
     ) -> Result<Saved, SaveError> {
         let begin = Instant::now();
+        let context = RunContext { seeded: context.seeded.map(Seeded::booting), ..context };
         let folder = std::env::temp_dir();
         let mut stream = Stream::new(begin, &folder);
         let events = stream.sender();
@@ -116,7 +126,16 @@ impl Saved {
         let state = Arc::new(state);
         saved.map_err(SaveError::Save)?;
         let events = prefix(stream, console.ends_with(b"\n"))?;
-        Ok(Saved { state, bytes, events, console, age })
+        let name = match ended.schedule {
+            None => String::new(),
+            Some(schedule) => name(&booted(schedule)?, &console, &events),
+        };
+        Ok(Saved { state, bytes, events, console, age, name })
+    }
+
+    /// What the schedule of a run in the deterministic lane that goes on from here begins with.
+    pub(super) fn name(&self) -> &str {
+        &self.name
     }
 
     /// What was observed before it was saved.
@@ -170,6 +189,34 @@ fn keep(mut state: UnixStream, mut file: File, most: u64) -> io::Result<(File, u
         })?;
         file.write_all(&portion[..count])?;
     }
+}
+
+/// The schedule of a boot, if it came to where the machine is saved.
+fn booted(schedule: Result<Report, NoReport>) -> Result<Report, SaveError> {
+    match schedule {
+        Ok(report) if report.end == End::Reached => Ok(report),
+        Ok(_) => Err(SaveError::NoSchedule("the guest was stopped somewhere else".to_owned())),
+        Err(error) => Err(SaveError::NoSchedule(error.to_string())),
+    }
+}
+
+/// SHA-256 of all that was seen of a boot and does not depend on the host: its schedule, console, and what the guest and its
+/// TPM told each other. QEMU's stream is not the same twice: it has times of the host, and the TPM's secrets.
+fn name(report: &Report, console: &[u8], events: &[Event]) -> String {
+    let mut hash = Sha256::new();
+    let mut part = |bytes: &[u8]| {
+        hash.update((bytes.len() as u64).to_le_bytes());
+        hash.update(bytes);
+    };
+    part(report.hash.as_bytes());
+    part(console);
+    for event in events {
+        if let What::Tpm(exchange) = &event.what {
+            part(&exchange.command);
+            part(&exchange.answer);
+        }
+    }
+    hex::encode(hash.finalize())
 }
 
 /// Takes events until the agent waits for a program.

@@ -13,7 +13,7 @@ use tempfile::TempDir;
 
 use super::context::RunContext;
 use super::fork::Saved;
-use super::lane::{self, NoReport, SeededError};
+use super::lane::{self, NoReport, Part, SeededError};
 use super::scratch::ScratchError;
 use super::tpm::{Tpm, TpmError};
 use imalab_language::plan::{Mark, Shape};
@@ -189,7 +189,7 @@ fn write_item(folder: &Path, bytes: &[u8]) -> Result<PathBuf, GuestError> {
 }
 
 /// Bytes from the host that no other machine has.
-fn own_bytes() -> Result<[u8; SEED], GuestError> {
+fn host_bytes() -> Result<[u8; SEED], GuestError> {
     let mut bytes = [0; SEED];
     File::open("/dev/urandom")
         .and_then(|mut random| random.read_exact(&mut bytes))
@@ -214,13 +214,14 @@ impl Guest {
     ) -> Result<Guest, GuestError> {
         let folder = context.scratch.folder()?;
         let banks = Some(spec.shape.banks.as_slice());
-        let (item, state, banks) = match spec.boot {
-            Boot::Cold(program) => (encode_program(program)?, State::New, banks),
-            Boot::ToSave => (waiting(), State::New, banks),
+        let own = || context.seeded.map_or_else(host_bytes, |seeded| Ok(seeded.own_bytes()));
+        let (item, state, banks, part) = match spec.boot {
+            Boot::Cold(program) => (encode_program(program)?, State::New, banks, Part::Whole),
+            Boot::ToSave => (waiting(), State::New, banks, Part::ToSave),
             Boot::Fork(saved, program) => {
-                let item = [encode_program(program)?, own_bytes()?.to_vec()].concat();
+                let item = [encode_program(program)?, own()?.to_vec()].concat();
                 let restored = |source| GuestError::Own { what: "channel for its state", source };
-                (item, saved.restored().map_err(restored)?, None)
+                (item, saved.restored().map_err(restored)?, None, Part::From(saved.name()))
             }
         };
         let restored = banks.is_none();
@@ -230,7 +231,7 @@ impl Guest {
             Tpm::start(context.swtpm, folder.path(), banks, spec.marks, epoch, events, spec.admit)?;
         // Declared after the TPM, so that it is dropped before it when the machine does not start.
         let narrow = narrow;
-        let seeded = context.seeded.map(|seeded| seeded.prepare(context.kernel, folder.path()));
+        let seeded = context.seeded.map(|seeded| seeded.prepare(context.kernel, folder.path(), part));
         let machine = MachineSpec {
             deterministic: seeded.transpose()?,
             ..machine_spec(context, spec.shape, spec.initramfs, Some(program))
@@ -253,7 +254,7 @@ impl Guest {
             })?;
         let agent = guest::listen(agent, spec.kexecs, events.clone()).map_err(GuestError::Thread)?;
         if restored {
-            tpm.stir(&own_bytes()?)?;
+            tpm.stir(&own()?)?;
             machine.qmp().cont(START_PATIENCE).map_err(GuestError::GoOn)?;
         }
         let seeded = context.seeded.is_some();

@@ -7,7 +7,9 @@ use std::path::{Path, PathBuf};
 use imalab_formats::tpm::fault::How;
 use imalab_language::plan::{MarkDeed, Plan};
 use imalab_machine::command::Deterministic;
-use imalab_schedule::{Gate, Order, Report, ReportError, SCHEMA, Strategy, Symbols, SymbolsError};
+use imalab_schedule::{Gate, Order, Report, ReportError, SCHEMA, Stop, Strategy, Symbols, SymbolsError};
+use imalab_wire::SEED;
+use sha2::{Digest, Sha256};
 
 /// The TIS register `TPM_STS` of locality 0, which is the kernel's (TCG PC Client Platform TPM Profile, 6.2).
 const TPM_STATUS: u64 = 0xfed4_0018;
@@ -30,6 +32,25 @@ const TICK: &str = "update_process_times";
 
 /// By which a kernel ends (`arch/x86/kernel/reboot.c`). What it still does then depends on when the host notices.
 const ENDS: [&str; 4] = ["machine_power_off", "machine_restart", "machine_emergency_restart", "machine_halt"];
+
+/// What the kernel executes when the agent says that it waits for a program (`drivers/char/virtio_console.c`), and then when it looks
+/// for one (`drivers/firmware/qemu_fw_cfg.c`).
+const SAID: &str = "port_fops_write";
+const LOOKS: &str = "fw_cfg_sysfs_read_raw";
+
+/// The seed of machines that are booted to be saved, whatever those of the runs are that go on from there.
+const BOOT_SEED: u64 = 0;
+
+/// The part of a guest's life that a schedule is about.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Part<'a> {
+    /// From the boot to the end.
+    Whole,
+    /// From the boot to where it is saved.
+    ToSave,
+    /// From the saved machine of this name to the end.
+    From(&'a str),
+}
 
 /// What a run in the deterministic lane takes.
 #[derive(Clone, Copy, Debug)]
@@ -109,15 +130,30 @@ pub fn unfit(plan: &Plan, other_kernels: bool) -> Option<Unfit> {
     other_kernels.then_some(Unfit::OtherKernel)
 }
 
-impl Seeded<'_> {
-    /// Writes the plugin's order for a run on `kernel` to `folder`, and gives the machine's part of it.
+impl<'a> Seeded<'a> {
+    /// That of the boot which this run and all others of the same plugin go on from.
+    pub(super) fn booting(self) -> Seeded<'a> {
+        Seeded { seed: BOOT_SEED, strategy: &Strategy::None, plugin: self.plugin, coverage: false }
+    }
+
+    /// Bytes for the random numbers of a guest that goes on from a saved one: those of a seed are the same every time.
+    pub(super) fn own_bytes(self) -> [u8; SEED] {
+        Sha256::new().chain_update("fork").chain_update(self.seed.to_le_bytes()).finalize().into()
+    }
+
+    /// Writes the plugin's order for this part of a guest of `kernel` to `folder`, and gives the machine's part of it.
     ///
     /// # Errors
     /// [`SeededError`].
-    pub(super) fn prepare(self, kernel: &Path, folder: &Path) -> Result<Deterministic, SeededError> {
+    pub(super) fn prepare(
+        self,
+        kernel: &Path,
+        folder: &Path,
+        part: Part<'_>,
+    ) -> Result<Deterministic, SeededError> {
         let machine =
             Deterministic { seed: self.seed, plugin: self.plugin.to_owned(), folder: folder.to_owned() };
-        let order = order(&symbols(kernel)?, self.strategy, machine.report())
+        let order = order(&symbols(kernel)?, self.strategy, machine.report(), part)
             .map_err(|source| SeededError::Symbols { path: map_of(kernel), source })?;
         let order = Order { coverage: self.coverage, ..order };
         let path = machine.order();
@@ -127,7 +163,12 @@ impl Seeded<'_> {
     }
 }
 
-fn order(symbols: &Symbols, strategy: &Strategy, report: PathBuf) -> Result<Order, SymbolsError> {
+fn order(
+    symbols: &Symbols,
+    strategy: &Strategy,
+    report: PathBuf,
+    part: Part<'_>,
+) -> Result<Order, SymbolsError> {
     let ranges = |what: &str, takes: &dyn Fn(&str) -> bool| match symbols.ranges(takes) {
         none if none.is_empty() => Err(SymbolsError::Unknown(what.into())),
         ranges => Ok(ranges),
@@ -135,12 +176,20 @@ fn order(symbols: &Symbols, strategy: &Strategy, report: PathBuf) -> Result<Orde
     Ok(Order {
         schema: SCHEMA,
         points: ranges("ima_*", &|name| name.starts_with("ima_"))?,
-        begin: Some(symbols.address(BEGIN)?),
+        begin: (part == Part::Whole).then(|| symbols.address(BEGIN)).transpose()?,
         waits: std::iter::once(symbols.address(IDLE)?)
             .chain(SPINS.iter().filter_map(|name| symbols.address(name).ok()))
             .collect(),
         tick: Some(symbols.address(TICK)?),
         ends: ENDS.iter().map(|name| symbols.address(name)).collect::<Result<_, _>>()?,
+        stop: match part {
+            Part::ToSave => Some(Stop { after: symbols.address(SAID)?, at: symbols.address(LOOKS)? }),
+            Part::Whole | Part::From(_) => None,
+        },
+        from: match part {
+            Part::From(name) => Some(name.to_owned()),
+            Part::Whole | Part::ToSave => None,
+        },
         strategy: strategy.clone(),
         gate: Some(Gate {
             status: TPM_STATUS,
@@ -156,7 +205,7 @@ fn order(symbols: &Symbols, strategy: &Strategy, report: PathBuf) -> Result<Orde
 /// # Errors
 /// [`SeededError`].
 pub fn has_symbols(image: &Path) -> Result<(), SeededError> {
-    match order(&symbols(image)?, &Strategy::None, PathBuf::new()) {
+    match order(&symbols(image)?, &Strategy::None, PathBuf::new(), Part::Whole) {
         Ok(_) => Ok(()),
         Err(source) => Err(SeededError::Symbols { path: map_of(image), source }),
     }
@@ -192,7 +241,7 @@ mod tests {
 
     /// A kernel with all that the lane needs, but for one symbol.
     fn without(lacking: &str) -> Symbols {
-        let names = [BEGIN, IDLE, TICK, WRITERS[0], "ima_queue_stage"].into_iter().chain(ENDS);
+        let names = [BEGIN, IDLE, TICK, WRITERS[0], SAID, LOOKS, "ima_queue_stage"].into_iter().chain(ENDS);
         let line = |(at, name)| format!("ffffffff81{at:06x} T {name}\n");
         let mut map: String = (1..).zip(names.filter(|name| *name != lacking)).map(line).collect();
         map.push_str("ffffffff81ffffff T _etext\n");
@@ -201,11 +250,43 @@ mod tests {
 
     #[test]
     fn what_a_kernel_lacks_is_told_by_name() {
-        let own = [BEGIN, ENDS[1], IDLE, TICK, WRITERS[0]].map(|name| (name, name));
-        for (lacking, told) in own.into_iter().chain([("ima_queue_stage", "ima_*")]) {
-            let error = order(&without(lacking), &Strategy::None, PathBuf::new()).unwrap_err();
-            assert_eq!(error, SymbolsError::Unknown(told.into()));
+        let lacks =
+            |lacking: &str, part| order(&without(lacking), &Strategy::None, PathBuf::new(), part).map(drop);
+        let unknown = |name: &str| Err(SymbolsError::Unknown(name.into()));
+        for name in [ENDS[1], IDLE, TICK, WRITERS[0]] {
+            for part in [Part::Whole, Part::ToSave, Part::From("aa")] {
+                assert_eq!(lacks(name, part), unknown(name));
+            }
         }
-        assert!(order(&without("nothing"), &Strategy::None, PathBuf::new()).is_ok());
+        assert_eq!(lacks("ima_queue_stage", Part::Whole), unknown("ima_*"));
+        assert_eq!(lacks(BEGIN, Part::Whole), unknown(BEGIN));
+        assert_eq!(lacks("nothing", Part::Whole), Ok(()));
+    }
+
+    #[test]
+    fn a_kernel_that_cannot_be_saved_can_be_booted() {
+        for name in [SAID, LOOKS] {
+            let order = |part| order(&without(name), &Strategy::None, PathBuf::new(), part);
+            assert_eq!(order(Part::ToSave).unwrap_err(), SymbolsError::Unknown(name.into()));
+            assert!(order(Part::Whole).is_ok());
+        }
+    }
+
+    #[test]
+    fn a_fork_counts_from_where_its_machine_was_saved() {
+        let order = |part| order(&without("nothing"), &Strategy::None, PathBuf::new(), part).unwrap();
+        let [whole, to_save, fork] = [Part::Whole, Part::ToSave, Part::From("aa")].map(order);
+        assert!(whole.begin.is_some() && to_save.begin.is_none() && fork.begin.is_none());
+        assert!(whole.stop.is_none() && to_save.stop.is_some() && fork.stop.is_none());
+        assert_eq!([whole.from, to_save.from, fork.from], [None, None, Some("aa".to_owned())]);
+    }
+
+    #[test]
+    fn the_random_bytes_of_a_fork_are_its_seeds() {
+        let bytes = |seed| {
+            Seeded { seed, strategy: &Strategy::None, plugin: Path::new(""), coverage: false }.own_bytes()
+        };
+        assert_eq!(bytes(1), bytes(1));
+        assert_ne!(bytes(1), bytes(2));
     }
 }

@@ -13,7 +13,7 @@ mod strategy;
 mod symbols;
 
 pub use coverage::Coverage;
-pub use order::{Choice, Does, Gate, Order, OrderError, Range, SCHEMA, Strategy};
+pub use order::{Choice, Does, Gate, Order, OrderError, Range, SCHEMA, Stop, Strategy};
 pub use random::draw;
 pub use report::{End, Preemption, Report, ReportError};
 pub use scheduler::{Point, Scheduler};

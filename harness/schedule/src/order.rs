@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use serde::{Deserialize, Serialize};
 
 /// The version of [`Order`] and [`Report`](crate::Report).
-pub const SCHEMA: u32 = 1;
+pub const SCHEMA: u32 = 2;
 
 /// Addresses of the guest's kernel, from `begin` to before `end`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
@@ -86,6 +86,15 @@ pub struct Gate {
     pub writers: Vec<Range>,
 }
 
+/// Where a machine stands still until its monitor stops it, so that it is saved at the same instruction every time.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Stop {
+    /// Once this address was executed,
+    pub after: u64,
+    /// the next block that begins here is the last. The schedule is over then.
+    pub at: u64,
+}
+
 /// What the plugin is told.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Order {
@@ -101,6 +110,10 @@ pub struct Order {
     pub tick: Option<u64>,
     /// The schedule is over when one of these addresses is executed.
     pub ends: Vec<u64>,
+    /// Where the machine is saved; `None`: it is not.
+    pub stop: Option<Stop>,
+    /// Name of the saved machine that this one goes on from: the hash begins with it. `None`: it boots.
+    pub from: Option<String>,
     /// Who decides.
     pub strategy: Strategy,
     /// The gate of the guest's TPM; `None`: it has none.
@@ -176,6 +189,8 @@ mod tests {
             waits: vec![70],
             tick: None,
             ends: vec![64],
+            stop: Some(Stop { after: 80, at: 96 }),
+            from: Some("ab".into()),
             strategy: Strategy::Random { seed: 7, per: 10 },
             gate: Some(Gate { status: 0xfed4_0018, writers: vec![Range { begin: 48, end: 56 }] }),
             coverage: false,
@@ -194,8 +209,8 @@ mod tests {
 
     #[test]
     fn what_cannot_be_carried_out_is_refused() {
-        let other = Order { schema: 2, ..order() };
-        assert!(read(&other).unwrap_err().contains("version 2"));
+        let other = Order { schema: SCHEMA + 1, ..order() };
+        assert!(read(&other).unwrap_err().contains("version 3"));
         let never = Order { strategy: Strategy::Random { seed: 1, per: 0 }, ..order() };
         assert_eq!(read(&never).unwrap_err(), "a chance of one in 0");
         let back = Order {

@@ -4,6 +4,9 @@ use serde::{Deserialize, Serialize};
 
 use crate::{Choice, Coverage, Does, SCHEMA};
 
+/// The oldest version that can still be read: what came later may be missing.
+const OLDEST: u32 = 1;
+
 /// A processor that did not go on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Preemption {
@@ -34,9 +37,12 @@ pub enum End {
 pub struct Report {
     /// [`SCHEMA`].
     pub schema: u32,
-    /// SHA-256, in hexadecimal digits, of every point (processor, address, instructions so far, whether it was preempted),
-    /// each of the TPM's commands (processor, instructions so far) and the end.
+    /// SHA-256, in hexadecimal digits, of what the machine went on from, every point (processor, address, instructions so far,
+    /// whether it was preempted), each of the TPM's commands (processor, instructions so far) and the end.
     pub hash: String,
+    /// Name of the saved machine that this one went on from; `None`: it booted.
+    #[serde(default)]
+    pub from: Option<String>,
     /// How it ended.
     pub end: End,
     /// How many points there were.
@@ -81,6 +87,28 @@ impl Report {
     /// [`ReportError`].
     pub fn parse(text: &[u8]) -> Result<Report, ReportError> {
         let report: Report = serde_json::from_slice(text)?;
-        if report.schema == SCHEMA { Ok(report) } else { Err(ReportError::Schema(report.schema)) }
+        if (OLDEST..=SCHEMA).contains(&report.schema) {
+            Ok(report)
+        } else {
+            Err(ReportError::Schema(report.schema))
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_bundle_of_the_version_before_can_be_read() {
+        let text = |schema: u32| {
+            format!(
+                r#"{{"schema":{schema},"hash":"aa","end":"reached","events":1,"tpm_commands":1,"instructions":9,"expired":0,"preemptions":[]}}"#
+            )
+        };
+        assert_eq!(Report::parse(text(1).as_bytes()).unwrap().from, None);
+        for other in [0, SCHEMA + 1] {
+            assert!(matches!(Report::parse(text(other).as_bytes()), Err(ReportError::Schema(_))), "{other}");
+        }
     }
 }

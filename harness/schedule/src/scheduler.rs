@@ -29,6 +29,7 @@ enum Entry {
     Tpm = 2,
     End = 3,
     Release = 4,
+    From = 5,
 }
 
 /// Decides, counts and hashes.
@@ -44,6 +45,7 @@ pub struct Scheduler {
     expired: u64,
     counting: bool,
     over: bool,
+    from: Option<String>,
     hash: Sha256,
     events: u64,
     tpm_commands: u64,
@@ -59,6 +61,12 @@ impl Scheduler {
     /// At the begin of a run with this order on so many processors.
     #[must_use]
     pub fn new(order: &Order, processors: usize) -> Scheduler {
+        let mut hash = Sha256::new();
+        if let Some(name) = &order.from {
+            hash.update([Entry::From as u8]);
+            hash.update((name.len() as u64).to_le_bytes());
+            hash.update(name);
+        }
         Scheduler {
             decider: Decider::new(&order.strategy, processors),
             waiting: vec![false; processors],
@@ -67,7 +75,8 @@ impl Scheduler {
             expired: 0,
             counting: order.begin.is_none(),
             over: false,
-            hash: Sha256::new(),
+            from: order.from.clone(),
+            hash,
             events: 0,
             tpm_commands: 0,
             instructions: 0,
@@ -181,6 +190,7 @@ impl Scheduler {
         Report {
             schema: SCHEMA,
             hash: hex::encode(self.hash.clone().finalize()),
+            from: self.from.clone(),
             end: if self.over { End::Reached } else { End::Cut },
             events: self.events,
             tpm_commands: self.tpm_commands,
@@ -219,6 +229,8 @@ mod tests {
             waits: Vec::new(),
             tick: None,
             ends: Vec::new(),
+            stop: None,
+            from: None,
             strategy,
             gate: None,
             coverage: false,
@@ -298,6 +310,18 @@ mod tests {
         let mut tpm = Scheduler::new(&order(Strategy::None), 2);
         tpm.tpm_command(one);
         assert_ne!(hash(one), tpm.report().hash);
+    }
+
+    #[test]
+    fn what_a_machine_went_on_from_is_part_of_its_schedule() {
+        let from = |name: Option<&str>| {
+            let order = Order { from: name.map(String::from), ..order(Strategy::None) };
+            let report = Scheduler::new(&order, 2).report();
+            assert_eq!(report.from.as_deref(), name);
+            report.hash
+        };
+        let hashes = [from(None), from(Some("")), from(Some("aa")), from(Some("ab"))];
+        assert_eq!(hashes.iter().collect::<std::collections::BTreeSet<_>>().len(), hashes.len());
     }
 
     #[test]

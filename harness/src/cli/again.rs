@@ -8,12 +8,13 @@ use super::Failure;
 use super::lane::proved_plugin;
 use super::machines::Surroundings;
 use super::recheck::sound;
+use crate::report::Exit;
 use crate::report::run_dir::{Bundle, HashedFile, PLAN, RESULT, RunDir, SCHEDULE, hash_file};
 use imalab_check::outcome::RunResult;
 use imalab_language::lane::Lane;
 use imalab_language::plan::Plan;
 use imalab_machine::accel::Accel;
-use imalab_run::{Interrupts, Kernel, RunContext, Scratch, Seeded};
+use imalab_run::{Booted, Forks, Interrupts, Kernel, Ran, RunContext, Scratch, Seeded};
 use imalab_schedule::{Choice, Strategy};
 
 /// A run of a bundle.
@@ -31,11 +32,15 @@ pub(super) struct Again {
     others: Vec<Kernel>,
     /// In the deterministic lane, its schedule.
     seeded: Option<Schedule>,
+    /// Whether kernel and image are the bundle's.
+    is_same_image: bool,
 }
 
 struct Schedule {
     choices: Vec<Choice>,
     plugin: PathBuf,
+    /// Name of the saved machine that it went on from, and where that one is made again.
+    from: Option<(String, Forks)>,
 }
 
 impl Again {
@@ -58,6 +63,7 @@ impl Again {
         plan.stock &= image.is_none();
         let result = dir.read_result().map_err(Failure::of_document)?;
         let kernel = the_same(image, &bundle.kernel.image, "kernel")?.to_owned();
+        let initramfs_given = initramfs;
         let initramfs = the_same(initramfs, &bundle.kernel.initramfs, "initramfs")?.to_owned();
         let others = bundle
             .kernel
@@ -68,11 +74,12 @@ impl Again {
                 Ok(Kernel::new(name.clone(), image))
             })
             .collect::<Result<Vec<_>, Failure>>()?;
+        let is_same_image = image.is_none() && initramfs_given.is_none();
         let seeded = match bundle.lane {
             Lane::Deterministic => Some(Schedule::of(&dir, surroundings)?),
             Lane::Free | Lane::Directed => None,
         };
-        Ok(Again { dir, bundle, plan, result, kernel, initramfs, others, seeded })
+        Ok(Again { dir, bundle, plan, result, kernel, initramfs, others, seeded, is_same_image })
     }
 
     /// In the deterministic lane, the list that says the same as seed and chance together, and goes on saying it when a later
@@ -119,6 +126,32 @@ impl Again {
             forks: None,
         }
     }
+
+    /// Runs it in such surroundings. In the deterministic lane a run that went on from a saved machine does so again.
+    pub(super) fn run(&self, context: RunContext<'_>) -> Result<Ran, Failure> {
+        let from = self.seeded.as_ref().and_then(|schedule| schedule.from.as_ref());
+        let Some((name, forks)) = from.filter(|_| context.seeded.is_some()) else {
+            return imalab_run::run(&self.plan, context).map_err(Failure::setup);
+        };
+        let infra = |error| Failure { exit: Exit::Infra, error };
+        forks.expect(&self.plan, context, 1);
+        let ran = imalab_run::run(&self.plan, RunContext { forks: Some(forks), ..context })
+            .map_err(Failure::setup)?;
+        if let Booted::Cold { because } = &ran.booted {
+            let because = because.as_deref().unwrap_or("there is no reason");
+            return Err(infra(miette!("the bundle's run went on from a saved machine: {because}")));
+        }
+        let found = ran.schedule.as_ref().and_then(|report| report.as_ref().ok()?.from.as_ref());
+        match found {
+            Some(found) if found != name && self.is_same_image => Err(infra(miette!(
+                help = "the same kernel and image came to another state: another QEMU, swtpm or build of imalab boots them \
+                        otherwise",
+                "the saved machine that the bundle's run went on from cannot be had again: its name was {name}, now it is \
+                 {found}"
+            ))),
+            _ => Ok(ran),
+        }
+    }
 }
 
 impl Schedule {
@@ -129,7 +162,8 @@ impl Schedule {
                 "the bundle of a run in the deterministic lane has no {SCHEDULE}"
             )));
         };
-        Ok(Schedule { choices: schedule.choices(), plugin: proved_plugin(surroundings)? })
+        let from = schedule.from.clone().map(|name| (name, Forks::default()));
+        Ok(Schedule { choices: schedule.choices(), plugin: proved_plugin(surroundings)?, from })
     }
 }
 

@@ -26,6 +26,9 @@ pub(super) struct DeterminismArgs {
     /// Strategy, as `test --strategy` takes it
     #[arg(long, value_name = "STRATEGY")]
     strategy: Option<String>,
+    /// As `test --boot` takes it
+    #[arg(long, value_name = "fork|cold")]
+    boot: Option<String>,
     /// Keep the evidence of every run in DIR
     #[arg(long, value_name = "DIR")]
     out: Option<PathBuf>,
@@ -52,6 +55,7 @@ impl BenchArgs {
         for (option, path) in paths.iter().filter_map(|(option, path)| Some((option, path.as_ref()?))) {
             words.extend([option.into(), path.into()]);
         }
+        words.extend(args.boot.iter().flat_map(|boot| ["--boot".into(), boot.into()]));
         words.extend(args.strategy.iter().flat_map(|strategy| ["--strategy".into(), strategy.into()]));
         let busy = Load::start(std::thread::available_parallelism().map_or(1, usize::from));
         let (exit, results) = self.run(&self.scenarios, &words, 1)?;

@@ -9,6 +9,7 @@ use super::Failure;
 use super::machines::Surroundings;
 use crate::report::{Exit, chain};
 use crate::suite::{SeededLane, Way};
+use imalab_check::outcome::Boot;
 use imalab_language::lane::Lane;
 use imalab_machine::accel::{Accel, Choice};
 use imalab_machine::lane::{self, LaneError};
@@ -108,6 +109,14 @@ impl LaneArgs {
     /// The strategy of the lane that was asked for; `None` in a lane without any.
     pub(super) fn strategy(&self) -> Option<String> {
         (self.lane == Lane::Deterministic).then(|| self.way().to_string())
+    }
+
+    /// How guests come to their agents' first messages where nobody says.
+    pub(super) fn boot(&self) -> Boot {
+        match self.lane {
+            Lane::Deterministic => Boot::Fork,
+            Lane::Free | Lane::Directed => Boot::Cold,
+        }
     }
 
     /// Who runs the guests' code, and why.

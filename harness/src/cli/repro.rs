@@ -34,10 +34,10 @@ pub(super) fn repro(args: &ReproArgs) -> Result<Exit, Failure> {
     let (scratch, interrupts) = args.surroundings.claim()?;
     let strategy = again.strategy();
     let context = again.context(&args.surroundings, strategy.as_ref(), (&scratch, &interrupts));
-    let ran = match imalab_run::run(&again.plan, context) {
+    let ran = match again.run(context) {
         Ok(ran) => ran,
         Err(_) if interrupts.seen() => return Ok(Exit::Interrupted),
-        Err(error) => return Err(Failure::setup(error)),
+        Err(failure) => return Err(failure),
     };
     let mut result = again.result.clone();
     let before = result.schedule_hash.take();

@@ -8,7 +8,7 @@ use miette::miette;
 use super::Failure;
 use super::lane::LaneArgs;
 use crate::report::{Exit, RunId, merge};
-use imalab_check::outcome::{Outcome, RunResult, SuiteResult};
+use imalab_check::outcome::{Boot, Outcome, RunResult, SuiteResult};
 use imalab_language::lane::Lane;
 use imalab_language::scenario::Scenario;
 use imalab_run::Kernel;
@@ -22,6 +22,7 @@ pub(super) fn failed(
     scenarios: &[Scenario],
     kernels: &[Kernel],
     lane: &LaneArgs,
+    boot: Boot,
 ) -> Result<BTreeMap<RunId, u64>, Failure> {
     let suite = merge::read(results).map_err(Failure::of_document)?;
     let all = runs(&suite);
@@ -41,8 +42,25 @@ pub(super) fn failed(
         return Err(nothing("its failed runs are of other scenarios or kernels; give the same ones"));
     }
     let again = suite.runs.iter().filter(|run| wanted.contains_key(&RunId::of(run)));
-    same_lane(again, lane.lane, lane.strategy())?;
+    same_lane(again.clone(), lane.lane, lane.strategy())?;
+    same_boot(again, boot)?;
     Ok(wanted)
+}
+
+/// Refuses runs of the deterministic lane that came to their programs in another way: a seed means something else there.
+fn same_boot<'r>(runs: impl Iterator<Item = &'r RunResult>, asked: Boot) -> Result<(), Failure> {
+    let other =
+        |run: &&RunResult| run.lane == Lane::Deterministic && run.boot.is_some_and(|boot| boot != asked);
+    let Some((run, boot)) = runs.into_iter().find(other).and_then(|run| Some((run, run.boot?))) else {
+        return Ok(());
+    };
+    let help = format!("add `--boot {}`, and name the scenarios if others ran otherwise", boot.name());
+    Err(Failure::usage(miette!(
+        help = help,
+        "{} ran with --boot {}, where its seed means something else",
+        RunId::of(run),
+        boot.name()
+    )))
 }
 
 /// Refuses runs of another lane or strategy: a seed means something else there.
@@ -95,6 +113,23 @@ mod tests {
             ..crate::report::fake_result(0)
         };
         let refused = same_lane([&ran].into_iter(), lane, strategy.map(str::to_owned)).err();
+        let told = refused.and_then(|failure| Some(failure.error.help()?.to_string()));
+        assert_eq!(told.is_some(), help.is_some(), "{told:?}");
+        assert!(told.unwrap_or_default().contains(help.unwrap_or_default()));
+    }
+
+    #[rstest]
+    #[case::the_same(Lane::Deterministic, Some(Boot::Fork), None)]
+    #[case::the_other(Lane::Deterministic, Some(Boot::Cold), Some("add `--boot cold`"))]
+    #[case::no_machine(Lane::Deterministic, None, None)]
+    #[case::where_it_means_nothing(Lane::Free, Some(Boot::Cold), None)]
+    fn a_seed_is_run_again_from_where_it_went_on(
+        #[case] lane: Lane,
+        #[case] boot: Option<Boot>,
+        #[case] help: Option<&str>,
+    ) {
+        let ran = RunResult { lane, boot, ..crate::report::fake_result(0) };
+        let refused = same_boot([&ran].into_iter(), Boot::Fork).err();
         let told = refused.and_then(|failure| Some(failure.error.help()?.to_string()));
         assert_eq!(told.is_some(), help.is_some(), "{told:?}");
         assert!(told.unwrap_or_default().contains(help.unwrap_or_default()));

@@ -86,11 +86,11 @@ impl Tries<'_> {
         let strategy = Strategy::List { choices: choices.to_vec() };
         let context =
             self.again.context(&self.args.surroundings, Some(&strategy), (self.scratch, self.interrupts));
-        let ran = imalab_run::run(&self.again.plan, context);
+        let ran = self.again.run(context);
         if self.interrupts.seen() {
             return Err(Stop::Interrupted);
         }
-        let ran = ran.map_err(|error| Stop::Failed(Failure::setup(error)))?;
+        let ran = ran.map_err(Stop::Failed)?;
         let mut result = RunResult { schedule_hash: None, bundle: None, ..self.again.result.clone() };
         suite::times(&ran, &mut result);
         imalab_check::digest(&self.again.plan, &ran.trace).judge(suite::today()).put_into(&mut result);
@@ -264,6 +264,7 @@ mod tests {
             preemptions,
             left_out: 0,
             coverage: None,
+            from: None,
         };
         let told = [
             "  point 3: CPU 1 is preempted at ima_queue_stage+0x84, after 77 instructions",

@@ -62,9 +62,10 @@ pub(super) struct TestArgs {
     /// scenario is loaded are refused: such a scenario names them itself
     #[arg(long = "kernel-arg", value_name = "WORD", allow_hyphen_values = true, help_heading = "Kernels")]
     kernel_args: Vec<String>,
-    /// Boot the kernel of each run (`cold`), or go on from a machine that was booted once and saved (`fork`)
-    #[arg(long, value_name = "fork|cold", value_parser = boot, default_value = "cold")]
-    boot: Boot,
+    /// Boot the kernel of each run (`cold`), or go on from a machine that was booted once and saved (`fork`); default: fork in
+    /// the deterministic lane, where it decides what a seed means, else cold
+    #[arg(long, value_name = "fork|cold", value_parser = boot)]
+    boot: Option<Boot>,
     #[command(flatten)]
     lane: LaneArgs,
     /// Hold every kernel to the promises of this interface, whatever the probe finds: `upstream`, `rfc-v2@posted`, ...
@@ -235,8 +236,10 @@ pub(super) fn test(args: &TestArgs) -> Result<Exit, Failure> {
     args.lane.check(args.dry_run)?;
     args.machines.check()?;
     let kernels = args.demands.of(&args.machines.kernels)?;
+    let boot = args.boot.unwrap_or_else(|| args.lane.boot());
     let rerun = args.rerun_failed.as_deref();
-    let only = rerun.map(|results| rerun::failed(results, &scenarios, &kernels, &args.lane)).transpose()?;
+    let only =
+        rerun.map(|results| rerun::failed(results, &scenarios, &kernels, &args.lane, boot)).transpose()?;
     let (scratch, interrupts) = args.machines.surroundings.claim()?;
     let surroundings = &args.machines.surroundings;
     let seeded = args.lane.seeded(surroundings, &kernels)?;
@@ -257,7 +260,7 @@ pub(super) fn test(args: &TestArgs) -> Result<Exit, Failure> {
         lane: args.lane.lane,
         accelerator: args.lane.accelerator(surroundings),
         seeded,
-        boot: args.boot,
+        boot,
         promises: args.promises,
         qemu: surroundings.qemu.clone(),
         swtpm: surroundings.swtpm.clone(),

@@ -8,14 +8,14 @@ use imalab_check::outcome::{Boot, Check, Outcome, Reason, RunResult, Verdict};
 use imalab_language::finding::Run;
 use imalab_language::lane::Lane;
 use imalab_language::plan::Plan;
-use imalab_run::{Booted, Forks, Interrupts, RunContext, Scratch, run};
-use imalab_schedule::draw;
+use imalab_run::{Booted, Forks, Interrupts, RunContext, Scratch, Seeded, run};
+use imalab_schedule::{Strategy, draw};
 
 /// Of so many runs that go on from a saved machine, about one is run from its kernel's image as well.
 const SAMPLE: u64 = 50;
 
 /// How often each is run at most until both have come to the same: what a race decides may differ by itself.
-const TRIES: usize = 2;
+const TRIES: u64 = 2;
 
 /// What was decided for a suite.
 pub(super) struct Boots {
@@ -37,12 +37,9 @@ impl Boots {
         if request.boot == Boot::Cold {
             return cold("asked for".to_owned());
         }
-        if request.lane != Lane::Free {
-            return cold(format!("in the {} lane", request.lane));
-        }
         let (forks, mut most) = (Forks::default(), None);
         for (plan, kernel, runs) in queue.machines() {
-            let context = request.context(&request.kernels[kernel], None, scratch, interrupts);
+            let context = request.machine_context(&request.kernels[kernel], None, scratch, interrupts);
             let expected = forks.expect(&plan, context, runs);
             if most.as_ref().is_none_or(|(most, _, _)| expected > *most) {
                 most = Some((expected, plan, context));
@@ -55,9 +52,16 @@ impl Boots {
         match proved {
             Err(why) => cold(why),
             Ok(()) => {
-                let rest = format!("cold where fewer than {} runs have a machine", imalab_run::WORTHWHILE);
-                let reason =
-                    format!("from saved machines; {rest}; the first run and 1 in {SAMPLE} both ways");
+                let reason = match request.lane {
+                    Lane::Deterministic => format!(
+                        "from saved machines; the first run and 1 in {SAMPLE} also without preemptions, both ways"
+                    ),
+                    Lane::Free | Lane::Directed => format!(
+                        "from saved machines; cold where fewer than {} runs have a machine; the first run and 1 in {SAMPLE} \
+                         both ways",
+                        imalab_run::WORTHWHILE
+                    ),
+                };
                 Boots { how: Boot::Fork, reason, forks: Some(forks) }
             }
         }
@@ -100,22 +104,35 @@ impl Told {
 
 /// Runs `plan` from its kernel's image too, and makes `result`, of a run that went on from a saved machine, one of the
 /// infrastructure when the two differ: in their outcome, or in the verdict of any check.
+///
+/// In the deterministic lane a schedule means something else in the other, so that both are run without preemptions.
 pub(super) fn cross_check(plan: &Plan, context: RunContext<'_>, result: &mut RunResult) {
-    let (mut forks, mut colds) = (vec![Told::of(result)], Vec::new());
-    let again = |context: RunContext<'_>, how: fn(&Booted) -> bool| {
-        let ran = run(plan, context).ok().filter(|ran| how(&ran.booted))?;
+    let again = |forks: Option<&Forks>, attempt: u64| {
+        let seeded = context.seeded.map(|seeded| Seeded {
+            // Each try is another one.
+            seed: seeded.seed.wrapping_add(attempt),
+            strategy: &Strategy::None,
+            ..seeded
+        });
+        let ran = run(plan, RunContext { forks, seeded, ..context }).ok()?;
+        if (ran.booted == Booted::Fork) != forks.is_some() {
+            return None;
+        }
         let mut again = result.clone();
         imalab_check::digest(plan, &ran.trace).judge(today()).put_into(&mut again);
         Some(Told::of(&again))
     };
-    for _ in 0..TRIES {
-        colds.extend(again(RunContext { forks: None, ..context }, |booted| *booted != Booted::Fork));
-        if colds.iter().any(|cold| forks.contains(cold)) {
-            result.cross_checked = true;
-            return;
+    let (mut forks, mut colds) = (Vec::new(), Vec::new());
+    let same = |forks: &[Told], colds: &[Told]| colds.iter().any(|cold| forks.contains(cold));
+    for attempt in 0..TRIES {
+        match context.seeded {
+            None if attempt == 0 => forks.push(Told::of(result)),
+            _ => forks.extend(again(context.forks, attempt)),
         }
-        forks.extend(again(context, |booted| *booted == Booted::Fork));
-        if colds.iter().any(|cold| forks.contains(cold)) {
+        if !same(&forks, &colds) {
+            colds.extend(again(None, attempt));
+        }
+        if same(&forks, &colds) {
             result.cross_checked = true;
             return;
         }

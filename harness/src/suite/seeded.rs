@@ -68,6 +68,11 @@ impl SeededLane {
         self.way
     }
 
+    /// What tells its machines from those of other lanes, before any seed is known.
+    pub(super) fn machine(&self) -> Seeded<'_> {
+        Seeded { seed: COUNTING, strategy: &Strategy::None, plugin: &self.plugin, coverage: false }
+    }
+
     /// Runs `plan` with this seed.
     ///
     /// # Errors
@@ -191,6 +196,7 @@ mod tests {
             preemptions: vec![],
             left_out: 0,
             coverage: None,
+            from: None,
         }
     }
 

@@ -25,7 +25,9 @@ use imalab_language::lane::Lane;
 use imalab_language::plan::{Interface, Plan};
 use imalab_language::scenario::Scenario;
 use imalab_machine::accel::Choice;
-use imalab_run::{Booted, Forks, Interrupts, Kernel, Ran, RunContext, RunError, Scratch, console_tail, run};
+use imalab_run::{
+    Booted, Forks, Interrupts, Kernel, Ran, RunContext, RunError, Scratch, Seeded, console_tail, run,
+};
 use imalab_trace::{Host, What};
 
 /// What is to be run, and how.
@@ -132,7 +134,8 @@ pub fn suite(
     };
     let execute = |job: Job| {
         let capabilities = known.get(job.kernel).and_then(|known| known.as_ref().ok());
-        let context = request.context(&request.kernels[job.kernel], boots.forks(), scratch, interrupts);
+        let kernel = &request.kernels[job.kernel];
+        let context = request.machine_context(kernel, boots.forks(), scratch, interrupts);
         request.result(&job, capabilities, context)
     };
     let results = dispatch.run(|| queue.next(), execute, listener);
@@ -260,6 +263,18 @@ impl Request<'_> {
         }
     }
 
+    /// The same, where the lane is known as well.
+    pub(super) fn machine_context<'a>(
+        &'a self,
+        kernel: &'a Kernel,
+        forks: Option<&'a Forks>,
+        scratch: &'a Scratch,
+        interrupts: &'a Interrupts,
+    ) -> RunContext<'a> {
+        let seeded = self.seeded.as_ref().map(SeededLane::machine);
+        RunContext { seeded, ..self.context(kernel, forks, scratch, interrupts) }
+    }
+
     fn suite_context(&self, known: &[Result<Capabilities, Refusal>], boots: &Boots) -> SuiteContext {
         let kernels = self.kernels.iter().zip(known).map(|(kernel, known)| match known {
             Ok(known) => format!("{} ({})", kernel.name, known.release),
@@ -367,7 +382,8 @@ impl Request<'_> {
                 if let (Booted::Fork, Some(forks)) = (&ran.booted, context.forks)
                     && (forks.is_first() || boot::is_sampled(self.seed, job.place))
                 {
-                    boot::cross_check(plan, context, result);
+                    let seeded = context.seeded.map(|seeded| Seeded { seed: job.seed, ..seeded });
+                    boot::cross_check(plan, RunContext { seeded, ..context }, result);
                 }
                 if result.outcome == Outcome::Interrupted {
                     // Of a run that was cut off they say what it had not come to.

@@ -18,7 +18,7 @@ fn boots(suite: &SuiteResult) -> Vec<Option<Boot>> {
 }
 
 /// A program that does what `script` says before it becomes the real one.
-fn instead(lab: &Lab, program: &str, script: &str) -> PathBuf {
+pub(crate) fn instead(lab: &Lab, program: &str, script: &str) -> PathBuf {
     let path = lab.path(program);
     fs::write(&path, format!("#!/bin/bash\n{script}\nexec {program} \"$@\"\n")).unwrap();
     fs::set_permissions(&path, fs::Permissions::from_mode(0o755)).unwrap();

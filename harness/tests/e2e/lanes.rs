@@ -4,10 +4,12 @@ use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::PathBuf;
 
-use imalab_check::outcome::{Outcome, SuiteResult};
+use imalab_check::outcome::{Boot, Outcome, SuiteResult};
 use imalab_language::lane::Lane;
+use sha2::{Digest, Sha256};
 
 use crate::bundles::WRONG;
+use crate::forks::instead;
 use crate::lab::{Lab, SHORT, initramfs, kernel};
 
 /// Two tasks that ask for the same.
@@ -41,6 +43,42 @@ fn a_seed_gives_one_run_and_another_seed_another() {
     command.args(["--lane", "deterministic", "--seed", "8", RACE]);
     lab.run(&mut command).exits(0);
     assert_ne!(hashes(&lab.results())[0], same[0]);
+}
+
+#[test]
+fn a_fork_is_the_same_whichever_call_has_saved_its_machine() {
+    let lab = Lab::new();
+    let ran = |options: &[&str]| {
+        let mut command = lab.test();
+        command.args(["--lane", "deterministic", "--seed", "7", RACE, "--out"]).arg(lab.path("out"));
+        lab.run(command.args(options)).exits(0);
+        let suite = lab.results();
+        let run = &suite.runs[0];
+        let read = |name: &str| fs::read(run.dir.as_ref().unwrap().join(name)).unwrap();
+        (run.boot, hashes(&suite)[0].to_owned(), read("console.log"), read("log.bin"))
+    };
+    let fork = ran(&[]);
+    assert_eq!(fork.0, Some(Boot::Fork));
+    assert!(lab.results().runs[0].cross_checked);
+    assert_eq!(ran(&["--boot", "fork", "--jobs", "1"]), fork);
+    // It goes on from another place than a boot, and so is another schedule.
+    let cold = ran(&["--boot", "cold"]);
+    assert_eq!(cold.0, Some(Boot::Cold));
+    assert_ne!(cold.1, fork.1);
+}
+
+#[test]
+fn a_kernel_that_cannot_be_saved_at_one_instruction_boots_and_says_why() {
+    let lab = Lab::new();
+    let image = lab.path("bzImage");
+    fs::copy(kernel(), &image).unwrap();
+    let map = fs::read_to_string(kernel().with_file_name("System.map")).unwrap();
+    let without = map.lines().filter(|line| !line.ends_with(" fw_cfg_sysfs_read_raw"));
+    fs::write(lab.path("System.map"), without.collect::<Vec<_>>().join("\n") + "\n").unwrap();
+    let mut command = lab.test_of(&image, &initramfs());
+    command.args(["--lane", "deterministic", RACE]);
+    lab.run(&mut command).exits(0).says(&["boot        cold: ", "fw_cfg_sysfs_read_raw"]);
+    assert_eq!(lab.results().runs[0].boot, Some(Boot::Cold));
 }
 
 /// QEMU with threads that are late: what of the plugin's options is only for this.
@@ -90,6 +128,33 @@ fn a_bundle_shows_the_same_schedule_again() {
     command.arg(bundle).arg("--cache").arg(lab.cache());
     // 96 when the hash is another.
     lab.run(&mut command).exits(100).says(&["FAILED", "EBUSY"]);
+}
+
+#[test]
+fn a_bundle_of_a_fork_says_when_its_machine_cannot_be_had_again() {
+    let lab = Lab::new();
+    let bundle = failed(&lab, &["--lane", "deterministic", "--seed", "3"]);
+    assert_eq!(lab.result().boot, Some(Boot::Fork));
+    let repro = |with: &[&str]| {
+        let mut command = lab.bare(["repro"]);
+        command.arg(&bundle).arg("--cache").arg(lab.cache()).args(with);
+        command
+    };
+    let script = r#"for a; do [ "$a" = -incoming ] && { echo "no state today" >&2; exit 1; }; done"#;
+    let qemu = instead(&lab, "qemu-system-x86_64", script);
+    let mut command = repro(&["--qemu"]);
+    lab.run(command.arg(qemu)).exits(96).says(&["went on from a saved machine", "no state today"]);
+    // As if another QEMU had booted it.
+    let schedule = bundle.join("schedule.json");
+    let mut report: serde_json::Value = serde_json::from_slice(&fs::read(&schedule).unwrap()).unwrap();
+    report["from"] = "00".into();
+    let text = report.to_string();
+    fs::write(&schedule, &text).unwrap();
+    let file = bundle.join("bundle.json");
+    let mut seal: serde_json::Value = serde_json::from_slice(&fs::read(&file).unwrap()).unwrap();
+    seal["files"]["schedule.json"] = hex::encode(Sha256::digest(text)).into();
+    fs::write(&file, seal.to_string()).unwrap();
+    lab.run(&mut repro(&[])).exits(96).says(&["cannot be had again", "its name was 00"]);
 }
 
 #[test]

@@ -17,7 +17,8 @@ use imalab_wire::{End, Message, Program};
 /// it is for. Machines that are saved at the same time each get what is left.
 const MOST: u64 = 2048 * 1024 * 1024;
 
-/// So many runs on one machine, and saving it is worth more than it costs.
+/// So many runs on one machine, and saving it is worth more than it costs. In the deterministic lane one is enough: how a
+/// machine comes to its program decides what its seed means, and must not depend on what else is run.
 pub const WORTHWHILE: u64 = 3;
 
 /// How long one that does nothing may take: some tenths of a second on an idle host.
@@ -114,7 +115,7 @@ impl Forks {
         }
         if let Made::NotYet = entry.made {
             entry.made = match entry.left {
-                0..WORTHWHILE => {
+                0..WORTHWHILE if context.seeded.is_none() => {
                     Made::Not(format!("{} runs have this machine, too few to save it", entry.left))
                 }
                 _ => match self.make(plan, context) {

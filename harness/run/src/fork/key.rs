@@ -27,7 +27,8 @@ impl Key {
         let programs =
             [context.qemu, context.swtpm].map(|program| found(program).map(|path| identity(&path)));
         let files = [context.kernel, context.initramfs].map(identity);
-        Key(format!("{spec:?} {:?} {others:?} {programs:?} {files:?}", plan.machine.banks))
+        let lane = context.seeded.map(|seeded| identity(seeded.plugin));
+        Key(format!("{spec:?} {:?} {others:?} {programs:?} {files:?} {lane:?}", plan.machine.banks))
     }
 }
 
