@@ -54,6 +54,8 @@ enum Task {
     Recheck(Passed),
     /// Join the results of the parts of a suite
     Merge(Passed),
+    /// Compare two results: what is worse, lost, better
+    Diff(Passed),
     /// Benchmark imalab, and the kernel interfaces
     Bench(Passed),
     /// Show which accelerator is used, and why
@@ -125,6 +127,7 @@ fn run(task: Task) -> Result<()> {
         Task::Shrink(passed) => become_harness("shrink", passed, Needs::Surroundings, Profile::Dev)?,
         Task::Recheck(passed) => become_harness("recheck", passed, Needs::Nothing, Profile::Dev)?,
         Task::Merge(passed) => become_harness("merge", passed, Needs::Nothing, Profile::Dev)?,
+        Task::Diff(passed) => become_harness("diff", passed, Needs::Nothing, Profile::Dev)?,
         Task::Bench(passed) => become_harness("bench", passed, Needs::Bench, Profile::Release)?,
         Task::List(passed) => become_harness("list", passed, Needs::Scenarios, Profile::Dev)?,
         Task::Accel(passed) => become_harness("accel", passed, Needs::Surroundings, Profile::Dev)?,

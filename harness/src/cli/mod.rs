@@ -6,6 +6,7 @@ mod bench;
 mod capabilities;
 mod demands;
 mod determinism;
+mod diff;
 mod lane;
 mod language;
 mod machines;
@@ -66,6 +67,8 @@ enum Command {
     Shrink(shrink::ShrinkArgs),
     /// Join the results of the parts of a suite
     Merge(merge::MergeArgs),
+    /// Compare two results: what is worse, lost, better (exit 100 if anything is worse, 4 if anything is lost)
+    Diff(diff::DiffArgs),
     /// Judge the stored trace of a run again
     Recheck(recheck::RecheckArgs),
     /// Verify a measurement list offline, against PCR values or a quote
@@ -97,6 +100,7 @@ pub fn main() -> ExitCode {
         Command::Repro(args) => repro::repro(&args),
         Command::Shrink(args) => shrink::run(&args),
         Command::Merge(args) => merge::merge(&args),
+        Command::Diff(args) => diff::diff(&args),
         Command::Recheck(args) => recheck::recheck(&args),
         Command::Verify(args) => return ExitCode::from(imalab_verify::command(&args)),
         Command::Bench(args) => bench::bench(&args),

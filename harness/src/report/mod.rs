@@ -2,6 +2,7 @@
 //!
 //! Nothing outside of this module writes to stdout or stderr.
 
+pub mod difference;
 mod document;
 mod exit;
 mod files;

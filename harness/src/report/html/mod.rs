@@ -2,6 +2,8 @@
 
 mod run;
 
+pub(super) use run::class;
+
 use std::collections::BTreeMap;
 
 use maud::{DOCTYPE, Markup, PreEscaped, html};
@@ -14,7 +16,7 @@ use super::terminal::{seconds, word};
 use imalab_check::outcome::{Outcome, RunResult, SuiteResult};
 use imalab_print::printable;
 
-const STYLE: &str = include_str!("style.css");
+pub(super) const STYLE: &str = include_str!("style.css");
 
 /// A run with its number in the suite, which its anchor carries.
 type Numbered<'a> = (usize, &'a RunResult);
@@ -134,7 +136,7 @@ fn cell(runs: Option<&Vec<Numbered<'_>>>) -> Vec<Markup> {
         html! {
             div {
                 a href=(format!("#run-{}", runs.first().map_or(0, |(number, _)| *number))) {
-                    span.o.(run::class(*outcome)) { (word(*outcome)) }
+                    span.o.(class(*outcome)) { (word(*outcome)) }
                 }
                 @if runs.len() > 1 { " × " (runs.len()) }
                 @if slowest > 0 { span.time { @if runs.len() > 1 { "≤ " } (seconds(slowest)) } }

@@ -99,7 +99,7 @@ fn facts(run: &RunResult) -> Markup {
 }
 
 /// The outcome's name as a class of the style sheet, which is its name in JSON.
-pub(super) fn class(outcome: Outcome) -> &'static str {
+pub(in super::super) fn class(outcome: Outcome) -> &'static str {
     match outcome {
         Outcome::Passed => "passed",
         Outcome::Failed => "failed",
