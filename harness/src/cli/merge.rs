@@ -26,7 +26,7 @@ pub(super) fn merge(args: &MergeArgs) -> Result<Exit, Failure> {
         MergeError::Read(error) => Failure::of_document(error),
         error => Failure::usage(error),
     })?;
-    let mut listeners = Listeners::of(&args.reports.files(), None).map_err(Failure::of_reports)?;
+    let mut listeners = Listeners::of(&args.reports.files()?, None).map_err(Failure::of_reports)?;
     listeners.event(SuiteEvent::Finished(&suite));
     Ok(Exit::of(&suite).and(listeners.exit()))
 }

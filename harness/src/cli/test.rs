@@ -277,7 +277,7 @@ pub(super) fn test(args: &TestArgs) -> Result<Exit, Failure> {
     request.store.prepare().map_err(Failure::of_file)?;
     let results = args.out.as_ref().map(|out| out.join(report::merge::RESULTS));
     let mut listeners =
-        Listeners::of(&args.reports.files(), results.as_deref()).map_err(Failure::of_reports)?;
+        Listeners::of(&args.reports.files()?, results.as_deref()).map_err(Failure::of_reports)?;
     let suite = suite::suite(&request, &scratch, &interrupts, &mut listeners).map_err(Failure::usage)?;
     Ok(Exit::of(&suite).and(listeners.exit()))
 }

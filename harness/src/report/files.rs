@@ -4,7 +4,7 @@ use std::io::Write;
 use std::path::{Path, PathBuf};
 
 use super::exit::Exit;
-use super::{html, json, junit, ktap, print};
+use super::{github, html, json, junit, ktap, print};
 use imalab_check::outcome::SuiteResult;
 use imalab_files::atomic::FileError;
 use imalab_files::output::{Output, Place};
@@ -22,6 +22,8 @@ pub struct ReportFiles {
     pub ktap: Option<PathBuf>,
     /// `--html`.
     pub html: Option<PathBuf>,
+    /// `--github`: the file of a job's summary. Annotations go to the terminal.
+    pub github: Option<PathBuf>,
 }
 
 /// Why results cannot go where they are to go.
@@ -53,6 +55,7 @@ pub(super) enum Form {
     Junit,
     Ktap,
     Html,
+    Github,
 }
 
 impl Form {
@@ -61,6 +64,7 @@ impl Form {
             Form::Json => json::document(suite, out),
             Form::Junit => junit::document(suite, out),
             Form::Ktap => ktap::document(suite, out),
+            Form::Github => github::summary(suite, out),
             Form::Html => out.write_all(html::page(suite).into_string().as_bytes()),
         }
     }
@@ -103,6 +107,7 @@ impl ReportFiles {
             (&self.junit, Some(Form::Junit)),
             (&self.ktap, Some(Form::Ktap)),
             (&self.html, Some(Form::Html)),
+            (&self.github, Some(Form::Github)),
             (&self.json_lines, None),
         ];
         for (path, form) in all.into_iter().filter_map(|(path, form)| Some((path.as_deref()?, form))) {
@@ -139,6 +144,9 @@ impl ClaimedFiles {
     pub(super) fn write(&mut self, suite: &SuiteResult) -> Written {
         let mut written = Written { exit: Exit::Passed, json: false };
         for (form, output) in std::mem::take(&mut self.at_end) {
+            if form == Form::Github {
+                github::annotations(suite).iter().for_each(|command| print::note(command));
+            }
             match output.write_with(|out| form.write(suite, out)) {
                 Ok(()) => written.json |= form == Form::Json,
                 Err(error) => written.exit = written.exit.and(print::fail(Exit::Infra, &error.into())),

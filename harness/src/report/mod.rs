@@ -6,6 +6,7 @@ pub mod difference;
 mod document;
 mod exit;
 mod files;
+pub mod github;
 pub mod html;
 pub mod input;
 pub mod journal;
