@@ -22,11 +22,15 @@ use harness::{Needs, Profile};
 
 /// Boot real Linux kernels with an emulated TPM and prove that IMA's measurement list loses no record
 #[derive(Debug, Parser)]
-#[command(name = "cargo xtask", bin_name = "cargo xtask", version)]
+#[command(name = "cargo xtask", bin_name = "cargo xtask", version, after_help = EXIT_CODES)]
 struct Cli {
     #[command(subcommand)]
     task: Task,
 }
+
+const EXIT_CODES: &str = "Exit codes: 0 all passed; 100 a scenario failed or timed out; 101 a guest kernel died; 96 set-up or \
+infrastructure failed (may be retried); 4 nothing ran, or not everything was compared; 2 usage, scenario or input error, and what \
+does not build; 130 interrupted.";
 
 #[derive(Debug, Subcommand)]
 enum Task {

@@ -10,6 +10,7 @@ mod diff;
 mod lane;
 mod language;
 mod machines;
+mod manual;
 mod merge;
 mod recheck;
 mod reports;
@@ -21,7 +22,7 @@ mod test;
 
 use std::process::ExitCode;
 
-use clap::{Parser, Subcommand};
+use clap::{CommandFactory, Parser, Subcommand};
 
 use crate::report::json::ReadError;
 use crate::report::{self, Exit, FilesError};
@@ -80,6 +81,10 @@ enum Command {
     GenerateLog(imalab_verify::GenerateLogArgs),
     /// Show which accelerator is used, and why
     Accel(accel::AccelArgs),
+    /// Print what completes commands and options in a shell
+    Completions(manual::CompletionsArgs),
+    /// Write manual pages
+    Man(manual::ManArgs),
 }
 
 /// Runs the command of this process's arguments.
@@ -106,6 +111,8 @@ pub fn main() -> ExitCode {
         Command::Bench(args) => bench::bench(&args),
         Command::GenerateLog(args) => bench::generate_log(&args),
         Command::Accel(args) => accel::accel(&args),
+        Command::Completions(args) => manual::completions(&args, Cli::command()),
+        Command::Man(args) => manual::man(&args, Cli::command()),
     };
     ExitCode::from(done.unwrap_or_else(|failure| report::fail(failure.exit, &failure.error)).code())
 }
@@ -157,9 +164,7 @@ impl Failure {
 
 #[cfg(test)]
 mod tests {
-    use clap::CommandFactory;
-
-    use super::Cli;
+    use super::*;
 
     /// Every command's help, as `--help` prints it on a screen of 100 columns.
     #[test]
