@@ -1,7 +1,7 @@
 //! How the machines of a suite come to their agents' first messages, and whether it makes no difference.
 
 use super::queue::Queue;
-use super::suite::Request;
+use super::request::Request;
 use super::today;
 use crate::report::terminal::word;
 use imalab_check::outcome::{Boot, Check, Outcome, Reason, RunResult, Verdict};

@@ -1,13 +1,16 @@
 //! Many runs: asks kernels what they offer, queues, runs, judges and stores.
 
+mod ask;
 mod boot;
 mod dispatch;
 mod event;
 mod offers;
+mod one_run;
 mod partition;
 mod probe;
 mod probe_findings;
 mod queue;
+mod request;
 mod seeded;
 mod store;
 #[expect(clippy::module_inception, reason = "the suite itself")]
@@ -18,13 +21,15 @@ use std::time::SystemTime;
 use chrono::{DateTime, NaiveDate, Utc};
 
 pub use event::{Listener, PlannedSuite, Stop, SuiteContext, SuiteEvent};
+pub use one_run::times;
 pub use partition::{NoPartition, Partition};
 pub use probe::{AskError, capabilities};
 pub use probe_findings::PROBE;
 pub use queue::{MAX_RUNS, QueueError};
+pub use request::Request;
 pub use seeded::{SeededLane, Way, keep_beside_the_trace, note as note_schedule};
 pub use store::Store;
-pub use suite::{DryRun, Request, dry_run, suite, times};
+pub use suite::{DryRun, dry_run, suite};
 
 /// The day (UTC) on which a run is judged: entries of the allow list end on some day.
 pub fn today() -> NaiveDate {

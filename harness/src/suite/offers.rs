@@ -1,6 +1,6 @@
 //! What a kernel is said to offer and was not seen to: a failed run of its own, since what needs it is skipped.
 
-use super::suite::Refusal;
+use super::ask::Refusal;
 use imalab_check::outcome::{Check, CheckResult, Outcome, Reason, Verdict};
 use imalab_language::finding::Offers;
 use imalab_language::interface::{Capabilities, Capability};

@@ -1,6 +1,6 @@
 //! What a kernel did otherwise than promised when it was asked what it offers: a failed run of its own.
 
-use super::suite::Refusal;
+use super::ask::Refusal;
 use imalab_check::outcome::{Check, CheckResult, Outcome, Reason, Verdict};
 use imalab_language::interface::{Capabilities, ProbeFinding};
 

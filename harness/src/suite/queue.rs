@@ -3,8 +3,9 @@
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::{Mutex, PoisonError};
 
+use super::ask::Refusal;
 use super::partition::Partition;
-use super::suite::{Refusal, Request};
+use super::request::Request;
 use super::{offers, probe_findings};
 use crate::report::RunId;
 use imalab_check::outcome::{Outcome, Shard};

@@ -5,7 +5,7 @@ use std::fmt;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use super::suite::not_started;
+use super::one_run::not_started;
 use crate::report::RunId;
 use imalab_check::outcome::{Outcome, RunResult};
 use imalab_language::finding::{Finding, Run};

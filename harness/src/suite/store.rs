@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use super::suite::Request;
+use super::request::Request;
 use crate::report::run_dir::{BUNDLE, Bundle, KernelUsed, OutDir, RunDir, TRACE, hash_file};
 use crate::report::{RunId, chain, trace};
 use imalab_check::Digest;
