@@ -16,7 +16,7 @@ mod source;
 
 pub use form::Form;
 pub use judge::{Candidate, Evidence, Judgement};
-pub use log::{Gap, Log};
+pub use log::{Broken, Gap, Log};
 pub use place::{Place, Position};
 pub use segment::Segment;
 pub use shard::{Damage, Header, NotRecords, Sealed, Shard, ShardName, seal};

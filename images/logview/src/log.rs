@@ -25,6 +25,23 @@ pub struct Gap {
     pub start: Place,
 }
 
+/// Why a log that was read cannot go on: what is there now is not what was read.
+#[derive(Debug, thiserror::Error)]
+pub enum Broken {
+    /// See [`Gap`].
+    #[error(transparent)]
+    Gap(#[from] Gap),
+    /// The pieces have other records, or fewer, than they had.
+    #[error("records behind record {0} are not those that were there")]
+    Other(u64),
+    /// The kernel's list is none.
+    #[error(transparent)]
+    Records(#[from] NotRecords),
+    /// A piece cannot be read.
+    #[error("cannot read: {0}")]
+    Io(#[from] io::Error),
+}
+
 impl<S> Default for Log<S> {
     fn default() -> Log<S> {
         Log { segments: Vec::new(), tail: None }
@@ -72,6 +89,68 @@ impl<S: ReadAt> Log<S> {
         end.pass_all(&list).map_err(NotRecords)?;
         self.tail = Some(Segment::new(list, 0, start, end));
         Ok(())
+    }
+
+    /// Says what the kernel holds now, as [`set_tail`](Log::set_tail) does: it begins with what it was said to hold before.
+    ///
+    /// # Errors
+    ///
+    /// [`Broken`] where it does not; the log is what it was.
+    pub fn follow(&mut self, list: Vec<u8>) -> Result<(), Broken> {
+        let kept = self.kept();
+        let Some(tail) = &mut self.tail else { return Ok(self.set_tail(list)?) };
+        match list.strip_prefix(tail.source().as_slice()) {
+            Some(more) => Ok(tail.append(more).map_err(NotRecords)?),
+            None => Err(Broken::Other(kept.records)),
+        }
+    }
+
+    /// Appends a segment of records that the kernel was said to hold, or will have held: what it has of them is forgotten, and what it
+    /// has behind them is not.
+    ///
+    /// # Errors
+    ///
+    /// [`Broken`] where the kernel was said to hold others; the log is what it was.
+    pub fn keep(&mut self, segment: Segment<S>) -> Result<(), Broken> {
+        let (start, end) = (segment.start(), segment.end());
+        if start != self.kept() {
+            return Err(Gap { end: self.kept(), start }.into());
+        }
+        let Some(tail) = &self.tail else { return Ok(self.push(segment)?) };
+        let known = tail.source();
+        let length = usize::try_from(end.binary - start.binary).map_err(io::Error::other)?;
+        let both = length.min(known.len());
+        let mut kept = vec![0; both];
+        let mut done = 0;
+        while done < both {
+            match segment.read_at(Form::CANONICAL, start.binary + done as u64, &mut kept[done..])? {
+                0 => return Err(io::Error::from(io::ErrorKind::UnexpectedEof).into()),
+                more => done += more,
+            }
+        }
+        if kept != known[..both] {
+            return Err(Broken::Other(start.records));
+        }
+        self.segments.push(segment);
+        self.tail = self.tail.take().filter(|_| both == length).map(|tail| tail.behind(length, end));
+        Ok(())
+    }
+
+    /// Goes on as `next`, which begins with all that there is in this one.
+    ///
+    /// # Errors
+    ///
+    /// [`Broken`] where it does not; what was taken over until then has been in both.
+    pub fn go_on_as(&mut self, next: Log<S>) -> Result<(), Broken> {
+        let known = self.segments.len();
+        let ends = |log: &Log<S>| log.segments.iter().take(known).map(Segment::end).collect::<Vec<_>>();
+        if ends(self) != ends(&next) {
+            return Err(Broken::Other(0));
+        }
+        for segment in next.segments.into_iter().skip(known) {
+            self.keep(segment)?;
+        }
+        self.follow(next.tail.map(Segment::into_source).unwrap_or_default())
     }
 
     /// How many bytes the log has in `form`.

@@ -46,6 +46,10 @@ impl<S: ReadAt> Segment<S> {
         &self.source
     }
 
+    pub(crate) fn into_source(self) -> S {
+        self.source
+    }
+
     fn records_from(&self, place: Place) -> LogReader<Stream<'_, S>> {
         let in_source = |place: Place| self.skip + (place.binary - self.start.binary);
         let stream = Stream { source: &self.source, at: in_source(place), end: in_source(self.end) };
@@ -124,6 +128,33 @@ impl<S: ReadAt> Segment<S> {
             place.pass(record);
         }
         Ok(place)
+    }
+}
+
+impl Segment<Vec<u8>> {
+    /// Appends whole records, and leaves things as they are where the bytes are none.
+    pub(crate) fn append(&mut self, more: &[u8]) -> Result<(), ReadError> {
+        let mut marks = Vec::new();
+        let mut end = self.end;
+        let mut reader = LogReader::new(more, Bank::Sha1);
+        while let Some(record) = reader.next_record()? {
+            if (end.records - self.start.records).is_multiple_of(STRIDE) {
+                marks.push(end);
+            }
+            end.pass(record);
+        }
+        self.source.extend_from_slice(more);
+        self.end = end;
+        if let Some(known) = self.marks.get_mut() {
+            known.extend(marks);
+        }
+        Ok(())
+    }
+
+    /// What is left of the records behind the first `bytes` bytes, which end at `start`.
+    pub(crate) fn behind(mut self, bytes: usize, start: Place) -> Segment<Vec<u8>> {
+        self.source.drain(..bytes);
+        Segment::new(self.source, 0, start, self.end)
     }
 }
 
