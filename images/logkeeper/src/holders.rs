@@ -25,7 +25,10 @@ pub fn holders_of_lists() -> Vec<Holder> {
     let ours = std::process::id();
     let has_list = |pid: u32| {
         let Ok(open) = fs::read_dir(format!("/proc/{pid}/fd")) else { return false };
-        open.filter_map(|entry| fs::read_link(entry.ok()?.path()).ok()).any(|path| is_list(&path))
+        open.filter_map(Result::ok).any(|entry| {
+            fs::read_link(entry.path()).is_ok_and(|path| is_list(&path))
+                && !is_of_view(pid, &entry.file_name().to_string_lossy())
+        })
     };
     let Ok(processes) = fs::read_dir("/proc") else { return Vec::new() };
     let pids = processes.filter_map(|entry| entry.ok()?.file_name().to_str()?.parse().ok());
@@ -38,6 +41,21 @@ pub fn holders_of_lists() -> Vec<Holder> {
 fn is_list(path: &Path) -> bool {
     let name = path.file_name().unwrap_or_default().to_string_lossy();
     name.contains("_runtime_measurements") && path.parent().is_some_and(|folder| folder.ends_with("ima"))
+}
+
+/// Whether an open file is one of the view: it has the path of the kernel's, and keeps nobody waiting. The file itself is not asked,
+/// since the view might be waiting for the keeper.
+fn is_of_view(pid: u32, descriptor: &str) -> bool {
+    let about = fs::read_to_string(format!("/proc/{pid}/fdinfo/{descriptor}")).unwrap_or_default();
+    let mounts = fs::read_to_string(format!("/proc/{pid}/mountinfo")).unwrap_or_default();
+    kind_of_mount(&about, &mounts) == Some(crate::view::KIND)
+}
+
+/// The type of the file system of an open file (proc_pid_fdinfo(5), proc_pid_mountinfo(5)).
+fn kind_of_mount<'a>(about: &str, mounts: &'a str) -> Option<&'a str> {
+    let mount = about.lines().find_map(|line| line.strip_prefix("mnt_id:"))?.trim();
+    let line = mounts.lines().find(|line| line.split(' ').next() == Some(mount))?;
+    line.split_once(" - ")?.1.split(' ').next()
 }
 
 /// Other processes that hold the lock on the file at `path`.
@@ -72,6 +90,7 @@ mod tests {
     use super::*;
     use nix::fcntl::{Flock, FlockArg};
     use rstest::rstest;
+    use std::os::fd::AsRawFd;
 
     #[rstest]
     #[case("/sys/kernel/security/integrity/ima/ascii_runtime_measurements_sha1", true)]
@@ -80,6 +99,20 @@ mod tests {
     #[case("/tmp/binary_runtime_measurements", false)]
     fn a_list_is_known_by_its_path(#[case] path: &str, #[case] expected: bool) {
         assert_eq!(is_list(Path::new(path)), expected);
+    }
+
+    #[test]
+    fn a_reader_of_the_view_is_told_from_one_of_the_kernels_list() {
+        let about = |mount: u32| format!("pos:\t0\nflags:\t0100000\nmnt_id:\t{mount}\nino:\t2\n");
+        let mounts = "64 24 0:52 /x /lists/x rw shared:1 - fuse.imalog logkeeper rw\n65 24 0:7 / /s rw - securityfs s rw\n";
+        assert_eq!(kind_of_mount(&about(64), mounts), Some("fuse.imalog"));
+        assert_eq!(kind_of_mount(&about(65), mounts), Some("securityfs"));
+        // Mounted in no place.
+        assert_eq!(kind_of_mount(&about(6), mounts), None);
+        let file = fs::File::open("/proc/self/stat").unwrap();
+        let own = fs::read_to_string(format!("/proc/self/fdinfo/{}", file.as_raw_fd())).unwrap();
+        let mounts = fs::read_to_string("/proc/self/mountinfo").unwrap();
+        assert_eq!(kind_of_mount(&own, &mounts), Some("proc"));
     }
 
     #[test]

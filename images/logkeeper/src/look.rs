@@ -85,6 +85,16 @@ impl<F: ReadAt> Look<F> {
         Ok((log, after))
     }
 
+    /// The number of the shard that the log's next records will be in.
+    pub(crate) fn next(&self) -> u64 {
+        let counted = self.generation.unwrap_or(0);
+        match (self.found.last(), self.stand) {
+            (Some(open), Stand::InKernel) => open.name.number,
+            (Some(last), _) => last.name.number + 1,
+            (None, _) => counted,
+        }
+    }
+
     /// Reads each shard of this boot and holds it against its end and the one before it; gives how many there are.
     ///
     /// # Errors
@@ -138,7 +148,7 @@ impl<S: SystemCalls> Keeper<S> {
         Ok(Look { generation, stand, pcr_matches, certain, evidence, resets, old, found, torn, staged })
     }
 
-    fn generation_on_disk(&mut self) -> Result<Option<u64>, Problem> {
+    pub(crate) fn generation_on_disk(&mut self) -> Result<Option<u64>, Problem> {
         let file = match self.system.open(Folder::Generation, GENERATION) {
             Err(OpenError::Errno(Errno::ENOENT)) => return Ok(None),
             file => file.map_err(unopened(Folder::Generation, GENERATION))?,
@@ -182,24 +192,30 @@ impl<S: SystemCalls> Keeper<S> {
         Ok((found, torn))
     }
 
+    /// The staged list, and it and the current one together.
+    pub(crate) fn lists(&mut self) -> Result<(Vec<u8>, Vec<u8>), Problem> {
+        let staged = match self.files.staged {
+            None => Vec::new(),
+            Some(name) => match read_list(&mut self.system, name) {
+                Err(Errno::ENOENT) => Vec::new(),
+                list => list.map_err(kernel("read"))?,
+            },
+        };
+        let current = self.files.current.clone();
+        let current = read_list(&mut self.system, &current).map_err(kernel("read"))?;
+        let both = [staged.as_slice(), &current].concat();
+        Ok((staged, both))
+    }
+
     /// The staged list, and both lists together with the PCR's value.
     fn evidence(&mut self) -> Result<(Vec<u8>, Evidence), Problem> {
         let mut before = self.pcr()?;
         let mut looks = LOOKS;
         loop {
-            let staged = match self.files.staged {
-                None => Vec::new(),
-                Some(name) => match read_list(&mut self.system, name) {
-                    Err(Errno::ENOENT) => Vec::new(),
-                    list => list.map_err(kernel("read"))?,
-                },
-            };
-            let current = self.files.current.clone();
-            let current = read_list(&mut self.system, &current).map_err(kernel("read"))?;
+            let (staged, list) = self.lists()?;
             let after = self.pcr()?;
             looks -= 1;
             if before == after || looks == 0 {
-                let list = [staged.as_slice(), &current].concat();
                 let in_flight = if before == after { 1 } else { u64::MAX };
                 return Ok((staged, Evidence { list, pcr: before, in_flight }));
             }

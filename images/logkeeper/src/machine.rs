@@ -3,7 +3,7 @@
 use std::fs::{self, File};
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
-use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt};
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
 
@@ -15,6 +15,7 @@ use nix::sys::uio::pread;
 use nix::unistd::{UnlinkatFlags, fsync, linkat, unlinkat, write};
 
 use crate::config::Config;
+use crate::lists::Lists;
 use crate::stored::Stored;
 use crate::system_calls::{Access, Folder, OpenError, SystemCalls, errno};
 use crate::tpm;
@@ -32,8 +33,7 @@ const OLD: &str = "old";
 /// Folders, lists and TPM of this machine.
 #[derive(Debug)]
 pub struct Machine {
-    lists: PathBuf,
-    lists_folder: OwnedFd,
+    lists: Lists,
     tpm: PathBuf,
     shards: PathBuf,
     folders: [(Folder, Rc<OwnedFd>); 3],
@@ -77,14 +77,10 @@ impl Machine {
         let generation = folder(config.generation_folder(), false)?;
         let old = config.shards.join(OLD);
         let old = if old.exists() { folder(&old, false)? } else { folder(&config.shards, false)? };
-        let lists_folder = File::options()
-            .read(true)
-            .custom_flags(OFlag::O_DIRECTORY.bits())
-            .open(&config.lists)
+        let lists = Lists::open(&config.lists)
             .map_err(|error| MachineError::Folder { path: config.lists.clone(), error })?;
         Ok(Machine {
-            lists: config.lists.clone(),
-            lists_folder: lists_folder.into(),
+            lists,
             tpm: config.tpm.clone(),
             shards: config.shards.clone(),
             folders: [(Folder::Shards, shards), (Folder::Old, old), (Folder::Generation, generation)]
@@ -133,6 +129,27 @@ impl Machine {
         Flock::lock(file, FlockArg::LockShared).map_err(|(_, errno)| error(errno.into()))
     }
 
+    /// Has the keeper wait as long as the answer is kept; `None`: it is in the middle of a step.
+    ///
+    /// # Errors
+    ///
+    /// When there is no lock, and so no keeper has ever been.
+    pub fn try_share(&self) -> Result<Option<Flock<File>>, MachineError> {
+        let path = self.lock_path();
+        let error = |error| MachineError::Folder { path: path.clone(), error };
+        let file = lock_file(&path, false).map_err(error)?;
+        match Flock::lock(file, FlockArg::LockSharedNonblock) {
+            Ok(lock) => Ok(Some(lock)),
+            Err((_, Errno::EWOULDBLOCK)) => Ok(None),
+            Err((_, errno)) => Err(error(errno.into())),
+        }
+    }
+
+    /// The kernel's folder.
+    pub(crate) fn lists(&self) -> &Lists {
+        &self.lists
+    }
+
     /// The file that keeper and readers lock.
     pub fn lock_path(&self) -> PathBuf {
         self.shards.join(LOCK)
@@ -179,15 +196,8 @@ impl SystemCalls for Machine {
     type File = Stored;
 
     fn list_files(&mut self) -> Result<Vec<(String, u32)>, Errno> {
-        let mut files = Vec::new();
-        for entry in fs::read_dir(&self.lists).map_err(errno)? {
-            let entry = entry.map_err(errno)?;
-            // A link without a bank in its name is as what it leads to.
-            let Ok(about) = fs::metadata(entry.path()) else { continue };
-            let mode = about.permissions().mode() & 0o777;
-            files.push((entry.file_name().to_string_lossy().into_owned(), mode));
-        }
-        Ok(files)
+        let entries = self.lists.entries()?;
+        Ok(entries.into_iter().map(|(name, about)| (name, about.st_mode & 0o777)).collect())
     }
 
     fn open_list(&mut self, name: &str, access: Access) -> Result<OwnedFd, Errno> {
@@ -195,7 +205,7 @@ impl SystemCalls for Machine {
             Access::Read => OFlag::O_RDONLY,
             Access::Ask => OFlag::O_RDWR,
         };
-        openat(&self.lists_folder, name, access | OFlag::O_CLOEXEC, Mode::empty())
+        self.lists.file(name, access)
     }
 
     fn read_list(&mut self, list: &OwnedFd, offset: u64, buffer: &mut [u8]) -> Result<usize, Errno> {
@@ -210,7 +220,7 @@ impl SystemCalls for Machine {
     }
 
     fn count(&mut self) -> Result<u64, Errno> {
-        let text = fs::read_to_string(self.lists.join("runtime_measurements_count")).map_err(errno)?;
+        let text = self.lists.text("runtime_measurements_count")?;
         text.trim().parse().map_err(|_| Errno::EPROTO)
     }
 

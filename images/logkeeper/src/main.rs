@@ -4,10 +4,11 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
-use imalab_logkeeper::{Config, Problem};
+use imalab_logkeeper::{Config, Problem, ViewError};
 
 mod commands;
 mod run;
+mod show;
 
 /// Keeps the measurement log of IMA: takes records out of the kernel, keeps them on disk, and loses none.
 #[derive(Parser)]
@@ -33,6 +34,8 @@ enum Command {
     Status,
     /// Read all shards and replay the whole log against the TPM.
     Verify,
+    /// Show the whole log in place of the kernel's files, until SIGTERM comes.
+    View(show::View),
     /// Print rules for a policy of IMA, so that keeping records makes none.
     Policy,
 }
@@ -42,6 +45,9 @@ const UNUSABLE: u8 = 2;
 
 /// Shards are missing or damaged, or the TPM says something else.
 const DAMAGED: u8 = 3;
+
+/// The process that answers for the view cannot go on, and another one can with a new file system.
+const DISCONNECTED: u8 = imalab_logkeeper::DISCONNECTED;
 
 fn main() -> ExitCode {
     let arguments = Arguments::parse();
@@ -64,6 +70,7 @@ fn main() -> ExitCode {
         Some(Command::Run) => run::run(&config),
         Some(Command::Cat(cat)) => cat.run(&config),
         Some(Command::Status) => commands::status(&config),
+        Some(Command::View(view)) => view.run(&arguments.config, &config),
         Some(Command::Verify) => commands::verify(&config),
         Some(Command::Policy) | None => {
             eprintln!("logkeeper: expected a command (see `logkeeper --help`)");
@@ -98,6 +105,10 @@ enum Failure {
     NoPcr(u32),
     #[error("cannot set up signals: {0}")]
     Signals(std::io::Error),
+    #[error("view: {0}")]
+    View(#[from] imalab_logkeeper::ViewError),
+    #[error("view: the file system has ended")]
+    Disconnected,
 }
 
 impl Failure {
@@ -107,6 +118,13 @@ impl Failure {
             Failure::Problem(problem) if !problem.passes() => DAMAGED,
             Failure::OtherPcr(_) => DAMAGED,
             Failure::Machine(_) | Failure::Kernel(_) | Failure::Lists(_) => UNUSABLE,
+            Failure::View(
+                ViewError::Machine(_) | ViewError::Kernel(_) | ViewError::NotAlone(_) | ViewError::Another,
+            ) => UNUSABLE,
+            Failure::View(ViewError::Problem(problem)) if !problem.passes() => DAMAGED,
+            Failure::View(ViewError::Ended(code)) => *code,
+            Failure::View(_) => 1,
+            Failure::Disconnected => DISCONNECTED,
             Failure::Problem(_) | Failure::Log(_) | Failure::Signals(_) | Failure::NoPcr(_) => 1,
         }
     }

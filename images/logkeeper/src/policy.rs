@@ -9,4 +9,18 @@ dont_measure fsuuid=UUID
 # securityfs and sysfs, where lists, counters and PCRs are read; most policies have these two.
 dont_measure fsmagic=0x73636673
 dont_measure fsmagic=0x62656572
+# The view, a FUSE file system of this kind. A kernel that does not know fs_subtype= refuses the rule; without it the view adds
+# one record for each of its files.
+dont_measure fsmagic=0x65735546 fs_subtype=imalog
 ";
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_rule_of_the_view_names_its_file_system() {
+        let subtype = crate::view::KIND.strip_prefix("fuse.").unwrap();
+        assert!(RULES.contains(&format!("fs_subtype={subtype}\n")));
+    }
+}

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use imalab_logview::{Damage, NotRecords, ShardName};
+use imalab_logview::{Broken, Damage, NotRecords, ShardName};
 use nix::errno::Errno;
 
 use crate::system_calls::{Folder, OpenError};
@@ -69,6 +69,12 @@ pub enum Problem {
     /// The staged list, or the head of the current one, is not what was saved.
     #[error("somebody else stages, deletes or trims records: the list is not the one that was saved")]
     Foreign,
+    /// The log that was shown is not there any more.
+    #[error("the log is not the one that was shown: {0}")]
+    Broken(#[from] Broken),
+    /// There is no lock to be had.
+    #[error("{0}")]
+    Lock(String),
     /// A record may be on its way to the TPM, and with it another answer.
     #[error("it cannot be told yet whether the records of the last shard have left the kernel")]
     Undecided,
@@ -83,6 +89,8 @@ impl Problem {
             | Problem::TpmGone(_)
             | Problem::Disk { .. }
             | Problem::Foreign
+            | Problem::Broken(_)
+            | Problem::Lock(_)
             | Problem::Undecided => true,
             Problem::Untrusted { .. } | Problem::List(_) | Problem::Damage { .. } | Problem::Missing(_) => {
                 false

@@ -1,50 +1,14 @@
 //! The keeper as a process: looks, rotates, says how it is, and goes when it is told to.
 
-use std::io::Read;
-use std::os::fd::AsFd;
-use std::os::unix::net::UnixStream;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
 
 use imalab_logkeeper::{
-    Config, Files, Keeper, Machine, Problem, Step, SystemCalls, Triggers, Waiting, holders_of_lists,
+    Config, Files, Keeper, Machine, Problem, Signals, Step, SystemCalls, Triggers, Waiting, holders_of_lists,
     holders_of_lock, kexec_is_loaded, notify,
 };
-use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
-use signal_hook::consts::{SIGINT, SIGTERM, SIGUSR1};
+use nix::poll::PollTimeout;
 
 use crate::Failure;
-
-/// Signals that came: a byte in the pipe for each, and what each asks for.
-struct Signals {
-    pipe: UnixStream,
-    end: Arc<AtomicBool>,
-    now: Arc<AtomicBool>,
-}
-
-impl Signals {
-    fn listen() -> std::io::Result<Signals> {
-        let (pipe, far) = UnixStream::pair()?;
-        pipe.set_nonblocking(true)?;
-        let (end, now) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicBool::new(false)));
-        for signal in [SIGTERM, SIGINT, SIGUSR1] {
-            let flag = if signal == SIGUSR1 { &now } else { &end };
-            // The flag is set before the byte is there.
-            signal_hook::flag::register(signal, Arc::clone(flag))?;
-            signal_hook::low_level::pipe::register(signal, far.try_clone()?)?;
-        }
-        Ok(Signals { pipe, end, now })
-    }
-
-    /// Waits for one, or until it is time to look.
-    fn wait(&mut self, seconds: u64) {
-        let timeout = PollTimeout::try_from(seconds.saturating_mul(1000)).unwrap_or(PollTimeout::MAX);
-        // An error is a signal that came meanwhile.
-        let _ = poll(&mut [PollFd::new(self.pipe.as_fd(), PollFlags::POLLIN)], timeout);
-        while self.pipe.read(&mut [0; 64]).is_ok_and(|count| count > 0) {}
-    }
-}
 
 /// Runs until a signal ends it, or shards are damaged.
 pub(crate) fn run(config: &Config) -> Result<(), Failure> {
@@ -61,8 +25,8 @@ pub(crate) fn run(config: &Config) -> Result<(), Failure> {
         Triggers::new(config.every_records, config.every_seconds, config.before_kexec, Instant::now());
     let (mut ready, mut said) = (false, String::new());
     loop {
-        let ending = signals.end.load(Ordering::Relaxed);
-        let asked = signals.now.swap(false, Ordering::Relaxed);
+        let ending = signals.end();
+        let asked = signals.take_now();
         let loaded = kexec_is_loaded();
         // A kernel that does not say how many it has may have some.
         let count = keeper.system().count().unwrap_or(1);
@@ -71,7 +35,7 @@ pub(crate) fn run(config: &Config) -> Result<(), Failure> {
         let last_chance = ending && loaded && config.before_kexec;
         let step = keeper.step(due || asked || last_chance);
         if asked && matches!(step, Ok(Step::Waiting(_)) | Err(_)) {
-            signals.now.store(true, Ordering::Relaxed);
+            signals.ask_again();
         }
         if let Ok(step) = &step {
             if !ready && keeper.settled() {
@@ -114,7 +78,8 @@ pub(crate) fn run(config: &Config) -> Result<(), Failure> {
             say("ends");
             return Ok(());
         }
-        signals.wait(config.look_seconds);
+        let next_look = PollTimeout::try_from(config.look_seconds.saturating_mul(1000));
+        signals.wait(None, next_look.unwrap_or(PollTimeout::MAX));
     }
 }
 

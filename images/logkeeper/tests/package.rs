@@ -5,10 +5,15 @@ use std::path::Path;
 use imalab_logkeeper::Config;
 
 const UNIT: &str = include_str!("../package/logkeeper.service");
+const VIEW: &str = include_str!("../package/logkeeper-view.service");
 
-/// The values of a key of the unit.
+/// The values of a key of the keeper's unit.
 fn values(key: &str) -> Vec<&'static str> {
-    UNIT.lines().filter_map(|line| line.strip_prefix(key)?.strip_prefix('=')).collect()
+    values_of(UNIT, key)
+}
+
+fn values_of(unit: &'static str, key: &str) -> Vec<&'static str> {
+    unit.lines().filter_map(|line| line.strip_prefix(key)?.strip_prefix('=')).collect()
 }
 
 #[test]
@@ -39,4 +44,30 @@ fn the_configuration_that_is_installed_is_the_usual_one() {
     let usual = Config::default();
     let config = Config::read(&path).unwrap();
     assert_eq!(config, Config { generation: Some(usual.shards.clone()), ..usual });
+}
+
+#[test]
+fn the_units_allow_the_mounts_that_are_made() {
+    for call in ["fsopen", "fsconfig", "fsmount"] {
+        assert!(values("SystemCallFilter").concat().split(' ').any(|allowed| allowed == call), "{call}");
+    }
+    assert!(values_of(VIEW, "SystemCallFilter").concat().contains("@mount"));
+    for unit in [UNIT, VIEW] {
+        assert!(values_of(unit, "CapabilityBoundingSet").concat().contains("CAP_SYS_ADMIN"));
+    }
+}
+
+/// systemd.exec(5): each of these gives a service a mount namespace, out of which nothing that it mounts is seen.
+#[test]
+fn what_the_view_mounts_is_seen_by_others() {
+    for key in VIEW.lines().filter_map(|line| Some(line.split_once('=')?.0)) {
+        let own_mounts = key.starts_with("Private")
+            || key.starts_with("Protect")
+            || key.ends_with("Paths")
+            || key.starts_with("Bind")
+            || key.starts_with("Root")
+            || key.ends_with("Directory")
+            || key == "DynamicUser";
+        assert!(!own_mounts, "{key}");
+    }
 }

@@ -8,6 +8,7 @@ mod each_call;
 mod others;
 mod sim;
 mod tpm;
+mod view;
 
 use imalab_logkeeper::{Flavour, Folder, GENERATION, Interface, Keeper, Old, Problem, Settings, Step};
 use imalab_logview::{Form, Log, Shard, ShardName};

@@ -2,6 +2,8 @@
 
 mod calls;
 
+pub(crate) use calls::Stored;
+
 use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::rc::Rc;
@@ -105,6 +107,13 @@ impl Dead {
             machine.measure_of_day();
         }
         Sim(Rc::new(RefCell::new(machine)))
+    }
+
+    /// The machine at that very moment, for another process that reads while the keeper is alive; `None`: the keeper has readers wait.
+    pub(crate) fn for_reader(&self) -> Option<Sim> {
+        let mut machine = self.machine.clone();
+        (machine.dead, machine.death, machine.fault, machine.measure_each) = (false, None, None, 0);
+        (!machine.locked).then(|| Sim(Rc::new(RefCell::new(machine))))
     }
 
     /// Whether the call at which it died had its effect.
