@@ -45,6 +45,9 @@ const INITRAMFS: &str = "IMALAB_INITRAMFS";
 /// Where they find those in which the log keeper stages and trims.
 const KEEPER_STAGE: &str = "IMALAB_KEEPER_STAGE";
 const KEEPER_TRIM: &str = "IMALAB_KEEPER_TRIM";
+/// Where they find the kernel with FUSE, and the initramfs of old readers.
+const KERNEL_FUSE: &str = "IMALAB_KERNEL_FUSE";
+const VIEW: &str = "IMALAB_VIEW";
 
 /// Runs `cargo xtask check`; stops at the first thing that does not hold.
 pub(crate) fn run(args: &Args, root: &Path) -> Result<()> {
@@ -69,13 +72,16 @@ pub(crate) fn run(args: &Args, root: &Path) -> Result<()> {
     succeed(&mut validate, "workflows")?;
     heading("kernel and image");
     let cache = Cache::open()?;
-    let kernel = Kernels::open(root, cache.clone())?.ensure(None, &Over::default(), Refresh::WhenStale)?;
+    let kernels = Kernels::open(root, cache.clone())?;
+    let kernel = kernels.ensure(None, &Over::default(), Refresh::WhenStale)?;
+    let fuse = kernels.ensure(Some("mainline+userspace"), &Over::default(), Refresh::WhenStale)?.image();
     let sources = kernel.quoted(&cache)?;
     let kunit = kernel.kunit();
     let kernel = kernel.image();
     let initramfs = image::ensure(root, &cache)?;
     let keeper_stage = image::ensure_keeper(root, &cache, "stage")?;
     let keeper_trim = image::ensure_keeper(root, &cache, "trim")?;
+    let view = image::ensure_view(root, &cache)?;
     println!("{}\n{}", kernel.display(), initramfs.display());
     let keylime = keylime(root)?;
     let places = [
@@ -83,6 +89,8 @@ pub(crate) fn run(args: &Args, root: &Path) -> Result<()> {
         (INITRAMFS, &initramfs),
         (KEEPER_STAGE, &keeper_stage),
         (KEEPER_TRIM, &keeper_trim),
+        (KERNEL_FUSE, &fuse),
+        (VIEW, &view),
         (KUNIT, &kunit),
         (KEYLIME, &keylime),
         (SOURCES, &sources),

@@ -26,7 +26,10 @@ const CHARACTER_DEVICE: u32 = 0o020_000;
 const FOLDERS: &[&str] = &["dev", "proc", "run", "sys", "tmp"];
 
 /// The configuration of the log keeper whose system calls are gone through: it takes each record as it comes.
-const KEEPER: &str = "every-records = 1\nevery-seconds = 0\nbefore-kexec = false\nlook-seconds = 60\n";
+const EACH_RECORD: &str = "every-records = 1\nevery-seconds = 0\nbefore-kexec = false\nlook-seconds = 60\n";
+
+/// That of one which takes records when it is told to.
+const WHEN_ASKED: &str = "every-records = 0\nevery-seconds = 0\nbefore-kexec = false\n";
 
 /// Builds the agent and the initramfs around it, and gives the initramfs's path.
 pub(crate) fn ensure(root: &Path, cache: &Cache) -> Result<PathBuf> {
@@ -35,13 +38,22 @@ pub(crate) fn ensure(root: &Path, cache: &Cache) -> Result<PathBuf> {
     store(cache, &initramfs(&agent, &[])?)
 }
 
-/// Builds the log keeper, the guest that kills it, and the initramfs around both, and gives the initramfs's path.
+/// The initramfs of the guest in which the log keeper is killed at each of its system calls.
+pub(crate) fn ensure_keeper(root: &Path, cache: &Cache, flavour: &str) -> Result<PathBuf> {
+    ensure_trial(root, cache, &format!("flavour = \"{flavour}\"\n{EACH_RECORD}"))
+}
+
+/// The initramfs of the guest in which old readers read while the log keeper works.
+pub(crate) fn ensure_view(root: &Path, cache: &Cache) -> Result<PathBuf> {
+    ensure_trial(root, cache, WHEN_ASKED)
+}
+
+/// Builds the log keeper, the guest that puts it to the trial, and the initramfs around both, and gives the initramfs's path.
 ///
 /// It is one of its own: what other guests need not unpack, they do not.
-pub(crate) fn ensure_keeper(root: &Path, cache: &Cache, flavour: &str) -> Result<PathBuf> {
+fn ensure_trial(root: &Path, cache: &Cache, config: &str) -> Result<PathBuf> {
     let read = |package, name| fs::read(build(root, cache, package, name)?).context("cannot read a program");
     let (init, keeper) = (read("imalab-trial", "imalab-trial")?, read("imalab-logkeeper", "logkeeper")?);
-    let config = format!("flavour = \"{flavour}\"\n{KEEPER}");
     let more = [
         ("bin", FOLDER | 0o755, b"".as_slice()),
         ("bin/logkeeper", FILE | 0o755, &keeper),

@@ -10,3 +10,5 @@ mod qemu;
 mod rig;
 mod strangers;
 mod tap;
+mod trial;
+mod view;

@@ -17,7 +17,14 @@ const POLICY: &str = "/sys/kernel/security/ima/policy";
 const MOUNTS: [(&str, &str); 5] =
     [("proc", "/proc"), ("sysfs", "/sys"), ("devtmpfs", "/dev"), ("tmpfs", "/var"), ("tmpfs", "/tmp")];
 
-pub(crate) fn set_up() -> Result<()> {
+/// What `/proc` shows is needed before anything else.
+pub(crate) fn mount_proc() -> Result<()> {
+    fs::create_dir_all("/proc")?;
+    Ok(mount(Some("proc"), "/proc", Some("proc"), MsFlags::empty(), None::<&str>)?)
+}
+
+/// Mounts what there is, and loads a policy: these rules, then one that has the files of [`Files`] measured.
+pub(crate) fn set_up(rules: &str) -> Result<()> {
     for (kind, place) in MOUNTS {
         fs::create_dir_all(place)?;
         // devtmpfs may be there already.
@@ -25,7 +32,7 @@ pub(crate) fn set_up() -> Result<()> {
     }
     mount(Some("securityfs"), "/sys/kernel/security", Some("securityfs"), MsFlags::empty(), None::<&str>)?;
     fs::create_dir_all("/var/lib")?;
-    fs::write(POLICY, format!("measure func=FILE_CHECK mask=MAY_READ fowner={OWNER}\n"))?;
+    fs::write(POLICY, format!("{rules}measure func=FILE_CHECK mask=MAY_READ fowner={OWNER}\n"))?;
     Ok(())
 }
 

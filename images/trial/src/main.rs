@@ -1,25 +1,26 @@
-//! PID 1 of a guest in which the log keeper is killed at each of its system calls, one after the other, and the log that it leaves is
-//! handed to the host.
+//! PID 1 of a guest in which the log keeper is put to the trial. Nothing is judged here: what was seen is handed to the host.
 //!
-//! A process that is traced stops at the beginning and at the end of each system call. The keeper is killed at the first such stop
-//! after its start, its successor at the second, and so on, until one comes to rest alive. Between two of them files are measured.
-//! Calls that change nothing are passed over, unless `trial=all` stands on the kernel's command line. Nothing is judged here.
+//! `trial=view` on the kernel's command line chooses the story of `view.rs`, anything else that of `killed.rs`.
 
 mod guest;
+mod killed;
+mod old_reader;
+mod port;
+mod program;
 mod traced;
-
-use std::fs::File;
-use std::process::{Command, Stdio};
+mod view;
 
 use guest::{Result, say};
-use traced::{End, Stops, run_until};
 
 const KEEPER: &str = "/bin/logkeeper";
 
-/// Where the host reads the log.
-const PORT: &str = "/dev/vport0p1";
-
 fn main() {
+    let arguments: Vec<String> = std::env::args().collect();
+    if let [_, command, path] = arguments.as_slice()
+        && command == "open"
+    {
+        return program::open(path);
+    }
     if let Err(error) = story() {
         say(&format!("failed: {error}"));
     }
@@ -27,47 +28,10 @@ fn main() {
 }
 
 fn story() -> Result<()> {
-    guest::set_up()?;
-    let all =
-        std::fs::read_to_string("/proc/cmdline")?.split_ascii_whitespace().any(|word| word == "trial=all");
-    let stops = if all { Stops::All } else { Stops::Changes };
-    let mut files = guest::Files::default();
-    let mut stop = 1;
-    loop {
-        files.measure(2)?;
-        if stop % 5 == 0 {
-            files.violate()?;
-        }
-        match run_until(Command::new(KEEPER).arg("run").stdin(Stdio::null()), stop, stops)? {
-            End::Killed => {
-                say(&format!("killed at stop {stop}"));
-                stop += 1;
-            }
-            End::AtRest { stops } => {
-                say(&format!("killed={} stops={stops}", stop - 1));
-                break;
-            }
-            End::Ended(status) => {
-                return Err(format!("the keeper ended by itself at stop {stop}: {status}").into());
-            }
-        }
-    }
-    // What is measured last is read from the kernel.
-    files.measure(3)?;
-    for command in ["status", "verify"] {
-        let output = Command::new(KEEPER).arg(command).output()?;
-        say(&format!("{command}: {}", output.status));
-        for line in [output.stdout, output.stderr]
-            .concat()
-            .split(|byte| *byte == b'\n')
-            .filter(|line| !line.is_empty())
-        {
-            say(&format!("{command}: {}", String::from_utf8_lossy(line)));
-        }
-    }
-    let port = File::options().write(true).open(PORT)?;
-    let status = Command::new(KEEPER).arg("cat").stdout(port).status()?;
-    say(&format!("cat: {status}"));
-    say("done");
-    Ok(())
+    let command_line = std::fs::read_to_string("/proc/cmdline").or_else(|_| {
+        guest::mount_proc()?;
+        Ok::<String, Box<dyn std::error::Error>>(std::fs::read_to_string("/proc/cmdline")?)
+    })?;
+    let words: Vec<&str> = command_line.split_ascii_whitespace().collect();
+    if words.contains(&"trial=view") { view::story() } else { killed::story(words.contains(&"trial=all")) }
 }
