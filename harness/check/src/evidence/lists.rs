@@ -136,12 +136,19 @@ fn number(step: StepId, op: u16, seen: &OpSeen<'_>) -> Result<u64, Oddity> {
     // What cannot be read back is no number.
     let _ = Pieces::new(&seen.pieces).take(COUNTER_MAX).read_to_end(&mut bytes);
     let text = String::from_utf8_lossy(&bytes);
-    let text = text.strip_suffix('\n').unwrap_or(&text);
-    if text.bytes().all(|byte| byte.is_ascii_digit())
+    // Each read(2) writes the number anew (`ima_show_counter`, `security/integrity/ima/ima_fs.c`): what a second one gives is the
+    // end of a number that has more digits by then. The first says what it was.
+    let (text, rest) = text.split_once('\n').unwrap_or((&text, ""));
+    let digits = |text: &str| text.bytes().all(|byte| byte.is_ascii_digit());
+    let grown = rest.strip_suffix('\n').is_some_and(digits);
+    if digits(text)
+        && (rest.is_empty() || grown)
         && let Ok(value) = text.parse()
     {
         return Ok(value);
     }
+    let text = String::from_utf8_lossy(&bytes);
+    let text = text.strip_suffix('\n').unwrap_or(&text);
     Err(Oddity::NotDecimal { step, op, text: text.escape_debug().to_string() })
 }
 

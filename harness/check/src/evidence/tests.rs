@@ -91,11 +91,30 @@ fn a_clock_that_runs_backwards_is_a_finding() {
 #[case(b"-1\n", "-1")]
 #[case(b"", "")]
 #[case(b"99999999999999999999999\n", "99999999999999999999999")]
+#[case(b"9\n1", "9\\n1")]
+#[case(b"9\nx\n", "9\\nx")]
+#[case(b"\n9\n", "\\n9")]
 fn a_counter_is_a_number(#[case] text: &[u8], #[case] words: &str) {
     let mut fake = FakeRun::new();
     let reads = vec![Reading { op: 1, of: Observed::Violations }];
     fake.step("count", Action::SystemCall, read("violations", text.to_vec()), reads);
     failed(&fake.verdict(Check::Steps), &json!({"code": "trace/not-decimal", "words": words}));
+}
+
+#[rstest]
+#[case::nine_became_ten(b"9\n\n", 9)]
+#[case::nine_became_a_hundred(b"9\n0\n", 9)]
+fn a_counter_may_have_more_digits_at_the_second_read(#[case] text: &[u8], #[case] value: u64) {
+    let run = || {
+        let mut fake = FakeRun::new();
+        let reads = vec![Reading { op: 1, of: Observed::Violations }];
+        fake.step("count", Action::SystemCall, read("violations", text.to_vec()), reads);
+        fake
+    };
+    assert_eq!(run().verdict(Check::Steps).verdict, Verdict::Passed);
+    let (plan, trace) = run().finish();
+    let evidence = Evidence::of(&plan, &trace);
+    assert!(evidence.counters.iter().any(|seen| seen.of == Observed::Violations && seen.value == value));
 }
 
 #[rstest]
