@@ -6,5 +6,6 @@
 
 pub mod bench;
 pub mod cli;
+pub mod explore;
 pub mod report;
 pub mod suite;

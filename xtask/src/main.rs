@@ -54,6 +54,8 @@ enum Task {
     Repro(Passed),
     /// Find the few preemptions of a failed run that matter
     Shrink(Passed),
+    /// Run programs that nobody wrote under many schedules
+    Explore(Passed),
     /// Judge the stored trace of a run again
     Recheck(Passed),
     /// Join the results of the parts of a suite
@@ -129,6 +131,7 @@ fn run(task: Task) -> Result<()> {
         Task::Shell(passed) => become_harness("shell", passed, Needs::Machine, Profile::Dev)?,
         Task::Repro(passed) => become_harness("repro", passed, Needs::Bundle, Profile::Dev)?,
         Task::Shrink(passed) => become_harness("shrink", passed, Needs::Surroundings, Profile::Dev)?,
+        Task::Explore(passed) => become_harness("explore", passed, Needs::Bench, Profile::Dev)?,
         Task::Recheck(passed) => become_harness("recheck", passed, Needs::Nothing, Profile::Dev)?,
         Task::Merge(passed) => become_harness("merge", passed, Needs::Nothing, Profile::Dev)?,
         Task::Diff(passed) => become_harness("diff", passed, Needs::Nothing, Profile::Dev)?,

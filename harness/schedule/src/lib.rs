@@ -4,6 +4,7 @@
 //! plugin carries the order out with a [`Scheduler`].
 
 mod coverage;
+mod exhaustive;
 mod order;
 mod random;
 mod report;
@@ -13,6 +14,7 @@ mod strategy;
 mod symbols;
 
 pub use coverage::Coverage;
+pub use exhaustive::Holds;
 pub use order::{Choice, Does, Gate, Order, OrderError, Range, SCHEMA, Stop, Strategy};
 pub use random::draw;
 pub use report::{End, Preemption, Report, ReportError};

@@ -14,6 +14,7 @@ use imalab_language::lane::Lane;
 use imalab_machine::accel::{Accel, Choice};
 use imalab_machine::lane::{self, LaneError};
 use imalab_run::Kernel;
+use imalab_schedule::Holds;
 
 /// The plugin's file, as cargo builds it.
 const PLUGIN: &str = "libimalab_plugin.so";
@@ -28,7 +29,8 @@ pub(super) struct LaneArgs {
     #[arg(long, value_name = "N", conflicts_with_all = ["repeat", "rerun_failed"], value_parser = clap::value_parser!(u32).range(1..))]
     pub schedules: Option<u32>,
     /// How the seed decides (deterministic lane): `random:N` preempts a CPU at one in N blocks of IMA's code (0: never);
-    /// `pct:N` gives CPUs priorities and changes them at N - 1 blocks; default: random:10
+    /// `pct:N` gives CPUs priorities and changes them at N - 1 blocks; `one` and `two` keep a CPU off at one or two blocks, and
+    /// the seed counts which; default: random:10
     #[arg(long, value_name = "STRATEGY", value_parser = way)]
     pub strategy: Option<Way>,
     /// Take any QEMU that loads the plugin, also one that nobody has proved: `bench determinism` proves it
@@ -48,7 +50,9 @@ fn way(text: &str) -> Result<Way, String> {
             depth @ 1..=16 => Ok(Way::Pct { depth }),
             _ => Err("expected a depth of 1 to 16".to_owned()),
         },
-        _ => Err("expected random:N or pct:N".to_owned()),
+        None if text == "one" => Ok(Way::Exhaustive(Holds::One)),
+        None if text == "two" => Ok(Way::Exhaustive(Holds::Two)),
+        _ => Err("expected random:N, pct:N, one or two".to_owned()),
     }
 }
 
@@ -180,7 +184,8 @@ mod tests {
     fn strategies_have_a_name_and_a_number() {
         assert_eq!(way("random:10"), Ok(Way::Random { one_in: 10 }));
         assert_eq!(way("pct:3"), Ok(Way::Pct { depth: 3 }));
-        for wrong in ["", "random", "pct:0", "pct:17", "pct:x", "dfs:2"] {
+        assert_eq!(way("two"), Ok(Way::Exhaustive(Holds::Two)));
+        for wrong in ["", "random", "pct:0", "pct:17", "pct:x", "dfs:2", "one:1", "three"] {
             assert!(way(wrong).is_err(), "{wrong}");
         }
     }

@@ -7,6 +7,7 @@ mod capabilities;
 mod demands;
 mod determinism;
 mod diff;
+mod explore;
 mod lane;
 mod language;
 mod machines;
@@ -66,6 +67,8 @@ enum Command {
     Repro(repro::ReproArgs),
     /// Find the few preemptions of a failed run that matter (deterministic lane)
     Shrink(shrink::ShrinkArgs),
+    /// Run programs that nobody wrote under many schedules, and keep what breaks an invariant (deterministic lane)
+    Explore(Box<explore::ExploreArgs>),
     /// Join the results of the parts of a suite
     Merge(merge::MergeArgs),
     /// Compare two results: what is worse, lost, better (exit 100 if anything is worse, 4 if anything is lost)
@@ -104,6 +107,7 @@ pub fn main() -> ExitCode {
         Command::Shell(args) => shell::shell(&args),
         Command::Repro(args) => repro::repro(&args),
         Command::Shrink(args) => shrink::run(&args),
+        Command::Explore(args) => explore::run(&args),
         Command::Merge(args) => merge::merge(&args),
         Command::Diff(args) => diff::diff(&args),
         Command::Recheck(args) => recheck::recheck(&args),

@@ -10,11 +10,11 @@ use super::again::Again;
 use super::machines::Surroundings;
 use super::recheck::tell;
 use super::repro::compared;
+use crate::explore::Sign;
 use crate::report::run_dir::{OutDir, SCHEDULE};
 use crate::report::{Exit, print, words};
 use crate::suite::{self, Store};
-use imalab_check::outcome::{Outcome, RunResult};
-use imalab_language::finding::{Finding, KernelDied};
+use imalab_check::outcome::RunResult;
 use imalab_run::{Interrupts, Ran, Scratch};
 use imalab_schedule::{Choice, Does, Report, Shrunk, Strategy, Symbols, shrink};
 
@@ -31,30 +31,6 @@ pub(super) struct ShrinkArgs {
     out: Option<PathBuf>,
     #[command(flatten)]
     surroundings: Surroundings,
-}
-
-/// What two runs have in common that show the same.
-#[derive(Clone, Debug, PartialEq, Eq)]
-struct Sign {
-    outcome: Outcome,
-    code: Option<&'static str>,
-    /// Where the kernel died.
-    function: Option<String>,
-}
-
-impl Sign {
-    fn of(result: &RunResult) -> Sign {
-        let finding = result.reason.as_ref().map(|reason| &reason.finding);
-        let function = match finding {
-            Some(Finding::KernelDied(
-                KernelDied::Panic { function, called_from, .. }
-                | KernelDied::Oops { function, called_from, .. }
-                | KernelDied::Bug { function, called_from, .. },
-            )) => called_from.as_ref().or(function.as_ref()).cloned(),
-            _ => None,
-        };
-        Sign { outcome: result.outcome, code: finding.map(Finding::code), function }
-    }
 }
 
 /// Why no further schedule is tried.

@@ -15,7 +15,7 @@ use super::rerun;
 use crate::report::list::{self, ScenarioEntry};
 use crate::report::terminal::{Look, Terminal};
 use crate::report::{self, Exit, Listeners, print};
-use crate::suite::{self, DryRun, Partition, Request, Store};
+use crate::suite::{self, Cover, DryRun, Partition, Request, SeededLane, Store};
 use imalab_check::outcome::{Boot, SuiteResult};
 use imalab_language::plan::{self, Interface};
 use imalab_language::scenario::{self, Scenario};
@@ -279,10 +279,23 @@ pub(super) fn test(args: &TestArgs) -> Result<Exit, Failure> {
     let mut listeners =
         Listeners::of(&args.reports.files()?, results.as_deref()).map_err(Failure::of_reports)?;
     let suite = suite::suite(&request, &scratch, &interrupts, &mut listeners).map_err(Failure::usage)?;
+    for cover in request.seeded.iter().flat_map(SeededLane::covered) {
+        print::note(&covered(&cover));
+    }
     Ok(Exit::of(&suite).and(listeners.exit()))
 }
 
-fn boot(text: &str) -> Result<Boot, String> {
+/// How far all schedules of a case were tried.
+fn covered(Cover { case, ran, all }: &Cover) -> String {
+    match all - ran {
+        0 => format!("{case}: all {all} schedules were run"),
+        left => {
+            format!("{case}: {ran} of {all} schedules were run, {left} are left (another --seed goes on)")
+        }
+    }
+}
+
+pub(super) fn boot(text: &str) -> Result<Boot, String> {
     let found = [Boot::Fork, Boot::Cold].into_iter().find(|boot| boot.name() == text);
     found.ok_or_else(|| "expected fork or cold".to_owned())
 }

@@ -2,6 +2,7 @@
 
 mod ask;
 mod boot;
+mod covered;
 mod dispatch;
 mod event;
 mod offers;
@@ -20,6 +21,7 @@ use std::time::SystemTime;
 
 use chrono::{DateTime, NaiveDate, Utc};
 
+pub use covered::Cover;
 pub use event::{Listener, PlannedSuite, Stop, SuiteContext, SuiteEvent};
 pub use one_run::times;
 pub use partition::{NoPartition, Partition};

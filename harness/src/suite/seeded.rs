@@ -5,6 +5,7 @@ use std::fmt;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use super::covered::{Cover, Covered};
 use super::one_run::not_started;
 use crate::report::RunId;
 use imalab_check::outcome::{Outcome, RunResult};
@@ -12,7 +13,7 @@ use imalab_language::finding::{Finding, Run};
 use imalab_language::plan::Plan;
 use imalab_language::verdict::Reason;
 use imalab_run::{Ran, RunContext, Seeded, run};
-use imalab_schedule::{End, Report, Strategy};
+use imalab_schedule::{End, Holds, Report, Strategy};
 
 /// How a seed decides.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -27,6 +28,8 @@ pub enum Way {
         /// How many orderings a defect may need, at least 1.
         depth: u64,
     },
+    /// At one point, or at two: the seed counts them, so that one seed after the other leaves none out.
+    Exhaustive(Holds),
 }
 
 impl fmt::Display for Way {
@@ -34,6 +37,8 @@ impl fmt::Display for Way {
         match self {
             Way::Random { one_in } => write!(f, "random:{one_in}"),
             Way::Pct { depth } => write!(f, "pct:{depth}"),
+            Way::Exhaustive(Holds::One) => f.write_str("one"),
+            Way::Exhaustive(Holds::Two) => f.write_str("two"),
         }
     }
 }
@@ -48,6 +53,7 @@ pub struct SeededLane {
     way: Way,
     /// By kernel and scenario, where somebody had to know.
     points: Mutex<BTreeMap<String, Count>>,
+    covered: Covered,
 }
 
 /// The seed by which points are counted: any would do, and always the same has to.
@@ -60,7 +66,7 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 impl SeededLane {
     /// With this plugin of QEMU.
     pub fn new(plugin: PathBuf, way: Way) -> SeededLane {
-        SeededLane { plugin, way, points: Mutex::default() }
+        SeededLane { plugin, way, points: Mutex::default(), covered: Covered::default() }
     }
 
     /// How a seed decides.
@@ -88,8 +94,23 @@ impl SeededLane {
             Way::Random { one_in: 0 } => Strategy::None,
             Way::Random { one_in: per } => Strategy::Random { seed, per },
             Way::Pct { depth } => Strategy::Pct { seed, depth, points: self.points(id, plan, context)? },
+            Way::Exhaustive(holds) => {
+                let points = self.points(id, plan, context)?;
+                self.covers(id, holds, seed, points);
+                Strategy::List { choices: holds.choices(seed, points) }
+            }
         };
         self.with(&strategy, plan, seed, context)
+    }
+
+    /// What was run of all schedules with few preemptions, where these are counted.
+    pub fn covered(&self) -> Vec<Cover> {
+        self.covered.all()
+    }
+
+    fn covers(&self, id: &RunId, holds: Holds, seed: u64, points: u64) {
+        let case = RunId { repeat: 1, ..id.clone() }.to_string();
+        self.covered.add(case, holds, seed, points);
     }
 
     fn with(

@@ -167,11 +167,25 @@ impl Lab {
     /// Waits for its end.
     #[track_caller]
     pub(crate) fn output(&self, child: Child) -> Ended {
+        self.output_within(PATIENCE, child)
+    }
+
+    /// As [`Lab::run`], of what takes many runs.
+    #[track_caller]
+    pub(crate) fn run_many(&self, command: &mut Command) -> Ended {
+        let child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+        let ended = self.output_within(10 * PATIENCE, child);
+        self.is_clean();
+        ended
+    }
+
+    #[track_caller]
+    fn output_within(&self, patience: Duration, child: Child) -> Ended {
         let pid = child.id();
-        let output = machinery::within(PATIENCE, move || child.wait_with_output().unwrap());
+        let output = machinery::within(patience, move || child.wait_with_output().unwrap());
         let output = output.unwrap_or_else(|| {
             machinery::kill(pid);
-            panic!("it has not ended within {PATIENCE:?}")
+            panic!("it has not ended within {patience:?}")
         });
         Ended { code: output.status.code(), text: said(&output) }
     }

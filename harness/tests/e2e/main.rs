@@ -10,6 +10,7 @@ mod demands;
 mod disk;
 mod events;
 mod evidence;
+mod explore;
 mod faults;
 mod forks;
 mod inputs;
