@@ -95,6 +95,8 @@ fn quoted(text: &str) -> String {
     for c in text.chars() {
         match c {
             '"' | '\\' => out.extend(['\\', c]),
+            // Together they begin a parameter.
+            '{' if out.ends_with('$') => out.push_str(" {"),
             c => out.push(printable(c)),
         }
     }

@@ -25,7 +25,7 @@ pub struct Limits {
 const AGAIN: u32 = 3;
 
 /// Under how many schedules a shorter program is tried.
-const SCHEDULES: u64 = 8;
+const SCHEDULES: u64 = 5;
 
 /// What every program of the explorer is called in its plan: what a plan is called is a part of what its guest does.
 pub(super) const NAME: &str = "explored";
@@ -89,13 +89,17 @@ pub(super) struct Pursuit<'p> {
     sign: Sign,
     /// Runs so far.
     pub(super) ran: u32,
+    /// Runs after which no shorter program is tried any more: the rest is for its preemptions.
+    until: u32,
     /// It shows without any preemption.
     plain: bool,
+    /// The strategy that showed it first, which is the likeliest to show it again.
+    first: Strategy,
 }
 
 impl<'p> Pursuit<'p> {
     pub(super) fn new(lab: &'p Lab<'p>, limits: Limits, sign: Sign) -> Pursuit<'p> {
-        Pursuit { lab, limits, sign, ran: 0, plain: false }
+        Pursuit { lab, limits, sign, ran: 0, until: limits.runs, plain: false, first: Strategy::None }
     }
 
     fn run(&mut self, plan: &Plan, strategy: &Strategy) -> Result<Tried, Trouble> {
@@ -109,7 +113,7 @@ impl<'p> Pursuit<'p> {
 
     /// As [`Pursuit::run`], as long as it may.
     fn try_run(&mut self, plan: &Plan, strategy: &Strategy) -> Result<Tried, Stop> {
-        if self.ran >= self.limits.runs {
+        if self.ran >= self.until {
             return Err(Stop::Enough);
         }
         self.run(plan, strategy).map_err(Stop::Trouble)
@@ -139,7 +143,10 @@ impl<'p> Pursuit<'p> {
         let without = self.run(&plan, &Strategy::None)?;
         self.plain = self.is_it(&without);
         let tried = if self.plain { without } else { first };
+        self.first = strategy.clone();
+        self.until = self.limits.runs / 2;
         let shown = self.fewer_steps(Shown { program: program.clone(), plan, tried })?;
+        self.until = self.limits.runs;
         let shown = self.fewer_preemptions(shown)?;
         if let Some(schedule) = shown.tried.schedule() {
             let same = list(schedule.choices());
@@ -218,7 +225,11 @@ impl<'p> Pursuit<'p> {
             return Ok(None);
         }
         for number in 1..SCHEDULES {
-            let tried = self.try_run(&plan, &way(draw(self.lab.seed, number), number, points))?;
+            let strategy = match number {
+                1 => again(&self.first, points),
+                number => way(draw(self.lab.seed, number), number - 1, points),
+            };
+            let tried = self.try_run(&plan, &strategy)?;
             if self.is_it(&tried) {
                 return Ok(Some(Shown { program: program.clone(), plan, tried }));
             }
@@ -301,6 +312,14 @@ fn stopped(end: imalab_schedule::Shrunk<Stop>) -> Result<(), Trouble> {
     match end {
         imalab_schedule::Shrunk::Stopped(Stop::Trouble(trouble)) => Err(trouble),
         imalab_schedule::Shrunk::Stopped(Stop::Enough) | imalab_schedule::Shrunk::Minimal => Ok(()),
+    }
+}
+
+/// The same strategy for a run with so many points.
+fn again(strategy: &Strategy, points: u64) -> Strategy {
+    match strategy {
+        Strategy::Pct { seed, depth, .. } => Strategy::Pct { seed: *seed, depth: *depth, points },
+        other => other.clone(),
     }
 }
 

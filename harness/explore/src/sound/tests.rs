@@ -57,6 +57,7 @@ use Request::{Delete, Stage, Trim};
 #[case::nothing_may_be_staged(&[open(0, STAGED), open(1, STAGED), ask(0, Stage), read(0)], &[ask(0, Delete)], &[MADE, ask(1, Stage)], &[Stage])]
 #[case::both_delete(&[open(0, STAGED), open(1, STAGED), MADE, ask(0, Stage), read(0), read(1)], &[ask(0, Delete)], &[ask(1, Delete)], &[Delete, Delete])]
 #[case::both_delete_and_stage(&[open(0, STAGED), open(1, STAGED), MADE, ask(0, Stage), read(0), read(1)], &[ask(0, Delete), ask(0, Stage)], &[ask(1, Delete)], &[Delete, Stage])]
+#[case::who_reads_meanwhile_does_so_at_once(&[open(0, STAGED), open(1, STAGED), MADE, ask(0, Stage), read(0)], &[ask(0, Delete)], &[read(1)], &[Delete])]
 fn what_is_removed_was_read(
     #[case] alone: &[Step],
     #[case] main: &[Step],
@@ -77,6 +78,17 @@ fn descriptors_are_open_when_they_are_used() {
     let steps: Vec<Step> = left.steps().map(|(_, step)| *step).collect();
     // The thread might come after the close.
     assert_eq!(steps, [open(0, CURRENT), read(0), Step::Close { slot: 0 }]);
+}
+
+#[test]
+fn a_list_that_may_change_is_read_by_one_call() {
+    let far = Step::ReadAt { slot: 1, at: 1_000_000_000, bytes: 1 };
+    let alone = [open(0, STAGED), open(1, STAGED), MADE, ask(0, Stage), read(0)];
+    let left = sound(&program(&alone, &[ask(0, Delete)], &[read(1), far])).unwrap();
+    assert_eq!(left.phases[1].of(1), [far]);
+    // Of what nobody changes meanwhile it may be any.
+    let left = sound(&program(&alone, &[MADE], &[read(1), far])).unwrap();
+    assert_eq!(left.phases[1].of(1), [read(1), far]);
 }
 
 #[test]
