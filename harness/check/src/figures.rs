@@ -1,4 +1,4 @@
-//! How long what other processes do is held up by a staging, a delete or a trim: few numbers and a histogram each.
+//! How long what other processes do is held up by a staging, a delete, a trim or a snapshot: few numbers and a histogram each.
 //!
 //! Times are the guest's own, right before and right after each system call. They never decide a verdict: on a shared host
 //! they say how the kernel's time grows, and not how long it takes.
@@ -31,8 +31,10 @@ pub enum By {
     Stage,
     /// A delete.
     Delete,
-    /// A trim.
+    /// A trim, or the removal of what a snapshot showed.
     Trim,
+    /// A snapshot: all PCRs are read and recorded while nothing else can be.
+    Snapshot,
 }
 
 impl Held {
@@ -52,7 +54,7 @@ impl Held {
 
 impl By {
     /// All of them.
-    pub const ALL: [By; 4] = [By::Nothing, By::Stage, By::Delete, By::Trim];
+    pub const ALL: [By; 5] = [By::Nothing, By::Stage, By::Delete, By::Trim, By::Snapshot];
 
     /// As in the results.
     pub fn name(self) -> &'static str {
@@ -61,6 +63,7 @@ impl By {
             By::Stage => "stage",
             By::Delete => "delete",
             By::Trim => "trim",
+            By::Snapshot => "snapshot",
         }
     }
 }

@@ -7,12 +7,12 @@ use std::collections::BTreeMap;
 use imalab_wire::{Op, Outcome, TaskId};
 
 use super::changes::{Change, ListChange};
-use super::evidence::{Evidence, Moment};
+use super::evidence::{Evidence, Moment, StepSeen};
 use crate::figures::{By, Freed, Held, Latency};
 use imalab_formats::ima::dialect::Dialect;
 use imalab_formats::ima::model::File;
 
-/// A change of a list while it was under way.
+/// A change of a list, or a snapshot of it, while it was under way.
 struct Timed {
     task: TaskId,
     by: By,
@@ -100,9 +100,30 @@ fn timed(evidence: &Evidence<'_>, changes: &[ListChange]) -> Vec<Timed> {
         let task = evidence.steps.get(change.step)?.planned.task;
         Some(Timed { task, by, span: (change.at, change.end) })
     };
-    let mut timed: Vec<Timed> = changes.iter().enumerate().filter_map(of).collect();
+    let mut timed: Vec<Timed> =
+        changes.iter().enumerate().filter_map(of).chain(snapshots(evidence)).collect();
     timed.sort_by_key(|change| change.span);
     timed
+}
+
+/// The opens that had the kernel record all PCRs.
+fn snapshots<'e>(evidence: &'e Evidence<'_>) -> impl Iterator<Item = Timed> + 'e {
+    let dialect = evidence.plan.interface.dialect();
+    let divides = move |path: &str| match dialect.file(path) {
+        File::Own(name) => dialect.own_file(name).is_some_and(|own| own.divides),
+        _ => false,
+    };
+    let of_step = move |step: &'e StepSeen<'_>| {
+        let task = step.planned.task;
+        step.ops.iter().zip(&step.seen).filter_map(move |(op, seen)| match (op, seen.ended) {
+            (Op::Open { path, .. }, Some(ended)) if divides(path) => {
+                let took = matches!(ended.outcome, Outcome::Value(_));
+                took.then_some(Timed { task, by: By::Snapshot, span: (ended.begin, ended.end) })
+            }
+            _ => None,
+        })
+    };
+    evidence.steps.iter().flat_map(of_step)
 }
 
 /// How the change at a place removed records, if it did: what a step staged itself it trims, where the interface has no
@@ -193,5 +214,27 @@ mod tests {
         assert_eq!(of(Held::Writer, By::Stage).map(|latency| latency.max_us), Some(100));
         assert_eq!(of(Held::Writer, By::Delete).map(|latency| latency.count), Some(1));
         assert_eq!(of(Held::Append, By::Delete), None);
+    }
+
+    #[test]
+    fn who_opens_the_file_that_divides_the_log_holds_others_up() {
+        let mut fake = FakeRun::new();
+        let before = fake.now;
+        (fake.task, fake.takes) = (1, 500_000);
+        fake.measure(1);
+        (fake.task, fake.takes, fake.now) = (0, 100_000, before + 1_000);
+        fake.step("snapshot", Action::SystemCall, read("snapshot", Vec::new()), vec![]);
+        let (mut plan, trace) = fake.finish();
+        let of = |plan: &_| {
+            let times = digest(plan, &trace).latency();
+            let of = |held, by| {
+                times.iter().find(|times| (times.held, times.by) == (held, by)).map(|times| times.max_us)
+            };
+            (of(Held::Append, By::Snapshot), of(Held::Writer, By::Snapshot))
+        };
+        // Elsewhere it is a file like any other.
+        assert_eq!(of(&plan), (None, None));
+        plan.interface = imalab_language::plan::Interface::SNAPSHOT;
+        assert_eq!(of(&plan), (Some(500), Some(100)));
     }
 }

@@ -15,6 +15,8 @@ const DRAWN: f64 = 265.0;
 const LEGEND: f64 = 16.0;
 /// Changes that hold somebody up, a panel each.
 const CHANGES: [By; 3] = [By::Stage, By::Delete, By::Trim];
+/// The same of all interfaces.
+const ALL_CHANGES: [By; 4] = [By::Stage, By::Delete, By::Trim, By::Snapshot];
 /// One colour a series; told apart without red and green.
 const COLOURS: [RGBColor; 6] = [
     RGBColor(0, 114, 178),
@@ -41,7 +43,7 @@ type Area<'a> = DrawingArea<SVGBackend<'a>, Shift>;
 /// # Errors
 /// When nothing can be drawn of these figures.
 pub fn lines(growth: &Growth) -> Result<String, PlotError> {
-    panels(|area, by| {
+    panels(&CHANGES, |area, by| {
         let wanted = [(Held::Writer, by), (Held::Append, by), (Held::Open, by), (Held::Append, By::Nothing)];
         let series: Vec<(&Grown, String)> = wanted
             .iter()
@@ -74,7 +76,7 @@ pub fn lines(growth: &Growth) -> Result<String, PlotError> {
 /// As [`lines`].
 pub fn histograms(growth: &Growth) -> Result<String, PlotError> {
     let sizes: BTreeSet<u64> = growth.times.iter().flat_map(|grown| grown.sizes.keys().copied()).collect();
-    panels(|area, by| {
+    panels(&CHANGES, |area, by| {
         let grown = growth.times.iter().find(|grown| (grown.held, grown.by) == (Held::Append, by));
         let points = |size: &u64| {
             let buckets = grown.and_then(|grown| grown.sizes.get(size)).map(|latency| &latency.buckets);
@@ -95,7 +97,7 @@ pub fn histograms(growth: &Growth) -> Result<String, PlotError> {
 /// # Errors
 /// As [`lines`].
 pub fn compared(kernels: &[(&str, &Growth)], held: Held) -> Result<String, PlotError> {
-    panels(|area, by| {
+    panels(&ALL_CHANGES, |area, by| {
         let series = kernels.iter().filter_map(|(name, growth)| {
             let grown = growth.times.iter().find(|grown| (grown.held, grown.by) == (held, by))?;
             let points =
@@ -110,14 +112,17 @@ pub fn compared(kernels: &[(&str, &Growth)], held: Held) -> Result<String, PlotE
     })
 }
 
-fn panels(mut panel: impl FnMut(&Area<'_>, By) -> Result<(), PlotError>) -> Result<String, PlotError> {
+fn panels(
+    changes: &[By],
+    mut panel: impl FnMut(&Area<'_>, By) -> Result<(), PlotError>,
+) -> Result<String, PlotError> {
     let mut svg = String::new();
     {
-        let size = (PANEL.0 * CHANGES.len() as u32, PANEL.1);
+        let size = (PANEL.0 * changes.len() as u32, PANEL.1);
         let root = SVGBackend::with_string(&mut svg, size).into_drawing_area();
         drawn(root.fill(&WHITE))?;
-        for (area, by) in root.split_evenly((1, CHANGES.len())).iter().zip(CHANGES) {
-            panel(area, by)?;
+        for (area, by) in root.split_evenly((1, changes.len())).iter().zip(changes) {
+            panel(area, *by)?;
         }
         drawn(root.present())?;
     }

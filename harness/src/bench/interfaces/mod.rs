@@ -9,32 +9,44 @@ use serde::Serialize;
 
 use super::latency::{Growth, PARAMETER, growth};
 use imalab_check::StepSummary;
-use imalab_check::figures::{By, Freed};
+use imalab_check::figures::{By, Freed, Latency};
 use imalab_check::outcome::{Outcome, RunResult, SuiteResult};
 use imalab_language::plan::Interface;
 
 /// What is run, on each kernel that has what it needs.
-const SCENARIOS: [(&str, &str); 11] = [
+const SCENARIOS: [(&str, &str); 18] = [
     (ROUND_BY_STAGING, include_str!("round-by-staging.yaml")),
     (ROUND_BY_TRIMMING, include_str!("round-by-trimming.yaml")),
+    (ROUND_BY_SNAPSHOT, include_str!("round-by-snapshot.yaml")),
     ("held-up-by-staging", include_str!("held-up-by-staging.yaml")),
     ("held-up-by-trimming", include_str!("held-up-by-trimming.yaml")),
+    ("held-up-by-snapshot", include_str!("held-up-by-snapshot.yaml")),
+    (BY_BANKS, include_str!("snapshot-by-banks.yaml")),
     (AGENTS_STAGE, include_str!("agents-that-stage.yaml")),
     ("agents-that-trim-upstream", include_str!("agents-that-trim-upstream.yaml")),
     ("agents-that-trim-rfc-v2", include_str!("agents-that-trim-rfc-v2.yaml")),
     ("agents-that-trim-two-command", include_str!("agents-that-trim-two-command.yaml")),
     ("agents-that-trim-transaction", include_str!("agents-that-trim-transaction.yaml")),
+    ("agents-that-trim-trim-log", include_str!("agents-that-trim-trim-log.yaml")),
+    ("agents-that-trim-log-digest", include_str!("agents-that-trim-log-digest.yaml")),
+    ("agents-that-trim-snapshot", include_str!("agents-that-trim-snapshot.yaml")),
     (KEXEC_STAGED, include_str!("kexec-with-staged.yaml")),
     (KEXEC_TRIMMED, include_str!("kexec-after-trim.yaml")),
+    (KEXEC_PURGED, include_str!("kexec-after-purge.yaml")),
 ];
 
 const ROUND_BY_STAGING: &str = "round-by-staging";
 const ROUND_BY_TRIMMING: &str = "round-by-trimming";
+const ROUND_BY_SNAPSHOT: &str = "round-by-snapshot";
+/// The scenario that takes snapshots with more banks each time, and its matrix parameter.
+const BY_BANKS: &str = "snapshot-by-banks";
+const BANKS: &str = "banks";
 const AGENTS_STAGE: &str = "agents-that-stage";
 /// How the names of the scenarios in which two agents trim begin; each interface has its own words for it.
 const AGENTS_TRIM: &str = "agents-that-trim-";
 const KEXEC_STAGED: &str = "kexec-with-staged";
 const KEXEC_TRIMMED: &str = "kexec-after-trim";
+const KEXEC_PURGED: &str = "kexec-after-purge";
 
 /// List sizes as the scenarios have them.
 const SIZES: &str = "records: [100, 1000]";
@@ -63,13 +75,15 @@ pub struct Kernel {
     pub release: String,
     /// How records leave its list.
     pub interface: Interface,
-    /// Rounds of attestation, by staging and by trimming.
+    /// Rounds of attestation, by staging, by trimming and by snapshots.
     pub rounds: Vec<Round>,
     /// How long others were held up, by the size of the list.
     pub held_up: Growth,
+    /// How long others were held up by snapshots, by the banks of the TPM; of several runs, the last.
+    pub by_banks: BTreeMap<String, Vec<Latency>>,
     /// Two agents that know nothing of each other: what they stage, and what they trim.
     pub agents: BTreeMap<String, Vec<Told>>,
-    /// Kexec with records staged, and after a trim.
+    /// Kexec with records staged, and after a trim or a purge.
     pub kexec: BTreeMap<String, Vec<Told>>,
 }
 
@@ -117,6 +131,7 @@ pub fn compare<E>(
                 interface,
                 rounds: Vec::new(),
                 held_up: growth(&own),
+                by_banks: BTreeMap::new(),
                 agents: BTreeMap::new(),
                 kexec: BTreeMap::new(),
             });
@@ -126,6 +141,12 @@ pub fn compare<E>(
         match run.scenario.as_str() {
             ROUND_BY_STAGING => kernel.round(By::Delete, run, &told(run)?),
             ROUND_BY_TRIMMING => kernel.round(By::Trim, run, &told(run)?),
+            ROUND_BY_SNAPSHOT => kernel.round(By::Snapshot, run, &told(run)?),
+            BY_BANKS => {
+                if let Some(banks) = run.parameters.get(BANKS) {
+                    kernel.by_banks.insert(banks.clone(), run.latency.clone());
+                }
+            }
             AGENTS_STAGE => {
                 kernel.agents.entry("staging".to_owned()).or_insert(steps(&told(run)?));
             }
@@ -134,6 +155,9 @@ pub fn compare<E>(
             }
             KEXEC_TRIMMED => {
                 kernel.kexec.entry("trimmed".to_owned()).or_insert(steps(&told(run)?));
+            }
+            KEXEC_PURGED => {
+                kernel.kexec.entry("purged".to_owned()).or_insert(steps(&told(run)?));
             }
             name if name.starts_with(AGENTS_TRIM) => {
                 kernel.agents.entry("trimming".to_owned()).or_insert(steps(&told(run)?));

@@ -6,15 +6,17 @@ use super::{Compared, Kernel, Round, Told};
 use imalab_check::figures::{By, Held, Latency};
 
 /// The changes that hold others up, with the request that makes them.
-const CHANGES: [By; 3] = [By::Stage, By::Delete, By::Trim];
+const CHANGES: [By; 4] = [By::Stage, By::Delete, By::Trim, By::Snapshot];
 
 impl Compared {
     /// Tables, a line each.
     pub fn lines(&self) -> Vec<String> {
         let mut lines = Vec::new();
-        for section in [self.rounds(), self.held_up(), self.freed()] {
-            lines.extend(section);
-            lines.push(String::new());
+        for section in [self.rounds(), self.held_up(), self.by_banks(), self.freed()] {
+            if !section.is_empty() {
+                lines.extend(section);
+                lines.push(String::new());
+            }
         }
         lines.extend(self.stories("Two agents", |kernel| &kernel.agents));
         lines.extend(self.stories("kexec", |kernel| &kernel.kexec));
@@ -76,6 +78,31 @@ impl Compared {
         lines
     }
 
+    /// How long all PCRs take to be recorded; no table where no kernel does that.
+    fn by_banks(&self) -> Vec<String> {
+        let mut lines = vec![
+            "| kernel | banks | a snapshot, us: median (longest) | an append meanwhile, us: median (longest), of | \
+             an append with nothing going on, us: median |"
+                .to_owned(),
+            "| --- | --- | ---: | ---: | ---: |".to_owned(),
+        ];
+        for kernel in &self.kernels {
+            for (banks, times_of) in &kernel.by_banks {
+                let of = |held, by| times_of.iter().find(|times| (times.held, times.by) == (held, by));
+                let append = |append: &Latency| format!("{}, {}", times(append), append.count);
+                lines.push(format!(
+                    "| {} | {banks} | {} | {} | {} |",
+                    kernel.name,
+                    of(Held::Writer, By::Snapshot).map_or("none".to_owned(), times),
+                    of(Held::Append, By::Snapshot).map_or("none".to_owned(), append),
+                    of(Held::Append, By::Nothing)
+                        .map_or("none".to_owned(), |idle| idle.median_us.to_string()),
+                ));
+            }
+        }
+        if lines.len() > 2 { lines } else { Vec::new() }
+    }
+
     fn freed(&self) -> Vec<String> {
         let mut lines = vec![
             "| kernel | by | records | KiB freed, each round | bytes a record |".to_owned(),
@@ -116,6 +143,7 @@ fn line(kernel: &Kernel, round: &Round) -> String {
 fn way(by: By) -> &'static str {
     match by {
         By::Trim => "trimming",
+        By::Snapshot => "snapshot",
         By::Stage | By::Delete | By::Nothing => "staging",
     }
 }

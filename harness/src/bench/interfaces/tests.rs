@@ -31,8 +31,25 @@ fn suite() -> SuiteResult {
         run("agents-that-trim-upstream", None, "failed"),
         run("agents-that-trim-transaction", None, "skipped"),
         run(KEXEC_STAGED, None, "passed"),
+        by_banks(),
     ];
     serde_json::from_value(json!({ "schema": 2, "runs": runs, "wall_ms": 1, "interrupted": false })).unwrap()
+}
+
+/// A run with snapshots, with two banks.
+fn by_banks() -> serde_json::Value {
+    let times = |held, by, us: u64| Latency::of(held, by, vec![us * 1_000, us * 2_000]);
+    let latency = [
+        times(Held::Writer, By::Snapshot, 90),
+        times(Held::Append, By::Snapshot, 80),
+        times(Held::Append, By::Nothing, 2),
+    ];
+    json!({
+        "scenario": BY_BANKS, "parameters": { "banks": "sha1+sha256" }, "kernel": "s", "release": "6.12.1",
+        "interface": "snapshot", "lane": "free", "accelerator": null, "seed": 1, "repeat": 1,
+        "outcome": "passed", "reason": null, "checks": [], "latency": latency, "console_tail": [], "wall_ms": 1,
+        "boot_ms": null, "guest_ms": null, "dir": null, "bundle": null, "repro": null
+    })
 }
 
 fn step(boot: u16, text: &str, calls: &[&'static str], records: Option<u64>) -> StepSummary {
