@@ -154,6 +154,7 @@ fn words(deed: Option<Deed>) -> String {
     "ima_trim_log:r T sha1:r ima_trim_log:w {number}:5",
     "ima_trim_log:r T sha1:r ima_trim_log:w {number}:{found}"
 )]
+#[case(Interface::TRIM_LOG_V3_POSTED, "", "", "sha1:r ima_trim_log:w 5", "sha1:r ima_trim_log:w found")]
 #[case(Interface::LOG_DIGEST, "", "", "sha1:r trim:w 5", "sha1:r trim:w found")]
 #[case(
     Interface::STAGING_V1_POSTED,

@@ -59,6 +59,8 @@ known! {
     TRANSACTION = transaction::DIALECT;
     /// The trim log patches of December 2025 to April 2026 in their fifth version (`kernel-config/patches/trim-log`).
     TRIM_LOG = trim_log::DIALECT;
+    /// Their third version, as posted.
+    TRIM_LOG_V3_POSTED = trim_log::V3_POSTED;
     /// The log snapshotting design of 2023 (`kernel-config/patches/snapshot`).
     SNAPSHOT = snapshot::DIALECT;
     /// Digests of the log as records, and trimming up to them, of November 2023 (`kernel-config/patches/log-digest`, `log-trim`).

@@ -131,6 +131,8 @@ fn requests(
 const MOST: &str = "18446744073709551615";
 
 #[rstest]
+#[case(Interface::TRIM_LOG_V3_POSTED, "ima_trim_log", "5\n", Some(Request::Trim(5)))]
+#[case(Interface::TRIM_LOG_V3_POSTED, "ima_trim_log", "7:5", None)]
 #[case(Interface::TRIM_LOG, "ima_trim_log", "7:5", Some(Request::TrimIf { trimmed: 7, records: 5 }))]
 #[case(Interface::TRIM_LOG, "ima_trim_log", "0:+0x10\n", Some(Request::TrimIf { trimmed: 0, records: 16 }))]
 #[case(Interface::TRIM_LOG, "ima_trim_log", "0:010", Some(Request::TrimIf { trimmed: 0, records: 8 }))]

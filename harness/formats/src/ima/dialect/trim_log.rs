@@ -3,8 +3,8 @@
 
 use super::grammar::DECIMAL;
 use super::{
-    Access, Admin, Call, Dialect, Excludes, Form, Grammar, Identity, Number, Originals, OwnFile, Place,
-    STALE, Shows, Target, Verbs, Words, read_only, verbs,
+    Access, Admin, Call, Dialect, Excludes, Form, Grammar, Identity, Late, Number, Originals, OwnFile, Place,
+    STALE, Shows, Sign, Suspended, Target, Verbs, Words, read_only, verbs,
 };
 
 const FILE: OwnFile = OwnFile {
@@ -68,4 +68,43 @@ pub(super) const DIALECT: Dialect = Dialect {
     suspended: STALE,
     own_errors: true,
     ..read_only::DIALECT
+};
+
+/// The third version, of January 2026, as posted: a number trims so many, and what the file shows is how many that was the last time.
+pub(super) const V3_POSTED: Dialect = Dialect {
+    name: "trim-log-v3@posted",
+    document: "v3 of the trim log patches, 20260106020713.3994-1-chenste@linux.microsoft.com",
+    words: None,
+    identity: Identity { signs: &[Sign::Trims], by_files: false, ..DIALECT.identity },
+    own_files: &[OwnFile { shows: None, ..FILE }],
+    trim_mark: None,
+    verbs: Verbs {
+        trim: Some(&[
+            Call::Open(Target::CURRENT, Access::Read),
+            Call::Read,
+            Call::Close,
+            Call::Open(OWN, Access::Write),
+            Call::Write("{n}\n"),
+            Call::Close,
+        ]),
+        trim_found: Some(&[
+            Call::Open(Target::CURRENT, Access::Read),
+            Call::Find,
+            Call::Close,
+            Call::Open(OWN, Access::Write),
+            Call::Write("{found}\n"),
+            Call::Close,
+        ]),
+        ..verbs::NOTHING
+    },
+    grammar: Grammar {
+        form_is_promised: false,
+        length: 2..=11,
+        form: Form::Word,
+        in_order: false,
+        number: Some(Number { on: OWN, ..DECIMAL }),
+        ..DIALECT.grammar
+    },
+    suspended: Suspended { stage: Late::Unsaid, delete: Late::Unsaid, trim: Late::Unsaid },
+    ..DIALECT
 };

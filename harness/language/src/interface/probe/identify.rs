@@ -81,7 +81,9 @@ pub(super) fn mixture(files: &BTreeMap<String, u32>, opens_for_writing: bool) ->
         let told: Vec<String> = seen.iter().map(|(name, there)| named(name, *there)).collect();
         any.then(|| format!("of {} {}", dialect.name, told.join(", ")))
     };
-    let mut told: Vec<String> = Interface::KNOWN.iter().filter_map(has).collect();
+    // Postings with the files of another would say it again.
+    let by_files = |interface: &&Interface| interface.dialect().identity.by_files;
+    let mut told: Vec<String> = Interface::KNOWN.iter().filter(by_files).filter_map(has).collect();
     if let Some(naming) = staged(files) {
         told.push(format!("staged records are named {naming}"));
     }

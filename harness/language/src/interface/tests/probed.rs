@@ -71,6 +71,10 @@ const NOTHING_REMOVES: [&str; 5] = ["staging", "trim", "flush-htable", "trim-whi
     &["staging", "trim-while-staged"]
 )]
 #[case::trim_log(Kernel { interface: Interface::TRIM_LOG, ..upstream() }, &["staging", "trim-while-staged"])]
+#[case::trim_log_v3(
+    Kernel { interface: Interface::TRIM_LOG_V3_POSTED, ..upstream() },
+    &["staging", "trim-while-staged"]
+)]
 #[case::log_digest(
     Kernel { interface: Interface::LOG_DIGEST, ..upstream() },
     &["staging", "trim-while-staged"]
