@@ -57,7 +57,7 @@ impl Draft {
         let key = SigningKey::from_slice(&[1; 32]).unwrap();
         let made: Signature = key.sign(&attest);
         let signature = [&[0, 0x18, 0, 0xb][..], &sized(&made.r().to_bytes()), &sized(&made.s().to_bytes())];
-        let point = key.verifying_key().to_encoded_point(false);
+        let point = key.verifying_key().to_sec1_point(false);
         let mut public = vec![0, 0x23, 0, 0xb, 0, 5, 0, 0x72, 0, 0];
         public.extend([0, 0x10, 0, 0x18, 0, 0xb, 0, 3, 0, 0x10]);
         public.extend(sized(point.x().unwrap()));

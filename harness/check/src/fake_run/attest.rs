@@ -13,7 +13,7 @@ fn sized(bytes: &[u8]) -> Vec<u8> {
 /// A quote over PCR 10 of the values' banks, by a TPM that was reset `resets` times.
 pub(crate) fn quote(mark: u64, nonce: &[u8], values: Vec<PcrValue>, resets: u32) -> QuoteTaken {
     let key = SigningKey::from_slice(&[7; 32]).expect("a scalar");
-    let point = key.verifying_key().to_encoded_point(false);
+    let point = key.verifying_key().to_sec1_point(false);
     let (x, y) = (point.x().expect("not the identity"), point.y().expect("not compressed"));
     // TPMT_PUBLIC: ECC, SHA-256, restricted | sign | fixedTPM, no policy, ECDSA with SHA-256 on P-256.
     let public = [

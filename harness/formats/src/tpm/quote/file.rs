@@ -5,8 +5,7 @@
 //! `TPM2B_PUBLIC`, the PCRs are the bare values.
 
 use p256::pkcs8::{Document, EncodePublicKey, LineEnding, SubjectPublicKeyInfoRef};
-use rsa::RsaPublicKey;
-use rsa::pkcs1::DecodeRsaPublicKey;
+use rsa::pkcs1::{self, RsaPublicKeyRef};
 
 use super::algorithm::Unsupported;
 use super::key::{self, Verifying};
@@ -68,7 +67,7 @@ pub fn key_from_file(bytes: &[u8]) -> Result<AttestationKey, FileError> {
     }
     // A SEQUENCE (X.690, 8.9); as the size of a TPM2B_PUBLIC it would be more than any has.
     if bytes.starts_with(&[0x30]) && SubjectPublicKeyInfoRef::try_from(bytes).is_ok() {
-        return from_pkix(bytes).map_err(|error| told(error, FileError::Der));
+        return from_pkix(bytes).map_err(|error| file_error(error, FileError::Der));
     }
     let inner = match bytes {
         // A TPMT_PUBLIC begins with its type; no TPM2B_PUBLIC is 1 or 0x23 bytes long.
@@ -82,9 +81,10 @@ fn from_pem(text: &str) -> Result<AttestationKey, FileError> {
     let label = text.strip_prefix("-----BEGIN ").and_then(|rest| rest.split_once("-----"));
     match label.map(|(label, _)| label) {
         Some("RSA PUBLIC KEY") => {
-            let key =
-                RsaPublicKey::from_pkcs1_pem(text).map_err(|error| FileError::Pem(error.to_string()))?;
-            let verifying = key::rsa_in_range(key).map_err(|error| told(error, FileError::Pem))?;
+            let (_, document) =
+                Document::from_pem(text).map_err(|error| FileError::Pem(error.to_string()))?;
+            let verifying =
+                from_pkcs1(document.as_bytes()).map_err(|error| file_error(error, FileError::Pem))?;
             Ok(AttestationKey { verifying, restricted: false })
         }
         Some(label) if label.ends_with("CERTIFICATE") => Err(FileError::Other(
@@ -99,16 +99,22 @@ fn from_pem(text: &str) -> Result<AttestationKey, FileError> {
             if label != "PUBLIC KEY" {
                 return Err(FileError::Pem("expected PUBLIC KEY after BEGIN".to_owned()));
             }
-            from_pkix(document.as_bytes()).map_err(|error| told(error, FileError::Pem))
+            from_pkix(document.as_bytes()).map_err(|error| file_error(error, FileError::Pem))
         }
     }
 }
 
-fn told(error: KeyError, form: fn(String) -> FileError) -> FileError {
+fn file_error(error: KeyError, form: fn(String) -> FileError) -> FileError {
     match error {
         KeyError::Unsupported(unsupported) => FileError::Unsupported(unsupported),
         error => form(error.to_string()),
     }
+}
+
+/// Reads an `RSAPublicKey` (RFC 8017, A.1.1).
+fn from_pkcs1(der: &[u8]) -> Result<Verifying, KeyError> {
+    let key = RsaPublicKeyRef::try_from(der).map_err(|error| KeyError::Rsa(error.to_string()))?;
+    key::rsa_key(key.modulus.as_bytes(), key.public_exponent.as_bytes())
 }
 
 /// Reads a `SubjectPublicKeyInfo` (RFC 5280, 4.1).
@@ -119,11 +125,9 @@ fn from_pkix(der: &[u8]) -> Result<AttestationKey, KeyError> {
     let kind = info.algorithm.oid.to_string();
     let verifying = match kind.as_str() {
         OID_RSA => {
-            let bits = RsaPublicKey::try_from(info).map_err(|error| match error.to_string() {
-                text if text.contains("too large") => key::rsa_error(&rsa::Error::ModulusTooLarge),
-                text => KeyError::Rsa(text),
-            })?;
-            key::rsa_in_range(bits)?
+            let key =
+                info.subject_public_key.as_bytes().ok_or_else(|| broken(&pkcs1::Error::KeyMalformed))?;
+            from_pkcs1(key)?
         }
         OID_ECC => match info.algorithm.parameters_oid().map(|oid| oid.to_string()).as_deref() {
             Ok(OID_P256) => {

@@ -1,8 +1,8 @@
 //! The public key of a quote.
 
 use p256::FieldBytes as Bytes32;
+use rsa::BoxedUint;
 use rsa::traits::PublicKeyParts;
-use rsa::{BigUint, RsaPublicKey};
 
 use super::algorithm::{self, Unsupported};
 use super::signature::{Scheme, Signature};
@@ -16,6 +16,9 @@ const SIGN: u32 = 1 << 18;
 
 /// RSA keys below this many bits prove little (NIST SP 800-131A), and TPMs have none.
 const RSA_LEAST: usize = 2048;
+
+/// And no TPM has longer ones than this.
+const RSA_MOST: usize = 4096;
 
 /// The exponent that 0 stands for (Part 2, 12.2.3.5).
 const RSA_EXPONENT: u32 = 65537;
@@ -32,7 +35,7 @@ pub struct AttestationKey {
 pub(super) enum Verifying {
     P256(p256::ecdsa::VerifyingKey),
     P384(p384::ecdsa::VerifyingKey),
-    Rsa(RsaPublicKey),
+    Rsa(rsa::PublicKey),
 }
 
 /// Why a key cannot be one.
@@ -127,27 +130,22 @@ fn rsa(reader: &mut Reader<'_>) -> Result<Verifying, KeyError> {
         exponent => exponent,
     };
     let modulus = reader.sized("unique.rsa")?;
-    let key = RsaPublicKey::new(BigUint::from_bytes_be(modulus), exponent.into());
-    rsa_in_range(key.map_err(|error| rsa_error(&error))?)
+    rsa_key(modulus, &exponent.to_be_bytes())
 }
 
-pub(super) fn rsa_in_range(key: RsaPublicKey) -> Result<Verifying, KeyError> {
-    let bits = key.n().bits();
-    if bits < RSA_LEAST {
-        let found = format!("{bits} bits");
-        return Err(Unsupported { what: "RSA key", expected: "2048 to 4096 bits", found }.into());
-    }
-    Ok(Verifying::Rsa(key))
-}
-
-pub(super) fn rsa_error(error: &rsa::Error) -> KeyError {
-    match error {
-        rsa::Error::ModulusTooLarge => {
-            let found = "a longer one".to_owned();
-            Unsupported { what: "RSA key", expected: "2048 to 4096 bits", found }.into()
+/// A key of a modulus and an exponent, both big-endian.
+pub(super) fn rsa_key(modulus: &[u8], exponent: &[u8]) -> Result<Verifying, KeyError> {
+    let [n, e] = [modulus, exponent].map(BoxedUint::from_be_slice_vartime);
+    let bits = n.bit_width_vartime() as usize;
+    let found = match bits {
+        ..RSA_LEAST => format!("{bits} bits"),
+        RSA_LEAST..=RSA_MOST => {
+            let key = rsa::PublicKey::new_with_size_limits(n, e, RSA_LEAST..=RSA_MOST);
+            return Ok(Verifying::Rsa(key.map_err(|error| KeyError::Rsa(error.to_string()))?));
         }
-        error => KeyError::Rsa(error.to_string()),
-    }
+        _ => "a longer one".to_owned(),
+    };
+    Err(Unsupported { what: "RSA key", expected: "2048 to 4096 bits", found }.into())
 }
 
 fn ecc(reader: &mut Reader<'_>) -> Result<Verifying, KeyError> {
@@ -162,13 +160,13 @@ fn ecc(reader: &mut Reader<'_>) -> Result<Verifying, KeyError> {
     let (x, y) = (reader.sized("unique.x")?, reader.sized("unique.y")?);
     if curve == algorithm::P256 {
         let point: Option<_> =
-            (|| Some(p256::EncodedPoint::from_affine_coordinates(&padded(x)?, &padded(y)?, false)))();
-        let key = point.and_then(|point| p256::ecdsa::VerifyingKey::from_encoded_point(&point).ok());
+            (|| Some(p256::Sec1Point::from_affine_coordinates(&padded(x)?, &padded(y)?, false)))();
+        let key = point.and_then(|point| p256::ecdsa::VerifyingKey::from_sec1_point(&point).ok());
         Ok(Verifying::P256(key.ok_or(KeyError::Point("P-256"))?))
     } else {
         let point: Option<_> =
-            (|| Some(p384::EncodedPoint::from_affine_coordinates(&padded(x)?, &padded(y)?, false)))();
-        let key = point.and_then(|point| p384::ecdsa::VerifyingKey::from_encoded_point(&point).ok());
+            (|| Some(p384::Sec1Point::from_affine_coordinates(&padded(x)?, &padded(y)?, false)))();
+        let key = point.and_then(|point| p384::ecdsa::VerifyingKey::from_sec1_point(&point).ok());
         Ok(Verifying::P384(key.ok_or(KeyError::Point("P-384"))?))
     }
 }
@@ -196,7 +194,7 @@ fn ecdsa_p384(key: &p384::ecdsa::VerifyingKey, hash: &[u8], r: &[u8], s: &[u8]) 
     key.verify_prehash(hash, &p384::ecdsa::Signature::from_scalars(r, s).ok()?).ok()
 }
 
-fn rsassa(key: &RsaPublicKey, bank: Bank, hash: &[u8], signature: &[u8]) -> bool {
+fn rsassa(key: &rsa::PublicKey, bank: Bank, hash: &[u8], signature: &[u8]) -> bool {
     use rsa::Pkcs1v15Sign as Padding;
     let padding = match bank {
         Bank::Sha1 => return false,
@@ -208,17 +206,17 @@ fn rsassa(key: &RsaPublicKey, bank: Bank, hash: &[u8], signature: &[u8]) -> bool
 }
 
 /// The salt is as long as the hash, or as it can be at most, which depends on the TPM (Part 1, B.7).
-fn rsapss(key: &RsaPublicKey, bank: Bank, hash: &[u8], signature: &[u8]) -> bool {
+fn rsapss(key: &rsa::PublicKey, bank: Bank, hash: &[u8], signature: &[u8]) -> bool {
     use rsa::Pss as Padding;
     // RFC 8017, 9.1.1: emLen is that of the modulus less a bit, and the salt leaves room for the hash and two bytes.
-    let longest = (key.n().bits() - 1).div_ceil(8).saturating_sub(hash.len() + 2);
+    let longest = (key.n().bit_width_vartime() as usize - 1).div_ceil(8).saturating_sub(hash.len() + 2);
     [hash.len(), longest].into_iter().any(|salt| {
-        let padding = match bank {
+        let verified = match bank {
             Bank::Sha1 => return false,
-            Bank::Sha256 => Padding::new_with_salt::<rsa::sha2::Sha256>(salt),
-            Bank::Sha384 => Padding::new_with_salt::<rsa::sha2::Sha384>(salt),
-            Bank::Sha512 => Padding::new_with_salt::<rsa::sha2::Sha512>(salt),
+            Bank::Sha256 => key.verify(Padding::<rsa::sha2::Sha256>::new_with_salt(salt), hash, signature),
+            Bank::Sha384 => key.verify(Padding::<rsa::sha2::Sha384>::new_with_salt(salt), hash, signature),
+            Bank::Sha512 => key.verify(Padding::<rsa::sha2::Sha512>::new_with_salt(salt), hash, signature),
         };
-        key.verify(padding, hash, signature).is_ok()
+        verified.is_ok()
     })
 }
