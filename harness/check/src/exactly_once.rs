@@ -20,14 +20,14 @@ use crate::outcome::{Check, CheckResult};
 use imalab_language::finding::{self, ExactlyOnce, Fact};
 
 pub(super) fn check(case: &Case<'_>) -> CheckResult {
-    let Digest { evidence, wholes, .. } = case.digest;
+    let Digest { evidence, reconstructions, .. } = case.digest;
     let mut findings = Findings::new(Check::ExactlyOnce);
     // Why records are not in the PCR, before which they are.
     refused::tell(evidence, &mut findings);
-    for surprise in &wholes.surprises {
+    for surprise in &reconstructions.surprises {
         findings.finding(unexplained(evidence, surprise));
     }
-    let Some(whole) = wholes.last() else {
+    let Some(whole) = reconstructions.last() else {
         findings.obstacle(finding::Evidence::NoListRead {});
         return findings.result();
     };
@@ -60,7 +60,7 @@ pub(super) fn check(case: &Case<'_>) -> CheckResult {
     let comparison = Comparison { evidence, whole, extends: &extends };
     if comparison.run(&mut findings) {
         // Only of a log that is right can it be said that a reader saw something else.
-        for misfit in &wholes.misfits {
+        for misfit in &reconstructions.misfits {
             findings.finding(ExactlyOnce::Misread {
                 step: evidence.step(misfit.step),
                 number: misfit.at as u64 + 1,
@@ -69,7 +69,7 @@ pub(super) fn check(case: &Case<'_>) -> CheckResult {
             });
         }
     }
-    let twice: usize = wholes.saved_again.iter().map(|again| again.records).sum();
+    let twice: usize = reconstructions.saved_again.iter().map(|again| again.records).sum();
     if twice > 0 {
         findings.fact(Fact::SavedAgain { records: twice as u64 });
     }

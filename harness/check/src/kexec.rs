@@ -24,22 +24,28 @@ use imalab_language::finding::{self, Fact, Kexec};
 use imalab_trace::{Trace, What};
 
 pub(super) fn check(case: &Case<'_>) -> CheckResult {
-    let Digest { evidence, timeline, wholes, extended, trace, .. } = case.digest;
+    let Digest { evidence, timeline, reconstructions, extended, trace, .. } = case.digest;
     let mut findings = Findings::new(Check::Kexec);
     if evidence.boots <= 1 && !evidence.plan.kexecs() && evidence.plan.kernels().is_empty() {
         findings.not_applicable(Kexec::NoKexecStep {});
         return findings.result();
     }
     suspended::check(evidence, &mut findings);
-    let Some(whole) = wholes.last() else {
+    let Some(whole) = reconstructions.last() else {
         findings.obstacle(finding::Evidence::NoListRead {});
         return findings.result();
     };
     let logged: RunLength<Option<RecordId>> = whole.records.iter().map(Some).collect();
     // What should have been carried is told by what was extended, what the kernels count by what they have.
     let found = aggregates(evidence, extended, &mut findings);
-    let carried = carried(evidence, timeline, extended, wholes, &mut findings);
-    numbers::check(evidence, whole, &History::of(evidence, &logged, &wholes.changes), wholes, &mut findings);
+    let carried = carried(evidence, timeline, extended, reconstructions, &mut findings);
+    numbers::check(
+        evidence,
+        whole,
+        &History::of(evidence, &logged, &reconstructions.changes),
+        reconstructions,
+        &mut findings,
+    );
     let kexecs = evidence.boots.saturating_sub(1) as usize;
     findings.rests_on(found, "boot aggregates");
     findings.compared(kexecs, "kexecs");
@@ -89,10 +95,10 @@ fn carried(
     evidence: &Evidence<'_>,
     timeline: &[ListOperation],
     extended: &RunLength<Option<RecordId>>,
-    wholes: &Reconstructions,
+    reconstructions: &Reconstructions,
     findings: &mut Findings,
 ) -> Carried {
-    let history = History::of(evidence, extended, &wholes.changes);
+    let history = History::of(evidence, extended, &reconstructions.changes);
     let mut all = Carried::default();
     for (place, boot) in (1..).zip(2..=evidence.boots) {
         let expected = history.carried.get(place).map_or(&[][..], Vec::as_slice);

@@ -81,7 +81,7 @@ pub struct Digest<'a> {
     /// What was done to the lists, in order of time.
     timeline: Vec<ListOperation>,
     /// The whole log at each checkpoint.
-    wholes: Reconstructions,
+    reconstructions: Reconstructions,
     /// The records in the order in which they were extended, up to the last checkpoint.
     extended: RunLength<Option<RecordId>>,
     /// What the counter of violations begins with in each boot.
@@ -104,11 +104,11 @@ pub fn digest<'a>(plan: &'a Plan, trace: &'a Trace) -> Digest<'a> {
     let evidence = Evidence::of(plan, trace);
     let files = ListFiles::of(&evidence);
     let timeline = timeline::of(&evidence, &files);
-    let wholes = Reconstructions::of(&evidence, &timeline);
+    let reconstructions = Reconstructions::of(&evidence, &timeline);
     let extended =
-        wholes.last().map_or_else(RunLength::default, |whole| extended::extended(&evidence, whole));
-    let counters = Counters::of(&evidence, &wholes);
-    Digest { plan, trace, evidence, files, timeline, wholes, extended, counters }
+        reconstructions.last().map_or_else(RunLength::default, |whole| extended::extended(&evidence, whole));
+    let counters = Counters::of(&evidence, &reconstructions);
+    Digest { plan, trace, evidence, files, timeline, reconstructions, extended, counters }
 }
 
 impl Digest<'_> {
@@ -136,12 +136,12 @@ impl Digest<'_> {
 
     /// How long operations took while a list was changed, by the guest's own times.
     pub fn latency(&self) -> Vec<Latency> {
-        latency::latency(&self.evidence, &self.wholes.changes)
+        latency::latency(&self.evidence, &self.reconstructions.changes)
     }
 
     /// What each delete and trim freed, where the same task read `/proc/meminfo` before and after it.
     pub fn freed(&self) -> Vec<Freed> {
-        latency::freed(&self.evidence, &self.wholes.changes)
+        latency::freed(&self.evidence, &self.reconstructions.changes)
     }
 
     /// The steps that the scenario names, of all tasks, in the order in which they began.
@@ -152,7 +152,7 @@ impl Digest<'_> {
     /// Each record of the whole log at the last checkpoint in the kernel's binary form, as the file of the SHA-1 bank
     /// shows it; none when no checkpoint read the list. What nobody had saved is not in it: then `exactly-once` has failed.
     pub fn records(&self) -> impl Iterator<Item = Vec<u8>> {
-        let ids = self.wholes.last().into_iter().flat_map(|whole| whole.records.iter());
+        let ids = self.reconstructions.last().into_iter().flat_map(|whole| whole.records.iter());
         ids.map(|id| {
             let mut bytes = Vec::new();
             self.evidence.records.write(id, &mut bytes);
@@ -163,12 +163,12 @@ impl Digest<'_> {
     /// Where each record was at every moment: in which kernel's list, in which chunk, carried when. Records of which
     /// nothing is known are not in it.
     pub fn histories(&self) -> impl Iterator<Item = RecordHistory> {
-        record_history::of(&self.evidence, &self.wholes, &self.extended)
+        record_history::of(&self.evidence, &self.reconstructions, &self.extended)
     }
 
     /// The whole log at the end; none when no checkpoint read the list.
     fn log(&self) -> Option<WholeLog<'_>> {
-        self.wholes.last().map(|whole| WholeLog::of(&self.evidence, whole, &self.extended))
+        self.reconstructions.last().map(|whole| WholeLog::of(&self.evidence, whole, &self.extended))
     }
 }
 

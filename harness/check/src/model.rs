@@ -40,9 +40,9 @@ pub(super) fn check(case: &Case<'_>) -> CheckResult {
 
 /// Judges the run by a model with these rules.
 pub(super) fn by(digest: &Digest<'_>, log: Option<&WholeLog<'_>>, rules: Rules) -> CheckResult {
-    let Digest { evidence, counters, wholes, .. } = digest;
+    let Digest { evidence, counters, reconstructions, .. } = digest;
     let records = log.map_or(0, |log| log.len() as u64);
-    judge(evidence, log, (counters, &wholes.changes), rules, PATIENCE + records * PATIENCE_A_RECORD)
+    judge(evidence, log, (counters, &reconstructions.changes), rules, PATIENCE + records * PATIENCE_A_RECORD)
 }
 
 fn judge(

@@ -16,22 +16,22 @@ use crate::outcome::{Check, CheckResult};
 use imalab_formats::ima::Bank;
 use imalab_formats::tpm::quote;
 use imalab_language::finding::{Fact, Quote};
-use imalab_language::plan::MarkDeed;
+use imalab_language::plan::MarkAction;
 use imalab_trace::QuoteTaken;
 
 pub(super) fn check(case: &Case<'_>) -> CheckResult {
-    let Digest { evidence, wholes, .. } = case.digest;
+    let Digest { evidence, reconstructions, .. } = case.digest;
     let mut findings = Findings::new(Check::Quote);
     if let Some(why) = evidence.tap.not_alone() {
         findings.obstacle(why);
         return findings.result();
     }
-    for mark in evidence.plan.marks.iter().filter(|mark| mark.does == MarkDeed::Quote) {
+    for mark in evidence.plan.marks.iter().filter(|mark| mark.does == MarkAction::Quote) {
         if !evidence.quotes.contains_key(&mark.number) {
             findings.obstacle(Quote::NotTaken { mark: mark.number });
         }
     }
-    if evidence.quotes.is_empty() && evidence.plan.marks.iter().all(|mark| mark.does != MarkDeed::Quote) {
+    if evidence.quotes.is_empty() && evidence.plan.marks.iter().all(|mark| mark.does != MarkAction::Quote) {
         findings.not_applicable(Quote::NoQuoteStep {});
         return findings.result();
     }
@@ -58,11 +58,11 @@ pub(super) fn check(case: &Case<'_>) -> CheckResult {
     if resets.len() > 1 {
         findings.finding(Quote::TpmReset { marks: resets.values().copied().collect() });
     }
-    let records = log(evidence, wholes, &quotes, &mut findings);
+    let records = log(evidence, reconstructions, &quotes, &mut findings);
     findings.rests_on(quotes.len(), "quotes");
     findings.rests_on(records, "records");
     findings.rests_on(evidence.records.active().len(), "banks");
-    if let Some(whole) = wholes.last() {
+    if let Some(whole) = reconstructions.last() {
         findings.leaves_out(
             whole.records.len().saturating_sub(records),
             "records of other PCRs, or that came after the last quote",
@@ -98,15 +98,15 @@ fn banks(evidence: &Evidence<'_>, taken: &QuoteTaken, findings: &mut Findings) {
 /// What was quoted against the whole log at the end, as far as it was extended by then. How many records that were at most.
 fn log(
     evidence: &Evidence<'_>,
-    wholes: &Reconstructions,
+    reconstructions: &Reconstructions,
     quotes: &[&AtMark<&QuoteTaken>],
     findings: &mut Findings,
 ) -> usize {
-    let Some(whole) = wholes.last().filter(|whole| !whole.has_gap()) else {
+    let Some(whole) = reconstructions.last().filter(|whole| !whole.has_gap()) else {
         findings.obstacle(Quote::NoWholeLog {});
         return 0;
     };
-    let records = wholes.extended(evidence, whole, IMA_PCR);
+    let records = reconstructions.extended(evidence, whole, IMA_PCR);
     let mut replayer = Replayer::new(evidence);
     let extends = evidence.tap.extends_of(IMA_PCR);
     let mut most = 0;

@@ -30,13 +30,13 @@ use imalab_language::finding::{self, Readers};
 use lists::States;
 
 pub(super) fn check(case: &Case<'_>) -> CheckResult {
-    let Digest { evidence, files, wholes, .. } = case.digest;
+    let Digest { evidence, files, reconstructions, .. } = case.digest;
     let mut findings = Findings::new(Check::Readers);
     let Some(log) = &case.log else {
         findings.obstacle(finding::Evidence::NoListRead {});
         return findings.result();
     };
-    let lists = States::of(log.len(), &wholes.changes);
+    let lists = States::of(log.len(), &reconstructions.changes);
     let mut reading = Reading {
         evidence,
         log,

@@ -65,13 +65,13 @@ pub enum Within {
 /// The histories of all records of the last checkpoint's whole log.
 pub(super) fn of<'l>(
     evidence: &'l Evidence<'_>,
-    wholes: &'l Reconstructions,
+    reconstructions: &'l Reconstructions,
     extended: &'l RunLength<Option<RecordId>>,
 ) -> impl Iterator<Item = RecordHistory> + use<'l> {
     // The tap's order is the truth; where the lists differ from it, a check has failed.
-    let history = History::of(evidence, extended, &wholes.changes);
-    let teller = Teller { evidence, changes: &wholes.changes };
-    let events = wholes.last().into_iter().flat_map(|whole| extended::events(evidence, whole));
+    let history = History::of(evidence, extended, &reconstructions.changes);
+    let teller = Teller { evidence, changes: &reconstructions.changes };
+    let events = reconstructions.last().into_iter().flat_map(|whole| extended::events(evidence, whole));
     (0..extended.len()).zip(events).filter_map(move |(at, event)| {
         Some(teller.history((at, event), extended.get(at).flatten()?, history.turns(at)))
     })

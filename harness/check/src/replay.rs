@@ -20,14 +20,14 @@ use super::violations::{self, Counters};
 use crate::outcome::{Check, CheckResult};
 use imalab_formats::ima::{Bank, Digest};
 use imalab_language::finding::{Fact, Replay};
-use imalab_language::plan::{MarkDeed, Observed};
+use imalab_language::plan::{MarkAction, Observed};
 use imalab_trace::PcrReading;
 
 /// Records that may be appended and not yet extended: one, since both happen under one mutex.
 const IN_FLIGHT: usize = 1;
 
 pub(super) fn check(case: &Case<'_>) -> CheckResult {
-    let super::Digest { evidence, wholes, counters, .. } = case.digest;
+    let super::Digest { evidence, reconstructions, counters, .. } = case.digest;
     let mut findings = Findings::new(Check::Replay);
     if let Some(why) = evidence.tap.not_alone() {
         findings.obstacle(why);
@@ -40,7 +40,7 @@ pub(super) fn check(case: &Case<'_>) -> CheckResult {
 
     let mut replayer = Replayer::new(evidence);
     let (mut points, mut samples, mut violations, mut records, mut others) = (0, 0, None, 0, 0);
-    for whole in &wholes.all {
+    for whole in &reconstructions.all {
         let Some(mark) = whole.mark else {
             findings.obstacle(Replay::NoMark { step: evidence.step(whole.step) });
             continue;
@@ -52,14 +52,14 @@ pub(super) fn check(case: &Case<'_>) -> CheckResult {
         }
         if whole.quiescent {
             points += 1;
-            let of_pcr = wholes.extended(evidence, whole, IMA_PCR).len();
+            let of_pcr = reconstructions.extended(evidence, whole, IMA_PCR).len();
             records = records.max(of_pcr);
             others = others.max(whole.records.len() - of_pcr);
-            equal(&mut replayer, wholes, whole, reading, &extends, &mut findings);
+            equal(&mut replayer, reconstructions, whole, reading, &extends, &mut findings);
             violations = counter(evidence, counters, whole, &mut findings).or(violations);
         } else {
             samples += 1;
-            sampled(evidence, wholes, whole, reading, &extends, &mut findings);
+            sampled(evidence, reconstructions, whole, reading, &extends, &mut findings);
         }
     }
     if points == 0 {
@@ -90,7 +90,7 @@ fn tap(evidence: &Evidence<'_>, extends: &Chosen<'_>, findings: &mut Findings) {
     let mut values: Vec<Digest> = banks.iter().map(|bank| Digest::zero(*bank)).collect();
     let mut done = 0;
     let reads =
-        evidence.plan.marks.iter().filter(|mark| matches!(mark.does, MarkDeed::Read | MarkDeed::Quote));
+        evidence.plan.marks.iter().filter(|mark| matches!(mark.does, MarkAction::Read | MarkAction::Quote));
     for mark in reads.filter(|mark| !evidence.pcrs.contains_key(&mark.number)) {
         findings.obstacle(Replay::PcrNotRead { mark: mark.number });
     }
@@ -133,14 +133,14 @@ fn value_of(reading: &PcrReading, bank: Bank) -> Option<&[u8]> {
 /// The whole log of a quiescent checkpoint, replayed, is PCR 10 at its mark.
 fn equal(
     replayer: &mut Replayer<'_, '_>,
-    wholes: &Reconstructions,
+    reconstructions: &Reconstructions,
     whole: &Reconstruction,
     reading: &AtMark<&PcrReading>,
     extends: &Chosen<'_>,
     findings: &mut Findings,
 ) {
     let evidence = replayer.evidence();
-    let records = wholes.extended(evidence, whole, IMA_PCR);
+    let records = reconstructions.extended(evidence, whole, IMA_PCR);
     replayer.go_to(&records);
     let extended = extends.before(reading.seq);
     for (at, bank) in evidence.records.active().iter().enumerate() {
@@ -166,13 +166,13 @@ fn equal(
 /// leads it by what was in flight.
 fn sampled(
     evidence: &Evidence<'_>,
-    wholes: &Reconstructions,
+    reconstructions: &Reconstructions,
     whole: &Reconstruction,
     reading: &AtMark<&PcrReading>,
     extends: &Chosen<'_>,
     findings: &mut Findings,
 ) {
-    let records = wholes.extended(evidence, whole, IMA_PCR);
+    let records = reconstructions.extended(evidence, whole, IMA_PCR);
     let extended = extends.before(reading.seq);
     let same = records
         .iter()

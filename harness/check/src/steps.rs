@@ -17,7 +17,7 @@ use crate::outcome::{Check, CheckResult};
 use cut_off::{CutOff, cut_off};
 use endings::Endings;
 use imalab_language::finding::{Amount, Fact, Step, Steps, Trace, Value};
-use imalab_language::plan::{Expect, MarkDeed, Observed};
+use imalab_language::plan::{Expect, MarkAction, Observed};
 
 pub(super) fn check(case: &Case<'_>) -> CheckResult {
     let evidence = &case.digest.evidence;
@@ -88,8 +88,8 @@ pub(super) fn check(case: &Case<'_>) -> CheckResult {
 /// What was to happen to TPM commands happened, or the run shows less than its scenario says.
 fn faults(evidence: &Evidence<'_>, findings: &mut Findings) {
     let armed = evidence.plan.marks.iter().filter_map(|mark| match mark.does {
-        MarkDeed::Arm(fault) => Some(u64::from(fault.times)),
-        MarkDeed::Read | MarkDeed::Quote | MarkDeed::Hold => None,
+        MarkAction::Arm(fault) => Some(u64::from(fault.times)),
+        MarkAction::Read | MarkAction::Quote | MarkAction::Hold => None,
     });
     let armed: u64 = armed.sum();
     if armed != evidence.faults {

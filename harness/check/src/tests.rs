@@ -56,8 +56,8 @@ fn what_is_kept_of_a_list_does_not_grow_with_it() {
     assert!(sizes.contains(&(701, 1)) && sizes.contains(&(300, 1)), "{sizes:?}");
     assert!(sizes.iter().all(|(_, runs)| *runs <= 1), "{sizes:?}");
     let timeline = crate::timeline::of(&evidence, &crate::list_files::ListFiles::of(&evidence));
-    let wholes = Reconstructions::of(&evidence, &timeline);
-    let whole = wholes.last().expect("a checkpoint");
+    let reconstructions = Reconstructions::of(&evidence, &timeline);
+    let whole = reconstructions.last().expect("a checkpoint");
     assert_eq!((whole.records.len(), whole.records.runs()), (1_001, 1));
     let extended = extended(&evidence, whole);
     assert_eq!((extended.len(), extended.runs()), (1_001, 1));

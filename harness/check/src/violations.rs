@@ -57,10 +57,10 @@ impl Boot {
 }
 
 impl Counters {
-    pub(super) fn of(evidence: &Evidence<'_>, wholes: &Reconstructions) -> Counters {
-        let Some(last) = wholes.last() else { return Counters::default() };
+    pub(super) fn of(evidence: &Evidence<'_>, reconstructions: &Reconstructions) -> Counters {
+        let Some(last) = reconstructions.last() else { return Counters::default() };
         let records: RunLength<Option<RecordId>> = last.records.iter().map(Some).collect();
-        let history = History::of(evidence, &records, &wholes.changes);
+        let history = History::of(evidence, &records, &reconstructions.changes);
         let is_violation =
             |at: &usize| last.records.get(*at).is_some_and(|id| evidence.records.get(id).violation);
         let mut boots: Vec<Boot> = (history.carried.iter().enumerate())
@@ -74,7 +74,7 @@ impl Counters {
         let one_kernel = evidence.plan.kernels().is_subset(&BTreeSet::from([SAME, TRUNCATED, NO_KERNEL]));
         let mut possible = Begins::ALL.to_vec();
         for (place, boot) in boots.iter_mut().enumerate().skip(1) {
-            let shown = shown(evidence, wholes, place, *boot);
+            let shown = shown(evidence, reconstructions, place, *boot);
             let both: Vec<Begins> =
                 possible.iter().copied().filter(|begins| shown.contains(begins)).collect();
             match (one_kernel, both.is_empty()) {
@@ -110,8 +110,14 @@ impl Counters {
 }
 
 /// What the first reading of a boot, from 0, can be.
-fn shown(evidence: &Evidence<'_>, wholes: &Reconstructions, place: usize, boot: Boot) -> Vec<Begins> {
-    let first = wholes.all.iter().find(|whole| whole.quiescent && boot_of(evidence, whole) == place + 1);
+fn shown(
+    evidence: &Evidence<'_>,
+    reconstructions: &Reconstructions,
+    place: usize,
+    boot: Boot,
+) -> Vec<Begins> {
+    let first =
+        reconstructions.all.iter().find(|whole| whole.quiescent && boot_of(evidence, whole) == place + 1);
     let Some((whole, found)) = first.and_then(|whole| Some((whole, reading(evidence, whole)?))) else {
         return Begins::ALL.to_vec();
     };

@@ -21,7 +21,7 @@ use super::guest::{Boot, Guest, GuestError, GuestSpec};
 use super::lane::{NoReport, Seeded};
 use super::stream::Stream;
 pub use forks::{Forks, WORTHWHILE};
-pub(super) use forks::{Found, told};
+pub(super) use forks::{Found, one_line};
 use imalab_language::plan::Shape;
 use imalab_machine::State;
 use imalab_machine::deadline::{Budget, Deadline, Progress};

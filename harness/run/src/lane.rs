@@ -5,7 +5,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use imalab_formats::tpm::fault::How;
-use imalab_language::plan::{MarkDeed, Plan};
+use imalab_language::plan::{MarkAction, Plan};
 use imalab_machine::command::Deterministic;
 use imalab_schedule::{Gate, Order, Report, ReportError, SCHEMA, Stop, Strategy, Symbols, SymbolsError};
 use imalab_wire::SEED;
@@ -116,10 +116,10 @@ pub enum Unfit {
 
 /// Why `plan` makes no sense in this lane; `None`: it does.
 pub fn unfit(plan: &Plan, other_kernels: bool) -> Option<Unfit> {
-    let host_time = |does: MarkDeed| match does {
-        MarkDeed::Read | MarkDeed::Quote => false,
-        MarkDeed::Hold => true,
-        MarkDeed::Arm(fault) => match fault.how {
+    let host_time = |does: MarkAction| match does {
+        MarkAction::Read | MarkAction::Quote => false,
+        MarkAction::Hold => true,
+        MarkAction::Arm(fault) => match fault.how {
             How::Answer { .. } => false,
             How::Lost { .. } | How::Late { .. } => true,
         },

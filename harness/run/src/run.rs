@@ -4,7 +4,7 @@ use std::fs;
 use std::time::{Duration, Instant};
 
 use super::context::RunContext;
-use super::fork::{Found, Saved, told};
+use super::fork::{Found, Saved, one_line};
 use super::guest::{Boot, Guest, GuestError, GuestSpec};
 use super::kernels::{self, KernelsError};
 use super::lane::NoReport;
@@ -81,7 +81,7 @@ pub fn run(plan: &Plan, context: RunContext<'_>) -> Result<Ran, RunError> {
         Found::None(because) => run_from(plan, context, Err(Some(because))),
         Found::Saved(saved) => match run_from(plan, context, Ok(&saved)) {
             Err(RunError::Guest(error)) if !context.interrupts.seen() => {
-                let because = format!("a saved machine could not be gone on from: {}", told(&error));
+                let because = format!("a saved machine could not be gone on from: {}", one_line(&error));
                 forks.give_up(because.clone());
                 run_from(plan, context, Err(Some(because)))
             }

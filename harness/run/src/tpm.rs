@@ -9,7 +9,7 @@ use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use imalab_formats::ima::Bank;
-use imalab_language::plan::{Mark, MarkDeed};
+use imalab_language::plan::{Mark, MarkAction};
 use imalab_machine::child::{self, Child, ChildError, Exit, output_suffix};
 use imalab_machine::tpm::banks::BanksError;
 use imalab_machine::tpm::client::Client;
@@ -193,12 +193,12 @@ fn on_mark(marks: Vec<Mark>, port: Arc<OnceLock<u16>>, events: Sender) -> OnMark
         let port = *port.get().ok_or("the tap has no port yet")?;
         let client = client.get_or_insert_with(|| Client::new(port));
         match mark.does {
-            MarkDeed::Hold => return Ok(AfterMark::Hold),
-            MarkDeed::Arm(fault) => return Ok(AfterMark::Arm(fault)),
-            MarkDeed::Read | MarkDeed::Quote => {}
+            MarkAction::Hold => return Ok(AfterMark::Hold),
+            MarkAction::Arm(fault) => return Ok(AfterMark::Arm(fault)),
+            MarkAction::Read | MarkAction::Quote => {}
         }
         let _ = events.send(What::Pcrs(client.read(number)?));
-        if mark.does == MarkDeed::Quote {
+        if mark.does == MarkAction::Quote {
             let _ = events.send(What::Quote(Box::new(client.quote(number)?)));
         }
         Ok(AfterMark::Answer)

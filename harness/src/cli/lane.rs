@@ -176,7 +176,7 @@ mod tests {
         LaneArgs { lane, schedules, strategy: None, unproved: false }
     }
 
-    fn told(checked: Result<(), Failure>) -> String {
+    fn message(checked: Result<(), Failure>) -> String {
         checked.err().map(|failure| failure.error.to_string()).unwrap_or_default()
     }
 
@@ -192,15 +192,15 @@ mod tests {
 
     #[test]
     fn what_only_one_lane_can_do_is_refused_in_the_others() {
-        assert_eq!(told(args(Lane::Free, None).check(true)), "");
-        assert_eq!(told(args(Lane::Deterministic, Some(3)).check(false)), "");
-        let free = told(args(Lane::Free, Some(3)).check(false));
+        assert_eq!(message(args(Lane::Free, None).check(true)), "");
+        assert_eq!(message(args(Lane::Deterministic, Some(3)).check(false)), "");
+        let free = message(args(Lane::Free, Some(3)).check(false));
         assert_eq!(free, "--schedules is for the deterministic lane");
         let strategy = Some(Way::Pct { depth: 2 });
-        let free = told(LaneArgs { strategy, ..args(Lane::Free, None) }.check(false));
+        let free = message(LaneArgs { strategy, ..args(Lane::Free, None) }.check(false));
         assert_eq!(free, "--strategy is for the deterministic lane");
-        assert_eq!(told(LaneArgs { strategy, ..args(Lane::Deterministic, None) }.check(false)), "");
-        assert!(told(args(Lane::Deterministic, None).check(true)).starts_with("--dry-run cannot"));
-        assert!(told(args(Lane::Directed, None).check(false)).contains("not implemented"));
+        assert_eq!(message(LaneArgs { strategy, ..args(Lane::Deterministic, None) }.check(false)), "");
+        assert!(message(args(Lane::Deterministic, None).check(true)).starts_with("--dry-run cannot"));
+        assert!(message(args(Lane::Directed, None).check(false)).contains("not implemented"));
     }
 }

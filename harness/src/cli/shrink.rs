@@ -194,7 +194,7 @@ fn keep(again: &Again, store: &Store, symbols: &Symbols, (ran, mut result): Show
 }
 
 /// Preemptions that are told; `schedule.json` has all.
-const TOLD: usize = 20;
+const SHOWN: usize = 20;
 
 /// A line for each processor that did not go on, of the first ones.
 fn story(report: &Report, symbols: &Symbols) -> Vec<String> {
@@ -209,9 +209,9 @@ fn story(report: &Report, symbols: &Symbols) -> Vec<String> {
             one.event, one.cpu, one.instructions
         )
     };
-    let more = report.preemptions.len().saturating_sub(TOLD);
+    let more = report.preemptions.len().saturating_sub(SHOWN);
     let rest = (more > 0).then(|| format!("  and {more} more: {SCHEDULE} of the bundle"));
-    report.preemptions.iter().take(TOLD).map(line).chain(rest).collect()
+    report.preemptions.iter().take(SHOWN).map(line).chain(rest).collect()
 }
 
 #[cfg(test)]

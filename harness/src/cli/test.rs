@@ -23,7 +23,7 @@ use imalab_machine::command::script;
 use imalab_run::{Interrupts, Scratch, machine_spec};
 
 /// Errors of scenarios that are told at once.
-const TOLD: usize = 20;
+const SHOWN: usize = 20;
 
 /// Which scenarios.
 #[derive(Args)]
@@ -140,11 +140,11 @@ impl Selection {
             let mut reports = errors.into_iter().map(miette::Report::new);
             // All but the last are told here, so that everything can be mended at once.
             let last = reports.next_back();
-            for report in reports.by_ref().take(TOLD - 1) {
+            for report in reports.by_ref().take(SHOWN - 1) {
                 report::fail(Exit::Usage, &report);
             }
-            if count > TOLD {
-                print::note(&format!("and {} more like these; the last of them:", count - TOLD));
+            if count > SHOWN {
+                print::note(&format!("and {} more like these; the last of them:", count - SHOWN));
             }
             Failure::usage(last.unwrap_or_else(|| miette!("{count} scenarios could not be read")))
         })

@@ -33,7 +33,7 @@ pub enum Change {
 }
 
 impl Change {
-    const TOLD: [Change; 5] = [Change::Worse, Change::Lost, Change::Other, Change::Better, Change::New];
+    const SHOWN: [Change; 5] = [Change::Worse, Change::Lost, Change::Other, Change::Better, Change::New];
 
     fn name(self) -> &'static str {
         match self {
@@ -113,14 +113,14 @@ impl<'a> Difference<'a> {
     /// # Errors
     /// Those of the writer.
     pub fn write(&self, out: &mut impl Write) -> io::Result<()> {
-        for pair in Change::TOLD.iter().flat_map(|change| self.of_change(*change)) {
+        for pair in Change::SHOWN.iter().flat_map(|change| self.of_change(*change)) {
             writeln!(out, "{:<7}{pair}", pair.change.name())?;
         }
         writeln!(out, "{}", self.numbers())
     }
 
     fn numbers(&self) -> String {
-        let told = Change::TOLD.iter().map(|change| format!("{} {}", self.count(*change), change.name()));
+        let told = Change::SHOWN.iter().map(|change| format!("{} {}", self.count(*change), change.name()));
         let told: Vec<String> = told.chain([format!("{} the same", self.count(Change::Same))]).collect();
         told.join(", ")
     }
@@ -139,7 +139,7 @@ impl<'a> Difference<'a> {
                 body {
                     h1 { "imalab" }
                     p.summary { (self.numbers()) }
-                    @for change in Change::TOLD.iter().filter(|change| self.count(**change) > 0) {
+                    @for change in Change::SHOWN.iter().filter(|change| self.count(**change) > 0) {
                         h2 { (change.name()) " " span.faint { "(" (self.count(*change)) ")" } }
                         div.scroll {
                             table.matrix {

@@ -18,7 +18,7 @@ pub const SUMMARY: &str = "GITHUB_STEP_SUMMARY";
 /// Most annotations of a kind that GitHub shows of a step.
 const ANNOTATIONS: usize = 10;
 /// Most runs that the summary tells of one by one: it may have 1 MiB.
-const TOLD: usize = 200;
+const SHOWN: usize = 200;
 /// Most characters of a reason.
 const REASON: usize = 600;
 
@@ -33,7 +33,7 @@ pub(super) fn summary(suite: &SuiteResult, out: &mut dyn Write) -> io::Result<()
     let failed: Vec<&RunResult> = suite.runs.iter().filter(|run| is_told(run.outcome)).collect();
     if !failed.is_empty() {
         writeln!(out, "| run | outcome | why | again |\n| --- | --- | --- | --- |")?;
-        for run in failed.iter().take(TOLD) {
+        for run in failed.iter().take(SHOWN) {
             let again = run.repro.as_ref().map_or_else(String::new, |repro| code(repro));
             writeln!(
                 out,
@@ -43,8 +43,8 @@ pub(super) fn summary(suite: &SuiteResult, out: &mut dyn Write) -> io::Result<()
                 markdown(&imalab_print::shortened(&run_text::reason(run), REASON)),
             )?;
         }
-        if failed.len() > TOLD {
-            writeln!(out, "\nand {} more", failed.len() - TOLD)?;
+        if failed.len() > SHOWN {
+            writeln!(out, "\nand {} more", failed.len() - SHOWN)?;
         }
         writeln!(out)?;
     }

@@ -80,15 +80,15 @@ pub(super) fn is_sampled(seed: u64, place: u64) -> bool {
 
 /// What two runs of one plan have in common where nothing but the boot differs.
 #[derive(Clone, Debug, PartialEq, Eq)]
-struct Told {
+struct Verdicts {
     outcome: Outcome,
     checks: Vec<(Check, Verdict)>,
 }
 
-impl Told {
-    fn of(result: &RunResult) -> Told {
+impl Verdicts {
+    fn of(result: &RunResult) -> Verdicts {
         let checks = result.checks.iter().map(|check| (check.check, check.verdict)).collect();
-        Told { outcome: result.outcome, checks }
+        Verdicts { outcome: result.outcome, checks }
     }
 
     fn text(&self) -> String {
@@ -120,13 +120,13 @@ pub(super) fn cross_check(plan: &Plan, context: RunContext<'_>, result: &mut Run
         }
         let mut again = result.clone();
         imalab_check::digest(plan, &ran.trace).judge(today()).put_into(&mut again);
-        Some(Told::of(&again))
+        Some(Verdicts::of(&again))
     };
     let (mut forks, mut colds) = (Vec::new(), Vec::new());
-    let same = |forks: &[Told], colds: &[Told]| colds.iter().any(|cold| forks.contains(cold));
+    let same = |forks: &[Verdicts], colds: &[Verdicts]| colds.iter().any(|cold| forks.contains(cold));
     for attempt in 0..TRIES {
         match context.seeded {
-            None if attempt == 0 => forks.push(Told::of(result)),
+            None if attempt == 0 => forks.push(Verdicts::of(result)),
             _ => forks.extend(again(context.forks, attempt)),
         }
         if !same(&forks, &colds) {
@@ -140,7 +140,7 @@ pub(super) fn cross_check(plan: &Plan, context: RunContext<'_>, result: &mut Run
     if context.interrupts.seen() {
         return;
     }
-    let texts = |ends: &[Told]| ends.iter().map(Told::text).collect();
+    let texts = |ends: &[Verdicts]| ends.iter().map(Verdicts::text).collect();
     result.outcome = Outcome::Infra;
     result.reason = Some(Reason::of(Run::ForksDiffer { fork: texts(&forks), cold: texts(&colds) }));
 }
@@ -162,7 +162,8 @@ mod tests {
 
     #[test]
     fn an_end_is_told_with_the_checks_that_spoke() {
-        let told = |outcome, checks: &[(Check, Verdict)]| Told { outcome, checks: checks.to_vec() }.text();
+        let told =
+            |outcome, checks: &[(Check, Verdict)]| Verdicts { outcome, checks: checks.to_vec() }.text();
         assert_eq!(told(Outcome::Passed, &[(Check::Replay, Verdict::Passed)]), "passed");
         assert_eq!(told(Outcome::Failed, &[(Check::Replay, Verdict::Failed)]), "FAILED (replay)");
     }

@@ -93,12 +93,12 @@ impl Store {
         }
         trouble.note(dir.write_timeline(result, plan, &ran.trace, digest.histories(), scenario));
         let used = trouble.note(used).flatten();
-        result.not_stored = trouble.told();
+        result.not_stored = trouble.text();
         trouble.note(dir.write_result(result));
         if let Some(used) = used {
             trouble.note(Bundle::of(result, used, &dir).and_then(|bundle| dir.write_bundle(&bundle)));
         }
-        result.not_stored = trouble.told();
+        result.not_stored = trouble.text();
         if bundled && !dir.path().join(BUNDLE).exists() {
             // What there is can be looked at all the same.
             (result.dir, result.bundle, result.repro) = (Some(dir.path().to_owned()), None, None);
@@ -157,7 +157,7 @@ impl Trouble {
         }
     }
 
-    fn told(&self) -> Option<String> {
+    fn text(&self) -> Option<String> {
         self.first.as_ref().map(|first| match self.more {
             0 => first.clone(),
             more => format!("{first} (and {more} more)"),
@@ -207,12 +207,12 @@ mod tests {
     fn the_first_trouble_is_told_and_the_rest_is_counted() {
         let mut trouble = Trouble::default();
         assert_eq!(trouble.note(Ok(1)), Some(1));
-        assert_eq!(trouble.told(), None);
+        assert_eq!(trouble.text(), None);
         let full =
             |name| Err::<(), _>(FileError::new("write", Path::new(name), io::ErrorKind::StorageFull.into()));
         assert_eq!(trouble.note(full("a")), None);
-        assert_eq!(trouble.told().unwrap(), "cannot write a: no storage space");
+        assert_eq!(trouble.text().unwrap(), "cannot write a: no storage space");
         trouble.note(full("b"));
-        assert_eq!(trouble.told().unwrap(), "cannot write a: no storage space (and 1 more)");
+        assert_eq!(trouble.text().unwrap(), "cannot write a: no storage space (and 1 more)");
     }
 }

@@ -9,7 +9,7 @@ use imalab_language::finding::Pattern;
 use nix::sys::signal::Signal;
 
 use crate::lab::{Lab, initramfs, kernel};
-use crate::machinery::{BOOTING, Told, send};
+use crate::machinery::{BOOTING, TellingSwtpm, send};
 
 pub(crate) const WRONG: &str = "summary: Expects what does not happen.
 promise: none, it is wrong
@@ -53,7 +53,7 @@ fn a_failure_is_shown_again_by_its_bundle() {
     lab.run(&mut repro()).exits(100).says(&["FAILED", &told]);
 
     // A signal is a signal, not a failure of the surroundings.
-    let told = Told::new(&lab);
+    let told = TellingSwtpm::new(&lab);
     let mut command = repro();
     command.args(["--accel", "tcg", "--swtpm"]).arg(&told.program);
     let child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();

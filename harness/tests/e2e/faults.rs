@@ -10,7 +10,7 @@ use nix::sys::signal::Signal;
 use rstest::rstest;
 
 use crate::lab::{LONG, Lab, SHORT, why};
-use crate::machinery::{BOOTING, BUSY, Told, send};
+use crate::machinery::{BOOTING, BUSY, TellingSwtpm, send};
 
 #[rstest]
 #[case("--qemu")]
@@ -34,7 +34,7 @@ fn a_missing_program_is_named_with_what_brings_it(#[case] option: &str) {
 #[case::swtpm_orderly_in_the_middle("swtpm", BUSY, Signal::SIGTERM)]
 fn a_program_that_was_ended_is_named(#[case] name: &str, #[case] commands: usize, #[case] signal: Signal) {
     let lab = Lab::new();
-    let told = Told::new(&lab);
+    let told = TellingSwtpm::new(&lab);
     let mut command = lab.test();
     command.args(["--accel", "tcg", "--swtpm"]).arg(&told.program).arg("--out").arg(lab.path("out"));
     let child = command.arg(LONG).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();

@@ -82,15 +82,15 @@ pub(crate) fn kill(pid: u32) {
 }
 
 /// A swtpm that tells every command it gets.
-pub(crate) struct Told {
+pub(crate) struct TellingSwtpm {
     /// The program to give to `--swtpm`.
     pub(crate) program: PathBuf,
     commands: Receiver<()>,
 }
 
-impl Told {
+impl TellingSwtpm {
     /// Makes it. It is good for one machine.
-    pub(crate) fn new(lab: &Lab) -> Told {
+    pub(crate) fn new(lab: &Lab) -> TellingSwtpm {
         let (program, pipe) = (lab.path("telling-swtpm"), lab.path("swtpm-log"));
         mkfifo(&pipe, Mode::S_IRWXU).unwrap();
         let script = format!("#!/bin/sh\nexec swtpm \"$@\" --log 'file={},level=5'\n", pipe.display());
@@ -107,7 +107,7 @@ impl Told {
                 }
             }
         });
-        Told { program, commands }
+        TellingSwtpm { program, commands }
     }
 
     /// Waits until swtpm has got `count` more commands.

@@ -7,11 +7,11 @@ use nix::sys::signal::Signal;
 use rstest::rstest;
 
 use crate::lab::{LONG, Lab, SHORT};
-use crate::machinery::{BOOTING, BUSY, Told, send};
+use crate::machinery::{BOOTING, BUSY, TellingSwtpm, send};
 
 /// A call in the middle of its run.
-fn busy(lab: &Lab) -> (Child, Told) {
-    let told = Told::new(lab);
+fn busy(lab: &Lab) -> (Child, TellingSwtpm) {
+    let told = TellingSwtpm::new(lab);
     let mut command = lab.test();
     command.args(["--accel", "tcg", "--swtpm"]).arg(&told.program).arg("--out").arg(lab.path("out"));
     // Two runs, one machine: the second one must not begin.
@@ -55,7 +55,7 @@ fn a_stopped_program_does_not_keep_it_from_ending(#[case] name: &str) {
 #[case::dry_run(&["--dry-run"])]
 fn a_signal_while_the_kernel_is_asked_ends_it(#[case] options: &[&str]) {
     let lab = Lab::new();
-    let told = Told::new(&lab);
+    let told = TellingSwtpm::new(&lab);
     let mut command = lab.test();
     // No call has asked the kernel with this word.
     command.args(["--kernel-arg", "imalab.unasked", "--accel", "tcg", "--swtpm"]).arg(&told.program);

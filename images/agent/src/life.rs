@@ -10,7 +10,7 @@ use crate::{console, raw};
 
 /// How a task came to be.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Newborn {
+pub(crate) enum Spawned {
     /// As the first thread of its process.
     Process,
     /// As a thread of another task's process.
@@ -18,9 +18,9 @@ pub(crate) enum Newborn {
 }
 
 /// Makes a task known.
-pub(crate) fn begin(uplink: &mut impl Uplink, task: &Task, newborn: Newborn) -> Result<(), Broken> {
+pub(crate) fn begin(uplink: &mut impl Uplink, task: &Task, spawned: Spawned) -> Result<(), Broken> {
     let (pid, tid) = (getpid().as_raw(), gettid().as_raw());
-    uplink.notify(Notice::Born { pid, tid, thread: newborn == Newborn::Thread })?;
+    uplink.notify(Notice::Born { pid, tid, thread: spawned == Spawned::Thread })?;
     uplink.send(&Message::TaskStarted { task: task.id, pid })?;
     uplink.flush()
 }

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use imalab_wire::{Op, TaskId};
 
 use super::Moment;
-use imalab_language::plan::{MarkDeed, Plan};
+use imalab_language::plan::{MarkAction, Plan};
 
 /// A time in which the TPM answered nobody.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -38,8 +38,9 @@ impl Digester {
     /// A task is about to attempt this operation.
     pub(super) fn started(&mut self, plan: &Plan, seq: u64, task: TaskId, at: Moment, op: Option<&Op>) {
         self.began.insert(task, at);
-        let is_hold =
-            |number: u64| plan.marks.iter().any(|mark| mark.number == number && mark.does == MarkDeed::Hold);
+        let is_hold = |number: u64| {
+            plan.marks.iter().any(|mark| mark.number == number && mark.does == MarkAction::Hold)
+        };
         if let Some(Op::Mark { number: mark, .. }) = op
             && is_hold(*mark)
         {

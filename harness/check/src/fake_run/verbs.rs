@@ -5,12 +5,12 @@ use imalab_wire::{Op, Violation};
 use super::call::{Done, path, read, show, value};
 use super::{FakeRun, record, violation};
 use imalab_formats::ima::Bank;
-use imalab_language::interface::{Adapter, Deed, adapter};
-use imalab_language::plan::{Action, Form, Mark, MarkDeed, Observed, Reading};
+use imalab_language::interface::{Adapter, Operations, adapter};
+use imalab_language::plan::{Action, Form, Mark, MarkAction, Observed, Reading};
 
 /// The calls of a verb, each of which succeeds.
-fn done(deed: Option<Deed>) -> Vec<Done> {
-    let ops = deed.expect("the interface has the verb").ops;
+fn done(operations: Option<Operations>) -> Vec<Done> {
+    let ops = operations.expect("the interface has the verb").ops;
     let gives = |op: &Op| match op {
         Op::Write { bytes, .. } => value(bytes.len()),
         _ => value(0),
@@ -130,7 +130,7 @@ impl FakeRun {
         self.plan.marks.push(Mark {
             number,
             step: self.plan.steps.len() as u32,
-            does: if quote { MarkDeed::Quote } else { MarkDeed::Read },
+            does: if quote { MarkAction::Quote } else { MarkAction::Read },
         });
         let op = Op::Mark { path: "/dev/tpm0".to_owned(), number };
         ops.push((op, value(0), Vec::new()));

@@ -7,7 +7,7 @@ use crate::ending::{self, GUEST_SHUTDOWN, HOST_SIGNAL};
 use crate::outcome::Outcome;
 use imalab_formats::splat;
 use imalab_language::finding::Run;
-use imalab_language::plan::{MarkDeed, Plan};
+use imalab_language::plan::{MarkAction, Plan};
 use imalab_trace::{Event, Exchange, Host, Origin, Trace, What};
 
 /// Somebody who is not us ended QEMU or swtpm while the machine was needed, however orderly it went: whatever came after that is
@@ -104,7 +104,7 @@ fn gives_up(line: &str) -> bool {
 pub(super) fn was_busy(plan: &Plan, trace: &Trace) -> Option<Run> {
     let of_tpm = || {
         // What the plan does to commands makes them time out.
-        let asked = plan.marks.iter().any(|mark| matches!(mark.does, MarkDeed::Arm(_) | MarkDeed::Hold));
+        let asked = plan.marks.iter().any(|mark| matches!(mark.does, MarkAction::Arm(_) | MarkAction::Hold));
         let mut complaints = tpm_complaints(trace).filter(|_| !asked);
         complaints.find_map(|complaint| {
             let line = complaint.line.to_owned();

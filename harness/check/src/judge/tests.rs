@@ -14,7 +14,7 @@ use crate::all;
 use crate::fake_run::{FakeRun, TODAY, is};
 use crate::outcome::{Check, CheckResult, Outcome, Reason, Unlike, Verdict};
 use imalab_language::finding::{ExactlyOnce, Finding, Known, Part, Pattern, Quote, Run};
-use imalab_language::plan::{Mark, MarkDeed, Plan};
+use imalab_language::plan::{Mark, MarkAction, Plan};
 use imalab_language::scenario::{KernelRange, KnownDefect, KnownLimit, Lost, Sign, Version};
 use imalab_trace::{Event, Exchange, Host, Origin, Trace, What};
 

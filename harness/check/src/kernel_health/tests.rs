@@ -8,7 +8,7 @@ use crate::evidence::Evidence;
 use crate::fake_run::{FakeRun, could_not_run, failed, passed, result};
 use crate::outcome::{Check, CheckResult};
 use imalab_language::finding::{Fact, Finding, KernelHealth};
-use imalab_language::plan::{Action, Mark, MarkDeed};
+use imalab_language::plan::{Action, Mark, MarkAction};
 use imalab_trace::What;
 
 const WARNING: &str =
@@ -213,7 +213,7 @@ fn who_waits_for_a_tpm_that_the_plan_holds_is_no_hung_task(
     let mut fake = FakeRun::new();
     let mark = Op::Mark { path: "/dev/tpm0".into(), number: 9_000 };
     let step = fake.step("hold", Action::SystemCall, vec![(mark, Outcome::Value(0), Vec::new())], vec![]);
-    fake.plan.marks.push(Mark { number: 9_000, step: step as u32, does: MarkDeed::Hold });
+    fake.plan.marks.push(Mark { number: 9_000, step: step as u32, does: MarkAction::Hold });
     // Its end comes later.
     let done = fake.trace.events.pop().unwrap();
     if released {

@@ -37,7 +37,7 @@ const EXECUTE: &str = "kexec_execute";
 
 /// What a record of kexec tells.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct Told {
+struct KexecRecord {
     /// Its place in the whole log.
     at: usize,
     load: bool,
@@ -58,18 +58,18 @@ pub(super) fn check(
     evidence: &Evidence<'_>,
     whole: &Reconstruction,
     history: &History,
-    wholes: &Reconstructions,
+    reconstructions: &Reconstructions,
     findings: &mut Findings,
 ) {
-    let told = told(evidence, whole, findings);
+    let told = kexec_records(evidence, whole, findings);
     if told.is_empty() {
         findings.compared(0, NUMBERS);
         return;
     }
-    let mut judge = Judge { evidence, whole, history, wholes, findings, true_ones: 0 };
+    let mut judge = Judge { evidence, whole, history, reconstructions, findings, true_ones: 0 };
     let mut spare: Vec<(u64, u64)> = Vec::new();
     for boot in 1..=evidence.boots {
-        let of_boot: Vec<Told> =
+        let of_boot: Vec<KexecRecord> =
             told.iter().filter(|told| history.boot_of(told.at) == boot).copied().collect();
         spare.extend(judge.boot(boot, &of_boot));
     }
@@ -80,7 +80,11 @@ pub(super) fn check(
 }
 
 /// The records of kexec in the whole log.
-fn told(evidence: &Evidence<'_>, whole: &Reconstruction, findings: &mut Findings) -> Vec<Told> {
+fn kexec_records(
+    evidence: &Evidence<'_>,
+    whole: &Reconstruction,
+    findings: &mut Findings,
+) -> Vec<KexecRecord> {
     let mut all = Vec::new();
     for (at, id) in whole.records.iter().enumerate() {
         let record = evidence.records.get(id);
@@ -94,7 +98,7 @@ fn told(evidence: &Evidence<'_>, whole: &Reconstruction, findings: &mut Findings
         };
         let text = record.field("buf").unwrap_or_default();
         match numbers(text) {
-            Some([segment, bytes, records]) => all.push(Told { at, load, segment, bytes, records }),
+            Some([segment, bytes, records]) => all.push(KexecRecord { at, load, segment, bytes, records }),
             None => findings.finding(Kexec::NoNumbers {
                 record: evidence.record_at(id, at),
                 words: text.escape_ascii().to_string(),
@@ -123,15 +127,15 @@ struct Judge<'j, 'a> {
     evidence: &'j Evidence<'a>,
     whole: &'j Reconstruction,
     history: &'j History,
-    wholes: &'j Reconstructions,
+    reconstructions: &'j Reconstructions,
     findings: &'j mut Findings,
     true_ones: usize,
 }
 
 impl Judge<'_, '_> {
     /// Judges what was told in one boot. For each segment the least and the most bytes that were to spare in it.
-    fn boot(&mut self, boot: u32, told: &[Told]) -> Vec<(u64, u64)> {
-        let loads: Vec<Told> = told.iter().filter(|told| told.load).copied().collect();
+    fn boot(&mut self, boot: u32, told: &[KexecRecord]) -> Vec<(u64, u64)> {
+        let loads: Vec<KexecRecord> = told.iter().filter(|told| told.load).copied().collect();
         let calls = self.loads(boot);
         // Each record has its call when there are as many.
         let matched = calls.len() == loads.len();
@@ -146,7 +150,7 @@ impl Judge<'_, '_> {
             spare.extend(call.and_then(|call| self.segment(boot, told, call)));
         }
         let left = self.evidence.left_by(boot);
-        let leaves: Vec<&Told> = told.iter().filter(|told| !told.load).collect();
+        let leaves: Vec<&KexecRecord> = told.iter().filter(|told| !told.load).collect();
         let expected = usize::from(boot < self.evidence.boots);
         // What is lost is known by its digest alone.
         let lost = self.evidence.limit.is_some_and(|limit| u32::from(limit.lost.kexec) == boot);
@@ -203,7 +207,7 @@ impl Judge<'_, '_> {
 
     /// The two counts against what the kernel had logged and taken over by then. While other tasks may measure, they may be
     /// those of a little earlier, the bytes of no later than the records.
-    fn counted(&mut self, boot: u32, told: &Told, call: Option<Call>) {
+    fn counted(&mut self, boot: u32, told: &KexecRecord, call: Option<Call>) {
         let place = usize::try_from(boot).unwrap_or(usize::MAX) - 1;
         let carried = self.history.carried.get(place).map_or(&[][..], Vec::as_slice);
         let start = self.history.starts.get(place).copied().unwrap_or(0).min(told.at);
@@ -243,13 +247,14 @@ impl Judge<'_, '_> {
     }
 
     /// The least and the most bytes that were to spare in a load's segment, where its needs are known.
-    fn segment(&mut self, boot: u32, told: &Told, call: Call) -> Option<(u64, u64)> {
+    fn segment(&mut self, boot: u32, told: &KexecRecord, call: Call) -> Option<(u64, u64)> {
         if !told.segment.is_multiple_of(PAGE) {
             let (record, found) = (self.record(told.at), told.segment);
             self.findings.finding(Kexec::OddSegment { record, found });
             return None;
         }
-        let during = self.wholes.changes.iter().any(|change| (call.begin..=call.end).contains(&change.at));
+        let during =
+            self.reconstructions.changes.iter().any(|change| (call.begin..=call.end).contains(&change.at));
         if during || !self.evidence.quiescent(call.step) {
             return None;
         }
@@ -268,14 +273,14 @@ impl Judge<'_, '_> {
     /// Whether the record was in a list of the kernel at that moment of its boot.
     fn is_held(&self, at: usize, boot: u32, moment: Moment) -> bool {
         let out = self.history.turns(at).find_map(|turn| match turn {
-            Turn::Deleted { by, .. } | Turn::Trimmed { by } => self.wholes.changes.get(by),
+            Turn::Deleted { by, .. } | Turn::Trimmed { by } => self.reconstructions.changes.get(by),
             _ => None,
         });
         out.is_none_or(|change| (change.at.boot, change.at) >= (boot, moment))
     }
 
     /// An execution tells the segment of the load before it. One that was too large for a segment left no record.
-    fn same_segment(&mut self, told: &Told, loads: &[Told]) {
+    fn same_segment(&mut self, told: &KexecRecord, loads: &[KexecRecord]) {
         let Some(load) = loads.iter().rfind(|load| load.at < told.at) else { return };
         let memory = u64::from(self.evidence.plan.machine.memory_mib) << 20;
         if told.segment == load.segment {

@@ -9,7 +9,7 @@ mod tests;
 
 use crate::evidence::{Asleep, Evidence, Hold, OpSeen, StepSeen};
 use imalab_language::finding::Steps;
-use imalab_language::plan::MarkDeed;
+use imalab_language::plan::MarkAction;
 
 /// Why the step is not proved to have waited, if it is not.
 pub(super) fn unproved(evidence: &Evidence<'_>, at: usize, step: &StepSeen<'_>) -> Option<Steps> {
@@ -29,7 +29,7 @@ fn is_within(seen: &OpSeen<'_>, look: &Asleep) -> bool {
 
 /// Why an operation that was found asleep did not wait for what the plan holds.
 fn refuted(evidence: &Evidence<'_>, at: usize, seen: &OpSeen<'_>, look: &Asleep) -> Option<Steps> {
-    if !evidence.plan.marks.iter().any(|mark| mark.does == MarkDeed::Hold) {
+    if !evidence.plan.marks.iter().any(|mark| mark.does == MarkAction::Hold) {
         return None;
     }
     let mut in_force = evidence.holds.iter().filter(|hold| hold.is_in_force(look.seq)).peekable();

@@ -3,7 +3,7 @@
 use imalab_wire::{Op, Slot};
 use nix::fcntl::OFlag;
 
-use super::{CHUNK, Deed, IMA, TPM, read_whole};
+use super::{CHUNK, IMA, Operations, TPM, read_whole};
 use crate::plan::{Action, Form, Interface, Observed, Reading};
 use crate::scenario;
 use imalab_formats::ima::Bank;
@@ -37,32 +37,32 @@ impl<'d> Adapter<'d> {
     }
 
     /// Moves the current list to the staged list.
-    pub fn stage(self, slot: Slot) -> Option<Deed> {
+    pub fn stage(self, slot: Slot) -> Option<Operations> {
         self.calls(self.0.verbs.stage?, slot, &[])
     }
 
     /// Reads the staged list.
-    pub fn save(self, slot: Slot) -> Option<Deed> {
+    pub fn save(self, slot: Slot) -> Option<Operations> {
         self.calls(self.0.verbs.save?, slot, &[])
     }
 
     /// Removes the staged list.
-    pub fn delete(self, slot: Slot) -> Option<Deed> {
+    pub fn delete(self, slot: Slot) -> Option<Operations> {
         self.calls(self.0.verbs.delete?, slot, &[])
     }
 
     /// Reads the current list and removes its first records.
-    pub fn trim(self, slot: Slot, records: u64) -> Option<Deed> {
+    pub fn trim(self, slot: Slot, records: u64) -> Option<Operations> {
         self.calls(self.0.verbs.trim?, slot, &[("{n}", &records.to_string())])
     }
 
     /// Reads the current list, finds how many of its records the TPM's PCR accounts for, and removes those.
-    pub fn trim_found(self, slot: Slot) -> Option<Deed> {
+    pub fn trim_found(self, slot: Slot) -> Option<Operations> {
         self.calls(self.0.verbs.trim_found?, slot, &[])
     }
 
     /// Reads the current list and removes what is before a mark in it.
-    pub fn trim_to(self, slot: Slot, mark: Mark) -> Option<Deed> {
+    pub fn trim_to(self, slot: Slot, mark: Mark) -> Option<Operations> {
         let mark = match mark {
             Mark::First => "first".to_owned(),
             Mark::Last => "last".to_owned(),
@@ -72,17 +72,17 @@ impl<'d> Adapter<'d> {
     }
 
     /// Has the kernel record a mark.
-    pub fn mark(self, slot: Slot) -> Option<Deed> {
+    pub fn mark(self, slot: Slot) -> Option<Operations> {
         self.calls(self.0.verbs.mark?, slot, &[])
     }
 
     /// Has the kernel divide its list, and reads what is before the mark.
-    pub fn snapshot(self, slot: Slot) -> Option<Deed> {
+    pub fn snapshot(self, slot: Slot) -> Option<Operations> {
         self.calls(self.0.verbs.snapshot?, slot, &[])
     }
 
     /// As [`Adapter::snapshot`], and removes what was read.
-    pub fn purge(self, slot: Slot) -> Option<Deed> {
+    pub fn purge(self, slot: Slot) -> Option<Operations> {
         self.calls(self.0.verbs.purge?, slot, &[])
     }
 
@@ -92,12 +92,12 @@ impl<'d> Adapter<'d> {
     }
 
     /// The calls, with these words for what stands for them in what is written.
-    fn calls(self, calls: Calls, slot: Slot, words: &[(&str, &str)]) -> Option<Deed> {
-        let mut deed = Deed::nothing();
+    fn calls(self, calls: Calls, slot: Slot, words: &[(&str, &str)]) -> Option<Operations> {
+        let mut operations = Operations::nothing();
         let mut staged = false;
         for call in calls {
             let of = Observed::List { form: Form::Binary, bank: Bank::Sha1, staged };
-            let reading = Reading { op: deed.next(), of };
+            let reading = Reading { op: operations.next(), of };
             let op = match call {
                 Call::Open(target, access) => {
                     staged = *target == Target::STAGED;
@@ -105,7 +105,7 @@ impl<'d> Adapter<'d> {
                     Op::Open { slot, path, flags: flags(*access).bits(), mode: 0 }
                 }
                 Call::Read => {
-                    deed.reads.push(reading);
+                    operations.reads.push(reading);
                     Op::Read { slot, chunk: CHUNK, limit: None, send: true, nothing: self.nothing(staged) }
                 }
                 Call::Number => Op::ReadNumber { slot },
@@ -120,14 +120,14 @@ impl<'d> Adapter<'d> {
                     }
                 }
                 Call::Find => {
-                    deed.reads.push(reading);
+                    operations.reads.push(reading);
                     find(slot, staged)
                 }
                 Call::Close => Op::Close { slot },
             };
-            deed.ops.push(op);
+            operations.ops.push(op);
         }
-        Some(deed)
+        Some(operations)
     }
 
     /// The error by which a file says that nothing is staged.
@@ -137,15 +137,15 @@ impl<'d> Adapter<'d> {
 
     /// Opens a file of a list, reads it to its end, closes it: where nothing is staged, that is no error, whatever the
     /// kernel says.
-    pub fn read(self, slot: Slot, path: String, of: Observed) -> Deed {
-        let mut deed = read_whole(slot, path, of);
+    pub fn read(self, slot: Slot, path: String, of: Observed) -> Operations {
+        let mut operations = read_whole(slot, path, of);
         let staged = matches!(of, Observed::List { staged: true, .. });
-        for op in &mut deed.ops {
+        for op in &mut operations.ops {
             if let Op::Read { nothing, .. } = op {
                 *nothing = self.nothing(staged);
             }
         }
-        deed
+        operations
     }
 
     /// What writing this to a file does to the list when the kernel takes it.

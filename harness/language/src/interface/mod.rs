@@ -31,7 +31,7 @@ const CHUNK: u32 = 64 * 1024;
 
 /// A verb in system calls.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Deed {
+pub struct Operations {
     /// The calls.
     pub ops: Vec<Op>,
     /// Which of them read something that means something.
@@ -39,35 +39,35 @@ pub struct Deed {
 }
 
 /// Opens a file, reads it to its end, closes it; `of` says what its content means, if anything.
-pub(crate) fn read_whole(slot: Slot, path: String, of: impl Into<Option<Observed>>) -> Deed {
+pub(crate) fn read_whole(slot: Slot, path: String, of: impl Into<Option<Observed>>) -> Operations {
     let open = Op::Open { slot, path, flags: OFlag::O_RDONLY.bits(), mode: 0 };
     let read = Op::Read { slot, chunk: CHUNK, limit: None, send: true, nothing: None };
-    Deed {
+    Operations {
         ops: vec![open, read, Op::Close { slot }],
         reads: of.into().map(|of| Reading { op: 1, of }).into_iter().collect(),
     }
 }
 
 /// Operations that show nothing.
-pub(crate) fn unseen(ops: Vec<Op>) -> Deed {
-    Deed { ops, reads: Vec::new() }
+pub(crate) fn unseen(ops: Vec<Op>) -> Operations {
+    Operations { ops, reads: Vec::new() }
 }
 
 /// Opens a file for writing, writes once, closes it.
-pub(crate) fn request(slot: Slot, path: String, text: &str) -> Deed {
+pub(crate) fn request(slot: Slot, path: String, text: &str) -> Operations {
     let open = Op::Open { slot, path, flags: OFlag::O_WRONLY.bits(), mode: 0 };
     let write = Op::Write { slot, bytes: text.as_bytes().to_vec() };
-    Deed { ops: vec![open, write, Op::Close { slot }], reads: Vec::new() }
+    Operations { ops: vec![open, write, Op::Close { slot }], reads: Vec::new() }
 }
 
-impl Deed {
+impl Operations {
     /// Index of the operation that would come next. A step has far fewer than 65,536.
     pub(crate) fn next(&self) -> u16 {
         u16::try_from(self.ops.len()).unwrap_or(u16::MAX)
     }
 
     /// This, and then that.
-    pub(crate) fn then(mut self, next: Deed) -> Deed {
+    pub(crate) fn then(mut self, next: Operations) -> Operations {
         let before = self.ops.len();
         self.ops.extend(next.ops);
         self.reads.extend(next.reads.into_iter().map(|reading| Reading {
@@ -79,7 +79,7 @@ impl Deed {
     }
 
     /// This, with another slot for a descriptor of its own.
-    pub(crate) fn at(mut self, own: Slot) -> Deed {
+    pub(crate) fn at(mut self, own: Slot) -> Operations {
         for op in &mut self.ops {
             match op {
                 Op::Open { slot, .. } | Op::Read { slot, .. } | Op::Close { slot } => *slot = own,
@@ -90,8 +90,8 @@ impl Deed {
     }
 
     /// Nothing yet.
-    pub(crate) fn nothing() -> Deed {
-        Deed { ops: Vec::new(), reads: Vec::new() }
+    pub(crate) fn nothing() -> Operations {
+        Operations { ops: Vec::new(), reads: Vec::new() }
     }
 }
 

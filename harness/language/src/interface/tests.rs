@@ -110,9 +110,9 @@ fn lists_are_named_as_the_kernel_names_them() {
 }
 
 /// What is written, and to which file, in a few letters.
-fn words(deed: Option<Deed>) -> String {
+fn words(operations: Option<Operations>) -> String {
     let mut told = Vec::new();
-    for op in deed.map(|deed| deed.ops).unwrap_or_default() {
+    for op in operations.map(|operations| operations.ops).unwrap_or_default() {
         match op {
             imalab_wire::Op::Open { path, flags, .. } => {
                 let name = path.rsplit('/').next().unwrap().replace("binary_runtime_measurements_", "");

@@ -1,12 +1,12 @@
 //! A step on its way into the program.
 
 use super::types::{Action, Expect};
-use crate::interface::Deed;
+use crate::interface::Operations;
 
 /// A step on its way into the program.
 pub(super) struct Built {
     pub(super) text: String,
-    pub(super) deed: Deed,
+    pub(super) operations: Operations,
     pub(super) action: Action,
     pub(super) expect: Expect,
 }
@@ -14,7 +14,7 @@ pub(super) struct Built {
 impl Built {
     /// One operation that does nothing to the lists.
     pub(super) fn call(text: String, op: imalab_wire::Op, expect: Expect) -> Built {
-        let deed = Deed { ops: vec![op], reads: Vec::new() };
-        Built { text, deed, action: Action::SystemCall, expect }
+        let operations = Operations { ops: vec![op], reads: Vec::new() };
+        Built { text, operations, action: Action::SystemCall, expect }
     }
 }

@@ -11,7 +11,7 @@ use super::files::{observed, path, reading};
 use super::slots::Slots;
 use super::types::{Action, Expect, Observed, Reading};
 use super::unresolved::Unresolved;
-use crate::interface::{Adapter, Deed};
+use crate::interface::{Adapter, Operations};
 use crate::scenario::{
     Bytes, Call, File, Flag, Flags, Moved, Origin, Task, Transfer, Verb, Whence, WriteOf, origin, poll_event,
     task_named,
@@ -166,7 +166,7 @@ impl Calls<'_> {
                 (format!("receive {slot}"), Op::ReceiveDescriptor { slot: slots.take(slot, fails)? })
             }
         };
-        Ok(Built { text, deed: Deed { ops: vec![op], reads }, action, expect })
+        Ok(Built { text, operations: Operations { ops: vec![op], reads }, action, expect })
     }
 
     fn read(&self, slots: &Slots, name: &str, what: Transfer) -> Result<(String, Op), Unresolved> {

@@ -9,10 +9,10 @@ use super::built::Built;
 use super::calls::Movers;
 use super::count::Count;
 use super::slots::Slots;
-use super::types::{Action, Expect, Interface, Mark, MarkDeed, Plan, PlannedStep};
+use super::types::{Action, Expect, Interface, Mark, MarkAction, Plan, PlannedStep};
 use super::unresolved::Unresolved;
 use super::{PlanError, budget, checkpoint, has_boot_policy, stress};
-use crate::interface::{Adapter, Capabilities, Capability, Deed, TPM, probe};
+use crate::interface::{Adapter, Capabilities, Capability, Operations, TPM, probe};
 use crate::scenario::{self, Expectation, Scenario, Step, Task, Variant, Verb};
 
 /// Up to this many files, reading the lists after every verb costs little beside the boot.
@@ -219,15 +219,15 @@ impl Compiler<'_> {
     }
 
     pub(super) fn checkpoint(&mut self, line: u32, full: bool, quote: bool) {
-        let (text, deed) = if full {
+        let (text, operations) = if full {
             ("checkpoint", checkpoint::full(self.adapter, &self.variant.machine.banks, self.bank_files))
         } else {
             ("checkpoint quick", checkpoint::quick(self.adapter, self.bank_files))
         };
-        let does = if quote { MarkDeed::Quote } else { MarkDeed::Read };
+        let does = if quote { MarkAction::Quote } else { MarkAction::Read };
         let built = Built {
             text: text.to_owned(),
-            deed: deed.at(self.slots.own),
+            operations: operations.at(self.slots.own),
             action: Action::Checkpoint,
             expect: Expect::Ok,
         };
@@ -235,12 +235,12 @@ impl Compiler<'_> {
     }
 
     /// Adds a step that ends with a mark, of a number that was given before or the next one.
-    pub(super) fn mark(&mut self, line: u32, mut built: Built, does: MarkDeed, number: Option<u64>) {
-        let taken = self.marks.iter().filter(|mark| mark.does != MarkDeed::Hold).count();
+    pub(super) fn mark(&mut self, line: u32, mut built: Built, does: MarkAction, number: Option<u64>) {
+        let taken = self.marks.iter().filter(|mark| mark.does != MarkAction::Hold).count();
         let number = number.unwrap_or((self.holds.len() + taken) as u64 + 1);
-        let mark = Deed { ops: vec![Op::Mark { path: TPM.to_owned(), number }], reads: Vec::new() };
+        let mark = Operations { ops: vec![Op::Mark { path: TPM.to_owned(), number }], reads: Vec::new() };
         self.marks.push(Mark { number, step: self.next(), does });
-        built.deed = built.deed.then(mark);
+        built.operations = built.operations.then(mark);
         self.add_with(line, built, Some(number));
     }
 
@@ -255,7 +255,7 @@ impl Compiler<'_> {
 
     fn add_with(&mut self, line: u32, built: Built, mark: Option<u64>) {
         let id = self.next();
-        self.program.push(ProgramStep { id, clock: self.clock, ops: built.deed.ops });
+        self.program.push(ProgramStep { id, clock: self.clock, ops: built.operations.ops });
         self.steps.push(PlannedStep {
             id,
             task: TaskId::try_from(self.task).unwrap_or(TaskId::MAX),
@@ -263,7 +263,7 @@ impl Compiler<'_> {
             line,
             action: built.action,
             expect: built.expect,
-            reads: built.deed.reads,
+            reads: built.operations.reads,
             mark,
         });
     }

@@ -23,7 +23,7 @@ pub use count::BOOT_RECORDS;
 pub use kernel_words::{Change, unfit, words_of};
 pub use kernel_words::{has_boot_policy, level, silences};
 pub use types::{
-    Action, Budget, Expect, Fault, Form, How, Interface, Mark, MarkDeed, NoInterface, Observed, Parameters,
+    Action, Budget, Expect, Fault, Form, How, Interface, Mark, MarkAction, NoInterface, Observed, Parameters,
     Plan, PlannedStep, Reading, Shape,
 };
 

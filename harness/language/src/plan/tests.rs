@@ -53,7 +53,7 @@ fn every_scenario_of_the_repository_plans_for_mainline() {
             assert!(plan.steps.iter().zip(&ids).all(|(step, id)| step.id == *id));
             let last = plan.marks.last().unwrap();
             assert!(
-                last.does == MarkDeed::Quote && last.step == *ids.last().unwrap(),
+                last.does == MarkAction::Quote && last.step == *ids.last().unwrap(),
                 "{}: ends without a quote",
                 scenario.id
             );
@@ -105,8 +105,8 @@ fn outline(plan: &Plan) -> String {
             mark.number,
             mark.step,
             match mark.does {
-                MarkDeed::Read => String::new(),
-                MarkDeed::Quote => ", quote".to_owned(),
+                MarkAction::Read => String::new(),
+                MarkAction::Quote => ", quote".to_owned(),
                 other => format!(", {other:?}"),
             }
         );

@@ -103,13 +103,13 @@ pub struct Mark {
     /// Step that sends it.
     pub step: StepId,
     /// What is done there.
-    pub does: MarkDeed,
+    pub does: MarkAction,
 }
 
 /// What the harness does while the guest waits at a mark.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
-pub enum MarkDeed {
+pub enum MarkAction {
     /// Reads PCR 10 of every bank.
     Read,
     /// Reads them and takes a quote.

@@ -7,10 +7,10 @@ use super::calls::{Calls, Place, task_id};
 use super::compile::Compiler;
 use super::count::Count;
 use super::files::{observed, path, reading};
-use super::types::{Action, Expect, Fault, How, MarkDeed};
+use super::types::{Action, Expect, Fault, How, MarkAction};
 use super::unresolved::Unresolved;
 use super::{PlanError, checkpoint};
-use crate::interface::{Deed, IMA, MEASURED, read_whole, request};
+use crate::interface::{IMA, MEASURED, Operations, read_whole, request};
 use crate::scenario::{Expectation, File, Files, KexecCall, Leave, Policy, Records, Step, Verb, Way};
 use imalab_formats::ima::lists::Mark;
 
@@ -20,20 +20,20 @@ impl Compiler<'_> {
         let expect = self.expect(step);
         let nothing = |text: &str, action| Built {
             text: text.to_owned(),
-            deed: Deed::nothing(),
+            operations: Operations::nothing(),
             action,
             expect: Expect::Ok,
         };
         match &step.verb {
             Verb::Checkpoint => self.checkpoint(step.line, true, false),
-            Verb::Quote => self.mark(step.line, nothing("quote", Action::Quote), MarkDeed::Quote, None),
+            Verb::Quote => self.mark(step.line, nothing("quote", Action::Quote), MarkAction::Quote, None),
             Verb::Stage => self.listed(step, "stage", self.adapter.stage(own), Action::Stage, expect)?,
             Verb::Save => self.listed(step, "save", self.adapter.save(own), Action::Save, expect)?,
             Verb::Delete => self.listed(step, "delete", self.adapter.delete(own), Action::Delete, expect)?,
             Verb::Trim { records } => {
                 let records = self.records(step, *records)?;
-                let deed = self.adapter.trim(own, records);
-                self.listed(step, &format!("trim {records}"), deed, Action::Trim { records }, expect)?;
+                let operations = self.adapter.trim(own, records);
+                self.listed(step, &format!("trim {records}"), operations, Action::Trim { records }, expect)?;
             }
             Verb::TrimTo { mark } => {
                 let text = match mark {
@@ -44,8 +44,8 @@ impl Compiler<'_> {
                 self.listed(step, &text, self.adapter.trim_to(own, *mark), Action::TrimTo, expect)?;
             }
             Verb::Snapshot { purges: false } => {
-                let deed = self.adapter.snapshot(own);
-                self.listed(step, "snapshot", deed, Action::SystemCall, expect)?;
+                let operations = self.adapter.snapshot(own);
+                self.listed(step, "snapshot", operations, Action::SystemCall, expect)?;
             }
             Verb::Snapshot { purges: true } => {
                 self.listed(step, "purge", self.adapter.purge(own), Action::TrimTo, expect)?;
@@ -70,11 +70,11 @@ impl Compiler<'_> {
             Verb::Hold { name, round } => {
                 let number = self.held(name, *round).map_err(|name| self.unresolved(step.line, name))?;
                 let built = nothing(&format!("hold {name}"), Action::SystemCall);
-                self.mark(step.line, built, MarkDeed::Hold, Some(number));
+                self.mark(step.line, built, MarkAction::Hold, Some(number));
             }
             Verb::TpmFault(fault) => {
                 let built = nothing(&fault_text(*fault), Action::SystemCall);
-                self.mark(step.line, built, MarkDeed::Arm(*fault), None);
+                self.mark(step.line, built, MarkAction::Arm(*fault), None);
             }
             other => {
                 let built = self.simple(other, expect);
@@ -104,11 +104,11 @@ impl Compiler<'_> {
         &mut self,
         step: &Step,
         text: &str,
-        deed: Option<Deed>,
+        operations: Option<Operations>,
         action: Action,
         expect: Expect,
     ) -> Result<(), PlanError> {
-        let Some(deed) = deed else {
+        let Some(operations) = operations else {
             return Err(PlanError::NoSuchVerb {
                 scenario: self.scenario.id.clone(),
                 line: step.line,
@@ -116,7 +116,7 @@ impl Compiler<'_> {
                 interface: self.interface,
             });
         };
-        self.add(step.line, Built { text: text.to_owned(), deed, action, expect });
+        self.add(step.line, Built { text: text.to_owned(), operations, action, expect });
         Ok(())
     }
 
@@ -133,8 +133,8 @@ impl Compiler<'_> {
     fn view(&self, file: &File, expect: Expect) -> Built {
         let (name, path) = path(self.adapter, file);
         let of = observed(file);
-        let deed = read_whole(self.slots.own, path, of);
-        Built { text: format!("view {name}"), deed, action: reading(of), expect }
+        let operations = read_whole(self.slots.own, path, of);
+        Built { text: format!("view {name}"), operations, action: reading(of), expect }
     }
 
     fn measure(&mut self, step: &Step, files: &Files, by: Way) {
@@ -182,15 +182,15 @@ impl Compiler<'_> {
             _ => 0,
         };
         self.files = self.files.saturating_add(files);
-        let deed = Deed { ops: vec![op], reads: Vec::new() };
-        let deed = match expect {
+        let operations = Operations { ops: vec![op], reads: Vec::new() };
+        let operations = match expect {
             Expect::NewRecords(_) => {
                 let count = || checkpoint::count(self.adapter).at(self.slots.own);
-                count().then(deed).then(count())
+                count().then(operations).then(count())
             }
-            _ => deed,
+            _ => operations,
         };
-        self.add(step.line, Built { text, deed, action, expect });
+        self.add(step.line, Built { text, operations, action, expect });
     }
 
     /// A verb that is a single operation, or none that anything hangs on.
@@ -260,8 +260,8 @@ impl Compiler<'_> {
                 }
             }
             Verb::LoadPolicy(policy) => {
-                let deed = policy_deed(self.slots.own, policy);
-                Built { text: "load-policy".to_owned(), deed, action: Action::SystemCall, expect }
+                let operations = policy_operations(self.slots.own, policy);
+                Built { text: "load-policy".to_owned(), operations, action: Action::SystemCall, expect }
             }
             Verb::KexecLoad { kernel, args, without, call: which } => {
                 let text = format!("kexec-load {kernel}");
@@ -305,7 +305,7 @@ impl Compiler<'_> {
             | Verb::TpmFault(_)
             | Verb::Stress { .. } => Built {
                 text: "nothing".to_owned(),
-                deed: Deed::nothing(),
+                operations: Operations::nothing(),
                 action: Action::SystemCall,
                 expect,
             },
@@ -329,13 +329,13 @@ fn fault_text(fault: Fault) -> String {
 
 /// The kernel takes one rule by one write, or the path of a file (`ima_write_policy` in
 /// `security/integrity/ima/ima_fs.c`).
-fn policy_deed(slot: imalab_wire::Slot, policy: &Policy) -> Deed {
+fn policy_operations(slot: imalab_wire::Slot, policy: &Policy) -> Operations {
     let lines: Vec<&str> = match policy {
         Policy::Rules(rules) => rules.lines().map(str::trim).filter(|rule| !rule.is_empty()).collect(),
         Policy::Path(path) => vec![path],
     };
-    let Deed { mut ops, reads } = request(slot, format!("{IMA}/policy"), "");
+    let Operations { mut ops, reads } = request(slot, format!("{IMA}/policy"), "");
     let writes = lines.into_iter().map(|line| Op::Write { slot, bytes: format!("{line}\n").into_bytes() });
     ops.splice(1..2, writes);
-    Deed { ops, reads }
+    Operations { ops, reads }
 }

@@ -90,7 +90,7 @@ impl Forks {
         let program =
             Program { tasks: Vec::new(), finally: Vec::new(), end: End::PowerOff, ..plan.program.clone() };
         let nothing = Plan { program, steps: Vec::new(), marks: Vec::new(), budget: TRIAL, ..plan.clone() };
-        let proved = run_from(&nothing, context, Ok(&saved)).map_err(|error| told(&error));
+        let proved = run_from(&nothing, context, Ok(&saved)).map_err(|error| one_line(&error));
         let proved = proved.and_then(|ran| match ran.trace.notable().any(|event| is_done(&event.what)) {
             true => Ok(()),
             false => Err("its agent did not come to its end".to_owned()),
@@ -132,10 +132,10 @@ impl Forks {
     }
 
     fn make(&self, plan: &Plan, context: RunContext<'_>) -> Result<Saved, String> {
-        let initramfs = kernels::initramfs(plan, context).map_err(|error| told(&error))?;
+        let initramfs = kernels::initramfs(plan, context).map_err(|error| one_line(&error))?;
         let room = MOST.saturating_sub(self.taken.load(Ordering::SeqCst));
         let saved = Saved::make(&plan.machine, initramfs, context, room);
-        let saved = saved.map_err(|error| format!("the machine could not be saved: {}", told(&error)))?;
+        let saved = saved.map_err(|error| format!("the machine could not be saved: {}", one_line(&error)))?;
         self.taken.fetch_add(saved.bytes(), Ordering::SeqCst);
         Ok(saved)
     }
@@ -164,7 +164,7 @@ impl Forks {
 }
 
 /// An error and its causes, in a line.
-pub(in super::super) fn told(error: &dyn std::error::Error) -> String {
+pub(in super::super) fn one_line(error: &dyn std::error::Error) -> String {
     let causes = std::iter::successors(Some(error), |error| error.source()).map(ToString::to_string);
     causes.collect::<Vec<_>>().join(": ").lines().map(str::trim).collect::<Vec<_>>().join(" ")
 }

@@ -82,9 +82,9 @@ pub struct Kernel {
     /// How long others were held up by snapshots, by the banks of the TPM; of several runs, the last.
     pub by_banks: BTreeMap<String, Vec<Latency>>,
     /// Two agents that know nothing of each other: what they stage, and what they trim.
-    pub agents: BTreeMap<String, Vec<Told>>,
+    pub agents: BTreeMap<String, Vec<StepEnd>>,
     /// Kexec with records staged, and after a trim or a purge.
-    pub kexec: BTreeMap<String, Vec<Told>>,
+    pub kexec: BTreeMap<String, Vec<StepEnd>>,
 }
 
 /// What removing records takes, once.
@@ -100,7 +100,7 @@ pub struct Round {
 
 /// A step and what became of it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub struct Told {
+pub struct StepEnd {
     /// Who.
     pub task: String,
     /// What.
@@ -189,13 +189,13 @@ impl Kernel {
 }
 
 /// What was done to the lists or shown of them.
-fn steps(told: &[StepSummary]) -> Vec<Told> {
+fn steps(told: &[StepSummary]) -> Vec<StepEnd> {
     let wanted = |step: &&StepSummary| {
         step.calls.iter().any(|call| ["open", "read", "write"].contains(call)) && step.text != "load-policy"
     };
     let of = |step: &StepSummary| {
         let task = if step.boot == 0 { step.task.clone() } else { format!("{}, next kernel", step.task) };
-        Told { task, step: step.text.clone(), end: step.end() }
+        StepEnd { task, step: step.text.clone(), end: step.end() }
     };
     told.iter().filter(wanted).map(of).collect()
 }

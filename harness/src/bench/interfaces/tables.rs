@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::{Compared, Kernel, Round, Told};
+use super::{Compared, Kernel, Round, StepEnd};
 use imalab_check::figures::{By, Held, Latency};
 
 /// The changes that hold others up, with the request that makes them.
@@ -116,13 +116,13 @@ impl Compared {
         lines
     }
 
-    fn stories(&self, title: &str, of: fn(&Kernel) -> &BTreeMap<String, Vec<Told>>) -> Vec<String> {
+    fn stories(&self, title: &str, of: fn(&Kernel) -> &BTreeMap<String, Vec<StepEnd>>) -> Vec<String> {
         let mut lines = Vec::new();
         for kernel in &self.kernels {
             for (name, told) in of(kernel) {
                 lines.push(format!("{title}, {name}, {} ({}):", kernel.name, kernel.interface.name()));
                 lines.push(String::new());
-                let each = |told: &Told| format!("- {}: {}: {}", told.task, code(&told.step), told.end);
+                let each = |told: &StepEnd| format!("- {}: {}: {}", told.task, code(&told.step), told.end);
                 lines.extend(told.iter().map(each));
                 lines.push(String::new());
             }

@@ -12,7 +12,7 @@ use nix::sys::wait::{WaitStatus, waitpid};
 use nix::unistd::{ForkResult, Pid, getpid};
 
 use super::{Failure, Report};
-use crate::life::{self, Newborn};
+use crate::life::{self, Spawned};
 use crate::packet::Request;
 use crate::process::Process;
 use crate::slots::Slots;
@@ -82,7 +82,7 @@ fn live(mut task: Task, mut uplink: ToFirst, parent: &OwnedFd) -> ! {
         Ok(_) => {}
         Err(_) => raw::quit(1),
     }
-    let begun = life::begin(&mut uplink, &task, Newborn::Process);
+    let begun = life::begin(&mut uplink, &task, Spawned::Process);
     let begun = begun.map(|()| sockets::send_packet(parent, &getpid().as_raw().to_le_bytes()));
     let result = begun.and_then(|_| task.run(&mut uplink)).and_then(|()| life::end(&mut uplink));
     life::leave(&task, result)
@@ -94,7 +94,7 @@ pub(super) fn thread<U: Uplink>(task: &Task, id: TaskId, report: &mut Report<'_,
     let mut new = Task::new(id, Arc::clone(&task.program), task.boot, Arc::clone(&task.process));
     let (begun, has_begun) = sync_channel::<Pid>(1);
     let body = move || {
-        let result = life::begin(&mut uplink, &new, Newborn::Thread).and_then(|()| {
+        let result = life::begin(&mut uplink, &new, Spawned::Thread).and_then(|()| {
             // Whoever started it waits for this.
             let _ = begun.send(nix::unistd::gettid());
             new.run(&mut uplink).and_then(|()| life::end(&mut uplink))

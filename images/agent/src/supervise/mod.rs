@@ -18,7 +18,7 @@ use nix::unistd::{ForkResult, Pid};
 
 use self::roster::{Member, Roster, Wait};
 use crate::barrier::Barriers;
-use crate::life::{self, Newborn};
+use crate::life::{self, Spawned};
 use crate::packet::{self, Notice, Packet};
 use crate::port::{Port, PortError};
 use crate::process::Process;
@@ -127,7 +127,7 @@ impl<'a> Supervisor<'a> {
             }
             if died {
                 while retry(|| self.signals.read_signal()).map_err(call("reading a signal"))?.is_some() {}
-                self.bury()?;
+                self.reap()?;
             }
             self.look()?;
             self.give_up()?;
@@ -145,7 +145,7 @@ impl<'a> Supervisor<'a> {
         // That the other end has been closed is told without being asked for.
         fds.extend(members.iter().map(|member| PollFd::new(member.answers.as_fd(), PollFlags::empty())));
         let timeout = if self.roster.looks() { PollTimeout::from(LOOK_EVERY_MS) } else { PollTimeout::NONE };
-        // A process that has ended and is not buried yet stays ready; the signal of its end is near.
+        // A process that has ended and is not reaped yet stays ready; the signal of its end is near.
         retry(|| poll(&mut fds, timeout)).map_err(call("poll"))?;
         let mut ready = fds.iter().map(|fd| fd.any().unwrap_or(true));
         let died = ready.next().unwrap_or(true);
@@ -224,7 +224,7 @@ impl<'a> Supervisor<'a> {
     }
 
     /// Waits for every child that has ended, tasks and orphans.
-    fn bury(&mut self) -> Result<(), Trouble> {
+    fn reap(&mut self) -> Result<(), Trouble> {
         loop {
             let (pid, status) = match retry(|| waitpid(Pid::from_raw(-1), Some(WaitPidFlag::WNOHANG))) {
                 Ok(WaitStatus::Exited(pid, code)) => (pid, code),
@@ -248,7 +248,7 @@ fn be_task(mut task: Task, mut uplink: ToFirst) -> ! {
     // Neither call can fail with these arguments.
     let _ = set_pdeathsig(Signal::SIGKILL);
     let _ = raw::ignore_file_size_signal();
-    let result = life::begin(&mut uplink, &task, Newborn::Process)
+    let result = life::begin(&mut uplink, &task, Spawned::Process)
         .and_then(|()| task.run(&mut uplink))
         .and_then(|()| life::end(&mut uplink));
     life::leave(&task, result)

@@ -55,7 +55,7 @@ fn a_stall_that_the_host_made_is_the_hosts() {
 fn a_command_that_was_made_to_time_out_is_no_trouble_of_the_host() {
     let mut fake = sound();
     let step = fake.plan.steps[0].id;
-    fake.plan.marks.push(Mark { number: 9_000, step, does: MarkDeed::Hold });
+    fake.plan.marks.push(Mark { number: 9_000, step, does: MarkAction::Hold });
     // Whatever is wrong then, it is not that.
     fake.see(What::Console(TIMED_OUT.into()));
     fake.see(What::Console("WARNING: x".into()));

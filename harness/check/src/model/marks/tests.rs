@@ -72,13 +72,13 @@ fn text(fake: &FakeRun, count: u64, others: &Others) -> String {
 fn snapshot(fake: &mut FakeRun, text: &str) {
     let shard = show(&fake.current, Form::Binary, Bank::Sha1);
     fake.log(critical("snapshot_aggregate", text));
-    let deed = adapter(Interface::SNAPSHOT).snapshot(0).unwrap();
+    let operations = adapter(Interface::SNAPSHOT).snapshot(0).unwrap();
     let done = |op: Op| match op {
         Op::Read { .. } => (op, value(shard.len()), shard.clone()),
         op => (op, value(0), Vec::new()),
     };
-    let ops = deed.ops.into_iter().map(done).collect();
-    fake.step("snapshot", Action::SystemCall, ops, deed.reads);
+    let ops = operations.ops.into_iter().map(done).collect();
+    fake.step("snapshot", Action::SystemCall, ops, operations.reads);
 }
 
 /// Takes a snapshot that is as it should be.
@@ -186,13 +186,13 @@ fn a_text_without_its_form_is_found() {
 fn mark(fake: &mut FakeRun, digest: &str, (covered, total): (u64, u64), (trims, trimmed): (u64, u64)) {
     let text = format!("digest={digest};covered={covered};total={total};trims={trims};trimmed={trimmed};");
     fake.log(critical("log_digest", &text));
-    let deed = adapter(Interface::LOG_DIGEST).mark(0).unwrap();
+    let operations = adapter(Interface::LOG_DIGEST).mark(0).unwrap();
     let done = |op: Op| match op {
         Op::Write { ref bytes, .. } => (op.clone(), value(bytes.len()), Vec::new()),
         op => (op, value(0), Vec::new()),
     };
-    let ops = deed.ops.into_iter().map(done).collect();
-    fake.step("mark-log", Action::SystemCall, ops, deed.reads);
+    let ops = operations.ops.into_iter().map(done).collect();
+    fake.step("mark-log", Action::SystemCall, ops, operations.reads);
 }
 
 /// The digest of the last records in the list.

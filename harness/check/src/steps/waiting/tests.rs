@@ -4,7 +4,7 @@ use rstest::rstest;
 use crate::fake_run::{FakeRun, result, value};
 use crate::outcome::Check;
 use imalab_language::finding::{Finding, Steps};
-use imalab_language::plan::{Action, Expect, Mark, MarkDeed};
+use imalab_language::plan::{Action, Expect, Mark, MarkAction};
 use imalab_trace::What;
 
 const HOLD: u64 = 9_000;
@@ -61,7 +61,7 @@ fn judged(holds: bool, told: &[Tells]) -> Option<&'static str> {
         fake.plan.steps[step].expect = if text == "write" { Expect::Blocked } else { Expect::Any };
     }
     if holds {
-        fake.plan.marks.push(Mark { number: HOLD, step: 0, does: MarkDeed::Hold });
+        fake.plan.marks.push(Mark { number: HOLD, step: 0, does: MarkAction::Hold });
     }
     // What the guest told of them is the case's.
     let of_op = |message: &Message| matches!(message, Message::OpStarted { .. } | Message::OpDone { .. });

@@ -111,7 +111,7 @@ fn ops(interface: Interface, number: &Number, form: Form, part: Part) -> Vec<Op>
         }
         Part::CountBefore | Part::CountAfter => count(),
         Part::Write => write(interface, number, form.text()).unwrap_or_default(),
-        Part::Settle => adapter(interface).delete(SLOT).map(|deed| deed.ops).unwrap_or_default(),
+        Part::Settle => adapter(interface).delete(SLOT).map(|operations| operations.ops).unwrap_or_default(),
     }
 }
 

@@ -145,7 +145,7 @@ pub(super) fn words_of(interface: Interface) -> Interface {
 pub(super) fn ops(interface: Interface, verb: Verb) -> Vec<Op> {
     let adapter = adapter(interface);
     let staged = |form| adapter.list(form, Some(Bank::Sha1), true);
-    let deed = match verb {
+    let operations = match verb {
         Verb::List => Some(read_whole(SLOT, looked::current(), None)),
         Verb::Stage | Verb::StageMore => adapter.stage(SLOT),
         Verb::Save | Verb::ReadNothing => staged(Form::Binary).map(|path| read_whole(SLOT, path, None)),
@@ -170,7 +170,7 @@ pub(super) fn ops(interface: Interface, verb: Verb) -> Vec<Op> {
         | Verb::CountMeasuredStaged
         | Verb::CountForgotten => return number(&adapter.count()),
     };
-    deed.map(|deed| deed.ops).unwrap_or_default()
+    operations.map(|operations| operations.ops).unwrap_or_default()
 }
 
 fn second_file(first: Option<String>, second: Option<String>) -> Vec<Op> {
@@ -181,7 +181,7 @@ fn second_file(first: Option<String>, second: Option<String>) -> Vec<Op> {
 
 /// The request to delete, behind a read of the list by the same descriptor.
 fn after_read(interface: Interface, path: Option<String>) -> Vec<Op> {
-    let delete = adapter(interface).delete(SLOT).map(|deed| deed.ops).unwrap_or_default();
+    let delete = adapter(interface).delete(SLOT).map(|operations| operations.ops).unwrap_or_default();
     let mut ops = Vec::new();
     for op in delete {
         match op {

@@ -10,7 +10,7 @@ use super::super::finding::{FindingCode, ProbeFinding, promise};
 use super::super::{Capabilities, Capability, TPM, adapter};
 use super::answers::{Answers, counted as told};
 use super::{Boot, ProbeError, SLOT, count, measure, policy};
-use crate::plan::{Interface, Mark, MarkDeed};
+use crate::plan::{Interface, Mark, MarkAction};
 use crate::scenario::DEFAULT_POLICY;
 use imalab_formats::ima::dialect::{Dialect, Late};
 use imalab_formats::ima::model::Rule;
@@ -98,7 +98,7 @@ fn boot(interface: Interface) -> Boot {
         task("probe", Start::Boot, &[before, &leaves].concat());
         task("holder", Start::Spawned, &[Hold]);
         task("late", Start::Spawned, &[&[AwaitMain], &asked[..], &[Release]].concat());
-        marks.push(Mark { number: hold(kernel), step: id(kernel, Hold), does: MarkDeed::Hold });
+        marks.push(Mark { number: hold(kernel), step: id(kernel, Hold), does: MarkAction::Hold });
     }
     let last = u16::try_from(rounds.len()).unwrap_or(u16::MAX);
     let steps = vec![Step { id: id(last, Count), clock: None, ops: count() }];
@@ -120,7 +120,7 @@ fn hold(kernel: u16) -> u64 {
 
 fn ops(interface: Interface, kernel: u16, ask: Ask) -> Vec<Op> {
     let main = kernel * TASKS;
-    let deed = match ask {
+    let operations = match ask {
         Ask::Stage | Ask::LateStage => adapter(interface).stage(SLOT),
         Ask::LateDelete => adapter(interface).delete(SLOT),
         // Whoever cannot trim removes what is before a record of its own.
@@ -138,7 +138,7 @@ fn ops(interface: Interface, kernel: u16, ask: Ask) -> Vec<Op> {
         Ask::Release => return vec![Op::ReleaseHold { hold: hold(kernel) }],
         Ask::CountAll | Ask::Count => return count(),
     };
-    deed.map(|deed| deed.ops).unwrap_or_default()
+    operations.map(|operations| operations.ops).unwrap_or_default()
 }
 
 /// What that boot's messages add.

@@ -8,7 +8,7 @@ use super::played::{Defect, Kernel, play, upstream};
 use super::probed::{held_to, probed};
 use crate::interface::probe::{ProbeError, fourth, with_fourth};
 use crate::interface::{Capabilities, Capability};
-use crate::plan::{Interface, MarkDeed};
+use crate::plan::{Interface, MarkAction};
 use imalab_formats::ima::dialect::NumberForm;
 
 fn with(interface: Interface, defect: Defect) -> Capabilities {
@@ -126,7 +126,7 @@ fn behaviours_are_told_in_words() {
 fn what_is_late_is_asked_where_it_can_be() {
     let found = probed(&upstream());
     let boot = fourth(&found).unwrap();
-    assert!(boot.marks.iter().all(|mark| mark.does == MarkDeed::Hold));
+    assert!(boot.marks.iter().all(|mark| mark.does == MarkAction::Hold));
     assert_eq!(boot.marks.len(), 2);
     // Each task that waits to be started is, by one.
     let tasks = &boot.program.tasks;
