@@ -7,7 +7,6 @@ mod attest;
 mod call;
 mod dialects;
 mod kexec;
-mod toy;
 mod verbs;
 mod verdict;
 
@@ -18,7 +17,7 @@ use crate::evidence::IMA_PCR;
 use crate::outcome::{Check, CheckResult};
 use imalab_formats::ima::{Bank, ByteOrder, Digest, Record, template_data};
 use imalab_language::plan::{
-    Action, Budget, Expect, Fault, Form, How, Interface, Mark, MarkDeed, Plan, PlannedStep, Reading, Shape,
+    Action, Budget, Expect, Fault, Form, How, Interface, Mark, MarkAction, Plan, PlannedStep, Reading, Shape,
 };
 use imalab_trace::{Event, Exchange, Host, Origin, PcrReading, PcrValue, Recording, Trace, What};
 
@@ -217,7 +216,7 @@ impl FakeRun {
         let (number, how) = (self.plan.marks.len() as u64 + 1, How::Answer { code });
         let fault = Fault { command: command::PCR_EXTEND, skip: 0, times: 1, how };
         let step = self.plan.steps.len() as u32;
-        self.plan.marks.push(Mark { number, step, does: MarkDeed::Arm(fault) });
+        self.plan.marks.push(Mark { number, step, does: MarkAction::Arm(fault) });
         self.see(What::Host(Host::Fault { command: command::PCR_EXTEND, how }));
     }
 
@@ -299,7 +298,7 @@ impl FakeRun {
         }
         if let Op::Mark { number, .. } = what {
             self.read_pcrs(*number);
-            if self.plan.marks.iter().any(|mark| mark.number == *number && mark.does == MarkDeed::Quote) {
+            if self.plan.marks.iter().any(|mark| mark.number == *number && mark.does == MarkAction::Quote) {
                 let quote = attest::quote(*number, &number.to_be_bytes(), self.values(), self.resets);
                 self.see(What::Quote(Box::new(quote)));
             }
