@@ -59,6 +59,9 @@ fn old_readers_see_one_whole_log() {
         "in flight: answered",
         "nobody: EACCES",
         "writing: EBUSY",
+        "verify: exit status: 0",
+        "locked: EBUSY, EBUSY, then 0",
+        "killed again and again: exit status: 1",
         "open while killed: ENOTCONN",
         "both killed: ENOTCONN",
         "unbind: exit status: 0",
@@ -74,7 +77,8 @@ fn old_readers_see_one_whole_log() {
         .skip(1)
         .map(|rest| rest.split(' ').next().unwrap().parse::<u64>().unwrap())
         .sum();
-    assert!(again > 100, "{again} reads of what was read before");
+    // Each of the three comes by four places at a time; how often is the host's affair.
+    assert!(again >= 12, "{again} reads of what was read before");
 
     let sent = sent(&trial);
     // The whole log is what crossed the tap.
@@ -83,7 +87,7 @@ fn old_readers_see_one_whole_log() {
     assert_eq!(records.len(), trial.extends.len(), "{said}");
     assert!(digests(whole) == trial.extends, "once each, and in order");
     // Whoever read earlier has read its beginning, byte by byte.
-    for name in ["whole/again", "whole/after-both", &format!("whole/{LIST}")] {
+    for name in ["whole/again", "whole/cat", "whole/after-both", &format!("whole/{LIST}")] {
         assert!(whole.starts_with(&sent[name]), "{name}");
     }
     for (name, read) in sent.iter().filter_map(|(name, read)| Some((name.strip_prefix("old/")?, read))) {
@@ -110,7 +114,7 @@ fn old_readers_see_one_whole_log() {
         let pcr = replayed(&parse_log(list, Bank::Sha1).unwrap());
         assert!(values.into_iter().all(|value| value != pcr), "{name}: PCR 10 has had its value");
     }
-    assert_eq!(sent.keys().filter(|name| name.starts_with("trimmed")).count(), 4);
+    assert_eq!(sent.keys().filter(|name| name.starts_with("trimmed")).count(), 5);
     println!("{} records, {again} reads of what was read before", records.len());
 }
 

@@ -41,6 +41,8 @@ impl View {
     }
 
     fn answer(&self, config: &Config, device: &str) -> Result<(), Failure> {
+        // Its path, which names a process otherwise, is `/proc/self/exe`.
+        let _ = nix::sys::prctl::set_name(c"logkeeper-view");
         let own = |stream: std::os::fd::BorrowedFd<'_>| stream.try_clone_to_owned().map(File::from);
         let streams = own(std::io::stdin().as_fd())
             .and_then(|requests| Ok((requests, own(std::io::stdout().as_fd())?)));

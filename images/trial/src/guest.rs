@@ -2,6 +2,7 @@
 
 use std::fs::{self, File};
 use std::io::{Read, Write};
+use std::os::fd::AsRawFd;
 use std::os::unix::fs::chown;
 
 use nix::mount::{MsFlags, mount};
@@ -23,17 +24,40 @@ pub(crate) fn mount_proc() -> Result<()> {
     Ok(mount(Some("proc"), "/proc", Some("proc"), MsFlags::empty(), None::<&str>)?)
 }
 
-/// Mounts what there is, and loads a policy: these rules, then one that has the files of [`Files`] measured.
-pub(crate) fn set_up(rules: &str) -> Result<()> {
+/// Mounts what there is, and has the files of [`Files`] measured, and no others.
+pub(crate) fn set_up() -> Result<()> {
+    mount_all()?;
+    load_policy("")
+}
+
+pub(crate) fn mount_all() -> Result<()> {
     for (kind, place) in MOUNTS {
         fs::create_dir_all(place)?;
         // devtmpfs may be there already.
         let _ = mount(Some(kind), place, Some(kind), MsFlags::empty(), None::<&str>);
     }
     mount(Some("securityfs"), "/sys/kernel/security", Some("securityfs"), MsFlags::empty(), None::<&str>)?;
-    fs::create_dir_all("/var/lib")?;
-    fs::write(POLICY, format!("{rules}measure func=FILE_CHECK mask=MAY_READ fowner={OWNER}\n"))?;
-    Ok(())
+    Ok(fs::create_dir_all("/var/lib")?)
+}
+
+/// Loads a policy of these rules, and one that has the files of [`Files`] measured.
+pub(crate) fn load_policy(rules: &str) -> Result<()> {
+    Ok(fs::write(POLICY, format!("{rules}measure func=FILE_CHECK mask=MAY_READ fowner={OWNER}\n"))?)
+}
+
+/// The UUID of the file system at `path`, as rules of a policy name it.
+pub(crate) fn uuid_of(path: &str) -> Result<String> {
+    // `struct fsuuid2` and `FS_IOC_GETFSUUID` (include/uapi/linux/fs.h): its length, and so many bytes of 16.
+    let mut uuid = [0_u8; 17];
+    let folder = File::open(path)?;
+    nix::ioctl_read!(get_fs_uuid, 0x15, 0, [u8; 17]);
+    // SAFETY: the descriptor is open, and the kernel writes the 17 bytes that the request's number says.
+    #[expect(unsafe_code, reason = "nobody has wrapped this request")]
+    unsafe {
+        get_fs_uuid(folder.as_raw_fd(), &raw mut uuid)?;
+    }
+    let hex: String = uuid[1..].iter().map(|byte| format!("{byte:02x}")).collect();
+    Ok([&hex[..8], &hex[8..12], &hex[12..16], &hex[16..20], &hex[20..]].join("-"))
 }
 
 /// Files that were measured.

@@ -13,7 +13,7 @@ use crate::port::PORT;
 use crate::traced::{End, Stops, run_until};
 
 pub(crate) fn story(all: bool) -> Result<()> {
-    guest::set_up("")?;
+    guest::set_up()?;
     let stops = if all { Stops::All } else { Stops::Changes };
     let mut files = guest::Files::default();
     let mut stop = 1;

@@ -16,6 +16,7 @@ use crate::guest::{Result, say};
 pub(crate) struct Program {
     child: Child,
     said: BufReader<ChildStderr>,
+    manager: UnixDatagram,
 }
 
 impl Program {
@@ -30,11 +31,11 @@ impl Program {
             .stderr(Stdio::piped())
             .spawn()?;
         let said = child.stderr.take().ok_or("no pipe")?;
-        let mut program = Program { child, said: BufReader::new(said) };
         manager.set_read_timeout(Some(std::time::Duration::from_secs(60)))?;
+        let mut program = Program { child, said: BufReader::new(said), manager };
         let mut state = [0; 256];
         loop {
-            match manager.recv(&mut state) {
+            match program.manager.recv(&mut state) {
                 Ok(length) if state[..length].starts_with(b"READY=1") => return Ok(program),
                 Ok(_) => {}
                 Err(error) => {
@@ -69,10 +70,29 @@ impl Program {
         }
     }
 
+    /// Waits until it has looked at the kernel twice from now on.
+    pub(crate) fn looks(&mut self) -> Result<()> {
+        // What it has said before is not of now.
+        self.manager.set_nonblocking(true)?;
+        while self.manager.recv(&mut [0; 256]).is_ok() {}
+        self.manager.set_nonblocking(false)?;
+        let mut state = [0; 256];
+        let mut looks = 0;
+        while looks < 2 {
+            let length = self.manager.recv(&mut state)?;
+            looks += u32::from(state[..length].starts_with(b"WATCHDOG=1"));
+        }
+        Ok(())
+    }
+
     /// Has records taken out of the kernel.
     pub(crate) fn keep(&mut self) -> Result<()> {
         self.signal(Signal::SIGUSR1)?;
         self.says("kept ").map(|_| ())
+    }
+
+    pub(crate) fn ended(&mut self) -> Result<Option<ExitStatus>> {
+        Ok(self.child.try_wait()?)
     }
 
     pub(crate) fn end(&mut self) -> Result<ExitStatus> {
@@ -107,7 +127,7 @@ pub(crate) fn open(path: &str) {
 }
 
 pub(crate) fn errno(error: &std::io::Error) -> String {
-    nix::errno::Errno::from_raw(error.raw_os_error().unwrap_or(0)).to_string()
+    format!("{:?}", nix::errno::Errno::from_raw(error.raw_os_error().unwrap_or(0)))
 }
 
 /// What a user without rights is told of a file.

@@ -8,6 +8,7 @@ use std::process::Command;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
+use nix::fcntl::{Flock, FlockArg};
 use nix::sys::signal::{Signal, kill};
 use nix::sys::wait::waitpid;
 use nix::unistd::Pid;
@@ -21,12 +22,28 @@ use crate::program::{Program, as_nobody, errno};
 const LISTS: &str = "/sys/kernel/security/integrity/ima";
 const LIST: &str = "/sys/kernel/security/integrity/ima/binary_runtime_measurements";
 
-/// What is read of FUSE is measured, but for the view: as `logkeeper policy` says.
-const RULES: &str = "dont_measure fsmagic=0x65735546 fs_subtype=imalog\nmeasure func=FILE_CHECK mask=MAY_READ fsmagic=0x65735546\n";
+/// What root reads is measured, as `ima_policy=tcb` does, but on tmpfs too, where the shards are here.
+const MEASURES: &str = "\
+dont_measure fsmagic=0x9fa0
+dont_measure fsmagic=0x64626720
+dont_measure fsmagic=0x1cd1
+measure func=FILE_CHECK mask=MAY_READ uid=0
+";
+
+/// The rules that `logkeeper policy` prints, without that of the view if `bare`, and one that has all else measured.
+fn rules(bare: bool) -> Result<String> {
+    let output = Command::new(KEEPER).arg("policy").output()?;
+    let uuid = guest::uuid_of("/var")?;
+    let printed = String::from_utf8(output.stdout)?.replace("fsuuid=UUID", &format!("fsuuid={uuid}"));
+    let rules =
+        printed.lines().filter(|line| !(line.starts_with('#') || bare && line.contains("fs_subtype")));
+    Ok(rules.map(|line| format!("{line}\n")).collect::<String>() + MEASURES)
+}
 
 pub(crate) fn story() -> Result<()> {
     let bare = fs::read_to_string("/proc/cmdline").is_ok_and(|line| line.contains("trial.rule=none"));
-    guest::set_up(if bare { RULES.split_once('\n').map_or("", |(_, rest)| rest) } else { RULES })?;
+    guest::mount_all()?;
+    guest::load_policy(&rules(bare)?)?;
     let mut port = Port::open()?;
     let mut files = Files::default();
     files.measure(20)?;
@@ -44,7 +61,9 @@ pub(crate) fn story() -> Result<()> {
     }
     let written = File::options().write(true).open(LIST).err();
     say(&format!("writing: {}", written.map_or("let in".into(), |error| errno(&error))));
-    idle(&mut port)?;
+    clients(&mut port)?;
+    locked()?;
+    idle(&mut port, &mut keeper)?;
     killed(&mut port, &mut files, &mut keeper, view)?;
     say("done");
     Ok(())
@@ -83,7 +102,8 @@ fn rounds(port: &mut Port, files: &mut Files, keeper: &mut Program, view: &Progr
             let worker = view.child()?;
             kill(worker, Signal::SIGSTOP)?;
             let reader = std::thread::spawn(|| fs::read(LIST).map(|list| list.len()));
-            keeper.keep()?;
+            // Long enough to ask; it may have the lock, so nothing is kept meanwhile.
+            keeper.looks()?;
             kill(worker, Signal::SIGKILL)?;
             let read = reader.join().map_err(|_| "a reader has panicked")?;
             say(&format!(
@@ -115,8 +135,31 @@ fn names() -> Result<Vec<String>> {
     Ok(names)
 }
 
-/// Nothing happens, but that everything is read again and again.
-fn idle(port: &mut Port) -> Result<()> {
+/// Programs that know of the keeper read past the view.
+fn clients(port: &mut Port) -> Result<()> {
+    let status = Command::new(KEEPER).arg("verify").status()?;
+    say(&format!("verify: {status}"));
+    port.send("whole/cat", &Command::new(KEEPER).arg("cat").output()?.stdout)
+}
+
+/// A keeper that stands still in the middle of a step: what is known is read, and what is not is an error after a while.
+fn locked() -> Result<()> {
+    let known = fs::read(LIST)?.len();
+    let lock = File::open("/var/lib/ima-log/lock")?;
+    let lock = Flock::lock(lock, FlockArg::LockExclusive).map_err(|(_, errno)| errno)?;
+    let mut list = File::open(LIST)?;
+    let mut read = vec![0; known];
+    list.read_exact(&mut read)?;
+    let errors = [(); 2]
+        .map(|()| list.read(&mut [0; 10]).map_or_else(|error| errno(&error), |count| count.to_string()));
+    drop(lock);
+    let after = list.read(&mut [0; 10]).map_or_else(|error| errno(&error), |count| count.to_string());
+    say(&format!("locked: {}, {}, then {after}", errors[0], errors[1]));
+    Ok(())
+}
+
+/// Nothing happens, but that the keeper looks now and then, and that everything is read again and again.
+fn idle(port: &mut Port, keeper: &mut Program) -> Result<()> {
     let count = || fs::read_to_string(format!("{LISTS}/runtime_measurements_count"));
     // What a file is measured for the first time is a record of its own.
     let before = count()?;
@@ -124,6 +167,7 @@ fn idle(port: &mut Port) -> Result<()> {
         for name in names()? {
             fs::read(format!("{LISTS}/{name}"))?;
         }
+        keeper.looks()?;
     }
     say(&format!("idle: {} then {}", before.trim(), count()?.trim()));
     for name in names()? {
@@ -164,6 +208,18 @@ fn killed(port: &mut Port, files: &mut Files, keeper: &mut Program, mut view: Pr
     view.signal(Signal::SIGTERM)?;
     say(&format!("view: {}", view.end()?));
     port.send("trimmed/ended", &fs::read(LIST)?)?;
+    // Whoever answers is killed as soon as there is somebody.
+    let mut view = Program::start("view")?;
+    let status = loop {
+        if let Some(status) = view.ended()? {
+            break status;
+        }
+        // There is none between two of them.
+        let _ = view.child().map(|worker| kill(worker, Signal::SIGKILL));
+        std::thread::yield_now();
+    };
+    say(&format!("killed again and again: {status}"));
+    port.send("trimmed/given-up", &fs::read(LIST)?)?;
     keeper.signal(Signal::SIGTERM)?;
     say(&format!("keeper: {}", keeper.end()?));
     Ok(())

@@ -4,7 +4,6 @@
 use std::collections::VecDeque;
 use std::io::Read;
 use std::os::fd::{AsFd, OwnedFd};
-use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdout, Command, Stdio};
 use std::time::{Duration, Instant};
@@ -120,7 +119,7 @@ impl<'a> View<'a> {
         let requests = self.requests.try_clone().map_err(system("pass the view on"))?;
         // Also when the program's file has become another one meanwhile.
         let mut command = Command::new("/proc/self/exe");
-        command.arg0("logkeeper").arg("--config").arg(self.config).args(["view", "--serve", &self.device]);
+        command.arg("--config").arg(self.config).args(["view", "--serve", &self.device]);
         if self.begun {
             command.arg("--resume");
         }
