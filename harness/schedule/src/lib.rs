@@ -12,6 +12,7 @@ mod scheduler;
 mod shrink;
 mod strategy;
 mod symbols;
+mod way;
 
 pub use coverage::Coverage;
 pub use exhaustive::Holds;
@@ -21,3 +22,4 @@ pub use report::{End, Preemption, Report, ReportError};
 pub use scheduler::{Point, Scheduler};
 pub use shrink::{Shrunk, shrink};
 pub use symbols::{Symbols, SymbolsError};
+pub use way::Way;

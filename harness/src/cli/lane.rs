@@ -1,6 +1,7 @@
 //! Which lane, and what the deterministic one takes.
 
 use std::path::PathBuf;
+use std::str::FromStr;
 
 use clap::Args;
 use miette::miette;
@@ -8,13 +9,13 @@ use miette::miette;
 use super::Failure;
 use super::machines::Surroundings;
 use crate::report::{Exit, chain};
-use crate::suite::{SeededLane, Way};
+use crate::suite::{DEFAULT_WAY, SeededLane};
 use imalab_check::outcome::Boot;
 use imalab_language::lane::Lane;
 use imalab_machine::accel::{Accel, Choice};
 use imalab_machine::lane::{self, LaneError};
 use imalab_run::Kernel;
-use imalab_schedule::Holds;
+use imalab_schedule::Way;
 
 /// The plugin's file, as cargo builds it.
 const PLUGIN: &str = "libimalab_plugin.so";
@@ -31,29 +32,11 @@ pub(super) struct LaneArgs {
     /// How the seed decides (deterministic lane): `random:N` preempts a CPU at one in N blocks of IMA's code (0: never);
     /// `pct:N` gives CPUs priorities and changes them at N - 1 blocks; `one` and `two` keep a CPU off at one or two blocks, and
     /// the seed counts which; default: random:10
-    #[arg(long, value_name = "STRATEGY", value_parser = way)]
+    #[arg(long, value_name = "STRATEGY", value_parser = Way::from_str)]
     pub strategy: Option<Way>,
     /// Take any QEMU that loads the plugin, also one that nobody has proved: `bench determinism` proves it
     #[arg(long, hide = true)]
     pub unproved: bool,
-}
-
-/// Strategy of the deterministic lane where none is given.
-const DEFAULT: Way = Way::Random { one_in: 10 };
-
-/// Takes a strategy.
-fn way(text: &str) -> Result<Way, String> {
-    let number = |text: &str| text.parse::<u64>().map_err(|_| format!("expected a number, not `{text}`"));
-    match text.split_once(':') {
-        Some(("random", one_in)) => Ok(Way::Random { one_in: number(one_in)? }),
-        Some(("pct", depth)) => match number(depth)? {
-            depth @ 1..=16 => Ok(Way::Pct { depth }),
-            _ => Err("expected a depth of 1 to 16".to_owned()),
-        },
-        None if text == "one" => Ok(Way::Exhaustive(Holds::One)),
-        None if text == "two" => Ok(Way::Exhaustive(Holds::Two)),
-        _ => Err("expected random:N, pct:N, one or two".to_owned()),
-    }
 }
 
 impl LaneArgs {
@@ -102,12 +85,12 @@ impl LaneArgs {
                 )));
             }
         }
-        Ok(Some(SeededLane::new(plugin, self.way())))
+        Ok(Some(SeededLane::new(plugin, self.strategy)))
     }
 
     /// How a seed decides, in the deterministic lane.
     fn way(&self) -> Way {
-        self.strategy.unwrap_or(DEFAULT)
+        self.strategy.unwrap_or(DEFAULT_WAY)
     }
 
     /// The strategy of the lane that was asked for; `None` in a lane without any.
@@ -178,16 +161,6 @@ mod tests {
 
     fn message(checked: Result<(), Failure>) -> String {
         checked.err().map(|failure| failure.error.to_string()).unwrap_or_default()
-    }
-
-    #[test]
-    fn strategies_have_a_name_and_a_number() {
-        assert_eq!(way("random:10"), Ok(Way::Random { one_in: 10 }));
-        assert_eq!(way("pct:3"), Ok(Way::Pct { depth: 3 }));
-        assert_eq!(way("two"), Ok(Way::Exhaustive(Holds::Two)));
-        for wrong in ["", "random", "pct:0", "pct:17", "pct:x", "dfs:2", "one:1", "three"] {
-            assert!(way(wrong).is_err(), "{wrong}");
-        }
     }
 
     #[test]

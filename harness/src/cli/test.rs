@@ -251,6 +251,7 @@ pub(super) fn test(args: &TestArgs) -> Result<Exit, Failure> {
         scenarios: &scenarios,
         jobs: args.jobs.map_or(processors, usize::from),
         repeat: args.lane.schedules.unwrap_or(args.repeat),
+        raced: seeded.is_some() && args.lane.schedules.is_none() && args.repeat == 1,
         only,
         fail_fast: args.fail_fast.map(|most| usize::try_from(most).unwrap_or(usize::MAX)),
         timeout_scale: args.timeout_scale,

@@ -54,7 +54,7 @@ fn promised(finding: &Finding) -> String {
     let code = finding.code();
     let prefix = code.split('/').next().unwrap_or(code);
     let group = GROUPS.iter().find(|group| group.prefix == prefix);
-    let about = group.map_or("", |group| group.about);
+    let about = group.map_or("", |group| group.about.trim());
     format!("imalab, {prefix}: what no kernel may show. {about}")
 }
 

@@ -29,7 +29,7 @@ pub use probe::{AskError, capabilities};
 pub use probe_findings::PROBE;
 pub use queue::{MAX_RUNS, QueueError};
 pub use request::Request;
-pub use seeded::{SeededLane, Way, keep_beside_the_trace, note as note_schedule};
+pub use seeded::{DEFAULT_WAY, SeededLane, keep_beside_the_trace, note as note_schedule};
 pub use store::Store;
 pub use suite::{DryRun, dry_run, suite};
 

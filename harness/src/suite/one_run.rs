@@ -6,7 +6,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use super::boot;
 use super::queue::Job;
 use super::request::Request;
-use super::seeded;
+use super::seeded::{self, DEFAULT_WAY};
 use super::today;
 use crate::report;
 use imalab_check::outcome::{Boot, Outcome, Reason, RunResult};
@@ -51,7 +51,7 @@ impl Request<'_> {
             boot: None,
             cold_because: None,
             seed: job.seed,
-            strategy: self.seeded.as_ref().map(|lane| lane.way().to_string()),
+            strategy: job.way.map(|way| way.to_string()),
             schedule_hash: None,
             cross_checked: false,
             repeat: job.id.repeat,
@@ -85,7 +85,10 @@ impl Request<'_> {
         };
         let kernel = &self.kernels[job.kernel];
         let ran = match &self.seeded {
-            Some(lane) => lane.run(&job.id, plan, job.seed, context),
+            Some(lane) => {
+                let way = job.way.unwrap_or(DEFAULT_WAY);
+                lane.run(&job.id, plan, (way, job.seed), context)
+            }
             None => run(plan, context).map_err(|error| Box::new(not_started(&error))),
         };
         match ran {

@@ -12,8 +12,9 @@ use imalab_check::outcome::{Outcome, Shard};
 use imalab_language::finding::{Run, Skip};
 use imalab_language::interface::Capabilities;
 use imalab_language::plan::{self, Parameters, Plan, PlanError, Planned};
-use imalab_language::scenario::Scenario;
+use imalab_language::scenario::{Race, Scenario};
 use imalab_run::{KernelsError, Unfit};
+use imalab_schedule::Way;
 
 /// Most runs of one call. Each has a result, which stays in memory until the reports are written: some kilobytes.
 pub const MAX_RUNS: u64 = 100_000;
@@ -40,13 +41,26 @@ pub enum QueueError {
 /// # Errors
 /// [`QueueError::TooMany`].
 pub(super) fn check(request: &Request<'_>) -> Result<(), QueueError> {
+    let kernels = request.kernels.len() as u64;
+    let runs = |scenario: &Scenario| {
+        (scenario.variants.len() as u64 * kernels).saturating_mul(repeats(request, scenario).into())
+    };
     let variants: usize = request.scenarios.iter().map(|scenario| scenario.variants.len()).sum();
-    let cases = variants as u64 * request.kernels.len() as u64;
-    match cases.saturating_mul(request.repeat.into()) {
+    let cases = variants as u64 * kernels;
+    match request.scenarios.iter().map(runs).fold(0, u64::saturating_add) {
         _ if request.only.as_ref().is_some_and(|only| only.len() as u64 <= MAX_RUNS) => Ok(()),
         0..=MAX_RUNS => Ok(()),
-        _ => Err(QueueError::TooMany { cases, repeat: request.repeat }),
+        _ => {
+            let most = request.scenarios.iter().map(|scenario| repeats(request, scenario)).max();
+            Err(QueueError::TooMany { cases, repeat: most.unwrap_or(request.repeat) })
+        }
     }
+}
+
+/// How often a scenario is run, at least once.
+fn repeats(request: &Request<'_>, scenario: &Scenario) -> u32 {
+    let own = scenario.race.as_ref().filter(|_| request.raced).map(|race| race.schedules);
+    own.unwrap_or(request.repeat).max(1)
 }
 
 /// A run whose turn has come: planned, or why it will not be.
@@ -55,6 +69,8 @@ pub(super) struct Job {
     pub(super) place: u64,
     pub(super) seed: u64,
     pub(super) kernel: usize,
+    /// In the deterministic lane, how the seed decides.
+    pub(super) way: Option<Way>,
     pub(super) work: Result<Box<Plan>, Refusal>,
 }
 
@@ -109,7 +125,7 @@ impl<'a> Queue<'a> {
         }
         let repeat = match &request.only {
             Some(only) => only.keys().map(|id| id.repeat).max().unwrap_or(1),
-            None => request.repeat.max(1),
+            None => cases.iter().map(|case| repeats(request, case.scenario)).max().unwrap_or(1),
         };
         let count = cases.len() as u64;
         let lacking = (0..).zip(known).filter_map(|(kernel, known)| {
@@ -124,7 +140,7 @@ impl<'a> Queue<'a> {
             drop(queue.work(case, request.seed)?);
         }
         let all: Vec<u64> = match &request.only {
-            None => (0..first + count * u64::from(repeat)).collect(),
+            None => (0..first + count * u64::from(repeat)).filter(|place| queue.has(*place)).collect(),
             Some(only) => (0..first).chain(queue.places_of(only.keys())).collect(),
         };
         let part = request.partition;
@@ -137,6 +153,17 @@ impl<'a> Queue<'a> {
         let probed = queue.probed(first + count * u64::from(repeat));
         (queue.places, queue.probed) = (Mutex::new(places), Mutex::new(probed));
         Ok(queue)
+    }
+
+    /// In the deterministic lane, how a seed decides in runs of a scenario that says this of it.
+    fn way(&self, race: Option<&Race>) -> Option<Way> {
+        self.request.seeded.as_ref().map(|lane| lane.way(race))
+    }
+
+    /// Whether a scenario is repeated so often that there is a run at this place.
+    fn has(&self, place: u64) -> bool {
+        let Some((at, repeat)) = self.at(place) else { return true };
+        self.cases.get(at).is_some_and(|case| repeat <= repeats(self.request, case.scenario))
     }
 
     /// Where these runs are, in order; those that the suite does not have are nowhere.
@@ -183,7 +210,14 @@ impl<'a> Queue<'a> {
         let id = self.id(place);
         let Some(case) = self.case(place) else {
             let (kernel, refusal) = self.lacking.get(usize::try_from(place).ok()?)?.clone();
-            return Some(Job { id, place, seed: self.request.seed, kernel, work: Err(refusal) });
+            return Some(Job {
+                id,
+                place,
+                seed: self.request.seed,
+                kernel,
+                way: self.way(None),
+                work: Err(refusal),
+            });
         };
         let more = if self.request.same_seed { 0 } else { u64::from(id.repeat) - 1 };
         let counted = self.request.seed.wrapping_add(more);
@@ -193,7 +227,8 @@ impl<'a> Queue<'a> {
             let error = error.to_string();
             Err(Refusal::new(Outcome::Infra, Run::NotStarted { error, hint: None }))
         });
-        Some(Job { id, place, seed, kernel: case.kernel, work })
+        let way = self.way(case.scenario.race.as_ref());
+        Some(Job { id, place, seed, kernel: case.kernel, way, work })
     }
 
     /// A failed run for each kernel in which the probe found something wrong, from place `first` on.
@@ -207,7 +242,7 @@ impl<'a> Queue<'a> {
                 repeat: 1,
             };
             let (place, seed) = (first + kernel as u64, self.request.seed);
-            Some(Job { id, place, seed, kernel, work: Err(refusal) })
+            Some(Job { id, place, seed, kernel, way: self.way(None), work: Err(refusal) })
         };
         self.known.iter().enumerate().filter_map(job).collect()
     }
@@ -304,6 +339,7 @@ mod tests {
             scenarios,
             jobs: 1,
             repeat: 3,
+            raced: false,
             only: None,
             fail_fast: None,
             timeout_scale: 1.0,
@@ -341,6 +377,26 @@ mod tests {
         assert_eq!(taken.len(), 2 * 2 * 3);
         assert_eq!(taken[0], ("a/b [cpus=1] on k".to_owned(), 10));
         assert_eq!(taken[11], ("a/b [cpus=2] repeat 3 on l".to_owned(), 12));
+    }
+
+    #[test]
+    fn a_race_says_itself_how_often_it_is_run() {
+        let text = "summary: s\npromise: p\nsteps:\n  - stage\nrace: {schedules: 5}\n";
+        let scenarios = [scenario("a/b"), scenario::parse("a/c", "it.yaml", text).unwrap()];
+        let kernels = [Kernel::new("k", "/k")];
+        let known = unknown(&kernels);
+        let runs = |raced| {
+            let request = Request { raced, repeat: 1, ..request(&scenarios, &kernels) };
+            let queue = Queue::new(&request, &known).unwrap();
+            let planned = queue.runs().len();
+            let taken = taken(&queue);
+            assert_eq!(taken.len(), planned);
+            taken
+        };
+        assert_eq!(runs(false).len(), 3);
+        let raced = runs(true);
+        assert_eq!(raced.len(), 2 + 5);
+        assert_eq!(raced.last().unwrap(), &("a/c repeat 5 on k".to_owned(), 14));
     }
 
     #[test]

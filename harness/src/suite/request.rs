@@ -32,6 +32,8 @@ pub struct Request<'a> {
     pub jobs: usize,
     /// How often each, at least 1.
     pub repeat: u32,
+    /// A scenario's own `race:` says how often instead, where it has one.
+    pub raced: bool,
     /// Only these runs, each with this seed; then `repeat` and `seed` are not looked at.
     pub only: Option<BTreeMap<RunId, u64>>,
     /// After so many failed runs no further one begins.
@@ -113,7 +115,7 @@ impl Request<'_> {
             kernels: kernels.collect(),
             accelerator: self.accelerator(),
             lane: self.lane,
-            strategy: self.seeded.as_ref().map(|lane| lane.way().to_string()),
+            strategy: self.seeded.as_ref().map(|lane| lane.way(None).to_string()),
             boot: boots.how,
             boot_reason: boots.reason.clone(),
             jobs: self.jobs,

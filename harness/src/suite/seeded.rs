@@ -1,7 +1,6 @@
 //! The deterministic lane of a suite: what its runs share, and what each leaves.
 
 use std::collections::BTreeMap;
-use std::fmt;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -11,37 +10,10 @@ use crate::report::RunId;
 use imalab_check::outcome::{Outcome, RunResult};
 use imalab_language::finding::{Finding, Run};
 use imalab_language::plan::Plan;
+use imalab_language::scenario::Race;
 use imalab_language::verdict::Reason;
 use imalab_run::{Ran, RunContext, Seeded, run};
-use imalab_schedule::{End, Holds, Report, Strategy};
-
-/// How a seed decides.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Way {
-    /// At each point, with a chance of one in so many; 0: never.
-    Random {
-        /// One in so many.
-        one_in: u64,
-    },
-    /// By priorities, as [`Strategy::Pct`].
-    Pct {
-        /// How many orderings a defect may need, at least 1.
-        depth: u64,
-    },
-    /// At one point, or at two: the seed counts them, so that one seed after the other leaves none out.
-    Exhaustive(Holds),
-}
-
-impl fmt::Display for Way {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Way::Random { one_in } => write!(f, "random:{one_in}"),
-            Way::Pct { depth } => write!(f, "pct:{depth}"),
-            Way::Exhaustive(Holds::One) => f.write_str("one"),
-            Way::Exhaustive(Holds::Two) => f.write_str("two"),
-        }
-    }
-}
+use imalab_schedule::{End, Holds, Report, Strategy, Way};
 
 /// How many points the runs of a case have, once a run of it has counted them.
 type Count = Arc<Mutex<Option<u64>>>;
@@ -50,11 +22,15 @@ type Count = Arc<Mutex<Option<u64>>>;
 #[derive(Debug)]
 pub struct SeededLane {
     plugin: PathBuf,
-    way: Way,
+    /// What was asked for; `None`: what each scenario says.
+    way: Option<Way>,
     /// By kernel and scenario, where somebody had to know.
     points: Mutex<BTreeMap<String, Count>>,
     covered: Covered,
 }
+
+/// How a seed decides where nobody says.
+pub const DEFAULT_WAY: Way = Way::Random { one_in: 10 };
 
 /// The seed by which points are counted: any would do, and always the same has to.
 const COUNTING: u64 = 0;
@@ -65,13 +41,13 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 
 impl SeededLane {
     /// With this plugin of QEMU.
-    pub fn new(plugin: PathBuf, way: Way) -> SeededLane {
+    pub fn new(plugin: PathBuf, way: Option<Way>) -> SeededLane {
         SeededLane { plugin, way, points: Mutex::default(), covered: Covered::default() }
     }
 
-    /// How a seed decides.
-    pub fn way(&self) -> Way {
-        self.way
+    /// How a seed decides in runs of a scenario that says this of it.
+    pub fn way(&self, race: Option<&Race>) -> Way {
+        self.way.or_else(|| race?.way).unwrap_or(DEFAULT_WAY)
     }
 
     /// What tells its machines from those of other lanes, before any seed is known.
@@ -79,7 +55,7 @@ impl SeededLane {
         Seeded { seed: COUNTING, strategy: &Strategy::None, plugin: &self.plugin, coverage: false }
     }
 
-    /// Runs `plan` with this seed.
+    /// Runs `plan` with this seed, which decides so.
     ///
     /// # Errors
     /// Why there was no run.
@@ -87,10 +63,10 @@ impl SeededLane {
         &self,
         id: &RunId,
         plan: &Plan,
-        seed: u64,
+        (way, seed): (Way, u64),
         context: RunContext<'_>,
     ) -> Result<Ran, Box<Run>> {
-        let strategy = match self.way {
+        let strategy = match way {
             Way::Random { one_in: 0 } => Strategy::None,
             Way::Random { one_in: per } => Strategy::Random { seed, per },
             Way::Pct { depth } => Strategy::Pct { seed, depth, points: self.points(id, plan, context)? },

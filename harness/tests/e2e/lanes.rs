@@ -252,3 +252,29 @@ fn a_run_without_a_schedule_cannot_be_shrunk() {
     command.arg(bundle).arg("--cache").arg(lab.cache());
     lab.run(&mut command).exits(2).says(&["only a run of the deterministic lane has a schedule"]);
 }
+
+/// Two tasks, and what a scenario says of them.
+const RACED: &str = "summary: s\npromise: p\nsteps:\n  - measure: 2\ntasks:\n  other: [measure]\n\
+                     race: {tasks: [main, other], strategy: one, schedules: 2}\n";
+
+#[test]
+fn a_race_says_how_it_is_run_unless_the_command_line_does() {
+    let lab = Lab::new();
+    let folder = lab.path("mine");
+    fs::create_dir_all(folder.join("mine")).unwrap();
+    fs::write(folder.join("mine/raced.yaml"), RACED).unwrap();
+    let ran = |options: &[&str]| {
+        let mut command = lab.with("test", &kernel(), &initramfs());
+        command.arg("--scenarios").arg(&folder).arg("--json").arg(lab.path("results.json")).args(options);
+        let text = lab.run(&mut command).exits(0).text.clone();
+        let strategies: Vec<Option<String>> =
+            lab.results().runs.into_iter().map(|run| run.strategy).collect();
+        (strategies, text)
+    };
+    let (strategies, text) = ran(&["--lane", "deterministic"]);
+    assert_eq!(strategies, vec![Some("one".to_owned()); 2]);
+    assert!(text.contains("2 of ") && text.contains(" are left"), "{text}");
+    let (strategies, _) = ran(&["--lane", "deterministic", "--strategy", "random:5", "--schedules", "1"]);
+    assert_eq!(strategies, vec![Some("random:5".to_owned())]);
+    assert_eq!(ran(&[]).0, vec![None]);
+}

@@ -10,6 +10,7 @@ use super::limit;
 use super::lint;
 use super::model::{Scenario, Variant};
 use super::node::{self, Kind, Node};
+use super::race;
 use super::tasks;
 use crate::interface::Capability;
 use crate::plan::Shape;
@@ -45,8 +46,9 @@ pub fn parse(id: &str, file: &str, text: &str) -> Result<Scenario, ScenarioError
     let variants = combinations(&source, head.get("matrix"))?
         .into_iter()
         .map(|parameters| variant(&source, &root, &parameters, &needs, &mut room))
-        .collect::<Result<_, _>>()?;
-    Ok(Scenario { id: id.to_owned(), summary, promise, needs, only_when_named, known_defect, variants })
+        .collect::<Result<Vec<_>, _>>()?;
+    let race = head.get("race").map(|node| race::read(&source, node, &variants)).transpose()?;
+    Ok(Scenario { id: id.to_owned(), summary, promise, needs, only_when_named, known_defect, race, variants })
 }
 
 fn needs(head: &Fields<'_>) -> Result<BTreeSet<Capability>, ScenarioError> {

@@ -17,6 +17,7 @@ mod lint;
 mod model;
 mod node;
 mod open_files;
+mod race;
 pub mod reference;
 mod steps;
 mod tasks;
@@ -36,6 +37,7 @@ pub use model::{
 pub(crate) use model::{process_of, task_named};
 pub use node::MAX_BYTES;
 pub(crate) use open_files::{Origin, origin};
+pub use race::Race;
 pub use steps::MAX_STEPS;
 
 #[cfg(test)]

@@ -34,6 +34,8 @@ pub(in crate::scenario) const KEYS: &[Field] = &[
     .or("none"),
     field("steps", Steps, "what task `main` does").or("`steps` or `tasks`"),
     field("tasks", Tasks, "further tasks: a name, and its list of steps, or `{boot, steps}`").or("none"),
+    field("race", Map(RACE), "under which schedules the deterministic lane runs it; other lanes run it once")
+        .or("none"),
     field("known-defect", Map(DEFECT), "the defect of a kernel that this scenario shows").or("none"),
     field("known-limit", Map(LIMIT), "what kernels are known not to carry over a kexec").or("none"),
 ];
@@ -60,6 +62,14 @@ pub(in crate::scenario) const TASK: &[Field] = &[
     )
     .or("0, or that of the task that starts it"),
     field("steps", Steps, "what it does").needed("a list of steps"),
+];
+
+/// `race:`.
+pub(in crate::scenario) const RACE: &[Field] = &[
+    field("tasks", Texts, "the tasks that race, for who reads it: each has to be one of the scenario's")
+        .or("all"),
+    field("strategy", Text, "how the seed decides, as `--strategy` takes it").or("`random:10`"),
+    field("schedules", Number(1, 100_000), "under how many schedules").or("1"),
 ];
 
 /// `known-defect:`.

@@ -10,7 +10,7 @@ mod lists;
 mod names;
 mod tasks;
 
-pub(super) use file::{DEFECT, KERNELS, KEYS, LIMIT, LOST, MACHINE, SHOWS, TASK};
+pub(super) use file::{DEFECT, KERNELS, KEYS, LIMIT, LOST, MACHINE, RACE, SHOWS, TASK};
 pub(super) use names::{
     CAPABILITIES, COMMANDS, ERRNOS, EVENTS, LIMITS, RESPONSES, SIGNALS, number, special_files,
 };

@@ -14,6 +14,7 @@ pub use step::{Attestation, Files, KexecCall, Leave, Limit, Policy, Records, Sig
 
 use super::defect::KnownDefect;
 use super::limit::KnownLimit;
+use super::race::Race;
 use crate::interface::Capability;
 use crate::plan::{Parameters, Shape};
 
@@ -32,6 +33,8 @@ pub struct Scenario {
     pub only_when_named: bool,
     /// Defect of a kernel that it shows.
     pub known_defect: Option<KnownDefect>,
+    /// Under which schedules the deterministic lane runs it; `None`: one, as it does any.
+    pub race: Option<Race>,
     /// One for each combination of its matrix, at least one.
     pub variants: Vec<Variant>,
 }

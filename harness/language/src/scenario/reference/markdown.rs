@@ -18,6 +18,7 @@ pub(super) fn blocks() -> Vec<Block> {
         ("keys", fields(grammar::KEYS)),
         ("machine", fields(grammar::MACHINE)),
         ("task", fields(grammar::TASK)),
+        ("race", fields(grammar::RACE)),
         ("known-defect", defect()),
         ("known-limit", limit()),
         ("needs", needs()),

@@ -130,7 +130,7 @@ fn map(fields: &[Field], parameters: Parameters) -> Value {
 }
 
 /// Keys in which no parameter is put in.
-const HEAD: &[&str] = &["summary", "promise", "needs", "matrix", "known-defect"];
+const HEAD: &[&str] = &["summary", "promise", "needs", "matrix", "race", "known-defect"];
 
 fn null() -> Value {
     json!({"type": "null"})
