@@ -20,7 +20,7 @@ pub struct Budget {
 /// What makes a guest slower than the one that a budget was written for: KVM, plain kernel, idle host.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Slowness {
-    /// Who runs the guest's code.
+    /// The accelerator.
     pub accel: Accel,
     /// KASAN, KCSAN, lockdep and the like.
     pub sanitizer: bool,

@@ -106,7 +106,7 @@ impl LaneArgs {
         }
     }
 
-    /// Who runs the guests' code, and why.
+    /// The accelerator, and why this one.
     pub(super) fn accelerator(&self, surroundings: &Surroundings) -> Choice {
         match self.lane {
             Lane::Deterministic => {

@@ -90,7 +90,7 @@ fn cache() -> PathBuf {
 }
 
 impl Surroundings {
-    /// Who runs the guests' code, and why.
+    /// The accelerator, and why this one.
     pub(super) fn accelerator(&self) -> Choice {
         accel::choose(self.accel, &self.qemu, &self.cache)
     }

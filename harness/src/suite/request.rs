@@ -54,7 +54,7 @@ pub struct Request<'a> {
     pub boot: Boot,
     /// Whose promises every kernel is held to; `None`: those of the interface that it is seen to have.
     pub promises: Option<Interface>,
-    /// Who runs the guests' code, and why.
+    /// The accelerator, and why this one.
     pub accelerator: Choice,
     /// QEMU's program.
     pub qemu: PathBuf,

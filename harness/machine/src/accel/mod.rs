@@ -1,4 +1,4 @@
-//! Who runs the guest's code: KVM where it really runs one, else QEMU's translator (TCG).
+//! The accelerator: KVM where it really runs one, else QEMU's translator (TCG).
 //!
 //! `/dev/kvm` can open and answer its API version and still never run a guest (nested without the right
 //! to, or filtered by a sandbox). So a guest that does what a kernel does first is run, with a deadline.

@@ -20,7 +20,7 @@ pub struct MachineSpec {
     pub cpus: u32,
     /// Guest memory in MiB.
     pub memory_mib: u32,
-    /// Who runs the guest's code.
+    /// The accelerator.
     pub accel: Accel,
     /// x86 boot image.
     pub kernel: PathBuf,
