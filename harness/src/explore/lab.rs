@@ -81,7 +81,7 @@ impl Lab<'_> {
     /// The plan of a scenario's text; the scenario is called `name`.
     ///
     /// # Errors
-    /// [`Unfit`].
+    /// `Unfit`.
     pub fn plan(&self, name: &str, text: &str) -> Result<Plan, Unfit> {
         let scenario = scenario::parse(name, &format!("{name}.yaml"), text)?;
         let parameters = plan::expand(&scenario).into_iter().next().unwrap_or_default();
