@@ -297,7 +297,6 @@ impl Maker<'_> {
             && (&last.name, last.pcr, last.origin, &last.refused) == key
         {
             last.count += 1;
-            self.made.of_event.insert(event.seq, next - 1);
             return;
         }
         let column = self.made.push(event);

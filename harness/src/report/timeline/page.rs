@@ -1,6 +1,7 @@
 //! The page around the picture: what was found, and the scenario beside it.
 
 use maud::{DOCTYPE, Markup, PreEscaped, html};
+use serde_json::Value;
 
 use super::columns::{Columns, MOST, columns};
 use super::draw::{class, lanes, picture};
@@ -10,6 +11,7 @@ use crate::report::run_text;
 use crate::report::terminal::word;
 use imalab_check::RecordHistory;
 use imalab_check::outcome::{Outcome, RunResult};
+use imalab_language::finding::Finding;
 use imalab_language::plan::Plan;
 use imalab_print::printable;
 use imalab_trace::{Trace, Unreadable};
@@ -91,10 +93,29 @@ fn marked(result: &RunResult, columns: &Columns, lines: &[u32]) -> Vec<u32> {
     if !passed(result) {
         let open = columns.bars.iter().filter(|bar| bar.end.is_none());
         marked.extend(open.filter_map(|bar| line(bar.step)));
-        let said = run_text::reason(result);
-        marked.extend(lines.iter().filter(|line| **line > 0 && said.contains(&format!("(line {line})"))));
+        marked.extend(result.reason.iter().flat_map(|reason| steps_of(&reason.finding)));
     }
     marked
+}
+
+/// Lines of the steps that a finding is about, wherever in its fields they stand; none of steps that the planner added.
+fn steps_of(finding: &Finding) -> Vec<u32> {
+    fn collect(value: &Value, lines: &mut Vec<u32>) {
+        match value {
+            Value::Object(fields) => {
+                let line = fields.get("line").and_then(Value::as_u64).filter(|_| fields.contains_key("task"));
+                lines.extend(line.and_then(|line| u32::try_from(line).ok()).filter(|line| *line > 0));
+                fields.values().for_each(|field| collect(field, lines));
+            }
+            Value::Array(values) => values.iter().for_each(|value| collect(value, lines)),
+            _ => {}
+        }
+    }
+    let mut lines = Vec::new();
+    if let Ok(value) = serde_json::to_value(finding) {
+        collect(&value, &mut lines);
+    }
+    lines
 }
 
 fn passed(result: &RunResult) -> bool {

@@ -1,6 +1,8 @@
 //! The picture of a run that was made up.
 
+use imalab_check::outcome::{Reason, RunResult};
 use imalab_check::{Place, RecordHistory, Within};
+use imalab_language::finding::{Step as FindingStep, Steps};
 use imalab_language::plan::{Action, Budget, Expect, Interface, Parameters, Plan, PlannedStep, Shape};
 use imalab_trace::{Event, Exchange, Host, Origin, Recording, Trace, What};
 use imalab_wire::{End, Message, Op, Outcome, Program, Setup, Start, Step, Task};
@@ -207,4 +209,25 @@ fn the_page_leads_to_what_failed_and_shows_nothing_raw() {
     assert!(!page.contains("<b>x") && !page.contains("\"<5>") && !page.contains("<script"), "{page}");
     assert!(page.contains("NULL pointer dereference, address: &lt;0&gt;"), "{page}");
     assert!(page.contains("no list was read whole"));
+}
+
+#[test]
+fn the_steps_that_the_reason_is_about_are_marked_and_no_others() {
+    let step = FindingStep { id: 1, text: "stage".into(), line: 3, task: "a".into(), boot: 0 };
+    let reason = Reason::of(Steps::CounterNotRead { step });
+    let result = RunResult { reason: Some(reason), ..fake_result(1) };
+    let ended = trace(vec![hello(0), started(0, 0), done(0, 0, 20, Outcome::Value(0))]);
+    let scenario = "summary: x\n  - open\n  - stage\n";
+    let marked = |result: &RunResult| {
+        let page =
+            page(result, &planned(), &ended, std::iter::empty(), Some(scenario)).unwrap().into_string();
+        (1_u32..=3)
+            .filter(|line| page.contains(&format!("class=\"bad\" id=\"line-{line}\"")))
+            .collect::<Vec<_>>()
+    };
+    assert_eq!(marked(&result), [3]);
+    assert_eq!(
+        marked(&RunResult { outcome: imalab_check::outcome::Outcome::Passed, ..result }),
+        Vec::<u32>::new()
+    );
 }
