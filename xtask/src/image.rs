@@ -70,6 +70,7 @@ fn store(cache: &Cache, archive: &[u8]) -> Result<PathBuf> {
     let key = cache::sha256_of_parts([("initramfs", archive)]);
     let folder = cache.room("images")?.join(&key[..16]);
     let path = folder.join("initramfs.cpio");
+    cache::touch(&folder);
     let whole = || fs::read(&path).is_ok_and(|there| there == archive);
     if !whole() {
         let lock = cache::lock(&folder, "writing an image")?;

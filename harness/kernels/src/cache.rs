@@ -82,6 +82,7 @@ pub fn lock(path: &Path, what: &str) -> Result<Lock> {
             return Err(error).with_context(|| format!("cannot lock {}", lock_path.display()));
         }
     }
+    touch(path);
     Ok(Lock { _file: file })
 }
 

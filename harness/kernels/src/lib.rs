@@ -163,6 +163,7 @@ impl Kernels {
             Ok(built) => built,
             Err(error) => self.instead(&entry, &recipe, error)?,
         };
+        cache::touch(&folder);
         Ok(Kernel { name, folder, meta, offers, stock })
     }
 
