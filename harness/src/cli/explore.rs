@@ -277,8 +277,11 @@ fn shown(path: &Path) -> String {
     path.display().to_string()
 }
 
-/// What was found decides, then what did not show again.
+/// What was found decides, then what did not show again. A campaign in which nothing ran has shown nothing.
 fn exit(state: &State) -> Exit {
+    if state.schedules == 0 {
+        return Exit::NothingRan;
+    }
     let of = |sign: &Sign| match sign.outcome {
         Outcome::KernelDied => Exit::KernelDied,
         Outcome::Infra => Exit::Infra,
@@ -291,6 +294,14 @@ fn exit(state: &State) -> Exit {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn where_nothing_ran_nothing_holds() {
+        let mut state = State::new(1, "sha".to_owned(), Boot::Fork);
+        assert_eq!(exit(&state), Exit::NothingRan);
+        state.schedules = 1;
+        assert_eq!(exit(&state), Exit::Passed);
+    }
 
     #[test]
     fn a_time_has_a_unit() {
