@@ -113,6 +113,48 @@ pub struct RunResult {
     pub not_stored: Option<String>,
 }
 
+impl RunResult {
+    /// A run that was not judged: [`Outcome::Infra`], and nothing that it left.
+    pub fn not_judged(
+        scenario: String,
+        parameters: Parameters,
+        kernel: String,
+        lane: Lane,
+        seed: u64,
+    ) -> Self {
+        Self {
+            scenario,
+            parameters,
+            kernel,
+            release: None,
+            interface: None,
+            lane,
+            accelerator: None,
+            boot: None,
+            cold_because: None,
+            cross_checked: false,
+            seed,
+            strategy: None,
+            schedule_hash: None,
+            repeat: 1,
+            place: 0,
+            outcome: Outcome::Infra,
+            reason: None,
+            checks: Vec::new(),
+            latency: Vec::new(),
+            freed: Vec::new(),
+            console_tail: Vec::new(),
+            wall_ms: 0,
+            boot_ms: None,
+            guest_ms: None,
+            dir: None,
+            bundle: None,
+            repro: None,
+            not_stored: None,
+        }
+    }
+}
+
 /// All runs of one call.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]

@@ -41,7 +41,7 @@ pub(super) fn repro(args: &ReproArgs) -> Result<Exit, Failure> {
     };
     let mut result = again.result.clone();
     let before = result.schedule_hash.take();
-    suite::times(&ran, &mut result);
+    suite::course(&ran, &mut result);
     imalab_check::digest(&again.plan, &ran.trace).judge(suite::today()).put_into(&mut result);
     result.console_tail = imalab_run::console_tail(&ran.trace);
     suite::note_schedule(&ran, &mut result);

@@ -68,7 +68,7 @@ impl Tries<'_> {
         }
         let ran = ran.map_err(Stop::Failed)?;
         let mut result = RunResult { schedule_hash: None, bundle: None, ..self.again.result.clone() };
-        suite::times(&ran, &mut result);
+        suite::course(&ran, &mut result);
         imalab_check::digest(&self.again.plan, &ran.trace).judge(suite::today()).put_into(&mut result);
         result.console_tail = imalab_run::console_tail(&ran.trace);
         suite::note_schedule(&ran, &mut result);

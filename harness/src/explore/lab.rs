@@ -3,14 +3,14 @@
 use std::path::Path;
 
 use crate::suite;
-use imalab_check::outcome::{AcceleratorUsed, Boot, Outcome, RunResult};
+use imalab_check::outcome::{AcceleratorUsed, RunResult};
 use imalab_explore::States;
 use imalab_language::interface::Capabilities;
 use imalab_language::lane::Lane;
 use imalab_language::plan::{self, Plan, PlanError, Planned};
 use imalab_language::scenario::{self, ScenarioError};
 use imalab_machine::accel::Accel;
-use imalab_run::{Booted, Forks, Interrupts, Kernel, Ran, RunContext, RunError, Scratch, Seeded};
+use imalab_run::{Forks, Interrupts, Kernel, Ran, RunContext, RunError, Scratch, Seeded};
 use imalab_schedule::{Report, Strategy};
 
 /// What runs of a campaign share.
@@ -110,11 +110,7 @@ impl Lab<'_> {
         }
         let ran = ran?;
         let mut result = self.blank(plan, strategy);
-        suite::times(&ran, &mut result);
-        (result.boot, result.cold_because) = match &ran.booted {
-            Booted::Fork => (Some(Boot::Fork), None),
-            Booted::Cold { because } => (Some(Boot::Cold), because.clone()),
-        };
+        suite::course(&ran, &mut result);
         let digest = imalab_check::digest(plan, &ran.trace);
         digest.judge(suite::today()).put_into(&mut result);
         let steps = digest.steps();
@@ -128,38 +124,22 @@ impl Lab<'_> {
     }
 
     fn blank(&self, plan: &Plan, strategy: &Strategy) -> RunResult {
+        let (scenario, parameters) = (plan.scenario.clone(), plan.parameters.clone());
         RunResult {
-            scenario: plan.scenario.clone(),
-            parameters: plan.parameters.clone(),
-            kernel: self.kernel.name.clone(),
             release: Some(self.capabilities.release.clone()),
             interface: Some(self.capabilities.interface),
-            lane: Lane::Deterministic,
             accelerator: Some(AcceleratorUsed {
                 name: Accel::Tcg.to_string(),
                 reason: "the deterministic lane counts instructions".to_owned(),
             }),
-            boot: None,
-            cold_because: None,
-            cross_checked: false,
-            seed: self.seed,
             strategy: Some(name(strategy)),
-            schedule_hash: None,
-            repeat: 1,
-            place: 0,
-            outcome: Outcome::Infra,
-            reason: None,
-            checks: Vec::new(),
-            latency: Vec::new(),
-            freed: Vec::new(),
-            console_tail: Vec::new(),
-            wall_ms: 0,
-            boot_ms: None,
-            guest_ms: None,
-            dir: None,
-            bundle: None,
-            repro: None,
-            not_stored: None,
+            ..RunResult::not_judged(
+                scenario,
+                parameters,
+                self.kernel.name.clone(),
+                Lane::Deterministic,
+                self.seed,
+            )
         }
     }
 }

@@ -23,7 +23,7 @@ use chrono::{DateTime, NaiveDate, Utc};
 
 pub use covered::Cover;
 pub use event::{Listener, PlannedSuite, Stop, SuiteContext, SuiteEvent};
-pub use one_run::times;
+pub use one_run::course;
 pub use partition::{NoPartition, Partition};
 pub use probe::{AskError, capabilities};
 pub use probe_findings::PROBE;

@@ -8,7 +8,7 @@ use super::queue::Job;
 use super::request::Request;
 use super::seeded::{self, DEFAULT_WAY};
 use super::today;
-use crate::report;
+use crate::report::{self, RunId};
 use imalab_check::outcome::{Boot, Outcome, Reason, RunResult};
 use imalab_language::finding::Run;
 use imalab_language::interface::Capabilities;
@@ -40,35 +40,15 @@ impl Request<'_> {
     }
 
     pub(super) fn blank(&self, job: &Job, capabilities: Option<&Capabilities>) -> RunResult {
+        let RunId { scenario, parameters, kernel, repeat } = job.id.clone();
         RunResult {
-            scenario: job.id.scenario.clone(),
-            parameters: job.id.parameters.clone(),
-            kernel: job.id.kernel.clone(),
             release: capabilities.map(|known| known.release.clone()),
             interface: capabilities.map(|known| known.interface),
-            lane: self.lane,
             accelerator: Some(self.accelerator()),
-            boot: None,
-            cold_because: None,
-            seed: job.seed,
             strategy: job.way.map(|way| way.to_string()),
-            schedule_hash: None,
-            cross_checked: false,
-            repeat: job.id.repeat,
+            repeat,
             place: job.place,
-            outcome: Outcome::Infra,
-            reason: None,
-            checks: Vec::new(),
-            latency: Vec::new(),
-            freed: Vec::new(),
-            console_tail: Vec::new(),
-            wall_ms: 0,
-            boot_ms: None,
-            guest_ms: None,
-            dir: None,
-            bundle: None,
-            repro: None,
-            not_stored: None,
+            ..RunResult::not_judged(scenario, parameters, kernel, self.lane, job.seed)
         }
     }
 
@@ -99,11 +79,7 @@ impl Request<'_> {
                 result.reason = Some(Reason::of(*finding));
             }
             Ok(ran) => {
-                times(&ran, result);
-                (result.boot, result.cold_because) = match &ran.booted {
-                    Booted::Fork => (Some(Boot::Fork), None),
-                    Booted::Cold { because } => (Some(Boot::Cold), because.clone()),
-                };
+                course(&ran, result);
                 let digest = imalab_check::digest(plan, &ran.trace);
                 digest.judge(today()).put_into(result);
                 (result.latency, result.freed) = (digest.latency(), digest.freed());
@@ -140,10 +116,14 @@ pub(super) fn not_started(error: &RunError) -> Run {
     Run::NotStarted { error: text, hint: error.hint().map(|hint| hint.to_string()) }
 }
 
-/// Notes how long a run took, and the parts of it.
-pub fn times(ran: &Ran, result: &mut RunResult) {
+/// Notes how a run's machine came up, and how long it took.
+pub fn course(ran: &Ran, result: &mut RunResult) {
     use imalab_wire::Message;
     let trace = &ran.trace;
+    (result.boot, result.cold_because) = match &ran.booted {
+        Booted::Fork => (Some(Boot::Fork), None),
+        Booted::Cold { because } => (Some(Boot::Cold), because.clone()),
+    };
     result.wall_ms = millis(ran.wall);
     let at = |wanted: fn(&What) -> bool| {
         trace.notable().find(|event| wanted(&event.what)).map(|event| event.at_ns / 1_000_000)
