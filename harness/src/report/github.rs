@@ -8,7 +8,7 @@ use std::io::{self, Write};
 use super::run_id::RunId;
 use super::run_text;
 use super::skips::Skips;
-use super::tally::Tally;
+use super::tally::{Tally, plural};
 use super::terminal::{seconds, word};
 use imalab_check::outcome::{Outcome, RunResult, SuiteResult};
 
@@ -29,7 +29,7 @@ const REASON: usize = 600;
 pub(super) fn summary(suite: &SuiteResult, out: &mut dyn Write) -> io::Result<()> {
     let tally = Tally::of(suite);
     writeln!(out, "## imalab: {}\n", markdown(&tally.to_string()))?;
-    writeln!(out, "{} runs in {}\n", tally.total(), seconds(suite.wall_ms))?;
+    writeln!(out, "{} in {}\n", plural(tally.total(), "run", "runs"), seconds(suite.wall_ms))?;
     let failed: Vec<&RunResult> = suite.runs.iter().filter(|run| is_told(run.outcome)).collect();
     if !failed.is_empty() {
         writeln!(out, "| run | outcome | why | again |\n| --- | --- | --- | --- |")?;
