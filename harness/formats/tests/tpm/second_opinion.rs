@@ -6,22 +6,7 @@ use proptest::prelude::*;
 use tpm2_protocol::data::TpmtHa;
 use tpm2_protocol::frame::{TpmCommand, TpmPcrExtendCommand};
 
-fn message(tag: u16, code: u32, body: &[u8]) -> Vec<u8> {
-    let length = 10 + body.len() as u32;
-    [&tag.to_be_bytes()[..], &length.to_be_bytes(), &code.to_be_bytes(), body].concat()
-}
-
-/// TPM2_PCR_Extend with an empty password.
-fn extend(pcr: u32, digests: &[(u16, Vec<u8>)]) -> Vec<u8> {
-    let mut body = pcr.to_be_bytes().to_vec();
-    body.extend([0, 0, 0, 9, 0x40, 0, 0, 9, 0, 0, 0, 0, 0]);
-    body.extend((digests.len() as u32).to_be_bytes());
-    for (alg, digest) in digests {
-        body.extend(alg.to_be_bytes());
-        body.extend(digest);
-    }
-    message(0x8002, 0x182, &body)
-}
+use super::{extend, message};
 
 /// The PCR, and the algorithm of each digest, as the other reader has them; none of what it refuses.
 fn theirs(bytes: &[u8]) -> Option<(u32, Vec<u16>)> {
