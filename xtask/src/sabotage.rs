@@ -54,6 +54,9 @@ pub(crate) fn run(args: &Args, root: &Path) -> Result<()> {
         if let Some(promises) = &sabotage.promises {
             command.args(["--promises", promises]);
         }
+        if let Some(lane) = &sabotage.lane {
+            command.args(["--lane", lane]);
+        }
         command.arg("--initramfs").arg(&initramfs).arg("--scenarios").arg(root.join("scenarios"));
         command.arg("--json").arg(&results).arg(&sabotage.scenario);
         // Its exit code says less than its results.

@@ -33,6 +33,8 @@ pub struct Sabotage {
     with: Map<String, Value>,
     /// Whose promises the kernel is held to, where it dies before its interface is known.
     pub promises: Option<String>,
+    /// The lane in which it shows, where it does in one alone.
+    pub lane: Option<String>,
 }
 
 /// The outcomes that count as seen, by their names in the results.

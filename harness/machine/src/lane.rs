@@ -101,6 +101,7 @@ pub fn prove(qemu: &Path, plugin: &Path, unproved: bool) -> Result<String, LaneE
         from: None,
         strategy: Strategy::None,
         gate: None,
+        watch: None,
         coverage: false,
         report: folder.path().join("schedule.json"),
     };

@@ -9,9 +9,9 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
 
-use imalab_schedule::{Does, Order, Point, Range, Scheduler};
+use imalab_schedule::{Does, MutexHolds, Order, Point, Range, Report, Scheduler};
 
-use crate::qemu::{Block, Id, Qemu, Translation};
+use crate::qemu::{Block, Id, Qemu, Register, Translation};
 use crate::threads;
 
 /// `TPM_STS` of the TIS: a command can be given (TCG PC Client Platform TPM Profile, 6.5.2.5).
@@ -35,6 +35,7 @@ struct Lane {
     order: Order,
     processors: u32,
     scheduler: Mutex<Scheduler>,
+    holds: Option<Mutex<MutexHolds>>,
 }
 
 /// It was started already.
@@ -53,7 +54,8 @@ pub(crate) fn start(
     late: Duration,
 ) -> Result<(), Started> {
     let scheduler = Mutex::new(Scheduler::new(&order, processors as usize));
-    LANE.set(Lane { qemu, order, processors, scheduler }).map_err(|_| Started)?;
+    let holds = order.watch.as_ref().map(|watch| Mutex::new(MutexHolds::new(watch)));
+    LANE.set(Lane { qemu, order, processors, scheduler, holds }).map_err(|_| Started)?;
     threads::watch(qemu, late);
     qemu.listen(id, translated, ended);
     Ok(())
@@ -62,6 +64,22 @@ pub(crate) fn start(
 impl Lane {
     fn scheduler(&self) -> MutexGuard<'_, Scheduler> {
         self.scheduler.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The holds of the mutex that is watched, if there is one.
+    fn holds(&self) -> Option<MutexGuard<'_, MutexHolds>> {
+        Some(self.holds.as_ref()?.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    fn report(&self) -> Report {
+        let holds = self.holds().map(|holds| holds.holds()).unwrap_or_default();
+        Report { holds, ..self.scheduler().report() }
+    }
+
+    /// Whether a function was called for the mutex that is watched.
+    fn is_for_the_mutex(&self, cpu: c_uint) -> bool {
+        let mutex = self.order.watch.as_ref().map(|watch| watch.mutex);
+        mutex.is_some() && self.qemu.register(cpu, Register::Argument) == mutex
     }
 
     /// Waits until the TPM has done what it was told, so that the guest finds it done whenever it looks.
@@ -96,7 +114,7 @@ impl Lane {
 
     /// Writes the report.
     fn tell(&self) {
-        let report = self.scheduler().report();
+        let report = self.report();
         let written = serde_json::to_vec(&report).map_err(std::io::Error::other);
         if let Err(error) = written.and_then(|text| fs::write(&self.order.report, text)) {
             eprintln!("imalab's plugin: cannot write {}: {error}", self.order.report.display());
@@ -138,6 +156,14 @@ extern "C" fn translated(_: Id, block: *mut Block) {
     if order.tick == Some(address) {
         block.when_it_begins(on_tick);
     }
+    if let Some(watch) = &order.watch {
+        if watch.takes == address {
+            block.when_it_begins(on_take);
+        }
+        if watch.gives == address {
+            block.when_it_begins(on_give);
+        }
+    }
     if any_has(&order.points, address) {
         block.when_it_begins(on_point);
     }
@@ -174,8 +200,39 @@ extern "C" fn on_stop(cpu: c_uint, address: *mut c_void) {
     }
 }
 
+extern "C" fn on_take(cpu: c_uint, _: *mut c_void) {
+    let Some(lane) = LANE.get() else { return };
+    if lane.is_for_the_mutex(cpu)
+        && let Some(mut holds) = lane.holds()
+        && let Some(stack) = lane.qemu.register(cpu, Register::Stack)
+        && let Some(back) = lane.qemu.word_at(cpu, stack)
+    {
+        // The return takes its own address from the stack.
+        holds.asks(back, stack.wrapping_add(8), INSTRUCTIONS.load(Ordering::Relaxed));
+    }
+}
+
+extern "C" fn on_give(cpu: c_uint, _: *mut c_void) {
+    let Some(lane) = LANE.get() else { return };
+    if lane.is_for_the_mutex(cpu)
+        && let Some(mut holds) = lane.holds()
+    {
+        holds.gives(INSTRUCTIONS.load(Ordering::Relaxed));
+    }
+}
+
 extern "C" fn on_point(cpu: c_uint, address: *mut c_void) {
     let Some(lane) = LANE.get() else { return };
+    let at = address.addr() as u64;
+    if let Some(mut holds) = lane.holds()
+        && holds.may_return_to(at)
+        && let Some(stack) = lane.qemu.register(cpu, Register::Stack)
+    {
+        holds.returns(point(cpu, at), stack);
+    }
+    if let Some(mut holds) = lane.holds() {
+        holds.begins(cpu);
+    }
     let (does, held) = lane.scheduler().point(point(cpu, address.addr() as u64));
     lane.go_on(&held);
     match does {

@@ -60,6 +60,22 @@ pub(crate) struct Condition {
     _opaque: [u8; 0],
 }
 
+/// Bytes that grow (`GByteArray`).
+#[repr(C)]
+struct Bytes {
+    data: *const u8,
+    length: c_uint,
+}
+
+/// A register of a processor, by its number for the debugger (`gpr_map`, QEMU's `target/i386/gdbstub.c`).
+#[derive(Clone, Copy)]
+pub(crate) enum Register {
+    /// RDI: what a function of the kernel is called with.
+    Argument = 5,
+    /// RSP.
+    Stack = 7,
+}
+
 /// What a thread of QEMU waits for (`AioContext`).
 #[repr(C)]
 struct Context {
@@ -144,6 +160,10 @@ table! {
     cpu_physical_memory_rw: unsafe extern "C" fn(u64, *mut c_void, u64, bool),
     all_cpu_threads_idle: unsafe extern "C" fn() -> bool,
     runstate_is_running: unsafe extern "C" fn() -> bool,
+    x86_cpu_gdb_read_register: unsafe extern "C" fn(*mut Processor, *mut Bytes, c_int) -> c_int,
+    cpu_memory_rw_debug: unsafe extern "C" fn(*mut Processor, u64, *mut c_void, usize, bool) -> c_int,
+    g_byte_array_new: unsafe extern "C" fn() -> *mut Bytes,
+    g_byte_array_free: unsafe extern "C" fn(*mut Bytes, c_int) -> *mut u8,
     qemu_in_vcpu_thread: unsafe extern "C" fn() -> bool,
     qemu_mutex_lock_iothread_impl: unsafe extern "C" fn(*const c_char, c_int),
     qemu_mutex_unlock_iothread: unsafe extern "C" fn(),
@@ -212,6 +232,30 @@ impl Qemu {
         // SAFETY: one byte is written to where there is one. QEMU takes its own lock for a device's register.
         unsafe { (self.cpu_physical_memory_rw)(physical, (&raw mut byte).cast(), 1, false) };
         byte
+    }
+
+    /// A register of a processor that is about to execute a block, in that block's callback.
+    pub(crate) fn register(&self, cpu: c_uint, register: Register) -> Option<u64> {
+        let processor = self.processor(cpu)?;
+        // SAFETY: what a block begins with is in QEMU's memory and nowhere else; the array is ours, and its bytes are read
+        // before it is given back.
+        unsafe {
+            let bytes = (self.g_byte_array_new)();
+            (self.x86_cpu_gdb_read_register)(processor, bytes, register as c_int);
+            let value = ((*bytes).length == 8).then(|| (*bytes).data.cast::<[u8; 8]>().read());
+            (self.g_byte_array_free)(bytes, 1);
+            value.map(u64::from_le_bytes)
+        }
+    }
+
+    /// A word of the guest's memory, at an address of this processor's.
+    pub(crate) fn word_at(&self, cpu: c_uint, address: u64) -> Option<u64> {
+        let (processor, mut word) = (self.processor(cpu)?, [0u8; 8]);
+        // SAFETY: eight bytes are written to where there are eight.
+        let failed = unsafe {
+            (self.cpu_memory_rw_debug)(processor, address, word.as_mut_ptr().cast(), word.len(), false)
+        };
+        (failed == 0).then(|| u64::from_le_bytes(word))
     }
 
     /// Whether no processor has anything to do.

@@ -7,7 +7,10 @@ use std::path::{Path, PathBuf};
 use imalab_formats::tpm::fault::How;
 use imalab_language::plan::{MarkAction, Plan};
 use imalab_machine::command::Deterministic;
-use imalab_schedule::{Gate, Order, Report, ReportError, SCHEMA, Stop, Strategy, Symbols, SymbolsError};
+use imalab_schedule::{
+    Gate, Order, Report, ReportError, SCHEMA, Stop, Strategy, Symbols, SymbolsError, Watch,
+};
+use imalab_trace::{Host, MutexHold};
 use imalab_wire::SEED;
 use sha2::{Digest, Sha256};
 
@@ -195,9 +198,19 @@ fn order(
             status: TPM_STATUS,
             writers: ranges(WRITERS[0], &|name| WRITERS.contains(&name))?,
         }),
+        watch: watch(symbols),
         coverage: false,
         report,
     })
+}
+
+/// The mutex of the lists, where a kernel's symbols tell all that it takes to follow it (`security/integrity/ima/ima_queue.c`,
+/// `kernel/locking/mutex.c`).
+fn watch(symbols: &Symbols) -> Option<Watch> {
+    let appends = symbols.ranges(|name| name == "ima_add_template_entry");
+    let mutex = symbols.data("ima_extend_list_mutex").ok()?;
+    let (takes, gives) = (symbols.address("mutex_lock").ok()?, symbols.address("mutex_unlock").ok()?);
+    (!appends.is_empty()).then_some(Watch { mutex, takes, gives, appends })
 }
 
 /// Tells whether the kernel's symbols have all that the lane needs.
@@ -229,6 +242,20 @@ pub fn symbols(image: &Path) -> Result<Symbols, SeededError> {
     let text =
         fs::read_to_string(&path).map_err(|source| SeededError::NoSymbols { path: path.clone(), source })?;
     Symbols::parse(&text).map_err(|source| SeededError::Symbols { path, source })
+}
+
+/// The holds of the lists' mutex that a schedule tells, by the names of the functions; nothing where it was not followed.
+pub(super) fn holds(report: &Report, kernel: &Path) -> Option<Host> {
+    let symbols = symbols(kernel).ok()?;
+    watch(&symbols)?;
+    let hold = |hold: &imalab_schedule::MutexHold| MutexHold {
+        function: symbols.name(hold.at).split('+').next().unwrap_or_default().to_owned(),
+        appends: hold.appends,
+        waited: hold.waited,
+        held: hold.held,
+        blocks: hold.blocks,
+    };
+    Some(Host::Holds { holds: report.holds.iter().map(hold).collect() })
 }
 
 fn map_of(image: &Path) -> PathBuf {

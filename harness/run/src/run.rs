@@ -7,7 +7,7 @@ use super::context::RunContext;
 use super::fork::{Found, Saved, one_line};
 use super::guest::{Boot, Guest, GuestError, GuestSpec};
 use super::kernels::{self, KernelsError};
-use super::lane::NoReport;
+use super::lane::{self, NoReport};
 use super::own_checks;
 use super::stream::Stream;
 use super::supervise::{End, supervise, take_dump};
@@ -143,6 +143,11 @@ pub(super) fn run_from(
     last_words(&mut stream, "qemu", by_itself, &ended.qemu.output);
     last_words(&mut stream, "swtpm", ended.swtpm, &ended.swtpm_output);
     stream.drain();
+    if let Some(Ok(report)) = &ended.schedule
+        && let Some(holds) = lane::holds(report, context.kernel)
+    {
+        stream.note(What::Host(holds));
+    }
     // What was observed is worth more than that its copy cannot be read.
     let console = fs::read(&ended.console_log).unwrap_or_else(|error| {
         let text = format!("the console's log cannot be read: {error}");

@@ -5,6 +5,7 @@
 
 mod coverage;
 mod exhaustive;
+mod mutex;
 mod order;
 mod random;
 mod report;
@@ -16,6 +17,7 @@ mod way;
 
 pub use coverage::Coverage;
 pub use exhaustive::Holds;
+pub use mutex::{MutexHold, MutexHolds, Watch};
 pub use order::{Choice, Does, Gate, Order, OrderError, Range, SCHEMA, Stop, Strategy};
 pub use random::draw;
 pub use report::{End, Preemption, Report, ReportError};

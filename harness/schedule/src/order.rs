@@ -4,6 +4,8 @@ use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
+use crate::mutex::Watch;
+
 /// The version of [`Order`] and [`Report`](crate::Report).
 pub const SCHEMA: u32 = 2;
 
@@ -118,6 +120,9 @@ pub struct Order {
     pub strategy: Strategy,
     /// The gate of the guest's TPM; `None`: it has none.
     pub gate: Option<Gate>,
+    /// A mutex whose holds the report tells; `None`: none.
+    #[serde(default)]
+    pub watch: Option<Watch>,
     /// The report tells the [`Coverage`](crate::Coverage).
     #[serde(default)]
     pub coverage: bool,
@@ -193,6 +198,12 @@ mod tests {
             from: Some("ab".into()),
             strategy: Strategy::Random { seed: 7, per: 10 },
             gate: Some(Gate { status: 0xfed4_0018, writers: vec![Range { begin: 48, end: 56 }] }),
+            watch: Some(Watch {
+                mutex: 8,
+                takes: 112,
+                gives: 128,
+                appends: vec![Range { begin: 16, end: 24 }],
+            }),
             coverage: false,
             report: "/scratch/report".into(),
         }

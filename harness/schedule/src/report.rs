@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::{Choice, Coverage, Does, SCHEMA};
+use crate::{Choice, Coverage, Does, MutexHold, SCHEMA};
 
 /// The oldest version that can still be read: what came later may be missing.
 const OLDEST: u32 = 1;
@@ -58,6 +58,9 @@ pub struct Report {
     /// How many more there were than are kept: such a schedule cannot be had again by its list.
     #[serde(default)]
     pub left_out: u64,
+    /// The holds of the mutex that was watched, the first some thousand.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub holds: Vec<MutexHold>,
     /// What the run came to, where that was asked for.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub coverage: Option<Coverage>,

@@ -198,6 +198,7 @@ impl Scheduler {
             expired: self.expired,
             preemptions: self.preemptions.clone(),
             left_out: self.left_out,
+            holds: Vec::new(),
             coverage: self.coverage.as_ref().map(Collector::coverage),
         }
     }
@@ -233,6 +234,7 @@ mod tests {
             from: None,
             strategy,
             gate: None,
+            watch: None,
             coverage: false,
             report: "/report".into(),
         }

@@ -2,11 +2,13 @@
 
 use crate::order::Range;
 
-/// Symbols of code, by address.
+/// Symbols of code, by address, and where IMA's data is.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Symbols {
     /// Address and name, ascending, of all symbols of code.
     code: Vec<(u64, String)>,
+    /// Of data whose name begins with `ima_`.
+    data: Vec<(u64, String)>,
 }
 
 /// What is wrong with a `System.map`, or with a name.
@@ -34,7 +36,7 @@ impl Symbols {
     /// # Errors
     /// [`SymbolsError`].
     pub fn parse(text: &str) -> Result<Symbols, SymbolsError> {
-        let mut code = Vec::new();
+        let (mut code, mut data) = (Vec::new(), Vec::new());
         for (at, line) in text.lines().enumerate() {
             let bad = || SymbolsError::Line { line: at + 1, text: line.to_owned() };
             let mut words = line.split_whitespace();
@@ -44,8 +46,10 @@ impl Symbols {
                 return Err(bad());
             };
             let address = u64::from_str_radix(address, 16).map_err(|_| bad())?;
-            if matches!(kind, "T" | "t" | "W" | "w") {
-                code.push((address, name.to_owned()));
+            match kind {
+                "T" | "t" | "W" | "w" => code.push((address, name.to_owned())),
+                "B" | "b" | "D" | "d" if name.starts_with("ima_") => data.push((address, name.to_owned())),
+                _ => {}
             }
         }
         if code.is_empty() {
@@ -53,7 +57,16 @@ impl Symbols {
         }
         // Of several names of one address the first is told.
         code.sort_by_key(|symbol| symbol.0);
-        Ok(Symbols { code })
+        Ok(Symbols { code, data })
+    }
+
+    /// Where data of IMA is.
+    ///
+    /// # Errors
+    /// [`SymbolsError::Unknown`].
+    pub fn data(&self, name: &str) -> Result<u64, SymbolsError> {
+        let found = self.data.iter().find(|(_, known)| known == name);
+        found.map(|(address, _)| *address).ok_or_else(|| SymbolsError::Unknown(name.to_owned()))
     }
 
     /// Where a function begins.

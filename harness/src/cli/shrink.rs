@@ -239,6 +239,7 @@ mod tests {
             expired: 0,
             preemptions,
             left_out: 0,
+            holds: Vec::new(),
             coverage: None,
             from: None,
         };

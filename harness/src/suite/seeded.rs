@@ -192,6 +192,7 @@ mod tests {
             expired: 0,
             preemptions: vec![],
             left_out: 0,
+            holds: Vec::new(),
             coverage: None,
             from: None,
         }

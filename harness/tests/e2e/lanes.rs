@@ -4,7 +4,7 @@ use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::PathBuf;
 
-use imalab_check::outcome::{Boot, Outcome, SuiteResult};
+use imalab_check::outcome::{Boot, Check, Outcome, SuiteResult, Verdict};
 use imalab_language::lane::Lane;
 use sha2::{Digest, Sha256};
 
@@ -79,6 +79,19 @@ fn a_kernel_that_cannot_be_saved_at_one_instruction_boots_and_says_why() {
     command.args(["--lane", "deterministic", RACE]);
     lab.run(&mut command).exits(0).says(&["boot        cold: ", "fw_cfg_sysfs_read_raw"]);
     assert_eq!(lab.results().runs[0].boot, Some(Boot::Cold));
+}
+
+#[test]
+fn for_how_long_the_mutex_of_the_lists_is_held_is_judged() {
+    let lab = Lab::new();
+    let mut command = lab.test();
+    command.args(["--lane", "deterministic", "scale/mutex-held"]);
+    lab.run(&mut command).exits(0);
+    let run = lab.result();
+    let mutex = run.checks.iter().find(|result| result.check == Check::Mutex).unwrap();
+    // Not one that did not apply.
+    assert_eq!(mutex.verdict, Verdict::Passed, "{mutex:#?}");
+    assert!(mutex.compared["holds of the mutex"] >= 12, "{mutex:#?}");
 }
 
 /// QEMU with threads that are late: what of the plugin's options is only for this.

@@ -173,6 +173,12 @@ pub enum Host {
         /// What and why.
         text: String,
     },
+    /// In the deterministic lane, how long the mutex of the lists was held, by all but those who append: noted when the run
+    /// was over, in the order in which it was given back.
+    Holds {
+        /// The first some thousand.
+        holds: Vec<MutexHold>,
+    },
     /// The run was told to stop (signal).
     Interrupted,
     /// What a child that failed printed last.
@@ -182,4 +188,19 @@ pub enum Host {
         /// Its last lines.
         text: String,
     },
+}
+
+/// A hold of the mutex of the lists, in instructions of the guest.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct MutexHold {
+    /// The kernel's function that asked for it.
+    pub function: String,
+    /// Records that were appended so far.
+    pub appends: u64,
+    /// From when it was asked for to when it was there.
+    pub waited: u64,
+    /// From then on to when it was given back.
+    pub held: u64,
+    /// Blocks of IMA's code that the holder's processor began meanwhile.
+    pub blocks: u64,
 }

@@ -10,7 +10,7 @@ use crate::all;
 use crate::fake_run::{FakeRun, has, record, result};
 use crate::outcome::{Check, Verdict};
 use imalab_language::plan::{Action, Expect, Observed, Plan};
-use imalab_trace::{Origin, Trace, What};
+use imalab_trace::{Host, MutexHold, Origin, Trace, What};
 
 /// A run that shows something to every check.
 fn rich() -> (Plan, Trace) {
@@ -26,6 +26,14 @@ fn rich() -> (Plan, Trace) {
     fake.execute();
     fake.checkpoint();
     fake.measure(2);
+    let hold = |appends| MutexHold {
+        function: "ima_queue_stage".to_owned(),
+        appends,
+        waited: 20,
+        held: 100,
+        blocks: 4,
+    };
+    fake.see(What::Host(Host::Holds { holds: [8, 16, 24, 536, 1048, 1560].map(hold).to_vec() }));
     fake.finish()
 }
 

@@ -16,6 +16,7 @@ mod kernel_health;
 mod kexec;
 mod matching;
 mod model;
+mod mutex;
 mod part;
 mod phrasing;
 mod probe;
@@ -73,6 +74,8 @@ macro_rules! invariants {
             "kernel-health" kernel_health KernelHealth,
             /// A kernel begins with the list that the one before it left.
             "kexec" kexec Kexec,
+            /// How long a request holds the mutex of the lists does not depend on their length.
+            "mutex" mutex Mutex,
         }
     };
 }

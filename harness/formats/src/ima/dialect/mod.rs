@@ -125,6 +125,8 @@ pub struct Dialect {
     pub carries_staged: bool,
     /// Headers that the segment for the next kernel is counted with.
     pub segment_headers: u64,
+    /// Whether it promises that requests hold up whoever appends no longer than it takes to swap the lists, however long they are.
+    pub held_briefly: bool,
 }
 
 /// Words that a scenario needs an interface to have when it spells requests out.

@@ -127,5 +127,6 @@ pub(super) const V5: Dialect = Dialect {
     suspended: Suspended { stage: Late::Unsaid, delete: Late::Unsaid, trim: Late::Unsaid },
     own_errors: true,
     segment_headers: 1,
+    held_briefly: false,
     ..upstream::DIALECT
 };

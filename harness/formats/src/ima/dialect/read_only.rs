@@ -29,4 +29,5 @@ pub(super) const DIALECT: Dialect = Dialect {
     own_errors: false,
     carries_staged: false,
     segment_headers: 1,
+    held_briefly: false,
 };

@@ -61,4 +61,5 @@ pub(super) const DIALECT: Dialect = Dialect {
     own_errors: false,
     carries_staged: true,
     segment_headers: 1,
+    held_briefly: false,
 };

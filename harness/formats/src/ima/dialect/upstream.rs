@@ -60,4 +60,5 @@ pub(super) const DIALECT: Dialect = Dialect {
     own_errors: false,
     carries_staged: true,
     segment_headers: 2,
+    held_briefly: true,
 };

@@ -1,0 +1,188 @@
+//! For how long a mutex of the guest is held, in instructions.
+
+use serde::{Deserialize, Serialize};
+
+use crate::Point;
+use crate::order::Range;
+
+/// Most holds that are kept: a run has some dozens.
+const MOST: usize = 1 << 12;
+
+/// A mutex whose holds are told.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Watch {
+    /// Where it is.
+    pub mutex: u64,
+    /// The function that takes a mutex,
+    pub takes: u64,
+    /// and the one that gives it back.
+    pub gives: u64,
+    /// Code of those that hold it for each record and are not told one by one.
+    pub appends: Vec<Range>,
+}
+
+/// A hold of the mutex.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct MutexHold {
+    /// Where it was asked for: the address after the call.
+    pub at: u64,
+    /// Appends so far.
+    pub appends: u64,
+    /// Instructions of all processors from when it was asked for to when it was there.
+    pub waited: u64,
+    /// Instructions of all processors from then on to when it was given back.
+    pub held: u64,
+    /// Blocks of IMA's code that the holder's processor began meanwhile, the first one included: what else ran, and how often it
+    /// was preempted, adds none.
+    pub blocks: u64,
+}
+
+/// Who asks for the mutex and has not got it yet.
+#[derive(Clone, Copy, Debug)]
+struct Asked {
+    /// The stack pointer after the call: tells tasks apart.
+    stack: u64,
+    at: u64,
+    instructions: u64,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Holder {
+    asked: Asked,
+    cpu: u32,
+    since: u64,
+    blocks: u64,
+}
+
+/// Follows one mutex. What is asked for and never come back from is forgotten with its stack.
+#[derive(Debug)]
+pub struct MutexHolds {
+    appends: Vec<Range>,
+    asked: Vec<Asked>,
+    holder: Option<Holder>,
+    appended: u64,
+    holds: Vec<MutexHold>,
+}
+
+impl MutexHolds {
+    /// Of a mutex that nobody holds.
+    #[must_use]
+    pub fn new(watch: &Watch) -> MutexHolds {
+        let appends = watch.appends.clone();
+        MutexHolds { appends, asked: Vec::new(), holder: None, appended: 0, holds: Vec::new() }
+    }
+
+    /// It is asked for by a call that returns to `at`, with the stack pointer as it will be then.
+    pub fn asks(&mut self, at: u64, stack: u64, instructions: u64) {
+        self.asked.retain(|asked| asked.stack != stack);
+        self.asked.push(Asked { stack, at, instructions });
+    }
+
+    /// Whether somebody who asked for it may come back to this address.
+    #[must_use]
+    pub fn may_return_to(&self, address: u64) -> bool {
+        self.asked.iter().any(|asked| asked.at == address)
+    }
+
+    /// A block begins at this point, with this stack pointer.
+    pub fn returns(&mut self, point: Point, stack: u64) {
+        let who = |asked: &Asked| (asked.at, asked.stack) == (point.address, stack);
+        if let Some(at) = self.asked.iter().position(who) {
+            let asked = self.asked.swap_remove(at);
+            self.holder = Some(Holder { asked, cpu: point.cpu, since: point.instructions, blocks: 0 });
+        }
+    }
+
+    /// A processor begins a block of IMA's code.
+    pub fn begins(&mut self, cpu: u32) {
+        if let Some(holder) = self.holder.as_mut().filter(|holder| holder.cpu == cpu) {
+            holder.blocks += 1;
+        }
+    }
+
+    /// It is given back.
+    pub fn gives(&mut self, instructions: u64) {
+        let Some(Holder { asked, since, blocks, .. }) = self.holder.take() else { return };
+        if self.appends.iter().any(|range| range.has(asked.at)) {
+            self.appended += 1;
+            return;
+        }
+        if self.holds.len() < MOST {
+            self.holds.push(MutexHold {
+                at: asked.at,
+                appends: self.appended,
+                waited: since - asked.instructions,
+                held: instructions - since,
+                blocks,
+            });
+        }
+    }
+
+    /// All that were told one by one.
+    #[must_use]
+    pub fn holds(&self) -> Vec<MutexHold> {
+        self.holds.clone()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const STAGE: u64 = 100;
+    const APPEND: u64 = 200;
+
+    fn at(address: u64, instructions: u64) -> Point {
+        Point { cpu: 0, address, instructions }
+    }
+
+    fn holds() -> MutexHolds {
+        let appends = vec![Range { begin: APPEND, end: APPEND + 9 }];
+        MutexHolds::new(&Watch { mutex: 1, takes: 2, gives: 3, appends })
+    }
+
+    #[test]
+    fn a_hold_begins_when_the_call_comes_back_and_not_when_it_is_made() {
+        let mut holds = holds();
+        holds.asks(APPEND, 64, 10);
+        holds.returns(at(APPEND, 20), 64);
+        // Meanwhile another task asks, and a block of the same code runs in a third.
+        holds.asks(STAGE, 32, 30);
+        assert!(holds.may_return_to(STAGE) && !holds.may_return_to(APPEND));
+        holds.returns(at(STAGE, 40), 96);
+        holds.gives(50);
+        assert_eq!(holds.holds(), []);
+        holds.returns(at(STAGE, 60), 32);
+        holds.gives(67);
+        assert_eq!(holds.holds(), [MutexHold { at: STAGE, appends: 1, waited: 30, held: 7, blocks: 0 }]);
+        holds.asks(STAGE, 32, 70);
+        holds.returns(at(STAGE, 72), 32);
+        holds.gives(80);
+        assert_eq!(holds.holds()[1], MutexHold { at: STAGE, appends: 1, waited: 2, held: 8, blocks: 0 });
+    }
+
+    #[test]
+    fn blocks_of_others_are_not_the_holders() {
+        let mut holds = holds();
+        holds.begins(0);
+        holds.asks(STAGE, 64, 10);
+        holds.returns(at(STAGE, 20), 64);
+        [0, 1, 0, 1, 1].into_iter().for_each(|cpu| holds.begins(cpu));
+        holds.gives(30);
+        assert_eq!(holds.holds()[0].blocks, 2);
+    }
+
+    #[test]
+    fn what_nobody_has_is_not_given_back_and_a_guest_cannot_fill_the_memory_of_its_host() {
+        let mut holds = holds();
+        holds.gives(5);
+        for round in 0..2 * MOST as u64 {
+            holds.asks(STAGE, 64, round);
+            holds.asks(STAGE, 64, round);
+            holds.returns(at(STAGE, round), 64);
+            holds.gives(round);
+            holds.gives(round);
+        }
+        assert_eq!((holds.holds().len(), holds.asked.len()), (MOST, 0));
+    }
+}
