@@ -15,6 +15,9 @@ use imalab_trace::{Host, MutexHold, What};
 /// By which power of the number of records a hold may grow, in hundredths: what is constant has none.
 const MOST_GROWTH: f64 = 10.0;
 
+/// By which power that of a delete may grow, which is promised to be done away from the mutex.
+const MOST_GROWTH_OF_DELETE: f64 = 0.0;
+
 /// Numbers of appends that are compared differ by this at least: what two lists of much the same length take says nothing.
 const APART: u64 = 8;
 
@@ -31,7 +34,8 @@ struct Shortest {
 
 pub(super) fn check(case: &Case<'_>) -> CheckResult {
     let mut findings = Findings::new(Check::Mutex);
-    if !case.digest.plan.interface.dialect().held_briefly {
+    let dialect = case.digest.plan.interface.dialect();
+    if !dialect.held_briefly {
         findings.not_applicable(Mutex::NotPromised {});
         return findings.result();
     }
@@ -56,7 +60,8 @@ pub(super) fn check(case: &Case<'_>) -> CheckResult {
         }
         compared += few.of + many.of;
         let growth = growth(*few, *many);
-        if growth > MOST_GROWTH {
+        let most = if dialect.deletes_away.contains(&function) { MOST_GROWTH_OF_DELETE } else { MOST_GROWTH };
+        if growth > most {
             findings.finding(Mutex::Grows {
                 asked_by: function.to_owned(),
                 few_appends: few.appends,

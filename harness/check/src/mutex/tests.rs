@@ -2,7 +2,7 @@ use rstest::rstest;
 use serde_json::json;
 
 use crate::fake_run::{FakeRun, failed, not_applicable, passed};
-use crate::outcome::{Check, CheckResult};
+use crate::outcome::{Check, CheckResult, Verdict};
 use imalab_trace::{Host, MutexHold, What};
 
 /// A trim after so many appends that held the mutex for so many blocks.
@@ -55,6 +55,15 @@ fn a_hold_that_grows_with_the_list_fails() {
             "many_appends": 512, "held_after_many": 4096, "growth": 89,
         }),
     );
+}
+
+#[rstest]
+#[case::trim("ima_queue_delete_partial", false)]
+#[case::delete("ima_queue_staged_delete_all", true)]
+fn a_delete_may_not_grow_at_all(#[case] function: &str, #[case] fails: bool) {
+    let by = |hold: MutexHold| thrice(MutexHold { function: function.to_owned(), ..hold });
+    let result = judged(by(hold(8, 100)).chain(by(hold(512, 110))).collect());
+    assert_eq!(result.verdict == Verdict::Failed, fails, "{result:#?}");
 }
 
 #[test]

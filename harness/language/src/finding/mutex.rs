@@ -44,9 +44,9 @@ impl Mutex {
         match self {
             Mutex::Grows { asked_by, few_appends, held_after_few, many_appends, held_after_many, growth } => {
                 format!(
-                    "`{asked_by}` holds the mutex of the lists for {} after {}, for {held_after_many} after {many_appends}: \
-                     as their number to the power of {}.{:02}",
-                    phrase.count(*held_after_few, "block of code"),
+                    "`{asked_by}` holds the mutex of the lists for {} of code after {}, for {held_after_many} after \
+                     {many_appends}: as their number to the power of {}.{:02}",
+                    phrase.count(*held_after_few, "block"),
                     phrase.count(*few_appends, "append"),
                     growth / 100,
                     growth % 100

@@ -127,6 +127,9 @@ pub struct Dialect {
     pub segment_headers: u64,
     /// Whether it promises that requests hold up whoever appends no longer than it takes to swap the lists, however long they are.
     pub held_briefly: bool,
+    /// Of a kernel with [`Dialect::held_briefly`]: its functions that delete. Nothing of what they do for each record is done
+    /// while anybody is held up.
+    pub deletes_away: &'static [&'static str],
 }
 
 /// Words that a scenario needs an interface to have when it spells requests out.

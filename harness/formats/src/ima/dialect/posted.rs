@@ -128,5 +128,6 @@ pub(super) const V5: Dialect = Dialect {
     own_errors: true,
     segment_headers: 1,
     held_briefly: false,
+    deletes_away: &[],
     ..upstream::DIALECT
 };

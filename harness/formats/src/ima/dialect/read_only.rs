@@ -30,4 +30,5 @@ pub(super) const DIALECT: Dialect = Dialect {
     carries_staged: false,
     segment_headers: 1,
     held_briefly: false,
+    deletes_away: &[],
 };

@@ -62,4 +62,5 @@ pub(super) const DIALECT: Dialect = Dialect {
     carries_staged: true,
     segment_headers: 1,
     held_briefly: false,
+    deletes_away: &[],
 };

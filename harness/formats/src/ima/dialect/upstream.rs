@@ -61,4 +61,5 @@ pub(super) const DIALECT: Dialect = Dialect {
     carries_staged: true,
     segment_headers: 2,
     held_briefly: true,
+    deletes_away: &["ima_queue_staged_delete_all"],
 };
