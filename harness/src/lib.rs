@@ -5,6 +5,7 @@
 //! prints.
 
 pub mod bench;
+pub mod carried;
 pub mod cli;
 pub mod explore;
 pub mod report;

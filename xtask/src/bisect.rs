@@ -36,7 +36,7 @@ pub(crate) fn run(root: &Path, arguments: &[OsString]) -> Result<Option<()>> {
         "--tree".into(),
         bisection.work_tree().into(),
     ];
-    for symbol in &split.over.kconfig {
+    for symbol in &split.choice.over.kconfig {
         step.extend(["--kconfig".into(), symbol.into()]);
     }
     step.extend(split.rest);
@@ -90,8 +90,8 @@ fn unbuildable(error: &anyhow::Error) -> bool {
 }
 
 fn tree_of(split: &Split) -> Result<&PathBuf, Stop> {
-    match &split.tree {
-        Some(tree) if split.over.series.is_empty() && !split.keep_config => Ok(tree),
+    match &split.choice.tree {
+        Some(tree) if split.choice.over.series.is_empty() && !split.choice.keep_config => Ok(tree),
         _ => {
             let message = "--bisect goes with --tree, and neither with --series nor with --keep-config";
             Err(Stop::Usage(message.into()))

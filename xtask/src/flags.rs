@@ -1,53 +1,28 @@
 //! Flags of the front door in front of the harness's: what of a command line is whose.
 
 use std::ffi::OsString;
-use std::path::PathBuf;
 
-use imalab_kernels::Over;
+use imalab_kernels::choice::Choice;
 use imalab_kernels::stop::Stop;
 
 /// What of a command line is ours, and what is the harness's.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(crate) struct Split {
-    /// Kernels by name.
-    pub(crate) kernels: Vec<String>,
-    /// A developer's tree.
-    pub(crate) tree: Option<PathBuf>,
-    /// Its `.config` as it is.
-    pub(crate) keep_config: bool,
-    /// Somebody's own bzImage.
-    pub(crate) image: Option<PathBuf>,
-    /// What goes over the kernel.
-    pub(crate) over: Over,
+    /// Which kernels.
+    pub(crate) choice: Choice,
     /// Ends of the range in which a commit is looked for.
     pub(crate) bisect: Option<String>,
-    /// Every kernel of the catalogue.
-    pub(crate) all_kernels: bool,
     /// Install what is missing.
     pub(crate) yes: bool,
     /// All the rest, unchanged and in order.
     pub(crate) rest: Vec<OsString>,
 }
 
-impl Split {
-    /// Whether it says which kernel to boot.
-    pub(crate) fn names_a_kernel(&self) -> bool {
-        !self.kernels.is_empty() || self.tree.is_some() || self.image.is_some() || self.all_kernels
-    }
-}
-
 /// The flags that [`split`] takes out, for `--help`.
 pub(crate) const OUR_FLAGS: &str = "\
-Flags of the front door, taken out before the harness sees the rest:
-  --kernel NAME...    Kernels by name, as `cargo xtask kernel list` shows them; may be given again
-  --all-kernels       Every kernel of that list, those that mean the same today once
-  --tree DIR          Build this kernel tree as it is, incrementally; nothing is written to it
-  --keep-config       Use the tree's .config as it is, without our fragments over it
-  --series FILE|DIR   Apply these patches first, as git am does, to a copy of the kernel's source or the tree: a mailbox
-                      (also .gz), a maildir, a folder of mails or diffs, a quilt series; may be given again
-  --kconfig SYM[=V]   Set this symbol of the kernel's configuration (y by default); may be given again
+Flags of the front door beside those below. It builds the kernels that --kernel, --all-kernels, --tree, --series, --kconfig and
+--image name, and after --kernel takes every further argument that is a kernel's name for one:
   --bisect GOOD..BAD  Find the commit of the tree since which a scenario fails (test alone)
-  --image BZIMAGE     Boot this image as it is
   --yes               Install what is missing on this machine, with sudo when not root; remove and upgrade nothing
 
 What a kernel of the list must offer is in kernel-config/kernels.yaml; --require says it of any other.
@@ -61,6 +36,7 @@ Everything else goes to the harness unchanged:";
 /// [`Stop::Usage`] for a flag without its value, or flags that do not go together.
 pub(crate) fn split(arguments: Vec<OsString>, is_kernel: impl Fn(&str) -> bool) -> Result<Split, Stop> {
     let mut split = Split::default();
+    let choice = &mut split.choice;
     let mut arguments = arguments.into_iter().peekable();
     while let Some(argument) = arguments.next() {
         let text = argument.to_string_lossy().into_owned();
@@ -82,38 +58,38 @@ pub(crate) fn split(arguments: Vec<OsString>, is_kernel: impl Fn(&str) -> bool) 
             }
             "--kernel" => {
                 let names = value()?.to_string_lossy().into_owned();
-                split.kernels.extend(names.split(',').map(str::to_owned));
+                choice.names.extend(names.split(',').map(str::to_owned));
                 while let Some(next) = arguments.next_if(|next| next.to_str().is_some_and(&is_kernel)) {
-                    split.kernels.push(next.to_string_lossy().into_owned());
+                    choice.names.push(next.to_string_lossy().into_owned());
                 }
             }
-            "--all-kernels" => split.all_kernels = true,
-            "--tree" => once(&flag, &mut split.tree, value()?.into())?,
-            "--series" => split.over.series.push(value()?.into()),
-            "--kconfig" => split.over.kconfig.push(value()?.to_string_lossy().into_owned()),
+            "--all-kernels" => choice.all_kernels = true,
+            "--tree" => once(&flag, &mut choice.tree, value()?.into())?,
+            "--series" => choice.over.series.push(value()?.into()),
+            "--kconfig" => choice.over.kconfig.push(value()?.to_string_lossy().into_owned()),
             "--bisect" => once(&flag, &mut split.bisect, value()?.to_string_lossy().into_owned())?,
-            "--image" => once(&flag, &mut split.image, value()?.into())?,
-            "--keep-config" => split.keep_config = true,
+            "--image" => once(&flag, &mut choice.image, value()?.into())?,
+            "--keep-config" => choice.keep_config = true,
             "--yes" => split.yes = true,
             _ => split.rest.push(argument),
         }
     }
-    let ways = [!split.kernels.is_empty(), split.all_kernels, split.tree.is_some(), split.image.is_some()];
+    let ways = [!choice.names.is_empty(), choice.all_kernels, choice.tree.is_some(), choice.image.is_some()];
     if ways.into_iter().filter(|given| *given).count() > 1 {
         return Err(Stop::Usage(
             "--kernel, --all-kernels, --tree and --image are ways to say the same; give one".into(),
         ));
     }
-    let over = [("--series", split.over.series.is_empty()), ("--kconfig", split.over.kconfig.is_empty())];
+    let over = [("--series", choice.over.series.is_empty()), ("--kconfig", choice.over.kconfig.is_empty())];
     if let Some((flag, _)) = over.into_iter().find(|(_, unused)| !unused)
-        && (split.image.is_some() || split.all_kernels)
+        && (choice.image.is_some() || choice.all_kernels)
     {
         return Err(Stop::Usage(format!("{flag} goes with --kernel, --tree or the default kernel")));
     }
-    if split.keep_config && !split.over.kconfig.is_empty() {
+    if choice.keep_config && !choice.over.kconfig.is_empty() {
         return Err(Stop::Usage("--keep-config takes the .config as it is, and --kconfig changes it".into()));
     }
-    if split.keep_config && split.tree.is_none() {
+    if choice.keep_config && choice.tree.is_none() {
         return Err(Stop::Usage("--keep-config goes with --tree".into()));
     }
     Ok(split)
@@ -129,6 +105,8 @@ fn once<T>(flag: &str, place: &mut Option<T>, value: T) -> Result<(), Stop> {
 
 #[cfg(test)]
 mod tests {
+    use std::path::PathBuf;
+
     use super::*;
     use rstest::rstest;
 
@@ -147,23 +125,23 @@ mod tests {
     #[case::unknown_flags_with_values("--json=a=b --seed=7", &[], "--json=a=b --seed=7")]
     fn ours_and_theirs(#[case] line: &str, #[case] kernels: &[&str], #[case] rest: &str) {
         let split = split_words(line).unwrap();
-        assert_eq!(split.kernels, kernels);
+        assert_eq!(split.choice.names, kernels);
         assert_eq!(split.rest, rest.split_whitespace().map(OsString::from).collect::<Vec<_>>());
     }
 
     #[test]
     fn a_series_of_ones_own() {
         let split = split_words("--kernel 7.3 --series v3.mbox stage").unwrap();
-        assert_eq!(split.over.series, [PathBuf::from("v3.mbox")]);
-        assert_eq!(split.kernels, ["7.3"]);
+        assert_eq!(split.choice.over.series, [PathBuf::from("v3.mbox")]);
+        assert_eq!(split.choice.names, ["7.3"]);
         assert_eq!(split.rest, ["stage"]);
     }
 
     #[test]
     fn all_that_goes_over_a_kernel_is_kept_in_order() {
         let split = split_words("--series b --kconfig IMA_X --series=a --kconfig CONFIG_Y=n stage").unwrap();
-        assert_eq!(split.over.series, ["b", "a"].map(PathBuf::from));
-        assert_eq!(split.over.kconfig, ["IMA_X", "CONFIG_Y=n"]);
+        assert_eq!(split.choice.over.series, ["b", "a"].map(PathBuf::from));
+        assert_eq!(split.choice.over.kconfig, ["IMA_X", "CONFIG_Y=n"]);
         assert_eq!(split.rest, ["stage"]);
     }
 
@@ -172,7 +150,8 @@ mod tests {
         let split = split_words("--tree ../linux --keep-config --yes race").unwrap();
         let tree = Some(PathBuf::from("../linux"));
         let rest = vec!["race".into()];
-        assert_eq!(split, Split { tree, keep_config: true, yes: true, rest, ..Split::default() });
+        let choice = Choice { tree, keep_config: true, ..Choice::default() };
+        assert_eq!(split, Split { choice, yes: true, rest, ..Split::default() });
     }
 
     #[rstest]

@@ -11,13 +11,17 @@ use crate::cargo;
 use crate::doctor::{self, Use};
 use crate::flags::{OUR_FLAGS, Split, split};
 use crate::image;
-use imalab_kernels::apt::Refresh;
 use imalab_kernels::cache::Cache;
+use imalab_kernels::checkout::CHECKOUT;
+use imalab_kernels::choice::Chosen;
 use imalab_kernels::interrupt;
 use imalab_kernels::process;
-use imalab_kernels::say::say;
 use imalab_kernels::stop::Stop;
-use imalab_kernels::{Kernel, Kernels, Over};
+use imalab_kernels::{Kernels, Over};
+
+/// Tells the harness by what name people call it.
+const FRONT: &str = "IMALAB_FRONT";
+const NAME: &str = "cargo xtask";
 
 /// What a subcommand of the harness needs before it can start.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -55,13 +59,13 @@ fn uses(needs: Needs, split: &Split, help: bool) -> Vec<Use> {
     }
     uses.push(Use::Machine);
     let builds = match needs {
-        Needs::Bundle => split.names_a_kernel(),
+        Needs::Bundle => split.choice.names_a_kernel(),
         Needs::Surroundings => false,
         _ => true,
     };
-    if builds && split.image.is_none() {
+    if builds && split.choice.image.is_none() {
         uses.push(Use::Kernel);
-        if split.tree.is_none() {
+        if split.choice.tree.is_none() {
             uses.push(Use::Source);
         }
     }
@@ -88,7 +92,7 @@ pub(crate) fn exec(
     }
     let mut command = Command::new(harness);
     // libtss2 would print on stderr what the harness reports itself (tpm2-tss, doc/logging.md).
-    command.arg(name).env("TSS2_LOG", "all+NONE");
+    command.arg(name).env("TSS2_LOG", "all+NONE").env(CHECKOUT, root).env(FRONT, NAME);
     if help {
         println!("{OUR_FLAGS}\n");
     } else {
@@ -127,100 +131,46 @@ pub(crate) fn inputs(
     match needs {
         Needs::Nothing | Needs::Scenarios | Needs::Surroundings => {}
         Needs::Bundle => {
-            if !split.names_a_kernel() && split.over != Over::default() {
+            if !split.choice.names_a_kernel() && split.choice.over != Over::default() {
                 let message =
                     "--series and --kconfig go with --kernel or --tree here: a bundle names its kernel";
                 return Err(Stop::Usage(message.into()).into());
             }
-            if split.names_a_kernel() {
-                for given in images(kernels, split)? {
+            if split.choice.names_a_kernel() {
+                for given in kernels.chosen(&split.choice)? {
                     arguments.extend(["--image".into(), given.path.into()]);
                 }
             }
         }
         Needs::Suite | Needs::Bench | Needs::Machine => {
-            for given in images(kernels, split)? {
+            for given in kernels.chosen(&split.choice)? {
                 let mut pair = OsString::from(format!("{}=", given.name));
                 pair.push(&given.path);
                 arguments.extend(["--kernel-image".into(), pair]);
                 if needs == Needs::Suite {
-                    arguments.extend(given.demands());
+                    arguments.extend(demands(&given));
                 }
             }
             arguments.extend(["--initramfs".into(), image::ensure(root, cache)?.into()]);
         }
     }
-    if matches!(needs, Needs::Suite | Needs::Bench | Needs::Scenarios) {
+    if matches!(needs, Needs::Suite | Needs::Bench | Needs::Scenarios) && !gives(&split.rest, "--scenarios") {
         arguments.extend(["--scenarios".into(), root.join("scenarios").into()]);
     }
     Ok(arguments)
 }
 
-/// A kernel for the harness.
-#[derive(Debug, PartialEq, Eq)]
-pub(crate) struct Image {
-    name: String,
-    path: PathBuf,
-    /// What it must offer.
-    offers: Vec<String>,
-    /// Whether it is a release that nobody has patched.
-    stock: bool,
-}
-
-impl Image {
-    pub(crate) fn of(kernel: &Kernel) -> Image {
-        let Kernel { name, offers, stock, .. } = kernel;
-        Image { name: name.clone(), path: kernel.image(), offers: offers.clone(), stock: *stock }
+/// What the harness is told to demand of a kernel.
+fn demands(kernel: &Chosen) -> Vec<OsString> {
+    let mut arguments: Vec<OsString> = Vec::new();
+    if !kernel.offers.is_empty() {
+        let offers = format!("{}={}", kernel.name, kernel.offers.join(","));
+        arguments.extend(["--offers".into(), offers.into()]);
     }
-
-    /// What the harness is told to demand of it.
-    pub(crate) fn demands(&self) -> Vec<OsString> {
-        let mut arguments: Vec<OsString> = Vec::new();
-        if !self.offers.is_empty() {
-            let offers = format!("{}={}", self.name, self.offers.join(","));
-            arguments.extend(["--offers".into(), offers.into()]);
-        }
-        if self.stock {
-            arguments.extend(["--stock".into(), self.name.as_str().into()]);
-        }
-        arguments
+    if kernel.stock {
+        arguments.extend(["--stock".into(), kernel.name.as_str().into()]);
     }
-}
-
-fn images(kernels: &Kernels, split: &Split) -> Result<Vec<Image>> {
-    let over = &split.over;
-    if split.all_kernels {
-        return all_images(kernels);
-    }
-    if let Some(tree) = &split.tree {
-        return Ok(vec![Image::of(&kernels.ensure_tree(tree, split.keep_config, over)?)]);
-    }
-    if let Some(path) = &split.image {
-        let path = imalab_kernels::image(path)?;
-        return Ok(vec![Image { name: "image".into(), path, offers: Vec::new(), stock: false }]);
-    }
-    if split.kernels.is_empty() {
-        return Ok(vec![Image::of(&kernels.ensure(None, over, Refresh::WhenStale)?)]);
-    }
-    let ensure = |name: &String| Ok(Image::of(&kernels.ensure(Some(name), over, Refresh::WhenStale)?));
-    split.kernels.iter().map(ensure).collect()
-}
-
-/// Every kernel of the catalogue; of those that are the same build today, the first alone, which has to offer what any of
-/// them must.
-fn all_images(kernels: &Kernels) -> Result<Vec<Image>> {
-    let mut images: Vec<Image> = Vec::new();
-    for name in kernels.all() {
-        let image = Image::of(&kernels.ensure(Some(name), &Over::default(), Refresh::WhenStale)?);
-        match images.iter_mut().find(|known| known.path == image.path) {
-            Some(known) => {
-                say!("{name} is the same kernel as {} today", known.name);
-                known.offers.extend(image.offers);
-            }
-            None => images.push(image),
-        }
-    }
-    Ok(images)
+    arguments
 }
 
 /// Refuses names that the harness does not know, in the catalogue and in `--require`.
@@ -243,6 +193,12 @@ fn known_capabilities(harness: &Path, kernels: &Kernels, split: &Split) -> Resul
         .into()),
         None => Ok(()),
     }
+}
+
+/// Whether `option` is among the arguments.
+fn gives(arguments: &[OsString], option: &str) -> bool {
+    let mut words = arguments.iter().map(|word| word.to_string_lossy()).take_while(|word| word != "--");
+    words.any(|word| word.split('=').next() == Some(option))
 }
 
 /// The values of `--require`.
@@ -293,11 +249,11 @@ mod tests {
 
     #[test]
     fn the_harness_is_told_what_a_kernel_must_offer() {
-        let mut image = Image { name: "7.3".into(), path: "/b".into(), offers: Vec::new(), stock: false };
-        assert_eq!(image.demands(), Vec::<OsString>::new());
+        let mut image = Chosen { name: "7.3".into(), path: "/b".into(), offers: Vec::new(), stock: false };
+        assert_eq!(demands(&image), Vec::<OsString>::new());
         image.offers = vec!["trim".into(), "staging".into()];
         image.stock = true;
-        assert_eq!(image.demands(), ["--offers", "7.3=trim,staging", "--stock", "7.3"]);
+        assert_eq!(demands(&image), ["--offers", "7.3=trim,staging", "--stock", "7.3"]);
     }
 
     #[rstest]
@@ -314,6 +270,16 @@ mod tests {
         let words = line.split_whitespace().map(OsString::from).collect();
         let found = uses(needs, &split(words, |_| false).unwrap(), line.contains("--help"));
         assert_eq!(found, [&[Use::Rust, Use::Harness], more].concat());
+    }
+
+    #[rstest]
+    #[case("stage --scenarios mine", true)]
+    #[case("--scenarios=mine", true)]
+    #[case("stage -- --scenarios mine", false)]
+    #[case("stage --scenario mine", false)]
+    fn a_folder_of_scenarios_of_ones_own_is_seen(#[case] line: &str, #[case] given: bool) {
+        let words: Vec<OsString> = line.split_whitespace().map(OsString::from).collect();
+        assert_eq!(gives(&words, "--scenarios"), given);
     }
 
     #[rstest]

@@ -203,7 +203,9 @@ pub(crate) fn ensure(
     source: &Resolved,
     jobs: usize,
 ) -> Result<(PathBuf, Meta)> {
-    let compiler = compiler().context("no compiler; cargo xtask doctor says what is missing")?;
+    let compiler = compiler().context(
+        "no compiler (Debian: gcc, binutils; in a checkout, cargo xtask doctor says what is missing)",
+    )?;
     let key = recipe.key(source, &compiler);
     let folder = folder(cache, source, &key)?;
     if let Some(meta) = finished(&folder) {

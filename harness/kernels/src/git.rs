@@ -26,7 +26,12 @@ const SETTINGS: &[&str] = &[
 pub(super) fn command(folder: &Path) -> Command {
     let mut command = guard::command("git");
     command.env_clear();
-    command.envs(["PATH", "TMPDIR"].into_iter().filter_map(|name| Some((name, std::env::var_os(name)?))));
+    // The guard before git is this program, which may find its libraries by the last one alone.
+    command.envs(
+        ["PATH", "TMPDIR", "LD_LIBRARY_PATH"]
+            .into_iter()
+            .filter_map(|name| Some((name, std::env::var_os(name)?))),
+    );
     command.env("LC_ALL", "C").env("HOME", "/nonexistent");
     command
         .env("GIT_CONFIG_NOSYSTEM", "1")

@@ -1,11 +1,12 @@
 //! Ctrl-C: the first ends the work under way cleanly, the second ends everything at once.
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::thread::JoinHandle;
 
 use anyhow::{Context, Result};
 use nix::unistd::Pid;
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
-use signal_hook::iterator::Signals;
+use signal_hook::iterator::{Handle, Signals};
 
 use crate::guard;
 use crate::say::say;
@@ -26,10 +27,30 @@ fn state() -> MutexGuard<'static, State> {
     STATE.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// Starts to listen for SIGINT, SIGTERM and SIGHUP.
+/// Listens for SIGINT, SIGTERM and SIGHUP for the rest of the process.
 pub fn listen() -> Result<()> {
+    start().map(drop)
+}
+
+/// Listens for them while `work` is done, in a program that does something else about signals afterwards.
+///
+/// # Errors
+/// Those of `work`, and [`Stop::Interrupted`] when a signal came meanwhile.
+pub fn during<T>(work: impl FnOnce() -> Result<T>) -> Result<T> {
+    let (signals, thread) = start()?;
+    let done = work();
+    signals.close();
+    // It ends by itself now, and has nothing to tell.
+    let _ = thread.join();
+    let done = done?;
+    check()?;
+    Ok(done)
+}
+
+fn start() -> Result<(Handle, JoinHandle<()>)> {
     let mut signals = Signals::new([SIGINT, SIGTERM, SIGHUP]).context("cannot listen for signals")?;
-    std::thread::Builder::new()
+    let handle = signals.handle();
+    let thread = std::thread::Builder::new()
         .name("signals".into())
         .spawn(move || {
             for _ in signals.forever() {
@@ -45,7 +66,7 @@ pub fn listen() -> Result<()> {
             }
         })
         .context("cannot start the signal thread")?;
-    Ok(())
+    Ok((handle, thread))
 }
 
 /// Marks the process `guard` as the work under way until what comes back is dropped.

@@ -12,7 +12,7 @@ use crate::say::tell;
 
 /// Rooms whose entries have locks of their own, and are made again when they are gone. The rest of the cache is small, or shared by
 /// everything in it, or known to somebody's repository (`bisects`).
-const ROOMS: [&str; 6] = ["builds", "trees", "kernels", "sources", "images", "tools"];
+const ROOMS: [&str; 7] = ["builds", "trees", "kernels", "sources", "images", "carried", "tools"];
 
 /// What was used so recently may be in use: a suite reads a kernel whenever a machine starts, and holds no lock. `relatime` tells of
 /// a reading to a day, and a campaign may take hours.

@@ -10,12 +10,14 @@ mod build_tree;
 pub mod cache;
 pub mod catalogue;
 pub mod checkout;
+pub mod choice;
 pub mod cli;
 mod conflict;
 mod content;
 mod fragment;
 mod git;
 pub mod guard;
+pub mod initramfs;
 pub mod interrupt;
 pub mod keep;
 mod mails;
@@ -109,7 +111,7 @@ pub struct Kernels {
 }
 
 impl Kernels {
-    /// The kernels of the checkout at `root`, built in `cache`.
+    /// The kernels of the checkout at `root`, or of what a program carries of one, built in `cache`.
     pub fn open(root: &Path, cache: Cache) -> Result<Self> {
         let folder = root.join("kernel-config");
         let catalogue = Catalogue::load(&folder.join("kernels.yaml"))?;

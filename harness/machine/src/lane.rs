@@ -62,14 +62,14 @@ impl LaneError {
     #[must_use]
     pub fn hint(&self) -> Option<&'static str> {
         match self {
-            Self::NoPlugin(_) => Some("`cargo xtask` builds it; --plugin names another place"),
+            Self::NoPlugin(_) => Some(
+                "in a checkout, `cargo xtask` and `cargo build -p imalab-plugin` build it; --plugin names another place",
+            ),
             Self::NotProved { .. } => Some("`--qemu` names another one; `--lane free` runs with any"),
             Self::NotLoaded { .. } => {
                 Some("it has to be built with plugins and with the symbols of its program")
             }
-            Self::Child(ChildError::Missing { .. }) => {
-                Some("`cargo xtask doctor --yes` installs what is missing")
-            }
+            Self::Child(ChildError::Missing { .. }) => Some(crate::child::MISSING),
             Self::Child(_) | Self::Monitor { .. } | Self::Io(_) => None,
         }
     }

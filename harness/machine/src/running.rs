@@ -99,9 +99,7 @@ impl StartError {
     #[must_use]
     pub fn hint(&self) -> Option<&'static str> {
         match self {
-            Self::Child(ChildError::Missing { .. }) => {
-                Some("`cargo xtask doctor --yes` installs what is missing")
-            }
+            Self::Child(ChildError::Missing { .. }) => Some(crate::child::MISSING),
             Self::Ended { exit: Exit::Signal(_), .. } => {
                 Some("somebody or the host's OOM killer killed it: `dmesg` may tell")
             }

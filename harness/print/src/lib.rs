@@ -3,6 +3,7 @@
 mod colour;
 mod diagnostic;
 mod escaping;
+mod front;
 mod printable;
 
 use std::error::Error;
@@ -13,6 +14,7 @@ use miette::{GraphicalReportHandler, GraphicalTheme};
 pub use colour::colour;
 use diagnostic::SafeDiagnostic;
 pub use escaping::Escaping;
+pub use front::front;
 pub use printable::{acts, message, printable, printable_lines, shortened};
 
 /// Columns of an error's text when the width of the screen is unknown.

@@ -114,7 +114,7 @@ impl GuestError {
         match self {
             GuestError::Start(error) => error.hint(),
             GuestError::Tpm(TpmError::Child(ChildError::Missing { .. })) => {
-                Some("`cargo xtask doctor --yes` installs what is missing")
+                Some(imalab_machine::child::MISSING)
             }
             _ => None,
         }

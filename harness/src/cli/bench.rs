@@ -9,7 +9,7 @@ use miette::miette;
 use serde::Serialize;
 
 use super::determinism::DeterminismArgs;
-use super::machines::{MachineArgs, Surroundings, kernel};
+use super::machines::{MachineArgs, Machines, Surroundings, kernel};
 use super::{Cli, Failure, test};
 use crate::bench::{self, BootError, PlotError};
 use crate::report::run_dir::{RunDir, TRACE};
@@ -18,6 +18,7 @@ use imalab_check::StepSummary;
 use imalab_check::figures::Held;
 use imalab_check::outcome::{RunResult, SuiteResult};
 use imalab_files::{atomic, output};
+use imalab_kernels::choice::Choice;
 use imalab_run::{Kernel, RunContext};
 use imalab_verify::speed::{self, SpeedArgs};
 use imalab_verify::{GenerateLogArgs, generate};
@@ -26,15 +27,18 @@ use imalab_verify::{GenerateLogArgs, generate};
 /// it, whichever is asked for.
 #[derive(Args)]
 pub(super) struct BenchArgs {
-    /// Kernel name and x86 boot image (`boot` takes one; others: repeatable)
+    /// Kernels by name, as `kernel list` shows them (`boot` takes one; others: repeatable)
+    #[arg(long = "kernel", value_name = "NAME,...", value_delimiter = ',', global = true)]
+    names: Vec<String>,
+    /// Kernel name and x86 boot image that is there already, in place of --kernel
     #[arg(long = "kernel-image", value_name = "NAME=BZIMAGE", value_parser = kernel, global = true)]
     kernels: Vec<Kernel>,
     /// Initramfs with the agent as /init
     #[arg(long, value_name = "FILE", global = true)]
     initramfs: Option<PathBuf>,
     /// Directory of scenarios
-    #[arg(long, value_name = "DIR", default_value = "scenarios", global = true)]
-    pub(super) scenarios: PathBuf,
+    #[arg(long, value_name = "DIR", global = true)]
+    pub(super) scenarios: Option<PathBuf>,
     /// Write the figures as JSON to FILE
     #[arg(long, value_name = "FILE", global = true)]
     json: Option<PathBuf>,
@@ -200,7 +204,7 @@ impl BenchArgs {
     fn suite(&self, args: &SuiteArgs) -> Result<Exit, Failure> {
         let (exit, results) = match &args.results {
             Some(path) => (Exit::Passed, results(path)?),
-            None => self.run(&self.scenarios, &args.test, args.jobs)?,
+            None => self.run(&test::folder(self.scenarios.as_deref())?, &args.test, args.jobs)?,
         };
         let figures = bench::suite(&results, args.jobs.into());
         figures.lines().iter().try_for_each(|line| print_line(line))?;
@@ -280,6 +284,7 @@ impl BenchArgs {
             pair.push(&kernel.image);
             words.extend(["--kernel-image".into(), pair]);
         }
+        words.extend(self.names.iter().flat_map(|name| ["--kernel".into(), name.into()]));
         words.extend(self.initramfs.iter().flat_map(|path| ["--initramfs".into(), path.clone().into()]));
         words.extend(["--json".into(), json.clone().into()]);
         let cli = Cli::try_parse_from(words).map_err(|error| Failure::usage(miette!("{error}")))?;
@@ -300,18 +305,10 @@ impl BenchArgs {
         ))
     }
 
-    fn machines(&self, surroundings: &Surroundings) -> Result<MachineArgs, Failure> {
-        let help = "`cargo xtask bench` builds kernel and image and passes their paths";
-        let Some(initramfs) = self.initramfs.clone() else {
-            return Err(Failure::usage(miette!(help = help, "`--initramfs` is needed")));
-        };
-        if self.kernels.is_empty() {
-            return Err(Failure::usage(miette!(help = help, "`--kernel-image` is needed")));
-        }
-        let machines =
-            MachineArgs { kernels: self.kernels.clone(), initramfs, surroundings: surroundings.clone() };
-        machines.check()?;
-        Ok(machines)
+    fn machines(&self, surroundings: &Surroundings) -> Result<Machines, Failure> {
+        let choice = Choice { names: self.names.clone(), ..Choice::default() };
+        let (kernel_images, initramfs) = (self.kernels.clone(), self.initramfs.clone());
+        MachineArgs { choice, kernel_images, initramfs, surroundings: surroundings.clone() }.ready()
     }
 
     pub(super) fn keep(&self, figures: &impl Serialize) -> Result<(), Failure> {

@@ -49,7 +49,7 @@ impl Demands {
         for name in named {
             if kernels.iter().all(|kernel| kernel.name != *name) {
                 return Err(Failure::usage(miette!(
-                    help = "--kernel-image NAME=BZIMAGE gives a kernel its name",
+                    help = "--kernel and --kernel-image give kernels their names",
                     "no kernel here is called `{}`",
                     name.escape_debug()
                 )));
@@ -57,10 +57,11 @@ impl Demands {
         }
         let demanded = kernels.iter().map(|kernel| {
             let own = self.offers.iter().filter(|offers| offers.kernel == kernel.name);
-            let offers = own.flat_map(|offers| &offers.capabilities).chain(&self.require);
+            let offers =
+                own.flat_map(|offers| &offers.capabilities).chain(&self.require).chain(&kernel.offers);
             Kernel {
                 offers: offers.copied().collect(),
-                stock: self.stock.contains(&kernel.name),
+                stock: kernel.stock || self.stock.contains(&kernel.name),
                 ..kernel.clone()
             }
         });

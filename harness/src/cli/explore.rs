@@ -52,9 +52,9 @@ pub(super) struct ExploreArgs {
     /// Go on with the campaign in DIR
     #[arg(long, value_name = "DIR")]
     resume: Option<PathBuf>,
-    /// Directory of scenarios, whose known defects are not found again
-    #[arg(long, value_name = "DIR", default_value = "scenarios")]
-    scenarios: PathBuf,
+    /// Directory of scenarios, whose known defects are not found again (default: as of `test`)
+    #[arg(long, value_name = "DIR")]
+    scenarios: Option<PathBuf>,
 }
 
 /// Takes a time: a number with `s`, `m` or `h`.
@@ -76,24 +76,25 @@ const TELL_EVERY: Duration = Duration::from_secs(30);
 
 /// Runs programs until the budget is used up.
 pub(super) fn run(args: &ExploreArgs) -> Result<Exit, Failure> {
-    args.machines.check()?;
-    let [kernel] = args.machines.kernels.as_slice() else {
+    let machines = args.machines.ready()?;
+    let [kernel] = machines.kernels.as_slice() else {
         return Err(Failure::usage(miette!("a campaign is on one kernel: give one")));
     };
     let surroundings = &args.machines.surroundings;
     let plugin = proved_plugin(surroundings)?;
     imalab_run::has_symbols(&kernel.image).map_err(Failure::usage_of)?;
-    let scenarios = scenario::load_all(&args.scenarios).map_err(|errors| {
-        let first = errors.into_iter().next().map(miette::Report::new);
-        Failure::usage(first.unwrap_or_else(|| miette!("the scenarios could not be read")))
-    })?;
+    let scenarios =
+        scenario::load_all(&super::test::folder(args.scenarios.as_deref())?).map_err(|errors| {
+            let first = errors.into_iter().next().map(miette::Report::new);
+            Failure::usage(first.unwrap_or_else(|| miette!("the scenarios could not be read")))
+        })?;
     let sha256 = hash_file(&kernel.image).map_err(Failure::of_file)?.sha256;
     let (dir, state, corpus) = begin(args, kernel, &sha256)?;
     let (scratch, interrupts) = surroundings.claim()?;
     let context = RunContext {
         kernel: &kernel.image,
-        initramfs: &args.machines.initramfs,
-        kernels: &args.machines.kernels,
+        initramfs: &machines.initramfs,
+        kernels: &machines.kernels,
         accel: Accel::Tcg,
         qemu: &surroundings.qemu,
         swtpm: &surroundings.swtpm,
@@ -250,7 +251,7 @@ fn end(campaign: &Campaign<'_>, stop: Stop) -> Result<Exit, Failure> {
             beside(&found.beside)
         ));
         if let Some(bundle) = &found.bundle {
-            lines.push(format!("  cargo xtask repro {}", shown(bundle)));
+            lines.push(format!("  {} repro {}", imalab_print::front(), shown(bundle)));
         }
     }
     for fleeting in &state.fleeting {

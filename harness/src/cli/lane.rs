@@ -76,7 +76,7 @@ impl LaneArgs {
         let plugin = plugin(surroundings, self.unproved)?;
         for kernel in kernels {
             if let Err(error) = imalab_run::has_symbols(&kernel.image) {
-                let help = "the builds of `cargo xtask kernel` have a System.map beside the image";
+                let help = "the builds of `imalab kernel` have a System.map beside the image";
                 return Err(Failure::usage(miette!(
                     help = help,
                     "kernel {}: {}",

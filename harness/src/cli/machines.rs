@@ -10,7 +10,9 @@ use clap::Args;
 use clap::builder::{OsStringValueParser, TypedValueParser};
 use miette::miette;
 
-use super::Failure;
+use super::{Failure, kernels};
+use crate::carried;
+use imalab_kernels::choice::Choice as KernelChoice;
 use imalab_machine::accel::{self, Accel, Choice};
 use imalab_machine::command::QEMU;
 use imalab_run::{Interrupts, Kernel, Scratch, scratch_place};
@@ -19,14 +21,30 @@ use imalab_run::{Interrupts, Kernel, Scratch, scratch_place};
 #[derive(Args, Clone)]
 #[command(next_help_heading = "Machines")]
 pub(super) struct MachineArgs {
-    /// Kernel name and x86 boot image (repeatable)
-    #[arg(long = "kernel-image", value_name = "NAME=BZIMAGE", value_parser = kernel, required = true)]
-    pub kernels: Vec<Kernel>,
-    /// Initramfs with the agent as /init
-    #[arg(long, value_name = "FILE")]
-    pub initramfs: PathBuf,
+    #[command(flatten)]
+    pub choice: KernelChoice,
+    /// Kernel name and x86 boot image that is there already, in place of the options above (repeatable)
+    #[arg(
+        long = "kernel-image",
+        value_name = "NAME=BZIMAGE",
+        value_parser = kernel,
+        help_heading = "Kernels",
+        conflicts_with_all = ["names", "all_kernels", "tree", "image", "series", "kconfig"]
+    )]
+    pub kernel_images: Vec<Kernel>,
+    /// Initramfs with the agent as /init (default: the one that this program carries)
+    #[arg(long, value_name = "FILE", help_heading = "Machines")]
+    pub initramfs: Option<PathBuf>,
     #[command(flatten)]
     pub surroundings: Surroundings,
+}
+
+/// What machines are made from, all of it there.
+pub(super) struct Machines {
+    /// The kernels, with what is demanded of each.
+    pub kernels: Vec<Kernel>,
+    /// The image.
+    pub initramfs: PathBuf,
 }
 
 /// What machines run in.
@@ -81,7 +99,7 @@ fn accelerator(text: &str) -> Result<Accel, String> {
 }
 
 /// `$XDG_CACHE_HOME/imalab`, by default `~/.cache/imalab` (XDG Base Directory Specification).
-fn cache() -> PathBuf {
+pub(super) fn cache() -> PathBuf {
     let absolute = |name| std::env::var_os(name).map(PathBuf::from).filter(|path| path.is_absolute());
     absolute("XDG_CACHE_HOME")
         .or_else(|| absolute("HOME").map(|home| home.join(".cache")))
@@ -104,22 +122,54 @@ impl Surroundings {
 }
 
 impl MachineArgs {
-    /// Refuses images that are not there before anything is started.
-    pub(super) fn check(&self) -> Result<(), Failure> {
+    /// Builds kernels that the cache has not, and refuses images that are not there before anything is started.
+    pub(super) fn ready(&self) -> Result<Machines, Failure> {
+        let cache = &self.surroundings.cache;
+        let initramfs = image(self.initramfs.as_deref(), cache)?;
+        // What is wrong with it is told before a kernel is built.
+        is_file(&initramfs)?;
+        let kernels = match self.kernel_images.as_slice() {
+            [] => kernels::chosen(&self.choice, cache)?,
+            given => given.to_vec(),
+        };
+        let machines = Machines { kernels, initramfs };
+        machines.check()?;
+        Ok(machines)
+    }
+}
+
+/// The guest's image: the one that is given, or that this program carries.
+pub(super) fn image(given: Option<&Path>, cache: &Path) -> Result<PathBuf, Failure> {
+    if let Some(given) = given {
+        return Ok(given.to_path_buf());
+    }
+    carried::image(cache).map_err(|error| Failure::of_kernels(&error))?.ok_or_else(|| {
+        Failure::usage(miette!(
+            help = "`cargo xtask test` builds one; `cargo install --path harness` gives an imalab that carries one; \
+                    --initramfs names another",
+            "this imalab was built without an image for guests"
+        ))
+    })
+}
+
+fn is_file(path: &Path) -> Result<(), Failure> {
+    if path.is_file() {
+        return Ok(());
+    }
+    Err(Failure::usage(miette!(
+        help = "without --kernel-image and --initramfs, kernels are built by name and the image is this program's",
+        "{} is not a file",
+        path.display()
+    )))
+}
+
+impl Machines {
+    fn check(&self) -> Result<(), Failure> {
         let mut names = BTreeSet::new();
         if let Some(twice) = self.kernels.iter().find(|kernel| !names.insert(&kernel.name)) {
             return Err(Failure::usage(miette!("kernel `{}` is given twice", twice.name)));
         }
-        let images = self.kernels.iter().map(|kernel| &kernel.image);
-        for path in images.chain([&self.initramfs]) {
-            if !path.is_file() {
-                return Err(Failure::usage(miette!(
-                    help = "`cargo xtask test` builds kernel and image and passes their paths",
-                    "{} is not a file",
-                    path.display()
-                )));
-            }
-        }
+        self.kernels.iter().try_for_each(|kernel| is_file(&kernel.image))?;
         for kernel in &self.kernels {
             if !is_boot_image(&kernel.image).map_err(|error| unreadable(&kernel.image, &error))? {
                 return Err(Failure::usage(miette!(

@@ -8,6 +8,7 @@ mod demands;
 mod determinism;
 mod diff;
 mod explore;
+mod kernels;
 mod lane;
 mod language;
 mod machines;
@@ -28,7 +29,8 @@ use clap::{CommandFactory, Parser, Subcommand};
 use crate::report::json::ReadError;
 use crate::report::{self, Exit, FilesError};
 use imalab_files::atomic::FileError;
-use imalab_print::plain;
+use imalab_kernels::guard;
+use imalab_print::{front, plain};
 
 /// Boot real Linux kernels with an emulated TPM and prove that IMA's measurement list loses no record
 #[derive(Parser)]
@@ -42,17 +44,23 @@ struct Cli {
 const EXIT_CODES: &str = "Exit codes: 0 all passed; 100 a scenario failed or timed out; 101 a guest kernel died; \
 96 set-up or infrastructure failed (may be retried); 4 nothing ran; 2 usage, scenario or input error; 130 interrupted.";
 
-/// Calls that people make, as the front door takes them.
-const EXAMPLES: &str = "Examples:
-  Run some scenarios, 20 times each:  cargo xtask test stage 'trim/*' --repeat 20
-  Stop at the first failure:          cargo xtask test --fail-fast
-  Run again what failed:              cargo xtask test --out DIR; cargo xtask test --rerun-failed DIR
-  Follow along in another program:    cargo xtask test --json-lines - | jq 'select(.event == \"run-ended\")'";
+/// Calls that people make, by the name that they call this program.
+fn examples() -> String {
+    let front = front();
+    format!(
+        "Examples:
+  Run some scenarios, 20 times each:  {front} test stage 'trim/*' --repeat 20
+  On kernels by name:                 {front} test --kernel mainline,6.12+rfc-v2
+  Stop at the first failure:          {front} test --fail-fast
+  Run again what failed:              {front} test --out DIR; {front} test --rerun-failed DIR
+  Follow along in another program:    {front} test --json-lines - | jq 'select(.event == \"run-ended\")'"
+    )
+}
 
 #[derive(Subcommand)]
 enum Command {
     /// Run scenarios and judge what happened
-    #[command(after_help = format!("{EXAMPLES}\n\n{EXIT_CODES}"))]
+    #[command(after_help = format!("{}\n\n{EXIT_CODES}", examples()))]
     Test(Box<test::TestArgs>),
     /// List scenarios
     List(test::ListArgs),
@@ -60,6 +68,14 @@ enum Command {
     Capabilities(capabilities::CapabilitiesArgs),
     /// Print the reference of the scenario language, or its JSON Schema
     Language(language::LanguageArgs),
+    /// List, build and find kernels
+    #[command(subcommand)]
+    Kernel(imalab_kernels::cli::Action),
+    /// Show what the cache holds, and make room in it
+    #[command(subcommand)]
+    Cache(imalab_kernels::keep::Action),
+    /// Print the path of the guest's initramfs
+    Image,
     /// Open a console in a guest
     Shell(shell::ShellArgs),
     /// Re-run a failed run from its bundle
@@ -88,11 +104,14 @@ enum Command {
     Completions(manual::CompletionsArgs),
     /// Write manual pages
     Man(manual::ManArgs),
+    #[command(name = guard::NAME, hide = true)]
+    Guard(guard::Args),
 }
 
 /// Runs the command of this process's arguments.
 pub fn main() -> ExitCode {
     report::print::panics();
+    guard::enable();
     let cli = match Cli::try_parse() {
         Ok(cli) => cli,
         Err(error) => {
@@ -104,6 +123,9 @@ pub fn main() -> ExitCode {
         Command::List(args) => test::list(&args),
         Command::Capabilities(args) => capabilities::capabilities(&args),
         Command::Language(args) => language::language(&args),
+        Command::Kernel(action) => kernels::act(action),
+        Command::Cache(action) => kernels::keep(&action),
+        Command::Image => kernels::image(),
         Command::Shell(args) => shell::shell(&args),
         Command::Repro(args) => repro::repro(&args),
         Command::Shrink(args) => shrink::run(&args),
@@ -117,6 +139,9 @@ pub fn main() -> ExitCode {
         Command::Accel(args) => accel::accel(&args),
         Command::Completions(args) => manual::completions(&args, Cli::command()),
         Command::Man(args) => manual::man(&args, Cli::command()),
+        Command::Guard(args) => {
+            return guard::run(&args).unwrap_or_else(|error| imalab_kernels::stop::report(&error));
+        }
     };
     ExitCode::from(done.unwrap_or_else(|failure| report::fail(failure.exit, &failure.error)).code())
 }

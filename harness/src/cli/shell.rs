@@ -35,8 +35,8 @@ pub(super) struct ShellArgs {
 
 /// Opens a console in a guest.
 pub(super) fn shell(args: &ShellArgs) -> Result<Exit, Failure> {
-    args.machines.check()?;
-    let [kernel] = args.machines.kernels.as_slice() else {
+    let machines = args.machines.ready()?;
+    let [kernel] = machines.kernels.as_slice() else {
         return Err(Failure::usage(miette!("`shell` takes one kernel")));
     };
     let (scratch, interrupts) = args.machines.surroundings.claim()?;
@@ -47,7 +47,7 @@ pub(super) fn shell(args: &ShellArgs) -> Result<Exit, Failure> {
         Shape { cpus: args.cpus, memory_mib: args.memory_mib, banks, kernel_args: args.kernel_args.clone() };
     let context = RunContext {
         kernel: &kernel.image,
-        initramfs: &args.machines.initramfs,
+        initramfs: &machines.initramfs,
         kernels: &[],
         accel: args.machines.surroundings.accelerator().accel,
         qemu: &args.machines.surroundings.qemu,

@@ -1,7 +1,7 @@
 //! `imalab test` and `imalab list`.
 
 use std::io;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use clap::Args;
 use miette::miette;
@@ -9,9 +9,10 @@ use miette::miette;
 use super::Failure;
 use super::demands::Demands;
 use super::lane::LaneArgs;
-use super::machines::MachineArgs;
+use super::machines::{self, MachineArgs};
 use super::reports::ReportArgs;
 use super::rerun;
+use crate::carried;
 use crate::report::list::{self, ScenarioEntry};
 use crate::report::terminal::{Look, Terminal};
 use crate::report::{self, Exit, Listeners, print};
@@ -36,9 +37,9 @@ pub(super) struct Selection {
     /// Leave out scenarios that match PATTERN (repeatable)
     #[arg(long, value_name = "PATTERN")]
     exclude: Vec<String>,
-    /// Directory of scenarios
-    #[arg(long, value_name = "DIR", default_value = "scenarios")]
-    scenarios: PathBuf,
+    /// Directory of scenarios (default: those of the checkout that this is in, else those that imalab carries)
+    #[arg(long, value_name = "DIR")]
+    scenarios: Option<PathBuf>,
 }
 
 #[derive(Args)]
@@ -134,8 +135,13 @@ impl Selection {
         Ok(all.into_iter().filter(|scenario| self.wants(scenario, unnamed)).collect())
     }
 
+    /// The directory of scenarios.
+    fn folder(&self) -> Result<PathBuf, Failure> {
+        folder(self.scenarios.as_deref())
+    }
+
     fn load_all(&self) -> Result<Vec<Scenario>, Failure> {
-        scenario::load_all(&self.scenarios).map_err(|errors| {
+        scenario::load_all(&self.folder()?).map_err(|errors| {
             let count = errors.len();
             let mut reports = errors.into_iter().map(miette::Report::new);
             // All but the last are told here, so that everything can be mended at once.
@@ -158,6 +164,15 @@ impl Selection {
         };
         asked && !self.exclude.iter().any(|pattern| matches(pattern, &scenario.id))
     }
+}
+
+/// The directory of scenarios: the one that is given, or that of the checkout that this is in, or what imalab carries.
+pub(super) fn folder(given: Option<&Path>) -> Result<PathBuf, Failure> {
+    if let Some(given) = given {
+        return Ok(given.to_path_buf());
+    }
+    let home = carried::home(&machines::cache()).map_err(|error| Failure::of_kernels(&error))?;
+    Ok(home.join(carried::SCENARIOS))
 }
 
 /// A pattern for nothing, or for what is taken by its whole name alone.
@@ -234,8 +249,8 @@ pub(super) fn test(args: &TestArgs) -> Result<Exit, Failure> {
     };
     check_words(&args.kernel_args)?;
     args.lane.check(args.dry_run)?;
-    args.machines.check()?;
-    let kernels = args.demands.of(&args.machines.kernels)?;
+    let machines = args.machines.ready()?;
+    let kernels = args.demands.of(&machines.kernels)?;
     let boot = args.boot.unwrap_or_else(|| args.lane.boot());
     let rerun = args.rerun_failed.as_deref();
     let only =
@@ -246,7 +261,7 @@ pub(super) fn test(args: &TestArgs) -> Result<Exit, Failure> {
     let processors = std::thread::available_parallelism().map_or(1, usize::from);
     let request = Request {
         kernels: &kernels,
-        initramfs: args.machines.initramfs.clone(),
+        initramfs: machines.initramfs,
         kernel_args: args.kernel_args.clone(),
         scenarios: &scenarios,
         jobs: args.jobs.map_or(processors, usize::from),
@@ -269,7 +284,7 @@ pub(super) fn test(args: &TestArgs) -> Result<Exit, Failure> {
         store: Store {
             out: args.out.clone(),
             bundles: surroundings.cache.join("bundles"),
-            scenarios: args.selection.scenarios.clone(),
+            scenarios: args.selection.folder()?,
         },
     };
     if args.dry_run {
@@ -396,8 +411,11 @@ mod tests {
     ) {
         let folder = two_scenarios();
         let own = |words: &[&str]| words.iter().map(|word| (*word).to_owned()).collect();
-        let selection =
-            Selection { patterns: own(patterns), exclude: own(exclude), scenarios: folder.path().to_owned() };
+        let selection = Selection {
+            patterns: own(patterns),
+            exclude: own(exclude),
+            scenarios: Some(folder.path().to_owned()),
+        };
         let chosen = selection.load().ok().unwrap();
         assert_eq!(chosen.iter().map(|scenario| scenario.id.as_str()).collect::<Vec<_>>(), taken);
         let wrong = Selection { exclude: vec!["hundred".to_owned()], ..selection };
@@ -424,7 +442,8 @@ mod tests {
     fn some_are_taken_by_their_whole_name_alone(#[case] patterns: &[&str], #[case] taken: &[&str]) {
         let folder = two_scenarios();
         let patterns: Vec<String> = patterns.iter().map(|pattern| (*pattern).to_owned()).collect();
-        let selection = Selection { patterns, exclude: Vec::new(), scenarios: folder.path().to_owned() };
+        let selection =
+            Selection { patterns, exclude: Vec::new(), scenarios: Some(folder.path().to_owned()) };
         let all = scenario::load_all(folder.path()).unwrap();
         let wanted = all.iter().filter(|scenario| selection.wants(scenario, false));
         assert_eq!(wanted.map(|scenario| scenario.id.as_str()).collect::<Vec<_>>(), taken);

@@ -110,7 +110,7 @@ pub enum DirError {
     File(#[from] FileError),
     /// It is no campaign's.
     #[error("{} is not what a campaign leaves: {why}", path.display())]
-    #[diagnostic(help("`cargo xtask explore --out DIR` begins a campaign"))]
+    #[diagnostic(help("`explore --out DIR` begins a campaign"))]
     NoCampaign {
         /// The file.
         path: PathBuf,

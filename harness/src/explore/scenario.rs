@@ -17,7 +17,7 @@ pub(super) fn head(
     let finding = reason.map(|reason| &reason.finding);
     let promise = finding.map_or_else(|| unnamed(sign), promised);
     let mut comment = vec![
-        format!("Found by `cargo xtask explore` on {release}: {told}"),
+        format!("Found by `imalab explore` on {release}: {told}"),
         match preemptions {
             0 => "It needs no preemption: any schedule shows it.".to_owned(),
             many => format!("It needs a schedule, that of its bundle: {many} of its preemptions matter."),

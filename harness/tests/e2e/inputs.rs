@@ -74,9 +74,9 @@ fn words_by_which_sound_kernels_would_fail_are_refused() {
 fn a_path_that_is_not_there_is_named() {
     let lab = Lab::new();
     let missing = lab.path("no-bzImage");
-    lab.run(lab.test_of(&missing, &initramfs()).arg(SHORT)).exits(2).says(&["no-bzImage", "cargo xtask"]);
+    lab.run(lab.test_of(&missing, &initramfs()).arg(SHORT)).exits(2).says(&["no-bzImage", "--kernel-image"]);
     let missing = lab.path("no-initramfs");
-    lab.run(lab.test_of(&kernel(), &missing).arg(SHORT)).exits(2).says(&["no-initramfs", "cargo xtask"]);
+    lab.run(lab.test_of(&kernel(), &missing).arg(SHORT)).exits(2).says(&["no-initramfs", "--initramfs"]);
     let ended = lab.run(lab.with("test", &kernel(), &initramfs()).args(["--scenarios", "no-scenarios"]));
     ended.exits(2).says(&["no-scenarios"]);
     lab.run(&mut lab.bare(["repro", "no-bundle"])).exits(2).says(&["no-bundle"]);

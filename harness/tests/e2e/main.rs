@@ -20,5 +20,6 @@ mod lab;
 mod lanes;
 mod machinery;
 mod mutation;
+mod outside;
 mod shell;
 mod signals;

@@ -26,11 +26,15 @@ use tail::Tail;
 /// could still hold it; otherwise it takes as long as a busy host keeps the thread that reads it.
 const OUTPUT_PATIENCE: Duration = Duration::from_secs(10);
 
+/// What to do about a program that is not there.
+pub const MISSING: &str = "Debian has it in qemu-system-x86, swtpm or libtss2-dev; in a checkout, `cargo xtask doctor --yes` \
+                           installs what is missing";
+
 /// Why a child could not be started or watched.
 #[derive(Debug, thiserror::Error)]
 pub enum ChildError {
     /// The program is not there.
-    #[error("`{program}` was not found; `cargo xtask doctor` names the package that has it")]
+    #[error("`{program}` was not found")]
     Missing {
         /// As given to the command.
         program: String,

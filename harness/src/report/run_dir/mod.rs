@@ -26,6 +26,7 @@ use imalab_check::RecordHistory;
 use imalab_check::outcome::RunResult;
 use imalab_files::atomic::{self, FileError};
 use imalab_language::plan::Plan;
+use imalab_print::front;
 use imalab_schedule::Report;
 use imalab_trace::{PcrReading, QuoteTaken, Trace};
 
@@ -343,7 +344,7 @@ impl RunDir {
 
     /// The command that shows the same again.
     pub fn repro(&self) -> String {
-        format!("cargo xtask repro {}", shell_word(&self.path.to_string_lossy()))
+        format!("{} repro {}", front(), shell_word(&self.path.to_string_lossy()))
     }
 }
 

@@ -1,0 +1,53 @@
+//! What an `imalab` carries of its checkout: scenarios and kernels (see `src/carried.rs`), and in a build for release the
+//! guest's image, so that it works where there is no checkout.
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::{env, fs};
+
+use anyhow::{Context, Result, bail};
+
+fn main() -> Result<()> {
+    let variable = |name: &str| env::var_os(name).with_context(|| format!("{name} is not set"));
+    let here = PathBuf::from(variable("CARGO_MANIFEST_DIR")?);
+    let out = PathBuf::from(variable("OUT_DIR")?);
+    for folder in ["scenarios", "kernel-config"] {
+        println!("cargo::rerun-if-changed={}", here.join(folder).display());
+    }
+    // A developer's build takes the image that `cargo xtask` builds; to build it here too would double what a change costs.
+    let release = env::var("PROFILE").is_ok_and(|profile| profile == "release");
+    let image = if release { image(&here.join(".."), &out)? } else { Vec::new() };
+    fs::write(out.join("initramfs.cpio"), image).context("cannot write the image")
+}
+
+/// Builds the guest's first process of the checkout at `root`, and the image around it; nothing where there is no checkout.
+fn image(root: &Path, out: &Path) -> Result<Vec<u8>> {
+    for part in ["Cargo.lock", "images/agent", "images/wire"] {
+        let path = root.join(part);
+        println!("cargo::rerun-if-changed={}", path.display());
+        if !path.exists() {
+            println!(
+                "cargo::warning=there is no {}: this imalab carries no image for guests",
+                path.display()
+            );
+            return Ok(Vec::new());
+        }
+    }
+    let root = root.canonicalize().context("the checkout is gone")?;
+    let cargo = Command::new(env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
+    let target = out.join("guest");
+    let mut build = imalab_image::static_build(cargo, &root, &target, imalab_image::AGENT);
+    // cargo says these of the crate that it builds now, and the agent is another.
+    for name in
+        ["RUSTC", "RUSTC_WRAPPER", "RUSTC_WORKSPACE_WRAPPER", "RUSTC_LINKER", "TARGET", "HOST", "PROFILE"]
+    {
+        build.env_remove(name);
+    }
+    let status = build.args(["--locked", "--quiet"]).status().context("cannot run cargo")?;
+    if !status.success() {
+        bail!("the guest's first process does not build");
+    }
+    let program = target.join(imalab_image::TARGET).join(imalab_image::PROFILE).join(imalab_image::AGENT);
+    let agent = fs::read(&program).with_context(|| format!("cannot read {}", program.display()))?;
+    imalab_image::initramfs(&agent, &[])
+}
