@@ -121,7 +121,7 @@ fn takes_effect(op: &Op, seen: &OpSeen<'_>) -> Option<Moment> {
     match (op, seen.ended) {
         // What is received was sent before, and what another thread has begun by then is not closed to it.
         (
-            Op::ReceiveDescriptor { .. } | Op::Close { .. },
+            Op::ReceiveDescriptor { .. } | Op::TakeDescriptor { .. } | Op::Close { .. },
             Some(Ended { end, outcome: Outcome::Value(_), .. }),
         ) => Some(end),
         (_, Some(Ended { begin, outcome: Outcome::Value(_), .. })) => Some(begin),
@@ -207,6 +207,13 @@ impl<'a> Follower<'a> {
                 let table = self.table(task);
                 if let Some(Some(open)) = self.inboxes.get_mut(&task).and_then(VecDeque::pop_front) {
                     self.open.insert((table, slot), open);
+                }
+            }
+            Op::TakeDescriptor { slot, from } => {
+                let theirs = evidence.transfer_during(from, (at, number));
+                let open = theirs.and_then(|theirs| self.open.get(&(self.table(from), theirs)).copied());
+                if let Some(open) = open {
+                    self.open.insert((self.table(task), slot), open);
                 }
             }
             Op::Read { slot, limit, .. } => {

@@ -203,6 +203,7 @@ pub fn operation(number: usize, op: &Op) -> Operation {
         Op::Thread { task } => counted("thread task", u64::from(*task)),
         Op::SendDescriptor { slot, .. } => on("send-descriptor", *slot),
         Op::ReceiveDescriptor { slot } => on("receive-descriptor", *slot),
+        Op::TakeDescriptor { slot, .. } => on("take-descriptor", *slot),
         Op::Exit { .. } => of("exit"),
         Op::Kill { task, .. } => counted("kill task", u64::from(*task)),
         Op::AwaitBlocked { task } => counted("await-blocked task", u64::from(*task)),

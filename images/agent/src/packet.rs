@@ -128,6 +128,8 @@ pub(crate) enum Request {
     Send { to: TaskId },
     /// To take a descriptor out of the own inbox.
     Receive,
+    /// To take a descriptor of the file that a task is reading or writing.
+    Take { task: TaskId },
     /// To kill a task's process.
     Kill { task: TaskId, signal: i32 },
     /// To wait until a task sleeps.

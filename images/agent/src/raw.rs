@@ -36,6 +36,21 @@ pub(crate) fn own(descriptor: RawFd) -> OwnedFd {
     unsafe { OwnedFd::from_raw_fd(descriptor) }
 }
 
+/// A descriptor of the open file that a process has under this number: `pidfd_open(2)` and `pidfd_getfd(2)`. It is closed by
+/// `execve(2)`.
+#[expect(unsafe_code, reason = "no safe wrapper")]
+pub(crate) fn descriptor_of(pid: Pid, number: RawFd) -> nix::Result<OwnedFd> {
+    let made = |result: libc::c_long| -> nix::Result<OwnedFd> {
+        let number = RawFd::try_from(Errno::result(result)?).map_err(|_| Errno::EPROTO)?;
+        // SAFETY: the call has just made it for this process, and nobody else knows the number.
+        Ok(unsafe { OwnedFd::from_raw_fd(number) })
+    };
+    // SAFETY: neither call touches memory of this process.
+    let process = made(unsafe { libc::syscall(libc::SYS_pidfd_open, pid.as_raw(), 0) })?;
+    // SAFETY: as above.
+    made(unsafe { libc::syscall(libc::SYS_pidfd_getfd, process.as_raw_fd(), number, 0) })
+}
+
 /// The descriptor of an [`Arc`] whose other owners were threads of the process that this one was forked from.
 #[expect(unsafe_code, reason = "the other owners do not exist in this process")]
 pub(crate) fn inherited(shared: Arc<OwnedFd>) -> OwnedFd {

@@ -169,7 +169,10 @@ impl Uplink for ToPort<'_> {
             Request::Barrier { parties: 0, .. } | Request::Spawn { .. } => Err(Errno::EINVAL),
             Request::Barrier { parties: 1, .. } => Ok(0.into()),
             Request::Barrier { .. } | Request::Receive => Err(Errno::EDEADLK),
-            Request::Send { .. } | Request::Kill { .. } | Request::AwaitBlocked { .. } => Err(Errno::ESRCH),
+            Request::Send { .. }
+            | Request::Take { .. }
+            | Request::Kill { .. }
+            | Request::AwaitBlocked { .. } => Err(Errno::ESRCH),
             Request::Drain => {
                 self.0.drain()?;
                 Ok(0.into())

@@ -219,6 +219,9 @@ pub enum Op {
     /// The task has then accounted for the records found, if their number was written. `ENODATA` when what is to be filled in
     /// is not known.
     WriteFilled { slot: Slot, text: String },
+    /// Takes a second descriptor of the open file that another task is reading or writing, while it sleeps in that call
+    /// (`pidfd_getfd(2)`); value 0. `ESRCH` when the task sleeps in no such call.
+    TakeDescriptor { slot: Slot, from: TaskId },
 }
 
 /// A text with what a task knows put in: `{number}` stands for what its last [`Op::ReadNumber`] gave, `{found}` for what its last

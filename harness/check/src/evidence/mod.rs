@@ -13,6 +13,7 @@ mod records;
 mod tap;
 #[cfg(test)]
 mod tests;
+mod transfers;
 
 use std::collections::BTreeMap;
 use std::io::Read;

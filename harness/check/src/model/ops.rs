@@ -154,6 +154,10 @@ impl<'e, 'l> Maker<'e, 'l> {
             Op::Thread { task } => Does::Call(Call::Thread { child: task }),
             Op::SendDescriptor { slot, to } => Does::Call(Call::Send { slot, to }),
             Op::ReceiveDescriptor { slot } => Does::Call(Call::Receive { slot }),
+            Op::TakeDescriptor { .. } if !matches!(*found, Found::Value(_)) => return,
+            Op::TakeDescriptor { slot, from } => {
+                Does::Call(Call::Take { slot, from, theirs: self.evidence.transfer_during(from, at) })
+            }
             Op::DropCapability { capability } => Does::Call(Call::Drop { capability }),
             Op::SetUser { uid } => Does::Call(Call::SetUser { uid }),
             Op::NewUserNamespace => Does::Call(Call::NewNamespace),

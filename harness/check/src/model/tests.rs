@@ -255,6 +255,13 @@ fn spawned(fake: &mut FakeRun) {
     &|fake: &mut FakeRun| one(fake, Op::ReceiveDescriptor { slot: 1 }, value(0)),
     json!({"code": "model/from-nowhere"})
 )]
+#[case::a_descriptor_of_nobodys_call(
+    &|fake: &mut FakeRun| {
+        open(fake, 1, "current", 0, value(0));
+        one(fake, Op::TakeDescriptor { slot: 2, from: 0 }, value(0));
+    },
+    json!({"code": "model/from-nowhere"})
+)]
 #[case::carried_in_the_wrong_order(
     &|fake: &mut FakeRun| {
         fake.measure(2);
@@ -287,6 +294,25 @@ fn at_once(meanwhile: &dyn Fn(&mut FakeRun)) -> FakeRun {
     (fake.task, fake.now) = (0, end + 10_000);
     fake.save();
     fake
+}
+
+#[test]
+fn a_taken_descriptor_keeps_the_file_open() {
+    let busy_when_its_owner_closed_it = |fake: &mut FakeRun| {
+        fake.now += 5_000;
+        open(fake, 1, "current", 0, BUSY);
+    };
+    let fake = at_once(&|fake| {
+        one(fake, Op::TakeDescriptor { slot: 9, from: 0 }, value(0));
+        busy_when_its_owner_closed_it(fake);
+        close(fake, 9);
+    });
+    passed(&fake.verdict(Check::Model));
+    let nobody_has_it = at_once(&busy_when_its_owner_closed_it).verdict(Check::Model);
+    failed(
+        &nobody_has_it,
+        &json!({"code": "model/unexpected-error", "expected": "success", "found": "EBUSY"}),
+    );
 }
 
 #[rstest]

@@ -119,6 +119,27 @@ fn a_reader_within_the_rules_passes(#[case] story: &dyn Fn(&mut FakeRun)) {
     assert!(result.compared["open files"] > 0 && result.compared["bytes"] > 0, "{result:#?}");
 }
 
+#[rstest]
+#[case::its_next(0, true)]
+#[case::another(1, false)]
+fn what_is_read_by_a_taken_descriptor_goes_on_where_the_other_was(#[case] off: usize, #[case] passes: bool) {
+    let mut fake = FakeRun::new();
+    fake.measure(5);
+    open(&mut fake, 1, BINARY, 0);
+    let bytes = shown(&fake, BINARY);
+    let begin = fake.now;
+    fake.takes = 1_000;
+    read(&mut fake, 1, Some(10), bytes[..10].to_vec());
+    let end = fake.now;
+    (fake.task, fake.takes, fake.now) = (1, 10, begin + 200);
+    does(&mut fake, Op::TakeDescriptor { slot: 5, from: 0 }, value(0), vec![]);
+    fake.now = end + 1_000;
+    read(&mut fake, 5, Some(20), bytes[10 + off..30 + off].to_vec());
+    fake.task = 0;
+    let result = fake.verdict(Check::Readers);
+    if passes { passed(&result) } else { failed(&result, &json!({"code": "readers/wrong-record"})) }
+}
+
 #[test]
 fn what_is_read_after_ones_own_change_is_told_of() {
     let mut fake = FakeRun::new();

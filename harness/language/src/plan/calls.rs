@@ -165,6 +165,12 @@ impl Calls<'_> {
             Call::Receive { slot } => {
                 (format!("receive {slot}"), Op::ReceiveDescriptor { slot: slots.take(slot, fails)? })
             }
+            Call::Take { from, slot } => {
+                let boot = self.tasks[self.place.task].boot;
+                let task = task_id(self.tasks, boot, from)?;
+                let op = Op::TakeDescriptor { slot: slots.take(slot, fails)?, from: task };
+                (format!("take {slot} from {from}"), op)
+            }
         };
         Ok(Built { text, operations: Operations { ops: vec![op], reads }, action, expect })
     }

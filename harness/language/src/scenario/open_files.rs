@@ -59,8 +59,25 @@ fn of_step(tasks: &[Task], task: usize, step: usize, hops: usize) -> Option<Orig
             let (sender, sent, name) = sent(tasks, task, step)?;
             follow(tasks, sender, sent, name, hops)
         }
+        Verb::Call(Call::Take { from, .. }) => {
+            let (owner, used, name) = used(tasks, task, from)?;
+            follow(tasks, owner, used, name, hops)
+        }
         _ => None,
     }
+}
+
+/// Where a task reads or writes: known where it does so by one descriptor alone.
+fn used<'t>(tasks: &'t [Task], taker: usize, from: &str) -> Option<(usize, usize, &'t str)> {
+    let owner = task_named(tasks, tasks[taker].boot, from)?;
+    let mut transfers = tasks[owner].steps.iter().enumerate().filter_map(|(number, step)| match &step.verb {
+        Verb::Call(Call::Read { slot, .. } | Call::Write { slot, .. }) => {
+            Some((owner, number, slot.as_str()))
+        }
+        _ => None,
+    });
+    let first = transfers.next()?;
+    transfers.all(|other| other.2 == first.2).then_some(first)
 }
 
 /// Another thread of the process made it, when there is one step alone that does.

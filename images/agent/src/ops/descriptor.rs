@@ -27,8 +27,27 @@ pub(super) fn receive<U: Uplink>(
     slot: Slot,
     report: &mut Report<'_, U>,
 ) -> Result<i64, Failure> {
+    get(slots, slot, Request::Receive, report)
+}
+
+pub(super) fn take<U: Uplink>(
+    slots: &Slots,
+    slot: Slot,
+    from: TaskId,
+    report: &mut Report<'_, U>,
+) -> Result<i64, Failure> {
+    get(slots, slot, Request::Take { task: from }, report)
+}
+
+/// Asks PID 1 for a descriptor.
+fn get<U: Uplink>(
+    slots: &Slots,
+    slot: Slot,
+    request: Request,
+    report: &mut Report<'_, U>,
+) -> Result<i64, Failure> {
     need_free(slots, slot, report)?;
-    let answer = report.ask(Request::Receive, None)??;
+    let answer = report.ask(request, None)??;
     slots.put(slot, answer.descriptor.ok_or(Errno::EPROTO)?);
     Ok(0)
 }

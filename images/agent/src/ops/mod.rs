@@ -93,6 +93,7 @@ pub(crate) fn run<U: Uplink>(op: &Op, task: &mut Task, report: &mut Report<'_, U
         Op::Thread { task: id } => spawn::thread(task, *id, report),
         Op::SendDescriptor { slot, to } => descriptor::send(slots, *slot, *to, report),
         Op::ReceiveDescriptor { slot } => descriptor::receive(slots, *slot, report),
+        Op::TakeDescriptor { slot, from } => descriptor::take(slots, *slot, *from, report),
         // PID 1 does not exit: the kernel panics when it does.
         Op::Exit { .. } if task.is_last() => Err(Errno::EINVAL.into()),
         Op::Exit { status } => raw::quit(*status),

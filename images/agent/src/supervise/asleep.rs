@@ -5,6 +5,8 @@
 //! two operations. So a look counts when the task has announced an operation before it, sent nothing until after
 //! it, and the call is none of those by which the agent itself sends and waits.
 
+use std::os::fd::RawFd;
+
 use imalab_wire::{Message, StepId, TaskId};
 use nix::libc;
 use nix::unistd::Pid;
@@ -31,6 +33,9 @@ const AGENTS: &[i64] = &[
     libc::SYS_exit,
     libc::SYS_exit_group,
 ];
+
+/// Calls that read or write the descriptor that is their first argument.
+const TRANSFERS: [i64; 4] = [libc::SYS_read, libc::SYS_write, libc::SYS_pread64, libc::SYS_pwrite64];
 
 /// What a look at a task found.
 struct Found {
@@ -96,20 +101,39 @@ fn is_of(call: i64, sleep: Sleep) -> bool {
 
 /// The call in which a thread sleeps at this moment, and the moment.
 fn blocked_in(pid: Pid, tid: Pid) -> Option<(i64, u64)> {
+    let (shown, at_ns) = shown(pid, tid)?;
+    Some((call_of(&shown)?, at_ns))
+}
+
+/// The number of the descriptor that a thread is reading or writing, while it sleeps in that call.
+pub(super) fn descriptor_of_call(pid: Pid, tid: Pid) -> Option<RawFd> {
+    descriptor_in(&shown(pid, tid)?.0)
+}
+
+/// What the kernel shows of the call in which a thread sleeps at this moment, and the moment.
+fn shown(pid: Pid, tid: Pid) -> Option<(String, u64)> {
     let read = |file: &str| std::fs::read_to_string(format!("/proc/{pid}/task/{tid}/{file}")).ok();
     let before = read("syscall")?;
     let sleeps = is_asleep(&read("stat")?);
     let at_ns = now_ns();
     // The kernel shows a call only when the thread did not run while it looked (`task_current_syscall`,
     // lib/syscall.c); the same before and after means that the state in between was the call's.
-    let call = call_of(&before)?;
-    (sleeps && read("syscall")? == before).then_some((call, at_ns))
+    (sleeps && read("syscall")? == before).then_some((before, at_ns))
 }
 
 /// The number at the start of `/proc/PID/syscall`; `None` when it says `running`, or -1 outside of a call.
 fn call_of(shown: &str) -> Option<i64> {
     let number = shown.split_ascii_whitespace().next()?.parse().ok()?;
     (number >= 0).then_some(number)
+}
+
+/// The first argument in `/proc/PID/syscall`, of a call whose first argument is the descriptor that it reads or writes.
+fn descriptor_in(shown: &str) -> Option<RawFd> {
+    let call = call_of(shown)?;
+    let argument = shown.split_ascii_whitespace().nth(1)?.strip_prefix("0x")?;
+    let number = u64::from_str_radix(argument, 16).ok()?;
+    // A descriptor is an int; what else is in the register does not count.
+    TRANSFERS.contains(&call).then_some(number as RawFd)
 }
 
 /// Whether `/proc/PID/stat` shows a thread that sleeps, so that signals wake it or not; not one that was stopped or
@@ -128,6 +152,16 @@ mod tests {
         assert_eq!(call_of("257 0x3\n"), Some(257));
         for other in ["running\n", "-1 0x7ffd 0x7f\n", ""] {
             assert_eq!(call_of(other), None, "{other:?}");
+        }
+    }
+
+    #[test]
+    fn a_descriptor_is_the_first_argument_of_a_transfer() {
+        assert_eq!(descriptor_in("1 0x5 0x7ffd 0x3 0x0 0x0 0x0 0x7ffd 0x7f\n"), Some(5));
+        assert_eq!(descriptor_in("18 0xdead00000007 0x7ffd 0x3 0x0 0x0 0x0 0x7ffd 0x7f\n"), Some(7));
+        // openat(2), whose first argument is one too, but of a directory; and what is no call.
+        for other in ["257 0x5 0x7ffd\n", "1\n", "1 5\n", "running\n", "-1 0x5 0x7f\n", ""] {
+            assert_eq!(descriptor_in(other), None, "{other:?}");
         }
     }
 

@@ -7,7 +7,7 @@ use nix::errno::Errno;
 use nix::libc;
 
 use super::roster::{Member, Wait};
-use super::{Supervisor, Trouble, call};
+use super::{Supervisor, Trouble, asleep, call};
 use crate::barrier::Arrival;
 use crate::packet::{self, Request};
 use crate::{raw, sockets};
@@ -50,6 +50,12 @@ impl Supervisor<'_> {
                 self.waits(task, Wait::Descriptor);
                 return self.deliver(task);
             }
+            Request::Take { task: other } => {
+                return match self.file_of_call(other) {
+                    Ok(descriptor) => self.answer_with(task, Ok(0), Some(descriptor)),
+                    Err(errno) => self.answer(task, Err(errno)),
+                };
+            }
             Request::Kill { task: victim, signal } => {
                 let pid = self.roster.get(victim).and_then(|member| member.pid);
                 match pid.ok_or(Errno::ESRCH).and_then(|pid| raw::kill(pid, signal)) {
@@ -69,6 +75,14 @@ impl Supervisor<'_> {
             }
         }
         Ok(())
+    }
+
+    /// A descriptor of the file that a task is reading or writing while it sleeps.
+    fn file_of_call(&self, task: TaskId) -> Result<OwnedFd, Errno> {
+        let member = self.roster.get(task).ok_or(Errno::ESRCH)?;
+        let (Some(pid), Some(tid)) = (member.pid, member.tid) else { return Err(Errno::ESRCH) };
+        let number = asleep::descriptor_of_call(pid, tid).ok_or(Errno::ESRCH)?;
+        raw::descriptor_of(pid, number)
     }
 
     fn waits(&mut self, task: TaskId, wait: Wait) {

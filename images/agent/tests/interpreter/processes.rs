@@ -208,6 +208,39 @@ fn a_descriptor_waits_for_a_task_that_has_yet_to_start() {
 }
 
 #[test]
+fn a_descriptor_is_taken_of_the_file_that_another_task_waits_for() {
+    let dir = tempfile::tempdir().unwrap();
+    let gate = fifo(&dir, "gate");
+    let owner = vec![step(1, vec![open(0, &gate, O_RDWR), read_one(0), Op::Close { slot: 0 }])];
+    let taker = vec![step(
+        2,
+        vec![
+            Op::AwaitBlocked { task: 0 },
+            Op::TakeDescriptor { slot: 3, from: 0 },
+            write(3, b"xy"),
+            read_one(3),
+            Op::Close { slot: 3 },
+        ],
+    )];
+    let messages = run(&dir, &program(vec![owner, taker], vec![]));
+    assert_eq!(outcomes(&messages, 0, 1), [Outcome::Value(0), Outcome::Value(1), Outcome::Value(0)]);
+    let taken = outcomes(&messages, 1, 2);
+    assert_eq!(taken[1..], [0, 2, 1, 0].map(Outcome::Value));
+}
+
+#[test]
+fn nothing_is_taken_of_a_task_that_waits_elsewhere() {
+    let dir = tempfile::tempdir().unwrap();
+    let owner = vec![step(1, vec![Op::Barrier { id: 0, parties: 2 }])];
+    let taker = vec![
+        step(2, vec![Op::AwaitBlocked { task: 0 }, Op::TakeDescriptor { slot: 3, from: 0 }]),
+        step(3, vec![Op::Barrier { id: 0, parties: 2 }]),
+    ];
+    let messages = run(&dir, &program(vec![owner, taker], vec![]));
+    assert_eq!(outcomes(&messages, 1, 2)[1..], [errno(Errno::ESRCH)]);
+}
+
+#[test]
 fn a_kill_returns_when_the_target_is_gone() {
     let dir = tempfile::tempdir().unwrap();
     let gate = fifo(&dir, "gate");
@@ -321,6 +354,7 @@ fn who_can_never_be_answered_is_told() {
 #[case::not_for_it(Op::Thread { task: 0 }, Errno::EINVAL)]
 #[case::to_nobody(Op::SendDescriptor { slot: 0, to: 7 }, Errno::ESRCH)]
 #[case::nothing(Op::SendDescriptor { slot: 9, to: 0 }, Errno::EBADF)]
+#[case::take_from_nobody(Op::TakeDescriptor { slot: 5, from: 7 }, Errno::ESRCH)]
 #[case::kill_nobody(Op::Kill { task: 1, signal: 9 }, Errno::ESRCH)]
 #[case::await_nobody(Op::AwaitBlocked { task: 7 }, Errno::ESRCH)]
 #[case::of_another_boot(Op::Fork { task: 2 }, Errno::EINVAL)]

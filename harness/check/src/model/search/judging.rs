@@ -21,6 +21,11 @@ impl Search<'_, '_> {
             {
                 Err(Why::NotStarted)
             }
+            Does::Call(Call::Take { from, theirs, .. })
+                if theirs.is_none_or(|theirs| !state.kernel.has_open(from, theirs)) =>
+            {
+                Err(Why::NotStarted)
+            }
             Does::Call(call) => judge(call),
             Does::Write { slot, ref bytes } => {
                 judge(Call::Write { slot, written: Written::Bytes(bytes), at: None })

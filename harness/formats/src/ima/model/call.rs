@@ -69,6 +69,9 @@ pub enum Call<'a> {
     Send { slot: Slot, to: Task },
     /// A descriptor is received.
     Receive { slot: Slot },
+    /// A second descriptor is taken of the file that another task has under `theirs`, which it was reading or writing. `None`:
+    /// it was not.
+    Take { slot: Slot, from: Task, theirs: Option<Slot> },
     /// The task ends.
     End,
     /// A capability is given up.

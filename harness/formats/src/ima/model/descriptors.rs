@@ -171,6 +171,14 @@ impl Descriptors {
         }
     }
 
+    pub(super) fn take(&mut self, task: Task, slot: Slot, from: Task, theirs: Option<Slot>) {
+        let Some(file) = theirs.and_then(|theirs| self.open_file(from, theirs)) else { return };
+        self.hold(file);
+        if let Some(before) = self.table(task).insert(slot, file) {
+            self.release(before);
+        }
+    }
+
     pub(super) fn close(&mut self, task: Task, slot: Slot) {
         let Some(file) = self.table(task).remove(&slot) else { return };
         self.release(file);

@@ -181,6 +181,7 @@ impl Kernel {
                 Call::Thread { child } => self.open.thread(task, child),
                 Call::Send { slot, to } => self.open.send(task, slot, to),
                 Call::Receive { slot } => self.open.receive(task, slot),
+                Call::Take { slot, from, theirs } => self.open.take(task, slot, from, theirs),
                 Call::End => self.open.end(task),
                 Call::Drop { capability } => self.open.rights_mut(task).drop(capability),
                 Call::SetUser { uid } => self.open.rights_mut(task).set_user(uid),
@@ -197,6 +198,11 @@ impl Kernel {
                 | Call::Moving { .. } => {}
             },
         }
+    }
+
+    /// Whether a task has a file open under this name.
+    pub fn has_open(&self, task: Task, slot: Slot) -> bool {
+        self.open.open_file(task, slot).is_some()
     }
 
     /// Whether a descriptor is waiting to be received.

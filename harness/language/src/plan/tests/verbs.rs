@@ -207,6 +207,23 @@ fn an_offset_that_others_share_is_followed(
 }
 
 #[test]
+fn a_taken_descriptor_means_what_its_owner_transfers_by() {
+    let owner = "  owner:\n    - open: {as: a, file: staged-binary, flags: read-write}\n    - write: {to: a, text: \"A\\n\"}\n    - close: a\n";
+    let actions = |steps: &str| {
+        let taker = format!("{steps}  - write: {{to: t, hex: 410a}}\n");
+        let plan = tasks(&taker, owner);
+        plan.steps
+            .iter()
+            .filter(|step| step.task == 0 && step.line > 0)
+            .map(|step| step.action)
+            .collect::<Vec<_>>()
+    };
+    use Action::{Stage, SystemCall};
+    let taken = actions("  - await-blocked: owner\n  - take-descriptor: {from: owner, as: t}\n");
+    assert_eq!(taken, [SystemCall, SystemCall, Stage]);
+}
+
+#[test]
 fn a_received_descriptor_means_what_it_was_opened_for() {
     let plan = tasks(
         "  - measure: 1\n  - open: {as: a, file: staged-binary, flags: read-write}\n  - duplicate: {from: a, as: b}\n  - send-descriptor: {of: b, to: child}\n",

@@ -161,4 +161,15 @@ pub(super) const FORMS: &[Form] = &[
         expect: Expect::Yes(&[]),
         doc: "waits for a descriptor that another task sends, and names it",
     },
+    Form {
+        name: "take-descriptor",
+        short: None,
+        fields: &[
+            field("from", Name, "a task of the same boot, seen by an `await-blocked` before").needed("a task's name"),
+            AS,
+        ],
+        one_of: &[],
+        expect: Expect::Yes(&[]),
+        doc: "takes a descriptor of the file that another task is reading or writing, while it waits in that call (`pidfd_getfd(2)`): of a file that nobody else had open, neither `write(2)` then waits for the other one",
+    },
 ];

@@ -195,6 +195,7 @@ pub(super) const NEVER_CHOSEN: &[&str] = &[
     "hold",
     "release",
     "receive-descriptor",
+    "take-descriptor",
     "kexec-execute",
     "kexec",
 ];

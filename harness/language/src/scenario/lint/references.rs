@@ -14,6 +14,9 @@ pub(super) fn check(source: &Source, tasks: &[Task]) -> Result<(), ScenarioError
                     .error(next.at, format!("task `{}` has ended before this step", task.name))
                     .expected("`exit` as the last step of its task"));
             }
+            if let Verb::Call(Call::Take { from, .. }) = &step.verb {
+                seen_waiting(source, task, number, from)?;
+            }
             if step.expect == Expectation::Blocked {
                 watched(source, tasks, at, step)?;
             }
@@ -46,6 +49,7 @@ fn named(source: &Source, tasks: &[Task], at: usize, step: &Step) -> Result<(), 
         Verb::Kill { task, .. } => (task, true),
         Verb::AwaitBlocked { task } => (task, false),
         Verb::Call(Call::Send { to, .. }) => (to, false),
+        Verb::Call(Call::Take { from, .. }) => (from, false),
         _ => return Ok(()),
     };
     let others = || -> Vec<&str> {
@@ -68,6 +72,17 @@ fn named(source: &Source, tasks: &[Task], at: usize, step: &Step) -> Result<(), 
             .expected("`exit` ends a process from within"));
     }
     Ok(())
+}
+
+/// What another task is reading or writing is known only while it is seen to wait.
+fn seen_waiting(source: &Source, me: &Task, number: usize, other: &str) -> Result<(), ScenarioError> {
+    let seen = |step: &Step| matches!(&step.verb, Verb::AwaitBlocked { task } if task == other);
+    if me.steps[..number].iter().any(seen) {
+        return Ok(());
+    }
+    Err(source
+        .error(me.steps[number].at, format!("task `{other}` was not seen to wait before this step"))
+        .expected(format!("`await-blocked: {other}` before it in this task")))
 }
 
 /// That a step waits has to be seen by another task.

@@ -96,6 +96,13 @@ pub enum Call {
         /// The name that it gets here.
         slot: String,
     },
+    /// Takes a descriptor of the file that another task is reading or writing.
+    Take {
+        /// The task's name.
+        from: String,
+        /// The name that it gets here.
+        slot: String,
+    },
 }
 
 /// What is read.
@@ -232,7 +239,7 @@ impl Call {
     /// The descriptor that the call needs to be open.
     pub(crate) fn uses(&self) -> Option<&str> {
         match self {
-            Call::Open { .. } | Call::Receive { .. } => None,
+            Call::Open { .. } | Call::Receive { .. } | Call::Take { .. } => None,
             Call::Read { slot, .. }
             | Call::Write { slot, .. }
             | Call::Seek { slot, .. }
@@ -249,7 +256,10 @@ impl Call {
     /// The descriptor that the call makes.
     pub(crate) fn makes(&self) -> Option<&str> {
         match self {
-            Call::Open { slot, .. } | Call::Receive { slot } | Call::Duplicate { to: slot, .. } => Some(slot),
+            Call::Open { slot, .. }
+            | Call::Receive { slot }
+            | Call::Take { slot, .. }
+            | Call::Duplicate { to: slot, .. } => Some(slot),
             _ => None,
         }
     }

@@ -312,6 +312,16 @@ pub(in crate::scenario) fn invalid() -> Vec<(&'static str, Knows, String)> {
             Parser,
             "tasks:\n  a:\n    - open: {as: r, file: binary}\n    - send-descriptor: {of: r, to: b}\n  b:\n    - receive-descriptor: r\n    - receive-descriptor: s\n",
         ),
+        head(
+            "descriptor of a task that does not exist",
+            Parser,
+            "tasks:\n  a:\n    - take-descriptor: {from: c, as: t}\n  b:\n    - stage\n",
+        ),
+        head(
+            "descriptor of a task that nobody saw wait",
+            Parser,
+            "tasks:\n  a:\n    - take-descriptor: {from: b, as: t}\n    - await-blocked: b\n  b:\n    - open: {as: r, file: binary}\n    - read: r\n",
+        ),
         steps("step after the exit", Parser, "  - exit: 1\n  - stage\n"),
         steps("exit status", Schema, "  - exit: 256\n"),
         steps("kill of oneself", Parser, "  - kill: main\n"),

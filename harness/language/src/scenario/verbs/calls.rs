@@ -57,6 +57,9 @@ pub(super) fn read(
         }
         "send-descriptor" => Call::Send { slot: fields.needed_name("of")?, to: fields.needed_name("to")? },
         "receive-descriptor" => Call::Receive { slot: fields.needed_name("as")? },
+        "take-descriptor" => {
+            Call::Take { from: fields.needed_name("from")?, slot: fields.needed_name("as")? }
+        }
         _ => return Ok(None),
     })))
 }

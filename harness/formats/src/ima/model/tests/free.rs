@@ -52,6 +52,16 @@ use super::*;
         opens(0, 1, true, READ, OK),
     ]
 )]
+#[case::a_taken_descriptor_is_of_the_same_file(
+    vec![
+        opens(0, 1, true, WRITE, OK),
+        Does(1, Call::Take { slot: 2, from: 0, theirs: Some(1) }, OK),
+        closes(0, 1),
+        opens(0, 1, true, READ, errno(Errno::EBUSY)),
+        closes(1, 2),
+        opens(0, 1, true, READ, OK),
+    ]
+)]
 #[case::closed_in_the_midst_of_a_call(
     vec![
         Records(1),
