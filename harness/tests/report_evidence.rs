@@ -59,7 +59,7 @@ fn result(dir: &RunDir) -> RunResult {
         guest_ms: None,
         dir: Some(dir.path().to_owned()),
         bundle: Some(dir.path().to_owned()),
-        repro: Some(dir.repro()),
+        repro: Some(dir.repro(&[])),
         not_stored: None,
     }
 }
@@ -155,6 +155,7 @@ fn a_run_leaves_its_evidence_and_a_bundle_that_knows_when_it_was_altered() {
         name: "mainline".to_owned(),
         release: Some("7.3.4".to_owned()),
         image: image.clone(),
+        key: None,
         config: None,
         initramfs: image,
         others: Default::default(),

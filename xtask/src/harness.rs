@@ -136,6 +136,8 @@ pub(crate) fn inputs(
                     "--series and --kconfig go with --kernel or --tree here: a bundle names its kernel";
                 return Err(Stop::Usage(message.into()).into());
             }
+            // Where the harness finds it by its digest, if it is still the bundle's.
+            image::ensure(root, cache)?;
             if split.choice.names_a_kernel() {
                 for given in kernels.chosen(&split.choice)? {
                     arguments.extend(["--image".into(), given.path.into()]);

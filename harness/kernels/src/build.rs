@@ -48,7 +48,7 @@ const PATCH: &[&str] = &["patch-p0", "patch", "patch-p2", "patch-p3"];
 /// Name of the file that describes a build; a folder without it is none.
 pub(crate) const META: &str = "meta.json";
 /// Version of that file's form.
-const SCHEMA: u32 = 2;
+pub(crate) const SCHEMA: u32 = 2;
 
 /// What is known about a built kernel, as `meta.json` beside the image has it.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -74,6 +74,9 @@ pub(crate) struct Meta {
     /// SHA-256 of every file of the folder, but for this one and logs. A build of before has none.
     #[serde(default)]
     pub(crate) files: BTreeMap<String, String>,
+    /// Whether another machine built it, perhaps with another compiler.
+    #[serde(default)]
+    pub(crate) imported: bool,
     /// Files compiled.
     pub(crate) objects: u64,
     /// Seconds to fetch, unpack and patch the source.
@@ -205,12 +208,20 @@ pub(crate) fn ensure(
 ) -> Result<(PathBuf, Meta)> {
     let compiler = compiler().context(
         "no compiler (Debian: gcc, binutils; in a checkout, cargo xtask doctor says what is missing)",
-    )?;
+    );
+    if let Ok(compiler) = &compiler {
+        let folder = folder(cache, source, &recipe.key(source, compiler))?;
+        if let Some(meta) = finished(&folder) {
+            return Ok((folder, meta));
+        }
+    }
+    // Somebody brought it here to be used, whatever it was compiled with.
+    if let Some(imported) = imported(cache, recipe, source) {
+        return Ok(imported);
+    }
+    let compiler = compiler?;
     let key = recipe.key(source, &compiler);
     let folder = folder(cache, source, &key)?;
-    if let Some(meta) = finished(&folder) {
-        return Ok((folder, meta));
-    }
     let lock = cache::lock(&folder, &format!("building kernel {name}"))?;
     // Another imalab may have built it while we waited.
     let damaged = match state(&folder) {
@@ -257,6 +268,17 @@ pub(crate) fn ensure(
             Err(if stop { Stop::Unbuildable(text).into() } else { anyhow!("{text}") })
         }
     }
+}
+
+/// The kernel that another machine built by this recipe from this source, if one was brought here.
+pub(crate) fn imported(cache: &Cache, recipe: &Recipe, source: &Resolved) -> Option<(PathBuf, Meta)> {
+    let digest = recipe.digest();
+    let fits = |meta: &Meta| {
+        let sha256 = meta.source.as_ref().map(Resolved::sha256);
+        meta.imported && meta.recipe == digest && sha256 == Some(source.sha256())
+    };
+    let mut fitting = all(&cache.room("kernels").ok()?).into_iter().filter(|(_, meta)| fits(meta));
+    fitting.find(|(folder, _)| finished(folder).is_some())
 }
 
 struct Job<'a> {
@@ -357,6 +379,7 @@ pub(crate) fn collect(objects: &Path, into: &Path, settings: &[Setting], tree: &
         bzimage_sha256: cache::sha256_of_file(&into.join("bzImage"))?,
         config_sha256: cache::sha256_of_file(&into.join("config"))?,
         files: BTreeMap::new(),
+        imported: false,
         objects: 0,
         unpack_seconds: 0.0,
         make_seconds: 0.0,

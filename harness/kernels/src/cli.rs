@@ -9,6 +9,7 @@ use crate::build::Meta;
 use crate::cache::Cache;
 use crate::say::tell;
 use crate::stop::Stop;
+use crate::travel::{self, Imported};
 use crate::{Kernel, Kernels, Listing, Over};
 
 /// What to do with kernels.
@@ -39,6 +40,18 @@ pub enum Action {
         /// Name as `kernel list` shows it; none means the default
         name: Option<String>,
     },
+    /// Write a built kernel to a file, for the cache of another machine; builds it when it has to be
+    Export {
+        /// Name as `kernel list` shows it
+        name: String,
+        /// File to write
+        file: PathBuf,
+    },
+    /// Take a kernel from a file of `kernel export`. It is taken for what it says that it was built from: import what you would run
+    Import {
+        /// File to read
+        file: PathBuf,
+    },
 }
 
 /// A developer's own tree.
@@ -60,8 +73,19 @@ fn refresh(now: bool) -> Refresh {
 
 /// Does `action` with the kernels of the checkout at `root`.
 pub fn run(action: Action, root: &Path) -> Result<()> {
-    let kernels = Kernels::open(root, Cache::open()?)?;
+    let cache = Cache::open()?;
+    let kernels = Kernels::open(root, cache.clone())?;
     match action {
+        Action::Export { name, file } => {
+            let kernel = kernels.ensure(Some(&name), &Over::default(), Refresh::WhenStale)?;
+            let sha256 = travel::export(&kernel, &file)?;
+            tell!("{}: Linux {} in {}\n  sha256 {sha256}", kernel.name, kernel.meta.release, file.display());
+        }
+        Action::Import { file } => {
+            let Imported { release, image, known } = travel::import(&cache, &file)?;
+            let known = if known { ", which was there already" } else { "" };
+            tell!("Linux {release}{known}\n  {}", image.display());
+        }
         Action::List { json, refresh: now } => {
             let listing = kernels.list(refresh(now))?;
             if json {

@@ -14,6 +14,7 @@ pub mod choice;
 pub mod cli;
 mod conflict;
 mod content;
+pub mod find;
 mod fragment;
 mod git;
 pub mod guard;
@@ -33,6 +34,7 @@ mod source;
 pub mod stop;
 mod subject;
 mod touched;
+pub mod travel;
 mod tree;
 mod variant;
 
@@ -244,7 +246,9 @@ impl Kernels {
             let image = match (&source, &compiler) {
                 (Some(source), Some(compiler)) => {
                     let folder = build::folder(&self.cache, source, &recipe.key(source, compiler))?;
-                    build::finished(&folder).map(|_| folder.join("bzImage"))
+                    let built = build::finished(&folder).map(|_| folder);
+                    let built = built.or_else(|| Some(build::imported(&self.cache, &recipe, source)?.0));
+                    built.map(|folder| folder.join("bzImage"))
                 }
                 _ => None,
             };

@@ -5,12 +5,14 @@ use std::path::{Path, PathBuf};
 use miette::miette;
 
 use super::Failure;
+use super::bring::Places;
 use super::lane::proved_plugin;
 use super::machines::Surroundings;
 use super::recheck::sound;
 use crate::report::Exit;
-use crate::report::run_dir::{Bundle, HashedFile, PLAN, RESULT, RunDir, SCHEDULE, hash_file};
+use crate::report::run_dir::{Bundle, KernelUsed, PLAN, RESULT, RunDir, SCHEDULE};
 use imalab_check::outcome::RunResult;
+use imalab_files::atomic::FileError;
 use imalab_language::lane::Lane;
 use imalab_language::plan::Plan;
 use imalab_machine::accel::Accel;
@@ -59,22 +61,19 @@ impl Again {
         };
         bundle.lane.implemented().map_err(Failure::usage_of)?;
         let mut plan = dir.read_plan().map_err(Failure::of_document)?;
-        // Another image is anybody's kernel.
-        plan.stock &= image.is_none();
         let result = dir.read_result().map_err(Failure::of_document)?;
-        let kernel = the_same(image, &bundle.kernel.image, "kernel")?.to_owned();
-        let initramfs_given = initramfs;
-        let initramfs = the_same(initramfs, &bundle.kernel.initramfs, "initramfs")?.to_owned();
-        let others = bundle
-            .kernel
-            .others
-            .iter()
-            .map(|(name, used)| {
-                let image = the_same(None, used, "other kernel")?.to_owned();
-                Ok(Kernel::new(name.clone(), image))
-            })
+        let places = Places { dir: &dir, cache: &surroundings.cache };
+        let used = &bundle.kernel;
+        let kernel = places.kernel(image, used)?;
+        let initramfs = places.initramfs(initramfs, &used.initramfs)?;
+        let others = used.others.iter();
+        let others = others
+            .map(|(name, used)| Ok(Kernel::new(name.clone(), places.other(name, used)?)))
             .collect::<Result<Vec<_>, Failure>>()?;
-        let is_same_image = image.is_none() && initramfs_given.is_none();
+        // Another image is anybody's kernel.
+        plan.stock &= kernel.is_same;
+        let is_same_image = kernel.is_same && initramfs.is_same;
+        let (kernel, initramfs) = (kernel.path, initramfs.path);
         let seeded = match bundle.lane {
             Lane::Deterministic => Some(Schedule::of(&dir, surroundings)?),
             Lane::Free | Lane::Directed => None,
@@ -91,6 +90,18 @@ impl Again {
     /// In the deterministic lane, what happened at which points.
     pub(super) fn choices(&self) -> Option<&[Choice]> {
         self.seeded.as_ref().map(|seeded| seeded.choices.as_slice())
+    }
+
+    /// Whether kernel and image are the bundle's.
+    pub(super) fn is_same_image(&self) -> bool {
+        self.is_same_image
+    }
+
+    /// What a new bundle says of kernel and image: the bundle's digests, and where they are here.
+    pub(super) fn used(&self) -> Result<KernelUsed, FileError> {
+        let used = &self.bundle.kernel;
+        let others = self.others.iter().map(|other| (other.name.as_str(), other.image.as_path()));
+        KernelUsed::of(&used.name, used.release.as_deref(), &self.kernel, &self.initramfs, others)
     }
 
     /// Its kernel's image.
@@ -164,28 +175,5 @@ impl Schedule {
         };
         let from = schedule.from.clone().map(|name| (name, Forks::default()));
         Ok(Schedule { choices: schedule.choices(), plugin: proved_plugin(surroundings)?, from })
-    }
-}
-
-/// The file that was asked for, or the bundle's when it still is what it was.
-fn the_same<'a>(asked: Option<&'a Path>, used: &'a HashedFile, what: &str) -> Result<&'a Path, Failure> {
-    if let Some(path) = asked {
-        return Ok(path);
-    }
-    let help = match what {
-        "kernel" => "--image takes another one",
-        "initramfs" => "--initramfs takes another one",
-        _ => "build it again as it was",
-    };
-    match hash_file(&used.path) {
-        Ok(found) if found.sha256 == used.sha256 => Ok(&used.path),
-        Ok(found) => Err(Failure::usage(miette!(
-            help = help,
-            "the bundle's {what} {} has changed: its sha256 was {}, now it is {}",
-            used.path.display(),
-            used.sha256,
-            found.sha256
-        ))),
-        Err(error) => Err(Failure::usage(miette!(help = help, "the bundle's {what} is gone: {error}"))),
     }
 }

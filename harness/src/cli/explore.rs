@@ -125,6 +125,7 @@ pub(super) fn run(args: &ExploreArgs) -> Result<Exit, Failure> {
         kernel,
         capabilities: &capabilities,
         surroundings: context,
+        cache: &surroundings.cache,
         plugin: &plugin,
         forks: (state.boot == Boot::Fork).then_some(&forks),
         seed: state.seed,

@@ -3,6 +3,7 @@
 mod accel;
 mod again;
 mod bench;
+mod bring;
 mod capabilities;
 mod demands;
 mod determinism;

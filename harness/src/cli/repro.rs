@@ -17,10 +17,10 @@ pub(super) struct ReproArgs {
     /// Bundle directory
     #[arg(value_name = "BUNDLE")]
     bundle: PathBuf,
-    /// Boot this image instead of the one the bundle names
+    /// Boot this image instead of the one that is found by the bundle's digest
     #[arg(long, value_name = "BZIMAGE")]
     image: Option<PathBuf>,
-    /// Use this initramfs instead of the one the bundle names
+    /// Use this initramfs instead of the one that is found by the bundle's digest
     #[arg(long, value_name = "FILE")]
     initramfs: Option<PathBuf>,
     #[command(flatten)]
@@ -48,7 +48,7 @@ pub(super) fn repro(args: &ReproArgs) -> Result<Exit, Failure> {
     let after = result.schedule_hash.clone();
     let told = tell(result, interrupts.seen())?;
     // Another kernel or agent has another schedule.
-    let other = args.image.is_some() || args.initramfs.is_some();
+    let other = !again.is_same_image();
     if strategy.is_none() || interrupts.seen() {
         return Ok(told);
     }

@@ -29,6 +29,12 @@ pub(super) struct ShrinkArgs {
     /// Write the bundle of the shrunk run to a new folder in DIR (default: where bundles are kept)
     #[arg(long, value_name = "DIR")]
     out: Option<PathBuf>,
+    /// Boot this image instead of the one that is found by the bundle's digest
+    #[arg(long, value_name = "BZIMAGE")]
+    image: Option<PathBuf>,
+    /// Use this initramfs instead of the one that is found by the bundle's digest
+    #[arg(long, value_name = "FILE")]
+    initramfs: Option<PathBuf>,
     #[command(flatten)]
     surroundings: Surroundings,
 }
@@ -133,7 +139,8 @@ fn preemptions(count: usize) -> String {
 
 /// Leaves out preemptions while the run shows the same, and keeps a bundle of what is left.
 pub(super) fn run(args: &ShrinkArgs) -> Result<Exit, Failure> {
-    let again = Again::load(&args.bundle, None, None, &args.surroundings)?;
+    let again =
+        Again::load(&args.bundle, args.image.as_deref(), args.initramfs.as_deref(), &args.surroundings)?;
     let Some(choices) = again.choices() else {
         return Err(Failure::usage(miette!(
             help = "`test --lane deterministic` runs scenarios in it",
@@ -144,7 +151,7 @@ pub(super) fn run(args: &ShrinkArgs) -> Result<Exit, Failure> {
     let place = args.out.clone().unwrap_or_else(|| args.surroundings.cache.join("bundles"));
     // Before anything has run.
     OutDir::create(&place).map_err(Failure::of_file)?.remove_abandoned();
-    let store = Store { out: None, bundles: place, scenarios: PathBuf::new() };
+    let store = Store { bundles: place, cache: args.surroundings.cache.clone(), ..Store::default() };
     let (scratch, interrupts) = args.surroundings.claim()?;
     let sign = Sign::of(&again.result);
     let (scratch, interrupts) = (&scratch, &interrupts);
@@ -182,8 +189,8 @@ fn keep(again: &Again, store: &Store, symbols: &Symbols, (ran, mut result): Show
         }
     }
     let digest = imalab_check::digest(&again.plan, &ran.trace);
-    let (text, used) = (again.dir.read_scenario(), again.bundle.kernel.clone());
-    store.keep_with(&mut result, &again.plan, (&ran, &digest), text.as_deref(), |_| Ok(used));
+    let text = again.dir.read_scenario();
+    store.keep_with(&mut result, &again.plan, (&ran, &digest), text.as_deref(), |_| again.used());
     let (kept, trouble) = (result.bundle.is_some(), result.not_stored.clone());
     tell(result, false)?;
     if kept {

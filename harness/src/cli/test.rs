@@ -90,6 +90,15 @@ pub(super) struct TestArgs {
     /// Keep the results and the evidence of every run in DIR
     #[arg(long, value_name = "DIR", help_heading = "Results")]
     out: Option<PathBuf>,
+    /// Have the bundles of failed runs carry kernels and initramfs (`full`), or find them by digest (`lean`)
+    #[arg(
+        long,
+        value_name = "full|lean",
+        hide_possible_values = true,
+        default_value = "lean",
+        help_heading = "Results"
+    )]
+    bundle: Carry,
     #[command(flatten)]
     reports: ReportArgs,
     /// Start no further run after N failures (without a number: 1)
@@ -105,6 +114,15 @@ pub(super) struct TestArgs {
     /// Print the commands that would start each machine, and run no scenario
     #[arg(long)]
     dry_run: bool,
+}
+
+/// What bundles carry.
+#[derive(Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+enum Carry {
+    /// Kernels and image.
+    Full,
+    /// Evidence alone.
+    Lean,
 }
 
 impl Selection {
@@ -285,6 +303,8 @@ pub(super) fn test(args: &TestArgs) -> Result<Exit, Failure> {
             out: args.out.clone(),
             bundles: surroundings.cache.join("bundles"),
             scenarios: args.selection.folder()?,
+            carries: args.bundle == Carry::Full,
+            cache: surroundings.cache.clone(),
         },
     };
     if args.dry_run {

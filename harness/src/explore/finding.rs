@@ -5,7 +5,7 @@ use super::lab::{Lab, Tried, Unfit};
 use super::scenario::head;
 use super::sign::Sign;
 use crate::report::chain;
-use crate::report::run_dir::{KernelUsed, hash_file};
+use crate::report::run_dir::KernelUsed;
 use crate::report::words;
 use crate::suite::Store;
 use imalab_explore::{Head, Program, render, shorten};
@@ -277,7 +277,9 @@ impl<'p> Pursuit<'p> {
         // A text of ours that the suite does not take would be of no use to anybody.
         self.lab.plan(NAME, &text)?;
         dir.write_scenario(&name, &text)?;
-        let store = Store { out: None, bundles: dir.bundles(), scenarios: dir.path().to_owned() };
+        let cache = self.lab.cache.to_owned();
+        let store =
+            Store { bundles: dir.bundles(), scenarios: dir.path().to_owned(), cache, ..Store::default() };
         let digest = imalab_check::digest(&plan, &ran.trace);
         store.keep_with(&mut result, &plan, (&ran, &digest), Some(&text), |_| self.used());
         Ok(Pursued::Found(Box::new(Found {
@@ -295,15 +297,8 @@ impl<'p> Pursuit<'p> {
 
     fn used(&self) -> Result<KernelUsed, FileError> {
         let kernel = self.lab.kernel;
-        let config = kernel.image.parent().map(|folder| folder.join("config"));
-        Ok(KernelUsed {
-            name: kernel.name.clone(),
-            release: Some(self.lab.capabilities.release.clone()),
-            image: hash_file(&kernel.image)?,
-            config: config.filter(|config| config.exists()).map(|config| hash_file(&config)).transpose()?,
-            initramfs: hash_file(self.lab.surroundings.initramfs)?,
-            others: Default::default(),
-        })
+        let release = Some(self.lab.capabilities.release.as_str());
+        KernelUsed::of(&kernel.name, release, &kernel.image, self.lab.surroundings.initramfs, [])
     }
 }
 

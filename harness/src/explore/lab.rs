@@ -21,6 +21,8 @@ pub struct Lab<'a> {
     pub capabilities: &'a Capabilities,
     /// What guests run in.
     pub surroundings: RunContext<'a>,
+    /// Where kernels and images are kept.
+    pub cache: &'a Path,
     /// QEMU's plugin of ours.
     pub plugin: &'a Path,
     /// Saved machines to go on from; none where each machine boots.

@@ -354,7 +354,7 @@ mod tests {
             qemu: PathBuf::new(),
             swtpm: PathBuf::new(),
             cache: PathBuf::new(),
-            store: Store { out: None, bundles: PathBuf::new(), scenarios: PathBuf::new() },
+            store: Store::default(),
         }
     }
 

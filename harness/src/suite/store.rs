@@ -1,9 +1,9 @@
 //! What a run leaves on disk: everything below `--out`, or a bundle for a run that did not pass.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use super::request::Request;
-use crate::report::run_dir::{BUNDLE, Bundle, KernelUsed, OutDir, RunDir, TRACE, hash_file};
+use crate::report::run_dir::{BUNDLE, Bundle, KernelUsed, OutDir, RunDir, TRACE};
 use crate::report::{RunId, chain, trace};
 use imalab_check::Digest;
 use imalab_check::outcome::{Outcome, RunResult};
@@ -14,7 +14,7 @@ use imalab_run::{Kernel, Ran};
 use imalab_trace::{Host, What};
 
 /// Where runs leave their evidence.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub struct Store {
     /// `--out`: every run has a folder there.
     pub out: Option<PathBuf>,
@@ -22,6 +22,10 @@ pub struct Store {
     pub bundles: PathBuf,
     /// Folder of the scenarios, for the text of the one that was run.
     pub scenarios: PathBuf,
+    /// Whether bundles carry kernels and image.
+    pub carries: bool,
+    /// Where `repro` looks for kernels and images: below this folder.
+    pub cache: PathBuf,
 }
 
 impl Store {
@@ -83,10 +87,16 @@ impl Store {
         }
         if bundled {
             result.bundle = Some(dir.path().to_owned());
-            result.repro = Some(dir.repro());
+            result.repro = Some(dir.repro(&[]));
         }
         let used = if bundled { used(result).map(Some) } else { Ok(None) };
         let mut trouble = Trouble::default();
+        if let Ok(Some(used)) = &used {
+            match self.carries {
+                true => drop(trouble.note(dir.carry(used))),
+                false => result.repro = Some(dir.repro(&self.beside(used))),
+            }
+        }
         evidence(&dir, plan, ran, digest, &mut trouble);
         if let Some(text) = scenario {
             trouble.note(dir.write_scenario(text));
@@ -103,6 +113,16 @@ impl Store {
             // What there is can be looked at all the same.
             (result.dir, result.bundle, result.repro) = (Some(dir.path().to_owned()), None, None);
         }
+    }
+}
+
+impl Store {
+    /// What `repro` would not find by itself.
+    fn beside<'a>(&self, used: &'a KernelUsed) -> Vec<(&'static str, &'a Path)> {
+        let cache = self.cache.canonicalize().unwrap_or_else(|_| self.cache.clone());
+        let found = |path: &Path| path.canonicalize().is_ok_and(|path| path.starts_with(&cache));
+        let files = [("--image", used.image.path.as_path()), ("--initramfs", used.initramfs.path.as_path())];
+        files.into_iter().filter(|(_, path)| !found(path)).collect()
     }
 }
 
@@ -172,19 +192,9 @@ fn used(
     kernel: &Kernel,
     request: &Request<'_>,
 ) -> Result<KernelUsed, FileError> {
-    let config = kernel.image.parent().map(|folder| folder.join("config"));
-    Ok(KernelUsed {
-        name: kernel.name.clone(),
-        release: result.release.clone(),
-        image: hash_file(&kernel.image)?,
-        config: config.filter(|config| config.exists()).map(|config| hash_file(&config)).transpose()?,
-        initramfs: hash_file(&request.initramfs)?,
-        others: imalab_run::others(plan, request.kernels)
-            .unwrap_or_default()
-            .into_iter()
-            .map(|other| Ok((other.name.clone(), hash_file(&other.image)?)))
-            .collect::<Result<_, FileError>>()?,
-    })
+    let others = imalab_run::others(plan, request.kernels).unwrap_or_default();
+    let others = others.into_iter().map(|other| (other.name.as_str(), other.image.as_path()));
+    KernelUsed::of(&kernel.name, result.release.as_deref(), &kernel.image, &request.initramfs, others)
 }
 
 /// A record in the view of SHA-1 as a line; nothing of one that no list showed.
@@ -199,7 +209,6 @@ fn line(record: &[u8]) -> Option<Vec<u8>> {
 #[cfg(test)]
 mod tests {
     use std::io;
-    use std::path::Path;
 
     use super::*;
 

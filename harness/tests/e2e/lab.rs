@@ -88,6 +88,12 @@ impl Lab {
         fs::create_dir_all(lab.cache()).unwrap();
         fs::create_dir_all(shared_cache().join("capabilities")).unwrap();
         symlink(shared_cache().join("capabilities"), lab.cache().join("capabilities")).unwrap();
+        // Where bundles' kernels and images are found by their digests.
+        for (room, file) in [("kernels", kernel()), ("images", initramfs())] {
+            let folder = file.parent().unwrap();
+            fs::create_dir_all(lab.cache().join(room)).unwrap();
+            symlink(folder, lab.cache().join(room).join(folder.file_name().unwrap())).unwrap();
+        }
         fs::copy(shared_cache().join("accelerator.json"), lab.cache().join("accelerator.json")).unwrap();
         lab
     }

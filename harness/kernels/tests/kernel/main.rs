@@ -4,6 +4,7 @@ mod damage;
 mod foreign;
 mod lab;
 mod patches;
+mod travel;
 mod tree;
 
 use std::fs;

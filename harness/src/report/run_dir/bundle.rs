@@ -50,6 +50,10 @@ pub struct KernelUsed {
     pub release: Option<String>,
     /// The image.
     pub image: HashedFile,
+    /// Key of its build: a digest over source, patches, configuration and compiler. None of an image that imalab did not build by
+    /// name.
+    #[serde(default)]
+    pub key: Option<String>,
     /// Its configuration, where it is known.
     pub config: Option<HashedFile>,
     /// The initial file system.
@@ -59,7 +63,7 @@ pub struct KernelUsed {
     pub others: BTreeMap<String, HashedFile>,
 }
 
-/// A file outside of the bundle.
+/// A file outside of the bundle, which is found again by its digest; nobody opens its path.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct HashedFile {
     /// Where it was.
@@ -96,6 +100,32 @@ fn and_more(more: usize) -> String {
     if more == 0 { " has changed".to_owned() } else { format!(" and {more} more have changed") }
 }
 
+impl KernelUsed {
+    /// What is said of a kernel of this name and release, by the files that it was booted from.
+    ///
+    /// # Errors
+    /// When one cannot be read.
+    pub fn of<'a>(
+        name: &str,
+        release: Option<&str>,
+        image: &Path,
+        initramfs: &Path,
+        others: impl IntoIterator<Item = (&'a str, &'a Path)>,
+    ) -> Result<KernelUsed, FileError> {
+        let config = Some(image.with_file_name("config")).filter(|config| config.exists());
+        let others = others.into_iter().map(|(name, image)| Ok((name.to_owned(), hash_file(image)?)));
+        Ok(KernelUsed {
+            name: name.to_owned(),
+            release: release.map(str::to_owned),
+            image: hash_file(image)?,
+            key: imalab_kernels::find::key_of(image),
+            config: config.map(|config| hash_file(&config)).transpose()?,
+            initramfs: hash_file(initramfs)?,
+            others: others.collect::<Result<_, FileError>>()?,
+        })
+    }
+}
+
 impl Bundle {
     /// The document for a run whose evidence is in `dir` already.
     ///
@@ -128,7 +158,7 @@ impl Bundle {
 }
 
 /// The file of this name below a folder, where no part of the name leads out of it.
-fn within(folder: &Path, name: &str) -> Option<PathBuf> {
+pub(super) fn within(folder: &Path, name: &str) -> Option<PathBuf> {
     let mut path = folder.to_owned();
     for part in name.split('/') {
         if matches!(part, "" | "." | "..") || part.contains('\0') {
@@ -142,7 +172,7 @@ fn within(folder: &Path, name: &str) -> Option<PathBuf> {
     Some(path)
 }
 
-fn is(path: &Path, sum: &str) -> bool {
+pub(super) fn is(path: &Path, sum: &str) -> bool {
     hash_file(path).is_ok_and(|found| found.sha256 == sum)
 }
 

@@ -1,6 +1,7 @@
 //! Where runs leave their evidence: a folder for each below `--out`, readable with tools that are not ours.
 
 mod bundle;
+mod carried;
 mod name;
 mod out_dir;
 mod pcrs;
@@ -342,9 +343,12 @@ impl RunDir {
         }
     }
 
-    /// The command that shows the same again.
-    pub fn repro(&self) -> String {
-        format!("{} repro {}", front(), shell_word(&self.path.to_string_lossy()))
+    /// The command that shows the same again, with what has to be named beside the bundle.
+    pub fn repro(&self, beside: &[(&str, &Path)]) -> String {
+        let word = |path: &Path| shell_word(&path.to_string_lossy());
+        let beside: String =
+            beside.iter().map(|(option, path)| format!(" {option} {}", word(path))).collect();
+        format!("{} repro {}{beside}", front(), word(&self.path))
     }
 }
 
