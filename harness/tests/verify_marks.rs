@@ -1,9 +1,14 @@
-//! `imalab verify` on lists that a kernel divided or hashed itself: `snapshot_aggregate` and `log_digest`.
+//! `imalab verify` on lists that a kernel divided or hashed itself: `snapshot_aggregate` and `log_digest`; beside it evmctl (Debian:
+//! ima-evm-utils) and Keylime, which are not ours. Without them the tests fail: a check that could not run is none.
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot be set up has failed")]
 
+use std::fs;
+use std::path::Path;
+use std::process::Command;
+
 use imalab_formats::ima::{
-    Bank, ByteOrder, Digest, Generator, Mix, Record, Replay, template_data, write_record,
+    AsciiLine, Bank, ByteOrder, Digest, Generator, Mix, Record, Replay, template_data, write_record,
 };
 use imalab_verify::{Conclusion, Verdict};
 use rstest::rstest;
@@ -16,6 +21,11 @@ use bench::Bench;
 
 fn records(count: usize) -> Vec<Record> {
     Generator::new(9, Mix::Templates).take(count).collect()
+}
+
+/// Of the template that every judge knows.
+fn plain_records(count: usize) -> Vec<Record> {
+    Generator::new(9, Mix::Templates).filter(|record| record.template == "ima-ng").take(count).collect()
 }
 
 /// Critical data.
@@ -51,10 +61,14 @@ fn digest(records: &[Record], covered: usize) -> String {
 /// A log of 30 records and an aggregate after each ten, and its three shards and the list as files; `change` is what is wrong
 /// with the text of the second aggregate.
 fn shards(change: impl Fn(String) -> String) -> (Bench, Vec<Record>) {
+    shards_of(&records(30), change)
+}
+
+fn shards_of(records: &[Record], change: impl Fn(String) -> String) -> (Bench, Vec<Record>) {
     let bench = Bench::new();
     let mut log: Vec<Record> = Vec::new();
     let mut begins = vec![0];
-    for (number, some) in (1..).zip(records(30).chunks(10)) {
+    for (number, some) in (1..).zip(records.chunks(10)) {
         log.extend_from_slice(some);
         let text = aggregate(&log, number);
         let text = if number == 2 { change(text) } else { text };
@@ -136,8 +150,11 @@ fn a_text_without_its_form_is_told_with_its_byte() {
 
 /// A log of 20 records with digests, as one file; `change` is what is wrong with the text of the second.
 fn hashed(change: impl Fn(String) -> String) -> (Bench, Vec<Record>) {
+    hashed_of(&records(20), change)
+}
+
+fn hashed_of(some: &[Record], change: impl Fn(String) -> String) -> (Bench, Vec<Record>) {
     let bench = Bench::new();
-    let some = records(20);
     let mut log = some[..8].to_vec();
     log.push(mark("log_digest", &digest(&log, 8)));
     log.extend_from_slice(&some[8..15]);
@@ -181,4 +198,71 @@ fn a_part_that_is_missing_is_told() {
     let verdict = bench.verdict("verify --log @first @last --pcrs @sha256");
     let (.., expected, found) = wrong(&verdict, "covered");
     assert_eq!((&*expected, &*found), ("6", "8"));
+}
+
+/// Whether evmctl accepts these shards, put together, by the PCR values of one bank; and what it said.
+fn evmctl(bench: &Bench, shards: &[&str]) -> (bool, String) {
+    let all: Vec<u8> = shards.iter().flat_map(|shard| fs::read(bench.path(shard)).unwrap()).collect();
+    fs::write(bench.path("together"), all).unwrap();
+    said(
+        Command::new("evmctl")
+            .args(["ima_measurement", "--ignore-violations", "--pcrs"])
+            .arg(format!("sha256,{}", bench.path("sha256").display()))
+            .arg(bench.path("together")),
+    )
+}
+
+/// The same of Keylime's verifier, which reads text.
+fn keylime(bench: &Bench, records: &[Record]) -> (bool, String) {
+    let python = std::env::var_os("IMALAB_KEYLIME").unwrap_or_else(|| {
+        panic!("IMALAB_KEYLIME is not set: run `cargo xtask check`, which installs Keylime and sets it")
+    });
+    let lines = records
+        .iter()
+        .flat_map(|record| AsciiLine::of(&record.in_view(Bank::Sha1), ByteOrder::Little).unwrap().to_bytes());
+    fs::write(bench.path("text"), lines.collect::<Vec<u8>>()).unwrap();
+    let pcrs = fs::read_to_string(bench.path("sha256")).unwrap();
+    let value = pcrs.lines().find_map(|line| line.strip_prefix("PCR-10:")).unwrap();
+    let value: String = value.split_whitespace().collect::<String>().to_ascii_lowercase();
+    let judge = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/judges/keylime_ima.py");
+    said(Command::new(python).arg(judge).arg(bench.path("text")).args(["sha256", &value]))
+}
+
+fn said(command: &mut Command) -> (bool, String) {
+    let output = command.output().unwrap_or_else(|error| panic!("{command:?}: {error}"));
+    let said = String::from_utf8_lossy(&[output.stdout, output.stderr].concat()).into_owned();
+    (output.status.success(), said)
+}
+
+#[test]
+fn evmctl_and_keylime_accept_all_shards_put_together_and_nothing_else() {
+    let (bench, log) = shards_of(&plain_records(30), |text| text);
+    let (accepted, said) = evmctl(&bench, &["0", "1", "2", "3"]);
+    assert!(accepted && said.contains("Matched per TPM bank calculated digest(s)."), "{said}");
+    let (accepted, said) = keylime(&bench, &log);
+    assert!(accepted, "{said}");
+    // A shard less, one twice, two in another order.
+    let ends = [0, 10, 21, 32, log.len()];
+    for wrong in [["0", "2", "3"].as_slice(), &["0", "1", "1", "2", "3"], &["0", "2", "1", "3"]] {
+        let (accepted, said) = evmctl(&bench, wrong);
+        assert!(!accepted, "{wrong:?}: {said}");
+        let shard = |name: &&str| {
+            let number: usize = name.parse().unwrap();
+            log[ends[number]..ends[number + 1]].to_vec()
+        };
+        let records: Vec<Record> = wrong.iter().flat_map(shard).collect();
+        let (accepted, said) = keylime(&bench, &records);
+        assert!(!accepted && said.contains("does not match"), "{wrong:?}: {said}");
+    }
+}
+
+#[test]
+fn evmctl_and_keylime_accept_a_log_with_digests_in_it() {
+    let (bench, log) = hashed_of(&plain_records(20), |text| text);
+    let (accepted, said) = evmctl(&bench, &["list"]);
+    assert!(accepted && said.contains("Matched per TPM bank calculated digest(s)."), "{said}");
+    let (accepted, said) = keylime(&bench, &log);
+    assert!(accepted, "{said}");
+    let (accepted, said) = evmctl(&bench, &["first", "last"]);
+    assert!(!accepted, "{said}");
 }
