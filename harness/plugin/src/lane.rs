@@ -157,7 +157,7 @@ extern "C" fn translated(_: Id, block: *mut Block) {
         block.when_it_begins(on_tick);
     }
     if let Some(watch) = &order.watch {
-        if watch.takes == address {
+        if watch.takes.contains(&address) {
             block.when_it_begins(on_take);
         }
         if watch.gives == address {

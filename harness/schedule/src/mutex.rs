@@ -13,8 +13,8 @@ const MOST: usize = 1 << 12;
 pub struct Watch {
     /// Where it is.
     pub mutex: u64,
-    /// The function that takes a mutex,
-    pub takes: u64,
+    /// The functions that take a mutex,
+    pub takes: Vec<u64>,
     /// and the one that gives it back.
     pub gives: u64,
     /// Code of those that hold it for each record and are not told one by one.
@@ -138,7 +138,7 @@ mod tests {
 
     fn holds() -> MutexHolds {
         let appends = vec![Range { begin: APPEND, end: APPEND + 9 }];
-        MutexHolds::new(&Watch { mutex: 1, takes: 2, gives: 3, appends })
+        MutexHolds::new(&Watch { mutex: 1, takes: vec![2], gives: 3, appends })
     }
 
     #[test]

@@ -200,7 +200,7 @@ mod tests {
             gate: Some(Gate { status: 0xfed4_0018, writers: vec![Range { begin: 48, end: 56 }] }),
             watch: Some(Watch {
                 mutex: 8,
-                takes: 112,
+                takes: vec![112],
                 gives: 128,
                 appends: vec![Range { begin: 16, end: 24 }],
             }),

@@ -67,6 +67,7 @@ pub(super) const DIALECT: Dialect = Dialect {
     exact_trim: true,
     suspended: STALE,
     own_errors: true,
+    held_briefly: true,
     ..read_only::DIALECT
 };
 
@@ -78,6 +79,7 @@ pub(super) const V3_POSTED: Dialect = Dialect {
     identity: Identity { signs: &[Sign::Trims], by_files: false, ..DIALECT.identity },
     own_files: &[OwnFile { shows: None, ..FILE }],
     trim_mark: None,
+    held_briefly: false,
     verbs: Verbs {
         trim: Some(&[
             Call::Open(Target::CURRENT, Access::Read),
