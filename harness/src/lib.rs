@@ -7,6 +7,8 @@
 pub mod bench;
 pub mod carried;
 pub mod cli;
+pub mod event;
 pub mod explore;
 pub mod report;
+pub mod run_id;
 pub mod suite;

@@ -10,7 +10,8 @@ use std::process::Command;
 
 use imalab::report::run_dir::{self, Bundle, KernelUsed, OutDir, RunDir, hash_file};
 use imalab::report::trace::{self, TraceReader, TraceWriter};
-use imalab::report::{RunId, list, print, terminal::Look};
+use imalab::report::{list, print, terminal::Look};
+use imalab::run_id::RunId;
 use imalab_check::outcome::{Outcome, Reason, RunResult};
 use imalab_files::atomic;
 use imalab_formats::ima::Bank;

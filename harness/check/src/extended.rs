@@ -7,31 +7,11 @@ use hashbrown::HashTable;
 use hashbrown::hash_table::Entry;
 
 use super::evidence::{Evidence, Extend, IMA_PCR, RecordId};
-use super::reconstruction::Reconstruction;
 use super::run_length::RunLength;
 use imalab_formats::ima::Digest;
 
-/// For each extend up to the mark of `whole` the record that it is of; `None` where nothing is known of that record.
-pub(super) fn extended(evidence: &Evidence<'_>, whole: &Reconstruction) -> RunLength<Option<RecordId>> {
-    let mark = mark_of(evidence, whole);
-    let violations = whole.records.iter();
-    before(evidence, mark, violations.filter(|id| evidence.records.get(*id).violation).collect())
-}
-
-/// The numbers of the events that [`extended`] tells of.
-pub(super) fn events<'e>(
-    evidence: &'e Evidence<'_>,
-    whole: &Reconstruction,
-) -> impl Iterator<Item = u64> + use<'e> {
-    extends(evidence, mark_of(evidence, whole)).map(|extend| extend.seq)
-}
-
-fn mark_of(evidence: &Evidence<'_>, whole: &Reconstruction) -> u64 {
-    whole.mark.and_then(|mark| evidence.pcrs.get(&mark)).map_or(u64::MAX, |mark| mark.seq)
-}
-
 /// Extends of PCRs that records name, before the event `mark`.
-fn extends<'e>(evidence: &'e Evidence<'_>, mark: u64) -> impl Iterator<Item = Extend> + use<'e> {
+pub(super) fn extends<'e>(evidence: &'e Evidence<'_>, mark: u64) -> impl Iterator<Item = Extend> + use<'e> {
     let mut pcrs: BTreeSet<u32> = evidence.records.all().map(|(_, record)| record.pcr).collect();
     pcrs.insert(IMA_PCR);
     let attempts = &evidence.tap.attempts;
@@ -48,7 +28,7 @@ pub(super) fn all_extended(evidence: &Evidence<'_>) -> RunLength<Option<RecordId
 }
 
 /// All violations have the digest of ones; only their order tells them apart.
-fn before(
+pub(super) fn before(
     evidence: &Evidence<'_>,
     mark: u64,
     mut violations: VecDeque<RecordId>,

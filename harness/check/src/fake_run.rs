@@ -22,7 +22,7 @@ use imalab_language::plan::{
 use imalab_trace::{Event, Exchange, Host, Origin, PcrReading, PcrValue, Recording, Trace, What};
 
 use imalab_formats::tpm::command;
-use imalab_language::scenario::DEFAULT_POLICY;
+use imalab_language::vocabulary::DEFAULT_POLICY;
 
 pub(super) use call::{Done, list, path, read, show, value, write};
 pub(super) use kexec::critical;

@@ -106,7 +106,7 @@ pub fn digest<'a>(plan: &'a Plan, trace: &'a Trace) -> Digest<'a> {
     let timeline = timeline::of(&evidence, &files);
     let reconstructions = Reconstructions::of(&evidence, &timeline);
     let extended =
-        reconstructions.last().map_or_else(RunLength::default, |whole| extended::extended(&evidence, whole));
+        reconstructions.last().map_or_else(RunLength::default, |whole| whole.order_of_extends(&evidence));
     let counters = Counters::of(&evidence, &reconstructions);
     Digest { plan, trace, evidence, files, timeline, reconstructions, extended, counters }
 }

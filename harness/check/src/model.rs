@@ -3,6 +3,7 @@
 //! The [reference model](imalab_formats::ima::model) is driven over the operations of all tasks and boots. Where operations
 //! overlapped, some order of them has to explain every result; what cannot be decided is a finding too.
 
+mod event;
 mod events;
 mod marks;
 mod ops;
@@ -24,8 +25,8 @@ use crate::outcome::{Check, CheckResult};
 use events::Events;
 use imalab_formats::ima::model::{HashTable, Kernel, Rules, Setup};
 use imalab_language::finding::{self, Fact};
-use imalab_language::interface::probe;
 use imalab_language::plan::Plan;
+use imalab_language::vocabulary::FLUSH;
 use search::Search;
 
 /// Steps of the search after which it is given up: some seconds.
@@ -73,7 +74,7 @@ fn judge(
 
 /// The kernel of each boot: a kexec keeps the command line, less what it is told to leave out, and adds to it.
 fn setups(plan: &Plan, counters: &Counters) -> Vec<Setup> {
-    let mut flush = plan.machine.kernel_args.iter().any(|word| word == probe::FLUSH);
+    let mut flush = plan.machine.kernel_args.iter().any(|word| word == FLUSH);
     let boots = plan.program.tasks.iter().map(|task| task.boot).max().unwrap_or_default();
     let mut setups = Vec::new();
     for boot in 0..=boots {
@@ -92,8 +93,8 @@ fn setups(plan: &Plan, counters: &Counters) -> Vec<Setup> {
         for op in tasks.flat_map(|task| &task.steps).flat_map(|step| &step.ops) {
             let (Op::KexecLoad { args, .. } | Op::KexecLoadSegments { args, .. }) = op else { continue };
             let has = |wanted: &str| args.split_ascii_whitespace().any(|word| word == wanted);
-            flush &= !has(&format!("{WITHOUT_WORD}={}", probe::FLUSH));
-            flush |= has(probe::FLUSH);
+            flush &= !has(&format!("{WITHOUT_WORD}={}", FLUSH));
+            flush |= has(FLUSH);
         }
     }
     setups

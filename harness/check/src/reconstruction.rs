@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use super::changes::{Change, Changes, ListChange};
 use super::evidence::{Evidence, IMA_PCR, Moment, RecordId};
-use super::extended::all_extended;
+use super::extended::{all_extended, before, extends};
 use super::history::History;
 use super::ledger::{Ledger, Loss, SavedAgain, Snapshot, Source, Stretch, Surprise};
 use super::run_length::RunLength;
@@ -49,6 +49,26 @@ pub(super) struct Misfit {
     pub(super) at: usize,
     /// What was read in its place.
     pub(super) read: RecordId,
+}
+
+impl Reconstruction {
+    /// For each extend up to its mark the record that it is of; `None` where nothing is known of that record.
+    pub(super) fn order_of_extends(&self, evidence: &Evidence<'_>) -> RunLength<Option<RecordId>> {
+        let violations = self.records.iter().filter(|id| evidence.records.get(*id).violation);
+        before(evidence, self.mark_seq(evidence), violations.collect())
+    }
+
+    /// The numbers of the events that [`Self::order_of_extends`] tells of.
+    pub(super) fn extend_events<'e>(
+        &self,
+        evidence: &'e Evidence<'_>,
+    ) -> impl Iterator<Item = u64> + use<'e> {
+        extends(evidence, self.mark_seq(evidence)).map(|extend| extend.seq)
+    }
+
+    fn mark_seq(&self, evidence: &Evidence<'_>) -> u64 {
+        self.mark.and_then(|mark| evidence.pcrs.get(&mark)).map_or(u64::MAX, |mark| mark.seq)
+    }
 }
 
 impl Reconstructions {

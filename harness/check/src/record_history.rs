@@ -4,7 +4,6 @@ use serde::Serialize;
 
 use super::changes::ListChange;
 use super::evidence::{Evidence, RecordId};
-use super::extended;
 use super::history::{History, Turn};
 use super::reconstruction::Reconstructions;
 use super::run_length::RunLength;
@@ -71,7 +70,7 @@ pub(super) fn of<'l>(
     // The tap's order is the truth; where the lists differ from it, a check has failed.
     let history = History::of(evidence, extended, &reconstructions.changes);
     let teller = Teller { evidence, changes: &reconstructions.changes };
-    let events = reconstructions.last().into_iter().flat_map(|whole| extended::events(evidence, whole));
+    let events = reconstructions.last().into_iter().flat_map(|whole| whole.extend_events(evidence));
     (0..extended.len()).zip(events).filter_map(move |(at, event)| {
         Some(teller.history((at, event), extended.get(at).flatten()?, history.turns(at)))
     })

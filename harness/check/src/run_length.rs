@@ -2,8 +2,6 @@
 
 use std::ops::Range;
 
-use super::evidence::RecordId;
-
 /// What has successors.
 pub(super) trait Successive: Copy + Eq {
     /// The one so many further on.
@@ -13,13 +11,6 @@ pub(super) trait Successive: Copy + Eq {
 impl Successive for usize {
     fn plus(self, further: usize) -> usize {
         self.wrapping_add(further)
-    }
-}
-
-impl Successive for RecordId {
-    fn plus(self, further: usize) -> RecordId {
-        // No further than there are records.
-        RecordId(u32::try_from(self.0 as usize + further).unwrap_or(u32::MAX))
     }
 }
 

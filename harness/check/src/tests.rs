@@ -5,7 +5,6 @@ mod violations;
 use imalab_wire::Message;
 
 use super::evidence::Evidence;
-use super::extended::extended;
 use super::fake_run::{FakeRun, passed};
 use super::reconstruction::Reconstructions;
 use super::{all, digest, unknown};
@@ -59,7 +58,7 @@ fn what_is_kept_of_a_list_does_not_grow_with_it() {
     let reconstructions = Reconstructions::of(&evidence, &timeline);
     let whole = reconstructions.last().expect("a checkpoint");
     assert_eq!((whole.records.len(), whole.records.runs()), (1_001, 1));
-    let extended = extended(&evidence, whole);
+    let extended = whole.order_of_extends(&evidence);
     assert_eq!((extended.len(), extended.runs()), (1_001, 1));
 }
 

@@ -2,7 +2,8 @@
 
 mod roles;
 
-use imalab_language::interface::{Capabilities, Capability};
+use imalab_language::capabilities::Capabilities;
+use imalab_language::capability::Capability;
 
 use crate::program::{Access, Actor, Answer, List, Phase, Program, Request, Slot, Step, TOO_MANY};
 use crate::rng::Rng;

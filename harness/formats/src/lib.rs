@@ -5,8 +5,7 @@
 //! Pure: bytes become values and values become bytes. Nothing here starts a process or needs a system library.
 
 pub mod ima;
-mod interface;
 pub mod splat;
 pub mod tpm;
 
-pub use interface::{Interface, NoInterface};
+pub use ima::dialect::{Interface, NoInterface};

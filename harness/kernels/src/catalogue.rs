@@ -1,5 +1,7 @@
 //! `kernel-config/kernels.yaml`: the kernels that have a name, and where they come from.
 
+mod variant;
+
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -8,7 +10,7 @@ use anyhow::{Context, Result, anyhow};
 use serde::Deserialize;
 
 use crate::stop::Stop;
-use crate::variant::{self, Variant};
+pub use variant::Variant;
 
 /// The whole file.
 #[derive(Debug, Deserialize)]

@@ -36,7 +36,6 @@ mod subject;
 mod touched;
 pub mod travel;
 mod tree;
-mod variant;
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -261,7 +260,7 @@ impl Kernels {
                 notes: entry.notes.clone(),
             });
         }
-        let described = |(name, variant): (&String, &variant::Variant)| Described {
+        let described = |(name, variant): (&String, &catalogue::Variant)| Described {
             name: name.clone(),
             notes: variant.notes.clone(),
         };

@@ -1,11 +1,11 @@
 //! What became of a run and of a check: also a scenario speaks of it, where it says how a known defect shows.
 
 use std::collections::BTreeMap;
-use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-use crate::finding::{Directness, Fact, Finding, Invariant};
+pub use crate::finding::Check;
+use crate::finding::{Fact, Finding};
 
 /// What became of a run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -68,57 +68,6 @@ impl Verdict {
             Verdict::Passed | Verdict::NotApplicable => false,
             Verdict::Failed | Verdict::CouldNotRun => true,
         }
-    }
-}
-
-macro_rules! checks {
-    ($($(#[doc = $holds:literal])+ $name:literal $module:ident $check:ident,)+) => {
-        /// A check: an invariant, or what a suite says of a kernel as a whole.
-        #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-        #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
-        pub enum Check {
-            $($(#[doc = $holds])+ #[serde(rename = $name)] $check,)+
-            /// A kernel offers what it must offer.
-            #[serde(rename = "offers")]
-            Offers,
-            /// A kernel gives what it was asked for, when it is asked what it offers.
-            #[serde(rename = "probe")]
-            Probe,
-        }
-
-        impl Check {
-            /// The invariants: what each run is judged by, in this order.
-            pub const INVARIANTS: [Check; [$($name),+].len()] = [$(Check::$check),+];
-
-            /// Its name, in results and in scenarios.
-            pub const fn name(self) -> &'static str {
-                match self {
-                    $(Check::$check => $name,)+
-                    Check::Offers => "offers",
-                    Check::Probe => "probe",
-                }
-            }
-        }
-    };
-}
-
-crate::invariants!(checks);
-
-impl Check {
-    /// What is declared of an invariant.
-    pub fn invariant(self) -> Option<&'static Invariant> {
-        crate::finding::declared(self)
-    }
-
-    /// How directly a finding of it names a fault.
-    pub fn directness(self, finding: &Finding) -> Directness {
-        self.invariant().map_or(Directness::Offer, |invariant| (invariant.directness)(finding))
-    }
-}
-
-impl fmt::Display for Check {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.name())
     }
 }
 

@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use sha2::{Digest, Sha256};
 
 use super::context::RunContext;
-use imalab_language::interface::Capability;
+use imalab_language::capability::Capability;
 use imalab_language::plan::Plan;
 use imalab_machine::initramfs::with_kernels;
 use imalab_wire::kernels::{NO_KERNEL, SAME, TRUNCATED};

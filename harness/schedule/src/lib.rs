@@ -17,10 +17,10 @@ mod way;
 
 pub use coverage::Coverage;
 pub use exhaustive::Holds;
-pub use mutex::{MutexHold, MutexHolds, Watch};
-pub use order::{Choice, Does, Gate, Order, OrderError, Range, SCHEMA, Stop, Strategy};
+pub use mutex::MutexHolds;
+pub use order::{Choice, Does, Gate, Order, OrderError, Range, SCHEMA, Stop, Strategy, Watch};
 pub use random::draw;
-pub use report::{End, Preemption, Report, ReportError};
+pub use report::{End, MutexHold, Preemption, Report, ReportError};
 pub use scheduler::{Point, Scheduler};
 pub use shrink::{Shrunk, shrink};
 pub use symbols::{Symbols, SymbolsError};

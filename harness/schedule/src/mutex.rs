@@ -1,41 +1,11 @@
 //! For how long a mutex of the guest is held, in instructions.
 
-use serde::{Deserialize, Serialize};
-
 use crate::Point;
-use crate::order::Range;
+use crate::order::{Range, Watch};
+use crate::report::MutexHold;
 
 /// Most holds that are kept: a run has some dozens.
 const MOST: usize = 1 << 12;
-
-/// A mutex whose holds are told.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Watch {
-    /// Where it is.
-    pub mutex: u64,
-    /// The functions that take a mutex,
-    pub takes: Vec<u64>,
-    /// and the one that gives it back.
-    pub gives: u64,
-    /// Code of those that hold it for each record and are not told one by one.
-    pub appends: Vec<Range>,
-}
-
-/// A hold of the mutex.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct MutexHold {
-    /// Where it was asked for: the address after the call.
-    pub at: u64,
-    /// Appends so far.
-    pub appends: u64,
-    /// Instructions of all processors from when it was asked for to when it was there.
-    pub waited: u64,
-    /// Instructions of all processors from then on to when it was given back.
-    pub held: u64,
-    /// Blocks of IMA's code that the holder's processor began meanwhile, the first one included: what else ran, and how often it
-    /// was preempted, adds none.
-    pub blocks: u64,
-}
 
 /// Who asks for the mutex and has not got it yet.
 #[derive(Clone, Copy, Debug)]

@@ -4,8 +4,6 @@ use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
-use crate::mutex::Watch;
-
 /// The version of [`Order`] and [`Report`](crate::Report).
 pub const SCHEMA: u32 = 2;
 
@@ -180,6 +178,19 @@ impl Order {
         }
         Ok(order)
     }
+}
+
+/// A mutex whose holds are told.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Watch {
+    /// Where it is.
+    pub mutex: u64,
+    /// The functions that take a mutex,
+    pub takes: Vec<u64>,
+    /// and the one that gives it back.
+    pub gives: u64,
+    /// Code of those that hold it for each record and are not told one by one.
+    pub appends: Vec<Range>,
 }
 
 #[cfg(test)]

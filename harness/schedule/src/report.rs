@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::{Choice, Coverage, Does, MutexHold, SCHEMA};
+use crate::{Choice, Coverage, Does, SCHEMA};
 
 /// The oldest version that can still be read: what came later may be missing.
 const OLDEST: u32 = 1;
@@ -96,6 +96,22 @@ impl Report {
             Err(ReportError::Schema(report.schema))
         }
     }
+}
+
+/// A hold of the mutex.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct MutexHold {
+    /// Where it was asked for: the address after the call.
+    pub at: u64,
+    /// Appends so far.
+    pub appends: u64,
+    /// Instructions of all processors from when it was asked for to when it was there.
+    pub waited: u64,
+    /// Instructions of all processors from then on to when it was given back.
+    pub held: u64,
+    /// Blocks of IMA's code that the holder's processor began meanwhile, the first one included: what else ran, and how often it
+    /// was preempted, adds none.
+    pub blocks: u64,
 }
 
 #[cfg(test)]

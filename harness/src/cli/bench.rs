@@ -1,5 +1,7 @@
 //! `imalab bench` and the hidden `imalab generate-log`.
 
+mod determinism;
+
 use std::ffi::OsString;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -8,12 +10,12 @@ use clap::{Args, Parser, Subcommand};
 use miette::miette;
 use serde::Serialize;
 
-use super::determinism::DeterminismArgs;
 use super::machines::{MachineArgs, Machines, Surroundings, kernel};
 use super::{Cli, Failure, test};
 use crate::bench::{self, BootError, PlotError};
 use crate::report::run_dir::{RunDir, TRACE};
 use crate::report::{self, Escaping, Exit, print, trace};
+use determinism::DeterminismArgs;
 use imalab_check::StepSummary;
 use imalab_check::figures::Held;
 use imalab_check::outcome::{RunResult, SuiteResult};

@@ -4,7 +4,7 @@ use clap::Args;
 
 use super::Failure;
 use crate::report::{self, Exit};
-use imalab_language::interface::Capability;
+use imalab_language::capability::Capability;
 
 #[derive(Args)]
 pub(super) struct CapabilitiesArgs {

@@ -6,7 +6,7 @@ use clap::Args;
 use miette::miette;
 
 use super::Failure;
-use imalab_language::interface::Capability;
+use imalab_language::capability::Capability;
 use imalab_run::Kernel;
 
 /// What a suite demands of its kernels.

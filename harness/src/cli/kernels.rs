@@ -4,14 +4,14 @@ use std::path::Path;
 
 use miette::miette;
 
-use super::{Failure, machines};
+use super::Failure;
 use crate::carried;
-use crate::report::{Exit, print};
+use crate::report::Exit;
 use imalab_kernels::cache::Cache;
 use imalab_kernels::choice::{Choice, Chosen};
 use imalab_kernels::stop::Stop;
 use imalab_kernels::{Kernels, cli, interrupt, keep};
-use imalab_language::interface::Capability;
+use imalab_language::capability::Capability;
 use imalab_run::Kernel;
 
 impl Failure {
@@ -75,12 +75,4 @@ pub(super) fn act(action: cli::Action) -> Result<Exit, Failure> {
 pub(super) fn keep(action: &keep::Action) -> Result<Exit, Failure> {
     let kept = Cache::open().and_then(|cache| keep::run(action, &cache));
     kept.map(|()| Exit::Passed).map_err(|error| Failure::of_kernels(&error))
-}
-
-/// Prints the path of the guest's image.
-pub(super) fn image() -> Result<Exit, Failure> {
-    let cache = Cache::open().map_err(|error| Failure::of_kernels(&error))?;
-    let image = machines::image(None, cache.root())?;
-    print::line(&image.display().to_string()).map_err(Failure::setup)?;
-    Ok(Exit::Passed)
 }

@@ -12,6 +12,8 @@ use miette::miette;
 
 use super::{Failure, kernels};
 use crate::carried;
+use crate::report::{Exit, print};
+use imalab_kernels::cache::Cache;
 use imalab_kernels::choice::Choice as KernelChoice;
 use imalab_machine::accel::{self, Accel, Choice};
 use imalab_machine::command::QEMU;
@@ -150,6 +152,14 @@ pub(super) fn image(given: Option<&Path>, cache: &Path) -> Result<PathBuf, Failu
             "this imalab was built without an image for guests"
         ))
     })
+}
+
+/// Prints the path of the guest's image.
+pub(super) fn print_image() -> Result<Exit, Failure> {
+    let cache = Cache::open().map_err(|error| Failure::of_kernels(&error))?;
+    let image = image(None, cache.root())?;
+    print::line(&image.display().to_string()).map_err(Failure::setup)?;
+    Ok(Exit::Passed)
 }
 
 fn is_file(path: &Path) -> Result<(), Failure> {

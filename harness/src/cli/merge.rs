@@ -6,9 +6,9 @@ use clap::Args;
 
 use super::Failure;
 use super::reports::ReportArgs;
+use crate::event::{Listener, SuiteEvent};
 use crate::report::merge::MergeError;
 use crate::report::{self, Exit, Listeners};
-use crate::suite::{Listener, SuiteEvent};
 
 #[derive(Args)]
 pub(super) struct MergeArgs {

@@ -6,7 +6,6 @@ mod bench;
 mod bring;
 mod capabilities;
 mod demands;
-mod determinism;
 mod diff;
 mod explore;
 mod kernels;
@@ -126,7 +125,7 @@ pub fn main() -> ExitCode {
         Command::Language(args) => language::language(&args),
         Command::Kernel(action) => kernels::act(action),
         Command::Cache(action) => kernels::keep(&action),
-        Command::Image => kernels::image(),
+        Command::Image => machines::print_image(),
         Command::Shell(args) => shell::shell(&args),
         Command::Repro(args) => repro::repro(&args),
         Command::Shrink(args) => shrink::run(&args),

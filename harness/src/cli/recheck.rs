@@ -7,10 +7,11 @@ use clap::Args;
 use miette::miette;
 
 use super::Failure;
+use crate::event::{Listener, SuiteEvent};
 use crate::report::run_dir::{Bundle, BundleError, PLAN, RESULT, RunDir, TRACE};
 use crate::report::trace::{self, TraceError};
 use crate::report::{Exit, Listeners, json};
-use crate::suite::{Listener, SuiteEvent, keep_beside_the_trace, today};
+use crate::suite::{keep_beside_the_trace, today};
 use imalab_check::outcome::{RunResult, SuiteResult};
 
 #[derive(Args)]

@@ -7,7 +7,8 @@ use miette::miette;
 
 use super::Failure;
 use super::lane::LaneArgs;
-use crate::report::{Exit, RunId, merge};
+use crate::report::{Exit, merge};
+use crate::run_id::RunId;
 use imalab_check::outcome::{Boot, Outcome, RunResult, SuiteResult};
 use imalab_language::lane::Lane;
 use imalab_language::scenario::Scenario;

@@ -12,7 +12,7 @@ use super::machines::MachineArgs;
 use crate::report::{self, Exit};
 use imalab_formats::ima::Bank;
 use imalab_language::plan::Shape;
-use imalab_language::scenario::DEFAULT_POLICY;
+use imalab_language::vocabulary::DEFAULT_POLICY;
 use imalab_run::RunContext;
 
 #[derive(Args)]

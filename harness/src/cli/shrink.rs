@@ -190,7 +190,7 @@ fn keep(again: &Again, store: &Store, symbols: &Symbols, (ran, mut result): Show
     }
     let digest = imalab_check::digest(&again.plan, &ran.trace);
     let text = again.dir.read_scenario();
-    store.keep_with(&mut result, &again.plan, (&ran, &digest), text.as_deref(), |_| again.used());
+    store.keep(&mut result, &again.plan, (&ran, &digest), text.as_deref(), |_| again.used());
     let (kept, trouble) = (result.bundle.is_some(), result.not_stored.clone());
     tell(result, false)?;
     if kept {

@@ -281,7 +281,7 @@ impl<'p> Pursuit<'p> {
         let store =
             Store { bundles: dir.bundles(), scenarios: dir.path().to_owned(), cache, ..Store::default() };
         let digest = imalab_check::digest(&plan, &ran.trace);
-        store.keep_with(&mut result, &plan, (&ran, &digest), Some(&text), |_| self.used());
+        store.keep(&mut result, &plan, (&ran, &digest), Some(&text), |_| self.used());
         Ok(Pursued::Found(Box::new(Found {
             name,
             sign: self.sign.clone(),

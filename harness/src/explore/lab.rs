@@ -5,7 +5,7 @@ use std::path::Path;
 use crate::suite;
 use imalab_check::outcome::{AcceleratorUsed, RunResult};
 use imalab_explore::States;
-use imalab_language::interface::Capabilities;
+use imalab_language::capabilities::Capabilities;
 use imalab_language::lane::Lane;
 use imalab_language::plan::{self, Plan, PlanError, Planned};
 use imalab_language::scenario::{self, ScenarioError};

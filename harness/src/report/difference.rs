@@ -8,10 +8,10 @@ use maud::{DOCTYPE, Markup, PreEscaped, html};
 
 use super::Exit;
 use super::html::STYLE;
-use super::junit::kernels;
-use super::run_id::RunId;
 use super::run_text;
+use super::skips::kernels;
 use super::terminal::word;
+use crate::run_id::RunId;
 use imalab_check::outcome::{Outcome, RunResult, SuiteResult};
 use imalab_print::printable;
 

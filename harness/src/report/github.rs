@@ -5,11 +5,11 @@
 use std::fmt::Write as _;
 use std::io::{self, Write};
 
-use super::run_id::RunId;
 use super::run_text;
 use super::skips::Skips;
 use super::tally::{Tally, plural};
 use super::terminal::{seconds, word};
+use crate::run_id::RunId;
 use imalab_check::outcome::{Outcome, RunResult, SuiteResult};
 
 /// The variable with the path of the file that a job's summary is taken from.

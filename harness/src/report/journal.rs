@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 use nix::fcntl::OFlag;
 
 use super::json_lines;
-use crate::suite::SuiteEvent;
+use crate::event::SuiteEvent;
 use imalab_files::atomic::FileError;
 
 /// What it is called beside the results that it stands in for.

@@ -10,9 +10,9 @@ use super::Escaping;
 use super::document::{self, ReasonText};
 use super::input;
 use super::json::{ReadError, SCHEMA};
-use super::listeners::LiveForm;
-use super::run_id::RunId;
-use crate::suite::SuiteEvent;
+use super::live::LiveForm;
+use crate::event::SuiteEvent;
+use crate::run_id::RunId;
 use imalab_check::outcome::{AcceleratorUsed, Boot, Outcome, RunResult, Shard, SuiteResult};
 use imalab_files::atomic::FileError;
 use imalab_language::lane::Lane;
@@ -249,7 +249,7 @@ pub(crate) mod tests {
     use std::time::Duration;
 
     use super::*;
-    use crate::suite::{PlannedSuite, Stop, SuiteContext};
+    use crate::event::{PlannedSuite, Stop, SuiteContext};
     use imalab_check::outcome::Reason;
     use imalab_language::finding::KernelDied;
 

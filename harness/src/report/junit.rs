@@ -5,10 +5,10 @@ use std::time::Duration;
 
 use quick_junit::{NonSuccessKind, Property, Report, TestCase, TestCaseStatus, TestSuite};
 
-use super::run_id::RunId;
 use super::run_text::{self, Reason};
-use super::skips::Skips;
+use super::skips::{Skips, kernels};
 use super::terminal::{machine, verdict};
+use crate::run_id::RunId;
 use imalab_check::outcome::{Outcome, RunResult, SuiteResult};
 use imalab_language::finding::{Finding, Run};
 use imalab_print::printable;
@@ -46,17 +46,6 @@ pub fn report(suite: &SuiteResult) -> Report {
         report.add_test_suite(kernel_suite);
     }
     report
-}
-
-/// Kernels in the order of their first run.
-pub(super) fn kernels(suite: &SuiteResult) -> Vec<&str> {
-    let mut names: Vec<&str> = Vec::new();
-    for run in &suite.runs {
-        if !names.contains(&run.kernel.as_str()) {
-            names.push(&run.kernel);
-        }
-    }
-    names
 }
 
 fn case(run: &RunResult) -> TestCase {

@@ -9,11 +9,11 @@ use std::fmt::Write as _;
 use std::io::{self, Write};
 
 use super::junit::interrupted;
-use super::listeners::LiveForm;
-use super::run_id::RunId;
+use super::live::LiveForm;
 use super::run_text::{self, Reason};
 use super::terminal::{machine, verdict, word};
-use crate::suite::{Stop, SuiteEvent};
+use crate::event::{Stop, SuiteEvent};
+use crate::run_id::RunId;
 use imalab_check::outcome::{Outcome, RunResult, SuiteResult};
 use imalab_print::printable;
 

@@ -8,9 +8,10 @@ use super::files::{ClaimedFiles, FilesError, ReportFiles};
 use super::journal::Journal;
 use super::json_lines::JsonLines;
 use super::ktap::LiveKtap;
+use super::live::LiveForm;
 use super::print;
 use super::terminal::Terminal;
-use crate::suite::{Listener, SuiteEvent};
+use crate::event::{Listener, SuiteEvent};
 use imalab_files::atomic::FileError;
 use imalab_files::output::Output;
 
@@ -23,12 +24,6 @@ pub struct Listeners {
     kept: Option<ClaimedFiles>,
     terminal: Terminal,
     exit: Exit,
-}
-
-/// A form that is written as there is something to write.
-pub(super) trait LiveForm {
-    /// Writes what is to be said of an event.
-    fn event(&mut self, event: SuiteEvent<'_>) -> io::Result<()>;
 }
 
 /// A file in such a form.

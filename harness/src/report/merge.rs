@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use super::json::{self, ReadError};
 use super::{journal, json_lines};
-use crate::suite::PROBE;
+use crate::run_id::PROBE;
 use imalab_check::outcome::{RunResult, Shard, SuiteResult};
 
 /// Name of the results in a folder of `--out`.
@@ -216,7 +216,7 @@ mod tests {
     use serde_json::json;
 
     use super::*;
-    use crate::suite::SuiteEvent;
+    use crate::event::SuiteEvent;
     use imalab_check::outcome::Reason;
     use imalab_language::finding::{Finding, Skip};
 

@@ -3,9 +3,8 @@
 use std::collections::BTreeMap;
 use std::fmt;
 
-use super::junit::kernels;
-use super::run_id::RunId;
 use super::words;
+use crate::run_id::RunId;
 use imalab_check::outcome::{Outcome, SuiteResult};
 
 /// The skipped runs of a suite.
@@ -54,6 +53,17 @@ impl Skips {
         by_reason.sort_by_key(|(_, count)| std::cmp::Reverse(*count));
         Skips { by_reason, themes, one_kernel: kernels.len() == 1 }
     }
+}
+
+/// Kernels in the order of their first run.
+pub(super) fn kernels(suite: &SuiteResult) -> Vec<&str> {
+    let mut names: Vec<&str> = Vec::new();
+    for run in &suite.runs {
+        if !names.contains(&run.kernel.as_str()) {
+            names.push(&run.kernel);
+        }
+    }
+    names
 }
 
 /// Whole themes that were skipped, as the summary's last line goes on: `; nothing ran of kexec, trim`; empty when there are

@@ -1,30 +1,14 @@
 //! What each kernel offers, before its runs; a run whose kernel cannot say ends before it begins.
 
-use super::event::{Listener, SuiteEvent};
-use super::one_run::not_started;
 use super::probe::{self, AskError};
+use super::refusal::{Refusal, not_started};
 use super::request::Request;
+use crate::event::{Listener, SuiteEvent};
 use crate::report;
-use imalab_check::outcome::{CheckResult, During, Outcome, Reason};
-use imalab_language::finding::{Finding, Run};
-use imalab_language::interface::Capabilities;
+use imalab_check::outcome::{During, Outcome, Reason};
+use imalab_language::capabilities::Capabilities;
+use imalab_language::finding::Run;
 use imalab_run::{Interrupts, Kernel, Scratch};
-
-/// A run that ends before it begins.
-#[derive(Clone)]
-pub(super) struct Refusal {
-    pub(super) outcome: Outcome,
-    pub(super) reason: Box<Reason>,
-    pub(super) checks: Vec<CheckResult>,
-    pub(super) console_tail: Vec<String>,
-}
-
-impl Refusal {
-    pub(super) fn new(outcome: Outcome, finding: impl Into<Finding>) -> Refusal {
-        let reason = Box::new(Reason::of(finding));
-        Refusal { outcome, reason, checks: Vec::new(), console_tail: Vec::new() }
-    }
-}
 
 /// Asks each kernel what it offers.
 pub(super) fn probe_all(

@@ -6,8 +6,8 @@ use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use super::event::{Listener, Stop, SuiteEvent};
-use crate::report::RunId;
+use crate::event::{Listener, Stop, SuiteEvent};
+use crate::run_id::RunId;
 use imalab_check::outcome::RunResult;
 use imalab_run::Interrupts;
 

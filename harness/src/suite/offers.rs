@@ -1,9 +1,10 @@
 //! What a kernel is said to offer and was not seen to: a failed run of its own, since what needs it is skipped.
 
-use super::ask::Refusal;
+use super::refusal::Refusal;
 use imalab_check::outcome::{Check, CheckResult, Outcome, Reason, Verdict};
+use imalab_language::capabilities::Capabilities;
+use imalab_language::capability::Capability;
 use imalab_language::finding::Offers;
-use imalab_language::interface::{Capabilities, Capability};
 use imalab_run::Kernel;
 
 /// Name of that run among scenarios.

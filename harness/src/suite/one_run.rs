@@ -5,14 +5,19 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use super::boot;
 use super::queue::Job;
+use super::refusal::not_started;
 use super::request::Request;
 use super::seeded::{self, DEFAULT_WAY};
 use super::today;
-use crate::report::{self, RunId};
+use crate::report;
+use crate::report::run_dir::KernelUsed;
+use crate::run_id::RunId;
 use imalab_check::outcome::{Boot, Outcome, Reason, RunResult};
+use imalab_files::atomic::FileError;
+use imalab_language::capabilities::Capabilities;
 use imalab_language::finding::Run;
-use imalab_language::interface::Capabilities;
-use imalab_run::{Booted, Ran, RunContext, RunError, Seeded, console_tail, run};
+use imalab_language::plan::Plan;
+use imalab_run::{Booted, Kernel, Ran, RunContext, Seeded, console_tail, run};
 use imalab_trace::{Host, What};
 
 impl Request<'_> {
@@ -97,7 +102,10 @@ impl Request<'_> {
                     result.console_tail = console_tail(&ran.trace);
                 }
                 seeded::note(&ran, result);
-                self.store.keep(result, plan, (&ran, &digest), kernel, self);
+                let text = self.store.scenarios.join(format!("{}.yaml", plan.scenario));
+                let text = std::fs::read_to_string(text).ok();
+                let used = |result: &RunResult| used(result, plan, kernel, self);
+                self.store.keep(result, plan, (&ran, &digest), text.as_deref(), used);
             }
         }
     }
@@ -109,11 +117,16 @@ fn said(panic: &(dyn Any + Send)) -> &str {
     text.or_else(|| panic.downcast_ref::<&str>().copied()).unwrap_or("without a word")
 }
 
-pub(super) fn not_started(error: &RunError) -> Run {
-    // A reason is one line, and QEMU may have said several.
-    let lines = report::chain(error);
-    let text = lines.lines().map(str::trim).collect::<Vec<_>>().join(" ");
-    Run::NotStarted { error: text, hint: error.hint().map(|hint| hint.to_string()) }
+/// What a bundle says of the kernel.
+fn used(
+    result: &RunResult,
+    plan: &Plan,
+    kernel: &Kernel,
+    request: &Request<'_>,
+) -> Result<KernelUsed, FileError> {
+    let others = imalab_run::others(plan, request.kernels).unwrap_or_default();
+    let others = others.into_iter().map(|other| (other.name.as_str(), other.image.as_path()));
+    KernelUsed::of(&kernel.name, result.release.as_deref(), &kernel.image, &request.initramfs, others)
 }
 
 /// Notes how a run's machine came up, and how long it took.

@@ -5,7 +5,7 @@ use std::str::FromStr;
 
 use sha2::{Digest, Sha256};
 
-use crate::report::RunId;
+use crate::run_id::RunId;
 use imalab_check::outcome::{PartitionBy, Shard};
 
 /// One part of a suite: `slice:1/3` or `hash:2/3`.

@@ -12,9 +12,9 @@ use imalab_check::judge::{self, Judgement};
 use imalab_check::outcome::Outcome;
 use imalab_files::atomic;
 use imalab_formats::ima::Bank;
-use imalab_language::interface::probe::{self, Boot, ProbeError};
-use imalab_language::interface::{Capabilities, ProbeFinding};
+use imalab_language::capabilities::{Capabilities, ProbeFinding};
 use imalab_language::plan::{Budget, Interface, Parameters, Plan, Shape};
+use imalab_language::probe::{self, Boot, ProbeError};
 use imalab_run::{Ran, RunContext, RunError, run};
 use imalab_trace::{Trace, Unreadable, What};
 

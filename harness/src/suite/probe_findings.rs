@@ -1,11 +1,8 @@
 //! What a kernel did otherwise than promised when it was asked what it offers: a failed run of its own.
 
-use super::ask::Refusal;
+use super::refusal::Refusal;
 use imalab_check::outcome::{Check, CheckResult, Outcome, Reason, Verdict};
-use imalab_language::interface::{Capabilities, ProbeFinding};
-
-/// Name of that run among scenarios.
-pub const PROBE: &str = "kernel/probe";
+use imalab_language::capabilities::{Capabilities, ProbeFinding};
 
 /// What a probe found wrong, as the end of a run: nothing where it found nothing.
 pub(super) fn found_by_probe(known: &Capabilities) -> Option<Refusal> {
@@ -26,7 +23,7 @@ mod tests {
     use std::collections::{BTreeMap, BTreeSet};
 
     use super::*;
-    use imalab_language::interface::FindingCode;
+    use imalab_language::capabilities::FindingCode;
     use imalab_language::plan::Interface;
 
     fn finding(code: FindingCode, outcome: Outcome) -> ProbeFinding {

@@ -3,14 +3,14 @@
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::{Mutex, PoisonError};
 
-use super::ask::Refusal;
 use super::partition::Partition;
+use super::refusal::Refusal;
 use super::request::Request;
 use super::{offers, probe_findings};
-use crate::report::RunId;
+use crate::run_id::{PROBE, RunId};
 use imalab_check::outcome::{Outcome, Shard};
+use imalab_language::capabilities::Capabilities;
 use imalab_language::finding::{Run, Skip};
-use imalab_language::interface::Capabilities;
 use imalab_language::plan::{self, Parameters, Plan, PlanError, Planned};
 use imalab_language::scenario::{Race, Scenario};
 use imalab_run::{KernelsError, Unfit};
@@ -236,7 +236,7 @@ impl<'a> Queue<'a> {
         let job = |(kernel, known): (usize, &Result<Capabilities, Refusal>)| {
             let refusal = probe_findings::found_by_probe(known.as_ref().ok()?)?;
             let id = RunId {
-                scenario: probe_findings::PROBE.to_owned(),
+                scenario: PROBE.to_owned(),
                 parameters: Parameters::new(),
                 kernel: self.request.kernels[kernel].name.clone(),
                 repeat: 1,

@@ -3,15 +3,11 @@
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
-use super::ask::Refusal;
-use super::boot::Boots;
-use super::event::SuiteContext;
 use super::partition::Partition;
 use super::seeded::SeededLane;
 use super::store::Store;
-use crate::report::RunId;
+use crate::run_id::RunId;
 use imalab_check::outcome::{AcceleratorUsed, Boot};
-use imalab_language::interface::Capabilities;
 use imalab_language::lane::Lane;
 use imalab_language::plan::Interface;
 use imalab_language::scenario::Scenario;
@@ -100,27 +96,6 @@ impl Request<'_> {
     ) -> RunContext<'a> {
         let seeded = self.seeded.as_ref().map(SeededLane::machine);
         RunContext { seeded, ..self.context(kernel, forks, scratch, interrupts) }
-    }
-
-    pub(super) fn suite_context(
-        &self,
-        known: &[Result<Capabilities, Refusal>],
-        boots: &Boots,
-    ) -> SuiteContext {
-        let kernels = self.kernels.iter().zip(known).map(|(kernel, known)| match known {
-            Ok(known) => format!("{} ({})", kernel.name, known.release),
-            Err(_) => kernel.name.clone(),
-        });
-        SuiteContext {
-            kernels: kernels.collect(),
-            accelerator: self.accelerator(),
-            lane: self.lane,
-            strategy: self.seeded.as_ref().map(|lane| lane.way(None).to_string()),
-            boot: boots.how,
-            boot_reason: boots.reason.clone(),
-            jobs: self.jobs,
-            seed: self.seed,
-        }
     }
 
     pub(super) fn accelerator(&self) -> AcceleratorUsed {

@@ -5,8 +5,8 @@ use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use super::covered::{Cover, Covered};
-use super::one_run::not_started;
-use crate::report::RunId;
+use super::refusal::not_started;
+use crate::run_id::RunId;
 use imalab_check::outcome::{Outcome, RunResult};
 use imalab_language::finding::{Finding, Run};
 use imalab_language::plan::Plan;

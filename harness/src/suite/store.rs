@@ -2,15 +2,15 @@
 
 use std::path::{Path, PathBuf};
 
-use super::request::Request;
 use crate::report::run_dir::{BUNDLE, Bundle, KernelUsed, OutDir, RunDir, TRACE};
-use crate::report::{RunId, chain, trace};
+use crate::report::{chain, trace};
+use crate::run_id::RunId;
 use imalab_check::Digest;
 use imalab_check::outcome::{Outcome, RunResult};
 use imalab_files::atomic::FileError;
 use imalab_formats::ima::{AsciiLine, Bank, ByteOrder, LogReader};
 use imalab_language::plan::Plan;
-use imalab_run::{Kernel, Ran};
+use imalab_run::Ran;
 use imalab_trace::{Host, What};
 
 /// Where runs leave their evidence.
@@ -45,21 +45,9 @@ impl Store {
         Ok(())
     }
 
-    /// Keeps what `ran` left and notes in `result` where, or why not: whatever goes wrong here, what was found stands.
-    pub(super) fn keep(
-        &self,
-        result: &mut RunResult,
-        plan: &Plan,
-        ran: (&Ran, &Digest<'_>),
-        kernel: &Kernel,
-        request: &Request<'_>,
-    ) {
-        let text = std::fs::read_to_string(self.scenarios.join(format!("{}.yaml", plan.scenario))).ok();
-        self.keep_with(result, plan, ran, text.as_deref(), |result| used(result, plan, kernel, request));
-    }
-
-    /// The same, with the text of the scenario and what a bundle says of the kernel.
-    pub fn keep_with(
+    /// Keeps what `ran` left and notes in `result` where, or why not: whatever goes wrong here, what was found stands. `text` is the
+    /// scenario's, `used` what a bundle says of the kernel.
+    pub fn keep(
         &self,
         result: &mut RunResult,
         plan: &Plan,
@@ -183,18 +171,6 @@ impl Trouble {
             more => format!("{first} (and {more} more)"),
         })
     }
-}
-
-/// What a bundle says of the kernel.
-fn used(
-    result: &RunResult,
-    plan: &Plan,
-    kernel: &Kernel,
-    request: &Request<'_>,
-) -> Result<KernelUsed, FileError> {
-    let others = imalab_run::others(plan, request.kernels).unwrap_or_default();
-    let others = others.into_iter().map(|other| (other.name.as_str(), other.image.as_path()));
-    KernelUsed::of(&kernel.name, result.release.as_deref(), &kernel.image, &request.initramfs, others)
 }
 
 /// A record in the view of SHA-1 as a line; nothing of one that no list showed.

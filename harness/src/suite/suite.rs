@@ -5,12 +5,15 @@ use std::time::{Duration, Instant};
 use super::ask::probe_all;
 use super::boot::Boots;
 use super::dispatch::{Dispatch, Work};
-use super::event::{Listener, PlannedSuite, SuiteEvent};
 use super::one_run::millis;
 use super::queue::{self, Job, Queue, QueueError};
+use super::refusal::Refusal;
 use super::request::Request;
-use crate::report::{self, RunId};
+use crate::event::{Listener, PlannedSuite, SuiteContext, SuiteEvent};
+use crate::report::{self};
+use crate::run_id::RunId;
 use imalab_check::outcome::{RunResult, SuiteResult};
+use imalab_language::capabilities::Capabilities;
 use imalab_language::plan::Plan;
 use imalab_run::{Interrupts, RunContext, Scratch};
 
@@ -43,7 +46,7 @@ pub fn suite(
     let queue = Queue::new(request, &known)?;
     let boots = Boots::of(request, &queue, scratch, interrupts);
     let planned = PlannedSuite {
-        context: request.suite_context(&known, &boots),
+        context: context(request, &known, &boots),
         runs: queue.runs(),
         shard: queue.shard.clone(),
     };
@@ -72,6 +75,24 @@ pub fn suite(
     };
     listener.event(SuiteEvent::Finished(&suite));
     Ok(suite)
+}
+
+/// What holds for the whole suite.
+fn context(request: &Request<'_>, known: &[Result<Capabilities, Refusal>], boots: &Boots) -> SuiteContext {
+    let kernels = request.kernels.iter().zip(known).map(|(kernel, known)| match known {
+        Ok(known) => format!("{} ({})", kernel.name, known.release),
+        Err(_) => kernel.name.clone(),
+    });
+    SuiteContext {
+        kernels: kernels.collect(),
+        accelerator: request.accelerator(),
+        lane: request.lane,
+        strategy: request.seeded.as_ref().map(|lane| lane.way(None).to_string()),
+        boot: boots.how,
+        boot_reason: boots.reason.clone(),
+        jobs: request.jobs,
+        seed: request.seed,
+    }
 }
 
 /// A run of a dry run.

@@ -2,8 +2,8 @@
 
 use std::collections::BTreeMap;
 
+use imalab::event::SuiteContext;
 use imalab::report::json;
-use imalab::suite::SuiteContext;
 use imalab_check::outcome::{
     AcceleratorUsed, Boot, Check, CheckResult, Outcome, Reason, RunResult, SuiteResult, Verdict,
 };

@@ -3,9 +3,9 @@
 use std::io::{self, Write};
 use std::sync::{Arc, Mutex};
 
-use imalab::report::RunId;
+use imalab::event::{Listener, PlannedSuite, Stop, SuiteEvent};
 use imalab::report::terminal::{Look, Terminal};
-use imalab::suite::{Listener, PlannedSuite, Stop, SuiteEvent};
+use imalab::run_id::RunId;
 use imalab_check::outcome::{Outcome, RunResult, SuiteResult};
 use indicatif::{InMemoryTerm, ProgressDrawTarget, TermLike};
 use rstest::rstest;

@@ -3,7 +3,8 @@
 use std::collections::VecDeque;
 
 use super::joint::joint_verdict;
-use super::judge::{Judge, Setup};
+use super::judge::Judge;
+use super::setup::Setup;
 use super::trail::{Explanation, Trail};
 use super::verdict::{BankVerdict, Comparison, Demand, Outcome, PcrVerdict, QuoteVerdict, Verdict};
 use imalab_formats::ima::{Bank, Digest, RecordRef, Replay};

@@ -2,8 +2,9 @@
 
 use imalab_formats::ima::{Bank, PCR_LIMIT};
 
-use super::judge::{Judge, JudgedBank, Setup};
+use super::judge::{Judge, JudgedBank};
 use super::marks::Marks;
+use super::setup::Setup;
 use super::verdict::{
     BankVerdict, Comparison, Conclusion, Demand, Outcome, PcrVerdict, QuoteVerdict, Uncovered, Verdict,
 };

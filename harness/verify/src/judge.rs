@@ -1,54 +1,16 @@
 //! Replays records in every bank that matters and looks where they meet what a TPM said.
 
-use imalab_formats::ima::{
-    Bank, ByteOrder, Digest, FieldKind, PCR_LIMIT, PcrValues, RecordRef, Replay, is_known_template,
-};
+use imalab_formats::ima::{Bank, Digest, PCR_LIMIT, PcrValues, RecordRef, Replay, is_known_template};
 
-use super::quoted::{QuoteTarget, Quoted};
+use super::marks::is_boot_aggregate;
+use super::quoted::QuoteTarget;
+use super::setup::Setup;
 use super::target::Target;
 use super::verdict::{Inconsistency, UnknownTemplate};
 use imalab_formats::ima::mark::Mark;
 
 /// Names of unknown templates that are told; a list of somebody else can have any number of them.
 const UNKNOWN_TEMPLATES: usize = 8;
-
-/// What records are judged by.
-#[derive(Clone, Debug)]
-pub struct Setup {
-    /// Bank whose file was read.
-    pub view: Bank,
-    /// Byte order of the list.
-    pub order: ByteOrder,
-    /// PCR values of a TPM, one bank each.
-    pub targets: Vec<PcrValues>,
-    /// What PCRs were before the first record, where that is not what a reset leaves; one bank each.
-    pub starts: Vec<PcrValues>,
-    /// What a quote attests to.
-    pub quoted: Option<Quoted>,
-    /// Banks other than SHA-1 were extended with the SHA-1 digest, padded with zeros.
-    pub padded_sha1: bool,
-}
-
-impl Setup {
-    pub(super) fn start(&self, bank: Bank, pcr: u32) -> Option<Digest> {
-        self.starts.iter().find(|values| values.bank() == bank).and_then(|values| values.get(pcr))
-    }
-
-    pub(super) fn target(&self, bank: Bank, pcr: u32) -> Option<Digest> {
-        self.targets.iter().find(|values| values.bank() == bank).and_then(|values| values.get(pcr))
-    }
-
-    /// The PCRs of a bank before the first record.
-    pub(super) fn replay(&self, bank: Bank) -> Replay {
-        let mut replay = Replay::new(bank);
-        for (pcr, value) in
-            self.starts.iter().filter(|values| values.bank() == bank).flat_map(PcrValues::iter)
-        {
-            replay.start_at(pcr, value);
-        }
-        replay
-    }
-}
 
 /// Judges a list record by record, in constant memory.
 pub struct Judge {
@@ -257,15 +219,6 @@ pub(super) fn padded_digest(record: RecordRef<'_>, bank: Bank) -> Digest {
     let sha1 =
         if record.is_violation() { Digest::ones(Bank::Sha1) } else { record.template_digest(Bank::Sha1) };
     sha1.padded_to(bank)
-}
-
-/// Whether the record is the one that IMA begins with (`ima_add_boot_aggregate`, `security/integrity/ima/ima_init.c`).
-pub(super) fn is_boot_aggregate(record: RecordRef<'_>, order: ByteOrder) -> bool {
-    let names = |field: &[u8]| field.strip_suffix(b"\0").unwrap_or(field) == b"boot_aggregate";
-    record.fields(order).map_while(Result::ok).any(|field| match field.id {
-        Some(_) => field.kind() == FieldKind::Text && names(field.data),
-        None => names(field.data),
-    })
 }
 
 /// The value of a quoted PCR: replayed, or as a file has it when no record so far extended it and it is not told what it

@@ -2,9 +2,11 @@
 
 use serde::Serialize;
 
-use super::judge::{Setup, is_boot_aggregate};
+use super::setup::Setup;
 use imalab_formats::ima::mark::{Aggregate, LogDigest, Mark};
-use imalab_formats::ima::{Bank, Digest, Hasher, PCR_LIMIT, RecordRef, Replay, write_record};
+use imalab_formats::ima::{
+    Bank, ByteOrder, Digest, FieldKind, Hasher, PCR_LIMIT, RecordRef, Replay, write_record,
+};
 
 /// Wrong ones that are told; there can be any number of them.
 const TOLD: usize = 8;
@@ -220,4 +222,13 @@ fn text_at(record: RecordRef<'_>, view: Bank, offset: u64) -> u64 {
     let fields = record.fields(imalab_formats::ima::ByteOrder::Little).filter_map(Result::ok);
     let text = fields.last().map_or(0, |field| field.data.len() as u64);
     offset + record.binary_size(view) - text
+}
+
+/// Whether the record is the one that IMA begins with (`ima_add_boot_aggregate`, `security/integrity/ima/ima_init.c`).
+pub(super) fn is_boot_aggregate(record: RecordRef<'_>, order: ByteOrder) -> bool {
+    let names = |field: &[u8]| field.strip_suffix(b"\0").unwrap_or(field) == b"boot_aggregate";
+    record.fields(order).map_while(Result::ok).any(|field| match field.id {
+        Some(_) => field.kind() == FieldKind::Text && names(field.data),
+        None => names(field.data),
+    })
 }

@@ -2,7 +2,7 @@
 
 use imalab_formats::ima::{Bank, Digest};
 
-use super::verdict::Outcome;
+use super::outcome::Outcome;
 
 /// The parts of a quote as they came from files.
 #[derive(Clone, Debug, PartialEq, Eq)]

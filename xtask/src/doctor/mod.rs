@@ -1,5 +1,6 @@
 //! `cargo xtask doctor`: what this machine lacks, and the one line that brings it.
 
+mod accelerator;
 mod install;
 pub(crate) mod requirement;
 pub(crate) mod toolbox;
@@ -115,7 +116,7 @@ fn describe_machine(cache: &Cache, root: &Path) -> Result<()> {
     if let Some(toolbox) = Toolbox::entered() {
         println!("tools of ours {}", toolbox.root().display());
     }
-    println!("accelerator   {}", crate::harness::accelerator(root));
+    println!("accelerator   {}", accelerator::accelerator(root));
     Ok(())
 }
 

@@ -9,6 +9,7 @@ use std::hash::{DefaultHasher, Hash, Hasher};
 use hashbrown::HashTable;
 
 use super::Extend;
+use crate::run_length::Successive;
 use imalab_formats::ima::{Bank, ByteOrder, Digest, RecordRef, write_record};
 
 /// Longest part of a file name that a finding shows, in characters.
@@ -17,6 +18,13 @@ const NAME_SHOWN: usize = 120;
 /// Number of a record in [`Records`]; equal numbers are equal records.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(crate) struct RecordId(pub(crate) u32);
+
+impl Successive for RecordId {
+    fn plus(self, further: usize) -> RecordId {
+        // No further than there are records.
+        RecordId(u32::try_from(self.0 as usize + further).unwrap_or(u32::MAX))
+    }
+}
 
 /// What all views of a record share.
 #[derive(Clone, Debug)]

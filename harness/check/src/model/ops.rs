@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use imalab_wire::{Op, Outcome, TaskId, Violation};
 
-use super::events::{Does, Event, Files};
+use super::event::{Does, Event, Files};
 use super::policy::Policy;
 use crate::evidence::Evidence;
 use crate::log::WholeLog;

@@ -68,7 +68,7 @@ impl Policy {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use imalab_language::scenario::DEFAULT_POLICY;
+    use imalab_language::vocabulary::DEFAULT_POLICY;
     use rstest::rstest;
 
     #[rstest]

@@ -13,7 +13,8 @@ use std::collections::HashSet;
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::rc::Rc;
 
-use super::events::{Does, Event, Events, Measured};
+use super::event::{Does, Event, Measured};
+use super::events::Events;
 use crate::log::WholeLog;
 use imalab_formats::ima::model::{Broken, Call, Found, Kernel, Rule, Setup};
 

@@ -1,6 +1,7 @@
 //! What no order of the operations explains, as a finding.
 
-use super::events::{Does, Event, Events};
+use super::event::{Does, Event};
+use super::events::Events;
 use super::search::{Stuck, Why};
 use crate::evidence::Evidence;
 use crate::log::WholeLog;

@@ -1,5 +1,6 @@
 use imalab_formats::Interface;
-use imalab_language::interface::{Capabilities, Capability};
+use imalab_language::capabilities::Capabilities;
+use imalab_language::capability::Capability;
 use imalab_language::plan::{self, Planned};
 use imalab_language::scenario;
 

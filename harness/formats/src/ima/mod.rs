@@ -2,6 +2,7 @@
 //! as kexec carries it, the list machine, dialects and the reference model.
 
 pub mod dialect;
+pub mod file;
 mod generate;
 mod kexec;
 pub mod lists;

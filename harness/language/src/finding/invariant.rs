@@ -1,7 +1,7 @@
 //! What is declared of an invariant, beside its findings.
 
+use super::Check;
 use super::Finding;
-use crate::verdict::Check;
 
 /// An invariant: what it rests on, and how directly its findings name a fault. `docs/architecture.md` and `docs/results.md`
 /// have their tables from here.
@@ -60,7 +60,7 @@ pub enum Directness {
 macro_rules! declared {
     ($($(#[doc = $holds:literal])+ $name:literal $module:ident $group:ident,)+) => {
         /// What is declared of a check; none of those that are of a kernel as a whole.
-        pub(crate) fn of(check: Check) -> Option<&'static Invariant> {
+        fn of(check: Check) -> Option<&'static Invariant> {
             match check {
                 $(Check::$group => Some(&super::$module::INVARIANT),)+
                 Check::Offers | Check::Probe => None,
@@ -70,3 +70,15 @@ macro_rules! declared {
 }
 
 crate::invariants!(declared);
+
+impl Check {
+    /// What is declared of an invariant.
+    pub fn invariant(self) -> Option<&'static Invariant> {
+        of(self)
+    }
+
+    /// How directly a finding of it names a fault.
+    pub fn directness(self, finding: &Finding) -> Directness {
+        self.invariant().map_or(Directness::Offer, |invariant| (invariant.directness)(finding))
+    }
+}

@@ -7,6 +7,7 @@
 
 #[macro_use]
 mod macros;
+mod check;
 mod evidence;
 mod exactly_once;
 mod fact;
@@ -31,10 +32,10 @@ mod table;
 mod trace;
 mod views_agree;
 
+pub use check::Check;
 pub use evidence::Evidence;
 pub use fact::{CounterAtKexec, Fact};
 pub use fields::FIELDS;
-pub(crate) use invariant::of as declared;
 pub use invariant::{Directness, Invariant, Rests};
 pub use matching::{Pattern, entry};
 pub use part::{

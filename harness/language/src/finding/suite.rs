@@ -1,7 +1,7 @@
 //! What keeps a run from beginning, and what is said of a kernel as a whole.
 
 use super::Phrasing;
-use crate::interface::Capability;
+use crate::capability::Capability;
 
 findings! {
     /// Why a run did not begin.

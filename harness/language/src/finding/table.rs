@@ -2,9 +2,9 @@
 
 use std::fmt::Write;
 
+use super::Check;
 use super::part::PARTS;
 use super::{Entry, FIELDS, Fact, GROUPS, Invariant};
-use crate::verdict::Check;
 
 /// A generated part of the page: its name, and its text, which ends with a newline.
 pub(super) type Block = (&'static str, String);

@@ -4,12 +4,12 @@ use imalab_wire::{Op, Slot};
 use nix::fcntl::OFlag;
 
 use super::{CHUNK, IMA, Operations, TPM, read_whole};
-use crate::plan::{Action, Form, Interface, Observed, Reading};
-use crate::scenario;
+use crate::vocabulary::{Action, Form, Observed, Reading};
+use imalab_formats::Interface;
 use imalab_formats::ima::Bank;
 use imalab_formats::ima::dialect::{Access, Call, Calls, Dialect, Target};
-use imalab_formats::ima::lists::{Kind, ListId, Mark, Request};
-use imalab_formats::ima::model::{File, ListFile};
+use imalab_formats::ima::lists::{Kind, Mark, Request};
+use imalab_formats::ima::model::File;
 
 /// How a kernel interface does the verbs; a verb is `None` where it has no way to.
 #[derive(Clone, Copy, Debug)]
@@ -161,21 +161,9 @@ impl<'d> Adapter<'d> {
             Request::DeleteFirst(_) | Request::MarkLog => None,
         }
     }
-
-    /// What a file of a scenario is to the model, if it has to do with the list.
-    pub fn file(self, file: &scenario::File) -> Option<File> {
-        match *file {
-            scenario::File::List { form, bank, staged } => {
-                let (bank, list) = (bank.unwrap_or(Bank::Sha1), ListId::of(kind(staged)));
-                Some(File::List(ListFile { ascii: form == Form::Ascii, bank, list }))
-            }
-            scenario::File::Own(name) => Some(File::Own(name)),
-            scenario::File::Count | scenario::File::Violations | scenario::File::Path(_) => None,
-        }
-    }
 }
 
-pub(super) fn flags(access: Access) -> OFlag {
+pub(crate) fn flags(access: Access) -> OFlag {
     match access {
         Access::Read => OFlag::O_RDONLY,
         Access::Write => OFlag::O_WRONLY,

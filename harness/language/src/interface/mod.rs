@@ -1,22 +1,17 @@
 //! Verbs become system calls, in the words of a kernel's dialect.
 //!
-//! What dialects there are is data ([`imalab_formats::ima::dialect`]); which one a kernel speaks is found out by [`probe`], never
+//! What dialects there are is data ([`imalab_formats::ima::dialect`]); which one a kernel speaks is found out by [`probe`](crate::probe), never
 //! concluded from its version.
 
-mod capability;
 mod encode;
-mod finding;
-pub mod probe;
 
 use imalab_wire::{Op, Slot};
 use nix::fcntl::OFlag;
 
-pub use capability::{Capabilities, Capability};
 pub use encode::{Adapter, adapter};
-pub use finding::{FindingCode, ProbeFinding};
 
-use crate::plan::{Observed, Reading};
-pub(crate) use encode::find;
+use crate::vocabulary::{Observed, Reading};
+pub(crate) use encode::{find, flags};
 
 pub use imalab_formats::ima::dialect::FOLDER as IMA;
 

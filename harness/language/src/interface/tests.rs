@@ -2,17 +2,14 @@ use nix::errno::Errno;
 use rstest::rstest;
 
 use super::*;
-use crate::plan::{Action, Form, Interface};
+use crate::vocabulary::{Action, Form};
+use imalab_formats::Interface;
 use imalab_formats::ima::Bank;
-
-mod behaves;
-mod played;
-mod probed;
 
 fn meaning(interface: Interface, staged: bool, text: &str) -> Option<Action> {
     let file = crate::scenario::File::List { form: Form::Binary, bank: None, staged };
     let adapter = adapter(interface);
-    adapter.meaning(adapter.file(&file).unwrap(), text.as_bytes())
+    adapter.meaning(file.in_model().unwrap(), text.as_bytes())
 }
 
 #[rstest]

@@ -6,9 +6,9 @@ use nix::fcntl::OFlag;
 
 use super::PlanError;
 use super::compile::Compiler;
-use super::types::{Action, Expect, Form, Observed, Reading};
 use crate::interface::{Operations, find, unseen};
 use crate::scenario::{Attestation, Step};
+use crate::vocabulary::{Action, Expect, Form, Observed, Reading};
 use imalab_formats::ima::Bank;
 
 /// Bytes that each `read(2)` of the list asks for.

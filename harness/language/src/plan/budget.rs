@@ -1,7 +1,8 @@
 //! How long a run may take.
 
-use super::types::{Budget, How};
+use super::types::Budget;
 use crate::scenario::{Task, Verb};
+use imalab_formats::tpm::fault::How;
 
 /// Seconds without any message that still count as progress; the agent reports on long operations.
 const SILENCE_S: u32 = 30;

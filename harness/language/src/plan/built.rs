@@ -1,7 +1,7 @@
 //! A step on its way into the program.
 
-use super::types::{Action, Expect};
 use crate::interface::Operations;
+use crate::vocabulary::{Action, Expect};
 
 /// A step on its way into the program.
 pub(super) struct Built {

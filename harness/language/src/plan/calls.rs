@@ -9,13 +9,13 @@ use nix::libc;
 use super::built::Built;
 use super::files::{observed, path, reading};
 use super::slots::Slots;
-use super::types::{Action, Expect, Observed, Reading};
 use super::unresolved::Unresolved;
 use crate::interface::{Adapter, Operations};
 use crate::scenario::{
     Bytes, Call, File, Flag, Flags, Moved, Origin, Task, Transfer, Verb, Whence, WriteOf, origin, poll_event,
     task_named,
 };
+use crate::vocabulary::{Action, Expect, Observed, Reading};
 
 /// Permissions of a file that `open` creates.
 const MODE: u32 = 0o600;
@@ -79,7 +79,7 @@ impl Calls<'_> {
 
     /// What these bytes do to the list when the kernel takes them.
     fn meaning(&self, slot: &str, bytes: &[u8]) -> Action {
-        let meaning = || self.adapter.meaning(self.adapter.file(self.file(slot)?.1)?, bytes);
+        let meaning = || self.adapter.meaning(self.file(slot)?.1.in_model()?, bytes);
         meaning().unwrap_or(Action::SystemCall)
     }
 

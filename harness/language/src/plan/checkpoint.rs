@@ -1,7 +1,7 @@
 //! Checkpoints: quiescent points at which lists and counters are read and the PCRs are compared with them.
 
 use crate::interface::{Adapter, IMA, Operations, read_whole};
-use crate::plan::{Form, Observed};
+use crate::vocabulary::{Form, Observed};
 use imalab_formats::ima::Bank;
 
 /// The counter of the current list's records.

@@ -1,5 +1,6 @@
 //! Steps of a scenario become steps of a program.
 
+use crate::vocabulary::FLUSH;
 use std::collections::BTreeMap;
 
 use imalab_wire::{End, Op, Program, Setup, Start, Step as ProgramStep, Task as ProgramTask, TaskId};
@@ -9,11 +10,15 @@ use super::built::Built;
 use super::calls::Movers;
 use super::count::Count;
 use super::slots::Slots;
-use super::types::{Action, Expect, Interface, Mark, MarkAction, Plan, PlannedStep};
+use super::types::{Plan, PlannedStep};
 use super::unresolved::Unresolved;
 use super::{PlanError, budget, checkpoint, has_boot_policy, stress};
-use crate::interface::{Adapter, Capabilities, Capability, Operations, TPM, probe};
+use crate::capabilities::Capabilities;
+use crate::capability::Capability;
+use crate::interface::{Adapter, Operations, TPM};
 use crate::scenario::{self, Expectation, Scenario, Step, Task, Variant, Verb};
+use crate::vocabulary::{Action, Expect, Mark, MarkAction};
+use imalab_formats::Interface;
 
 /// Up to this many files, reading the lists after every verb costs little beside the boot.
 const QUICK_FILES: u64 = 2_000;
@@ -25,7 +30,7 @@ pub(super) fn compile(
     interface: Interface,
     seed: u64,
 ) -> Result<Plan, PlanError> {
-    let flush = variant.machine.kernel_args.iter().any(|word| word == probe::FLUSH);
+    let flush = variant.machine.kernel_args.iter().any(|word| word == FLUSH);
     let suppresses = capabilities.has(Capability::HashTable) && !flush;
     let tasks = stress::write_out(&variant.tasks, seed);
     let dialect = interface.dialect().as_seen(capabilities.seen);

@@ -1,17 +1,13 @@
 //! How many records each list holds, as far as a scenario's steps tell before the run.
 
+use crate::vocabulary::BOOT_RECORDS;
+use crate::vocabulary::FLUSH;
 use std::collections::BTreeMap;
 
 use super::kernel_words::has_boot_policy;
-use crate::interface::probe;
-use crate::scenario::{
-    Attestation, Call, DEFAULT_POLICY, Expectation, File, Files, Leave, Records, Step, Verb, Way,
-};
+use crate::scenario::{Attestation, Call, Expectation, File, Files, Leave, Records, Step, Verb, Way};
+use crate::vocabulary::DEFAULT_POLICY;
 use imalab_formats::ima::lists::{Length, ListId, Lists, Loss, Namespace, Part, Request};
-
-/// Records that a kernel puts in the list before anything is measured: the boot aggregate, which is always the
-/// first entry (`ima_init` in `security/integrity/ima/ima_init.c`).
-pub const BOOT_RECORDS: u64 = 1;
 
 /// Hooks that never see a file which is only opened for reading (`ima_match_rules` in
 /// `security/integrity/ima/ima_policy.c`).
@@ -131,7 +127,7 @@ impl Count {
             Verb::KexecLoad { kernel, args, .. } => {
                 self.next = Next {
                     same: kernel == "same",
-                    flushes: args.iter().any(|word| word == probe::FLUSH),
+                    flushes: args.iter().any(|word| word == FLUSH),
                     booted: has_boot_policy(args),
                 };
                 if !self.plain {

@@ -1,8 +1,8 @@
 //! Files that a scenario names: their paths, and what reading them shows.
 
-use super::types::{Action, Form, Observed};
 use crate::interface::{Adapter, IMA};
 use crate::scenario::File;
+use crate::vocabulary::{Action, Form, Observed};
 use imalab_formats::ima::Bank;
 use imalab_formats::ima::dialect::OwnFile;
 

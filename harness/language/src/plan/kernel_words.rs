@@ -2,7 +2,7 @@
 //!
 //! A scenario that gives such a word itself says what comes of it. Given for a whole suite, it would make sound kernels fail.
 
-use crate::interface::probe;
+use crate::vocabulary::FLUSH;
 
 /// What a word changes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -34,7 +34,7 @@ impl Change {
             "ima_policy" | "ima_tcb" => Some(Change::BootPolicy),
             "ima_appraise" | "ima_appraise_tcb" => Some(Change::Appraisal),
             "ima" if value != "on" => Some(Change::Off),
-            probe::FLUSH => Some(Change::Flush),
+            FLUSH => Some(Change::Flush),
             // What follows is for init (`parse_args`, `kernel/params.c`).
             "__" if word == "--" => Some(Change::Rest),
             _ => silences(word).then_some(Change::Console),

@@ -7,12 +7,13 @@ use super::calls::{Calls, Place, task_id};
 use super::compile::Compiler;
 use super::count::Count;
 use super::files::{observed, path, reading};
-use super::types::{Action, Expect, Fault, How, MarkAction};
 use super::unresolved::Unresolved;
 use super::{PlanError, checkpoint};
 use crate::interface::{IMA, MEASURED, Operations, read_whole, request};
 use crate::scenario::{Expectation, File, Files, KexecCall, Leave, Policy, Records, Step, Verb, Way};
+use crate::vocabulary::{Action, Expect, MarkAction};
 use imalab_formats::ima::lists::Mark;
+use imalab_formats::tpm::fault::{Fault, How};
 
 impl Compiler<'_> {
     pub(super) fn verb(&mut self, place: usize, step: &Step) -> Result<(), PlanError> {

@@ -34,9 +34,6 @@ pub struct Sign {
     pub finding: Pattern,
 }
 
-/// What a scenario names instead of a check when the kernel dies of the defect, and the group of the codes of deaths.
-pub(super) const KERNEL_DIED: &str = "kernel-died";
-
 /// Kernels by version: from one on, before another.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct KernelRange {

@@ -12,20 +12,12 @@ use super::model::{Scenario, Variant};
 use super::node::{self, Kind, Node};
 use super::race;
 use super::tasks;
-use crate::interface::Capability;
-use crate::plan::Shape;
+use crate::capability::Capability;
+use crate::vocabulary::{DEFAULT_POLICY, Shape};
 use imalab_formats::ima::Bank;
 
 /// Most combinations of a matrix: each is a run.
 pub const MAX_COMBINATIONS: usize = 1024;
-
-/// Measures exactly the files that `Op::Measure` opens for reading below `/m`, a tmpfs.
-///
-/// The guest's root is a file system of type `rootfs` (`init/do_mounts.c`), whatever backs it; securityfs, procfs
-/// and sysfs have types of their own; a program's start asks for `MAY_EXEC` and a file's creation for
-/// `MAY_WRITE`, and `mask=MAY_READ` without `^` matches neither (`ima_match_rules` in
-/// `security/integrity/ima/ima_policy.c`). So no record appears that the scenario did not ask for.
-pub const DEFAULT_POLICY: &str = "measure func=FILE_CHECK mask=MAY_READ fsname=tmpfs\n";
 
 /// Reads a scenario.
 ///

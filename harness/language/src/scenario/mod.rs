@@ -15,6 +15,7 @@ mod grammar;
 mod limit;
 mod lint;
 mod model;
+mod needs;
 mod node;
 mod open_files;
 mod race;
@@ -24,20 +25,20 @@ mod tasks;
 mod verbs;
 
 pub use defect::{KernelRange, KnownDefect, Showing, Sign, Version};
-pub use document::{DEFAULT_POLICY, MAX_COMBINATIONS, parse};
+pub use document::{MAX_COMBINATIONS, parse};
 pub use error::ScenarioError;
 pub use files::{LoadError, load, load_all};
 pub(crate) use grammar::poll_event;
 pub use limit::{KnownLimit, Lost};
 pub use model::{
     Attestation, Bytes, Call, Expectation, File, Files, Flag, Flags, KexecCall, Leave, Limit, Listing, Moved,
-    Policy, Records, Scenario, Signal, Spawn, Start, Step, Task, Transfer, Variant, Verb, Way, Whence,
+    Policy, Race, Records, Scenario, Signal, Spawn, Start, Step, Task, Transfer, Variant, Verb, Way, Whence,
     WriteOf,
 };
 pub(crate) use model::{process_of, task_named};
+pub use needs::needs;
 pub use node::MAX_BYTES;
 pub(crate) use open_files::{Origin, origin};
-pub use race::Race;
 pub use steps::MAX_STEPS;
 
 #[cfg(test)]

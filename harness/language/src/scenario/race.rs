@@ -7,19 +7,8 @@ use imalab_schedule::Way;
 use super::error::{ScenarioError, Source};
 use super::fields::{self, Fields};
 use super::grammar;
-use super::model::Variant;
+use super::model::{Race, Variant};
 use super::node::Node;
-
-/// What a scenario says of the order in which its tasks run.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Race {
-    /// The tasks that race; empty: all.
-    pub tasks: BTreeSet<String>,
-    /// How a seed decides; `None`: as always.
-    pub way: Option<Way>,
-    /// Under how many schedules.
-    pub schedules: u32,
-}
 
 /// Reads `race:` of a scenario with these variants.
 pub(super) fn read(source: &Source, node: &Node, variants: &[Variant]) -> Result<Race, ScenarioError> {

@@ -8,11 +8,11 @@ use std::collections::BTreeMap;
 
 use maud::{DOCTYPE, Markup, PreEscaped, html};
 
-use super::junit::kernels;
-use super::run_id::RunId;
 use super::skips::Skips;
+use super::skips::kernels;
 use super::tally::Tally;
 use super::terminal::{seconds, word};
+use crate::run_id::RunId;
 use imalab_check::outcome::{Outcome, RunResult, SuiteResult};
 use imalab_print::printable;
 

@@ -5,9 +5,9 @@ use std::collections::BTreeMap;
 use maud::{Markup, html};
 
 use crate::report::run_dir::TIMELINE;
-use crate::report::run_id::RunId;
 use crate::report::run_text::{self, Reason};
 use crate::report::terminal::{not_stored, seconds, verdict, word};
+use crate::run_id::RunId;
 use imalab_check::outcome::{CheckResult, Outcome, RunResult, Verdict};
 use imalab_print::printable;
 

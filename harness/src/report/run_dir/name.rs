@@ -2,7 +2,7 @@
 
 use sha2::{Digest, Sha256};
 
-use crate::report::run_id::RunId;
+use crate::run_id::RunId;
 
 /// Longest name in bytes. File systems take 255 (`NAME_MAX`); a number and a reader's own suffixes need some.
 const LIMIT: usize = 160;

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use super::quotes::QUOTE_FILES;
 use super::{RunDir, is_evidence, name};
 use crate::report::merge;
-use crate::report::run_id::RunId;
+use crate::run_id::RunId;
 use imalab_files::atomic::FileError;
 
 /// Folders of the same name that are tried before it is an error.

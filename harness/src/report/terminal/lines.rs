@@ -4,12 +4,12 @@ use std::fmt::Write as _;
 use std::time::Duration;
 
 use super::look::{Look, word};
-use crate::report::run_id::RunId;
+use crate::event::{Stop, SuiteContext};
 use crate::report::run_text::{self, Reason};
 use crate::report::skips::Skips;
 use crate::report::tally::{Tally, plural};
 use crate::report::words;
-use crate::suite::{Stop, SuiteContext};
+use crate::run_id::RunId;
 use imalab_check::outcome::{CheckResult, RunResult, SuiteResult, Verdict};
 use imalab_print::printable;
 

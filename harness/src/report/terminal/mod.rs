@@ -15,9 +15,9 @@ pub use look::Look;
 pub(crate) use look::word;
 use progress::Progress;
 
-use super::run_id::RunId;
 use super::tally::Tally;
-use crate::suite::{Listener, SuiteEvent};
+use crate::event::{Listener, SuiteEvent};
+use crate::run_id::RunId;
 
 /// Tells a suite's progress and results on the terminal.
 ///

@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
 
-use crate::report::run_id::RunId;
 use crate::report::tally::Tally;
+use crate::run_id::RunId;
 use imalab_print::printable;
 
 /// Redraws a second; a spinner that stands still looks like a hang.

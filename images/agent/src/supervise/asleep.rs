@@ -11,11 +11,13 @@ use imalab_wire::{Message, StepId, TaskId};
 use nix::libc;
 use nix::unistd::Pid;
 
-use super::requests::WAITS_IN;
 use super::roster::{Member, Wait};
 use super::{Supervisor, Trouble};
 use crate::clock::now_ns;
 use crate::packet::Sleep;
+
+/// The call in which a task waits for the first process's answer.
+const WAITS_IN: i64 = libc::SYS_recvmsg;
 
 /// Calls that map memory, which an allocator does too.
 const MAPPING: &[i64] = &[libc::SYS_mmap, libc::SYS_munmap];

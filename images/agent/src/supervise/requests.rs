@@ -4,7 +4,6 @@ use std::os::fd::{AsFd, OwnedFd};
 
 use imalab_wire::{Start, TaskId};
 use nix::errno::Errno;
-use nix::libc;
 
 use super::roster::{Member, Wait};
 use super::{Supervisor, Trouble, asleep, call};
@@ -172,6 +171,3 @@ impl Supervisor<'_> {
         Ok(())
     }
 }
-
-/// The call in which a task waits for the first process's answer.
-pub(super) const WAITS_IN: i64 = libc::SYS_recvmsg;

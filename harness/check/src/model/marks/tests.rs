@@ -8,7 +8,7 @@ use crate::outcome::{Check, CheckResult};
 use imalab_formats::ima::{Bank, ByteOrder, Digest, Record, template_data};
 use imalab_language::interface::adapter;
 use imalab_language::plan::{Action, Form, Interface};
-use imalab_language::scenario::DEFAULT_POLICY;
+use imalab_language::vocabulary::DEFAULT_POLICY;
 
 /// What a pass says that it compared.
 const COMPARED: &str = "records of the log itself";

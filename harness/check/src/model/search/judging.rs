@@ -1,7 +1,7 @@
 //! Whether what was seen of an event is what the model gives in a state.
 
 use super::{Search, State, Why};
-use crate::model::events::{Does, Event, Measured};
+use crate::model::event::{Does, Event, Measured};
 use imalab_formats::ima::model::{Call, Effect, Found, Written};
 
 impl Search<'_, '_> {

@@ -2,7 +2,7 @@
 
 use super::{Search, State, Way};
 use crate::evidence::Moment;
-use crate::model::events::{Does, Event};
+use crate::model::event::{Does, Event};
 use imalab_formats::ima::model::{Call, Found};
 
 impl Search<'_, '_> {

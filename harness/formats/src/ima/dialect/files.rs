@@ -1,8 +1,8 @@
 //! Names of an interface's files.
 
 use crate::ima::Bank;
+use crate::ima::file::{File, ListFile};
 use crate::ima::lists::{Kind, ListId};
-use crate::ima::model::{File, ListFile};
 
 use super::{Dialect, Target};
 

@@ -9,10 +9,10 @@ use super::{
     Access, Admin, Call, Dialect, Excludes, Form, Grammar, Identity, Number, OwnFile, Place, STALE, Shows,
     Target, Verbs, Words, read_only, verbs,
 };
+use crate::ima::file;
 use crate::ima::lists::{Mark, Request};
-use crate::ima::model;
 
-const READING_ALONE: model::Access = model::Access { read: true, write: false };
+const READING_ALONE: file::Access = file::Access { read: true, write: false };
 
 /// Opened for writing alone or for both: there is nothing to be read.
 const TRIM: OwnFile = OwnFile {

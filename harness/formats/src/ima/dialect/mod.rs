@@ -6,6 +6,7 @@
 
 mod files;
 mod grammar;
+mod interface;
 mod log_digest;
 mod no_staging;
 mod own_file;
@@ -24,10 +25,9 @@ use nix::errno::Errno;
 
 use super::lists::Request;
 
-use crate::Interface;
-
 pub use files::{COUNT, FOLDER, Naming, POLICY, VIOLATIONS};
 pub use grammar::{Form, Grammar, Means, Number};
+pub use interface::{Interface, NoInterface};
 pub use own_file::{Admin, Excludes, OwnFile, Place, Shows, Target};
 pub use seen::{NumberForm, Seen};
 pub use verbs::{Access, Call, Calls, Verbs};

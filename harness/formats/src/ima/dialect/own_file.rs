@@ -1,10 +1,9 @@
 //! Files that an interface has beside the lists: they take requests, show a number, or both.
 
+use crate::ima::file::Access;
 use crate::ima::lists::Kind;
-use crate::ima::model::Access;
 
 use super::Dialect;
-use crate::Interface;
 use nix::errno::Errno;
 
 /// What a verb opens, and what a request is written to.
@@ -104,7 +103,7 @@ pub enum Shows {
 impl OwnFile {
     /// The one of this name, of whichever interface is known.
     pub fn named(name: &str) -> Option<&'static OwnFile> {
-        Interface::KNOWN.iter().find_map(|interface| interface.dialect().own_file(name))
+        super::Interface::KNOWN.iter().find_map(|interface| interface.dialect().own_file(name))
     }
 }
 

@@ -7,14 +7,14 @@ use super::{
     Access, Admin, Call, Dialect, Excludes, Flushed, Form, Grammar, Identity, OwnFile, Place, STALE, Target,
     Verbs, Words, read_only, verbs,
 };
+use crate::ima::file;
 use crate::ima::lists::Request;
-use crate::ima::model;
 
 const FILE: OwnFile = OwnFile {
     name: "snapshot",
     admin: Admin::Always,
     in_order: true,
-    refuses: &[(model::Access { read: false, write: true }, Errno::EINVAL)],
+    refuses: &[(file::Access { read: false, write: true }, Errno::EINVAL)],
     excludes: Excludes::Others,
     place: Place::Any,
     shows: None,

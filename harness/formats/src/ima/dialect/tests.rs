@@ -4,8 +4,8 @@ use rstest::rstest;
 
 use super::*;
 use crate::ima::Bank;
+use crate::ima::file::{File, ListFile};
 use crate::ima::lists::{ListId, Mark, Request};
-use crate::ima::model::{File, ListFile};
 
 #[test]
 fn each_has_a_name_and_says_whose_promises_it_has() {

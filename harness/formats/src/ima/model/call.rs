@@ -1,6 +1,6 @@
 //! Calls on the files of the interface, and what they give.
 
-use super::{Access, File, HashTable, ListFile, Slot, Task, Written};
+use super::{Access, File, HashTable, ListFile, Slot, Task};
 use crate::Interface;
 use crate::ima::dialect::Seen;
 use crate::ima::lists::{Ranges, Request};
@@ -110,4 +110,13 @@ pub enum Effect<'a> {
     Offset(Slot, Option<u64>),
     /// What the call says.
     Call(Call<'a>),
+}
+
+/// What is handed to `write(2)`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Written<'a> {
+    /// These bytes.
+    Bytes(&'a [u8]),
+    /// So many bytes at an address where nothing is.
+    Nowhere(usize),
 }

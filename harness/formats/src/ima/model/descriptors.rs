@@ -5,20 +5,12 @@ use std::collections::{BTreeMap, VecDeque};
 use super::rights::Rights;
 use super::{File, Rule, Rules};
 use crate::ima::dialect::Dialect;
+use crate::ima::file::Access;
 
 /// A task of the guest.
 pub type Task = u16;
 /// A descriptor's name in its process.
 pub type Slot = u16;
-
-/// How a file was opened.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct Access {
-    /// For reading.
-    pub read: bool,
-    /// For writing.
-    pub write: bool,
-}
 
 /// Number of an open file description; the lowest free one is the next, so that equal states are equal.
 pub(super) type OpenFile = u16;

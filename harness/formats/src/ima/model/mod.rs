@@ -9,7 +9,6 @@
 
 mod call;
 mod descriptors;
-mod file;
 mod judge;
 mod kernel;
 mod lists;
@@ -24,13 +23,12 @@ mod said;
 mod tests;
 mod words;
 
-pub use call::{Call, Effect, Found, Log, Setup};
-pub use descriptors::{Access, Slot, Task};
-pub use file::{File, ListFile};
+pub use super::file::{Access, File, ListFile};
+pub use call::{Call, Effect, Found, Log, Setup, Written};
+pub use descriptors::{Slot, Task};
 pub use kernel::Kernel;
 pub use lists::HashTable;
 pub use refusals::{Broken, Expected, Refusals};
-pub use request::Written;
 pub use rule::{Rule, Shown};
 pub use said::SAID;
 pub use words::{DOCUMENT, From, Words};

@@ -3,10 +3,18 @@
 
 use nix::errno::Errno;
 
-use super::request::is_on;
 use super::{File, Refusals, Rule, Rules, Written};
 use crate::ima::dialect::{Form, Grammar, Number, Target};
 use crate::ima::lists::{Mark, Request};
+
+/// Whether a file is one of those.
+pub(super) fn is_on(file: File, on: Target) -> bool {
+    match file {
+        File::List(list) => on == Target::List(list.list.kind),
+        File::Own(name) => on == Target::Own(name),
+        _ => false,
+    }
+}
 
 /// Reads a request. All that is wrong with it is collected.
 pub(super) fn read(

@@ -2,18 +2,10 @@
 
 use nix::errno::Errno;
 
-use super::{File, Refusals, Rule, Rules, proposal};
-use crate::ima::dialect::{Dialect, Form, Grammar, Target};
+use super::proposal::{self, is_on};
+use super::{File, Refusals, Rule, Rules, Written};
+use crate::ima::dialect::{Dialect, Form, Grammar};
 use crate::ima::lists::Request;
-
-/// What is handed to `write(2)`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Written<'a> {
-    /// These bytes.
-    Bytes(&'a [u8]),
-    /// So many bytes at an address where nothing is.
-    Nowhere(usize),
-}
 
 impl Dialect {
     /// What writing these bytes to a file asks for, when the kernel takes it as it should.
@@ -64,15 +56,6 @@ fn anything(
         refusals.add(Errno::EINVAL, Rule::RequestLength);
     }
     grammar.verbs.iter().find(|(on, ..)| is_on(file, *on)).map(|(.., request)| *request)
-}
-
-/// Whether a file is one of those.
-pub(super) fn is_on(file: File, on: Target) -> bool {
-    match file {
-        File::List(list) => on == Target::List(list.list.kind),
-        File::Own(name) => on == Target::Own(name),
-        _ => false,
-    }
 }
 
 /// Reads a request as mainline does. All that is wrong with it is collected: which of several errors a request with

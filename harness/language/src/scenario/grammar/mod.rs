@@ -16,7 +16,7 @@ pub(super) use names::{
 };
 pub(crate) use names::{CHECKS, poll_event};
 
-use crate::interface::Capability;
+use crate::capability::Capability;
 
 /// A verb.
 #[derive(Debug)]

@@ -4,7 +4,8 @@ use super::super::error::{ScenarioError, Source};
 use super::super::model::{Attestation, Call, File, Start, Step, Task, Transfer, Verb};
 use super::super::open_files::origin;
 use crate::interface::adapter;
-use crate::plan::{Action, Interface};
+use crate::vocabulary::Action;
+use imalab_formats::Interface;
 use imalab_formats::ima::dialect::OwnFile;
 
 /// What a task can vouch for.
@@ -108,7 +109,7 @@ fn take<'t>(
         }
         Verb::Call(call) => match (call.hands_over(), call.uses().and_then(file)) {
             (Some(request), Some(file)) => {
-                let meaning = |one: &Interface| adapter(*one).meaning(adapter(*one).file(file)?, request);
+                let meaning = |one: &Interface| adapter(*one).meaning(file.in_model()?, request);
                 let means = |wanted: fn(Action) -> bool| spoken.iter().filter_map(meaning).any(wanted);
                 if means(|action| matches!(action, Action::Trim { .. } | Action::TrimTo)) && !held.seen {
                     return Err(unread(source, step));

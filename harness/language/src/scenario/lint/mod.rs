@@ -10,7 +10,8 @@ mod references;
 
 use super::error::{ScenarioError, Source};
 use super::model::Task;
-use crate::plan::{Interface, Shape};
+use crate::vocabulary::Shape;
+use imalab_formats::Interface;
 
 /// Refuses scenarios that cannot end, or that could not prove anything.
 pub(super) fn check(

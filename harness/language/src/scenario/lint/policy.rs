@@ -2,7 +2,7 @@
 
 use super::super::error::{ScenarioError, Source};
 use super::super::model::{Task, Verb, Way};
-use crate::plan::Shape;
+use crate::vocabulary::Shape;
 use imalab_formats::ima::Bank;
 
 pub(super) fn check(

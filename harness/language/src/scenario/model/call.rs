@@ -2,8 +2,10 @@
 
 use std::collections::BTreeSet;
 
-use crate::plan::Form;
+use crate::vocabulary::Form;
 use imalab_formats::ima::Bank;
+use imalab_formats::ima::lists::ListId;
+use imalab_formats::ima::model;
 
 /// A system call. Descriptors go by the names that the scenario gives them.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -188,6 +190,21 @@ pub enum File {
     Own(&'static str),
     /// Any other, by absolute path.
     Path(String),
+}
+
+impl File {
+    /// What it is to the reference model, if it has to do with the list.
+    pub fn in_model(&self) -> Option<model::File> {
+        match *self {
+            File::List { form, bank, staged } => {
+                let list = if staged { ListId::STAGED } else { ListId::CURRENT };
+                let (ascii, bank) = (form == Form::Ascii, bank.unwrap_or(Bank::Sha1));
+                Some(model::File::List(model::ListFile { ascii, bank, list }))
+            }
+            File::Own(name) => Some(model::File::Own(name)),
+            File::Count | File::Violations | File::Path(_) => None,
+        }
+    }
 }
 
 /// How a file is opened, as the scenario gave it.

@@ -2,6 +2,7 @@
 
 mod call;
 mod expectation;
+mod race;
 mod step;
 
 use std::collections::BTreeSet;
@@ -10,13 +11,14 @@ use serde::Serialize;
 
 pub use call::{Bytes, Call, File, Flag, Flags, Moved, Transfer, Whence, WriteOf};
 pub use expectation::Expectation;
+pub use race::Race;
 pub use step::{Attestation, Files, KexecCall, Leave, Limit, Policy, Records, Signal, Step, Verb, Way};
 
 use super::defect::KnownDefect;
 use super::limit::KnownLimit;
-use super::race::Race;
-use crate::interface::Capability;
-use crate::plan::{Parameters, Shape};
+use super::needs::needs;
+use crate::capability::Capability;
+use crate::vocabulary::{Parameters, Shape};
 
 /// One scenario file.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -160,7 +162,7 @@ impl Scenario {
             id: self.id.clone(),
             summary: self.summary.clone(),
             promise: self.promise.clone(),
-            needs: self.variants.iter().flat_map(|variant| crate::plan::needs(self, variant)).collect(),
+            needs: self.variants.iter().flat_map(|variant| needs(self, variant)).collect(),
             runs: self.variants.len(),
             only_when_named: self.only_when_named,
             known_defect: self.known_defect.is_some(),

@@ -5,7 +5,7 @@ use imalab_wire::Violation;
 
 use super::super::error::Place;
 use super::{Call, Expectation, File};
-use crate::plan::Fault;
+use imalab_formats::tpm::fault::Fault;
 
 /// One step.
 #[derive(Clone, Debug, PartialEq, Eq)]

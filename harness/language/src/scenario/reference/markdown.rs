@@ -7,7 +7,7 @@ use super::super::grammar::{
     self, CAPABILITIES, CHECKS, COMMANDS, EVENTS, Expect, Field, Form, GROUPS, LIMITS, NEVER_CHOSEN,
     RESPONSES, SIGNALS, Shape, special_files,
 };
-use crate::interface::Capability;
+use crate::capability::Capability;
 
 /// A generated part of the reference: its name, and its text, which ends with a newline.
 pub(super) type Block = (&'static str, String);

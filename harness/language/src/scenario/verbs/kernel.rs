@@ -6,7 +6,7 @@ use super::super::grammar::{self, COMMANDS, RESPONSES};
 use super::super::model::{KexecCall, Leave, Policy, Verb};
 use super::super::steps::Reader;
 use super::lists;
-use crate::plan::{Fault, How};
+use imalab_formats::tpm::fault::{Fault, How};
 
 pub(super) fn read(
     reader: &mut Reader<'_>,

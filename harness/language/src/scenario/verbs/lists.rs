@@ -7,7 +7,7 @@ use super::super::fields::{self, Fields};
 use super::super::grammar::special_files;
 use super::super::model::{Attestation, File, Files, Records, Verb, Way};
 use super::super::steps::Reader;
-use crate::plan::Form;
+use crate::vocabulary::Form;
 use imalab_formats::ima::Bank;
 use imalab_formats::ima::lists::Mark;
 

@@ -1,0 +1,3 @@
+mod behaves;
+mod played;
+mod probed;
