@@ -38,7 +38,8 @@ fn waited(schedstat: &str) -> Option<Duration> {
 /// How much the host kept from a processor what a guest needs, in some time: the measure of the host's guilt.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct HostDelay {
-    /// The longest that one thread of QEMU or swtpm was ready and did not run, or that imalab itself came too late.
+    /// The longest that one thread of QEMU or swtpm, or the one of imalab between them, was ready and did not run, or that imalab's timers
+    /// came too late.
     pub longest: Duration,
     /// Within so long.
     pub within: Duration,
@@ -64,6 +65,8 @@ struct Sample {
 #[derive(Debug)]
 pub struct DelaySampler {
     pids: Vec<u32>,
+    /// A thread of this process.
+    own: Option<u32>,
     samples: VecDeque<Sample>,
     late: Duration,
 }
@@ -72,9 +75,14 @@ impl DelaySampler {
     /// Watches these processes from now on.
     #[must_use]
     pub fn new(pids: Vec<u32>) -> DelaySampler {
-        let mut sampler = DelaySampler { pids, samples: VecDeque::new(), late: Duration::ZERO };
+        let mut sampler = DelaySampler { pids, own: None, samples: VecDeque::new(), late: Duration::ZERO };
         sampler.sample(Instant::now());
         sampler
+    }
+
+    /// Watches this thread of the process itself too.
+    pub fn also(&mut self, own: Option<u32>) {
+        self.own = own;
     }
 
     /// Takes a sample unless the last is younger than [`INTERVAL`].
@@ -91,7 +99,12 @@ impl DelaySampler {
     }
 
     fn sample(&mut self, at: Instant) {
-        let threads = self.pids.iter().flat_map(|pid| threads(*pid)).collect();
+        let mut threads: Threads = self.pids.iter().flat_map(|pid| threads(*pid)).collect();
+        let of_own = |thread: u32| {
+            let path = format!("/proc/{}/task/{thread}/schedstat", std::process::id());
+            Some((thread, waited(&fs::read_to_string(path).ok()?)?))
+        };
+        threads.extend(self.own.and_then(of_own));
         self.push(Sample { at, threads, late: self.late });
     }
 
@@ -161,13 +174,28 @@ mod tests {
         #[case] within: u64,
     ) {
         let start = Instant::now();
-        let mut sampler = DelaySampler { pids: Vec::new(), samples: VecDeque::new(), late: Duration::ZERO };
+        let mut sampler =
+            DelaySampler { pids: Vec::new(), own: None, samples: VecDeque::new(), late: Duration::ZERO };
         for (at, one, other, late) in [(0, 7, 0, 0), (10, 8, 1, 0), (20, 9, 3, 0), (30, 9, 4, 1)] {
             let threads = Threads::from([(1, seconds(one)), (2, seconds(other))]);
             sampler.push(Sample { at: start + seconds(at), threads, late: seconds(late) });
         }
         let kept = sampler.between(start + seconds(since));
         assert_eq!(kept, HostDelay { longest: seconds(longest), within: seconds(within) });
+    }
+
+    #[test]
+    fn a_thread_of_ours_is_watched_by_its_number() {
+        let own = nix::unistd::gettid().as_raw().unsigned_abs();
+        let mut sampler = DelaySampler::new(Vec::new());
+        assert!(sampler.samples.iter().all(|sample| sample.threads.is_empty()));
+        sampler.also(Some(own));
+        sampler.since(Instant::now());
+        let last = sampler.samples.back().unwrap();
+        assert_eq!(last.threads.keys().copied().collect::<Vec<_>>(), [own]);
+        sampler.also(Some(u32::MAX));
+        sampler.since(Instant::now());
+        assert!(sampler.samples.back().unwrap().threads.is_empty(), "it is gone");
     }
 
     #[test]

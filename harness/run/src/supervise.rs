@@ -58,6 +58,7 @@ pub(super) fn supervise(stream: &mut Stream, mut boots: u16, budget: Budget, tpm
     let mut answered = Instant::now();
     let mut tpm_may_end = false;
     loop {
+        sampler.also(tpm.tap_thread());
         let (asked, patience) = (Instant::now(), deadline.left(Instant::now()).min(INTERVAL));
         // Whether that was the last event that is needed.
         let next = stream.next(patience, |what| {

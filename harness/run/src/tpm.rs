@@ -150,6 +150,11 @@ impl Tpm {
         self.child.pid()
     }
 
+    /// As [`Tap::thread`].
+    pub fn tap_thread(&self) -> Option<u32> {
+        self.tap.thread()
+    }
+
     /// As [`Tap::is_held`].
     pub fn is_held(&self) -> bool {
         self.tap.is_held()

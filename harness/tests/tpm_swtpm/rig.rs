@@ -142,6 +142,12 @@ impl Rig {
         self.tap.as_ref().unwrap().port()
     }
 
+    /// The name of the thread that carries the guest's commands.
+    pub(crate) fn thread(&self) -> String {
+        let thread = self.tap.as_ref().and_then(Tap::thread).unwrap();
+        std::fs::read_to_string(format!("/proc/self/task/{thread}/comm")).unwrap()
+    }
+
     pub(crate) fn shutdown(&mut self) {
         self.tap.take().unwrap().shutdown();
     }

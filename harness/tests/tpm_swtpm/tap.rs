@@ -68,6 +68,7 @@ fn an_exchange_is_in_the_stream_before_its_answer_is_out() {
         assert_eq!((seen.command, seen.answer), (sent, answer));
         assert!(seen.begin_ns < seen.end_ns);
     }
+    assert_eq!(rig.thread(), "tpm-guest\n");
 }
 
 #[test]

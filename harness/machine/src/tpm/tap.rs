@@ -170,6 +170,11 @@ impl Tap {
         self.guest.is_held()
     }
 
+    /// The kernel's number of the thread of this process that carries the guest's commands; none before the guest's TPM was started.
+    pub fn thread(&self) -> Option<u32> {
+        self.guest.thread()
+    }
+
     /// How long swtpm has owed the answer to a command, if it does.
     pub fn owed(&self) -> Option<Duration> {
         self.recorder.owed()

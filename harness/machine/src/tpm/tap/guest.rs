@@ -6,7 +6,7 @@ use std::os::fd::OwnedFd;
 use std::os::unix::net::UnixStream;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use imalab_wire::MARK_COMMAND;
 
@@ -33,6 +33,8 @@ pub(super) struct Guest {
     /// What is to happen to later commands.
     faults: Mutex<Faults>,
     waits: Waits,
+    /// The thread that carries the guest's commands, once there is one.
+    thread: OnceLock<u32>,
     recorder: Arc<Recorder>,
 }
 
@@ -53,6 +55,7 @@ impl Guest {
             started: AtomicBool::new(false),
             faults: Mutex::default(),
             waits: Waits::default(),
+            thread: OnceLock::new(),
             recorder,
         }
     }
@@ -71,6 +74,11 @@ impl Guest {
     /// Whether a command waits here.
     pub(super) fn is_held(&self) -> bool {
         self.waits.is_waiting()
+    }
+
+    /// The kernel's number of the thread that carries the guest's commands, once there is one.
+    pub(super) fn thread(&self) -> Option<u32> {
+        self.thread.get().copied()
     }
 
     /// Lets go of a mark.
@@ -174,6 +182,8 @@ impl Guest {
 
     /// Serves the guest's commands until QEMU or the tap closes the channel.
     fn serve_data(&self, mut stream: UnixStream, mut on_mark: OnMark) {
+        // There is one, and a number is never negative.
+        let _ = self.thread.set(nix::unistd::gettid().as_raw().unsigned_abs());
         loop {
             let received = match frame::receive(&mut stream, Some(REST)) {
                 Ok(received) => received,
