@@ -127,6 +127,7 @@ impl FakeRun {
             steps: Vec::new(),
             marks: Vec::new(),
             budget: Budget { silence_s: 10, total_s: 100 },
+            holds: Vec::new(),
             known_defect: None,
             known_limit: None,
             kernel_says: Vec::new(),

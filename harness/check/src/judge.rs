@@ -15,7 +15,7 @@ mod tests;
 use chrono::NaiveDate;
 use imalab_wire::Message;
 
-use crate::outcome::{CheckResult, During, Outcome, Reason, RunResult, Unlike};
+use crate::outcome::{Check, CheckResult, During, Outcome, Reason, RunResult, Unlike};
 use cause::by_checks;
 use imalab_language::finding::{Finding, Known, Run};
 use imalab_language::plan::Plan;
@@ -109,6 +109,10 @@ pub fn of(plan: &Plan, trace: &Trace, checks: &[CheckResult], today: NaiveDate) 
         return Judgement { outcome, reason: Some(reason), checks: None };
     }
     let judged = by_what_is_known(plan, trace, release, checks, today);
+    let judged = match first(trace, not_ordered) {
+        Some(finding) if rests_on_order(&judged, checks) => Judgement::new(Outcome::NotOrdered, finding),
+        _ => judged,
+    };
     if judged.outcome != Outcome::Failed && !checks.is_empty() {
         // Where all of it was proved all the same, the kernel got over it. A probe proves nothing.
         return judged;
@@ -175,6 +179,34 @@ fn limited(
 /// The first event that says it.
 fn first<T>(trace: &Trace, says: impl Fn(&Event) -> Option<T>) -> Option<T> {
     trace.notable().find_map(says)
+}
+
+/// Whether it may be another when the tasks come in the order that the scenario asks for. What the steps give is expected of
+/// that order; the other invariants hold in any.
+fn rests_on_order(judged: &Judgement, checks: &[CheckResult]) -> bool {
+    let by_steps_alone = || {
+        let mut bad = checks.iter().filter(|check| check.verdict.is_bad());
+        bad.all(|check| check.check == Check::Steps)
+    };
+    match judged.outcome {
+        Outcome::Passed | Outcome::KnownLimit => true,
+        Outcome::Failed => by_steps_alone(),
+        _ => false,
+    }
+}
+
+/// A task could not be held where the scenario asks for it.
+fn not_ordered(event: &Event) -> Option<Run> {
+    match &event.what {
+        What::Host(Host::NotOrdered { line, task, place, until, end }) => Some(Run::NotOrdered {
+            scenario_line: (*line).into(),
+            task: task.clone(),
+            place: place.clone(),
+            awaits: until.clone(),
+            held: end.clone(),
+        }),
+        _ => None,
+    }
 }
 
 /// A guest that told more than a run takes: it is at fault on any host.

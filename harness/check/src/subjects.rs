@@ -234,5 +234,6 @@ pub fn operation(number: usize, op: &Op) -> Operation {
         Op::KexecLoadSegments { kernel, .. } => at("kexec-load-segments", kernel),
         Op::Panic => of("panic"),
         Op::ListModes { path } => at("list-modes", path),
+        Op::Tell { .. } => of("tell"),
     }
 }

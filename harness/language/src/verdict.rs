@@ -24,6 +24,8 @@ pub enum Outcome {
     KnownLimit,
     /// The guest's kernel panicked or oopsed.
     KernelDied,
+    /// A task could not be held where the scenario asks for it, and nothing else is wrong: it says nothing of the kernel.
+    NotOrdered,
     /// Set-up or the harness's surroundings failed: QEMU, swtpm, disk, a host that was measured to be too busy.
     Infra,
     /// No progress within the budget, or a kernel that says that it hangs.
@@ -40,6 +42,7 @@ impl Outcome {
             | Outcome::Skipped
             | Outcome::KnownDefect
             | Outcome::KnownLimit
+            | Outcome::NotOrdered
             | Outcome::Interrupted => false,
             Outcome::Failed | Outcome::KernelDied | Outcome::Infra | Outcome::Timeout => true,
         }

@@ -116,7 +116,7 @@ mod tests {
         let arguments = [OsStr::from_bytes(&argument)];
         fs::write(&path, "{}").unwrap();
         assert!(matches!(read_order(&arguments), Err(Refusal::Order { .. })));
-        let text = r#"{"schema":2,"points":[],"begin":null,"waits":[],"tick":null,"ends":[],"stop":null,"from":null,"strategy":"none","gate":null,"report":"/r"}"#;
+        let text = r#"{"schema":3,"points":[],"begin":null,"waits":[],"tick":null,"ends":[],"stop":null,"from":null,"strategy":"none","gate":null,"report":"/r"}"#;
         fs::write(&path, text).unwrap();
         let (order, late) = read_order(&arguments).unwrap();
         assert_eq!((order.report.as_path(), late), (Path::new("/r"), Duration::ZERO));

@@ -9,7 +9,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
 
-use imalab_schedule::{Does, MutexHolds, Order, Point, Range, Report, Scheduler};
+use imalab_schedule::{Does, MutexHolds, Order, Point, Range, Report, Scheduler, Told};
 
 use crate::qemu::{Block, Id, Qemu, Register, Translation};
 use crate::threads;
@@ -18,6 +18,10 @@ use crate::threads;
 const COMMAND_READY: u8 = 0x40;
 /// `TPM_STS`: there is an answer to read.
 const DATA_AVAILABLE: u8 = 0x10;
+
+/// Where a system call's function finds its first two arguments in the registers that it gets: `di` and `si` of `struct pt_regs`
+/// (`arch/x86/include/asm/ptrace.h`).
+const ARGUMENTS: [u64; 2] = [112, 104];
 
 /// Between two looks at what QEMU's main thread does: it has no way to tell a plugin.
 const LOOK: Duration = Duration::from_micros(30);
@@ -167,6 +171,14 @@ extern "C" fn translated(_: Id, block: *mut Block) {
     if any_has(&order.points, address) {
         block.when_it_begins(on_point);
     }
+    if let Some(pins) = &order.pins {
+        if pins.tell == address {
+            block.when_it_begins(on_tell);
+        }
+        if pins.concern(address) {
+            block.when_it_begins(on_spot);
+        }
+    }
     if order.gate.as_ref().is_some_and(|gate| any_has(&gate.writers, address)) {
         block.after_stores(on_store);
     }
@@ -239,6 +251,32 @@ extern "C" fn on_point(cpu: c_uint, address: *mut c_void) {
         None => {}
         Some(Does::Preempt) => lane.qemu.preempt(cpu),
         Some(Does::Hold) => lane.qemu.stop(),
+    }
+}
+
+extern "C" fn on_tell(cpu: c_uint, address: *mut c_void) {
+    let Some(lane) = LANE.get() else { return };
+    let Some(pins) = &lane.order.pins else { return };
+    let (qemu, argument) = (&lane.qemu, |register| lane.qemu.register(cpu, register));
+    if let (Some(registers), Some(stack)) = (argument(Register::Argument), argument(Register::Stack))
+        && let [Some(option), Some(number)] =
+            ARGUMENTS.map(|offset| qemu.word_at(cpu, registers.wrapping_add(offset)))
+        && option == pins.option
+        && let Some(told) = Told::of(number)
+    {
+        let held = lane.scheduler().told(point(cpu, address.addr() as u64), told, stack);
+        lane.go_on(&held);
+    }
+}
+
+extern "C" fn on_spot(cpu: c_uint, address: *mut c_void) {
+    let Some(lane) = LANE.get() else { return };
+    let Some(stack) = lane.qemu.register(cpu, Register::Stack) else { return };
+    let back = lane.qemu.word_at(cpu, stack);
+    let (stops, held) = lane.scheduler().passes(point(cpu, address.addr() as u64), stack, back);
+    lane.go_on(&held);
+    if stops {
+        lane.qemu.stop();
     }
 }
 

@@ -104,6 +104,7 @@ impl Saved {
             shape,
             initramfs,
             marks: &[],
+            holds: &[],
             kexecs: false,
             admit: Admit::ThisProcess,
             console: None,

@@ -16,7 +16,7 @@ use super::fork::Saved;
 use super::lane::{self, NoReport, Part, SeededError};
 use super::scratch::ScratchError;
 use super::tpm::{Tpm, TpmError};
-use imalab_language::plan::{Mark, Shape};
+use imalab_language::plan::{Hold, Mark, Shape};
 use imalab_machine::child::{ChildError, Exit, output_suffix};
 use imalab_machine::command::MachineSpec;
 use imalab_machine::guest;
@@ -46,6 +46,8 @@ pub struct GuestSpec<'a> {
     pub initramfs: PathBuf,
     /// What the harness does at the program's marks.
     pub marks: &'a [Mark],
+    /// Tasks of the program that are held at places of the kernel's code, in the deterministic lane.
+    pub holds: &'a [Hold],
     /// Whether the guest may go on in another kernel.
     pub kexecs: bool,
     /// Who may use the TPM from outside of the guest.
@@ -231,7 +233,9 @@ impl Guest {
             Tpm::start(context.swtpm, folder.path(), banks, spec.marks, epoch, events, spec.admit)?;
         // Declared after the TPM, so that it is dropped before it when the machine does not start.
         let narrow = narrow;
-        let seeded = context.seeded.map(|seeded| seeded.prepare(context.kernel, folder.path(), part));
+        let prepare =
+            |seeded: lane::Seeded<'_>| seeded.prepare(context.kernel, folder.path(), part, spec.holds);
+        let seeded = context.seeded.map(prepare);
         let machine = MachineSpec {
             deterministic: seeded.transpose()?,
             ..machine_spec(context, spec.shape, spec.initramfs, Some(program))

@@ -1,11 +1,13 @@
 //! The deterministic lane of a run: what the plugin is told, and what it tells.
 
+mod pins;
+
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
 use imalab_formats::tpm::fault::How;
-use imalab_language::plan::{MarkAction, Plan};
+use imalab_language::plan::{Hold, MarkAction, Plan};
 use imalab_machine::command::Deterministic;
 use imalab_schedule::{
     Gate, Order, Report, ReportError, SCHEMA, Stop, Strategy, Symbols, SymbolsError, Watch,
@@ -13,6 +15,9 @@ use imalab_schedule::{
 use imalab_trace::{Host, MutexHold};
 use imalab_wire::SEED;
 use sha2::{Digest, Sha256};
+
+pub use pins::known_places;
+pub(super) use pins::not_ordered;
 
 /// The TIS register `TPM_STS` of locality 0, which is the kernel's (TCG PC Client Platform TPM Profile, 6.2).
 const TPM_STATUS: u64 = 0xfed4_0018;
@@ -153,12 +158,15 @@ impl<'a> Seeded<'a> {
         kernel: &Path,
         folder: &Path,
         part: Part<'_>,
+        holds: &[Hold],
     ) -> Result<Deterministic, SeededError> {
         let machine =
             Deterministic { seed: self.seed, plugin: self.plugin.to_owned(), folder: folder.to_owned() };
-        let order = order(&symbols(kernel)?, self.strategy, machine.report(), part)
-            .map_err(|source| SeededError::Symbols { path: map_of(kernel), source })?;
-        let order = Order { coverage: self.coverage, ..order };
+        let symbols = symbols(kernel)?;
+        let bad = |source| SeededError::Symbols { path: map_of(kernel), source };
+        let order = order(&symbols, self.strategy, machine.report(), part).map_err(bad)?;
+        let pins = pins::pins(&symbols, holds).map_err(bad)?;
+        let order = Order { coverage: self.coverage, pins, ..order };
         let path = machine.order();
         let text = serde_json::to_vec(&order).map_err(io::Error::other);
         text.and_then(|text| fs::write(&path, text)).map_err(|source| SeededError::Write { path, source })?;
@@ -199,6 +207,7 @@ fn order(
             writers: ranges(WRITERS[0], &|name| WRITERS.contains(&name))?,
         }),
         watch: watch(symbols),
+        pins: None,
         coverage: false,
         report,
     })

@@ -19,7 +19,7 @@ pub use fork::{Forks, SaveError, Saved, WORTHWHILE};
 pub use guest::{Boot, Guest, GuestEnded, GuestError, GuestSpec, machine_spec, write_program};
 pub use interrupt::{EXIT_INTERRUPTED, Interrupts, Listening};
 pub use kernels::{Kernel, KernelsError, others};
-pub use lane::{NoReport, Seeded, SeededError, Unfit, has_symbols, symbols, unfit};
+pub use lane::{NoReport, Seeded, SeededError, Unfit, has_symbols, known_places, symbols, unfit};
 pub use run::{Booted, Ran, RunError, run};
 pub use scratch::{Scratch, ScratchError, place as scratch_place};
 pub use shell::{ShellError, shell};

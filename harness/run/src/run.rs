@@ -108,6 +108,7 @@ pub(super) fn run_from(
         shape: &plan.machine,
         initramfs: kernels::initramfs(plan, context)?,
         marks: &plan.marks,
+        holds: &plan.holds,
         kexecs: plan.kexecs(),
         // Nobody but the marks' own commands belongs between those of the guest.
         admit: Admit::ThisProcess,
@@ -143,10 +144,9 @@ pub(super) fn run_from(
     last_words(&mut stream, "qemu", by_itself, &ended.qemu.output);
     last_words(&mut stream, "swtpm", ended.swtpm, &ended.swtpm_output);
     stream.drain();
-    if let Some(Ok(report)) = &ended.schedule
-        && let Some(holds) = lane::holds(report, context.kernel)
-    {
-        stream.note(What::Host(holds));
+    if let Some(Ok(report)) = &ended.schedule {
+        let told = [lane::holds(report, context.kernel), lane::not_ordered(plan, report)];
+        told.into_iter().flatten().for_each(|told| stream.note(What::Host(told)));
     }
     // What was observed is worth more than that its copy cannot be read.
     let console = fs::read(&ended.console_log).unwrap_or_else(|error| {

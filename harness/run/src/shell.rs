@@ -87,6 +87,7 @@ pub fn shell(
         shape,
         initramfs: context.initramfs.to_owned(),
         marks: &[],
+        holds: &[],
         kexecs: false,
         admit: Admit::ThisUser,
         console: Some(console_qemu),

@@ -1,7 +1,8 @@
 //! For how long a mutex of the guest is held, in instructions.
 
 use crate::Point;
-use crate::order::{Range, Watch};
+use crate::order::Watch;
+use crate::range::Range;
 use crate::report::MutexHold;
 
 /// Most holds that are kept: a run has some dozens.

@@ -4,25 +4,11 @@ use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
+use crate::pin::Pins;
+use crate::range::Range;
+
 /// The version of [`Order`] and [`Report`](crate::Report).
-pub const SCHEMA: u32 = 2;
-
-/// Addresses of the guest's kernel, from `begin` to before `end`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
-pub struct Range {
-    /// The first.
-    pub begin: u64,
-    /// The first after it.
-    pub end: u64,
-}
-
-impl Range {
-    /// Whether it has this address.
-    #[must_use]
-    pub fn has(self, address: u64) -> bool {
-        (self.begin..self.end).contains(&address)
-    }
-}
+pub const SCHEMA: u32 = 3;
 
 /// Who decides at which points a processor is preempted. Points are counted from 0, over all processors, as they come.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -121,6 +107,9 @@ pub struct Order {
     /// A mutex whose holds the report tells; `None`: none.
     #[serde(default)]
     pub watch: Option<Watch>,
+    /// Tasks that are held at places of the kernel's code; `None`: none.
+    #[serde(default)]
+    pub pins: Option<Pins>,
     /// The report tells the [`Coverage`](crate::Coverage).
     #[serde(default)]
     pub coverage: bool,
@@ -196,6 +185,7 @@ pub struct Watch {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::pin::{Pin, Spot, Until};
 
     pub(crate) fn order() -> Order {
         Order {
@@ -215,9 +205,18 @@ mod tests {
                 gives: 128,
                 appends: vec![Range { begin: 16, end: 24 }],
             }),
+            pins: Some(pins()),
             coverage: false,
             report: "/scratch/report".into(),
         }
+    }
+
+    fn pins() -> Pins {
+        let spot = |from| Spot { address: 20, from };
+        let to = spot(vec![Range { begin: 16, end: 24 }]);
+        let until = [Until::Comes { task: 2, to }, Until::Ends { task: 1, step: 3 }];
+        let pins = until.map(|until| Pin { task: 1, at: spot(Vec::new()), until }).to_vec();
+        Pins { tell: 144, option: 9, stack: 1 << 14, pins }
     }
 
     fn read(order: &Order) -> Result<Order, String> {
@@ -232,7 +231,7 @@ mod tests {
     #[test]
     fn what_cannot_be_carried_out_is_refused() {
         let other = Order { schema: SCHEMA + 1, ..order() };
-        assert!(read(&other).unwrap_err().contains("version 3"));
+        assert!(read(&other).unwrap_err().contains("version 4"));
         let never = Order { strategy: Strategy::Random { seed: 1, per: 0 }, ..order() };
         assert_eq!(read(&never).unwrap_err(), "a chance of one in 0");
         let back = Order {
@@ -245,11 +244,5 @@ mod tests {
         let shallow = Order { strategy: Strategy::Pct { seed: 1, depth: 0, points: 9 }, ..order() };
         assert_eq!(read(&shallow).unwrap_err(), "a depth of 0");
         assert!(Order::parse(b"{").is_err());
-    }
-
-    #[test]
-    fn a_range_has_its_begin_and_not_its_end() {
-        let range = Range { begin: 16, end: 32 };
-        assert_eq!([15, 16, 31, 32].map(|address| range.has(address)), [false, true, true, false]);
     }
 }

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::{Choice, Coverage, Does, SCHEMA};
+use crate::{Choice, Coverage, Does, PinReport, SCHEMA};
 
 /// The oldest version that can still be read: what came later may be missing.
 const OLDEST: u32 = 1;
@@ -61,6 +61,9 @@ pub struct Report {
     /// The holds of the mutex that was watched, the first some thousand.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub holds: Vec<MutexHold>,
+    /// Tasks that were to be held at places of the kernel's code, in the order of the order.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub pins: Vec<PinReport>,
     /// What the run came to, where that was asked for.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub coverage: Option<Coverage>,

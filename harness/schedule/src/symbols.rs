@@ -1,6 +1,6 @@
 //! A kernel's symbols, as its build's `System.map` has them.
 
-use crate::order::Range;
+use crate::range::Range;
 
 /// Symbols of code, by address, and where IMA's data is.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -28,6 +28,24 @@ pub enum SymbolsError {
     /// A symbol that is not there.
     #[error("the kernel has no function `{0}`")]
     Unknown(String),
+    /// Several functions of one name.
+    #[error("the kernel has {count} functions `{name}`")]
+    Several {
+        /// Their name.
+        name: String,
+        /// How many.
+        count: usize,
+    },
+    /// A place that is no longer in its function.
+    #[error("`{name}` has {bytes} bytes, and so no place at +{offset:#x}")]
+    Beyond {
+        /// The function.
+        name: String,
+        /// Its size.
+        bytes: u64,
+        /// The place.
+        offset: u64,
+    },
 }
 
 impl Symbols {
@@ -76,6 +94,34 @@ impl Symbols {
     pub fn address(&self, name: &str) -> Result<u64, SymbolsError> {
         let found = self.code.iter().find(|(_, known)| known == name);
         found.map(|(address, _)| *address).ok_or_else(|| SymbolsError::Unknown(name.to_owned()))
+    }
+
+    /// A place in a function, so many bytes from its begin. The function's own name, or the compiler's for it (`.isra.0`), has to
+    /// stand for one function.
+    ///
+    /// # Errors
+    /// [`SymbolsError`].
+    pub fn place(&self, name: &str, offset: u64) -> Result<u64, SymbolsError> {
+        let all = |is: &dyn Fn(&str) -> bool| -> Vec<u64> {
+            self.code.iter().filter(|(_, known)| is(known)).map(|(address, _)| *address).collect()
+        };
+        let mut found = all(&|known| known == name);
+        if found.is_empty() {
+            let own = |known: &str| known.split('.').next() == Some(name) && !known.ends_with(".cold");
+            found = all(&own);
+        }
+        found.dedup();
+        let begin = match found.as_slice() {
+            [] => return Err(SymbolsError::Unknown(name.to_owned())),
+            [one] => *one,
+            several => return Err(SymbolsError::Several { name: name.to_owned(), count: several.len() }),
+        };
+        let next = self.code.iter().map(|symbol| symbol.0).find(|next| *next > begin);
+        let bytes = next.map_or(u64::MAX, |next| next - begin);
+        if offset >= bytes {
+            return Err(SymbolsError::Beyond { name: name.to_owned(), bytes, offset });
+        }
+        Ok(begin + offset)
     }
 
     /// The code of every function that `wanted` takes, up to the next symbol; neighbours are one range.

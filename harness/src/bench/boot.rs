@@ -187,6 +187,7 @@ fn plan() -> Plan {
         steps: Vec::new(),
         marks: Vec::new(),
         budget: Budget { silence_s: 30, total_s: 60 },
+        holds: Vec::new(),
         known_defect: None,
         known_limit: None,
         kernel_says: Vec::new(),

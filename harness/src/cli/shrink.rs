@@ -247,6 +247,7 @@ mod tests {
             preemptions,
             left_out: 0,
             holds: Vec::new(),
+            pins: Vec::new(),
             coverage: None,
             from: None,
         };

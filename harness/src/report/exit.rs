@@ -14,6 +14,8 @@ pub enum Exit {
     Passed,
     /// Nothing matched, or everything was skipped.
     NothingRan,
+    /// A run could not be ordered as its scenario asks for: nobody knows what it would have shown.
+    NotOrdered,
     /// Set-up or the harness's surroundings failed, or a result could not be written; a retry may help.
     Infra,
     /// A scenario failed, or made no progress within its budget.
@@ -34,6 +36,7 @@ impl Exit {
             Exit::Passed => 0,
             Exit::Usage => 2,
             Exit::NothingRan => 4,
+            Exit::NotOrdered => 5,
             Exit::Infra => 96,
             Exit::ScenarioFailed => 100,
             Exit::KernelDied => 101,
@@ -68,6 +71,7 @@ impl Exit {
         match outcome {
             Outcome::Skipped => None,
             Outcome::Passed | Outcome::KnownDefect | Outcome::KnownLimit => Some(Exit::Passed),
+            Outcome::NotOrdered => Some(Exit::NotOrdered),
             Outcome::Infra => Some(Exit::Infra),
             // A guest that stopped making progress is a finding until somebody shows that it was the host.
             Outcome::Failed | Outcome::Timeout => Some(Exit::ScenarioFailed),
@@ -84,7 +88,7 @@ impl From<Exit> for std::process::ExitCode {
 }
 
 /// Exit code of a suite: 130 when interrupted, else 101 when a guest's kernel died, else 100 when a scenario failed or
-/// timed out, else 96 when the surroundings failed, else 4 when nothing ran, else 0.
+/// timed out, else 96 when the surroundings failed, else 5 when a run could not be ordered, else 4 when nothing ran, else 0.
 pub fn exit_code(suite: &SuiteResult) -> u8 {
     Exit::of(suite).code()
 }

@@ -62,6 +62,7 @@ fn case(run: &RunResult) -> TestCase {
     let known = match run.outcome {
         Outcome::KnownDefect => Some("known-defect"),
         Outcome::KnownLimit => Some("known-limit"),
+        Outcome::NotOrdered => Some("not-ordered"),
         // Something known that is not there.
         Outcome::Passed if run.reason.is_some() => Some("not-present"),
         _ => None,
@@ -93,7 +94,7 @@ pub(super) fn interrupted(run: &RunResult) -> String {
 fn status(run: &RunResult) -> TestCaseStatus {
     let (mut status, kind) = match run.outcome {
         Outcome::Passed | Outcome::KnownDefect | Outcome::KnownLimit => return TestCaseStatus::success(),
-        Outcome::Skipped => {
+        Outcome::Skipped | Outcome::NotOrdered => {
             let mut status = TestCaseStatus::skipped();
             status.set_message(run_text::reason(run));
             return status;

@@ -246,7 +246,7 @@ fn heading<P>(text: &mut String, indent: &str, group: &Group<P>) {
 
 fn ended(run: &RunResult) -> Ended {
     let directive = match run.outcome {
-        Outcome::Skipped => Some(run_text::reason(run)),
+        Outcome::Skipped | Outcome::NotOrdered => Some(run_text::reason(run)),
         Outcome::Interrupted => Some(interrupted(run)),
         _ => None,
     };

@@ -15,6 +15,7 @@ pub struct Tally {
     kernel_died: usize,
     infra: usize,
     timeout: usize,
+    not_ordered: usize,
     interrupted: usize,
 }
 
@@ -39,6 +40,7 @@ impl Tally {
             Outcome::KernelDied => &mut self.kernel_died,
             Outcome::Infra => &mut self.infra,
             Outcome::Timeout => &mut self.timeout,
+            Outcome::NotOrdered => &mut self.not_ordered,
             Outcome::Interrupted => &mut self.interrupted,
         };
         *count += 1;
@@ -59,6 +61,11 @@ impl Tally {
         self.skipped
     }
 
+    /// Runs that could not be ordered as their scenarios ask for: neither passed nor failed.
+    pub fn not_ordered(&self) -> usize {
+        self.not_ordered
+    }
+
     /// Runs that a signal ended before they were over: neither passed nor failed.
     pub fn interrupted(&self) -> usize {
         self.interrupted
@@ -66,7 +73,7 @@ impl Tally {
 
     /// All of them.
     pub fn total(&self) -> usize {
-        self.counted_passed() + self.counted_failed() + self.skipped + self.interrupted
+        self.counted_passed() + self.counted_failed() + self.skipped + self.not_ordered + self.interrupted
     }
 
     /// What the three numbers of the summary hide, if anything: `counted as passed: 1 known defect; counted as
@@ -105,12 +112,15 @@ pub(crate) fn plural(count: usize, one: &str, many: &str) -> String {
     format!("{count} {}", if count == 1 { one } else { many })
 }
 
-/// The summary line that CI systems look for: `N passed, N failed`, and `, N skipped` and `, N interrupted` when any was.
+/// The summary line that CI systems look for: `N passed, N failed`, and `, N skipped`, `, N not ordered` and `, N interrupted` when any was.
 impl fmt::Display for Tally {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{} passed, {} failed", self.counted_passed(), self.counted_failed())?;
         if self.skipped > 0 {
             write!(f, ", {} skipped", self.skipped)?;
+        }
+        if self.not_ordered > 0 {
+            write!(f, ", {} not ordered", self.not_ordered)?;
         }
         if self.interrupted > 0 {
             write!(f, ", {} interrupted", self.interrupted)?;

@@ -201,6 +201,7 @@ fn plan(boot: Boot) -> Plan {
         steps: Vec::new(),
         marks: boot.marks,
         budget: BUDGET,
+        holds: Vec::new(),
         known_defect: None,
         known_limit: None,
         kernel_says: Vec::new(),

@@ -291,6 +291,10 @@ impl<'a> Queue<'a> {
                 plan.stock = self.request.kernels[case.kernel].stock;
                 let own = std::mem::take(&mut plan.machine.kernel_args);
                 plan.machine.kernel_args = plan::words_of(&self.request.kernel_args, &own);
+                if self.request.seeded.is_none() && !plan.holds.is_empty() {
+                    return Ok(Err(skipped(Skip::HoldsTasks {})));
+                }
+                imalab_run::known_places(&plan, &self.request.kernels[case.kernel].image)?;
                 match imalab_run::others(&plan, self.request.kernels) {
                     Ok(others) if self.request.seeded.is_some() => {
                         match imalab_run::unfit(&plan, !others.is_empty()) {

@@ -193,6 +193,7 @@ mod tests {
             preemptions: vec![],
             left_out: 0,
             holds: Vec::new(),
+            pins: Vec::new(),
             coverage: None,
             from: None,
         }

@@ -13,6 +13,7 @@ mod evidence;
 mod explore;
 mod faults;
 mod forks;
+mod holds;
 mod inputs;
 mod kernels;
 mod keylime;

@@ -179,6 +179,19 @@ pub enum Host {
         /// The first some thousand.
         holds: Vec<MutexHold>,
     },
+    /// In the deterministic lane, a task could not be held as the scenario asks for: noted when the run was over.
+    NotOrdered {
+        /// Line of the scenario.
+        line: u32,
+        /// The task.
+        task: String,
+        /// Where it was to be held.
+        place: String,
+        /// Until what.
+        until: String,
+        /// What came of it: `not-set`, `not-reached`, `never-came`, `stuck` or `last-one`.
+        end: String,
+    },
     /// The run was told to stop (signal).
     Interrupted,
     /// What a child that failed printed last.

@@ -29,6 +29,13 @@ pub(crate) fn quit(status: i32) -> ! {
     unsafe { libc::_exit(status) }
 }
 
+/// `prctl(2)` of an option that no kernel knows: it reads and writes nothing.
+#[expect(unsafe_code, reason = "no safe wrapper takes any option")]
+pub(crate) fn prctl(option: i32, argument: u64) -> nix::Result<i32> {
+    // SAFETY: the kernel looks at no memory for an option that it does not know.
+    Errno::result(unsafe { libc::prctl(option, argument, 0, 0, 0) })
+}
+
 /// Takes over a descriptor that the kernel has just given this process.
 #[expect(unsafe_code, reason = "the wrapper of recvmsg gives bare numbers")]
 pub(crate) fn own(descriptor: RawFd) -> OwnedFd {

@@ -38,6 +38,9 @@ pub const WITHOUT_WORD: &str = "imalab.without";
 /// Folder of the guest's root file system with the kernels that [`Op::KexecLoad`] names.
 pub const KERNELS: &str = "/kernels";
 
+/// Option of `prctl(2)` by which [`Op::Tell`] tells: none that a kernel knows (`include/uapi/linux/prctl.h`), and so refused with `EINVAL`.
+pub const TELL: i32 = 0x494d_414c;
+
 /// Argument with which the agent, as PID 1, does nothing but power off: what a boot costs without the agent.
 /// The kernel hands PID 1 all that its command line has after `--` (`init/main.c`, `start_kernel` and
 /// `set_init_arg`), so that this is known before anything is mounted.

@@ -222,6 +222,9 @@ pub enum Op {
     /// Takes a second descriptor of the open file that another task is reading or writing, while it sleeps in that call
     /// (`pidfd_getfd(2)`); value 0. `ESRCH` when the task sleeps in no such call.
     TakeDescriptor { slot: Slot, from: TaskId },
+    /// Tells whoever watches the machine's processors something of this task, by a system call that changes nothing: `prctl(2)` with
+    /// [`TELL`](crate::TELL) and the number; value 0.
+    Tell { number: u64 },
 }
 
 /// A text with what a task knows put in: `{number}` stands for what its last [`Op::ReadNumber`] gave, `{found}` for what its last

@@ -163,6 +163,45 @@ fn what_explains_the_rest_comes_first(#[case] seen: &[What], #[case] outcome: Ou
     assert_eq!(judged(fake).outcome, outcome);
 }
 
+fn not_ordered() -> What {
+    let [task, place, until, end] =
+        ["b", "mutex_lock", "`main` has ended its step 1", "stuck"].map(String::from);
+    What::Host(Host::NotOrdered { line: 7, task, place, until, end })
+}
+
+#[rstest]
+#[case::passed(&[passes(Check::Steps)], Outcome::NotOrdered)]
+// What a step gives is expected of the order that was asked for.
+#[case::steps(&[failed(Check::Steps, nonce(9)), passes(Check::Replay)], Outcome::NotOrdered)]
+// Every other invariant holds in any order.
+#[case::others(&[failed(Check::Steps, nonce(9)), failed(Check::Replay, nonce(9))], Outcome::Failed)]
+#[case::blind(&[blind(Check::Quote)], Outcome::Failed)]
+fn what_could_not_be_ordered_is_no_pass_and_no_failure(
+    #[case] checks: &[CheckResult],
+    #[case] outcome: Outcome,
+) {
+    let mut fake = sound();
+    fake.see(not_ordered());
+    let (plan, trace) = fake.finish();
+    let judgement = of(&plan, &trace, checks);
+    assert_eq!(judgement.outcome, outcome);
+    if outcome == Outcome::NotOrdered {
+        let reason = json!({
+            "code": "run/not-ordered", "scenario_line": 7, "task": "b", "place": "mutex_lock",
+            "awaits": "`main` has ended its step 1", "held": "stuck",
+        });
+        assert_judged(&judgement, outcome, &reason);
+    }
+}
+
+#[test]
+fn a_death_is_a_death_in_any_order() {
+    let mut fake = sound();
+    fake.see(not_ordered());
+    fake.see(What::Console(PANIC.into()));
+    assert_eq!(judged(fake).outcome, Outcome::KernelDied);
+}
+
 #[test]
 fn a_death_is_told_with_its_function_before_anything_that_could_not_run() {
     let mut fake = sound();

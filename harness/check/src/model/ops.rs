@@ -196,7 +196,8 @@ impl<'e, 'l> Maker<'e, 'l> {
             | Op::Release
             | Op::Barrier { .. }
             | Op::Mark { .. }
-            | Op::Mount { .. } => return,
+            | Op::Mount { .. }
+            | Op::Tell { .. } => return,
         };
         into.push(does);
     }

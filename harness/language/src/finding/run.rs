@@ -72,6 +72,8 @@ findings! {
         "run/not-started" NotStarted { error: String, hint: Option<String> }
         /// In the deterministic lane, nobody knows the schedule of a run that passed otherwise, or of the one that counts points.
         "run/schedule-unknown" ScheduleUnknown { error: String }
+        /// In the deterministic lane, a task could not be held as the scenario asks for. `held`: what came of it.
+        "run/not-ordered" NotOrdered { scenario_line: u64, task: String, place: String, awaits: String, held: String }
         /// A run from a saved machine and the same from its kernel's image came to different ends, each run twice.
         "run/forks-differ" ForksDiffer { fork: Vec<String>, cold: Vec<String> }
         /// imalab itself failed.
@@ -123,6 +125,18 @@ fn held(phrase: &dyn Phrasing, holder: &Holder) -> String {
         }
         ("itself", _) => ", which it likely holds itself".to_owned(),
         _ => ", whose holder is not found".to_owned(),
+    }
+}
+
+/// What came of a hold, as a sentence goes on.
+fn how_held(held: &str) -> &'static str {
+    match held {
+        "not-set" => "and the step that says so was not come to",
+        "not-reached" => "and did not come there",
+        "never-came" => "which never happened",
+        "stuck" => "and all others waited meanwhile",
+        "last-one" => "and no other processor would have run",
+        _ => "and was not",
     }
 }
 
@@ -217,6 +231,12 @@ impl Run {
                 Some(hint) => format!("{error} ({hint})"),
                 None => error.clone(),
             },
+            Run::NotOrdered { scenario_line, task, place, awaits, held } => {
+                format!(
+                    "could not be ordered (line {scenario_line}): `{task}` was to be held at {place} until {awaits}, {}",
+                    how_held(held)
+                )
+            }
             Run::ScheduleUnknown { error } => format!("the run's schedule is not known: {error}"),
             Run::ForksDiffer { fork, cold } => {
                 let all = |ends: &[String]| match ends {

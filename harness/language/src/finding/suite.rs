@@ -12,6 +12,8 @@ findings! {
         "skip/no-kernel" NoKernel { kernel: String }
         /// The scenario has the TPM held, late or silent in host time, which no guest of the deterministic lane can see.
         "skip/host-time" HostTime {}
+        /// The scenario holds tasks at places of the kernel's code, which only the deterministic lane can.
+        "skip/holds-tasks" HoldsTasks {}
         /// The scenario goes on in another kernel, whose code is at other addresses than the deterministic lane knows.
         "skip/other-kernel" OtherKernel {}
     }
@@ -63,6 +65,9 @@ impl Skip {
             }
             Skip::HostTime {} => {
                 "needs a hold in host time, which no guest of the deterministic lane can see".to_owned()
+            }
+            Skip::HoldsTasks {} => {
+                "holds tasks at places of the kernel's code, which only `--lane deterministic` can".to_owned()
             }
             Skip::OtherKernel {} => {
                 "goes on in another kernel, whose code is at other addresses than the deterministic lane knows"

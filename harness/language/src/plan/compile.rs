@@ -9,6 +9,7 @@ use sha2::{Digest, Sha256};
 use super::built::Built;
 use super::calls::Movers;
 use super::count::Count;
+use super::holds::{self as task_holds, Hold};
 use super::slots::Slots;
 use super::types::{Plan, PlannedStep};
 use super::unresolved::Unresolved;
@@ -43,6 +44,8 @@ pub(super) fn compile(
         movers: Movers::of(&tasks),
         barriers: barriers(&tasks),
         holds: holds(&tasks),
+        task_holds: Vec::new(),
+        pins_set: 0,
         tasks: &tasks,
         count: None,
         task: 0,
@@ -53,6 +56,8 @@ pub(super) fn compile(
         marks: Vec::new(),
         clock: None,
     };
+    let task_holds = task_holds::all(&tasks);
+    compiler.task_holds = task_holds.map_err(|(line, name)| compiler.unresolved(line, name))?;
     let mut programs = Vec::with_capacity(tasks.len());
     let mut before: Vec<BTreeMap<usize, Slots>> = Vec::with_capacity(tasks.len());
     let booted = has_boot_policy(&variant.machine.kernel_args);
@@ -65,12 +70,15 @@ pub(super) fn compile(
         let slots = Slots::of(&tasks, number, &before);
         compiler.slots = slots.map_err(|name| compiler.unresolved(0, name))?;
         let mut spawns = BTreeMap::new();
+        compiler.says_who();
         for (place, step) in task.steps.iter().enumerate() {
             if matches!(step.verb, Verb::Spawn { .. }) {
                 spawns.insert(place, compiler.slots.clone());
             }
             compiler.step(place, step)?;
+            compiler.says_ended(place);
         }
+        compiler.says_over(task.steps.last());
         before.push(spawns);
         last = compiler.count.take();
         programs.push(ProgramTask {
@@ -87,7 +95,8 @@ pub(super) fn compile(
     compiler.slots = Slots::new();
     compiler.checkpoint(0, true, true);
     let finally = std::mem::take(&mut compiler.program);
-    let (steps, mut marks, files) = (compiler.steps, compiler.marks, compiler.files);
+    let (steps, mut marks, files, holds) =
+        (compiler.steps, compiler.marks, compiler.files, compiler.task_holds);
     marks.sort_by_key(|mark| mark.number);
     Ok(Plan {
         scenario: scenario.id.clone(),
@@ -109,6 +118,7 @@ pub(super) fn compile(
         budget: budget::of(&tasks, files),
         steps,
         marks,
+        holds,
         known_defect: scenario.known_defect.clone(),
         known_limit: variant.known_limit.clone(),
         kernel_says: variant.kernel_says.clone(),
@@ -166,6 +176,9 @@ pub(super) struct Compiler<'s> {
     pub(super) movers: Movers,
     pub(super) barriers: BTreeMap<Meeting, (u16, u16)>,
     pub(super) holds: BTreeMap<Meeting, u64>,
+    pub(super) task_holds: Vec<Hold>,
+    /// How many of them the steps so far set.
+    pub(super) pins_set: u16,
     /// Only while a single task runs.
     pub(super) count: Option<Count>,
     /// Index of the task.

@@ -9,18 +9,22 @@ mod checkpoint;
 mod compile;
 mod count;
 mod files;
+mod holds;
 mod kernel_words;
 mod limits;
 mod slots;
 mod stress;
+mod task_holds;
 mod types;
 mod unresolved;
 mod verbs;
 
 use std::collections::BTreeSet;
 
+pub use holds::{HeldUntil, Hold};
 pub use kernel_words::{Change, unfit, words_of};
 pub use kernel_words::{has_boot_policy, level, silences};
+pub use task_holds::no_such_place;
 pub use types::{Budget, Plan, PlannedStep};
 
 pub use crate::scenario::needs;
@@ -101,6 +105,16 @@ pub enum PlanError {
         what: &'static str,
         /// The name.
         name: String,
+    },
+    /// A hold names a place that the kernel's code does not have.
+    #[error("{scenario}.yaml:{line}: `hold`: {why}")]
+    NoSuchPlace {
+        /// The scenario.
+        scenario: String,
+        /// Line of the step.
+        line: u32,
+        /// What is wrong with it.
+        why: String,
     },
     /// The interface has no way to do a verb though the kernel was said to be able to.
     #[error("{scenario}.yaml:{line}: interface {interface:?} has no `{verb}`")]

@@ -5,6 +5,7 @@ use std::borrow::Cow;
 use imalab_wire::{Program, StepId, TaskId};
 use serde::{Deserialize, Serialize};
 
+use super::holds::Hold;
 use crate::scenario::{KnownDefect, KnownLimit};
 use crate::vocabulary::{Action, Expect, Mark, Parameters, Reading, Shape};
 use imalab_formats::Interface;
@@ -41,6 +42,9 @@ pub struct Plan {
     pub steps: Vec<PlannedStep>,
     /// What the harness does while the guest waits at a mark.
     pub marks: Vec<Mark>,
+    /// Tasks that are held at places of the kernel's code.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub holds: Vec<Hold>,
     /// How long it may take.
     pub budget: Budget,
     /// Defect that the scenario shows, by which its outcome is judged.

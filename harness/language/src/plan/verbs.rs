@@ -73,6 +73,7 @@ impl Compiler<'_> {
                 let built = nothing(&format!("hold {name}"), Action::SystemCall);
                 self.mark(step.line, built, MarkAction::Hold, Some(number));
             }
+            Verb::HoldTask(hold) => self.hold_task(step, hold),
             Verb::TpmFault(fault) => {
                 let built = nothing(&fault_text(*fault), Action::SystemCall);
                 self.mark(step.line, built, MarkAction::Arm(*fault), None);
@@ -303,6 +304,7 @@ impl Compiler<'_> {
             | Verb::View { .. }
             | Verb::Call(_)
             | Verb::Hold { .. }
+            | Verb::HoldTask(_)
             | Verb::TpmFault(_)
             | Verb::Stress { .. } => Built {
                 text: "nothing".to_owned(),

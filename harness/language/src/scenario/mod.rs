@@ -31,9 +31,9 @@ pub use files::{LoadError, load, load_all};
 pub(crate) use grammar::poll_event;
 pub use limit::{KnownLimit, Lost};
 pub use model::{
-    Attestation, Bytes, Call, Expectation, File, Files, Flag, Flags, KexecCall, Leave, Limit, Listing, Moved,
-    Policy, Race, Records, Scenario, Signal, Spawn, Start, Step, Task, Transfer, Variant, Verb, Way, Whence,
-    WriteOf,
+    Attestation, Bytes, Call, Expectation, File, Files, Flag, Flags, HeldUntil, KexecCall, Leave, Limit,
+    Listing, Moved, Place, Policy, Race, Records, Scenario, Signal, Spawn, Start, Step, Task, TaskHold,
+    Transfer, Variant, Verb, Way, Whence, WriteOf,
 };
 pub(crate) use model::{process_of, task_named};
 pub use needs::needs;

@@ -89,7 +89,14 @@ impl Forks {
         };
         let program =
             Program { tasks: Vec::new(), finally: Vec::new(), end: End::PowerOff, ..plan.program.clone() };
-        let nothing = Plan { program, steps: Vec::new(), marks: Vec::new(), budget: TRIAL, ..plan.clone() };
+        let nothing = Plan {
+            program,
+            steps: Vec::new(),
+            marks: Vec::new(),
+            holds: Vec::new(),
+            budget: TRIAL,
+            ..plan.clone()
+        };
         let proved = run_from(&nothing, context, Ok(&saved)).map_err(|error| one_line(&error));
         let proved = proved.and_then(|ran| match ran.trace.notable().any(|event| is_done(&event.what)) {
             true => Ok(()),

@@ -65,6 +65,7 @@ fn summary(tally: &Tally) -> Markup {
         span.o.passed { (tally.counted_passed()) " passed" } ", "
         span.o.failed[tally.counted_failed() > 0] { (tally.counted_failed()) " failed" }
         @if tally.skipped() > 0 { ", " span.o.skipped { (tally.skipped()) " skipped" } }
+        @if tally.not_ordered() > 0 { ", " span.o.not-ordered { (tally.not_ordered()) " not ordered" } }
         @if tally.interrupted() > 0 { ", " span.o.interrupted { (tally.interrupted()) " interrupted" } }
     }
 }

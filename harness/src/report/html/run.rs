@@ -109,6 +109,7 @@ pub(in super::super) fn class(outcome: Outcome) -> &'static str {
         Outcome::KernelDied => "kernel-died",
         Outcome::Infra => "infra",
         Outcome::Timeout => "timeout",
+        Outcome::NotOrdered => "not-ordered",
         Outcome::Interrupted => "interrupted",
     }
 }

@@ -195,7 +195,7 @@ pub(super) fn footer(suite: &SuiteResult, look: Look) -> String {
     if unstored > 0 {
         push_line(&mut text, &format!("evidence of {} could not be stored", plural(unstored, "run", "runs")));
     }
-    if tally.counted_passed() + tally.counted_failed() + tally.interrupted() == 0 {
+    if tally.counted_passed() + tally.counted_failed() + tally.not_ordered() + tally.interrupted() == 0 {
         push_line(&mut text, "nothing ran");
     }
     push_line(&mut text, &format!("{tally}{}", printable(&skips.to_string())));

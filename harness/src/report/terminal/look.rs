@@ -60,7 +60,7 @@ impl Look {
         match outcome {
             Outcome::Passed => self.style().green(),
             Outcome::KnownDefect | Outcome::KnownLimit => self.style().green().bold(),
-            Outcome::Skipped | Outcome::Interrupted => self.style().yellow(),
+            Outcome::Skipped | Outcome::NotOrdered | Outcome::Interrupted => self.style().yellow(),
             Outcome::Failed | Outcome::KernelDied | Outcome::Timeout => self.style().red().bold(),
             Outcome::Infra => self.style().magenta().bold(),
         }
@@ -93,6 +93,7 @@ pub(crate) fn word(outcome: Outcome) -> &'static str {
         Outcome::KernelDied => "KERNEL DIED",
         Outcome::Infra => "INFRA",
         Outcome::Timeout => "TIMEOUT",
+        Outcome::NotOrdered => "not ordered",
         Outcome::Interrupted => "interrupted",
     }
 }

@@ -7,11 +7,12 @@ use imalab_check::outcome::{Outcome, SuiteResult};
 use imalab_print::printable;
 
 /// Worst first: what a cell of several runs shows.
-const ORDER: [Outcome; 9] = [
+const ORDER: [Outcome; 10] = [
     Outcome::KernelDied,
     Outcome::Failed,
     Outcome::Timeout,
     Outcome::Infra,
+    Outcome::NotOrdered,
     Outcome::Interrupted,
     Outcome::KnownDefect,
     Outcome::KnownLimit,

@@ -90,6 +90,7 @@ fn planned() -> Plan {
         steps: vec![named(0, 0, "open", 2), named(1, 0, "stage", 3), named(2, 1, "trim 5", 4)],
         marks: Vec::new(),
         budget: Budget { silence_s: 1, total_s: 1 },
+        holds: Vec::new(),
         known_defect: None,
         known_limit: None,
         kernel_says: Vec::new(),

@@ -12,6 +12,7 @@ mod pass;
 mod report;
 mod rights;
 mod spawn;
+mod tell;
 
 use imalab_wire::Op;
 pub(crate) use measure::{directory, measure_one};
@@ -164,5 +165,6 @@ pub(crate) fn run<U: Uplink>(op: &Op, task: &mut Task, report: &mut Report<'_, U
         Op::Barrier { id, parties } => report.request(Request::Barrier { id: *id, parties: *parties }),
         Op::Mark { path, number } => mark::run(path, *number),
         Op::Mount { fstype, target } => mount::run(fstype, target),
+        Op::Tell { number } => tell::run(*number),
     }
 }

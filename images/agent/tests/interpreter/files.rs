@@ -154,3 +154,11 @@ fn a_hold_is_released_by_a_message() {
     assert_eq!(outcomes(&messages, 0, 1), [Outcome::Value(0)]);
     assert!(messages.contains(&Message::ReleaseHold { task: 0, hold: 7 }));
 }
+
+#[test]
+fn what_a_task_tells_of_itself_changes_nothing_and_succeeds() {
+    let dir = tempfile::tempdir().unwrap();
+    let steps = vec![step(1, vec![Op::Tell { number: u64::MAX }])];
+    let messages = run(&dir, &program(vec![steps], vec![]));
+    assert_eq!(outcomes(&messages, 0, 1), [Outcome::Value(0)]);
+}

@@ -1,5 +1,6 @@
 //! Plans of what processes, kernels and chance do.
 
+use imalab_schedule::Told;
 use imalab_wire::{Op, Slot, Start};
 
 use super::*;
@@ -79,6 +80,19 @@ fn slot(op: &Op) -> Slot {
     \x20 - tpm-fault: {late-ms: 400, command: 0x17e}\n\
     \x20 - tpm-fault: {lost: true, carried-out: true}\n",
     ""
+)]
+#[case::task_hold(
+    "task-hold",
+    "  - hold: {task: one, at: mutex_lock, from: ima_queue_stage, until: {task: two, at: ima_queue_stage+0x2f}}\n\
+    \x20 - hold: {task: two, at: ima_queue_stage, until: {task: one, step: 2}}\n\
+    \x20 - fork: one\n\
+    \x20 - fork: two\n",
+    "  one:\n\
+    \x20   - measure: 1\n\
+    \x20   - stage\n\
+    \x20 two:\n\
+    \x20   - stage\n\
+    \x20   - exit: 0\n"
 )]
 #[case::kexec(
     "kexec",
@@ -421,4 +435,37 @@ fn a_posting_is_held_to_its_own_errors(
     for read in staged {
         assert!(matches!(read, Op::Read { nothing: found, .. } if *found == nothing), "{read:?}");
     }
+}
+
+/// What the tasks tell, in order, with the lines of the scenario where it stands.
+fn told(plan: &Plan, task: &str) -> Vec<(Told, u32)> {
+    let task = plan.program.tasks.iter().find(|other| other.name == task).unwrap();
+    let line = |id: u32| plan.steps.iter().find(|step| step.id == id).unwrap().line;
+    let told = |step: &imalab_wire::Step| match step.ops.as_slice() {
+        [Op::Tell { number }] => Some((Told::of(*number).unwrap(), line(step.id))),
+        _ => None,
+    };
+    task.steps.iter().filter_map(told).collect()
+}
+
+#[test]
+fn tasks_tell_who_they_are_and_what_holds_wait_for() {
+    let plan = tasks(
+        "  - hold: {task: one, at: ima_stage+0x10, until: {task: two, step: 1}}\n\
+        \x20 - measure: 1\n",
+        "  one: [measure]\n\
+        \x20 two: [measure, measure]\n\
+        \x20 three: [measure]\n",
+    );
+    assert_eq!(told(&plan, "main"), [(Told::Arms(0), 4)]);
+    assert_eq!(told(&plan, "one"), [(Told::Is(1), 0), (Told::Over(1), 0)]);
+    assert_eq!(told(&plan, "two"), [(Told::Is(2), 0), (Told::Ends(2, 1), 0), (Told::Over(2), 0)]);
+    assert_eq!(told(&plan, "three"), []);
+    let [hold] = plan.holds.as_slice() else { panic!("{:?}", plan.holds) };
+    assert_eq!((hold.line, hold.task, hold.at.to_string()), (4, 1, "ima_stage+0x10".to_owned()));
+    assert_eq!(hold.until, HeldUntil::Ends { task: 2, step: 1 });
+    // A plan of before knew nothing of it.
+    let mut json = serde_json::to_value(&plan).unwrap();
+    json.as_object_mut().unwrap().remove("holds");
+    assert_eq!(serde_json::from_value::<Plan>(json).unwrap().holds, []);
 }

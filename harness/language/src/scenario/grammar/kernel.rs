@@ -1,9 +1,24 @@
 //! What is done to the TPM, to IMA's policy, and to the kernel as a whole.
 
-use super::Shape::{CommandLine, Name, Number, NumberOr, Path, Text, Truth, Word};
+use super::Shape::{CommandLine, Map, Name, Number, NumberOr, Path, Text, Truth, Word};
 use super::{Expect, Field, Form, field};
 
 const HOLD: Field = field("name", Name, "the hold").needed("the hold's name");
+const AT: &str = "a function of the kernel, or a place in it where a block begins (`ima_queue_stage+0x2f`)";
+const FROM: Field =
+    field("from", Text, "the function that calls it there: others who call it are not meant").or("any");
+/// Until when a task is held.
+pub(in crate::scenario) const UNTIL: &[Field] = &[
+    field("task", Name, "the other task").needed("a task's name"),
+    field("at", Text, "it comes to this place, as above").or("one of `at`, `step`"),
+    FROM,
+    field(
+        "step",
+        Number(1, 4096),
+        "it has ended this step of its own, from 1; a `repeat` counts as what it becomes",
+    )
+    .or("one of `at`, `step`"),
+];
 const KERNEL: Field = field("kernel", Text, "a kernel of the image, or `same`").or("`same`");
 const ARGS: Field =
     field("args", CommandLine, "words for its command line, after those of the running kernel");
@@ -26,10 +41,16 @@ pub(super) const FORMS: &[Form] = &[
     Form {
         name: "hold",
         short: Some("name"),
-        fields: &[HOLD],
-        one_of: &[],
+        fields: &[
+            field("name", Name, "the hold, of the TPM"),
+            field("task", Name, "the task that is held at a place of the kernel's code"),
+            field("at", Text, AT).or("needed with `task`"),
+            FROM,
+            field("until", Map(UNTIL), "until when").or("needed with `task`"),
+        ],
+        one_of: &["name", "task"],
         expect: Expect::No,
-        doc: "occupies the TPM until another task releases it, and waits for that: it belongs in a task of its own. An IMA extend waits meanwhile, with the list's mutex taken and its record appended",
+        doc: "with `name`, occupies the TPM until another task releases it, and waits for that: it belongs in a task of its own. An IMA extend waits meanwhile, with the list's mutex taken and its record appended. With `task`, see \"Holding a task\"",
     },
     Form {
         name: "release",

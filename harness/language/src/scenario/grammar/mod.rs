@@ -11,6 +11,7 @@ mod names;
 mod tasks;
 
 pub(super) use file::{DEFECT, KERNELS, KEYS, LIMIT, LOST, MACHINE, RACE, SHOWS, TASK};
+pub(super) use kernel::UNTIL;
 pub(super) use names::{
     CAPABILITIES, COMMANDS, ERRNOS, EVENTS, LIMITS, RESPONSES, SIGNALS, number, special_files,
 };

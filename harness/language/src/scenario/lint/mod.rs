@@ -7,6 +7,7 @@ mod descriptors;
 mod holds;
 mod policy;
 mod references;
+mod task_holds;
 
 use super::error::{ScenarioError, Source};
 use super::model::Task;
@@ -24,6 +25,7 @@ pub(super) fn check(
     references::check(source, tasks)?;
     barriers::check(source, tasks)?;
     holds::check(source, tasks)?;
+    task_holds::check(source, machine, tasks)?;
     descriptors::check(source, tasks)?;
     custody::check(source, tasks, spoken)?;
     policy::check(source, machine, has_policy, tasks)?;

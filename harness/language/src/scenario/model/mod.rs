@@ -2,6 +2,7 @@
 
 mod call;
 mod expectation;
+mod hold;
 mod race;
 mod step;
 
@@ -11,6 +12,7 @@ use serde::Serialize;
 
 pub use call::{Bytes, Call, File, Flag, Flags, Moved, Transfer, Whence, WriteOf};
 pub use expectation::Expectation;
+pub use hold::{HeldUntil, Place, TaskHold};
 pub use race::Race;
 pub use step::{Attestation, Files, KexecCall, Leave, Limit, Policy, Records, Signal, Step, Verb, Way};
 

@@ -4,7 +4,7 @@ use imalab_formats::ima::lists::Mark;
 use imalab_wire::Violation;
 
 use super::super::error::Place;
-use super::{Call, Expectation, File};
+use super::{Call, Expectation, File, TaskHold};
 use imalab_formats::tpm::fault::Fault;
 
 /// One step.
@@ -160,6 +160,8 @@ pub enum Verb {
         /// Which time in its boot, from 0.
         round: u16,
     },
+    /// Has a task held at a place of the kernel's code when it comes there, from here on.
+    HoldTask(TaskHold),
     /// Lets go of a hold of another task.
     Release {
         /// The hold's name.

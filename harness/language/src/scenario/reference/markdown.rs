@@ -23,6 +23,7 @@ pub(super) fn blocks() -> Vec<Block> {
         ("known-limit", limit()),
         ("needs", needs()),
         ("verbs", verbs()),
+        ("until", fields(grammar::UNTIL)),
         ("expect", expect()),
         ("never-chosen", never_chosen()),
         ("words", words()),

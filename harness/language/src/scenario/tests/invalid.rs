@@ -21,6 +21,15 @@ pub(in crate::scenario) fn invalid() -> Vec<(&'static str, Knows, String)> {
     let whole = |name, knows, text: &str| (name, knows, text.to_owned());
     let head =
         |name, knows, text: &str| (name, knows, format!("summary: s\npromise: p\n{text}steps:\n  - stage\n"));
+    let task_hold = |name, knows, hold: &str| {
+        (
+            name,
+            knows,
+            format!(
+                "summary: s\npromise: p\nsteps:\n  - hold: {hold}\n  - measure\ntasks:\n  b: [measure]\n"
+            ),
+        )
+    };
     vec![
         steps("unknown verb", Schema, "  - measure: 3\n  - stge\n"),
         steps("unknown verb with fields", Schema, "  - messure: {files: 3}\n"),
@@ -355,6 +364,54 @@ pub(in crate::scenario) fn invalid() -> Vec<(&'static str, Knows, String)> {
             "hold of two tasks",
             Parser,
             "tasks:\n  a:\n    - hold: x\n  b:\n    - hold: x\n  c:\n    - release: x\n    - release: x\n",
+        ),
+        task_hold("hold of a task nowhere", Parser, "{task: b, until: {task: main, step: 1}}"),
+        task_hold("hold of a task for ever", Parser, "{task: b, at: mutex_lock}"),
+        task_hold("hold of a task until nothing", Parser, "{task: b, at: mutex_lock, until: {task: main}}"),
+        task_hold("hold of a task until nobody", Schema, "{task: b, at: mutex_lock, until: {step: 1}}"),
+        task_hold(
+            "hold of a task until two things",
+            Parser,
+            "{task: b, at: mutex_lock, until: {task: main, at: mutex_lock, step: 1}}",
+        ),
+        task_hold(
+            "hold of a task until itself",
+            Parser,
+            "{task: b, at: mutex_lock, until: {task: b, step: 1}}",
+        ),
+        task_hold(
+            "hold of an unknown task",
+            Parser,
+            "{task: c, at: mutex_lock, until: {task: main, step: 1}}",
+        ),
+        task_hold(
+            "hold until an unknown task",
+            Parser,
+            "{task: b, at: mutex_lock, until: {task: c, step: 1}}",
+        ),
+        task_hold(
+            "hold until a step that is not there",
+            Parser,
+            "{task: main, at: mutex_lock, until: {task: b, step: 2}}",
+        ),
+        task_hold("hold at no place", Parser, "{task: b, at: mutex lock, until: {task: main, step: 1}}"),
+        task_hold("hold at no offset", Parser, "{task: b, at: mutex_lock+0xg, until: {task: main, step: 1}}"),
+        task_hold(
+            "hold by no caller",
+            Parser,
+            "{task: b, at: mutex_lock, from: 1x, until: {task: main, step: 1}}",
+        ),
+        task_hold(
+            "hold by a caller of the middle",
+            Parser,
+            "{task: b, at: mutex_lock+8, from: ima_add, until: {task: main, step: 1}}",
+        ),
+        task_hold("hold of the TPM at a place", Parser, "{name: tpm, at: mutex_lock}"),
+        task_hold("hold of a task and of the TPM", Schema, "{name: tpm, task: b}"),
+        whole(
+            "hold of a task on one processor",
+            Parser,
+            "summary: s\npromise: p\nmachine: {cpus: 1}\nsteps:\n  - hold: {task: b, at: mutex_lock, until: {task: main, step: 1}}\ntasks:\n  b: [measure]\n",
         ),
         steps("fault without a kind", Schema, "  - tpm-fault: {times: 3}\n"),
         steps("two faults", Schema, "  - tpm-fault: {answer: retry, lost: true}\n"),

@@ -5,7 +5,7 @@ use super::super::fields::Fields;
 use super::super::grammar::{self, COMMANDS, RESPONSES};
 use super::super::model::{KexecCall, Leave, Policy, Verb};
 use super::super::steps::Reader;
-use super::lists;
+use super::{hold, lists};
 use imalab_formats::tpm::fault::{Fault, How};
 
 pub(super) fn read(
@@ -14,8 +14,12 @@ pub(super) fn read(
     fields: &Fields<'_>,
 ) -> Result<Option<Verb>, ScenarioError> {
     Ok(Some(match verb {
+        "hold" if fields.one_of()? == "task" => hold::read(fields)?,
         "hold" => {
-            let name = fields.needed_name("name")?;
+            for of_a_task in ["at", "from", "until"] {
+                fields.without(of_a_task, "name")?;
+            }
+            let name = fields.name("name")?.unwrap_or_default().to_owned();
             let round = reader.round("hold", &name);
             Verb::Hold { name, round }
         }

@@ -1,6 +1,7 @@
 //! Verbs from their fields.
 
 mod calls;
+mod hold;
 mod kernel;
 mod lists;
 mod tasks;
