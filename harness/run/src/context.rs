@@ -34,4 +34,6 @@ pub struct RunContext<'a> {
     pub seeded: Option<Seeded<'a>>,
     /// Saved machines to go on from; none where each machine boots.
     pub forks: Option<&'a Forks>,
+    /// Port on which machines wait for a debugger, and have no time limits then.
+    pub debugger: Option<u16>,
 }

@@ -173,6 +173,7 @@ pub fn machine_spec(
         kernel_args: shape.kernel_args.clone(),
         program,
         deterministic: None,
+        debugger: context.debugger,
     }
 }
 

@@ -165,6 +165,9 @@ pub(super) fn run_from(
     })
 }
 
+/// A machine that somebody debugs takes as long as they do.
+const ENDLESS: Budget = Budget { quiet: Duration::MAX, cap: Duration::MAX };
+
 /// How much longer a run may take in the deterministic lane.
 const SEEDED: f64 = 4.0;
 
@@ -190,5 +193,8 @@ fn budget(plan: &Plan, context: RunContext<'_>, qemu: u32) -> Budget {
     // A scale that is no number, or makes a time too long to tell, changes nothing.
     let seconds =
         |s: u32| Duration::try_from_secs_f64(f64::from(s) * scale).unwrap_or(Duration::from_secs(s.into()));
+    if context.debugger.is_some() {
+        return ENDLESS;
+    }
     Budget { quiet: seconds(plan.budget.silence_s), cap: seconds(plan.budget.total_s) }.scaled(slowness)
 }

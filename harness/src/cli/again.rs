@@ -135,6 +135,7 @@ impl Again {
             interrupts,
             seeded,
             forks: None,
+            debugger: None,
         }
     }
 

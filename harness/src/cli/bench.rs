@@ -178,6 +178,7 @@ impl BenchArgs {
             interrupts: &interrupts,
             seeded: None,
             forks: None,
+            debugger: None,
         };
         let told = |number: usize, round: &bench::BootRound| {
             // The figures are kept; a reader of the lines that went away does not spoil them.

@@ -103,6 +103,7 @@ pub(super) fn run(args: &ExploreArgs) -> Result<Exit, Failure> {
         interrupts: &interrupts,
         seeded: None,
         forks: None,
+        debugger: None,
     };
     let mut booting = || print::note(&format!("asking kernel {} what it offers", kernel.name));
     let capabilities = suite::capabilities(context, &[], None, &surroundings.cache, &mut booting);

@@ -5,6 +5,7 @@ mod again;
 mod bench;
 mod bring;
 mod capabilities;
+mod debugger;
 mod demands;
 mod diff;
 mod explore;

@@ -7,10 +7,12 @@ use miette::miette;
 
 use super::Failure;
 use super::again::Again;
+use super::debugger::{self, Debugger};
 use super::machines::Surroundings;
 use super::recheck::tell;
 use crate::report::{Exit, print};
 use crate::suite;
+use imalab_run::RunContext;
 
 #[derive(Args)]
 pub(super) struct ReproArgs {
@@ -24,6 +26,8 @@ pub(super) struct ReproArgs {
     #[arg(long, value_name = "FILE")]
     initramfs: Option<PathBuf>,
     #[command(flatten)]
+    debugger: Debugger,
+    #[command(flatten)]
     surroundings: Surroundings,
 }
 
@@ -31,9 +35,14 @@ pub(super) struct ReproArgs {
 pub(super) fn repro(args: &ReproArgs) -> Result<Exit, Failure> {
     let again =
         Again::load(&args.bundle, args.image.as_deref(), args.initramfs.as_deref(), &args.surroundings)?;
+    let debugger = args.debugger.port(again.bundle.lane, false)?;
     let (scratch, interrupts) = args.surroundings.claim()?;
     let strategy = again.strategy();
     let context = again.context(&args.surroundings, strategy.as_ref(), (&scratch, &interrupts));
+    let context = RunContext { debugger, ..context };
+    if let Some(port) = debugger {
+        debugger::tell(again.image(), port);
+    }
     let ran = match again.run(context) {
         Ok(ran) => ran,
         Err(_) if interrupts.seen() => return Ok(Exit::Interrupted),

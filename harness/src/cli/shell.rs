@@ -57,6 +57,7 @@ pub(super) fn shell(args: &ShellArgs) -> Result<Exit, Failure> {
         interrupts: &interrupts,
         seeded: None,
         forks: None,
+        debugger: None,
     };
     let ready = |port| {
         // A terminal that is gone ends the console by itself.

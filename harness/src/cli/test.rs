@@ -7,6 +7,7 @@ use clap::Args;
 use miette::miette;
 
 use super::Failure;
+use super::debugger::{Debugger, Telling};
 use super::demands::Demands;
 use super::lane::LaneArgs;
 use super::machines::{self, MachineArgs};
@@ -111,8 +112,10 @@ pub(super) struct TestArgs {
     /// Multiply all time limits of runs by FACTOR (0.1 to 100)
     #[arg(long, value_name = "FACTOR", default_value_t = 1.0, value_parser = timeout_scale)]
     timeout_scale: f64,
+    #[command(flatten)]
+    debugger: Debugger,
     /// Print the commands that would start each machine, and run no scenario
-    #[arg(long)]
+    #[arg(long, conflicts_with = "port")]
     dry_run: bool,
 }
 
@@ -267,9 +270,10 @@ pub(super) fn test(args: &TestArgs) -> Result<Exit, Failure> {
     };
     check_words(&args.kernel_args)?;
     args.lane.check(args.dry_run)?;
+    let boot = args.boot.unwrap_or_else(|| args.lane.boot());
+    let debugger = args.debugger.port(args.lane.lane, boot == Boot::Fork)?;
     let machines = args.machines.ready()?;
     let kernels = args.demands.of(&machines.kernels)?;
-    let boot = args.boot.unwrap_or_else(|| args.lane.boot());
     let rerun = args.rerun_failed.as_deref();
     let only =
         rerun.map(|results| rerun::failed(results, &scenarios, &kernels, &args.lane, boot)).transpose()?;
@@ -282,12 +286,14 @@ pub(super) fn test(args: &TestArgs) -> Result<Exit, Failure> {
         initramfs: machines.initramfs,
         kernel_args: args.kernel_args.clone(),
         scenarios: &scenarios,
-        jobs: args.jobs.map_or(processors, usize::from),
+        // There is one port.
+        jobs: if debugger.is_some() { 1 } else { args.jobs.map_or(processors, usize::from) },
         repeat: args.lane.schedules.unwrap_or(args.repeat),
         raced: seeded.is_some() && args.lane.schedules.is_none() && args.repeat == 1,
         only,
         fail_fast: args.fail_fast.map(|most| usize::try_from(most).unwrap_or(usize::MAX)),
         timeout_scale: args.timeout_scale,
+        debugger,
         partition: args.partition,
         seed: args.seed,
         same_seed: args.same_seed,
@@ -314,7 +320,8 @@ pub(super) fn test(args: &TestArgs) -> Result<Exit, Failure> {
     let results = args.out.as_ref().map(|out| out.join(report::merge::RESULTS));
     let mut listeners =
         Listeners::of(&args.reports.files()?, results.as_deref()).map_err(Failure::of_reports)?;
-    let suite = suite::suite(&request, &scratch, &interrupts, &mut listeners).map_err(Failure::usage)?;
+    let mut telling = Telling { kernels: &kernels, port: debugger, to: &mut listeners };
+    let suite = suite::suite(&request, &scratch, &interrupts, &mut telling).map_err(Failure::usage)?;
     for cover in request.seeded.iter().flat_map(SeededLane::covered) {
         print::note(&covered(&cover));
     }

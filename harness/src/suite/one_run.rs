@@ -69,6 +69,7 @@ impl Request<'_> {
             }
         };
         let kernel = &self.kernels[job.kernel];
+        let context = RunContext { debugger: self.debugger, ..context };
         let ran = match &self.seeded {
             Some(lane) => {
                 let way = job.way.unwrap_or(DEFAULT_WAY);

@@ -347,6 +347,7 @@ mod tests {
             only: None,
             fail_fast: None,
             timeout_scale: 1.0,
+            debugger: None,
             partition: None,
             seed: 10,
             lane: Lane::Free,

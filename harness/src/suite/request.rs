@@ -36,6 +36,8 @@ pub struct Request<'a> {
     pub fail_fast: Option<usize>,
     /// Factor of every run's time limits.
     pub timeout_scale: f64,
+    /// Port on which the machine of each run waits for a debugger.
+    pub debugger: Option<u16>,
     /// The part of it that is run; `None`: the whole.
     pub partition: Option<Partition>,
     /// Seed of the first repetition; each further one adds 1.
@@ -83,6 +85,7 @@ impl Request<'_> {
             interrupts,
             seeded: None,
             forks,
+            debugger: None,
         }
     }
 

@@ -6,6 +6,7 @@
 #![expect(clippy::unwrap_used, reason = "a test fails where it panics")]
 
 mod bundles;
+mod debugger;
 mod demands;
 mod disk;
 mod events;

@@ -177,6 +177,7 @@ fn real(folder: &Path) {
         interrupts: &Interrupts::default(),
         seeded: None,
         forks: None,
+        debugger: None,
     };
     match capabilities(context, &[], None, folder, &mut || ()) {
         Err(AskError::Guest { judgement, .. }) => {

@@ -138,5 +138,6 @@ pub(crate) fn spec(dir: &Path, text: &str, then: Then) -> MachineSpec {
         kernel_args: Vec::new(),
         program: Some(file("program", b"program")),
         deterministic: None,
+        debugger: None,
     }
 }

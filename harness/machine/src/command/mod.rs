@@ -34,6 +34,8 @@ pub struct MachineSpec {
     pub program: Option<PathBuf>,
     /// What it is told where a seed decides everything, which takes [`Accel::Tcg`]; `None` in the other lanes.
     pub deterministic: Option<Deterministic>,
+    /// Port of this host on which the machine waits for a debugger before its first instruction.
+    pub debugger: Option<u16>,
 }
 
 /// Kernel parameters that every machine gets.
@@ -148,6 +150,9 @@ pub fn argv(spec: &MachineSpec, endpoints: &Endpoints) -> Vec<String> {
     if lane.is_some() {
         // The plugin knows the kernel's code by the addresses of its System.map.
         parameters.push("nokaslr".into());
+    } else if spec.debugger.is_some() {
+        // As a debugger does by those of vmlinux.
+        parameters.push("nokaslr".into());
     }
     parameters.extend(spec.kernel_args.iter().cloned());
     option("-append", parameters.join(" "));
@@ -168,6 +173,11 @@ pub fn argv(spec: &MachineSpec, endpoints: &Endpoints) -> Vec<String> {
         option("-chardev", chardev("tpm", tpm));
         option("-tpmdev", "emulator,id=tpm0,chardev=tpm".into());
         option("-device", "tpm-tis,tpmdev=tpm0".into());
+    }
+    if let Some(port) = spec.debugger {
+        // Only for who is on this host: a debugger may do anything with the machine.
+        option("-gdb", format!("tcp:127.0.0.1:{port}"));
+        argv.push("-S".into());
     }
     argv.extend(["-nodefaults", "-no-user-config", "-no-reboot"].map(String::from));
     argv.extend(["-display", "none"].map(String::from));
@@ -210,6 +220,7 @@ mod tests {
             kernel_args: vec!["ima_policy=tcb".into(), "ima_flush_htable".into()],
             program: Some("/out/run 1, again/program".into()),
             deterministic: None,
+            debugger: None,
         }
     }
 
@@ -226,6 +237,19 @@ mod tests {
             tpm: Some(Endpoint::Fd(11)),
         };
         assert_snapshot!("argv_of_a_run", lines(&argv(&spec(), &endpoints)));
+    }
+
+    #[test]
+    fn a_machine_for_a_debugger_waits_for_it_on_this_host_alone() {
+        let stdio = || Endpoint::Stdio;
+        let endpoints = Endpoints { qmp: stdio(), agent: stdio(), console: stdio(), tpm: None };
+        let words = argv(&MachineSpec { debugger: Some(1234), ..spec() }, &endpoints);
+        let at = words.iter().position(|word| word == "-gdb").unwrap();
+        assert_eq!(words[at + 1..at + 3], ["tcp:127.0.0.1:1234", "-S"]);
+        assert!(
+            words.iter().any(|word| word.ends_with("nokaslr ima_policy=tcb ima_flush_htable")),
+            "{words:?}"
+        );
     }
 
     #[test]
