@@ -7,9 +7,9 @@ use clap::Args;
 use miette::miette;
 
 use super::Failure;
+use crate::event::{Listener, SuiteEvent};
 use crate::report::print;
 use crate::report::run_dir::shell_word;
-use crate::suite::{Listener, SuiteEvent};
 use imalab_language::lane::Lane;
 use imalab_run::Kernel;
 

@@ -30,7 +30,7 @@ fn waiting(lab: &Lab) -> (Child, TcpStream) {
             }
         }
     });
-    (child, connected.expect("a machine that waits"))
+    (child, connected.unwrap_or_else(|| panic!("no machine waits on port {port}")))
 }
 
 /// Sends a packet of gdb's remote protocol.
