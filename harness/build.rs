@@ -20,9 +20,11 @@ fn main() -> Result<()> {
     fs::write(out.join("initramfs.cpio"), image).context("cannot write the image")
 }
 
-/// Builds the guest's first process of the checkout at `root`, and the image around it; nothing where there is no checkout.
+/// Builds the guest's programs of the checkout at `root`, and the image around them; nothing where there is no checkout.
 fn image(root: &Path, out: &Path) -> Result<Vec<u8>> {
-    for part in ["Cargo.lock", "images/agent", "images/wire"] {
+    let parts =
+        ["Cargo.lock", "images/agent", "images/wire", "images/logkeeper", "images/logview", "harness/ima"];
+    for part in parts {
         let path = root.join(part);
         println!("cargo::rerun-if-changed={}", path.display());
         if !path.exists() {
@@ -34,9 +36,18 @@ fn image(root: &Path, out: &Path) -> Result<Vec<u8>> {
         }
     }
     let root = root.canonicalize().context("the checkout is gone")?;
-    let cargo = Command::new(env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
     let target = out.join("guest");
-    let mut build = imalab_image::static_build(cargo, &root, &target, imalab_image::AGENT);
+    let agent = program(&root, &target, (imalab_image::AGENT, imalab_image::AGENT))?;
+    let programs = imalab_image::PROGRAMS
+        .iter()
+        .map(|(package, name)| Ok((*name, program(&root, &target, (package, name))?)));
+    imalab_image::guest(&agent, &programs.collect::<Result<Vec<_>>>()?)
+}
+
+/// Builds a static program of the guest.
+fn program(root: &Path, target: &Path, (package, name): (&str, &str)) -> Result<Vec<u8>> {
+    let cargo = Command::new(env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
+    let mut build = imalab_image::static_build(cargo, root, target, package);
     // cargo says these of the crate that it builds now, and the agent is another.
     for name in
         ["RUSTC", "RUSTC_WRAPPER", "RUSTC_WORKSPACE_WRAPPER", "RUSTC_LINKER", "TARGET", "HOST", "PROFILE"]
@@ -45,9 +56,8 @@ fn image(root: &Path, out: &Path) -> Result<Vec<u8>> {
     }
     let status = build.args(["--locked", "--quiet"]).status().context("cannot run cargo")?;
     if !status.success() {
-        bail!("the guest's first process does not build");
+        bail!("{name}, a program of the guest, does not build");
     }
-    let program = target.join(imalab_image::TARGET).join(imalab_image::PROFILE).join(imalab_image::AGENT);
-    let agent = fs::read(&program).with_context(|| format!("cannot read {}", program.display()))?;
-    imalab_image::initramfs(&agent, &[])
+    let program = target.join(imalab_image::TARGET).join(imalab_image::PROFILE).join(name);
+    fs::read(&program).with_context(|| format!("cannot read {}", program.display()))
 }

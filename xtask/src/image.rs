@@ -8,7 +8,7 @@ use std::process::Command;
 use anyhow::{Context, Result};
 
 use crate::cargo;
-use imalab_image::{AGENT, FILE, FOLDER, initramfs};
+use imalab_image::{AGENT, FILE, FOLDER, PROGRAMS, guest, initramfs};
 use imalab_kernels::cache::{self, Cache};
 use imalab_kernels::initramfs::store;
 use imalab_kernels::say::say;
@@ -19,10 +19,13 @@ const EACH_RECORD: &str = "every-records = 1\nevery-seconds = 0\nbefore-kexec = 
 /// That of one which takes records when it is told to.
 const WHEN_ASKED: &str = "every-records = 0\nevery-seconds = 0\nbefore-kexec = false\n";
 
-/// Builds the agent and the initramfs around it, and gives the initramfs's path.
+/// Builds the agent, the programs that scenarios name without a path (`/programs`), and the initramfs around them, and gives the
+/// initramfs's path.
 pub(crate) fn ensure(root: &Path, cache: &Cache) -> Result<PathBuf> {
-    let agent = fs::read(build(root, cache, AGENT, AGENT)?).context("cannot read the agent")?;
-    store(cache, &initramfs(&agent, &[])?)
+    let read = |package, name| fs::read(build(root, cache, package, name)?).context("cannot read a program");
+    let agent = read(AGENT, AGENT)?;
+    let programs = PROGRAMS.iter().map(|(package, name)| Ok((*name, read(package, name)?)));
+    store(cache, &guest(&agent, &programs.collect::<Result<Vec<_>>>()?)?)
 }
 
 /// The initramfs of the guest in which the log keeper is killed at each of its system calls.

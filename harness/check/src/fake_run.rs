@@ -119,7 +119,7 @@ impl FakeRun {
             stock: true,
             program: Program {
                 token: TOKEN,
-                setup: Setup { policy: DEFAULT_POLICY.as_bytes().to_vec() },
+                setup: Setup { policy: DEFAULT_POLICY.as_bytes().to_vec(), files: Vec::new() },
                 tasks: vec![task("agent"), task("other")],
                 finally: Vec::new(),
                 end: End::PowerOff,

@@ -18,6 +18,7 @@ mod latency;
 mod ledger;
 mod list_files;
 mod log;
+mod observed;
 pub mod outcome;
 pub mod processors;
 mod reconstruction;
@@ -50,6 +51,7 @@ use std::collections::BTreeMap;
 use chrono::NaiveDate;
 
 pub use judge::Judged;
+pub use observed::with_observed;
 pub use record_history::{Place, RecordHistory, Within};
 pub use step_summary::StepSummary;
 pub use subjects::operation;
@@ -98,6 +100,8 @@ struct Case<'d> {
 }
 
 /// Puts a run in order.
+///
+/// Where programs ran, `plan` is [`with_observed`] of the run's plan.
 ///
 /// Nothing in a trace makes it panic: what the guest sent is untrusted, and what does not fit is a finding.
 pub fn digest<'a>(plan: &'a Plan, trace: &'a Trace) -> Digest<'a> {

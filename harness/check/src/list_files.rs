@@ -227,6 +227,11 @@ impl<'a> Follower<'a> {
                     open.reads.push(got(offset, false));
                 }
             }
+            Op::ReadThrough { slot } => {
+                if let (Some(open), true) = (self.get(task, slot), known) {
+                    open.reads.push(got(0, true));
+                }
+            }
             Op::SpliceOut { slot, .. } => {
                 if let Some(open) = self.get(task, slot) {
                     open.read(task, known, |offset| got(offset, false));

@@ -63,6 +63,10 @@ pub(super) fn check(case: &Case<'_>) -> CheckResult {
             None => {}
         }
     }
+    for (task, error) in &evidence.unobserved {
+        let name = evidence.plan.program.tasks.get(usize::from(*task)).map(|task| task.name.clone());
+        findings.finding(Steps::Unobserved { task: name.unwrap_or_default(), error: error.clone() });
+    }
     unfinished(evidence, &endings, &mut findings);
     for (task, status) in &evidence.tasks_ended {
         let Some(expected) = endings.expected(*task, *status) else { continue };

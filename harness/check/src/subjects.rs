@@ -235,5 +235,11 @@ pub fn operation(number: usize, op: &Op) -> Operation {
         Op::Panic => of("panic"),
         Op::ListModes { path } => at("list-modes", path),
         Op::Tell { .. } => of("tell"),
+        Op::Start { task } => counted("start task", u64::from(*task)),
+        Op::Run { run } => at("run", &run.path),
+        Op::AwaitLine { task, .. } => counted("await-line of task", u64::from(*task)),
+        Op::AwaitEnd { task } => counted("await-end of task", u64::from(*task)),
+        Op::EndProgram { task, .. } => counted("end-program of task", u64::from(*task)),
+        Op::ReadThrough { slot } => on("read-through", *slot),
     }
 }

@@ -12,6 +12,12 @@ use cpio::newc::trailer;
 /// Package and program of the guest's first process.
 pub const AGENT: &str = "imalab-agent";
 
+/// Packages and programs that scenarios name without a path; they lie in [`PROGRAMS_FOLDER`].
+pub const PROGRAMS: &[(&str, &str)] = &[("imalab-logkeeper", "logkeeper")];
+
+/// Folder of the guest with these programs, without the slash at the start.
+pub const PROGRAMS_FOLDER: &str = "programs";
+
 /// The target that Rust's own static C library support knows on this machine.
 pub const TARGET: &str = "x86_64-unknown-linux-gnu";
 
@@ -47,6 +53,18 @@ fn rust_flags(root: &Path) -> Vec<String> {
         flags.push(format!("--remap-path-prefix={}=/cargo", cargo_home.display()));
     }
     flags
+}
+
+/// The guest's image: the agent as the first process, and programs by their names.
+///
+/// # Errors
+/// As [`initramfs`].
+pub fn guest(agent: &[u8], programs: &[(&str, Vec<u8>)]) -> Result<Vec<u8>> {
+    let paths: Vec<String> = programs.iter().map(|(name, _)| format!("{PROGRAMS_FOLDER}/{name}")).collect();
+    let folder = [(PROGRAMS_FOLDER, FOLDER | 0o755, b"".as_slice())];
+    let files =
+        paths.iter().zip(programs).map(|(path, (_, content))| (path.as_str(), FILE | 0o755, &**content));
+    initramfs(agent, &folder.into_iter().chain(files).collect::<Vec<_>>())
 }
 
 /// An uncompressed newc archive, which the kernel unpacks fastest, with `init` as `/init`, and `more`: path, mode, content.

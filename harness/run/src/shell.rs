@@ -62,7 +62,7 @@ pub fn shell(
     let io = |what: &'static str| move |source| ShellError::Io { what, source };
     let program = Program {
         token: 1,
-        setup: Setup { policy: policy.as_bytes().to_vec() },
+        setup: Setup { policy: policy.as_bytes().to_vec(), files: Vec::new() },
         tasks: Vec::new(),
         finally: Vec::new(),
         end: End::Shell,

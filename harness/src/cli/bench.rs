@@ -343,7 +343,7 @@ fn steps_of(run: &RunResult) -> Result<Vec<StepSummary>, Failure> {
     };
     let plan = RunDir::existing(dir).read_plan().map_err(Failure::of_document)?;
     let trace = trace::read(&dir.join(TRACE)).map_err(Failure::usage)?;
-    Ok(imalab_check::digest(&plan, &trace).steps())
+    Ok(imalab_check::digest(&imalab_check::with_observed(&plan, &trace), &trace).steps())
 }
 
 fn draw(folder: &Path, name: &str, picture: Result<String, PlotError>) -> Result<(), Failure> {

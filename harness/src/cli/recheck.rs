@@ -32,7 +32,9 @@ pub(super) fn recheck(args: &RecheckArgs) -> Result<Exit, Failure> {
     })?;
     let mut result = dir.read_result().map_err(Failure::of_document)?;
     // A trace that contradicts its plan in a way that no run can is somebody's work, and no reason to fall over.
-    let judged = catch_unwind(AssertUnwindSafe(|| imalab_check::digest(&plan, &trace).judge(today())));
+    let judged = catch_unwind(AssertUnwindSafe(|| {
+        imalab_check::digest(&imalab_check::with_observed(&plan, &trace), &trace).judge(today())
+    }));
     let Ok(judged) = judged else {
         return Err(Failure::usage(miette!(
             "{} cannot be judged: its trace contradicts its plan",

@@ -51,7 +51,9 @@ pub(super) fn repro(args: &ReproArgs) -> Result<Exit, Failure> {
     let mut result = again.result.clone();
     let before = result.schedule_hash.take();
     suite::course(&ran, &mut result);
-    imalab_check::digest(&again.plan, &ran.trace).judge(suite::today()).put_into(&mut result);
+    imalab_check::digest(&imalab_check::with_observed(&again.plan, &ran.trace), &ran.trace)
+        .judge(suite::today())
+        .put_into(&mut result);
     result.console_tail = imalab_run::console_tail(&ran.trace);
     suite::note_schedule(&ran, &mut result);
     let after = result.schedule_hash.clone();

@@ -75,7 +75,9 @@ impl Tries<'_> {
         let ran = ran.map_err(Stop::Failed)?;
         let mut result = RunResult { schedule_hash: None, bundle: None, ..self.again.result.clone() };
         suite::course(&ran, &mut result);
-        imalab_check::digest(&self.again.plan, &ran.trace).judge(suite::today()).put_into(&mut result);
+        imalab_check::digest(&imalab_check::with_observed(&self.again.plan, &ran.trace), &ran.trace)
+            .judge(suite::today())
+            .put_into(&mut result);
         result.console_tail = imalab_run::console_tail(&ran.trace);
         suite::note_schedule(&ran, &mut result);
         Ok((ran, result))
@@ -188,7 +190,8 @@ fn keep(again: &Again, store: &Store, symbols: &Symbols, (ran, mut result): Show
             print::line(&line).map_err(Failure::setup)?;
         }
     }
-    let digest = imalab_check::digest(&again.plan, &ran.trace);
+    let observed = imalab_check::with_observed(&again.plan, &ran.trace);
+    let digest = imalab_check::digest(&observed, &ran.trace);
     let text = again.dir.read_scenario();
     store.keep(&mut result, &again.plan, (&ran, &digest), text.as_deref(), |_| again.used());
     let (kept, trouble) = (result.bundle.is_some(), result.not_stored.clone());

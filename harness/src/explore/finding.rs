@@ -280,7 +280,8 @@ impl<'p> Pursuit<'p> {
         let cache = self.lab.cache.to_owned();
         let store =
             Store { bundles: dir.bundles(), scenarios: dir.path().to_owned(), cache, ..Store::default() };
-        let digest = imalab_check::digest(&plan, &ran.trace);
+        let observed = imalab_check::with_observed(&plan, &ran.trace);
+        let digest = imalab_check::digest(&observed, &ran.trace);
         store.keep(&mut result, &plan, (&ran, &digest), Some(&text), |_| self.used());
         Ok(Pursued::Found(Box::new(Found {
             name,

@@ -113,7 +113,8 @@ impl Lab<'_> {
         let ran = ran?;
         let mut result = self.blank(plan, strategy);
         suite::course(&ran, &mut result);
-        let digest = imalab_check::digest(plan, &ran.trace);
+        let observed = imalab_check::with_observed(plan, &ran.trace);
+        let digest = imalab_check::digest(&observed, &ran.trace);
         digest.judge(suite::today()).put_into(&mut result);
         let steps = digest.steps();
         let ends: Vec<String> = steps.iter().map(|step| step.end()).collect();

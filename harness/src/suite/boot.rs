@@ -119,7 +119,9 @@ pub(super) fn cross_check(plan: &Plan, context: RunContext<'_>, result: &mut Run
             return None;
         }
         let mut again = result.clone();
-        imalab_check::digest(plan, &ran.trace).judge(today()).put_into(&mut again);
+        imalab_check::digest(&imalab_check::with_observed(plan, &ran.trace), &ran.trace)
+            .judge(today())
+            .put_into(&mut again);
         Some(Verdicts::of(&again))
     };
     let (mut forks, mut colds) = (Vec::new(), Vec::new());

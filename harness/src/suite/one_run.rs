@@ -86,7 +86,8 @@ impl Request<'_> {
             }
             Ok(ran) => {
                 course(&ran, result);
-                let digest = imalab_check::digest(plan, &ran.trace);
+                let observed = imalab_check::with_observed(plan, &ran.trace);
+                let digest = imalab_check::digest(&observed, &ran.trace);
                 digest.judge(today()).put_into(result);
                 (result.latency, result.freed) = (digest.latency(), digest.freed());
                 if let (Booted::Fork, Some(forks)) = (&ran.booted, context.forks)

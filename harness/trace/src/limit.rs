@@ -7,7 +7,7 @@
 
 use std::fmt;
 
-use imalab_wire::Message;
+use imalab_wire::{Message, Op};
 use serde::{Deserialize, Serialize};
 
 use super::{Host, What};
@@ -89,8 +89,19 @@ impl Flood {
         Some(match what {
             What::Console(line) => (Flood::Console, line.len()),
             What::Guest(Message::Data(piece)) => (Flood::Data, piece.bytes.len()),
-            What::Guest(Message::Fault { text } | Message::Hello { release: text, .. }) => {
-                (Flood::Messages, text.len())
+            What::Guest(
+                Message::Fault { text }
+                | Message::Hello { release: text, .. }
+                | Message::Said { text, .. }
+                | Message::Unobserved { text, .. },
+            ) => (Flood::Messages, text.len()),
+            What::Guest(Message::Observed(call)) => {
+                let written = match &call.op {
+                    Op::Write { bytes, .. } | Op::WriteAt { bytes, .. } => bytes.len(),
+                    _ => 0,
+                };
+                let path = call.path.as_ref().map_or(0, String::len);
+                (Flood::Messages, size_of_val(&**call) + written + path)
             }
             What::Guest(_) => (Flood::Messages, 0),
             What::Tpm(exchange) => (Flood::Tpm, exchange.command.len() + exchange.answer.len()),

@@ -63,6 +63,9 @@ fn run(program: &Path, port: &Path, boot: u16) -> Result<(), String> {
     if !program.setup.policy.is_empty() {
         return Err("this program loads an IMA policy, which only PID 1 of a guest does".to_owned());
     }
+    if !program.setup.files.is_empty() {
+        return Err("this program brings files, which only PID 1 of a guest writes".to_owned());
+    }
     let device = OpenOptions::new()
         .write(true)
         .create(true)

@@ -115,6 +115,8 @@ pub(crate) enum Notice {
     Child(i32),
     /// It has no more steps.
     Finished,
+    /// It runs a program, and this is the answer to what PID 1 passed on of another task: an errno or 0, and the value.
+    Answer { to: TaskId, errno: i32, value: i64 },
 }
 
 /// What a task asks of PID 1. The value of the answer is that of [`imalab_wire::Op`] unless something else is said.
@@ -136,6 +138,28 @@ pub(crate) enum Request {
     AwaitBlocked { task: TaskId },
     /// To wait until the host has taken all that was sent.
     Drain,
+    /// To have the task that runs a program do the operation, of this step and index, that concerns it.
+    Order { task: TaskId, step: StepId, op: u16 },
+}
+
+/// What PID 1 passes on to a task that runs a program.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) enum Order {
+    /// To do this operation of another task, and to answer it.
+    Operation { from: TaskId, step: StepId, op: u16 },
+    /// To kill the program: nobody is left who could.
+    End,
+}
+
+impl Order {
+    pub(crate) fn packet(&self) -> Vec<u8> {
+        // As `Word::packet`.
+        postcard::to_stdvec(self).unwrap_or_default()
+    }
+
+    pub(crate) fn parse(bytes: &[u8]) -> Option<Self> {
+        postcard::from_bytes(bytes).ok()
+    }
 }
 
 /// Packet of a notice or a request.

@@ -9,7 +9,7 @@ use nix::sys::utsname::uname;
 
 use crate::port::{self, Port};
 use crate::program::{Given, Item};
-use crate::{clock, console, kexec, mounts, policy, shell, supervise};
+use crate::{clock, console, kexec, mounts, policy, setup, shell, supervise};
 
 /// Word on the kernel's command line that asks for the shell where there is no program.
 const SHELL_WORD: &str = "imalab.shell";
@@ -91,6 +91,7 @@ fn live(at_ns: u64) -> Result<End, String> {
 
 fn carry_out(program: Program, boot: u16, port: &mut Port) -> Result<End, String> {
     mounts::late()?;
+    setup::write(&program.setup.files)?;
     // Without a policy to load, a kernel without IMA is for the steps to find out: the probe asks just that.
     if !program.setup.policy.is_empty() {
         let ima = Path::new(mounts::IMA);

@@ -263,3 +263,37 @@ pub(crate) fn ignore_file_size_signal() -> nix::Result<()> {
     // SAFETY: no function is installed.
     unsafe { signal(Signal::SIGXFSZ, SigHandler::SigIgn) }.map(drop)
 }
+
+/// `AUDIT_ARCH_X86_64` (`include/uapi/linux/audit.h`).
+pub(crate) const ARCHITECTURE: u32 = 0xc000_003e;
+/// `__X32_SYSCALL_BIT` (`arch/x86/include/uapi/asm/unistd.h`).
+pub(crate) const X32: u64 = 0x4000_0000;
+
+/// What a traced process has stopped for.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum CallInfo {
+    /// A call begins.
+    Entry { number: u64, args: [u64; 6] },
+    /// A call has returned this, which is an errno when it failed.
+    Exit { value: i64, failed: bool },
+    /// Something else.
+    Neither,
+}
+
+/// Reads what ptrace(2) tells of a stop.
+#[expect(unsafe_code, reason = "the structure has a union")]
+pub(crate) fn call_info(info: &libc::ptrace_syscall_info) -> CallInfo {
+    match info.op {
+        libc::PTRACE_SYSCALL_INFO_ENTRY => {
+            // SAFETY: the kernel has filled in this member, as `op` says.
+            let entry = unsafe { info.u.entry };
+            CallInfo::Entry { number: entry.nr, args: entry.args }
+        }
+        libc::PTRACE_SYSCALL_INFO_EXIT => {
+            // SAFETY: as above.
+            let exit = unsafe { info.u.exit };
+            CallInfo::Exit { value: exit.sval, failed: exit.is_error != 0 }
+        }
+        _ => CallInfo::Neither,
+    }
+}

@@ -3,9 +3,10 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use imalab_wire::{Message, Op, Outcome, Program, Step, TaskId};
+use imalab_wire::{Message, Op, Outcome, Program, Step, StepId, TaskId};
 
 use crate::clock::now_ns;
+use crate::observe::Ended;
 use crate::ops::{self, Attested, Failure, Report};
 use crate::packet::Sleep;
 use crate::process::Process;
@@ -22,16 +23,32 @@ pub(crate) struct Task {
     /// When the task's clocks run out, by their numbers.
     pub(crate) clocks: BTreeMap<u16, u64>,
     pub(crate) attested: Attested,
+    /// The program that it has run.
+    pub(crate) ran: Option<Ended>,
 }
 
 impl Task {
     pub(crate) fn new(id: TaskId, program: Arc<Program>, boot: u16, process: Arc<Process>) -> Self {
-        Self { id, program, boot, process, clocks: BTreeMap::new(), attested: Attested::default() }
+        Self { id, program, boot, process, clocks: BTreeMap::new(), attested: Attested::default(), ran: None }
     }
 
     /// Whether it is the first process, with the last steps: its number is that after the last task's.
     pub(crate) fn is_last(&self) -> bool {
         usize::from(self.id) >= self.program.tasks.len()
+    }
+
+    /// An operation of a task.
+    pub(crate) fn operation(&self, task: TaskId, step: StepId, op: u16) -> Option<&Op> {
+        let steps = &self.program.tasks.get(usize::from(task))?.steps;
+        steps.iter().find(|found| found.id == step)?.ops.get(usize::from(op))
+    }
+
+    /// Answers who asks for the program that it has run, until nobody is left who could.
+    pub(crate) fn stay(&mut self, uplink: &mut impl Uplink) -> Result<(), Broken> {
+        match self.ran.take() {
+            Some(ended) => ended.answer(self, uplink),
+            None => Ok(()),
+        }
     }
 
     /// Runs the task's steps. What fails is reported; only a broken uplink ends it.

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use imalab_wire::{Message, TaskId, frame};
 use nix::errno::Errno;
 
-use crate::packet::{self, Batch, Notice, Request, Sleep, Word};
+use crate::packet::{self, Batch, Notice, Order, Request, Sleep, Word};
 use crate::port::{Port, PortError};
 use crate::sockets::{self, Taken};
 
@@ -30,6 +30,10 @@ pub(crate) trait Uplink {
     /// The way of another task that is to run in this process or in a child of it, and gets its answers by `answers`;
     /// `None` where none may.
     fn of_fellow(&self, task: TaskId, answers: OwnedFd) -> Option<ToFirst>;
+    /// Where orders come from, to wait for; `None` where none do.
+    fn orders(&self) -> Option<BorrowedFd<'_>>;
+    /// The next order that is there.
+    fn order(&mut self) -> Result<Option<Order>, Broken>;
 }
 
 /// What a request led to.
@@ -141,6 +145,21 @@ impl Uplink for ToFirst {
     fn of_fellow(&self, task: TaskId, answers: OwnedFd) -> Option<ToFirst> {
         Some(Self::new(task, Arc::clone(&self.up), answers))
     }
+
+    fn orders(&self) -> Option<BorrowedFd<'_>> {
+        Some(self.answers.as_fd())
+    }
+
+    fn order(&mut self) -> Result<Option<Order>, Broken> {
+        let mut buffer = [0; 64];
+        match sockets::take(&self.answers, &mut buffer).map_err(Broken::Socket)? {
+            Taken::Packet { len, .. } => {
+                Order::parse(&buffer[..len]).map(Some).ok_or(Broken::Socket(Errno::EPROTO))
+            }
+            Taken::Nothing => Ok(None),
+            Taken::Gone => Err(Broken::Socket(Errno::EPIPE)),
+        }
+    }
 }
 
 /// PID 1's way: straight into the stream.
@@ -172,7 +191,8 @@ impl Uplink for ToPort<'_> {
             Request::Send { .. }
             | Request::Take { .. }
             | Request::Kill { .. }
-            | Request::AwaitBlocked { .. } => Err(Errno::ESRCH),
+            | Request::AwaitBlocked { .. }
+            | Request::Order { .. } => Err(Errno::ESRCH),
             Request::Drain => {
                 self.0.drain()?;
                 Ok(0.into())
@@ -181,5 +201,13 @@ impl Uplink for ToPort<'_> {
     }
     fn of_fellow(&self, _: TaskId, _: OwnedFd) -> Option<ToFirst> {
         None
+    }
+
+    fn orders(&self) -> Option<BorrowedFd<'_>> {
+        None
+    }
+
+    fn order(&mut self) -> Result<Option<Order>, Broken> {
+        Ok(None)
     }
 }

@@ -9,14 +9,17 @@ pub mod frame;
 pub mod kernels;
 mod message;
 mod program;
+mod run;
 
 pub use message::{Message, Outcome, Piece};
 pub use program::{
-    End, KEXEC_FILE_ON_CRASH, Op, Program, Setup, Slot, Start, Step, StepId, Task, TaskId, Violation, filled,
+    End, File, KEXEC_FILE_ON_CRASH, Op, Program, Setup, Slot, Start, Step, StepId, Task, TaskId, Violation,
+    filled,
 };
+pub use run::{KillAt, MAX_OBSERVED, MAX_OUTPUT, MAX_REQUEST, MAX_SAID, Observed, PROGRAMS, Run};
 
 /// Version of the program and of every frame; both sides refuse any other.
-pub const VERSION: u16 = 7;
+pub const VERSION: u16 = 8;
 
 /// fw_cfg item that holds the program, postcard-encoded behind a [`frame`] header of its own.
 pub const PROGRAM_ITEM: &str = "opt/imalab/program";

@@ -92,6 +92,23 @@ pub enum Message {
         /// Exit code, or 128 + the signal that killed it.
         status: i32,
     },
+    /// A program makes a call on an observed file: it is a step of one operation, of which the usual messages follow. Said again
+    /// when the call has turned out to be something else.
+    Observed(Box<crate::Observed>),
+    /// Not all that a program does to the observed files is known from here on.
+    Unobserved {
+        /// Task that runs the program.
+        task: TaskId,
+        /// Why.
+        text: String,
+    },
+    /// A program printed a line, on standard error, or on standard output as far as that is text.
+    Said {
+        /// Task that runs the program.
+        task: TaskId,
+        /// The line, without what is beyond its first bytes.
+        text: String,
+    },
     /// The agent itself could not do its work; the run is void.
     Fault {
         /// What, where and why.

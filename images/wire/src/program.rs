@@ -31,6 +31,21 @@ pub struct Setup {
     /// Written to `ima/policy`; empty: the kernel keeps the policy it booted with.
     #[serde(with = "crate::bytes")]
     pub policy: Vec<u8>,
+    /// Written before the policy, each with the folders above it; they are root's.
+    #[serde(default)]
+    pub files: Vec<File>,
+}
+
+/// A file that a task or a program finds.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct File {
+    /// Absolute path.
+    pub path: String,
+    /// Its permissions.
+    pub mode: u32,
+    /// Its content.
+    #[serde(with = "crate::bytes")]
+    pub bytes: Vec<u8>,
 }
 
 /// One process or thread of the guest.
@@ -54,6 +69,10 @@ pub enum Start {
     Boot,
     /// When [`Op::Fork`] or [`Op::Thread`] of another task names it. It may never be.
     Spawned,
+    /// When [`Op::Start`] of another task names it: its one operation is [`Op::Run`].
+    Program,
+    /// Never: it stands for a process or thread of a program, whose observed calls are its steps ([`crate::Observed`]).
+    Observed,
 }
 
 /// Operations that the scenario knows as one step.
@@ -225,6 +244,22 @@ pub enum Op {
     /// Tells whoever watches the machine's processors something of this task, by a system call that changes nothing: `prctl(2)` with
     /// [`TELL`](crate::TELL) and the number; value 0.
     Tell { number: u64 },
+    /// Starts the task that runs a program; value: its process, whose child the program is. The program inherits nothing.
+    Start { task: TaskId },
+    /// Runs a program under observation until all of its processes have ended; value: the exit status of the first one, or 128 and
+    /// the signal that killed it. Its standard output goes out as data.
+    Run { run: Box<crate::Run> },
+    /// Waits until a program has said a line with `text` in it that no earlier wait has come by; value 0. `ESRCH` when it ends
+    /// without that.
+    AwaitLine { task: TaskId, text: String },
+    /// Waits until a program has ended; value: as [`Op::Run`] has it.
+    AwaitEnd { task: TaskId },
+    /// Sends a signal to a program's first process, or kills all of them with `KILL`, and waits until it has ended; value: as
+    /// [`Op::Run`] has it. `ESRCH` when it does not run.
+    EndProgram { task: TaskId, signal: i32 },
+    /// `pread(2)` calls from byte 0 on, each where the one before ended, until one gives nothing; value: bytes read, which go out as
+    /// data. The agent itself never does this: programs are seen doing it.
+    ReadThrough { slot: Slot },
 }
 
 /// A text with what a task knows put in: `{number}` stands for what its last [`Op::ReadNumber`] gave, `{found}` for what its last
@@ -255,7 +290,12 @@ impl Op {
     pub fn sends_data(&self) -> bool {
         match self {
             Op::Read { send, .. } | Op::ReadAt { send, .. } | Op::FindQuoted { send, .. } => *send,
-            Op::SpliceOut { .. } | Op::List { .. } | Op::ListModes { .. } | Op::Release => true,
+            Op::SpliceOut { .. }
+            | Op::List { .. }
+            | Op::ListModes { .. }
+            | Op::Release
+            | Op::Run { .. }
+            | Op::ReadThrough { .. } => true,
             _ => false,
         }
     }
@@ -263,7 +303,11 @@ impl Op {
     /// Whether its value is the number of bytes that went out.
     #[must_use]
     pub fn tells_bytes_sent(&self) -> bool {
-        self.sends_data() && matches!(self, Op::Read { .. } | Op::ReadAt { .. } | Op::SpliceOut { .. })
+        self.sends_data()
+            && matches!(
+                self,
+                Op::Read { .. } | Op::ReadAt { .. } | Op::SpliceOut { .. } | Op::ReadThrough { .. }
+            )
     }
 }
 

@@ -166,7 +166,7 @@ fn program() -> Program {
     ];
     Program {
         token: 7,
-        setup: Setup { policy: b"measure func=FILE_CHECK\n".to_vec() },
+        setup: Setup { policy: b"measure func=FILE_CHECK\n".to_vec(), ..Setup::default() },
         tasks: vec![Task {
             name: "a".into(),
             boot: 0,
@@ -199,7 +199,7 @@ fn a_program_comes_back() {
 #[test]
 fn the_layout_is_fixed() {
     let bytes = frame::encode(258, &Message::TaskEnded { task: 1, status: -1 }).unwrap();
-    assert_eq!(bytes[..20], *b"IMAL\x07\0\0\0\x03\0\0\0\x02\x01\0\0\0\0\0\0");
+    assert_eq!(bytes[..20], *b"IMAL\x08\0\0\0\x03\0\0\0\x02\x01\0\0\0\0\0\0");
     assert_eq!(bytes[24..], [8, 1, 1]);
 }
 

@@ -18,6 +18,7 @@ pub(super) struct Guest<'a> {
     pub(super) boots: u32,
     pub(super) done: Option<u64>,
     pub(super) tasks_ended: BTreeMap<TaskId, i32>,
+    pub(super) unobserved: Vec<(TaskId, String)>,
     pub(super) holds: Vec<Hold>,
 }
 
@@ -31,6 +32,7 @@ pub(super) struct Digester<'a, 'o> {
     boots: u32,
     done: Option<u64>,
     tasks_ended: BTreeMap<TaskId, i32>,
+    unobserved: Vec<(TaskId, String)>,
     /// Messages and attempted operations of this boot so far.
     frames: u64,
     attempted: u64,
@@ -61,6 +63,7 @@ impl<'a, 'o> Digester<'a, 'o> {
             boots: 0,
             done: None,
             tasks_ended: BTreeMap::new(),
+            unobserved: Vec::new(),
             frames: 0,
             attempted: 0,
             last_end: BTreeMap::new(),
@@ -115,6 +118,12 @@ impl<'a, 'o> Digester<'a, 'o> {
                 self.tasks_ended.insert(*task, *status);
             }
             Message::Done { ops, frames } => self.finished(seq, *ops, *frames),
+            Message::Unobserved { task, text } => {
+                self.task(seq, *task);
+                self.unobserved.push((*task, text.clone()));
+            }
+            // The plan has it already.
+            Message::Observed(_) | Message::Said { .. } => {}
             Message::Hello { .. } | Message::Progress { .. } | Message::Fault { .. } | Message::Waiting => {}
         }
         self.frames += 1;
@@ -218,9 +227,9 @@ impl<'a, 'o> Digester<'a, 'o> {
     /// All that the guest told.
     pub(super) fn finish(mut self) -> Guest<'a> {
         self.lengths();
-        let Digester { release, steps, boots, done, tasks_ended, holds, .. } = self;
+        let Digester { release, steps, boots, done, tasks_ended, unobserved, holds, .. } = self;
         let (release, holds) = (release.unwrap_or_default(), holds.finish());
-        Guest { release, steps, boots, done, tasks_ended, holds }
+        Guest { release, steps, boots, done, tasks_ended, unobserved, holds }
     }
 
     /// A read says how much it read; just so much must have arrived.

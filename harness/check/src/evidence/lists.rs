@@ -117,7 +117,7 @@ pub(super) fn digest(
 
 /// Whether an operation reads a file to its end and sends what it read.
 fn reads(op: &Op) -> bool {
-    matches!(op, Op::Read { send: true, .. } | Op::FindQuoted { send: true, .. })
+    matches!(op, Op::Read { send: true, .. } | Op::FindQuoted { send: true, .. } | Op::ReadThrough { .. })
 }
 
 /// When it was read, if it was read and all of it arrived. A search says how many records it found, not how many bytes

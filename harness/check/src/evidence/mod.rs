@@ -142,6 +142,8 @@ pub(super) struct Evidence<'a> {
     pub(super) done: Option<u64>,
     /// Exit status of each task that ended.
     pub(super) tasks_ended: BTreeMap<TaskId, i32>,
+    /// Programs of which not all calls are known, by the task that runs each, and why.
+    pub(super) unobserved: Vec<(TaskId, String)>,
     /// Lists that were read, by step and operation.
     pub(super) lists: Vec<ListSeen>,
     /// Counters that were read, by step and operation.
@@ -200,6 +202,7 @@ impl<'a> Evidence<'a> {
             done: guest.done,
             busy: busy(plan, &guest.steps, &guest.tasks_ended),
             tasks_ended: guest.tasks_ended,
+            unobserved: guest.unobserved,
             steps: guest.steps,
             holds: guest.holds,
             lists,

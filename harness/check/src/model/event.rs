@@ -27,6 +27,15 @@ pub(super) struct Event<'e> {
     pub(super) measures: bool,
 }
 
+/// How a list was read to its end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Way {
+    /// On from the open file's offset.
+    On,
+    /// By offsets of its own, from the first byte.
+    Through,
+}
+
 /// What it was.
 #[derive(Debug)]
 pub(super) enum Does<'e> {
@@ -35,7 +44,7 @@ pub(super) enum Does<'e> {
     /// A write, whose bytes may be made up from what a call before it gave.
     Write { slot: u16, bytes: Cow<'e, [u8]> },
     /// A list was read to its end, and held this.
-    List { slot: u16, records: &'e RunLength<RecordId>, staged: bool },
+    List { slot: u16, records: &'e RunLength<RecordId>, staged: bool, read: Way },
     /// A counter was read whole.
     Counter { slot: u16, number: u64 },
     /// Files were measured, or violated.

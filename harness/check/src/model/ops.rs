@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use imalab_wire::{Op, Outcome, TaskId, Violation};
 
-use super::event::{Does, Event, Files};
+use super::event::{Does, Event, Files, Way};
 use super::policy::Policy;
 use crate::evidence::Evidence;
 use crate::log::WholeLog;
@@ -99,7 +99,11 @@ impl<'e, 'l> Maker<'e, 'l> {
         let task = self.evidence.steps[at.0].planned.task;
         let does = match *op {
             Op::Open { slot, ref path, flags, .. } => Does::Call(self.open(slot, path, flags)),
-            Op::Read { slot, limit, .. } => self.read(at, slot, limit),
+            Op::Read { slot, limit, .. } => self.read(at, slot, Way::On, Call::Read { slot, limit }),
+            Op::ReadThrough { slot } => {
+                let call = Call::ReadAt { slot, offset: 0, bytes: u64::MAX };
+                self.read(at, slot, Way::Through, call)
+            }
             Op::ReadAt { slot, offset, bytes, .. } => {
                 Does::Call(Call::ReadAt { slot, offset, bytes: u64::from(bytes) })
             }
@@ -182,12 +186,17 @@ impl<'e, 'l> Maker<'e, 'l> {
             | Op::KexecLoadSegments { .. }
             | Op::KexecUnload
             | Op::KexecExecute
+            | Op::Run { .. }
             | Op::Panic => {
                 self.foreign += 1;
                 Does::Other
             }
             Op::Exit { .. }
             | Op::Kill { .. }
+            | Op::Start { .. }
+            | Op::AwaitLine { .. }
+            | Op::AwaitEnd { .. }
+            | Op::EndProgram { .. }
             | Op::AwaitBlocked { .. }
             | Op::Clock { .. }
             | Op::ReleaseHold { .. }
@@ -214,7 +223,7 @@ impl<'e, 'l> Maker<'e, 'l> {
         Call::Open { slot, file, access, odd: flags & ODD != 0 }
     }
 
-    fn read(&self, (step, op): (usize, usize), slot: u16, limit: Option<u64>) -> Does<'e> {
+    fn read(&self, (step, op): (usize, usize), slot: u16, read: Way, call: Call<'e>) -> Does<'e> {
         let is = |other: u16| usize::from(other) == op;
         let evidence = self.evidence;
         if let Some(counter) = evidence.counters_of(step).iter().find(|counter| is(counter.op)) {
@@ -222,8 +231,8 @@ impl<'e, 'l> Maker<'e, 'l> {
         }
         let list = evidence.lists_of(step).iter().find(|list| is(list.op) && list.broken.is_none());
         match list.and_then(|list| Some((list.records.as_ref()?, list.is_staged()))) {
-            Some((records, staged)) => Does::List { slot, records, staged },
-            None => Does::Call(Call::Read { slot, limit }),
+            Some((records, staged)) => Does::List { slot, records, staged, read },
+            None => Does::Call(call),
         }
     }
 

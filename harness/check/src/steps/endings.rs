@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use imalab_wire::{Op, Outcome, StepId, TaskId};
+use imalab_wire::{Op, Outcome, Start, StepId, TaskId};
 
 use crate::evidence::{Evidence, StepSeen};
 
@@ -17,6 +17,8 @@ pub(super) struct Endings {
     statuses: BTreeMap<TaskId, Status>,
     /// Steps that go by a clock.
     clocked: BTreeSet<StepId>,
+    /// Tasks that stand for processes of programs.
+    observed: BTreeSet<TaskId>,
 }
 
 /// How a task ends.
@@ -53,7 +55,7 @@ impl Endings {
                         let exits = |member| (member, Status::Exits(status));
                         statuses.extend(members(step.planned.task).into_iter().map(exits));
                     }
-                    Op::Fork { task } | Op::Thread { task } => {
+                    Op::Fork { task } | Op::Thread { task } | Op::Start { task } => {
                         *started.entry(task).or_default() |=
                             !matches!(seen.outcome(), Some(Outcome::Errno(_)));
                     }
@@ -61,15 +63,20 @@ impl Endings {
                 }
             }
         }
+        // What stands for a process of a program ends as that does.
+        let observed = (0..).zip(tasks).filter(|(_, task)| task.start == Start::Observed);
+        let observed: BTreeSet<TaskId> = observed.map(|(task, _)| task).collect();
+        over.extend(&observed);
         over.extend(started.into_iter().filter(|(_, started)| !started).map(|(task, _)| task));
         let steps = tasks.iter().flat_map(|task| &task.steps);
         let clocked = steps.filter(|step| step.clock.is_some()).map(|step| step.id).collect();
-        Endings { over, statuses, clocked }
+        Endings { over, statuses, clocked, observed }
     }
 
     /// The status with which a task should have ended, when this is not it.
     pub(super) fn expected(&self, task: TaskId, found: i32) -> Option<i32> {
         match self.statuses.get(&task) {
+            None if self.observed.contains(&task) => None,
             None => Some(0),
             Some(Status::Exits(status)) => Some(*status),
             Some(Status::Killed(status)) if found != 0 => Some(*status),

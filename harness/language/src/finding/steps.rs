@@ -48,6 +48,8 @@ findings! {
         "steps/no-result" NoResult { step: Step, operation: Operation, since_ms: Option<u64>, more: u64 }
         /// A task ended with another status.
         "steps/task-status" TaskStatus { task: String, expected: Value, found: Value }
+        /// Not all that a program did to the lists is known: the run proves nothing of them.
+        "steps/unobserved" Unobserved { task: String, error: String }
         /// Fewer or more TPM commands were tampered with than planned.
         "steps/tpm-faults" TpmFaults { expected: Value, found: Value }
     }
@@ -176,6 +178,9 @@ impl Steps {
                     phrase.value(found),
                     phrase.value(expected)
                 )
+            }
+            Steps::Unobserved { task, error } => {
+                format!("not all that program `{task}` did to the lists was observed: {error}")
             }
             Steps::TpmFaults { expected, found } => format!(
                 "the plan tampers with {} TPM commands of the guest, {} were tampered with",

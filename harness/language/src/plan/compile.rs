@@ -10,6 +10,7 @@ use super::built::Built;
 use super::calls::Movers;
 use super::count::Count;
 use super::holds::{self as task_holds, Hold};
+use super::programs::{self, Starts};
 use super::slots::Slots;
 use super::types::{Plan, PlannedStep};
 use super::unresolved::Unresolved;
@@ -46,6 +47,7 @@ pub(super) fn compile(
         holds: holds(&tasks),
         task_holds: Vec::new(),
         pins_set: 0,
+        starts: Starts::of(&tasks, &variant.programs),
         tasks: &tasks,
         count: None,
         task: 0,
@@ -58,12 +60,13 @@ pub(super) fn compile(
     };
     let task_holds = task_holds::all(&tasks);
     compiler.task_holds = task_holds.map_err(|(line, name)| compiler.unresolved(line, name))?;
-    let mut programs = Vec::with_capacity(tasks.len());
+    let mut made = Vec::with_capacity(tasks.len());
     let mut before: Vec<BTreeMap<usize, Slots>> = Vec::with_capacity(tasks.len());
     let booted = has_boot_policy(&variant.machine.kernel_args);
     let mut last = Some(Count::new(suppresses, &variant.policy, booted));
     for (number, task) in tasks.iter().enumerate() {
-        let single = tasks.iter().filter(|other| other.boot == task.boot).count() == 1;
+        let single = tasks.iter().filter(|other| other.boot == task.boot).count() == 1
+            && !compiler.starts.in_boot(&tasks, task.boot);
         compiler.count = single
             .then(|| last.take().unwrap_or_else(|| Count::unknown(suppresses, &variant.policy, booted)));
         compiler.task = number;
@@ -81,7 +84,7 @@ pub(super) fn compile(
         compiler.says_over(task.steps.last());
         before.push(spawns);
         last = compiler.count.take();
-        programs.push(ProgramTask {
+        made.push(ProgramTask {
             name: task.name.clone(),
             boot: task.boot,
             start: match task.start {
@@ -91,7 +94,8 @@ pub(super) fn compile(
             steps: std::mem::take(&mut compiler.program),
         });
     }
-    compiler.task = tasks.len();
+    made.extend(compiler.starts.finish(&tasks, &mut compiler.steps));
+    compiler.task = made.len();
     compiler.slots = Slots::new();
     compiler.checkpoint(0, true, true);
     let finally = std::mem::take(&mut compiler.program);
@@ -110,8 +114,11 @@ pub(super) fn compile(
         stock: true,
         program: Program {
             token: token(scenario, variant, seed),
-            setup: Setup { policy: variant.policy.clone().into_bytes() },
-            tasks: programs,
+            setup: Setup {
+                policy: variant.policy.clone().into_bytes(),
+                files: programs::files(&variant.files),
+            },
+            tasks: made,
             finally,
             end: End::PowerOff,
         },
@@ -179,6 +186,7 @@ pub(super) struct Compiler<'s> {
     pub(super) task_holds: Vec<Hold>,
     /// How many of them the steps so far set.
     pub(super) pins_set: u16,
+    pub(super) starts: Starts,
     /// Only while a single task runs.
     pub(super) count: Option<Count>,
     /// Index of the task.

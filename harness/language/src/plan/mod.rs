@@ -12,6 +12,7 @@ mod files;
 mod holds;
 mod kernel_words;
 mod limits;
+mod programs;
 mod slots;
 mod stress;
 mod task_holds;

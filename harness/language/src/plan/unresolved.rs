@@ -27,6 +27,10 @@ impl Unresolved {
         Unresolved { what: "barrier", name: name.to_owned() }
     }
 
+    pub(super) fn program(name: &str) -> Unresolved {
+        Unresolved { what: "program", name: name.to_owned() }
+    }
+
     pub(super) fn hold(name: &str) -> Unresolved {
         Unresolved { what: "hold", name: name.to_owned() }
     }

@@ -10,7 +10,9 @@ use super::files::{observed, path, reading};
 use super::unresolved::Unresolved;
 use super::{PlanError, checkpoint};
 use crate::interface::{IMA, MEASURED, Operations, read_whole, request};
-use crate::scenario::{Expectation, File, Files, KexecCall, Leave, Policy, Records, Step, Verb, Way};
+use crate::scenario::{
+    Awaited, Expectation, File, Files, KexecCall, Leave, Policy, Records, Step, Verb, Way,
+};
 use crate::vocabulary::{Action, Expect, MarkAction};
 use imalab_formats::ima::lists::Mark;
 use imalab_formats::tpm::fault::{Fault, How};
@@ -68,6 +70,19 @@ impl Compiler<'_> {
                 let built = built.map_err(|name| self.unresolved(step.line, name))?;
                 self.add(step.line, built);
             }
+            Verb::Start { .. } | Verb::WaitFor { .. } => {
+                let built = self.program(place, step, expect);
+                let built = built.map_err(|name| self.unresolved(step.line, name))?;
+                self.add(step.line, built);
+            }
+            Verb::Kill { task, signal }
+                if self.variant.programs.iter().any(|program| program.name == *task) =>
+            {
+                let meant = self.starts.meant(self.tasks, (self.task, place), task);
+                let meant = meant.map_err(|name| self.unresolved(step.line, name))?;
+                let op = Op::EndProgram { task: meant, signal: signal.number };
+                self.add(step.line, Built::call(format!("kill {task} {}", signal.name), op, expect));
+            }
             Verb::Hold { name, round } => {
                 let number = self.held(name, *round).map_err(|name| self.unresolved(step.line, name))?;
                 let built = nothing(&format!("hold {name}"), Action::SystemCall);
@@ -85,6 +100,42 @@ impl Compiler<'_> {
             }
         }
         Ok(())
+    }
+
+    /// What concerns a program.
+    fn program(&self, place: usize, step: &Step, expect: Expect) -> Result<Built, Unresolved> {
+        let place = (self.task, place);
+        Ok(match &step.verb {
+            Verb::WaitFor { program, what } => {
+                let task = self.starts.meant(self.tasks, place, program)?;
+                match what {
+                    Awaited::Line(text) => {
+                        let told = format!("wait-for {program} says `{text}`");
+                        Built::call(told, Op::AwaitLine { task, text: text.clone() }, expect)
+                    }
+                    Awaited::Status(status) => {
+                        let expect = match step.expect {
+                            Expectation::Default | Expectation::Ok => Expect::Value(i64::from(*status)),
+                            _ => expect,
+                        };
+                        Built::call(
+                            format!("wait-for {program} status {status}"),
+                            Op::AwaitEnd { task },
+                            expect,
+                        )
+                    }
+                }
+            }
+            Verb::Start { program, kill_at } => {
+                let killed = kill_at.map_or_else(String::new, |at| {
+                    let every = if at.every { "every " } else { "" };
+                    format!(" kill-at {every}{}", at.call)
+                });
+                let op = Op::Start { task: self.starts.at(place, program)? };
+                Built::call(format!("start {program}{killed}"), op, expect)
+            }
+            _ => Built::call("nothing".to_owned(), Op::Release, expect),
+        })
     }
 
     /// The mark of a hold.
@@ -306,6 +357,8 @@ impl Compiler<'_> {
             | Verb::Hold { .. }
             | Verb::HoldTask(_)
             | Verb::TpmFault(_)
+            | Verb::Start { .. }
+            | Verb::WaitFor { .. }
             | Verb::Stress { .. } => Built {
                 text: "nothing".to_owned(),
                 operations: Operations::nothing(),

@@ -52,6 +52,9 @@ impl Answers {
                 | Message::Progress { .. }
                 | Message::ReleaseHold { .. }
                 | Message::FoundAsleep { .. }
+                | Message::Observed(_)
+                | Message::Unobserved { .. }
+                | Message::Said { .. }
                 | Message::TaskEnded { .. }
                 | Message::Waiting => {}
             }

@@ -10,6 +10,7 @@ use super::limit;
 use super::lint;
 use super::model::{Scenario, Variant};
 use super::node::{self, Kind, Node};
+use super::programs;
 use super::race;
 use super::tasks;
 use crate::capability::Capability;
@@ -124,12 +125,14 @@ fn variant(
         None => DEFAULT_POLICY.to_owned(),
     };
     let tasks = tasks::read(source, &body)?;
-    lint::check(source, &machine, body.get("policy").is_some(), &tasks, &Capability::spoken(needs))?;
+    let (files, programs) = (programs::files(source, &body)?, programs::programs(source, &body, &tasks)?);
+    let spoken = Capability::spoken(needs);
+    lint::check(source, &machine, body.get("policy").is_some(), (&tasks, &programs), &spoken)?;
     let parameters =
         values.iter().map(|(name, value)| (name.clone(), value.scalar().unwrap_or_default())).collect();
     let known_limit = body.get("known-limit").map(|node| limit::read(source, node)).transpose()?.flatten();
     let kernel_says = body.texts("kernel-says")?;
-    Ok(Variant { parameters, machine, policy, tasks, known_limit, kernel_says })
+    Ok(Variant { parameters, machine, policy, tasks, files, programs, known_limit, kernel_says })
 }
 
 fn machine(source: &Source, node: Option<&Node>) -> Result<Shape, ScenarioError> {

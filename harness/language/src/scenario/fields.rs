@@ -283,6 +283,20 @@ impl<'t> Fields<'t> {
         Ok(words)
     }
 
+    /// Words of a program's command line, byte for byte: one, or a list.
+    pub(super) fn arguments(&self, name: &str) -> Result<Vec<String>, ScenarioError> {
+        let Some(node) = self.value(name)? else { return Ok(Vec::new()) };
+        let word = |item: &Node| match &item.kind {
+            Kind::Text(word) if !word.contains('\0') => Ok(word.clone()),
+            Kind::Text(_) => Err(self.source.error(item.at, format!("`{name}`: a word has a zero in it"))),
+            _ => Err(self
+                .source
+                .error(item.at, format!("`{name}`: expected text, found {}", item.found()))
+                .expected("text that YAML takes for a number or a boolean needs quotes")),
+        };
+        list(self.source, node, name)?.iter().map(word).collect()
+    }
+
     /// The one that is given of the fields that the grammar wants one of.
     pub(super) fn one_of(&self) -> Result<&'static str, ScenarioError> {
         let names = self.one_of;

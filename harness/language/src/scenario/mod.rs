@@ -18,6 +18,7 @@ mod model;
 mod needs;
 mod node;
 mod open_files;
+mod programs;
 mod race;
 pub mod reference;
 mod steps;
@@ -31,14 +32,15 @@ pub use files::{LoadError, load, load_all};
 pub(crate) use grammar::poll_event;
 pub use limit::{KnownLimit, Lost};
 pub use model::{
-    Attestation, Bytes, Call, Expectation, File, Files, Flag, Flags, HeldUntil, KexecCall, Leave, Limit,
-    Listing, Moved, Place, Policy, Race, Records, Scenario, Signal, Spawn, Start, Step, Task, TaskHold,
-    Transfer, Variant, Verb, Way, Whence, WriteOf,
+    Attestation, Awaited, Bytes, Call, Expectation, File, Files, Flag, Flags, GuestFile, HeldUntil,
+    KexecCall, KillAt, Leave, Limit, Listing, Moved, Place, Policy, Program, Race, Records, Scenario, Signal,
+    Spawn, Start, Step, Task, TaskHold, Transfer, Variant, Verb, Way, Whence, WriteOf,
 };
 pub(crate) use model::{process_of, task_named};
 pub use needs::needs;
 pub use node::MAX_BYTES;
 pub(crate) use open_files::{Origin, origin};
+pub(crate) use programs::start_of;
 pub use steps::MAX_STEPS;
 
 #[cfg(test)]

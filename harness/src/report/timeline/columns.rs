@@ -206,7 +206,10 @@ impl Maker<'_> {
                 self.note(event, &format!("a task ended with {status}"), false);
             }
             Message::Fault { text } => self.note(event, text, true),
-            Message::TaskStarted { .. }
+            Message::Unobserved { text, .. } => self.note(event, text, true),
+            Message::Said { text, .. } => self.note(event, text, false),
+            Message::Observed(_)
+            | Message::TaskStarted { .. }
             | Message::TaskEnded { .. }
             | Message::Data(_)
             | Message::Progress { .. }

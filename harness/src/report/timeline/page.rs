@@ -42,6 +42,8 @@ pub fn page(
     histories: impl Iterator<Item = RecordHistory>,
     scenario: Option<&str>,
 ) -> Result<Markup, Unreadable> {
+    let observed = imalab_check::with_observed(plan, trace);
+    let plan = &*observed;
     let columns = columns(plan, trace)?.shortened();
     let levels = levels(&columns, histories);
     let name = |task: &Task| match task.boot {

@@ -25,7 +25,7 @@ use crate::clock::now_ns;
 use crate::packet::{Request, Sleep};
 use crate::task::Task;
 use crate::uplink::{Broken, Uplink};
-use crate::{kexec, raw};
+use crate::{kexec, observe, raw};
 
 /// Why an operation did not succeed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -59,7 +59,9 @@ impl From<Broken> for Failure {
 pub(crate) fn sleep(op: &Op) -> Sleep {
     match op {
         // The handshake with the new task; for the executed file, the child will be named.
-        Op::Fork { .. } | Op::Thread { .. } | Op::Execute { .. } => Sleep::Agent,
+        Op::Fork { .. } | Op::Start { .. } | Op::Thread { .. } | Op::Execute { .. } | Op::Run { .. } => {
+            Sleep::Agent
+        }
         Op::Map { .. } | Op::MapExecute { .. } => Sleep::Mapping,
         _ => Sleep::Operation,
     }
@@ -90,7 +92,12 @@ pub(crate) fn run<U: Uplink>(op: &Op, task: &mut Task, report: &mut Report<'_, U
         Op::SpliceIn { slot, bytes } => pass::splice_in(slots, *slot, bytes),
         Op::Poll { slot, events } => pass::poll(slots, *slot, *events),
         Op::Truncate { slot, length } => file::truncate(slots, *slot, *length),
-        Op::Fork { task: id } => spawn::fork(task, *id, report),
+        Op::Fork { task: id } => spawn::fork(task, *id, spawn::Inherits::Descriptors, report),
+        Op::Start { task: id } => spawn::fork(task, *id, spawn::Inherits::Nothing, report),
+        Op::Run { run } => observe::run(run, task, report),
+        Op::AwaitLine { task: other, .. }
+        | Op::AwaitEnd { task: other }
+        | Op::EndProgram { task: other, .. } => report.order(*other),
         Op::Thread { task: id } => spawn::thread(task, *id, report),
         Op::SendDescriptor { slot, to } => descriptor::send(slots, *slot, *to, report),
         Op::ReceiveDescriptor { slot } => descriptor::receive(slots, *slot, report),
@@ -166,5 +173,6 @@ pub(crate) fn run<U: Uplink>(op: &Op, task: &mut Task, report: &mut Report<'_, U
         Op::Mark { path, number } => mark::run(path, *number),
         Op::Mount { fstype, target } => mount::run(fstype, target),
         Op::Tell { number } => tell::run(*number),
+        Op::ReadThrough { .. } => Err(Errno::ENOSYS.into()),
     }
 }

@@ -7,7 +7,7 @@ use imalab_wire::{Message, Piece, StepId, TaskId};
 use nix::errno::Errno;
 
 use super::Failure;
-use crate::packet::{Notice, Request};
+use crate::packet::{Notice, Order, Request};
 use crate::uplink::{Answer, Broken, ToFirst, Uplink};
 
 /// Bytes in a piece: a frame of it, with an envelope of at most 25 bytes (a tag, five numbers), is what one `write`
@@ -76,7 +76,32 @@ impl<'a, U: Uplink> Report<'a, U> {
         Ok(0)
     }
 
-    pub(super) fn notify(&mut self, notice: Notice) -> Result<(), Broken> {
+    /// Says something that is not of this operation.
+    pub(crate) fn tell(&mut self, message: &Message) -> Result<(), Broken> {
+        self.uplink.send(message)
+    }
+
+    /// Lets what was said leave.
+    pub(crate) fn leave(&mut self) -> Result<(), Broken> {
+        self.uplink.flush()
+    }
+
+    /// See [`Uplink::orders`].
+    pub(crate) fn orders(&self) -> Option<BorrowedFd<'_>> {
+        self.uplink.orders()
+    }
+
+    /// See [`Uplink::order`].
+    pub(crate) fn next_order(&mut self) -> Result<Option<Order>, Broken> {
+        self.uplink.order()
+    }
+
+    /// Has the task that runs a program do this operation.
+    pub(super) fn order(&mut self, task: TaskId) -> Result<i64, Failure> {
+        self.request(Request::Order { task, step: self.step, op: self.op })
+    }
+
+    pub(crate) fn notify(&mut self, notice: Notice) -> Result<(), Broken> {
         self.uplink.notify(notice)
     }
 
@@ -125,6 +150,12 @@ mod tests {
         }
         fn of_fellow(&self, _: TaskId, _: OwnedFd) -> Option<ToFirst> {
             None
+        }
+        fn orders(&self) -> Option<BorrowedFd<'_>> {
+            None
+        }
+        fn order(&mut self) -> Result<Option<Order>, Broken> {
+            Ok(None)
         }
     }
 

@@ -28,12 +28,26 @@ fn uplink<U: Uplink>(task: TaskId, report: &mut Report<'_, U>) -> Result<ToFirst
     Ok(report.of_fellow(task, answers).ok_or(Errno::EINVAL)?)
 }
 
+/// What a task that is started goes on with.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Inherits {
+    /// The descriptors of the one that starts it, by their names.
+    Descriptors,
+    /// None of them: their numbers are closed before it begins.
+    Nothing,
+}
+
 /// Starts a task as a process, whose parent is PID 1: it is the child of a child that has ended. A parent could not
 /// wait for it in the midst of its own steps, and `CLONE_PARENT` is not to be had with glibc's `fork`, which alone
 /// leaves the allocator usable in the child of a process of several threads.
 ///
 /// It is under way, and known to PID 1, when this returns.
-pub(super) fn fork<U: Uplink>(task: &Task, id: TaskId, report: &mut Report<'_, U>) -> Result<i64, Failure> {
+pub(super) fn fork<U: Uplink>(
+    task: &Task,
+    id: TaskId,
+    inherits: Inherits,
+    report: &mut Report<'_, U>,
+) -> Result<i64, Failure> {
     let uplink = uplink(id, report)?;
     let (ours, theirs) = sockets::pair()?;
     let written = task.process.forks();
@@ -42,7 +56,13 @@ pub(super) fn fork<U: Uplink>(task: &Task, id: TaskId, report: &mut Report<'_, U
         ForkResult::Child => match raw::fork() {
             Ok(ForkResult::Child) => {
                 let named = std::mem::take(&mut *slots);
-                let process = Process::with(Slots::inherited(named));
+                let process = match inherits {
+                    Inherits::Descriptors => Process::with(Slots::inherited(named)),
+                    Inherits::Nothing => {
+                        std::mem::forget(named);
+                        Process::with(Slots::default())
+                    }
+                };
                 live(Task::new(id, Arc::clone(&task.program), task.boot, process), uplink, &theirs)
             }
             Ok(ForkResult::Parent { .. }) => raw::quit(0),
@@ -84,7 +104,10 @@ fn live(mut task: Task, mut uplink: ToFirst, parent: &OwnedFd) -> ! {
     }
     let begun = life::begin(&mut uplink, &task, Spawned::Process);
     let begun = begun.map(|()| sockets::send_packet(parent, &getpid().as_raw().to_le_bytes()));
-    let result = begun.and_then(|_| task.run(&mut uplink)).and_then(|()| life::end(&mut uplink));
+    let result = begun
+        .and_then(|_| task.run(&mut uplink))
+        .and_then(|()| task.stay(&mut uplink))
+        .and_then(|()| life::end(&mut uplink));
     life::leave(&task, result)
 }
 

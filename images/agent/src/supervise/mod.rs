@@ -19,6 +19,7 @@ use nix::unistd::{ForkResult, Pid};
 use self::roster::{Member, Roster, Wait};
 use crate::barrier::Barriers;
 use crate::life::{self, Spawned};
+use crate::observe::Watched;
 use crate::packet::{self, Notice, Packet};
 use crate::port::{Port, PortError};
 use crate::process::Process;
@@ -80,10 +81,13 @@ struct Supervisor<'a> {
     /// Both ends of the socket into which all tasks send.
     up: (OwnedFd, Arc<OwnedFd>),
     buffer: Vec<u8>,
+    /// Whether programs that nobody is left for were told to end.
+    ending: bool,
 }
 
 impl<'a> Supervisor<'a> {
     fn start(program: &Arc<Program>, boot: u16, port: &'a mut Port) -> Result<Self, Trouble> {
+        Watched::look(program);
         // Blocked before the first child, so that none dies unnoticed.
         let mut mask = SigSet::empty();
         mask.add(Signal::SIGCHLD);
@@ -111,7 +115,17 @@ impl<'a> Supervisor<'a> {
             }
         }
         let (program, buffer) = (Arc::clone(program), vec![0; packet::MAX]);
-        Ok(Self { program, boot, port, roster, barriers: Barriers::default(), signals, up, buffer })
+        Ok(Self {
+            program,
+            boot,
+            port,
+            roster,
+            barriers: Barriers::default(),
+            signals,
+            up,
+            buffer,
+            ending: false,
+        })
     }
 
     /// Until every task has ended.
@@ -131,6 +145,7 @@ impl<'a> Supervisor<'a> {
             }
             self.look()?;
             self.give_up()?;
+            self.end_programs()?;
             self.port.flush()?;
         }
         Ok(())
@@ -196,6 +211,12 @@ impl<'a> Supervisor<'a> {
                 member.finished = true;
                 self.sleeps_no_more(task)?;
             }
+            Notice::Answer { to, errno, value } => {
+                let result = if errno == 0 { Ok(value) } else { Err(Errno::from_raw(errno)) };
+                if self.roster.get(to).is_some_and(|asker| asker.wait == Some(Wait::Program(task))) {
+                    self.answer(to, result)?;
+                }
+            }
         }
         Ok(())
     }
@@ -216,8 +237,10 @@ impl<'a> Supervisor<'a> {
         self.barriers.leave(task);
         self.port.message(&Message::TaskEnded { task, status })?;
         for waiting in self.roster.waiting_for(task) {
-            if let (killer, Wait::Death(_)) = waiting {
-                self.answer(killer, Ok(0))?;
+            match waiting {
+                (killer, Wait::Death(_)) => self.answer(killer, Ok(0))?,
+                (asker, Wait::Program(_)) => self.answer(asker, Err(Errno::ESRCH))?,
+                _ => {}
             }
         }
         self.sleeps_no_more(task)

@@ -8,7 +8,7 @@ use nix::errno::Errno;
 use super::roster::{Member, Wait};
 use super::{Supervisor, Trouble, asleep, call};
 use crate::barrier::Arrival;
-use crate::packet::{self, Request};
+use crate::packet::{self, Order, Request};
 use crate::{raw, sockets};
 
 impl Supervisor<'_> {
@@ -68,6 +68,13 @@ impl Supervisor<'_> {
                 }
                 self.waits(task, Wait::Blocked(other));
             }
+            Request::Order { task: other, step, op } => {
+                let order = Order::Operation { from: task, step, op };
+                match self.order(other, order) {
+                    Ok(()) => self.waits(task, Wait::Program(other)),
+                    Err(errno) => return self.answer(task, Err(errno)),
+                }
+            }
             Request::Drain => {
                 self.port.drain()?;
                 return self.answer(task, Ok(0));
@@ -101,8 +108,11 @@ impl Supervisor<'_> {
     }
 
     fn spawn(&mut self, task: TaskId, new: TaskId) -> Result<(), Trouble> {
-        let spawned =
-            self.program.tasks.get(usize::from(new)).is_some_and(|task| task.start == Start::Spawned);
+        let spawned = self
+            .program
+            .tasks
+            .get(usize::from(new))
+            .is_some_and(|task| matches!(task.start, Start::Spawned | Start::Program));
         if !spawned || !self.may_start(new) {
             return self.answer(task, Err(Errno::EINVAL));
         }
@@ -152,13 +162,43 @@ impl Supervisor<'_> {
         }
     }
 
+    /// Passes something on to a task that runs a program.
+    fn order(&self, task: TaskId, order: Order) -> Result<(), Errno> {
+        let member = self.roster.get(task).filter(|_| self.runs_program(task)).ok_or(Errno::ESRCH)?;
+        match sockets::send_packet(&member.answers, &order.packet()) {
+            Err(Errno::EPIPE | Errno::ECONNRESET) => Err(Errno::ESRCH),
+            sent => sent,
+        }
+    }
+
+    fn runs_program(&self, task: TaskId) -> bool {
+        self.program.tasks.get(usize::from(task)).is_some_and(|task| task.start == Start::Program)
+    }
+
+    /// Has programs killed that are all that is left.
+    pub(super) fn end_programs(&mut self) -> Result<(), Trouble> {
+        let left = self.roster.members();
+        if self.ending || left.is_empty() || !left.iter().all(|member| self.runs_program(member.task)) {
+            return Ok(());
+        }
+        self.ending = true;
+        for task in left.iter().map(|member| member.task) {
+            match self.order(task, Order::End) {
+                Ok(()) | Err(Errno::ESRCH) => {}
+                Err(errno) => return Err(call("ending a program")(errno)),
+            }
+        }
+        Ok(())
+    }
+
     /// Lets everybody go when all wait for each other, since then nobody is left who could end a wait.
     pub(super) fn give_up(&mut self) -> Result<(), Trouble> {
         let stuck = |member: &Member| match member.wait {
             Some(Wait::Barrier | Wait::Descriptor) => true,
             Some(Wait::Blocked(other)) => self.roster.get(other).is_none(),
-            Some(Wait::Death(_)) => false,
-            None => member.finished,
+            Some(Wait::Death(_) | Wait::Program(_)) => false,
+            // A program does nothing for anybody but who waits for it.
+            None => member.finished || self.runs_program(member.task),
         };
         if !self.roster.members().iter().all(stuck) {
             return Ok(());

@@ -19,6 +19,8 @@ pub(super) enum Wait {
     Death(TaskId),
     /// Until the task sleeps.
     Blocked(TaskId),
+    /// For the answer of the task that runs a program.
+    Program(TaskId),
 }
 
 /// A task that has been started.
@@ -110,7 +112,9 @@ impl Roster {
     /// Who waits for something of this task, and for what.
     pub(super) fn waiting_for(&self, task: TaskId) -> Vec<(TaskId, Wait)> {
         let waits = |member: &Member| match member.wait {
-            Some(wait @ (Wait::Death(other) | Wait::Blocked(other))) if other == task => {
+            Some(wait @ (Wait::Death(other) | Wait::Blocked(other) | Wait::Program(other)))
+                if other == task =>
+            {
                 Some((member.task, wait))
             }
             _ => None,

@@ -5,6 +5,7 @@
 mod files;
 mod measured;
 mod processes;
+mod programs;
 mod rights;
 
 use std::fs::{self, File};

@@ -1,7 +1,7 @@
 //! Whether what was seen of an event is what the model gives in a state.
 
 use super::{Search, State, Why};
-use crate::model::event::{Does, Event, Measured};
+use crate::model::event::{Does, Event, Measured, Way};
 use imalab_formats::ima::model::{Call, Effect, Found, Written};
 
 impl Search<'_, '_> {
@@ -30,8 +30,12 @@ impl Search<'_, '_> {
             Does::Write { slot, ref bytes } => {
                 judge(Call::Write { slot, written: Written::Bytes(bytes), at: None })
             }
-            Does::List { slot, records, .. } => {
-                if let Some((list, shown)) = state.kernel.about_to_show(task, slot) {
+            Does::List { slot, records, read, .. } => {
+                let shows = match read {
+                    Way::On => state.kernel.about_to_show(task, slot),
+                    Way::Through => state.kernel.shows_from_the_start(task, slot),
+                };
+                if let Some((list, shown)) = shows {
                     let length = shown.len();
                     let (mut expected, mut read) = (shown.iter(), records.iter());
                     for at in 0..records.len().max(length) {
@@ -47,7 +51,10 @@ impl Search<'_, '_> {
                         }
                     }
                 }
-                judge(Call::Read { slot, limit: None })
+                match read {
+                    Way::On => judge(Call::Read { slot, limit: None }),
+                    Way::Through => judge(Call::ReadAt { slot, offset: 0, bytes: u64::MAX }),
+                }
             }
             Does::Counter { slot, number } => {
                 let (uncounted, early) = self.in_the_making(state, at, event);

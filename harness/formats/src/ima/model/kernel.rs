@@ -75,6 +75,14 @@ impl Kernel {
         }
     }
 
+    /// The list that a descriptor shows from its first byte on, wherever its own offset is.
+    pub fn shows_from_the_start(&self, task: Task, slot: Slot) -> Option<(ListFile, Cow<'_, Ranges>)> {
+        match self.open.get(task, slot)?.file {
+            File::List(list) => Some((list, Cow::Borrowed(self.shows(list)))),
+            _ => None,
+        }
+    }
+
     /// The file that a descriptor is of.
     pub fn file(&self, task: Task, slot: Slot) -> Option<File> {
         Some(self.open.get(task, slot)?.file)

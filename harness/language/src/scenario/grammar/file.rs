@@ -1,8 +1,8 @@
 //! Keys of the file itself.
 
 use super::Shape::{
-    Banks, Capabilities, Code, CommandLine, Finding, Map, Maps, Matrix, Number, NumberOr, Steps, Tasks, Text,
-    Texts, Truth, Version, Word,
+    Banks, Capabilities, Code, CommandLine, Files, Finding, Map, Maps, Matrix, Number, NumberOr, Programs,
+    Steps, Tasks, Text, Texts, Truth, Version, Word,
 };
 use super::{Field, field};
 
@@ -32,6 +32,8 @@ pub(in crate::scenario) const KEYS: &[Field] = &[
         "what the console must show, each within a line: for what a kernel warns of and goes on",
     )
     .or("none"),
+    field("files", Files, "files of the guest: an absolute path, and its text, or `{text, mode}`").or("none"),
+    field("programs", Programs, "programs that are not ours: a name, and what it runs").or("none"),
     field("steps", Steps, "what task `main` does").or("`steps` or `tasks`"),
     field("tasks", Tasks, "further tasks: a name, and its list of steps, or `{boot, steps}`").or("none"),
     field("race", Map(RACE), "under which schedules the deterministic lane runs it; other lanes run it once")

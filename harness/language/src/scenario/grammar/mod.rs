@@ -8,6 +8,7 @@ mod file;
 mod kernel;
 mod lists;
 mod names;
+mod programs;
 mod tasks;
 
 pub(super) use file::{DEFECT, KERNELS, KEYS, LIMIT, LOST, MACHINE, RACE, SHOWS, TASK};
@@ -16,6 +17,7 @@ pub(super) use names::{
     CAPABILITIES, COMMANDS, ERRNOS, EVENTS, LIMITS, RESPONSES, SIGNALS, number, special_files,
 };
 pub(crate) use names::{CHECKS, poll_event};
+pub(super) use programs::{FILE, PROGRAM};
 
 use crate::capability::Capability;
 
@@ -106,6 +108,12 @@ pub(super) enum Shape {
     Matrix,
     /// Task names and their steps.
     Tasks,
+    /// Words of a program's command line, byte for byte: a list, or one.
+    Arguments,
+    /// Program names and what they are.
+    Programs,
+    /// Paths and texts.
+    Files,
     /// A map with these keys.
     Map(&'static [Field]),
     /// A map with these keys, or a list of such maps.
@@ -131,6 +139,7 @@ pub(super) const GROUPS: &[Group] = &[
     ("The list", lists::FORMS),
     ("Descriptors", calls::FORMS),
     ("Tasks and processes", tasks::FORMS),
+    ("Programs", programs::FORMS),
     ("The TPM and the kernel", kernel::FORMS),
 ];
 
@@ -190,6 +199,8 @@ pub(super) const NEVER_CHOSEN: &[&str] = &[
     "background",
     "barrier",
     "await-blocked",
+    "start",
+    "wait-for",
     "kill",
     "exit",
     "stress",

@@ -52,10 +52,13 @@ pub(super) const FORMS: &[Form] = &[
     Form {
         name: "kill",
         short: Some("task"),
-        fields: &[TASK, field("signal", Word(super::names::SIGNAL_NAMES), "the signal").or("`KILL`")],
+        fields: &[
+            field("task", Name, "the task, or the program").needed("a task's or a program's name"),
+            field("signal", Word(super::names::SIGNAL_NAMES), "the signal").or("`KILL`"),
+        ],
         one_of: &[],
-        expect: Expect::Yes(&[]),
-        doc: "ends a task's process and waits until it is gone",
+        expect: Expect::Yes(&["value"]),
+        doc: "ends a task's process, or a program with all of its processes, and waits until it is gone; a program gets another signal than `KILL` in its first process. Its value is a program's status",
     },
     Form {
         name: "exit",

@@ -6,11 +6,12 @@ mod custody;
 mod descriptors;
 mod holds;
 mod policy;
+mod programs;
 mod references;
 mod task_holds;
 
 use super::error::{ScenarioError, Source};
-use super::model::Task;
+use super::model::{Program, Task};
 use crate::vocabulary::Shape;
 use imalab_formats::Interface;
 
@@ -19,10 +20,11 @@ pub(super) fn check(
     source: &Source,
     machine: &Shape,
     has_policy: bool,
-    tasks: &[Task],
+    (tasks, programs): (&[Task], &[Program]),
     spoken: &[Interface],
 ) -> Result<(), ScenarioError> {
-    references::check(source, tasks)?;
+    programs::check(source, tasks, programs)?;
+    references::check(source, tasks, programs)?;
     barriers::check(source, tasks)?;
     holds::check(source, tasks)?;
     task_holds::check(source, machine, tasks)?;

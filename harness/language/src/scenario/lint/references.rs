@@ -1,12 +1,15 @@
 //! Tasks that steps name, what ends a task, and waiting that somebody has to see.
 
 use super::super::error::{ScenarioError, Source};
-use super::super::model::{Call, Expectation, Step, Task, Verb, process_of, task_named};
+use super::super::model::{Call, Expectation, Program, Step, Task, Verb, process_of, task_named};
 
-pub(super) fn check(source: &Source, tasks: &[Task]) -> Result<(), ScenarioError> {
+pub(super) fn check(source: &Source, tasks: &[Task], programs: &[Program]) -> Result<(), ScenarioError> {
     for (at, task) in tasks.iter().enumerate() {
         for (number, step) in task.steps.iter().enumerate() {
-            named(source, tasks, at, step)?;
+            let ends_program = |name: &str| programs.iter().any(|program| program.name == name);
+            if !matches!(&step.verb, Verb::Kill { task, .. } if ends_program(task)) {
+                named(source, tasks, at, step)?;
+            }
             if matches!(step.verb, Verb::Exit { .. })
                 && let Some(next) = task.steps.get(number + 1)
             {

@@ -3,6 +3,7 @@
 mod call;
 mod expectation;
 mod hold;
+mod program;
 mod race;
 mod step;
 
@@ -13,6 +14,7 @@ use serde::Serialize;
 pub use call::{Bytes, Call, File, Flag, Flags, Moved, Transfer, Whence, WriteOf};
 pub use expectation::Expectation;
 pub use hold::{HeldUntil, Place, TaskHold};
+pub use program::{Awaited, GuestFile, KillAt, Program};
 pub use race::Race;
 pub use step::{Attestation, Files, KexecCall, Leave, Limit, Policy, Records, Signal, Step, Verb, Way};
 
@@ -62,6 +64,10 @@ pub struct Variant {
     /// In order of their boots, each after the one that starts it; `main` is what `steps:` holds, once for each boot.
     /// Every boot has one at least.
     pub tasks: Vec<Task>,
+    /// Files that tasks and programs find.
+    pub files: Vec<GuestFile>,
+    /// Programs that steps start.
+    pub programs: Vec<Program>,
     /// What kernels are known to lose in it.
     pub known_limit: Option<KnownLimit>,
     /// What the console must show, each within a line.

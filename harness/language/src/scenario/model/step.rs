@@ -4,7 +4,7 @@ use imalab_formats::ima::lists::Mark;
 use imalab_wire::Violation;
 
 use super::super::error::Place;
-use super::{Call, Expectation, File, TaskHold};
+use super::{Awaited, Call, Expectation, File, KillAt, TaskHold};
 use imalab_formats::tpm::fault::Fault;
 
 /// One step.
@@ -120,9 +120,23 @@ pub enum Verb {
         /// Exit status.
         status: i32,
     },
-    /// Ends another task's process.
+    /// Starts a program.
+    Start {
+        /// Its name.
+        program: String,
+        /// Where it is killed.
+        kill_at: Option<KillAt>,
+    },
+    /// Waits for a program.
+    WaitFor {
+        /// Its name.
+        program: String,
+        /// For what.
+        what: Awaited,
+    },
+    /// Ends another task's process, or a program.
     Kill {
-        /// The task's name.
+        /// The task's or program's name.
         task: String,
         /// With what.
         signal: Signal,

@@ -18,6 +18,8 @@ pub(super) fn blocks() -> Vec<Block> {
         ("keys", fields(grammar::KEYS)),
         ("machine", fields(grammar::MACHINE)),
         ("task", fields(grammar::TASK)),
+        ("program", fields(grammar::PROGRAM)),
+        ("file", fields(grammar::FILE)),
         ("race", fields(grammar::RACE)),
         ("known-defect", defect()),
         ("known-limit", limit()),
@@ -202,7 +204,8 @@ fn value(shape: Shape) -> String {
         Shape::Choice => "a list of steps and of lists of steps".to_owned(),
         Shape::Version => "up to three numbers, in quotes".to_owned(),
         Shape::Matrix => "a map of lists".to_owned(),
-        Shape::Tasks => "a map".to_owned(),
+        Shape::Tasks | Shape::Programs | Shape::Files => "a map".to_owned(),
+        Shape::Arguments => "texts, one or a list".to_owned(),
         Shape::Map(_) => "a map".to_owned(),
         Shape::Maps(_) => "a map, or a list of them".to_owned(),
     }

@@ -173,6 +173,15 @@ fn value(shape: Shape, parameters: Parameters) -> Value {
         Shape::Version => text("^[0-9]+(\\.[0-9]+){0,2}$"),
         Shape::Matrix => return matrix(),
         Shape::Tasks => return tasks(),
+        Shape::Arguments => return listed(json!({"type": "string"}), parameters, 0),
+        Shape::Programs => {
+            let program = map(grammar::PROGRAM, parameters);
+            return json!({"type": "object", "propertyNames": {"pattern": NAME}, "additionalProperties": program});
+        }
+        Shape::Files => {
+            let file = json!({"anyOf": [{"type": "string"}, map(grammar::FILE, parameters)]});
+            return json!({"type": "object", "propertyNames": {"pattern": "^/"}, "additionalProperties": file});
+        }
         Shape::Map(fields) => return map(fields, parameters),
         Shape::Maps(fields) => {
             let one = map(fields, parameters);

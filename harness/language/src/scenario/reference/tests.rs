@@ -114,12 +114,18 @@ fn sample(shape: grammar::Shape) -> String {
         Shape::Name => "some".to_owned(),
         Shape::Text | Shape::Bytes | Shape::Version => "\"7.2\"".to_owned(),
         Shape::Hex => "\"00ff\"".to_owned(),
-        Shape::CommandLine | Shape::Banks | Shape::Texts => "[sha256]".to_owned(),
+        Shape::CommandLine | Shape::Banks | Shape::Texts | Shape::Arguments => "[sha256]".to_owned(),
         Shape::Path => "/m/x".to_owned(),
         Shape::File => "binary".to_owned(),
         Shape::Steps | Shape::Choice => "[measure]".to_owned(),
         Shape::Code => "counter".to_owned(),
-        Shape::Matrix | Shape::Finding | Shape::Tasks | Shape::Map(_) | Shape::Maps(_) => "{}".to_owned(),
+        Shape::Matrix
+        | Shape::Finding
+        | Shape::Tasks
+        | Shape::Programs
+        | Shape::Files
+        | Shape::Map(_)
+        | Shape::Maps(_) => "{}".to_owned(),
     }
 }
 
@@ -147,6 +153,7 @@ fn every_verb_of_the_grammar_is_read_and_in_the_schema() {
             let of_others = [
                 "not open",
                 "no task",
+                "no program",
                 "held",
                 "waits for",
                 "only task",

@@ -18,6 +18,10 @@ use Knows::{Parser, Schema};
 /// What is wrong, and the text that has it wrong.
 pub(in crate::scenario) fn invalid() -> Vec<(&'static str, Knows, String)> {
     let steps = |name, knows, text: &str| (name, knows, with_steps(text));
+    let programs = |name, knows, text: &str| {
+        let head = "summary: s\npromise: p\nprograms: {keeper: {run: logkeeper}}\nsteps:\n";
+        (name, knows, format!("{head}{text}"))
+    };
     let whole = |name, knows, text: &str| (name, knows, text.to_owned());
     let head =
         |name, knows, text: &str| (name, knows, format!("summary: s\npromise: p\n{text}steps:\n  - stage\n"));
@@ -470,6 +474,33 @@ pub(in crate::scenario) fn invalid() -> Vec<(&'static str, Knows, String)> {
             Parser,
             "  - stress: {ms: 5, choose: [{open: {as: r, file: binary}}]}\n",
         ),
+        steps("a program that is none", Parser, "  - start: keeper\n"),
+        programs("unknown program", Parser, "  - start: kepper\n"),
+        programs(
+            "waiting for what was never started",
+            Parser,
+            "  - wait-for: {program: keeper, says: ready}\n",
+        ),
+        programs("waiting for nothing", Schema, "  - start: keeper\n  - wait-for: {program: keeper}\n"),
+        programs(
+            "waiting for two things",
+            Schema,
+            "  - start: keeper\n  - wait-for: {program: keeper, says: a, status: 0}\n",
+        ),
+        programs("killed at no call", Schema, "  - start: {program: keeper, kill-at: 0}\n"),
+        programs("counting for nothing", Parser, "  - start: {program: keeper, counting: every}\n"),
+        programs("started by chance", Schema, "  - stress: {ms: 5, choose: [{start: keeper}]}\n"),
+        head("program without what it runs", Schema, "programs: {keeper: {arguments: [run]}}\n"),
+        head("program by a relative path", Parser, "programs: {keeper: {run: bin/keeper}}\n"),
+        head("program with an unknown field", Schema, "programs: {keeper: {run: logkeeper, args: [run]}}\n"),
+        head("program with the name of a task", Parser, "programs: {main: {run: logkeeper}}\n"),
+        head("environment that sets nothing", Parser, "programs: {k: {run: /bin/k, environment: [PATH]}}\n"),
+        head("number as an argument", Schema, "programs: {k: {run: /bin/k, arguments: [1]}}\n"),
+        head("file by a relative path", Schema, "files: {etc/config: text}\n"),
+        head("file that climbs", Parser, "files: {/etc/../sys/config: text}\n"),
+        head("file of the guest's own", Parser, "files: {/sys/kernel/config: text}\n"),
+        head("file that is a number", Schema, "files: {/etc/config: 7}\n"),
+        head("file with no permissions", Parser, "files: {/etc/config: {text: a, mode: \"rwx\"}}\n"),
         steps(
             "descriptor closed by chance",
             Parser,

@@ -4,6 +4,7 @@ mod calls;
 mod hold;
 mod kernel;
 mod lists;
+mod programs;
 mod tasks;
 
 use super::error::ScenarioError;
@@ -20,7 +21,7 @@ pub(super) fn read(
     form: &'static Form,
     fields: &Fields<'_>,
 ) -> Result<Verb, ScenarioError> {
-    for group in [lists::read, calls::read, tasks::read, kernel::read] {
+    for group in [lists::read, calls::read, tasks::read, programs::read, kernel::read] {
         if let Some(verb) = group(reader, form.name, fields)? {
             return Ok(verb);
         }
