@@ -233,7 +233,7 @@ fn a_writer_refuses_an_event_out_of_order_and_leaves_no_file() {
     let mut writer = TraceWriter::create(&path).unwrap();
     writer.append(&console(0)).unwrap();
     let error = writer.append(&console(2)).unwrap_err();
-    assert!(error.source.to_string().contains("event 1 was to come, and 2 came"), "{}", error.source);
+    assert!(error.source.to_string().contains("expected event 1, found event 2"), "{}", error.source);
     drop(writer);
     assert_eq!(names(out.path()), Vec::<String>::new());
 }
@@ -252,9 +252,9 @@ fn line(seq: u64) -> String {
     "{\"kind\":\"imalab trace\",\"schema\":9}\n",
     "schema 9, and this imalab reads schema 1"
 )]
-#[case::lost(&format!("{HEADER}{}{}", line(0), line(2)), "line 3: event 1 was to come, and 2 came")]
-#[case::doubled(&format!("{HEADER}{}{}", line(0), line(0)), "line 3: event 1 was to come, and 0 came")]
-#[case::late_start(&format!("{HEADER}{}", line(5)), "line 2: event 0 was to come, and 5 came")]
+#[case::lost(&format!("{HEADER}{}{}", line(0), line(2)), "line 3: expected event 1, found event 2")]
+#[case::doubled(&format!("{HEADER}{}{}", line(0), line(0)), "line 3: expected event 1, found event 0")]
+#[case::late_start(&format!("{HEADER}{}", line(5)), "line 2: expected event 0, found event 5")]
 #[case::no_event(&format!("{HEADER}{}{{\"seq\":1}}\n", line(0)), "line 3: not an event")]
 #[case::cut_off(&format!("{HEADER}{}{}", line(0), line(1).trim_end()), "line 3: the file ends within this line")]
 #[case::too_long(&format!("{HEADER}\"{}\"\n", "x".repeat(17 << 20)), "line 2: longer than 16777216 bytes")]

@@ -144,7 +144,7 @@ fn what_is_no_kernel_is_the_users_mistake(#[case] content: &[u8]) {
     ] {
         let call =
             [command, &[named.as_ref(), "--initramfs".as_ref(), &image, "--cache".as_ref(), folder.path()]];
-        imalab(&call.concat()).refuses(&["is no x86 boot image"]);
+        imalab(&call.concat()).refuses(&["is not an x86 boot image"]);
     }
 }
 

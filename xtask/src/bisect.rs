@@ -64,7 +64,7 @@ fn judge(root: &Path, arguments: Vec<OsString>) -> Result<Verdict> {
         // A commit that does not compile, or that lacks a symbol; with anything else the next one would not be built either.
         Err(error) if error.is::<Stop>() && !unbuildable(&error) => return Err(error),
         Err(error) => {
-            say!("this commit is passed over: {error:#}");
+            say!("skipping this commit: {error:#}");
             return Ok(Verdict::Skip);
         }
     };

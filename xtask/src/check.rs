@@ -99,8 +99,8 @@ pub(crate) fn run(args: &Args, root: &Path) -> Result<()> {
     step(root, "plugin", &["build", "--package", "imalab-plugin", "--locked"], &[])?;
     step(root, "tests", &["test", "--workspace", "--locked", "--no-fail-fast"], &places)?;
     match left_out {
-        None => println!("\neverything holds"),
-        Some(left_out) => println!("\neverything that was checked holds; {left_out}"),
+        None => println!("\nall checks passed"),
+        Some(left_out) => println!("\nall checks that ran passed; {left_out}"),
     }
     Ok(())
 }
@@ -133,7 +133,8 @@ const FUZZ: &[&str] = &[
 fn dependencies(root: &Path) -> Result<Option<String>> {
     heading("dependencies");
     if process::stdout_of(cargo::command(root).args(["deny", "--version"])).is_err() {
-        let left_out = "dependencies were not: cargo-deny is not there (cargo install --locked cargo-deny)";
+        let left_out =
+            "dependencies were not checked: cargo-deny is not installed (cargo install --locked cargo-deny)";
         println!("{left_out}");
         return Ok(Some(left_out.to_owned()));
     }
@@ -143,7 +144,7 @@ fn dependencies(root: &Path) -> Result<Option<String>> {
         deny.arg("advisories");
         None
     } else {
-        let left_out = "advisories were not: there is no database of them (cargo deny fetch)";
+        let left_out = "advisories were not checked: there is no database (cargo deny fetch)";
         println!("{left_out}");
         Some(left_out.to_owned())
     };

@@ -77,7 +77,7 @@ pub(crate) fn split(arguments: Vec<OsString>, is_kernel: impl Fn(&str) -> bool) 
     let ways = [!choice.names.is_empty(), choice.all_kernels, choice.tree.is_some(), choice.image.is_some()];
     if ways.into_iter().filter(|given| *given).count() > 1 {
         return Err(Stop::Usage(
-            "--kernel, --all-kernels, --tree and --image are ways to say the same; give one".into(),
+            "--kernel, --all-kernels, --tree and --image are mutually exclusive; give one".into(),
         ));
     }
     let over = [("--series", choice.over.series.is_empty()), ("--kconfig", choice.over.kconfig.is_empty())];
@@ -160,11 +160,11 @@ mod tests {
     #[case("--keep-config", "--keep-config goes with --tree")]
     #[case(
         "--tree a --image b",
-        "--kernel, --all-kernels, --tree and --image are ways to say the same; give one"
+        "--kernel, --all-kernels, --tree and --image are mutually exclusive; give one"
     )]
     #[case(
         "--all-kernels --kernel 7.3",
-        "--kernel, --all-kernels, --tree and --image are ways to say the same; give one"
+        "--kernel, --all-kernels, --tree and --image are mutually exclusive; give one"
     )]
     #[case("--tree a --tree b", "--tree is given twice")]
     #[case("--image a --image b", "--image is given twice")]

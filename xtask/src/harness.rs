@@ -188,7 +188,7 @@ fn known_capabilities(harness: &Path, kernels: &Kernels, split: &Split) -> Resul
     let required = required.iter().map(|name| ("--require".to_owned(), name.as_str()));
     match listed.chain(required).find(|(_, name)| !known.contains(name)) {
         Some((place, name)) => Err(Stop::Usage(format!(
-            "{place}: `{}` is no capability; there are {}",
+            "{place}: `{}` is not a capability; there are {}",
             name.escape_debug(),
             known.join(", ")
         ))

@@ -63,7 +63,7 @@ fn build(root: &Path, cache: &Cache, package: &str, name: &str) -> Result<PathBu
     let checkout = cache::sha256_of_parts([("checkout", root.as_os_str().as_bytes())]);
     let record = room.join(format!("{}-{name}.sha256", &checkout[..16]));
     let built = if built.fresh && !is_recorded(&built.path, &record)? {
-        say!("{} is not what was built; building it again", built.path.display());
+        say!("{} was changed after its build; rebuilding it", built.path.display());
         if let Some(profile) = built.path.parent() {
             cache::remove(profile)?;
         }

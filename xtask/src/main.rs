@@ -34,17 +34,17 @@ does not build; 130 interrupted.";
 
 #[derive(Debug, Subcommand)]
 enum Task {
-    /// Show what this machine lacks; install it with --yes
+    /// List missing tools; install them with --yes
     Doctor(doctor::Args),
     /// List, build and find kernels
     #[command(subcommand)]
     Kernel(kernel::Action),
-    /// Show what the cache holds, and make room in it
+    /// List the contents of the cache, and free space in it
     #[command(subcommand)]
     Cache(keep::Action),
     /// Build the guest's initramfs and print its path
     Image,
-    /// Run scenarios and judge what happened
+    /// Run scenarios and check the results
     Test(Passed),
     /// List the scenarios
     List(Passed),
@@ -52,15 +52,15 @@ enum Task {
     Shell(Passed),
     /// Re-run a failed run from its bundle
     Repro(Passed),
-    /// Find the few preemptions of a failed run that matter
+    /// Reduce a failed run to the preemptions that it needs
     Shrink(Passed),
-    /// Run programs that nobody wrote under many schedules
+    /// Run generated programs under many schedules
     Explore(Passed),
-    /// Judge the stored trace of a run again
+    /// Re-check the stored trace of a run
     Recheck(Passed),
-    /// Join the results of the parts of a suite
+    /// Merge the results of a partitioned suite
     Merge(Passed),
-    /// Compare two results: what is worse, lost, better
+    /// Compare two results: list what is worse, lost or better
     Diff(Passed),
     /// Benchmark imalab, and the kernel interfaces
     Bench(Passed),
@@ -68,7 +68,7 @@ enum Task {
     Accel(Passed),
     /// Verify a measurement list offline
     Verify(Passed),
-    /// Put known defects into our series and see whether the suite finds them
+    /// Inject known defects into kernels and check that the suite finds them
     Sabotage(sabotage::Args),
     /// Write the CI workflow that runs the suite on every kernel
     Matrix(matrix::Args),

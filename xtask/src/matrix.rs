@@ -12,7 +12,7 @@ use imalab_kernels::stop::Stop;
 /// Arguments of `cargo xtask matrix`.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
-    /// Fail when the file is not what it should be, and leave it as it is
+    /// Fail if the file is out of date, and do not write it
     #[arg(long)]
     check: bool,
 }
@@ -34,8 +34,7 @@ pub(crate) fn run(args: &Args, root: &Path) -> Result<()> {
     }
     let found = fs::read_to_string(&path).with_context(|| format!("cannot read {}", path.display()))?;
     if found != text {
-        let message =
-            format!("{FILE} is not what kernel-config/kernels.yaml makes it; run cargo xtask matrix");
+        let message = format!("{FILE} does not match kernel-config/kernels.yaml; run cargo xtask matrix");
         return Err(Stop::Usage(message).into());
     }
     Ok(())

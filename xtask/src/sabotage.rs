@@ -19,7 +19,7 @@ use crate::image;
 /// Arguments of `cargo xtask sabotage`.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
-    /// Some of kernel-config/sabotage/sabotages.yaml; none means every one
+    /// Names from kernel-config/sabotage/sabotages.yaml (default: all)
     names: Vec<String>,
     /// Install what is missing on this machine, with sudo when not root
     #[arg(long)]
@@ -64,7 +64,7 @@ pub(crate) fn run(args: &Args, root: &Path) -> Result<()> {
         match seen(sabotage, &results) {
             Ok(how) => tell!("{name}: {how}"),
             Err(error) => {
-                tell!("{name}: NOT SEEN: {error:#}");
+                tell!("{name}: NOT FOUND: {error:#}");
                 unseen.push(name);
             }
         }
@@ -73,7 +73,7 @@ pub(crate) fn run(args: &Args, root: &Path) -> Result<()> {
         Ok(())
     } else {
         let list = unseen.join(", ");
-        Err(Stop::Finding(format!("{} of {} defects were not seen: {list}", unseen.len(), asked_for.len()))
+        Err(Stop::Finding(format!("{} of {} defects were not found: {list}", unseen.len(), asked_for.len()))
             .into())
     }
 }

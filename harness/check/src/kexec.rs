@@ -54,7 +54,7 @@ pub(super) fn check(case: &Case<'_>) -> CheckResult {
         findings.compared(carried.sizes.iter().sum(), "carried records");
         findings.leaves_out(
             kexecs - carried.read,
-            "lists that a kernel began with and nobody read before the next kexec",
+            "lists that a kernel began with and that were not read before the next kexec",
         );
     }
     let ms = took(trace);

@@ -68,7 +68,7 @@ fn judge(
     let tasks = events.sequences.iter().filter(|sequence| !sequence.events.is_empty()).count();
     findings.fact(Fact::Explained { tasks: tasks as u64, orders: searched.tried });
     findings.rests_on(events.ops - events.foreign, "operations");
-    findings.leaves_out(events.foreign, "operations of which the model says only what they may record");
+    findings.leaves_out(events.foreign, "operations for which the model only restricts what they may record");
     findings.result()
 }
 

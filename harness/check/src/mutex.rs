@@ -39,11 +39,11 @@ pub(super) fn check(case: &Case<'_>) -> CheckResult {
         findings.not_applicable(Mutex::NotPromised {});
         return findings.result();
     }
-    let told = case.digest.trace.notable().find_map(|event| match &event.what {
+    let counted = case.digest.trace.notable().find_map(|event| match &event.what {
         What::Host(Host::Holds { holds }) => Some(holds),
         _ => None,
     });
-    let Some(holds) = told else {
+    let Some(holds) = counted else {
         findings.not_applicable(Mutex::NotCounted {});
         return findings.result();
     };

@@ -1,9 +1,9 @@
 //! What a machine's processors do, read from the text that QEMU's monitor gives of them.
 
-/// How many processors were told of, and how many of them were halted: waiting for an interrupt.
+/// How many CPUs were halted, waiting for an interrupt, and of how many there are registers.
 #[must_use]
-pub fn count(told: &str) -> (usize, usize) {
-    (told.matches("HLT=1").count(), told.matches("HLT=").count())
+pub fn count(registers: &str) -> (usize, usize) {
+    (registers.matches("HLT=1").count(), registers.matches("HLT=").count())
 }
 
 /// A halted processor, open to interrupts, that still has one in service, and its vector: nothing of its priority or below

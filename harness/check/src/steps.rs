@@ -80,7 +80,7 @@ pub(super) fn check(case: &Case<'_>) -> CheckResult {
     }
     findings.rests_on(judged, "steps");
     for (number, what) in [
-        (free, "steps of which anything may come"),
+        (free, "steps with any allowed result"),
         (excused, "steps after their task had ended or their time was over"),
         (lost, "steps cut off by a kexec"),
     ] {

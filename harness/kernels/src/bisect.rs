@@ -88,7 +88,7 @@ impl<'a> Range<'a> {
             .map(|(good, bad)| Self { good, bad })
             .ok_or_else(|| {
                 Stop::Usage(format!(
-                    "--bisect: {text:?} is no range; it looks like v7.2..v7.3, the good end first"
+                    "--bisect: {text:?} is not a range; it looks like v7.2..v7.3, the good end first"
                 ))
             })
     }

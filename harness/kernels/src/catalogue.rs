@@ -153,14 +153,16 @@ impl Catalogue {
         for name in self.variants.keys() {
             let fits = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'-';
             if name.is_empty() || !name.bytes().all(fits) {
-                return Err(anyhow!("{name:?} is no name for a variant: letters, digits, '-'"));
+                return Err(anyhow!("{name:?} is not a valid name for a variant: letters, digits, '-'"));
             }
         }
         for (name, entry) in &self.kernels {
             // Names become file names, and NAME=PATH on the harness's command line.
             let fits = |byte: u8| byte.is_ascii_alphanumeric() || b".-_+".contains(&byte);
             if name.is_empty() || name.starts_with(['.', '-']) || !name.bytes().all(fits) {
-                return Err(anyhow!("{name:?} is no name for a kernel: letters, digits, '.', '-', '_', '+'"));
+                return Err(anyhow!(
+                    "{name:?} is not a valid name for a kernel: letters, digits, '.', '-', '_', '+'"
+                ));
             }
             match &entry.source {
                 Source::Debian(package) if package_line(package).is_none() => {

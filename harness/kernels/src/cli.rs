@@ -15,39 +15,39 @@ use crate::{Kernel, Kernels, Listing, Over};
 /// What to do with kernels.
 #[derive(Debug, clap::Subcommand)]
 pub enum Action {
-    /// Show the kernels that have a name, what they mean today, and which are built
+    /// List the named kernels, their current versions, and which are built
     List {
         /// Write JSON instead of a table
         #[arg(long)]
         json: bool,
-        /// Ask Debian's suites now, even when they were asked today
+        /// Query Debian's suites now, even if they were already queried today
         #[arg(long)]
         refresh: bool,
     },
     /// Build kernels unless the cache has them
     Build {
-        /// Names as `kernel list` shows them; none means the default
+        /// Names as `kernel list` shows them (default: the default kernel)
         names: Vec<String>,
-        /// A developer's own tree instead
+        /// Your own tree instead
         #[command(flatten)]
         tree: TreeArgs,
-        /// Ask Debian's suites now, even when they were asked today
+        /// Query Debian's suites now, even if they were already queried today
         #[arg(long)]
         refresh: bool,
     },
-    /// Print the path of a kernel's bzImage, and build it when it has to be
+    /// Print the path of a kernel's bzImage; build it if needed
     Path {
-        /// Name as `kernel list` shows it; none means the default
+        /// Name as `kernel list` shows it (default: the default kernel)
         name: Option<String>,
     },
-    /// Write a built kernel to a file, for the cache of another machine; builds it when it has to be
+    /// Write a built kernel to a file, for the cache of another machine; build it if needed
     Export {
         /// Name as `kernel list` shows it
         name: String,
         /// File to write
         file: PathBuf,
     },
-    /// Take a kernel from a file of `kernel export`. It is taken for what it says that it was built from: import what you would run
+    /// Import a kernel from a file of `kernel export`. Its stated origin is not verified: import only what you would run
     Import {
         /// File to read
         file: PathBuf,
@@ -83,7 +83,7 @@ pub fn run(action: Action, root: &Path) -> Result<()> {
         }
         Action::Import { file } => {
             let Imported { release, image, known } = travel::import(&cache, &file)?;
-            let known = if known { ", which was there already" } else { "" };
+            let known = if known { ", already in the cache" } else { "" };
             tell!("Linux {release}{known}\n  {}", image.display());
         }
         Action::List { json, refresh: now } => {
@@ -98,7 +98,7 @@ pub fn run(action: Action, root: &Path) -> Result<()> {
             let over = &tree.over;
             if let Some(path) = &tree.tree {
                 if !names.is_empty() {
-                    return Err(Stop::Usage("a name and --tree do not go together".into()).into());
+                    return Err(Stop::Usage("a name and --tree are mutually exclusive".into()).into());
                 }
                 show(&kernels.ensure_tree(path, tree.keep_config, over)?);
             } else if names.is_empty() {

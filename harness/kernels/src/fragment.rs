@@ -49,7 +49,9 @@ pub(crate) fn add(settings: &mut Vec<Setting>, asked: &[String]) -> Result<(), S
             return Err(Stop::Usage(format!("{FLAG}: {text:?} is more than a line")));
         }
         let parsed = parse(FLAG, &line).map_err(|_| {
-            Stop::Usage(format!("{FLAG}: {text:?} is no symbol; it looks like IMA_STAGING or IMA_STAGING=n"))
+            Stop::Usage(format!(
+                "{FLAG}: {text:?} is not a symbol; it looks like IMA_STAGING or IMA_STAGING=n"
+            ))
         })?;
         for mut setting in parsed {
             setting.place.1 = number;

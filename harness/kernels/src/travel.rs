@@ -151,7 +151,7 @@ fn refused(why: impl Into<String>) -> anyhow::Error {
 
 fn next<'a, R: Read>(entries: &mut tar::Entries<'a, R>) -> Result<Option<Entry<'a, R>>> {
     let damaged =
-        |error: io::Error| refused(format!("it is no archive of `kernel export`, or cut off: {error}"));
+        |error: io::Error| refused(format!("it is not an archive of `kernel export`, or truncated: {error}"));
     entries.next().transpose().map_err(damaged)
 }
 

@@ -113,7 +113,7 @@ impl Place {
         let damaged = |text: Vec<u8>| serde_json::from_slice::<BTreeSet<PathBuf>>(&text).is_err();
         if fs::read(&record).is_ok_and(damaged) {
             // Without it nobody knows which files of the copy are the tree's.
-            say!("{} is not what was written; copying the tree anew", record.display());
+            say!("{} was changed after it was written; copying the tree again", record.display());
             cache::remove(&folder.join("shadow"))?;
             cache::remove(&record)?;
         }

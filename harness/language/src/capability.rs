@@ -185,7 +185,7 @@ impl FromStr for Capability {
     fn from_str(name: &str) -> Result<Capability, String> {
         Capability::all().find(|capability| capability.name() == name).ok_or_else(|| {
             let names = Capability::names().join(", ");
-            format!("`{}` is no capability; there are {names}", name.escape_debug())
+            format!("`{}` is not a capability; there are {names}", name.escape_debug())
         })
     }
 }

@@ -26,7 +26,7 @@ pub struct NotImplemented(Lane);
 
 /// Text that names no lane.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("`{}` is no lane; there are {}", .0.escape_debug(), Lane::ALL.map(Lane::name).join(", "))]
+#[error("`{}` is not a lane; there are {}", .0.escape_debug(), Lane::ALL.map(Lane::name).join(", "))]
 pub struct NoLane(String);
 
 impl Lane {
@@ -79,7 +79,7 @@ mod tests {
             assert_eq!(serde_json::to_value(lane).unwrap(), lane.name());
         }
         let error = "freee".parse::<Lane>().unwrap_err();
-        assert_eq!(error.to_string(), "`freee` is no lane; there are free, directed, deterministic");
+        assert_eq!(error.to_string(), "`freee` is not a lane; there are free, directed, deterministic");
     }
 
     #[test]

@@ -24,7 +24,7 @@ const PATIENCE: Duration = Duration::from_secs(30);
 #[derive(Debug, thiserror::Error)]
 pub enum LaneError {
     /// No plugin was built.
-    #[error("the deterministic lane needs imalab's plugin of QEMU, and {} is not there", .0.display())]
+    #[error("the deterministic lane needs imalab's QEMU plugin, and {} does not exist", .0.display())]
     NoPlugin(PathBuf),
     /// Nobody has seen that this QEMU is deterministic.
     #[error(
@@ -157,8 +157,7 @@ mod tests {
     #[test]
     fn a_plugin_that_is_not_there_is_told_before_qemu_is_asked() {
         let error = prove(Path::new("/nowhere/qemu"), Path::new("/nowhere/plugin.so"), true).unwrap_err();
-        let told =
-            "the deterministic lane needs imalab's plugin of QEMU, and /nowhere/plugin.so is not there";
+        let told = "the deterministic lane needs imalab's QEMU plugin, and /nowhere/plugin.so does not exist";
         assert_eq!(error.to_string(), told);
     }
 

@@ -112,7 +112,7 @@ const ADD: c_int = 0;
 
 /// A function that QEMU does not have.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("this QEMU does not export `{}`: its processors cannot be switched by a plugin", .0.to_string_lossy())]
+#[error("this QEMU does not export `{}`: a plugin cannot switch its CPUs", .0.to_string_lossy())]
 pub(crate) struct Missing(&'static CStr);
 
 macro_rules! table {
@@ -411,7 +411,7 @@ mod tests {
             }
         };
         let missing = Qemu::look_up(all_but(c"cpu_exit")).err().unwrap();
-        let told = "this QEMU does not export `cpu_exit`: its processors cannot be switched by a plugin";
+        let told = "this QEMU does not export `cpu_exit`: a plugin cannot switch its CPUs";
         assert_eq!(missing.to_string(), told);
         assert!(Qemu::look_up(all_but(c"nothing")).is_ok());
         assert_eq!(

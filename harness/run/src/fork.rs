@@ -62,7 +62,7 @@ pub enum SaveError {
     #[error(transparent)]
     Guest(#[from] GuestError),
     /// Its agent did not come to wait for a program.
-    #[error("its agent did not come to wait for a program: {0}")]
+    #[error("its agent did not reach the point where it waits for a program: {0}")]
     NotReady(String),
     /// Its state was not written by QEMU.
     #[error(transparent)]

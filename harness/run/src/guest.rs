@@ -95,7 +95,7 @@ pub enum GuestError {
     #[error(transparent)]
     Start(#[from] StartError),
     /// A restored machine does not go on.
-    #[error("the restored machine does not go on")]
+    #[error("the restored machine does not resume")]
     GoOn(#[source] QmpError),
     /// No random bytes for a restored machine, or no channel to restore it through.
     #[error("cannot make a restored machine's {what}")]

@@ -38,7 +38,7 @@ impl Kernel {
 #[derive(Debug, thiserror::Error)]
 pub enum KernelsError {
     /// A kernel is not there.
-    #[error("the scenario goes on in kernel `{0}`, which was not given")]
+    #[error("the scenario kexecs into kernel `{0}`, which was not given")]
     Unknown(String),
     /// A kernel or the image cannot be read.
     #[error("cannot read {}", path.display())]

@@ -106,7 +106,7 @@ pub enum SeededError {
 #[derive(Debug, thiserror::Error)]
 pub enum NoReport {
     /// The plugin has written none: QEMU was killed before the guest's end.
-    #[error("QEMU was killed before it told the schedule")]
+    #[error("QEMU was killed before it reported the schedule")]
     None,
     /// It is not one.
     #[error(transparent)]

@@ -151,14 +151,14 @@ impl Again {
             .map_err(Failure::setup)?;
         if let Booted::Cold { because } = &ran.booted {
             let because = because.as_deref().unwrap_or("there is no reason");
-            return Err(infra(miette!("the bundle's run went on from a saved machine: {because}")));
+            return Err(infra(miette!("the bundle's run is a fork of a saved machine: {because}")));
         }
         let found = ran.schedule.as_ref().and_then(|report| report.as_ref().ok()?.from.as_ref());
         match found {
             Some(found) if found != name && self.is_same_image => Err(infra(miette!(
-                help = "the same kernel and image came to another state: another QEMU, swtpm or build of imalab boots them \
-                        otherwise",
-                "the saved machine that the bundle's run went on from cannot be had again: its name was {name}, now it is \
+                help = "the same kernel and image booted to another state: QEMU, swtpm or \
+                        the build of imalab differ",
+                "the saved machine of the bundle's run cannot be recreated: its name was {name}, now it is \
                  {found}"
             ))),
             _ => Ok(ran),
@@ -170,7 +170,7 @@ impl Schedule {
     fn of(dir: &RunDir, surroundings: &Surroundings) -> Result<Schedule, Failure> {
         let Some(schedule) = dir.read_schedule().map_err(Failure::of_file)? else {
             return Err(Failure::usage(miette!(
-                help = "its QEMU was killed before it told the schedule; `test --lane deterministic --seed N` runs a seed again",
+                help = "its QEMU was killed before it reported the schedule; `test --lane deterministic --seed N` runs a seed again",
                 "the bundle of a run in the deterministic lane has no {SCHEDULE}"
             )));
         };

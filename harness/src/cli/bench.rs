@@ -32,7 +32,7 @@ pub(super) struct BenchArgs {
     /// Kernels by name, as `kernel list` shows them (`boot` takes one; others: repeatable)
     #[arg(long = "kernel", value_name = "NAME,...", value_delimiter = ',', global = true)]
     names: Vec<String>,
-    /// Kernel name and x86 boot image that is there already, in place of --kernel
+    /// Kernel name and existing x86 boot image, instead of --kernel
     #[arg(long = "kernel-image", value_name = "NAME=BZIMAGE", value_parser = kernel, global = true)]
     kernels: Vec<Kernel>,
     /// Initramfs with the agent as /init
@@ -58,7 +58,7 @@ enum What {
     Suite(SuiteArgs),
     /// Measure how long stage, delete and trim block others, by list length
     Latency(LatencyArgs),
-    /// Repeat one seed of the deterministic lane while every CPU is busy, and compare all that each run left
+    /// Repeat one seed of the deterministic lane while every CPU is busy, and compare all output of the runs
     Determinism(DeterminismArgs),
     /// Compare the kernel interfaces: calls, latency, memory, two agents, kexec (Markdown)
     Interfaces(InterfacesArgs),

@@ -95,11 +95,11 @@ mod tests {
     #[test]
     fn what_is_no_capability_and_no_kernel_is_refused() {
         let error = offers("7.3=trim,trimm").unwrap_err();
-        assert!(error.starts_with("`trimm` is no capability; there are ima, tpm, "), "{error}");
+        assert!(error.starts_with("`trimm` is not a capability; there are ima, tpm, "), "{error}");
         assert!(offers("trim").is_err());
         assert_eq!(
             "Trim\u{1b}".parse::<Capability>().unwrap_err().split(';').next(),
-            Some("`Trim\\u{1b}` is no capability")
+            Some("`Trim\\u{1b}` is not a capability")
         );
         let kernels = [Kernel::new("7.3", "/a")];
         for demands in [demands(&[], &["7.2=trim"], &[]), demands(&[], &[], &["7.2"])] {

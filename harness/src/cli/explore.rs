@@ -25,16 +25,16 @@ use imalab_run::{Forks, Kernel, RunContext};
 pub(super) struct ExploreArgs {
     #[command(flatten)]
     machines: MachineArgs,
-    /// Begin no program after so much time: `90s`, `10m`, `3h`
+    /// Start no program after TIME: `90s`, `10m`, `3h`
     #[arg(long, value_name = "TIME", value_parser = time, default_value = "10m")]
     budget: Duration,
-    /// Run N programs at most
+    /// Run at most N programs
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
     programs: Option<u64>,
     /// Run each program under N schedules, and under N more when these show something new
     #[arg(long, value_name = "N", default_value_t = 7, value_parser = clap::value_parser!(u64).range(1..10_000))]
     schedules: u64,
-    /// Take at most N runs to reproduce a failure and to shrink it
+    /// Use at most N runs to reproduce and shrink a failure
     #[arg(long, value_name = "N", default_value_t = 200, value_parser = clap::value_parser!(u32).range(10..))]
     shrink_runs: u32,
     /// Seed of the programs and their schedules (default: 1)
@@ -43,16 +43,16 @@ pub(super) struct ExploreArgs {
     /// Run N machines in parallel
     #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..))]
     jobs: u16,
-    /// Go on from machines that were booted once and saved (`fork`), or boot each (`cold`)
+    /// Resume runs from a machine that was booted once and saved (`fork`), or boot each (`cold`)
     #[arg(long, value_name = "fork|cold", value_parser = super::test::boot, conflicts_with = "resume", default_value = "fork")]
     boot: Boot,
-    /// Keep the campaign in DIR, a new folder (default: a folder of the seed's and the kernel's name in the cache)
+    /// Keep the campaign in DIR, a new directory (default: in the cache, named after kernel and seed)
     #[arg(long, value_name = "DIR", conflicts_with = "resume")]
     out: Option<PathBuf>,
-    /// Go on with the campaign in DIR
+    /// Continue the campaign in DIR
     #[arg(long, value_name = "DIR")]
     resume: Option<PathBuf>,
-    /// Directory of scenarios, whose known defects are not found again (default: as of `test`)
+    /// Directory of scenarios whose known defects are not reported as new (default: as for `test`)
     #[arg(long, value_name = "DIR")]
     scenarios: Option<PathBuf>,
 }
@@ -78,7 +78,7 @@ const TELL_EVERY: Duration = Duration::from_secs(30);
 pub(super) fn run(args: &ExploreArgs) -> Result<Exit, Failure> {
     let machines = args.machines.ready()?;
     let [kernel] = machines.kernels.as_slice() else {
-        return Err(Failure::usage(miette!("a campaign is on one kernel: give one")));
+        return Err(Failure::usage(miette!("a campaign runs on one kernel: name one")));
     };
     let surroundings = &args.machines.surroundings;
     let plugin = proved_plugin(surroundings)?;
@@ -187,12 +187,12 @@ fn teller() -> impl FnMut(Told<'_>) {
             }
         }
         Told::Known { name, state } => print::note(&format!(
-            "known: {name}, by program {} after {} schedules and {} s of a processor",
+            "known: {name}, by program {} after {} schedules and {} s of CPU time",
             state.programs + 1,
             state.schedules,
             state.core_ms / 1000
         )),
-        Told::Pursues(sign) => print::note(&format!("{sign}: is it shown again?")),
+        Told::Pursues(sign) => print::note(&format!("{sign}: trying to reproduce it")),
         Told::Found(found) => print::note(&format!(
             "found: {} ({}), by program {} after {} schedules; {} steps and {} preemptions are left{}",
             found.name,
@@ -204,7 +204,7 @@ fn teller() -> impl FnMut(Told<'_>) {
             beside(&found.beside)
         )),
         Told::Fleeting(fleeting) => print::note(&format!(
-            "{} by program {} did not show again: {}. This is a defect of imalab or QEMU",
+            "{} by program {} did not reproduce: {}. This is a defect of imalab or QEMU",
             fleeting.sign,
             fleeting.program + 1,
             fleeting.why
@@ -217,7 +217,7 @@ fn beside(names: &std::collections::BTreeSet<String>) -> String {
         return String::new();
     }
     let names: Vec<&str> = names.iter().map(String::as_str).collect();
-    format!(". It may come of what is known: {}", names.join(", "))
+    format!(". It may be a consequence of known defects: {}", names.join(", "))
 }
 
 /// How it goes, in a line.
@@ -225,7 +225,7 @@ fn progress(state: &State) -> String {
     let core_s = state.core_ms as f64 / 1000.0;
     let runs = state.schedules + state.retries;
     format!(
-        "{} programs, {} schedules ({:.2}/s of a processor), {} states, {} points and {} pairs, {} kept; known: {}, new: {}",
+        "{} programs, {} schedules ({:.2} per CPU second), {} states, {} points and {} pairs, {} kept; known: {}, new: {}",
         state.programs,
         state.schedules,
         if core_s > 0.0 { runs as f64 / core_s } else { 0.0 },
@@ -257,7 +257,7 @@ fn end(campaign: &Campaign<'_>, stop: Stop) -> Result<Exit, Failure> {
         }
     }
     for fleeting in &state.fleeting {
-        lines.push(format!("not shown again: {}: {}", fleeting.sign, fleeting.why));
+        lines.push(format!("not reproduced: {}: {}", fleeting.sign, fleeting.why));
     }
     for line in lines {
         print::line(&line).map_err(Failure::setup)?;
@@ -268,8 +268,8 @@ fn end(campaign: &Campaign<'_>, stop: Stop) -> Result<Exit, Failure> {
         Stop::Trouble(trouble) => Err(Failure {
             exit: Exit::Infra,
             error: miette!(
-                help = format!("`--resume {}` goes on with it", shown(campaign.dir.path())),
-                "the campaign cannot go on: {}",
+                help = format!("`--resume {}` continues it", shown(campaign.dir.path())),
+                "the campaign cannot continue: {}",
                 trouble.told()
             ),
         }),

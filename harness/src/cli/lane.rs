@@ -26,12 +26,12 @@ pub(super) struct LaneArgs {
     /// How guest CPUs are scheduled: `free` (by the host) or `deterministic` (one at a time, by the seed)
     #[arg(long, value_name = "LANE", default_value_t)]
     pub lane: Lane,
-    /// Try each scenario under N schedules, those of N seeds from --seed on (deterministic lane)
+    /// Run each scenario under N schedules, with N seeds starting at --seed (deterministic lane)
     #[arg(long, value_name = "N", conflicts_with_all = ["repeat", "rerun_failed"], value_parser = clap::value_parser!(u32).range(1..))]
     pub schedules: Option<u32>,
-    /// How the seed decides (deterministic lane): `random:N` preempts a CPU at one in N blocks of IMA's code (0: never);
-    /// `pct:N` gives CPUs priorities and changes them at N - 1 blocks; `one` and `two` keep a CPU off at one or two blocks, and
-    /// the seed counts which; default: random:10
+    /// Scheduling strategy (deterministic lane): `random:N` preempts a CPU at one in N blocks of IMA's code (0: never);
+    /// `pct:N` gives CPUs priorities and changes them at N - 1 blocks; `one` and `two` hold a CPU at one or two blocks,
+    /// which the seed selects; default: random:10
     #[arg(long, value_name = "STRATEGY", value_parser = Way::from_str)]
     pub strategy: Option<Way>,
     /// Take any QEMU that loads the plugin, also one that nobody has proved: `bench determinism` proves it

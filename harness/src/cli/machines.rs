@@ -25,7 +25,7 @@ use imalab_run::{Interrupts, Kernel, Scratch, scratch_place};
 pub(super) struct MachineArgs {
     #[command(flatten)]
     pub choice: KernelChoice,
-    /// Kernel name and x86 boot image that is there already, in place of the options above (repeatable)
+    /// Kernel name and existing x86 boot image, instead of the options above (repeatable)
     #[arg(
         long = "kernel-image",
         value_name = "NAME=BZIMAGE",
@@ -34,7 +34,7 @@ pub(super) struct MachineArgs {
         conflicts_with_all = ["names", "all_kernels", "tree", "image", "series", "kconfig"]
     )]
     pub kernel_images: Vec<Kernel>,
-    /// Initramfs with the agent as /init (default: the one that this program carries)
+    /// Initramfs with the agent as /init (default: the built-in one)
     #[arg(long, value_name = "FILE", help_heading = "Machines")]
     pub initramfs: Option<PathBuf>,
     #[command(flatten)]
@@ -62,7 +62,7 @@ pub(super) struct Surroundings {
     /// swtpm program
     #[arg(long, value_name = "PROGRAM", default_value = "swtpm", value_parser = OsStringValueParser::new().try_map(program))]
     pub swtpm: PathBuf,
-    /// Plugin of QEMU for the deterministic lane (default: beside this program)
+    /// QEMU plugin for the deterministic lane (default: next to this program)
     #[arg(long, value_name = "FILE")]
     pub plugin: Option<PathBuf>,
     /// Cache directory (default: $XDG_CACHE_HOME/imalab or ~/.cache/imalab)
@@ -147,9 +147,9 @@ pub(super) fn image(given: Option<&Path>, cache: &Path) -> Result<PathBuf, Failu
     }
     carried::image(cache).map_err(|error| Failure::of_kernels(&error))?.ok_or_else(|| {
         Failure::usage(miette!(
-            help = "`cargo xtask test` builds one; `cargo install --path harness` gives an imalab that carries one; \
-                    --initramfs names another",
-            "this imalab was built without an image for guests"
+            help = "`cargo xtask test` builds one; `cargo install --path harness` installs an imalab that \
+                    has one; --initramfs names another",
+            "this imalab was built without a guest image"
         ))
     })
 }
@@ -184,7 +184,7 @@ impl Machines {
             if !is_boot_image(&kernel.image).map_err(|error| unreadable(&kernel.image, &error))? {
                 return Err(Failure::usage(miette!(
                     help = "a kernel's build leaves it as arch/x86/boot/bzImage",
-                    "{} is no x86 boot image",
+                    "{} is not an x86 boot image",
                     kernel.image.display()
                 )));
             }

@@ -60,7 +60,7 @@ fn examples() -> String {
 
 #[derive(Subcommand)]
 enum Command {
-    /// Run scenarios and judge what happened
+    /// Run scenarios and check the results
     #[command(after_help = format!("{}\n\n{EXIT_CODES}", examples()))]
     Test(Box<test::TestArgs>),
     /// List scenarios
@@ -72,7 +72,7 @@ enum Command {
     /// List, build and find kernels
     #[command(subcommand)]
     Kernel(imalab_kernels::cli::Action),
-    /// Show what the cache holds, and make room in it
+    /// List the contents of the cache, and free space in it
     #[command(subcommand)]
     Cache(imalab_kernels::keep::Action),
     /// Print the path of the guest's initramfs
@@ -82,15 +82,15 @@ enum Command {
     /// Re-run a failed run from its bundle
     #[command(after_help = EXIT_CODES)]
     Repro(repro::ReproArgs),
-    /// Find the few preemptions of a failed run that matter (deterministic lane)
+    /// Reduce a failed run to the preemptions that it needs (deterministic lane)
     Shrink(shrink::ShrinkArgs),
-    /// Run programs that nobody wrote under many schedules, and keep what breaks an invariant (deterministic lane)
+    /// Run generated programs under many schedules, and keep those that break an invariant (deterministic lane)
     Explore(Box<explore::ExploreArgs>),
-    /// Join the results of the parts of a suite
+    /// Merge the results of a partitioned suite
     Merge(merge::MergeArgs),
-    /// Compare two results: what is worse, lost, better (exit 100 if anything is worse, 4 if anything is lost)
+    /// Compare two results: list what is worse, lost or better (exit 100 if anything is worse, 4 if anything is lost)
     Diff(diff::DiffArgs),
-    /// Judge the stored trace of a run again
+    /// Re-check the stored trace of a run
     Recheck(recheck::RecheckArgs),
     /// Verify a measurement list offline, against PCR values or a quote
     Verify(imalab_verify::VerifyArgs),
@@ -101,7 +101,7 @@ enum Command {
     GenerateLog(imalab_verify::GenerateLogArgs),
     /// Show which accelerator is used, and why
     Accel(accel::AccelArgs),
-    /// Print what completes commands and options in a shell
+    /// Print shell completions
     Completions(manual::CompletionsArgs),
     /// Write manual pages
     Man(manual::ManArgs),

@@ -19,10 +19,10 @@ pub(super) struct ReproArgs {
     /// Bundle directory
     #[arg(value_name = "BUNDLE")]
     bundle: PathBuf,
-    /// Boot this image instead of the one that is found by the bundle's digest
+    /// Boot this image instead of the one found by the bundle's digest
     #[arg(long, value_name = "BZIMAGE")]
     image: Option<PathBuf>,
-    /// Use this initramfs instead of the one that is found by the bundle's digest
+    /// Use this initramfs instead of the one found by the bundle's digest
     #[arg(long, value_name = "FILE")]
     initramfs: Option<PathBuf>,
     #[command(flatten)]
@@ -77,12 +77,12 @@ pub(super) fn compared(before: Option<&str>, after: Option<&str>) -> Result<(), 
     match (before, after) {
         (Some(before), Some(after)) if before == after => Ok(()),
         (Some(before), Some(after)) => Err(infra(miette!(
-            help = "what it shows is not what the bundle's run was: this is a defect of imalab or QEMU, not of the kernel",
-            "the same schedule gave another run: its hash was {before}, now it is {after}"
+            help = "the replay differs from the bundle's run: this is a defect of imalab or QEMU, not of the kernel",
+            "the same schedule gave a different run: its hash was {before}, now it is {after}"
         ))),
         (Some(before), None) => Err(infra(miette!(
-            help = "the bundle's run came to its end and this one did not",
-            "the schedule of this run is not known, so it cannot be told whether it is the bundle's, {before}"
+            help = "the bundle's run completed and this one did not",
+            "the schedule of this run is not known, so it cannot be compared with the bundle's, {before}"
         ))),
         (None, _) => {
             print::note("the schedule of the bundle's run is not known, so the two cannot be compared");

@@ -29,10 +29,10 @@ pub(super) fn failed(
     let all = runs(&suite);
     let nothing = |help: &'static str| Failure {
         exit: Exit::NothingRan,
-        error: miette!(help = help, "{} has no failed run to run again", results.display()),
+        error: miette!(help = help, "{} has no failed run to repeat", results.display()),
     };
     if all.is_empty() {
-        return Err(nothing("failed and interrupted runs are run again"));
+        return Err(nothing("only failed and interrupted runs are repeated"));
     }
     let here = |id: &RunId| {
         scenarios.iter().any(|scenario| scenario.id == id.scenario)

@@ -29,10 +29,10 @@ pub(super) struct ShrinkArgs {
     /// Write the bundle of the shrunk run to a new folder in DIR (default: where bundles are kept)
     #[arg(long, value_name = "DIR")]
     out: Option<PathBuf>,
-    /// Boot this image instead of the one that is found by the bundle's digest
+    /// Boot this image instead of the one found by the bundle's digest
     #[arg(long, value_name = "BZIMAGE")]
     image: Option<PathBuf>,
-    /// Use this initramfs instead of the one that is found by the bundle's digest
+    /// Use this initramfs instead of the one found by the bundle's digest
     #[arg(long, value_name = "FILE")]
     initramfs: Option<PathBuf>,
     #[command(flatten)]
@@ -94,7 +94,7 @@ impl Tries<'_> {
             let told = result.reason.as_ref().map_or_else(|| "it passed".to_owned(), words::reason);
             return Err(Stop::Failed(Failure {
                 exit: Exit::Infra,
-                error: miette!("the bundle's whole schedule does not show what its run showed: {told}"),
+                error: miette!("the bundle's complete schedule does not reproduce its failure: {told}"),
             }));
         }
         self.least = Some(shown);
@@ -123,7 +123,7 @@ impl Tries<'_> {
             return Err(Stop::Failed(Failure {
                 exit: Exit::Infra,
                 error: miette!(
-                    "what is left does not show it every time: this is a defect of imalab or QEMU"
+                    "the shrunk schedule does not reproduce it every time: this is a defect of imalab or QEMU"
                 ),
             }));
         }
@@ -165,9 +165,7 @@ pub(super) fn run(args: &ShrinkArgs) -> Result<Exit, Failure> {
     };
     let (how, exit) = match end.1 {
         Shrunk::Minimal => ("none of them can be left out", Exit::Passed),
-        Shrunk::Stopped(Stop::Enough) => {
-            ("stopped after as many tries as were allowed (--runs)", Exit::Passed)
-        }
+        Shrunk::Stopped(Stop::Enough) => ("stopped after the allowed number of tries (--runs)", Exit::Passed),
         Shrunk::Stopped(Stop::Interrupted) => ("interrupted", Exit::Interrupted),
         Shrunk::Stopped(Stop::Failed(failure)) => return Err(failure),
     };
@@ -178,7 +176,7 @@ pub(super) fn run(args: &ShrinkArgs) -> Result<Exit, Failure> {
     match tries.confirm(&left, &least) {
         Ok(()) => {}
         Err(Stop::Failed(failure)) => return Err(failure),
-        Err(Stop::Interrupted | Stop::Enough) => print::note("what is left was not run once more"),
+        Err(Stop::Interrupted | Stop::Enough) => print::note("the shrunk schedule was not run once more"),
     }
     keep(&again, &store, &symbols, least).map(|()| exit)
 }
@@ -199,8 +197,11 @@ fn keep(again: &Again, store: &Store, symbols: &Symbols, (ran, mut result): Show
     if kept {
         return Ok(());
     }
-    let trouble = trouble.unwrap_or_else(|| "it is none of a run that failed".to_owned());
-    Err(Failure { exit: Exit::Infra, error: miette!("the bundle of what is left is not kept: {trouble}") })
+    let trouble = trouble.unwrap_or_else(|| "the run did not fail".to_owned());
+    Err(Failure {
+        exit: Exit::Infra,
+        error: miette!("the bundle of the shrunk run is not stored: {trouble}"),
+    })
 }
 
 /// Preemptions that are told; `schedule.json` has all.

@@ -38,7 +38,7 @@ pub(super) struct Selection {
     /// Leave out scenarios that match PATTERN (repeatable)
     #[arg(long, value_name = "PATTERN")]
     exclude: Vec<String>,
-    /// Directory of scenarios (default: those of the checkout that this is in, else those that imalab carries)
+    /// Directory of scenarios (default: those of the current checkout, else the built-in ones)
     #[arg(long, value_name = "DIR")]
     scenarios: Option<PathBuf>,
 }
@@ -60,17 +60,17 @@ pub(super) struct TestArgs {
     machines: MachineArgs,
     #[command(flatten)]
     demands: Demands,
-    /// Append WORD to the kernel command line (repeatable). Words that change what is measured before the policy of a
-    /// scenario is loaded are refused: such a scenario names them itself
+    /// Append WORD to the kernel command line (repeatable). Words that change what is measured before a
+    /// scenario's policy is loaded are refused: set them in the scenario
     #[arg(long = "kernel-arg", value_name = "WORD", allow_hyphen_values = true, help_heading = "Kernels")]
     kernel_args: Vec<String>,
-    /// Boot the kernel of each run (`cold`), or go on from a machine that was booted once and saved (`fork`); default: fork in
-    /// the deterministic lane, where it decides what a seed means, else cold
+    /// Boot the kernel for each run (`cold`), or resume each run from a machine that was booted once and saved (`fork`); default:
+    /// fork in the deterministic lane, where it affects what a seed means, else cold
     #[arg(long, value_name = "fork|cold", value_parser = boot)]
     boot: Option<Boot>,
     #[command(flatten)]
     lane: LaneArgs,
-    /// Hold every kernel to the promises of this interface, whatever the probe finds: `upstream`, `rfc-v2@posted`, ...
+    /// Check every kernel against the promises of this interface, regardless of the probe: `upstream`, `rfc-v2@posted`, ...
     #[arg(long, value_name = "NAME", help_heading = "Kernels")]
     promises: Option<Interface>,
     /// Run N machines in parallel (default: number of CPUs)
@@ -82,7 +82,7 @@ pub(super) struct TestArgs {
     /// Run one part of the suite: `slice:1/3` or `hash:1/3`; `merge` joins the results
     #[arg(long, value_name = "PART")]
     partition: Option<Partition>,
-    /// Seed of whatever a scenario leaves to chance
+    /// Seed for all random choices of a scenario
     #[arg(long, value_name = "N", default_value_t = 1)]
     seed: u64,
     /// Repeat with the same seed, instead of the next
@@ -91,7 +91,7 @@ pub(super) struct TestArgs {
     /// Keep the results and the evidence of every run in DIR
     #[arg(long, value_name = "DIR", help_heading = "Results")]
     out: Option<PathBuf>,
-    /// Have the bundles of failed runs carry kernels and initramfs (`full`), or find them by digest (`lean`)
+    /// Include kernels and initramfs in the bundles of failed runs (`full`), or find them by digest (`lean`)
     #[arg(
         long,
         value_name = "full|lean",
@@ -196,11 +196,11 @@ pub(super) fn folder(given: Option<&Path>) -> Result<PathBuf, Failure> {
     Ok(home.join(carried::SCENARIOS))
 }
 
-/// A pattern for nothing, or for what is taken by its whole name alone.
+/// A pattern for nothing, or for what runs only by its full name.
 fn no_match(pattern: &str, other: Option<&Scenario>) -> Failure {
     let help = match other {
         None => "`list` shows their names".to_owned(),
-        Some(other) => format!("`{}` is taken by its whole name alone", other.id),
+        Some(other) => format!("`{}` runs only by its full name", other.id),
     };
     Failure {
         exit: Exit::NothingRan,
@@ -333,7 +333,9 @@ fn covered(Cover { case, ran, all }: &Cover) -> String {
     match all - ran {
         0 => format!("{case}: all {all} schedules were run"),
         left => {
-            format!("{case}: {ran} of {all} schedules were run, {left} are left (another --seed goes on)")
+            format!(
+                "{case}: {ran} of {all} schedules were run, {left} are left (continue with another --seed)"
+            )
         }
     }
 }
@@ -357,8 +359,8 @@ fn check_words(words: &[String]) -> Result<(), Failure> {
     }
     Err(Failure::usage(miette!(
         help = format!(
-            "a scenario that is about it gives the word itself, `machine: {{kernel-args: [\"{word}\"]}}`, and expects what \
-             comes of it; `shell --kernel-arg` takes any"
+            "a scenario that tests it sets the word itself, `machine: {{kernel-args: [\"{word}\"]}}`, and expects \
+             the result; `shell --kernel-arg` takes any word"
         ),
         "--kernel-arg {word}: {}",
         change.why()

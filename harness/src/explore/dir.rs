@@ -119,7 +119,7 @@ pub enum DirError {
     },
     /// There is a campaign already.
     #[error("{} has a campaign already", path.display())]
-    #[diagnostic(help("`--resume DIR` goes on with it; `--out` names another folder"))]
+    #[diagnostic(help("`--resume DIR` continues it; `--out` names another folder"))]
     Taken {
         /// The folder.
         path: PathBuf,

@@ -19,7 +19,7 @@ pub enum MergeError {
     #[diagnostic(transparent)]
     Read(#[from] ReadError),
     /// One ran a whole suite.
-    #[error("{} is no part of a suite: its call had no `--partition`", .0.display())]
+    #[error("{} is not part of a suite: it was run with no `--partition`", .0.display())]
     Whole(PathBuf),
     /// Two whole suites ran on the same kernel.
     #[error("kernel {kernel} is there twice: {} and {}", one.display(), other.display())]
@@ -320,7 +320,7 @@ mod tests {
         let error = merged(&[whole("6.1", &[0]), whole("7.3", &[0]), whole("6.1", &[0])]).unwrap_err();
         assert!(error.contains("kernel 6.1 is there twice"), "{error}");
         let error = merged(&[whole("6.1", &[0]), part(1, 1, "s", &[0, 1, 2, 3])]).unwrap_err();
-        assert!(error.contains("is no part of a suite"), "{error}");
+        assert!(error.contains("is not part of a suite"), "{error}");
     }
 
     #[test]

@@ -57,7 +57,7 @@ impl TraceWriter {
     /// When its `seq` is not the next one, or the disk is full.
     pub fn append(&mut self, event: &Event) -> Result<(), FileError> {
         if event.seq != self.next {
-            let text = format!("event {} was to come, and {} came", self.next, event.seq);
+            let text = format!("expected event {}, found event {}", self.next, event.seq);
             return Err(self.error(io::Error::new(io::ErrorKind::InvalidInput, text)));
         }
         self.line(event)?;
@@ -141,7 +141,7 @@ pub enum TraceError {
         source: serde_json::Error,
     },
     /// An event is missing, doubled or out of place.
-    #[error("{}, line {line}: event {expected} was to come, and {found} came", path.display())]
+    #[error("{}, line {line}: expected event {expected}, found event {found}", path.display())]
     Gap {
         /// The file.
         path: PathBuf,

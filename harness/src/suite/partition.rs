@@ -19,7 +19,7 @@ pub struct Partition {
 /// Text that is no partition.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error(
-    "`{0}` is no part of a suite; `slice:1/3` is every third run from the first on, `hash:1/3` a third by their names"
+    "`{0}` is not a part of a suite; `slice:1/3` is every third run from the first on, `hash:1/3` a third by their names"
 )]
 pub struct NoPartition(String);
 

@@ -25,7 +25,7 @@ pub enum AskError {
     #[error(transparent)]
     Run(#[from] RunError),
     /// The kernel did not get through the probe.
-    #[error("the kernel did not get through the probe of its capabilities: {}", why(judgement))]
+    #[error("the kernel did not complete the probe of its capabilities: {}", why(judgement))]
     Guest {
         /// What became of it.
         judgement: Box<Judgement>,

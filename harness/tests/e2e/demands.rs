@@ -24,8 +24,8 @@ fn a_capability_that_is_required_and_lacking_fails_the_suite() {
 }
 
 #[rstest]
-#[case::no_capability(&["--require", "staginng"], &["`staginng` is no capability; there are ima, tpm"])]
-#[case::nor_offered(&["--offers", "under-test=trimm"], &["`trimm` is no capability"])]
+#[case::no_capability(&["--require", "staginng"], &["`staginng` is not a capability; there are ima, tpm"])]
+#[case::nor_offered(&["--offers", "under-test=trimm"], &["`trimm` is not a capability"])]
 #[case::no_kernel(&["--stock", "7.3"], &["no kernel here is called `7.3`"])]
 fn what_cannot_be_demanded_is_refused(#[case] words: &[&str], #[case] says: &[&str]) {
     let lab = Lab::new();

@@ -94,7 +94,7 @@ fn after_the_first_failure_nothing_begins_and_what_failed_is_run_again_with_its_
     fs::rename(lab.path("results.json"), lab.path("before.json")).unwrap();
     lab.run(own(&lab, &all).arg("--rerun-failed").arg(lab.path("before.json")))
         .exits(4)
-        .says(&["has no failed run to run again"]);
+        .says(&["has no failed run to repeat"]);
 }
 
 #[test]

@@ -156,7 +156,7 @@ fn a_bundle_of_a_fork_says_when_its_machine_cannot_be_had_again() {
     let script = r#"for a; do [ "$a" = -incoming ] && { echo "no state today" >&2; exit 1; }; done"#;
     let qemu = instead(&lab, "qemu-system-x86_64", script);
     let mut command = repro(&["--qemu"]);
-    lab.run(command.arg(qemu)).exits(96).says(&["went on from a saved machine", "no state today"]);
+    lab.run(command.arg(qemu)).exits(96).says(&["is a fork of a saved machine", "no state today"]);
     // As if another QEMU had booted it.
     let schedule = bundle.join("schedule.json");
     let mut report: serde_json::Value = serde_json::from_slice(&fs::read(&schedule).unwrap()).unwrap();
@@ -167,7 +167,7 @@ fn a_bundle_of_a_fork_says_when_its_machine_cannot_be_had_again() {
     let mut seal: serde_json::Value = serde_json::from_slice(&fs::read(&file).unwrap()).unwrap();
     seal["files"]["schedule.json"] = hex::encode(Sha256::digest(text)).into();
     fs::write(&file, seal.to_string()).unwrap();
-    lab.run(&mut repro(&[])).exits(96).says(&["cannot be had again", "its name was 00"]);
+    lab.run(&mut repro(&[])).exits(96).says(&["cannot be recreated", "its name was 00"]);
 }
 
 #[test]

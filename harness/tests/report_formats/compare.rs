@@ -71,7 +71,7 @@ fn another_code_is_one() {
         results.runs[died].reason = Some(Reason::of(KernelDied::Reset {}));
     });
     assert_eq!(code, Some(1));
-    assert!(told.contains("\n  after:  kernel-died: the guest reset itself without a word\n"), "{told}");
+    assert!(told.contains("\n  after:  kernel-died: the guest reset without any message\n"), "{told}");
 }
 
 #[test]

@@ -7,8 +7,8 @@ use imalab_formats::ima::{Bank, ByteOrder, Digest, PCR_LIMIT, PcrSelection, Sele
 
 /// Replay a measurement list and compare it with PCR values or a quote
 ///
-/// Every template digest is recomputed from the template data, in every bank that is asked for. A list holds when each PCR
-/// that its records extend was compared and is as the records say; docs/verify.md says what each verdict rests on.
+/// Every template digest is recomputed from the template data, in every requested bank. A list holds if
+/// each PCR that its records extend was compared and matches; docs/verify.md says what each verdict rests on.
 #[derive(Clone, Debug, clap::Args)]
 pub struct VerifyArgs {
     /// Measurement list in the kernel's binary form (`-`: standard input). Several files are chunks of one list, in order,

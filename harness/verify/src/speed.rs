@@ -75,8 +75,8 @@ pub enum SpeedError {
         /// Why.
         source: io::Error,
     },
-    /// A verifier did not accept a list that is right.
-    #[error("{} did not accept a list that is right: {status}", program.display())]
+    /// A verifier rejected a valid list.
+    #[error("{} rejected a valid list: {status}", program.display())]
     Rejected {
         /// The program.
         program: PathBuf,

@@ -176,7 +176,7 @@ impl Verdict {
         writeln!(out, "  - the list and the values are of different boots, or of different machines")?;
         writeln!(out, "  - a kexec carried no list over: give what the PCRs were before it (--start)")?;
         writeln!(out, "  - something else than IMA extended the PCR")?;
-        writeln!(out, "  - a record was lost, added, moved or replaced whole")
+        writeln!(out, "  - a record was lost, added, moved or replaced entirely")
     }
 
     fn write_uncovered(&self, out: &mut dyn Write) -> io::Result<()> {
@@ -207,7 +207,7 @@ impl Verdict {
             )?;
         }
         for bank in self.idle_banks().filter(|_| self.conclusion == Conclusion::PartlyCompared) {
-            writeln!(out, "nothing was compared in bank {}, of which values were given", bank.bank)?;
+            writeln!(out, "nothing was compared in bank {}, although values were given", bank.bank)?;
         }
         Ok(())
     }

@@ -177,7 +177,7 @@ impl<S: SystemCalls> Keeper<S> {
             });
             match shard {
                 Ok(shard) if fits(*name, &shard, found.last()) => found.push(Found { name: *name, shard }),
-                Ok(_) => return Err(Problem::Missing(format!("{text} does not go on from the one before"))),
+                Ok(_) => return Err(Problem::Missing(format!("{text} does not continue the one before"))),
                 // Nothing was deleted for it: that comes when all of it is on the disk.
                 Err(damage)
                     if last

@@ -62,7 +62,7 @@ pub enum MachineError {
         why: Untrusted,
     },
     /// There is a keeper already.
-    #[error("another keeper has {}", .0.display())]
+    #[error("another keeper holds {}", .0.display())]
     Another(PathBuf),
 }
 

@@ -76,7 +76,7 @@ pub enum Problem {
     #[error("{0}")]
     Lock(String),
     /// A record may be on its way to the TPM, and with it another answer.
-    #[error("it cannot be told yet whether the records of the last shard have left the kernel")]
+    #[error("it is not yet known whether the records of the last shard have left the kernel")]
     Undecided,
 }
 

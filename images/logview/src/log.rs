@@ -32,7 +32,7 @@ pub enum Broken {
     #[error(transparent)]
     Gap(#[from] Gap),
     /// The pieces have other records, or fewer, than they had.
-    #[error("records behind record {0} are not those that were there")]
+    #[error("records after record {0} have changed")]
     Other(u64),
     /// The kernel's list is none.
     #[error(transparent)]

@@ -111,7 +111,7 @@ impl Host {
         // A fresh machine or container image has no package lists, or old ones that name files long gone. An
         // update that fails for a third party's source does not matter if the install then works.
         if !self.run(&["update", "--quiet"])? {
-            say!("warning: apt-get update failed; trying to install all the same");
+            say!("warning: apt-get update failed; trying to install anyway");
         }
         let kept = self.keep()?;
         let release = match self.plan(packages, kept.path()) {
@@ -177,7 +177,7 @@ impl Host {
         for release in self.releases()? {
             let simulation = self.simulate(packages, Some(kept), Some(&release))?;
             if simulation.success && !simulation.changes.harms() {
-                say!("taking what is missing from {release}: it fits what is installed");
+                say!("installing missing packages from {release}, which fits the installed ones");
                 return Ok(Some(release));
             }
         }
@@ -190,7 +190,7 @@ impl Host {
             + &list("apt would change", &free.changes.changed);
         let words: String = first.words.lines().map(|line| format!("\n  apt: {}", line.trim())).collect();
         bail!(
-            "{} cannot be installed with what is installed left as it is; nothing was changed{words}{instead}\n  \
+            "{} cannot be installed without changing installed packages; nothing was changed{words}{instead}\n  \
              by hand, with these changes:\n  {}",
             packages.join(", "),
             self.line(packages).replace("--yes --no-remove ", "")

@@ -215,11 +215,11 @@ impl<'a, 'o> Digester<'a, 'o> {
 
     fn finished(&mut self, seq: u64, ops: u64, frames: u64) {
         self.done.get_or_insert(seq);
-        for (what, told, arrived) in
+        for (what, claimed, arrived) in
             [("operations", ops, self.attempted), ("frames before its last", frames, self.frames)]
         {
-            if told != arrived {
-                self.oddities.push(Oddity::DoneCounts { seq, what, told, arrived });
+            if claimed != arrived {
+                self.oddities.push(Oddity::DoneCounts { seq, what, claimed, arrived });
             }
         }
     }

@@ -49,7 +49,7 @@ pub(crate) enum Oddity {
     /// A message about an operation that its step lacks.
     #[error("event {seq}: message about operation {op} of step {step}, which has {ops}")]
     UnknownOp { seq: u64, step: StepId, op: u16, ops: usize },
-    /// A message about a step in the name of another task.
+    /// A message about a step from the wrong task.
     #[error("event {seq}: step {step} belongs to task {planned}, the message says {task}")]
     WrongTask { seq: u64, step: StepId, planned: TaskId, task: TaskId },
     /// A message about a task that the program lacks.
@@ -64,7 +64,7 @@ pub(crate) enum Oddity {
          operation before it at {before_ns} ns"
     )]
     Backwards { seq: u64, step: StepId, op: u16, begin_ns: u64, end_ns: u64, before_ns: u64 },
-    /// Data that do not join the piece before.
+    /// Data that do not follow the previous piece.
     #[error("event {seq}: data of operation {op} of step {step}: expected offset {expected}, found {found}")]
     DataGap { seq: u64, step: StepId, op: u16, expected: u64, found: u64 },
     /// Data of an operation that has none, or has ended.
@@ -89,8 +89,8 @@ pub(crate) enum Oddity {
     #[error("event {seq}: a message after the last one")]
     AfterDone { seq: u64 },
     /// The agent's own counts differ from what arrived.
-    #[error("event {seq}: the agent counts {told} {what}, {arrived} arrived")]
-    DoneCounts { seq: u64, what: &'static str, told: u64, arrived: u64 },
+    #[error("event {seq}: the agent counts {claimed} {what}, {arrived} arrived")]
+    DoneCounts { seq: u64, what: &'static str, claimed: u64, arrived: u64 },
     /// A counter that is no number.
     #[error("operation {op} of step {step} read `{text}` from a counter, expected a decimal number")]
     NotDecimal { step: StepId, op: u16, text: String },

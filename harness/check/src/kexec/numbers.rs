@@ -61,8 +61,8 @@ pub(super) fn check(
     reconstructions: &Reconstructions,
     findings: &mut Findings,
 ) {
-    let told = kexec_records(evidence, whole, findings);
-    if told.is_empty() {
+    let kexec_records = kexec_records(evidence, whole, findings);
+    if kexec_records.is_empty() {
         findings.compared(0, NUMBERS);
         return;
     }
@@ -70,13 +70,13 @@ pub(super) fn check(
     let mut spare: Vec<(u64, u64)> = Vec::new();
     for boot in 1..=evidence.boots {
         let of_boot: Vec<KexecRecord> =
-            told.iter().filter(|told| history.boot_of(told.at) == boot).copied().collect();
+            kexec_records.iter().filter(|record| history.boot_of(record.at) == boot).copied().collect();
         spare.extend(judge.boot(boot, &of_boot));
     }
     let true_ones = judge.true_ones;
     spared(&spare, findings);
     findings.compared(true_ones, NUMBERS);
-    findings.fact(Fact::TrueRecords { records: told.len() as u64 });
+    findings.fact(Fact::TrueRecords { records: kexec_records.len() as u64 });
 }
 
 /// The records of kexec in the whole log.
@@ -133,9 +133,9 @@ struct Judge<'j, 'a> {
 }
 
 impl Judge<'_, '_> {
-    /// Judges what was told in one boot. For each segment the least and the most bytes that were to spare in it.
-    fn boot(&mut self, boot: u32, told: &[KexecRecord]) -> Vec<(u64, u64)> {
-        let loads: Vec<KexecRecord> = told.iter().filter(|told| told.load).copied().collect();
+    /// Judges the kexec records of one boot. For each segment the least and the most bytes that were to spare in it.
+    fn boot(&mut self, boot: u32, stated: &[KexecRecord]) -> Vec<(u64, u64)> {
+        let loads: Vec<KexecRecord> = stated.iter().filter(|stated| stated.load).copied().collect();
         let calls = self.loads(boot);
         // Each record has its call when there are as many.
         let matched = calls.len() == loads.len();
@@ -144,13 +144,13 @@ impl Judge<'_, '_> {
             self.findings.finding(Kexec::Loads { boot: from_zero(boot), expected, found });
         }
         let mut spare = Vec::new();
-        for (number, told) in loads.iter().enumerate() {
+        for (number, stated) in loads.iter().enumerate() {
             let call = calls.get(number).filter(|_| matched).copied();
-            self.counted(boot, told, call);
-            spare.extend(call.and_then(|call| self.segment(boot, told, call)));
+            self.counted(boot, stated, call);
+            spare.extend(call.and_then(|call| self.segment(boot, stated, call)));
         }
         let left = self.evidence.left_by(boot);
-        let leaves: Vec<&KexecRecord> = told.iter().filter(|told| !told.load).collect();
+        let leaves: Vec<&KexecRecord> = stated.iter().filter(|stated| !stated.load).collect();
         let expected = usize::from(boot < self.evidence.boots);
         // What is lost is known by its digest alone.
         let lost = self.evidence.limit.is_some_and(|limit| u32::from(limit.lost.kexec) == boot);
@@ -158,13 +158,13 @@ impl Judge<'_, '_> {
             let (expected, found) = (expected as u64, leaves.len() as u64);
             self.findings.finding(Kexec::Executions { boot: from_zero(boot), expected, found });
         }
-        for told in leaves {
+        for stated in leaves {
             let call = left.and_then(|step| {
                 let (begin, end) = self.evidence.steps[step].span()?;
                 Some(Call { step, begin, end })
             });
-            self.counted(boot, told, call);
-            self.same_segment(told, &loads);
+            self.counted(boot, stated, call);
+            self.same_segment(stated, &loads);
         }
         spare
     }
@@ -207,49 +207,49 @@ impl Judge<'_, '_> {
 
     /// The two counts against what the kernel had logged and taken over by then. While other tasks may measure, they may be
     /// those of a little earlier, the bytes of no later than the records.
-    fn counted(&mut self, boot: u32, told: &KexecRecord, call: Option<Call>) {
+    fn counted(&mut self, boot: u32, stated: &KexecRecord, call: Option<Call>) {
         let place = usize::try_from(boot).unwrap_or(usize::MAX) - 1;
         let carried = self.history.carried.get(place).map_or(&[][..], Vec::as_slice);
-        let start = self.history.starts.get(place).copied().unwrap_or(0).min(told.at);
+        let start = self.history.starts.get(place).copied().unwrap_or(0).min(stated.at);
         let mut bytes = HEADER + carried.iter().map(|at| self.size(*at)).sum::<u64>();
         let mut records = carried.len() as u64;
         let quiet = call.is_some_and(|call| self.evidence.quiescent(call.step));
         let (mut bytes_at, mut records_at) = (None, None);
-        for at in start..=told.at {
-            if !quiet || at == told.at {
-                if told.bytes == bytes {
+        for at in start..=stated.at {
+            if !quiet || at == stated.at {
+                if stated.bytes == bytes {
                     bytes_at = Some(at);
                 }
-                if told.records == records {
+                if stated.records == records {
                     records_at = Some(at);
                 }
             }
-            if at < told.at {
+            if at < stated.at {
                 bytes += self.size(at);
                 records += 1;
             }
         }
         let of_boot = from_zero(boot);
         if bytes_at.is_none() {
-            let (record, expected, found) = (self.record(told.at), bytes, told.bytes);
+            let (record, expected, found) = (self.record(stated.at), bytes, stated.bytes);
             self.findings.finding(Kexec::Bytes { boot: of_boot, record, expected, found });
         }
         if records_at.is_none() {
-            let (record, expected, found) = (self.record(told.at), records, told.records);
+            let (record, expected, found) = (self.record(stated.at), records, stated.records);
             self.findings.finding(Kexec::Records { boot: of_boot, record, expected, found });
         }
         self.true_ones += usize::from(bytes_at.is_some()) + usize::from(records_at.is_some());
         if let (Some(bytes_at), Some(records_at)) = (bytes_at, records_at)
             && bytes_at > records_at
         {
-            self.findings.finding(Kexec::BytesTooLate { record: self.record(told.at) });
+            self.findings.finding(Kexec::BytesTooLate { record: self.record(stated.at) });
         }
     }
 
     /// The least and the most bytes that were to spare in a load's segment, where its needs are known.
-    fn segment(&mut self, boot: u32, told: &KexecRecord, call: Call) -> Option<(u64, u64)> {
-        if !told.segment.is_multiple_of(PAGE) {
-            let (record, found) = (self.record(told.at), told.segment);
+    fn segment(&mut self, boot: u32, stated: &KexecRecord, call: Call) -> Option<(u64, u64)> {
+        if !stated.segment.is_multiple_of(PAGE) {
+            let (record, found) = (self.record(stated.at), stated.segment);
             self.findings.finding(Kexec::OddSegment { record, found });
             return None;
         }
@@ -258,11 +258,11 @@ impl Judge<'_, '_> {
         if during || !self.evidence.quiescent(call.step) {
             return None;
         }
-        let live = (0..told.at).filter(|at| self.is_held(*at, boot, call.begin));
+        let live = (0..stated.at).filter(|at| self.is_held(*at, boot, call.begin));
         let headers = self.evidence.plan.interface.dialect().segment_headers;
         let needed = live.map(|at| self.size(at)).sum::<u64>() + headers * HEADER;
-        let Some(most) = told.segment.checked_sub(needed) else {
-            let (record, expected, found) = (self.record(told.at), needed, told.segment);
+        let Some(most) = stated.segment.checked_sub(needed) else {
+            let (record, expected, found) = (self.record(stated.at), needed, stated.segment);
             self.findings.finding(Kexec::SegmentTooSmall { record, expected, found });
             return None;
         };
@@ -280,17 +280,17 @@ impl Judge<'_, '_> {
     }
 
     /// An execution tells the segment of the load before it. One that was too large for a segment left no record.
-    fn same_segment(&mut self, told: &KexecRecord, loads: &[KexecRecord]) {
-        let Some(load) = loads.iter().rfind(|load| load.at < told.at) else { return };
+    fn same_segment(&mut self, stated: &KexecRecord, loads: &[KexecRecord]) {
+        let Some(load) = loads.iter().rfind(|load| load.at < stated.at) else { return };
         let memory = u64::from(self.evidence.plan.machine.memory_mib) << 20;
-        if told.segment == load.segment {
+        if stated.segment == load.segment {
             self.true_ones += 1;
-        } else if told.segment < memory / 4 {
+        } else if stated.segment < memory / 4 {
             self.findings.finding(Kexec::OtherSegment {
-                record: self.record(told.at),
+                record: self.record(stated.at),
                 load: self.record(load.at),
                 expected: load.segment,
-                found: told.segment,
+                found: stated.segment,
             });
         }
     }

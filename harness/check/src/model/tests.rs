@@ -423,7 +423,7 @@ fn files_that_are_nothing_of_the_list_are_counted() {
     let mut fake = FakeRun::new();
     does(&mut fake, write("/m/elsewhere", b"text"));
     let result = fake.verdict(Check::Model);
-    assert_eq!(result.left_out["operations of which the model says only what they may record"], 1);
+    assert_eq!(result.left_out["operations for which the model only restricts what they may record"], 1);
 }
 
 #[test]

@@ -59,10 +59,10 @@ pub(super) fn finding(oddity: &Oddity) -> Trace {
             found: Value::Number(found.into()),
         },
         Oddity::AfterDone { seq } => Trace::AfterDone { event: seq },
-        Oddity::DoneCounts { seq, what, told, arrived } => Trace::SentCount {
+        Oddity::DoneCounts { seq, what, claimed, arrived } => Trace::SentCount {
             event: seq,
             of: what.to_owned(),
-            expected: Value::count(told),
+            expected: Value::count(claimed),
             found: Value::count(arrived),
         },
         Oddity::NotDecimal { step, op, text } => {

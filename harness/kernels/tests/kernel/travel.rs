@@ -69,7 +69,7 @@ fn a_kernel_is_built_once_for_two_machines(#[case] gcc: Option<&str>) {
     assert_eq!(lab.builds(), 1, "it was not built again");
     // Another fragment is another kernel, and is not the imported one.
     let again = imported(&lab, &file);
-    assert!(said(&again).contains("was there already"), "{}", said(&again));
+    assert!(said(&again).contains("already in the cache"), "{}", said(&again));
 }
 
 /// What is in an archive: name, type, content.
@@ -157,8 +157,8 @@ fn what_is_no_archive_is_refused() {
     let whole = fs::read(&file).unwrap();
     for (bytes, why) in [
         (b"".as_slice(), "it is empty"),
-        (&[7; 4096], "no archive"),
-        (&whole[..whole.len() - 2048], "cut off"),
+        (&[7; 4096], "not an archive"),
+        (&whole[..whole.len() - 2048], "truncated"),
         (&whole[..1024], "cannot be used"),
     ] {
         fs::write(&file, bytes).unwrap();

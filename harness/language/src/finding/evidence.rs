@@ -7,11 +7,11 @@ findings! {
     Evidence {
         /// No checkpoint read the list.
         "evidence/no-list-read" NoListRead {}
-        /// Nothing was there to be compared.
+        /// There was nothing to compare.
         "evidence/nothing-compared" NothingCompared {}
-        /// None of these were there to be compared.
+        /// There were none of these to compare.
         "evidence/none-of" NoneOf { of: String }
-        /// Evidence cannot be read back from where it was kept.
+        /// Stored evidence cannot be read back.
         "evidence/unreadable" Unreadable { error: String }
         /// PCR 10 was changed by commands that came through the harness's own port, so that its value is not the guest's alone.
         "evidence/pcr-not-the-guests" PcrNotTheGuests { command: String, more: u64 }

@@ -8,7 +8,7 @@ pub(super) const INVARIANT: Invariant = Invariant {
     evidence: "every PCR_Extend that crossed the tap, against the records that user space holds",
     rests: Rests {
         on: "extends that the tap saw in PCR 10 and in every PCR that a record or a rule of the policy names, and as many records, in every bank",
-        nothing: "no extend, no list read or no PCR reading at the end: could not run; an extend or a record without its other: failed",
+        nothing: "no extend, no list read or no PCR reading at the end: could not run; an extend or a record without its counterpart: failed",
         tests: &[
             "no_extend_seen",
             "an_extend_not_seen",
@@ -37,7 +37,7 @@ findings! {
         "exactly-once/out-of-order" OutOfOrder {
             record: Record, other: Option<Record>, extend_number: Option<u64>, other_extend_number: u64, totals: Option<Totals>,
         }
-        /// A record of which the tap saw no extend.
+        /// A record whose extend the tap did not see.
         "exactly-once/never-extended" NeverExtended { record: Record, totals: Option<Totals> }
         /// A record whose extend the TPM refused.
         "exactly-once/extend-failed" ExtendFailed { record: Record, response: u32, event: u64, totals: Option<Totals> }
@@ -57,7 +57,7 @@ findings! {
         }
         /// The TPM refused extends of records that are in the list.
         "exactly-once/extends-refused" ExtendsRefused { pcr: u32, extends: u64, response: u32, event: u64 }
-        /// A delete or trim removed records that nobody had read, before this place of the whole log.
+        /// A delete or trim removed unread records, before this place of the whole log.
         "exactly-once/removed-unsaved" RemovedUnsaved { step: Step, records: Option<u64>, number: u64 }
         /// A reading of the current list differs from the whole log.
         "exactly-once/misread" Misread {
@@ -79,7 +79,7 @@ findings! {
         "exactly-once/not-quiescent" NotQuiescent { step: Step }
         /// The tap saw no extend of PCR 10.
         "exactly-once/no-extend" NoExtend { commands: u64 }
-        /// Extends after the last checkpoint, of which no list tells.
+        /// Extends after the last checkpoint, which no list covers.
         "exactly-once/late-extends" LateExtends { extends: u64, event: u64 }
     }
 }
@@ -96,7 +96,7 @@ impl ExactlyOnce {
                 let which = match records {
                     0 | 1 => format!("record {first} is missing:"),
                     more => {
-                        format!("records {first} to {} are missing, the first of which is", first + more - 1)
+                        format!("records {first} to {} are missing, the first one is", first + more - 1)
                     }
                 };
                 let after = after
@@ -189,20 +189,20 @@ impl ExactlyOnce {
                 )
             }
             ExactlyOnce::Banks { extend: of, missing, foreign, affected, extends } => format!(
-                "{} does not fit the machine's banks: missing [{}], too many [{}]; nor do {affected} of {extends} in all",
+                "{} does not match the machine's banks: missing [{}], extra [{}]; {affected} of {extends} in all are affected",
                 phrase.extend(of),
                 missing.join(" "),
                 foreign.join(" ")
             ),
             ExactlyOnce::ExtendsRefused { pcr, extends, response: code, event } => format!(
-                "the TPM refused {} of PCR {pcr} with {}, the first in event {event}: recorded, and not in the PCR",
+                "the TPM refused {} of PCR {pcr} with {}, the first in event {event}: recorded, but not in the PCR",
                 phrase.count(*extends, "extend"),
                 response::name(*code)
             ),
             ExactlyOnce::RemovedUnsaved { step: by, records, number } => {
                 let what =
                     records.map_or_else(|| "records".to_owned(), |records| phrase.count(records, "record"));
-                format!("{}: removed {what} that nobody had saved, before record {number}", phrase.step(by))
+                format!("{}: removed {what} that were not saved, before record {number}", phrase.step(by))
             }
             ExactlyOnce::Misread { step: by, number, expected_record, found_record } => format!(
                 "{}: read {} as record {number}, which is {}",
@@ -229,8 +229,8 @@ impl ExactlyOnce {
                 phrase.step(earlier)
             ),
             ExactlyOnce::CarriedUnread { step: by } => format!(
-                "{}: the list that it staged was carried over a kexec unread while records were trimmed: where they belong is not \
-                 known",
+                "{}: the list that it staged was carried over a kexec unread while records were trimmed: their place in \
+                 the log is not known",
                 phrase.step(by)
             ),
             ExactlyOnce::NoPcrReading { step: by } => {

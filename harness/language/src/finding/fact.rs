@@ -70,15 +70,18 @@ impl Fact {
                 )
             }
             Fact::SavedAgain { records } => {
-                format!("{} saved before a kexec came again and count once", phrase.count(*records, "record"))
+                format!(
+                    "{} saved before a kexec were carried over and count once",
+                    phrase.count(*records, "record")
+                )
             }
             Fact::LostAsKnown { records, kexec } => {
                 format!("{} lost at kexec {kexec}, as known", phrase.count(*records, "record"))
             }
             Fact::ViolationsAtKexec { counter } => match counter {
-                CounterAtKexec::BeginsAfresh => "the counter of violations begins afresh at a kexec",
-                CounterAtKexec::CountsCarried => "the counter of violations takes in what a kexec carries",
-                CounterAtKexec::GoesOn => "the counter of violations goes on over a kexec",
+                CounterAtKexec::BeginsAfresh => "the counter of violations restarts at a kexec",
+                CounterAtKexec::CountsCarried => "the counter of violations includes carried records",
+                CounterAtKexec::GoesOn => "the counter of violations continues across a kexec",
                 CounterAtKexec::Differs => {
                     "the counter of violations differs by kernel in what it takes over a kexec"
                 }
@@ -96,7 +99,7 @@ impl Fact {
                 format!("carried {} records", each.join(", "))
             }
             Fact::TrueRecords { records } => {
-                format!("all numbers of {} true", phrase.count(*records, "record of kexec"))
+                format!("all numbers of {} are correct", phrase.count(*records, "kexec record"))
             }
             Fact::Spare { kib } => format!("segments with {kib} KiB to spare"),
             Fact::RefusedWhileSuspended { requests } => {

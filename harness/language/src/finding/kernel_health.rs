@@ -4,7 +4,7 @@ use super::{ConsoleLine, Directness, Finding, Invariant, Phrasing, Rests, Value}
 
 /// What is declared of the check.
 pub(super) const INVARIANT: Invariant = Invariant {
-    evidence: "the serial console; the number of boots; the end that was asked for",
+    evidence: "the serial console; the number of boots; the expected shutdown",
     rests: Rests {
         on: "the console from the boot to the kernel's last words, with warnings on it, and the boots",
         nothing: "no console line, no last words, a command line (`quiet`, `loglevel=`, `console=`) that keeps warnings off it: could not run; a boot that was not seen: failed",
@@ -28,11 +28,11 @@ fn directness(finding: &Finding) -> Directness {
 }
 
 findings! {
-    /// A complaint on the console, a boot or an end that nobody asked for.
+    /// A complaint on the console, or an unexpected boot or shutdown.
     KernelHealth {
         /// The kernel complained; `kind` says of what.
         "kernel-health/complaint" Complaint { line: ConsoleLine, kind: String }
-        /// The kernel complained of what the allow list let pass until a day.
+        /// The kernel complained of something that the allow list allowed only until a date.
         "kernel-health/allowed-no-longer" AllowedNoLonger { line: ConsoleLine, kind: String, until: String }
         /// The console never showed a text that the scenario expects (`kernel-says`).
         "kernel-health/never-said" NeverSaid { words: String }

@@ -25,7 +25,7 @@ findings! {
         "kexec/no-aggregate" NoAggregate { boot: u16, step: Step, records: u64, found_record: Option<Record> }
         /// There are more or fewer boot aggregates than boots.
         "kexec/aggregates" Aggregates { numbers: Vec<u64>, boots: u64 }
-        /// A request was refused as if measuring were suspended, and no kexec had begun.
+        /// A request was refused as if measuring were suspended, but no kexec had begun.
         "kexec/refused-early" RefusedEarly { step: Step }
         /// A request was granted after one was refused because measuring is suspended.
         "kexec/granted-late" GrantedLate { step: Step, refused: Step }
@@ -35,17 +35,17 @@ findings! {
         "kexec/loads" Loads { boot: u16, expected: u64, found: u64 }
         /// There are more or fewer records `kexec_execute` than kexecs.
         "kexec/executions" Executions { boot: u16, expected: u64, found: u64 }
-        /// A record of kexec tells of other bytes than the log has before it.
+        /// A kexec record states another number of bytes than the log has before it.
         "kexec/bytes" Bytes { boot: u16, record: Record, expected: u64, found: u64 }
-        /// A record of kexec tells of other records than the log has before it.
+        /// A kexec record states another number of records than the log has before it.
         "kexec/records" Records { boot: u16, record: Record, expected: u64, found: u64 }
-        /// The bytes that a record of kexec tells of are of a later moment than its number of records.
+        /// The byte count of a kexec record is from a later moment than its record count.
         "kexec/bytes-too-late" BytesTooLate { record: Record }
         /// A segment is not one of whole pages.
         "kexec/odd-segment" OddSegment { record: Record, found: u64 }
         /// A segment has fewer bytes than the lists need.
         "kexec/segment-too-small" SegmentTooSmall { record: Record, expected: u64, found: u64 }
-        /// The record of an execution tells of another segment than that of the last load.
+        /// The record of an execution states another segment size than that of the last load.
         "kexec/other-segment" OtherSegment { record: Record, load: Record, expected: u64, found: u64 }
         /// The segments of a run do not have the same number of bytes to spare.
         "kexec/spare-bytes" SpareBytes { least: u64, most: u64, unit: u64 }
@@ -80,7 +80,7 @@ impl Kexec {
                 )
             }
             Kexec::RefusedEarly { step: at } => {
-                format!("{}: refused as if measuring were suspended, and no kexec had begun", phrase.step(at))
+                format!("{}: refused as if measuring were suspended, but no kexec had begun", phrase.step(at))
             }
             Kexec::GrantedLate { step: at, refused } => format!(
                 "{}: granted although {} had been refused because measuring is suspended",
@@ -102,17 +102,17 @@ impl Kexec {
                 )
             }
             Kexec::Bytes { boot, record: of, expected, found } => format!(
-                "{}: it tells of {}, the log of boot {boot} has {expected} before it, with a header",
+                "{}: it states {}, the log of boot {boot} has {expected} before it, with a header",
                 phrase.record(of),
                 phrase.count(*found, "byte")
             ),
             Kexec::Records { boot, record: of, expected, found } => format!(
-                "{}: it tells of {}, the log of boot {boot} has {expected} before it",
+                "{}: it states {}, the log of boot {boot} has {expected} before it",
                 phrase.record(of),
                 phrase.count(*found, "record")
             ),
             Kexec::BytesTooLate { record: of } => {
-                format!("{}: its bytes are of a later moment than its number of records", phrase.record(of))
+                format!("{}: its byte count is from a later moment than its record count", phrase.record(of))
             }
             Kexec::OddSegment { record: of, found } => {
                 format!(
@@ -127,7 +127,7 @@ impl Kexec {
                 phrase.count(*found, "byte")
             ),
             Kexec::OtherSegment { record: of, load, expected, found } => format!(
-                "{}: it tells of a segment of {}, {} of one of {expected}",
+                "{}: it states a segment of {}, {} states one of {expected}",
                 phrase.record(of),
                 phrase.count(*found, "byte"),
                 phrase.record(load)

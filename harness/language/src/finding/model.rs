@@ -9,7 +9,7 @@ use super::{Directness, Invariant, List, Operation, Phrasing, Promise, Record, R
 
 /// What is declared of the check.
 pub(super) const INVARIANT: Invariant = Invariant {
-    evidence: "what every call on the measurement files gave, by whichever task, against a reference model of the promises",
+    evidence: "the result of every call on the measurement files, by any task, against a reference model of the promises",
     rests: Rests {
         on: "operations on the lists' files that the reference model explains, and the whole log",
         nothing: "no list read: could not run",
@@ -44,7 +44,7 @@ findings! {
             step: Option<Step>, operation: Option<Operation>, file: Option<String>, next: Option<Record>, promise: Promise,
             undecided: bool,
         }
-        /// A record that nothing may have made, by a rule.
+        /// A record that a rule forbids.
         "model/must-not-record" MustNotRecord {
             step: Option<Step>, operation: Option<Operation>, file: Option<String>, promise: Promise, undecided: bool,
         }
@@ -61,11 +61,11 @@ findings! {
         "model/mark" Mark { record: Record, of: String, expected: Value, found: Value }
         /// The text of such a record does not have its form.
         "model/mark-text" MarkText { record: Record, byte: u64, expected: Value }
-        /// A change of the list of which the kernel has to make a record made none.
+        /// The kernel made no record of a list change that it has to record.
         "model/no-mark" NoMark { step: Option<Step>, event: String, expected: Value }
         /// No order of concurrent operations explains this one.
         "model/no-order" NoOrder { step: Option<Step>, operation: Option<Operation>, undecided: bool }
-        /// A task that nobody started, or a descriptor that nobody sent.
+        /// A task that no step started, or a descriptor that no step sent.
         "model/from-nowhere" FromNowhere { step: Option<Step>, operation: Option<Operation>, undecided: bool }
     }
 }
@@ -135,7 +135,7 @@ impl Model {
             Model::UnexplainedRecord { step, operation, record, undecided: doubt } => {
                 let number = record.number.map_or_else(String::new, |number| format!("record {number} of "));
                 format!(
-                    "{}: nothing explains {number}the whole log, {}{}",
+                    "{}: no operation explains {number}the whole log, {}{}",
                     phrase.at(step.as_ref(), operation.as_ref()),
                     phrase.described(record),
                     phrase.undecided(*doubt)
@@ -143,7 +143,7 @@ impl Model {
             }
             Model::Mark { record, of, expected, found } => {
                 format!(
-                    "{} says {of} {}, and it is {}",
+                    "{} says {of} {}, but it is {}",
                     phrase.described(record),
                     phrase.value(found),
                     phrase.value(expected)
@@ -169,7 +169,7 @@ impl Model {
                 phrase.undecided(*doubt)
             ),
             Model::FromNowhere { step, operation, undecided: doubt } => format!(
-                "{}: nobody started the task, or sent the descriptor{}",
+                "{}: no step started the task, or sent the descriptor{}",
                 phrase.at(step.as_ref(), operation.as_ref()),
                 phrase.undecided(*doubt)
             ),

@@ -21,9 +21,9 @@ findings! {
         "mutex/grows" Grows {
             asked_by: String, few_appends: u64, held_after_few: u64, many_appends: u64, held_after_many: u64, growth: u64,
         }
-        /// Nobody followed the mutex.
+        /// The mutex was not traced.
         "mutex/not-counted" NotCounted {}
-        /// The interface promises nothing of it.
+        /// The interface does not promise it.
         "mutex/not-promised" NotPromised {}
         /// No function held it after numbers of appends that differ enough.
         "mutex/one-length" OneLength {}
@@ -52,8 +52,8 @@ impl Mutex {
                     growth % 100
                 )
             }
-            Mutex::NotCounted {} => "nobody followed the mutex in this lane".to_owned(),
-            Mutex::NotPromised {} => "the interface promises nothing of how long it is held".to_owned(),
+            Mutex::NotCounted {} => "the mutex is not traced in this lane".to_owned(),
+            Mutex::NotPromised {} => "the interface does not promise how long it is held".to_owned(),
             Mutex::OneLength {} => "no request came after both few and many appends".to_owned(),
         }
     }

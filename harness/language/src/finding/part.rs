@@ -142,7 +142,7 @@ parts! {
         staged: bool = false,
     }
 
-    /// A record of a list, or one that only its extend tells of.
+    /// A record of a list, or one that is known only by its extend.
     Record {
         /// Its place, from 1: in the whole log, or in the list that the finding names.
         number: Option<u64> = Some(4),

@@ -3,9 +3,9 @@
 use super::Phrasing;
 
 findings! {
-    /// A kernel took what it was asked for when it was asked what it offers, and gave something else.
+    /// In the probe, a kernel accepted a request, and the result was not as promised.
     Probe {
-        /// It gave something else than was promised; `kind` says what.
+        /// The result differs from the promise; `kind` says how.
         "probe/found" Found { kind: String, asked: String, expected: String, found: String, promise: String }
     }
 }

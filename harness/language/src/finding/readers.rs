@@ -9,7 +9,7 @@ use super::{Directness, Invariant, List, Phrasing, Record, Rests, Step};
 
 /// What is declared of the check.
 pub(super) const INVARIANT: Invariant = Invariant {
-    evidence: "every byte that was read of an open list, in whatever portions, against that list as its file shows it",
+    evidence: "every byte read from an open list, in portions of any size, against that list as its file shows it",
     rests: Rests {
         on: "reads of open lists and the bytes that they gave",
         nothing: "no read within the rules: could not run",
@@ -19,7 +19,7 @@ pub(super) const INVARIANT: Invariant = Invariant {
 };
 
 findings! {
-    /// What was read of an open list is not its records, each once and whole. `opened` is the step that opened it.
+    /// What was read from an open list is not exactly its records, each once and complete. `opened` is the step that opened it.
     Readers {
         /// A reader found another record, or something else, at this place of the list.
         "readers/wrong-record" WrongRecord {
@@ -67,7 +67,7 @@ impl Readers {
             ),
             Readers::Gone { step, opened, list, byte } => {
                 format!(
-                    "{}: what it got from byte {byte} on cannot be read back",
+                    "{}: its data from byte {byte} on cannot be read back",
                     reader(phrase, step, opened, list)
                 )
             }

@@ -110,7 +110,7 @@ impl Replay {
                 )
             }
             Replay::NoQuiescentCheckpoint {} => {
-                "no quiescent checkpoint: nowhere do log and PCR have to be equal".to_owned()
+                "no quiescent checkpoint, at which log and PCR have to be equal".to_owned()
             }
             Replay::ViolationsNotRead {} => {
                 "no quiescent checkpoint read the counter of violations".to_owned()

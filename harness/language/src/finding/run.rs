@@ -17,38 +17,38 @@ findings! {
         "kernel-died/bug" Bug {
             line: String, function: Option<String>, called_from: Option<String>, functions: Vec<String>,
         }
-        /// It told QEMU of a panic, and printed none.
+        /// It reported a panic to QEMU, and printed none.
         "kernel-died/told-of-a-panic" ToldOfAPanic {}
         /// QEMU says that it panicked.
         "kernel-died/panicked" Panicked {}
-        /// The guest reset itself without a word.
+        /// The guest reset without any message.
         "kernel-died/reset" Reset {}
-        /// No kernel came after the panic that the scenario asked for.
+        /// No kernel booted after the panic that the scenario requested.
         "kernel-died/no-kernel-after-panic" NoKernelAfterPanic {}
     }
 }
 
 findings! {
-    /// What ended a run before its checks say anything.
+    /// What ended a run before its checks could judge it.
     Run {
         /// A signal ended it.
         "run/interrupted" Interrupted {}
         /// The guest sent more than a run takes.
         "run/flooded" Flooded { limit: String }
-        /// The kernel says that a task or a processor hangs: where, and who likely holds what the task waits for.
+        /// The kernel reports that a task or a CPU hangs: where, and the likely holder of what the task waits for.
         "run/hangs" Hangs {
             line: String, task: Option<String>, scenario_task: Option<String>, function: Option<String>,
             called_from: Option<String>, lock: Option<String>, holder: Option<Holder>, waiters: Vec<Waiter>,
         }
-        /// Nothing happened for too long. `agent_error`: what the agent complained of before.
+        /// Nothing happened for too long. `agent_error`: the agent's error before that.
         "run/no-progress" NoProgress {
             deadline: String, agent_error: Option<String>, idle: Option<u64>, processors: Option<u64>, waiters: Vec<Waiter>,
         }
-        /// QEMU lost the end of an interrupt: a halted processor has this vector in service.
+        /// QEMU lost the end of an interrupt: a halted CPU has this vector in service.
         "run/interrupt-lost" InterruptLost { processor: u64, vector: u8 }
-        /// A kernel gave its TPM up, and nothing that was measured of the host says why.
+        /// A kernel gave up on its TPM, and no measurement of the host explains it.
         "run/tpm-given-up" TpmGivenUp { line: String }
-        /// The host was too busy: the TPM's answer was late, or a process of the machine waited for a processor.
+        /// The host was too busy: the TPM's answer was late, or a process of the machine waited for a CPU.
         "run/host-busy" HostBusy {
             line: String, waited_ms: Option<u64>, within_ms: Option<u64>, answer_ms: Option<u64>,
         }
@@ -62,19 +62,19 @@ findings! {
         "run/child-ended" ChildEnded {
             child: String, status: i32, needed_by: Option<String>, last_words: Vec<String>,
         }
-        /// A signal from outside ended QEMU.
+        /// A signal from outside killed QEMU.
         "run/qemu-killed" QemuKilled {}
-        /// The TPM or the tap before it failed.
+        /// The TPM or its tap failed.
         "run/tpm-trouble" TpmTrouble { error: String }
-        /// Something of the surroundings failed.
+        /// The run's infrastructure failed.
         "run/trouble" Trouble { error: String }
         /// The machine could not be started.
         "run/not-started" NotStarted { error: String, hint: Option<String> }
-        /// In the deterministic lane, nobody knows the schedule of a run that passed otherwise, or of the one that counts points.
+        /// In the deterministic lane, the schedule is unknown of a run that otherwise passed, or of the run that counts points.
         "run/schedule-unknown" ScheduleUnknown { error: String }
         /// In the deterministic lane, a task could not be held as the scenario asks for. `held`: what came of it.
         "run/not-ordered" NotOrdered { scenario_line: u64, task: String, place: String, awaits: String, held: String }
-        /// A run from a saved machine and the same from its kernel's image came to different ends, each run twice.
+        /// A fork and the same run booted cold ended differently, each run twice.
         "run/forks-differ" ForksDiffer { fork: Vec<String>, cold: Vec<String> }
         /// imalab itself failed.
         "run/imalab-failed" ImalabFailed { error: String }
@@ -90,11 +90,11 @@ impl KernelDied {
             | KernelDied::Bug { line, function, called_from, functions: _ } => {
                 format!("{line}{}", place(function.as_deref(), called_from.as_deref()))
             }
-            KernelDied::ToldOfAPanic {} => "the guest told QEMU of a panic".to_owned(),
+            KernelDied::ToldOfAPanic {} => "the guest reported a panic to QEMU".to_owned(),
             KernelDied::Panicked {} => "the guest panicked".to_owned(),
-            KernelDied::Reset {} => "the guest reset itself without a word".to_owned(),
+            KernelDied::Reset {} => "the guest reset without any message".to_owned(),
             KernelDied::NoKernelAfterPanic {} => {
-                "no kernel came after the panic that the scenario asked for".to_owned()
+                "no kernel booted after the panic that the scenario requested".to_owned()
             }
         }
     }
@@ -171,35 +171,33 @@ impl Run {
                     agent_error.as_ref().map_or_else(String::new, |error| format!("agent: {error}; then "));
                 let processors = match (idle, processors) {
                     (Some(idle), Some(all)) => {
-                        format!(", {idle} of {} idle", phrase.count(*all, "processor"))
+                        format!(", {idle} of {} idle", phrase.count(*all, "CPU"))
                     }
                     _ => String::new(),
                 };
                 format!("{first}{deadline}{processors}{}", phrase.waiters(others))
             }
             Run::InterruptLost { processor, vector } => format!(
-                "QEMU lost the end of an interrupt: processor {processor} is halted with vector {vector} in service, so none of \
-                 its priority or below gets through any more"
+                "QEMU lost the end of an interrupt: CPU {processor} is halted with vector {vector} in service, \
+                 which blocks all vectors of its priority or below"
             ),
             Run::TpmGivenUp { line } => {
-                format!(
-                    "the kernel gave its TPM up ({line}), and nothing that was measured of the host says why"
-                )
+                format!("the kernel gave up on its TPM ({line}), and no measurement of the host explains it")
             }
             Run::HostBusy { line, waited_ms, within_ms, answer_ms } => {
                 let proof = match (waited_ms, within_ms, answer_ms) {
                     (Some(waited), Some(within), _) => {
-                        format!("QEMU, swtpm or imalab waited {waited} ms of {within} ms for a processor")
+                        format!("QEMU, swtpm or imalab waited {waited} ms of {within} ms for a CPU")
                     }
-                    (_, _, Some(answer)) => format!("swtpm took {answer} ms for an answer"),
-                    _ => "nothing that was measured says why".to_owned(),
+                    (_, _, Some(answer)) => format!("swtpm took {answer} ms to answer"),
+                    _ => "no measurement explains it".to_owned(),
                 };
                 format!("the host was too busy: the kernel says \"{line}\"; {proof}")
             }
             Run::AgentLost { said_hello, powered_off, tpm_given_up } => {
                 let first = tpm_given_up.as_ref().map_or_else(String::new, |line| {
                     format!(
-                        "the kernel gave its TPM up ({line}), and nothing that was measured of the host says why; "
+                        "the kernel gave up on its TPM ({line}), and no measurement of the host explains it; "
                     )
                 });
                 let lost = if *said_hello {
@@ -224,7 +222,7 @@ impl Run {
                 };
                 format!("{child} ended with status {status}{needed}{words}")
             }
-            Run::QemuKilled {} => "QEMU was ended by a signal from outside".to_owned(),
+            Run::QemuKilled {} => "QEMU was killed by a signal from outside".to_owned(),
             Run::TpmTrouble { error } => format!("TPM: {error}"),
             Run::Trouble { error } => error.clone(),
             Run::NotStarted { error, hint } => match hint {
@@ -244,12 +242,12 @@ impl Run {
                     ends => ends.join(" and "),
                 };
                 format!(
-                    "from a saved machine the run ended otherwise than after a boot: saved: {}, booted: {}",
+                    "the fork and the cold boot ended differently: saved: {}, booted: {}",
                     all(fork),
                     all(cold)
                 )
             }
-            Run::ImalabFailed { error } => format!("imalab itself failed, which is a defect of it: {error}"),
+            Run::ImalabFailed { error } => format!("imalab itself failed; this is a bug in imalab: {error}"),
         }
     }
 }

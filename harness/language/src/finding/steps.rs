@@ -8,7 +8,7 @@ use super::{Directness, Invariant, List, Operation, Part, Phrasing, Rests, Step,
 pub(super) const INVARIANT: Invariant = Invariant {
     evidence: "each step's result against what the scenario expects",
     rests: Rests {
-        on: "steps whose scenario says what must come, each with the results of all its operations",
+        on: "steps with an expected result, each with the results of all its operations",
         nothing: "no such step: could not run; a step without result: failed",
         tests: &["nothing_expected", "a_checkpoint_that_did_not_happen"],
     },
@@ -50,7 +50,7 @@ findings! {
         "steps/task-status" TaskStatus { task: String, expected: Value, found: Value }
         /// Not all that a program did to the lists is known: the run proves nothing of them.
         "steps/unobserved" Unobserved { task: String, error: String }
-        /// Fewer or more TPM commands were tampered with than planned.
+        /// Faults affected fewer or more TPM commands than planned.
         "steps/tpm-faults" TpmFaults { expected: Value, found: Value }
     }
 }
@@ -122,10 +122,7 @@ impl Steps {
                 )
             }
             Steps::CounterNotRead { step: at } => {
-                format!(
-                    "{}: the counter that the scenario expects something of was not read",
-                    phrase.step(at)
-                )
+                format!("{}: the counter that the scenario checks was not read", phrase.step(at))
             }
             Steps::NewRecords { step: at, expected, found, count_before, count_after } => format!(
                 "{}: expected {} new records, found {}: the counter went from {count_before} to {count_after}",
@@ -146,7 +143,7 @@ impl Steps {
                 )
             }
             Steps::ListNotRead { step: at } => {
-                format!("{}: no list was read, the scenario expects records of one", phrase.step(at))
+                format!("{}: no list was read, but the scenario expects records", phrase.step(at))
             }
             Steps::NotBlocked { step: at } => {
                 format!("{}: expected to block, was never seen blocked in a system call", phrase.step(at))
@@ -159,7 +156,10 @@ impl Steps {
                 phrase.step(at)
             ),
             Steps::CutOff { step: at } => {
-                format!("{}: the guest went on in another kernel before it gave its result", phrase.step(at))
+                format!(
+                    "{}: the guest started another kernel before the step gave its result",
+                    phrase.step(at)
+                )
             }
             Steps::NoResult { step: at, operation: op, since_ms, more } => {
                 let place = match since_ms {
@@ -183,7 +183,7 @@ impl Steps {
                 format!("not all that program `{task}` did to the lists was observed: {error}")
             }
             Steps::TpmFaults { expected, found } => format!(
-                "the plan tampers with {} TPM commands of the guest, {} were tampered with",
+                "the plan injects faults into {} TPM commands of the guest, {} were affected",
                 phrase.value(expected),
                 phrase.value(found)
             ),

@@ -14,13 +14,13 @@ findings! {
         "skip/host-time" HostTime {}
         /// The scenario holds tasks at places of the kernel's code, which only the deterministic lane can.
         "skip/holds-tasks" HoldsTasks {}
-        /// The scenario goes on in another kernel, whose code is at other addresses than the deterministic lane knows.
+        /// The scenario kexecs into another kernel, whose code is not at the addresses that the deterministic lane knows.
         "skip/other-kernel" OtherKernel {}
     }
 }
 
 findings! {
-    /// A kernel lacks what `kernels.yaml` says that it offers.
+    /// A kernel lacks a capability that `kernels.yaml` says it offers.
     Offers {
         /// Capabilities that the kernel must offer were not found; what needs them was skipped.
         "offers/lacks" Lacks { kernel: String, release: String, capabilities: Vec<String> }
@@ -32,15 +32,15 @@ findings! {
 findings! {
     /// A known defect or limit showed, or did not.
     Known {
-        /// A known defect showed exactly as its scenario says.
+        /// A known defect showed exactly as its scenario states.
         "known/defect-shown" DefectShown { breaks: String }
         /// A known limit showed exactly as its scenario says.
         "known/limit-shown" LimitShown { why: String }
-        /// A known defect did not show, on a kernel that somebody may have mended.
+        /// A known defect did not show, on a kernel that may have been fixed.
         "known/defect-not-present" DefectNotPresent { breaks: String }
-        /// A known limit did not show, on a kernel that somebody may have mended.
+        /// A known limit did not show, on a kernel that may have been fixed.
         "known/limit-not-present" LimitNotPresent { why: String }
-        /// A stock kernel no longer has a known defect: the scenario's range of kernels is to be changed.
+        /// A stock kernel no longer has a known defect: update the scenario's range of kernels.
         "known/defect-gone" DefectGone { breaks: String }
         /// A stock kernel no longer has a known limit.
         "known/limit-gone" LimitGone { why: String }
@@ -60,7 +60,7 @@ impl Skip {
             }
             Skip::NoKernel { kernel } => {
                 format!(
-                    "no kernel is called {kernel}, in which the scenario goes on (--kernel-image NAME=BZIMAGE)"
+                    "the scenario kexecs into kernel {kernel}, which was not given (--kernel-image NAME=BZIMAGE)"
                 )
             }
             Skip::HostTime {} => {
@@ -70,7 +70,7 @@ impl Skip {
                 "holds tasks at places of the kernel's code, which only `--lane deterministic` can".to_owned()
             }
             Skip::OtherKernel {} => {
-                "goes on in another kernel, whose code is at other addresses than the deterministic lane knows"
+                "kexecs into another kernel, whose code is not at the addresses that the deterministic lane knows"
                     .to_owned()
             }
         }
@@ -86,9 +86,8 @@ impl Offers {
                 capabilities.join(", ")
             ),
             Offers::Lacking { kernel, capability } => {
-                let by =
-                    met_by(capability).map_or_else(String::new, |by| format!("; what would meet it: {by}"));
-                format!("{capability}: expected of kernel {kernel}, not found when it was asked{by}")
+                let by = met_by(capability).map_or_else(String::new, |by| format!("; provided by: {by}"));
+                format!("{capability}: expected of kernel {kernel}, not found by the probe{by}")
             }
         }
     }
@@ -104,7 +103,7 @@ impl Known {
                 format!("the known defect is not present in this kernel: {breaks}")
             }
             Known::LimitNotPresent { why } => format!("the known limit is not present in this kernel: {why}"),
-            Known::DefectGone { breaks } => format!("the kernel seems mended: it no longer breaks {breaks}"),
+            Known::DefectGone { breaks } => format!("the kernel seems fixed: it no longer breaks {breaks}"),
             Known::LimitGone { why } => {
                 format!("the kernel no longer has the limit, nothing was lost: {why}")
             }

@@ -3,7 +3,7 @@
 use super::{Phrasing, Value};
 
 findings! {
-    /// What the guest sent does not fit the plan, or itself. The check `steps` has these.
+    /// What the guest sent contradicts the plan, or itself. The check `steps` has these.
     Trace {
         /// The plan names a step that its program does not have.
         "trace/not-in-program" NotInProgram { step_id: u32 }
@@ -11,7 +11,7 @@ findings! {
         "trace/unknown-step" UnknownStep { event: u64, step_id: u32 }
         /// A message about an operation that its step does not have.
         "trace/unknown-operation" UnknownOperation { event: u64, step_id: u32, operation_number: u16, operations: u64 }
-        /// A message about a step in the name of another task.
+        /// A message about a step from the wrong task.
         "trace/wrong-task" WrongTask { event: u64, step_id: u32, expected: Value, found: Value }
         /// A message about a task that the program does not have.
         "trace/unknown-task" UnknownTask { event: u64, task_id: u16 }
@@ -19,7 +19,7 @@ findings! {
         "trace/ended-twice" EndedTwice { event: u64, step_id: u32, operation_number: u16 }
         /// An operation whose times run backwards, guest nanoseconds.
         "trace/backwards" Backwards { event: u64, step_id: u32, operation_number: u16, begin_ns: u64, end_ns: u64, before_ns: u64 }
-        /// Data that do not join the piece before.
+        /// Data that do not follow the previous piece.
         "trace/data-gap" DataGap { event: u64, step_id: u32, operation_number: u16, expected: Value, found: Value }
         /// Data of an operation that sends none or has ended.
         "trace/unexpected-data" UnexpectedData { event: u64, step_id: u32, operation_number: u16 }
@@ -37,7 +37,7 @@ findings! {
         "trace/after-done" AfterDone { event: u64 }
         /// The agent sent more or fewer of these than arrived.
         "trace/sent-count" SentCount { event: u64, of: String, expected: Value, found: Value }
-        /// A counter that is no decimal number.
+        /// A counter that is not a decimal number.
         "trace/not-decimal" NotDecimal { step_id: u32, operation_number: u16, words: String }
         /// A planned reading of an operation whose data the program does not send.
         "trace/not-sent" NotSent { step_id: u32, operation_number: u16 }

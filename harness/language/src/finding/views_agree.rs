@@ -9,7 +9,7 @@ use super::{Directness, Invariant, List, Phrasing, Record, Rests, Step};
 
 /// What is declared of the check.
 pub(super) const INVARIANT: Invariant = Invariant {
-    evidence: "each file of the interface against each other and against digests computed anew",
+    evidence: "each file of the interface against each other and against recomputed digests",
     rests: Rests {
         on: "checkpoints at which every view of the list and the counter of records were read while nothing else ran",
         nothing: "no such checkpoint, or a view left out of one: could not run; lists that were empty at all of them: not applicable",
@@ -76,7 +76,7 @@ impl ViewsAgree {
                 phrase.list(of)
             ),
             ViewsAgree::Longer { step: at, list: of, other_list, records } => format!(
-                "{}: the {} goes on for {} after those of the {}",
+                "{}: the {} continues for {} after those of the {}",
                 phrase.step(at),
                 phrase.list(of),
                 phrase.count(*records, "record"),

@@ -2,7 +2,7 @@
 
 use super::Plan;
 
-/// Most virtual processors, and MiB of memory, as a scenario may ask for.
+/// Most vCPUs, and MiB of memory, as a scenario may ask for.
 const CPUS: u8 = 64;
 const MEMORY_MIB: u32 = 65_536;
 /// Longest silence and longest run in seconds: some times those of ten million records.

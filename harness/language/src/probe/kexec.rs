@@ -111,8 +111,8 @@ pub fn with_third(mut found: Capabilities, messages: &[Message]) -> Result<Capab
         }
         found.findings.push(ProbeFinding::new(
             FindingCode::KexecRefused,
-            "load this kernel to go on in, by kexec_file_load",
-            "success, or that there is no such call or no right to it",
+            "load this kernel by kexec_file_load",
+            "success, or an error that the call does not exist or is not permitted",
             answers.told(load),
             "kexec_file_load(2)",
         ));
@@ -139,7 +139,7 @@ pub fn with_third(mut found: Capabilities, messages: &[Message]) -> Result<Capab
     if carries && carried != expected || before.is_some() && carried.is_none() {
         found.findings.push(ProbeFinding::new(
             FindingCode::KexecCarriesOther,
-            "go on in this kernel by kexec, with its list",
+            "kexec into this kernel, with its list",
             counted_as(expected),
             counted_as(carried),
             CARRIED,

@@ -100,7 +100,7 @@ impl Seen<'_> {
                 format!("open {}", super::TPM),
                 "success, or no such device",
                 answers.told(Ask::Tpm.id()),
-                "a device that is there and that nobody has open opens (imalab's own words)",
+                "an existing device that nobody else has open can be opened (imalab's own words)",
             ));
         }
         if !answers.ok(Ask::Policy.id()) {

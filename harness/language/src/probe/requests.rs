@@ -299,6 +299,6 @@ fn unknown(found: &Capabilities, what: String) -> ProbeFinding {
         "remove records from the measurement list",
         "an interface that is known",
         format!("{what}; files and modes: {}", files.join(", ")),
-        "none: nobody's promises are known for such files (imalab's own words)",
+        "none: no promises are known for such files (imalab's own words)",
     )
 }

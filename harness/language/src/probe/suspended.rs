@@ -205,7 +205,7 @@ fn carried(answers: &Answers, dialect: &Dialect, kernels: usize) -> Option<Probe
         let wrong = || {
             ProbeFinding::new(
                 FindingCode::KexecCarriesOther,
-                "go on in this kernel by kexec, with its list, after requests that were refused",
+                "kexec into this kernel, with its list, after requests that were refused",
                 told(expected),
                 told(came),
                 promise(Rule::CarriedOver),

@@ -138,7 +138,7 @@ fn arrange(source: &Source, drafts: Vec<Draft>) -> Result<Vec<Task>, ScenarioErr
     let last = next.last().map_or(0, |last| last + 1);
     if let Some((draft, boot)) = drafts.iter().zip(&boots).find(|(_, boot)| **boot > last) {
         return Err(source
-            .error(draft.at, format!("nothing goes on to boot {boot}"))
+            .error(draft.at, format!("no step starts boot {boot}"))
             .expected(format!("a `kexec-execute` in boot {}", boot - 1)));
     }
     let mut order: Vec<usize> = Vec::new();
@@ -205,7 +205,7 @@ fn spawns(source: &Source, drafts: &[Draft]) -> Result<BTreeMap<usize, (Spawn, b
             let named = |other: &Draft| other.name == *task && task != MAIN && *task != draft.name;
             let Some(at) = drafts.iter().position(named) else {
                 return Err(source
-                    .error(step.at, format!("there is no task `{task}` to start"))
+                    .error(step.at, format!("no task `{task}` to start"))
                     .one_of(task, others.map(|other| other.name.as_str()).collect::<Vec<_>>()));
             };
             if spawns.insert(at, (Spawn { by, step: number }, *thread)).is_some() {
@@ -254,7 +254,7 @@ fn successions(source: &Source, drafts: &[Draft], boots: &[u16]) -> Result<Vec<u
             if at + 1 != draft.steps.len() {
                 return Err(source
                     .error(draft.steps[at + 1].at, format!("task `{}` ends with its boot", draft.name))
-                    .expected("`kexec-execute` last; only `steps:` go on in the next boot"));
+                    .expected("`kexec-execute` last; only `steps:` continue in the next boot"));
             }
             if found.insert(*boot, step.at).is_some() {
                 return Err(source
@@ -266,7 +266,7 @@ fn successions(source: &Source, drafts: &[Draft], boots: &[u16]) -> Result<Vec<u
     for ((boot, at), expected) in found.iter().zip(0..) {
         if *boot != expected {
             return Err(source
-                .error(*at, format!("nothing goes on to boot {boot}"))
+                .error(*at, format!("no step starts boot {boot}"))
                 .expected(format!("a `kexec-execute` in boot {expected}")));
         }
     }

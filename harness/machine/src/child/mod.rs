@@ -102,7 +102,7 @@ pub fn last_lines(output: &str) -> Vec<&str> {
 /// The same as an error's message goes on.
 pub fn output_suffix(output: &str) -> String {
     match last_lines(output).as_slice() {
-        [] => ", without a word".into(),
+        [] => ", without any output".into(),
         last => format!(":\n{}", last.join("\n")),
     }
 }

@@ -35,7 +35,7 @@ pub enum QmpError {
     #[error("QEMU could not move the machine's state: {0}")]
     NotMoved(String),
     /// What came is no QMP.
-    #[error("QEMU's monitor sent something that is no QMP: {0}")]
+    #[error("QEMU's monitor sent something that is not QMP: {0}")]
     Malformed(String),
     /// A line of more than 4 MiB.
     #[error("QEMU's monitor sent a line longer than {MAX_LINE} bytes")]

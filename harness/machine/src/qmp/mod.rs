@@ -71,7 +71,7 @@ impl Qmp {
         };
         match qmp.next("greeting", patience, Instant::now() + patience)? {
             Incoming::Greeting { version } => qmp.version = version,
-            _ => return Err(QmpError::Malformed("the first message is no greeting".into())),
+            _ => return Err(QmpError::Malformed("the first message is not a greeting".into())),
         }
         qmp.execute("qmp_capabilities", json!({}), patience)?;
         Ok(qmp)

@@ -100,7 +100,7 @@ fn a_late_answer_is_not_taken_for_the_next_command() {
 #[rstest]
 #[case::silent("", HASTE, QmpError::Silent { command: "greeting".into(), patience: HASTE })]
 #[case::half_a_line("{\"QMP\"", HASTE, QmpError::Silent { command: "greeting".into(), patience: HASTE })]
-#[case::no_greeting("{\"return\": {}}\n", PATIENCE, QmpError::Malformed("the first message is no greeting".into()))]
+#[case::no_greeting("{\"return\": {}}\n", PATIENCE, QmpError::Malformed("the first message is not a greeting".into()))]
 fn refuses_what_is_no_monitor(
     #[case] greeting: &str,
     #[case] patience: Duration,

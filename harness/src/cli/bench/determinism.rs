@@ -33,7 +33,7 @@ pub(super) struct DeterminismArgs {
     /// Keep the evidence of every run in DIR
     #[arg(long, value_name = "DIR")]
     out: Option<PathBuf>,
-    /// QEMU to prove, which may be one that is not on the list yet (default: the one in the PATH)
+    /// QEMU to prove, even if it is not on the list yet (default: the one in the PATH)
     #[arg(long, value_name = "PROGRAM")]
     qemu: Option<PathBuf>,
     /// Plugin to prove (default: the one that was built with this program)

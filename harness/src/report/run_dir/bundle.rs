@@ -84,7 +84,7 @@ pub enum BundleError {
     /// Its evidence is no longer what it was.
     #[error("{} is not what its run left: {name}{}", path.display(), and_more(*more))]
     #[diagnostic(help(
-        "its sha256 is another than bundle.json says, or it is no file of the bundle; take the bundle as it was"
+        "its sha256 differs from bundle.json, or it is not a file of the bundle; use the unmodified bundle"
     ))]
     Altered {
         /// The bundle.

@@ -113,7 +113,7 @@ impl File<'_> {
                 Ok(write.and_then(close).and(close(reader))?)
             }),
             Way::Load => self.with(content, || match raw::finit_module(self.open()?) {
-                // What it says of a file that is no module, after IMA has seen it (kernel/module/main.c).
+                // What it says of a file that is not a module, after IMA has seen it (kernel/module/main.c).
                 Ok(()) | Err(Errno::ENOEXEC) => Ok(()),
                 Err(errno) => Err(errno.into()),
             }),

@@ -67,7 +67,7 @@ impl<'de> Deserialize<'de> for Interface {
 
 /// A name that no interface has.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("`{}` is no interface; there are {}", .0.escape_debug(), names())]
+#[error("`{}` is not an interface; there are {}", .0.escape_debug(), names())]
 pub struct NoInterface(String);
 
 fn names() -> String {

@@ -110,7 +110,7 @@ rules! {
          exclude each other",
         document!("Interface Access"), By "access/writer-holds-off-readers";
     ExclusionUntilLastClose:
-        "the writer's exclusion lasts until the last of its files is closed, whoever closes it",
+        "the writer's exclusion lasts until the last of its files is closed, by any task",
         document!("Management of Staged Measurements"), By "found/closed-by-a-thread";
     PassedOnIsGivenUp:
         "the others get an error until the writer closes it: one that passed its file on and closed it is one of the others \
@@ -124,10 +124,10 @@ rules! {
         "a writer that has ended still excludes others while its file is open elsewhere",
         document!("Management of Staged Measurements"), By "access/outlives-the-writer";
     TaskEndCloses:
-        "when a process ends, all its descriptors are closed: nobody is excluded by the dead",
+        "when a process ends, all its descriptors are closed: a dead process excludes nobody",
         "_exit(2)", By "access/ends-without-close";
     RightsAreOfTheOpen:
-        "whoever has a descriptor that was opened for writing may write, whatever it may open itself",
+        "a task with a descriptor that was opened for writing may write, even if it could not open one itself",
         "open(2); capable is asked in _ima_measurements_open alone", By "access/capability-after-open";
     AccessModeHolds:
         "a file opened for reading alone cannot be written, one opened for writing alone cannot be read: EBADF",
@@ -261,7 +261,7 @@ rules! {
         "of any number of requests with the same T, by whatever processes or threads, at most one trims: the others are EINVAL",
         TRIM_LOG, By "proposals/trim-log-compare";
     TrimOfNone:
-        "an N of 0 trims nothing, and is no error",
+        "an N of 0 trims nothing, and is not an error",
         TRIM_LOG, By "proposals/trim-log-requests";
     TrimsAreCounted:
         "each command that removes records is counted once in runtime_measurements_trims",
@@ -346,7 +346,7 @@ rules! {
          `_staged` file suffix",
         document!("Usage"), By "banks/each";
     ReadGoesOn:
-        "a read goes on where the one before it ended",
+        "a read continues where the previous one ended",
         "read(2)", By "readers/goes-on-at-the-end";
     CountIsCurrent:
         "runtime_measurements_count is the number of records in the current list",

@@ -10,7 +10,7 @@ const MAX_BYTES: u64 = 1 << 24;
 const OF: Field = field("of", Name, "the descriptor").needed("the descriptor's name");
 const AS: Field = field("as", Name, "the descriptor's name").needed("the descriptor's name");
 const BAD_POINTER: Field =
-    field("bad-pointer", Number(0, MAX_BYTES), "so many bytes, at an address at which nothing is mapped");
+    field("bad-pointer", Number(0, MAX_BYTES), "this many bytes, at an unmapped address");
 
 pub(super) const FORMS: &[Form] = &[
     Form {
@@ -119,7 +119,7 @@ pub(super) const FORMS: &[Form] = &[
         short: None,
         fields: &[
             OF,
-            field("bytes", Number(1, MAX_BYTES), "so many out of the file"),
+            field("bytes", Number(1, MAX_BYTES), "how many out of the file"),
             field("text", Bytes, "this into it"),
         ],
         one_of: &["bytes", "text"],

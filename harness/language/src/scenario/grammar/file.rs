@@ -20,7 +20,7 @@ pub(in crate::scenario) const KEYS: &[Field] = &[
     field(
         "only-when-named",
         Truth,
-        "whether it is left out unless a pattern of `imalab test` is its whole name: for runs of an hour",
+        "run it only if a pattern of `imalab test` is its full name: for runs of an hour",
     )
     .or("`false`"),
     field("machine", Map(MACHINE), "the machine").or("see below"),
@@ -29,7 +29,7 @@ pub(in crate::scenario) const KEYS: &[Field] = &[
     field(
         "kernel-says",
         Texts,
-        "what the console must show, each within a line: for what a kernel warns of and goes on",
+        "text that the console must show, each within a line: for warnings after which the kernel continues",
     )
     .or("none"),
     field("files", Files, "files of the guest: an absolute path, and its text, or `{text, mode}`").or("none"),
@@ -44,7 +44,7 @@ pub(in crate::scenario) const KEYS: &[Field] = &[
 
 /// `machine:`.
 pub(in crate::scenario) const MACHINE: &[Field] = &[
-    field("cpus", Number(1, 64), "virtual processors").or("2"),
+    field("cpus", Number(1, 64), "vCPUs").or("2"),
     field("memory-mib", Number(64, 65_536), "memory in MiB").or("256"),
     field(
         "banks",
@@ -60,7 +60,7 @@ pub(in crate::scenario) const TASK: &[Field] = &[
     field(
         "boot",
         Number(0, super::MAX_BOOTS - 1),
-        "boot in which it runs; each `kexec-execute` goes on to the next",
+        "boot in which it runs; each `kexec-execute` starts the next",
     )
     .or("0, or that of the task that starts it"),
     field("steps", Steps, "what it does").needed("a list of steps"),
@@ -68,9 +68,9 @@ pub(in crate::scenario) const TASK: &[Field] = &[
 
 /// `race:`.
 pub(in crate::scenario) const RACE: &[Field] = &[
-    field("tasks", Texts, "the tasks that race, for who reads it: each has to be one of the scenario's")
+    field("tasks", Texts, "the tasks that race, for the reader: each must be a task of the scenario")
         .or("all"),
-    field("strategy", Text, "how the seed decides, as `--strategy` takes it").or("`random:10`"),
+    field("strategy", Text, "scheduling strategy, as for `--strategy`").or("`random:10`"),
     field("schedules", Number(1, 100_000), "under how many schedules").or("1"),
 ];
 
@@ -78,7 +78,7 @@ pub(in crate::scenario) const RACE: &[Field] = &[
 pub(in crate::scenario) const DEFECT: &[Field] = &[
     field("kernels", Map(KERNELS), "kernels that have it")
         .needed("`{from: \"7.2\"}`, `{before: \"8.0\"}` or both"),
-    field("breaks", Text, "the promise that it breaks, in the words of who made it")
+    field("breaks", Text, "the promise that it breaks, quoted")
         .needed("the promise, in the words of who made it"),
     field("link", Text, "where it was reported or is explained"),
     field("shows", Maps(SHOWS), "how it shows: in each of these checks")
@@ -97,8 +97,7 @@ pub(in crate::scenario) const LIMIT: &[Field] = &[
         .needed("`{from: \"7.2\"}`, `{before: \"8.0\"}` or both"),
     field("why", Text, "what those kernels do, and where").needed("what those kernels do, and where"),
     field("link", Text, "where it is explained"),
-    field("lost", Map(LOST), "which records are lost, just these")
-        .needed("`{records: 3}` or `{records: all}`"),
+    field("lost", Map(LOST), "exactly which records are lost").needed("`{records: 3}` or `{records: all}`"),
 ];
 
 /// `lost:` of a known limit.
@@ -106,7 +105,7 @@ pub(in crate::scenario) const LOST: &[Field] = &[
     field(
         "records",
         NumberOr(0, u32::MAX as u64, &["all"]),
-        "so many at the end of the list, staged ones counted, or `all`; with 0 the limit is none",
+        "how many at the end of the list, including staged ones, or `all`; 0: no limit",
     )
     .needed("a number of records at the end of the list, or `all`"),
     field("kexec", Number(1, super::MAX_BOOTS - 1), "which kexec loses them").or("1"),

@@ -23,7 +23,7 @@ const KERNEL: Field = field("kernel", Text, "a kernel of the image, or `same`").
 const ARGS: Field =
     field("args", CommandLine, "words for its command line, after those of the running kernel");
 const WITHOUT: Field =
-    field("without", CommandLine, "words of the running kernel's command line that it does not get");
+    field("without", CommandLine, "words of the running kernel's command line to leave out");
 const CALL: Field = field(
     "call",
     Word(&["kexec-file-load", "kexec-load"]),
@@ -58,7 +58,7 @@ pub(super) const FORMS: &[Form] = &[
         fields: &[HOLD],
         one_of: &[],
         expect: Expect::No,
-        doc: "lets go of a hold of another task",
+        doc: "releases a hold of another task",
     },
     Form {
         name: "tpm-fault",
@@ -70,7 +70,7 @@ pub(super) const FORMS: &[Form] = &[
                 "the TPM never sees the command, and this is the answer: a response code's name or number",
             ),
             field("lost", Truth, "the guest gets no answer").or("`false`"),
-            field("late-ms", Number(1, 600_000), "the guest gets the answer so many milliseconds later"),
+            field("late-ms", Number(1, 600_000), "the guest gets the answer this many milliseconds later"),
             field(
                 "carried-out",
                 Truth,
@@ -80,15 +80,15 @@ pub(super) const FORMS: &[Form] = &[
             field(
                 "command",
                 NumberOr(1, u32::MAX as u64, super::names::COMMAND_NAMES),
-                "which commands it happens to",
+                "which commands it affects",
             )
             .or("`extend`"),
             field("skip", Number(0, u32::MAX as u64), "how many of them pass first").or("0"),
-            field("times", Number(1, u32::MAX as u64), "how many it then happens to").or("1"),
+            field("times", Number(1, u32::MAX as u64), "how many it then affects").or("1"),
         ],
         one_of: &["answer", "lost", "late-ms"],
         expect: Expect::No,
-        doc: "prepares something to happen to TPM commands from here on: one of `answer`, `lost` and `late-ms`",
+        doc: "injects a fault into later TPM commands: one of `answer`, `lost` and `late-ms`",
     },
     Form {
         name: "load-policy",
@@ -110,7 +110,7 @@ pub(super) const FORMS: &[Form] = &[
         ],
         one_of: &[],
         expect: Expect::Yes(&[]),
-        doc: "`finit_module(2)` of a file that is no module",
+        doc: "`finit_module(2)` of a file that is not a module",
     },
     Form {
         name: "kexec-load",
@@ -139,7 +139,7 @@ pub(super) const FORMS: &[Form] = &[
         .or("`reboot`")],
         one_of: &[],
         expect: Expect::Yes(&[]),
-        doc: "goes on in the kernel that is loaded: what follows in `steps:` is done in the next boot",
+        doc: "starts the loaded kernel: the `steps:` that follow run in the next boot",
     },
     Form {
         name: "kexec",

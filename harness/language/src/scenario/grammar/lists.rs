@@ -117,7 +117,7 @@ pub(super) const FORMS: &[Form] = &[
         fields: &[],
         one_of: &[],
         expect: Expect::Yes(&[]),
-        doc: "the same, and has what was read removed before it closes the file",
+        doc: "as `snapshot`, and removes what was read before it closes the file",
     },
     Form {
         name: "attest",
@@ -176,6 +176,6 @@ pub(super) const FORMS: &[Form] = &[
         ],
         one_of: &[],
         expect: Expect::No,
-        doc: "the steps, so many times; not within itself",
+        doc: "runs the steps several times; cannot be nested",
     },
 ];

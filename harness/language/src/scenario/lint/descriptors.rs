@@ -140,7 +140,7 @@ fn records(
                 return Ok(());
             }
             Err(source
-                .error(step.at, "how many records this reads cannot be told")
+                .error(step.at, "how many records this reads is not known")
                 .expected("the first read of a measurement list's descriptor, without `limit`"))
         }
         _ => Ok(()),

@@ -60,9 +60,7 @@ fn named(source: &Source, tasks: &[Task], at: usize, step: &Step) -> Result<(), 
         others.map(|(_, task)| task.name.as_str()).collect()
     };
     let Some(found) = task_named(tasks, boot, name) else {
-        return Err(source
-            .error(step.at, format!("there is no task `{name}` in this boot"))
-            .one_of(name, others()));
+        return Err(source.error(step.at, format!("this boot has no task `{name}`")).one_of(name, others()));
     };
     if found == at {
         return Err(source
@@ -99,7 +97,7 @@ fn watched(source: &Source, tasks: &[Task], at: usize, step: &Step) -> Result<()
         return Ok(());
     }
     Err(source
-        .error(step.at, format!("nobody sees that task `{}` waits", me.name))
+        .error(step.at, format!("no task checks that task `{}` waits", me.name))
         .expected(format!("`await-blocked: {}` in another task", me.name)))
 }
 
@@ -113,7 +111,7 @@ fn received(source: &Source, tasks: &[Task], at: usize) -> Result<(), ScenarioEr
     match receives.into_iter().nth(sent) {
         None => Ok(()),
         Some(step) => Err(source
-            .error(step.at, format!("task `{}` waits for a descriptor that nobody sends", me.name))
+            .error(step.at, format!("task `{}` waits for a descriptor that no task sends", me.name))
             .expected(format!("a `send-descriptor` to `{}` for each of these", me.name))),
     }
 }

@@ -25,7 +25,7 @@ pub(super) fn check(source: &Source, machine: &Shape, tasks: &[Task]) -> Result<
                 if task_named(tasks, task.boot, name).is_none() {
                     let names = tasks.iter().filter(|other| other.boot == task.boot);
                     return Err(source
-                        .error(step.at, format!("there is no task `{name}` in this boot"))
+                        .error(step.at, format!("this boot has no task `{name}`"))
                         .one_of(name, names.map(|task| task.name.as_str()).collect::<Vec<_>>()));
                 }
             }

@@ -85,7 +85,7 @@ fn transfer(fields: &Fields<'_>) -> Result<Transfer, ScenarioError> {
         return Err(fields
             .source
             .error(node.at, "step `read`: `bytes` without `at`")
-            .expected("`limit: N` reads at most so many bytes from the offset on"));
+            .expected("`limit: N` reads at most N bytes from the offset on"));
     }
     Ok(Transfer::Stream { limit: fields.number("limit")?, chunk: fields.number32("chunk")?.unwrap_or(CHUNK) })
 }
