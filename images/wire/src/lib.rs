@@ -6,17 +6,16 @@
 
 mod bytes;
 pub mod frame;
+mod ids;
 pub mod kernels;
 mod message;
 mod program;
 mod run;
 
-pub use message::{Message, Outcome, Piece};
-pub use program::{
-    End, File, KEXEC_FILE_ON_CRASH, Op, Program, Setup, Slot, Start, Step, StepId, Task, TaskId, Violation,
-    filled,
-};
-pub use run::{KillAt, MAX_OBSERVED, MAX_OUTPUT, MAX_REQUEST, MAX_SAID, Observed, PROGRAMS, Run};
+pub use ids::{Slot, StepId, TaskId};
+pub use message::{Message, Observed, Outcome, Piece};
+pub use program::{End, File, KEXEC_FILE_ON_CRASH, Op, Program, Setup, Start, Step, Task, Violation, filled};
+pub use run::{KillAt, MAX_OBSERVED, MAX_OUTPUT, MAX_REQUEST, MAX_SAID, PROGRAMS, Run};
 
 /// Version of the program and of every frame; both sides refuse any other.
 pub const VERSION: u16 = 8;

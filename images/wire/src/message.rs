@@ -2,7 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::program::{StepId, TaskId};
+use crate::ids::{StepId, TaskId};
+use crate::program::Op;
 
 /// One thing that the guest observed. Times are guest nanoseconds of `CLOCK_BOOTTIME`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -94,7 +95,7 @@ pub enum Message {
     },
     /// A program makes a call on an observed file: it is a step of one operation, of which the usual messages follow. Said again
     /// when the call has turned out to be something else.
-    Observed(Box<crate::Observed>),
+    Observed(Box<Observed>),
     /// Not all that a program does to the observed files is known from here on.
     Unobserved {
         /// Task that runs the program.
@@ -151,4 +152,19 @@ pub enum Outcome {
     Errno(i32),
     /// Not attempted, since an earlier operation of the step failed.
     NotAttempted,
+}
+
+/// What is known of an observed call besides the operation that it is.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Observed {
+    /// Task that stands for the process or thread.
+    pub task: TaskId,
+    /// The call's number as a step of that task.
+    pub step: StepId,
+    /// What it is. An operation that reads may stand for several calls, one after the other.
+    pub op: Op,
+    /// The observed file that it is about.
+    pub path: Option<String>,
+    /// Whether it reads that file from the first byte to the end.
+    pub whole: bool,
 }

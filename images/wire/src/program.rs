@@ -2,12 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-/// Index of a task in [`Program::tasks`].
-pub type TaskId = u16;
-/// Number of a step, unique in a program.
-pub type StepId = u32;
-/// A descriptor's name within a task.
-pub type Slot = u16;
+use crate::ids::{Slot, StepId, TaskId};
 
 /// All that the guest is to do, from the first message to the last.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]

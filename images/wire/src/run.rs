@@ -1,8 +1,8 @@
-//! Programs that are not the agent's own, and what the agent observes of them.
+//! Programs that are not the agent's own: how they are run and observed.
 
 use serde::{Deserialize, Serialize};
 
-use crate::program::{StepId, TaskId};
+use crate::ids::StepId;
 
 /// Folder of the guest's root file system with the programs of the image, which a scenario names without a path.
 pub const PROGRAMS: &str = "/programs";
@@ -46,19 +46,4 @@ pub struct KillAt {
     pub call: u64,
     /// Whether every call counts; else those that change a file, a folder, a lock or a list.
     pub every: bool,
-}
-
-/// What is known of an observed call besides the operation that it is.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Observed {
-    /// Task that stands for the process or thread.
-    pub task: TaskId,
-    /// The call's number as a step of that task.
-    pub step: StepId,
-    /// What it is. An operation that reads may stand for several calls, one after the other.
-    pub op: crate::Op,
-    /// The observed file that it is about.
-    pub path: Option<String>,
-    /// Whether it reads that file from the first byte to the end.
-    pub whole: bool,
 }
