@@ -195,14 +195,14 @@ fn a_qemu_that_refuses_its_command_line_says_why() {
 }
 
 #[rstest]
-#[case::says_nothing("exec sleep 1000", "did not answer `greeting` within 300ms, without a word")]
+#[case::says_nothing("exec sleep 1000", "did not answer `greeting` within 300ms, without any output")]
 #[case::closes_its_monitor(
     "for a; do case $a in socket,id=qmp,fd=*) fd=${a##*=};; esac; done; echo odd; exec {fd}>&-; exec sleep 1000",
     "QEMU's monitor closed the connection:\nodd"
 )]
-#[case::dies_silently("exit 3", "QEMU ended at its start (exit code 3), without a word")]
+#[case::dies_silently("exit 3", "QEMU ended at its start (exit code 3), without any output")]
 #[case::says_a_lot("seq 100000; exit 1", "99999\n100000")]
-#[case::is_killed("kill -9 $$", "QEMU ended at its start (killed by SIGKILL), without a word")]
+#[case::is_killed("kill -9 $$", "QEMU ended at its start (killed by SIGKILL), without any output")]
 fn what_is_no_qemu_is_an_error(#[case] script: &str, #[case] expected: &str) {
     let dir = tempfile::tempdir().unwrap();
     let qemu = fake_qemu(dir.path(), script);
