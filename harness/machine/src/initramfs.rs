@@ -1,4 +1,4 @@
-//! The archive of kernels that a guest can go on in, which stands behind the image's own archive.
+//! Archives behind the image's own: kernels that a guest can go on in, and files that a user adds.
 //!
 //! The kernel unpacks archives one after the other, with zeros between them
 //! (`Documentation/driver-api/early-userspace/buffer-format.rst`), so that the image itself stays one and the same file
@@ -20,37 +20,83 @@ const TRUNCATED_BYTES: usize = 1024;
 /// File types of stat(2), which a header carries in its mode.
 const DIRECTORY: u32 = 0o040_000;
 const REGULAR: u32 = 0o100_000;
+const LINK: u32 = 0o120_000;
 
 /// Archives are padded to a multiple of this; the kernel wants each to begin at a multiple of 4 bytes (`unpack_to_rootfs`,
 /// `init/initramfs.c`).
 const ALIGN: usize = 512;
 
+/// An archive behind the image's own.
+struct Appended {
+    image: Vec<u8>,
+    inode: u32,
+}
+
+impl Appended {
+    fn to(mut image: Vec<u8>) -> Appended {
+        pad(&mut image);
+        Appended { image, inode: 0 }
+    }
+
+    fn add(&mut self, name: &str, mode: u32, content: &[u8]) -> io::Result<()> {
+        self.inode += 1;
+        let length = u32::try_from(content.len())
+            .map_err(|_| io::Error::new(io::ErrorKind::FileTooLarge, "a file of 4 GiB"))?;
+        let builder = NewcBuilder::new(name).ino(self.inode).mode(mode).nlink(1).mtime(0);
+        let mut writer = builder.write(&mut self.image, length);
+        writer.write_all(content)?;
+        writer.finish().map(drop)
+    }
+
+    fn done(mut self) -> io::Result<Vec<u8>> {
+        trailer(&mut self.image)?;
+        pad(&mut self.image);
+        Ok(self.image)
+    }
+}
+
 /// `image`, then an archive with [`SAME`], [`TRUNCATED`], [`NO_KERNEL`] and the `others` by name. Same inputs, same bytes.
 ///
 /// # Errors
 /// When a kernel has 4 GiB or more.
-pub fn with_kernels(mut image: Vec<u8>, same: &[u8], others: &[(&str, Vec<u8>)]) -> io::Result<Vec<u8>> {
-    pad(&mut image);
-    let mut inode = 0;
-    let mut add = |name: &str, mode: u32, content: &[u8]| -> io::Result<()> {
-        inode += 1;
-        let length = u32::try_from(content.len())
-            .map_err(|_| io::Error::new(io::ErrorKind::FileTooLarge, "a kernel of 4 GiB"))?;
-        let mut writer =
-            NewcBuilder::new(name).ino(inode).mode(mode).nlink(1).mtime(0).write(&mut image, length);
-        writer.write_all(content)?;
-        writer.finish().map(drop)
-    };
-    add(FOLDER, DIRECTORY | 0o755, b"")?;
+pub fn with_kernels(image: Vec<u8>, same: &[u8], others: &[(&str, Vec<u8>)]) -> io::Result<Vec<u8>> {
+    let mut appended = Appended::to(image);
+    appended.add(FOLDER, DIRECTORY | 0o755, b"")?;
     let truncated = same.get(..TRUNCATED_BYTES).unwrap_or(same);
     let made = [(SAME, same), (TRUNCATED, truncated), (NO_KERNEL, b"This is no kernel.\n".as_slice())];
     let others = others.iter().map(|(name, kernel)| (*name, kernel.as_slice()));
     for (name, content) in made.into_iter().chain(others) {
-        add(&format!("{FOLDER}/{name}"), REGULAR | 0o644, content)?;
+        appended.add(&format!("{FOLDER}/{name}"), REGULAR | 0o644, content)?;
     }
-    trailer(&mut image)?;
-    pad(&mut image);
-    Ok(image)
+    appended.done()
+}
+
+/// What a file of the guest is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// A folder.
+    Folder,
+    /// A regular file, with its content.
+    File(Vec<u8>),
+    /// A symbolic link, with its target.
+    Link(String),
+}
+
+/// `image`, then an archive with files of the guest: path without the slash at its start, permissions, and what it is; each folder
+/// before what is in it. Same inputs, same bytes.
+///
+/// # Errors
+/// When a file has 4 GiB or more.
+pub fn with_files(image: Vec<u8>, files: &[(String, u32, Kind)]) -> io::Result<Vec<u8>> {
+    let mut appended = Appended::to(image);
+    for (path, permissions, kind) in files {
+        match kind {
+            Kind::Folder => appended.add(path, DIRECTORY | permissions, b"")?,
+            Kind::File(content) => appended.add(path, REGULAR | permissions, content)?,
+            Kind::Link(target) => appended.add(path, LINK | permissions, target.as_bytes())?,
+        }
+    }
+    appended.done()
 }
 
 fn pad(archive: &mut Vec<u8>) {
@@ -110,6 +156,24 @@ mod tests {
         assert_eq!(second[4].2, b"older");
         assert!(whole[next + end..].iter().all(|byte| *byte == 0));
         assert_eq!(whole, with_kernels(image(), &same, &[("6.12", b"older".to_vec())]).unwrap());
+    }
+
+    #[test]
+    fn files_stand_in_an_archive_of_their_own() {
+        let files = [
+            ("bin".to_owned(), 0o755, Kind::Folder),
+            ("bin/agent".to_owned(), 0o700, Kind::File(b"ELF".to_vec())),
+            ("bin/other".to_owned(), 0o777, Kind::Link("agent".to_owned())),
+        ];
+        let whole = with_files(image(), &files).unwrap();
+        assert!(whole.starts_with(&image()));
+        let (found, _) = members(&whole[image().len().next_multiple_of(ALIGN)..]);
+        let expected = [
+            ("bin".to_owned(), DIRECTORY | 0o755, Vec::new()),
+            ("bin/agent".to_owned(), REGULAR | 0o700, b"ELF".to_vec()),
+            ("bin/other".to_owned(), LINK | 0o777, b"agent".to_vec()),
+        ];
+        assert_eq!(found, expected);
     }
 
     #[test]

@@ -311,7 +311,14 @@ impl BenchArgs {
     fn machines(&self, surroundings: &Surroundings) -> Result<Machines, Failure> {
         let choice = Choice { names: self.names.clone(), ..Choice::default() };
         let (kernel_images, initramfs) = (self.kernels.clone(), self.initramfs.clone());
-        MachineArgs { choice, kernel_images, initramfs, surroundings: surroundings.clone() }.ready()
+        MachineArgs {
+            choice,
+            kernel_images,
+            initramfs,
+            added: Vec::new(),
+            surroundings: surroundings.clone(),
+        }
+        .ready()
     }
 
     pub(super) fn keep(&self, figures: &impl Serialize) -> Result<(), Failure> {

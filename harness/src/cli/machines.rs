@@ -10,7 +10,7 @@ use clap::Args;
 use clap::builder::{OsStringValueParser, TypedValueParser};
 use miette::miette;
 
-use super::{Failure, kernels};
+use super::{Failure, added, kernels};
 use crate::carried;
 use crate::report::{Exit, print};
 use imalab_kernels::cache::Cache;
@@ -37,6 +37,9 @@ pub(super) struct MachineArgs {
     /// Initramfs with the agent as /init (default: the built-in one)
     #[arg(long, value_name = "FILE", help_heading = "Machines")]
     pub initramfs: Option<PathBuf>,
+    /// Copy the files in DIR into the guest's root, for `programs:` of scenarios to run (repeatable)
+    #[arg(long = "add", value_name = "DIR", help_heading = "Machines")]
+    pub added: Vec<PathBuf>,
     #[command(flatten)]
     pub surroundings: Surroundings,
 }
@@ -130,6 +133,10 @@ impl MachineArgs {
         let initramfs = image(self.initramfs.as_deref(), cache)?;
         // What is wrong with it is told before a kernel is built.
         is_file(&initramfs)?;
+        let initramfs = match self.added.as_slice() {
+            [] => initramfs,
+            dirs => added::image_with(&initramfs, dirs, cache)?,
+        };
         let kernels = match self.kernel_images.as_slice() {
             [] => kernels::chosen(&self.choice, cache)?,
             given => given.to_vec(),

@@ -1,6 +1,7 @@
 //! The `imalab` command: arguments, and the calls they mean.
 
 mod accel;
+mod added;
 mod again;
 mod bench;
 mod bring;

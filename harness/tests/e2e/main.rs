@@ -5,6 +5,7 @@
 //! tests fail: a check that could not run is none.
 #![expect(clippy::unwrap_used, reason = "a test fails where it panics")]
 
+mod added;
 mod bundles;
 mod debugger;
 mod demands;
