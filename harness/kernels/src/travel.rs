@@ -226,10 +226,10 @@ fn unpack<R: Read>(entry: &mut Entry<'_, R>, path: &Path) -> Result<String> {
     let mut buffer = vec![0; 1 << 20];
     let mut left = entry.size();
     loop {
-        let read = entry.read(&mut buffer).map_err(|error| refused(format!("it is cut off: {error}")))?;
+        let read = entry.read(&mut buffer).map_err(|error| refused(format!("it is truncated: {error}")))?;
         left -= read as u64;
         if read == 0 && left > 0 {
-            return Err(refused("it is cut off"));
+            return Err(refused("it is truncated"));
         }
         if read == 0 {
             return Ok(cache::hex(&digest.finalize()));

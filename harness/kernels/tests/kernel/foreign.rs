@@ -369,8 +369,8 @@ fn symbols_of_a_series_can_be_set_and_have_to_stick() {
         "{stderr}"
     );
     for (asked, message) in [
-        ("IMA=", "\"IMA=\" is no symbol"),
-        ("I MA", "\"I MA\" is no symbol"),
+        ("IMA=", "\"IMA=\" is not a symbol"),
+        ("I MA", "\"I MA\" is not a symbol"),
         ("IMA=y\nCONFIG_X=y", "is more than a line"),
     ] {
         let (code, _, stderr) = build(&lab, &[], &["--kconfig", asked]);
