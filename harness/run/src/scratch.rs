@@ -108,10 +108,18 @@ fn remove_abandoned(place: &Path) -> io::Result<()> {
             Err(error) => return Err(error),
         };
         if abandoned {
-            fs::remove_dir_all(&path)?;
+            remove(&path)?;
         }
     }
     Ok(())
+}
+
+/// An owner that ends removes its folder itself: it may be gone by now, its lock before it.
+fn remove(folder: &Path) -> io::Result<()> {
+    match fs::remove_dir_all(folder) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+        removed => removed,
+    }
 }
 
 #[cfg(test)]
@@ -133,6 +141,22 @@ mod tests {
         std::os::unix::fs::symlink("/etc", &folder).unwrap();
         assert_eq!(own(shared.path()), None, "a link");
         assert_eq!(own(&shared.path().join("none")), None, "no shared memory");
+    }
+
+    #[test]
+    fn a_folder_that_its_owner_has_removed_meanwhile_is_no_trouble() {
+        let place = tempfile::tempdir().unwrap();
+        remove(&place.path().join("run-ended")).unwrap();
+        File::create(place.path().join("file")).unwrap();
+        remove(&place.path().join("file")).unwrap_err();
+    }
+
+    /// Owners that end while others begin.
+    #[test]
+    fn many_come_and_go_at_once() {
+        let place = tempfile::tempdir().unwrap();
+        let come_and_go = || (0..200).for_each(|_| drop(Scratch::new(place.path()).unwrap()));
+        std::thread::scope(|scope| (0..4).for_each(|_| drop(scope.spawn(come_and_go))));
     }
 
     #[test]
