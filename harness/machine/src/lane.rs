@@ -102,6 +102,7 @@ pub fn prove(qemu: &Path, plugin: &Path, unproved: bool) -> Result<String, LaneE
         strategy: Strategy::None,
         gate: None,
         watch: None,
+        records: None,
         pins: None,
         coverage: false,
         report: folder.path().join("schedule.json"),

@@ -9,7 +9,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
 
-use imalab_schedule::{Does, MutexHolds, Order, Point, Range, Report, Scheduler, Told};
+use imalab_schedule::{Does, MutexHolds, Order, Point, Range, Records, Report, Scheduler, Told};
 
 use crate::qemu::{Block, Id, Qemu, Register, Translation};
 use crate::threads;
@@ -84,6 +84,23 @@ impl Lane {
     fn is_for_the_mutex(&self, cpu: c_uint) -> bool {
         let mutex = self.order.watch.as_ref().map(|watch| watch.mutex);
         mutex.is_some() && self.qemu.register(cpu, Register::Argument) == mutex
+    }
+
+    /// Whether the task that the processor runs has the mutex that is watched.
+    fn has_mutex(&self, cpu: c_uint) -> bool {
+        let (Some(watch), Some(holds)) = (&self.order.watch, self.holds()) else { return false };
+        holds.is_held()
+            && self
+                .qemu
+                .register(cpu, Register::Stack)
+                .is_some_and(|stack| holds.is_held_by(stack, watch.stack))
+    }
+
+    /// How many records the lists have.
+    fn records(&self, cpu: c_uint) -> Option<Records> {
+        let at = self.order.records?;
+        let (current, staged) = (self.qemu.word_at(cpu, at)?, self.qemu.word_at(cpu, at.wrapping_add(8))?);
+        Some(Records { current, staged })
     }
 
     /// Waits until the TPM has done what it was told, so that the guest finds it done whenever it looks.
@@ -247,6 +264,10 @@ extern "C" fn on_point(cpu: c_uint, address: *mut c_void) {
     }
     let (does, held) = lane.scheduler().point(point(cpu, address.addr() as u64));
     lane.go_on(&held);
+    if does.is_some() {
+        let (mutex, records) = (lane.has_mutex(cpu), lane.records(cpu));
+        lane.scheduler().looked(mutex, records);
+    }
     match does {
         None => {}
         Some(Does::Preempt) => lane.qemu.preempt(cpu),

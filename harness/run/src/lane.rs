@@ -46,6 +46,9 @@ const ENDS: [&str; 4] = ["machine_power_off", "machine_restart", "machine_emerge
 const SAID: &str = "port_fops_write";
 const LOOKS: &str = "fw_cfg_sysfs_read_raw";
 
+/// Where a kernel counts the records of its lists, the current one first (`enum binary_lists`, `security/integrity/ima/ima.h`).
+const RECORDS: &str = "ima_num_records";
+
 /// The seed of machines that are booted to be saved, whatever those of the runs are that go on from there.
 const BOOT_SEED: u64 = 0;
 
@@ -207,6 +210,7 @@ fn order(
             writers: ranges(WRITERS[0], &|name| WRITERS.contains(&name))?,
         }),
         watch: watch(symbols),
+        records: symbols.data(RECORDS).ok(),
         pins: None,
         coverage: false,
         report,
@@ -224,7 +228,8 @@ fn watch(symbols: &Symbols) -> Option<Watch> {
     let mutex = symbols.data("ima_extend_list_mutex").ok()?;
     let gives = symbols.address("mutex_unlock").ok()?;
     let takes: Vec<u64> = TAKES.into_iter().filter_map(|name| symbols.address(name).ok()).collect();
-    (!appends.is_empty() && !takes.is_empty()).then_some(Watch { mutex, takes, gives, appends })
+    let stack = pins::stack_of(symbols);
+    (!appends.is_empty() && !takes.is_empty()).then_some(Watch { mutex, takes, gives, stack, appends })
 }
 
 /// Tells whether the kernel's symbols have all that the lane needs.

@@ -6,6 +6,7 @@ mod guest;
 mod interrupt;
 mod kernels;
 mod lane;
+mod lines;
 mod own_checks;
 mod run;
 mod scratch;
@@ -20,6 +21,7 @@ pub use guest::{Boot, Guest, GuestEnded, GuestError, GuestSpec, machine_spec, wr
 pub use interrupt::{EXIT_INTERRUPTED, Interrupts, Listening};
 pub use kernels::{Kernel, KernelsError, others};
 pub use lane::{NoReport, Seeded, SeededError, Unfit, has_symbols, known_places, symbols, unfit};
+pub use lines::{Lines, NoLines};
 pub use run::{Booted, Ran, RunError, run};
 pub use scratch::{Scratch, ScratchError, place as scratch_place};
 pub use shell::{ShellError, shell};

@@ -27,7 +27,7 @@ pub use pin::{Pin, PinEnd, PinReport, Pins, Spot, Told, Until};
 pub use point::Point;
 pub use random::draw;
 pub use range::Range;
-pub use report::{End, MutexHold, Preemption, Report, ReportError};
+pub use report::{End, MutexHold, Preemption, Records, Report, ReportError};
 pub use scheduler::Scheduler;
 pub use shrink::{Shrunk, shrink};
 pub use symbols::{Symbols, SymbolsError};

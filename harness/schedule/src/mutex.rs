@@ -64,6 +64,18 @@ impl MutexHolds {
         }
     }
 
+    /// Whether somebody has it.
+    #[must_use]
+    pub fn is_held(&self) -> bool {
+        self.holder.is_some()
+    }
+
+    /// Whether the task with this stack pointer has it: a task's kernel stack is the block of `size` bytes that it is in.
+    #[must_use]
+    pub fn is_held_by(&self, stack: u64, size: u64) -> bool {
+        self.holder.is_some_and(|holder| holder.asked.stack / size.max(1) == stack / size.max(1))
+    }
+
     /// A processor begins a block of IMA's code.
     pub fn begins(&mut self, cpu: u32) {
         if let Some(holder) = self.holder.as_mut().filter(|holder| holder.cpu == cpu) {
@@ -109,7 +121,7 @@ mod tests {
 
     fn holds() -> MutexHolds {
         let appends = vec![Range { begin: APPEND, end: APPEND + 9 }];
-        MutexHolds::new(&Watch { mutex: 1, takes: vec![2], gives: 3, appends })
+        MutexHolds::new(&Watch { mutex: 1, takes: vec![2], gives: 3, stack: 64, appends })
     }
 
     #[test]
@@ -130,6 +142,18 @@ mod tests {
         holds.returns(at(STAGE, 72), 32);
         holds.gives(80);
         assert_eq!(holds.holds()[1], MutexHold { at: STAGE, appends: 1, waited: 2, held: 8, blocks: 0 });
+    }
+
+    #[test]
+    fn who_has_it_is_known_by_its_stack() {
+        let mut holds = holds();
+        assert!(!holds.is_held() && !holds.is_held_by(70, 64));
+        holds.asks(STAGE, 70, 10);
+        assert!(!holds.is_held_by(70, 64));
+        holds.returns(at(STAGE, 20), 70);
+        assert!(holds.is_held() && holds.is_held_by(64, 64) && !holds.is_held_by(63, 64));
+        holds.gives(30);
+        assert!(!holds.is_held_by(70, 64));
     }
 
     #[test]

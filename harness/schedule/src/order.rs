@@ -107,6 +107,10 @@ pub struct Order {
     /// A mutex whose holds the report tells; `None`: none.
     #[serde(default)]
     pub watch: Option<Watch>,
+    /// Where the kernel counts the records of the current list, and after it those of the staged one, in words of eight bytes;
+    /// `None`: it does not.
+    #[serde(default)]
+    pub records: Option<u64>,
     /// Tasks that are held at places of the kernel's code; `None`: none.
     #[serde(default)]
     pub pins: Option<Pins>,
@@ -178,6 +182,9 @@ pub struct Watch {
     pub takes: Vec<u64>,
     /// and the one that gives it back.
     pub gives: u64,
+    /// Bytes of a task's kernel stack, which begins at a multiple of them.
+    #[serde(default)]
+    pub stack: u64,
     /// Code of those that hold it for each record and are not told one by one.
     pub appends: Vec<Range>,
 }
@@ -203,8 +210,10 @@ mod tests {
                 mutex: 8,
                 takes: vec![112],
                 gives: 128,
+                stack: 1 << 14,
                 appends: vec![Range { begin: 16, end: 24 }],
             }),
+            records: Some(136),
             pins: Some(pins()),
             coverage: false,
             report: "/scratch/report".into(),

@@ -20,6 +20,21 @@ pub struct Preemption {
     pub address: u64,
     /// Instructions that all processors together had executed.
     pub instructions: u64,
+    /// Whether its task had the mutex that was watched.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub mutex: bool,
+    /// How many records the lists had, where the kernel counts them so.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub records: Option<Records>,
+}
+
+/// How many records the lists have.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Records {
+    /// The current one.
+    pub current: u64,
+    /// The staged one.
+    pub staged: u64,
 }
 
 /// How a schedule ended.

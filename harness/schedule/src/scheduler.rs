@@ -8,7 +8,7 @@ use crate::order::{Does, HOLD_TICKS, Order};
 use crate::pin::Told;
 use crate::pinning::{Moves, Pinning};
 use crate::point::Point;
-use crate::report::{End, Preemption, Report};
+use crate::report::{End, Preemption, Records, Report};
 use crate::strategy::Decider;
 
 /// Most preemptions that are kept; a run has some thousands. A report of so many has less than 64 MiB, which is what is read of one.
@@ -115,7 +115,8 @@ impl Scheduler {
         if let Some(does) = does {
             let Point { cpu, address, instructions } = point;
             if self.preemptions.len() < self.most {
-                self.preemptions.push(Preemption { event, does, cpu, address, instructions });
+                let (mutex, records) = (false, None);
+                self.preemptions.push(Preemption { event, does, cpu, address, instructions, mutex, records });
             } else {
                 self.left_out += 1;
             }
@@ -167,6 +168,13 @@ impl Scheduler {
         }
         let free = |cpu: &u32| self.held.get(*cpu as usize) != Some(&true);
         (holds.is_some(), lets_go.into_iter().map(|(_, cpu)| cpu).filter(free).collect())
+    }
+
+    /// What the processor that was just preempted or held had, and how long the lists were: for whoever reads of it.
+    pub fn looked(&mut self, mutex: bool, records: Option<Records>) {
+        if let Some(last) = self.preemptions.last_mut().filter(|_| self.left_out == 0) {
+            (last.mutex, last.records) = (mutex, records);
+        }
     }
 
     /// A processor has nothing to do, or spins for a lock; those that go on now.

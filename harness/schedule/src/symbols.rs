@@ -124,6 +124,13 @@ impl Symbols {
         Ok(begin + offset)
     }
 
+    /// The first symbol of code that another build of the same kernel does not have at this address.
+    #[must_use]
+    pub fn first_moved(&self, other: &Symbols) -> Option<&str> {
+        let own = self.code.iter().zip(other.code.iter().map(Some).chain(std::iter::repeat(None)));
+        own.into_iter().find(|(own, others)| *others != Some(own)).map(|(own, _)| own.1.as_str())
+    }
+
     /// The code of every function that `wanted` takes, up to the next symbol; neighbours are one range.
     ///
     /// The compiler's parts of a function (`.cold`, `.part.0`, `.isra.0`, `.constprop.0`) go by the function's name.
@@ -202,6 +209,17 @@ ffffffff82000000 d ima_data
         assert_eq!(symbols().ranges(|name| name == "ima_trim"), [range(0x90, 0xa0)]);
         assert_eq!(symbols().ranges(|name| name == "nothing"), []);
         assert_eq!(symbols().ranges(|name| name == "_etext"), [], "nobody knows how long it is");
+    }
+
+    #[test]
+    fn a_symbol_that_moved_is_found() {
+        let moved = |text: &str| symbols().first_moved(&Symbols::parse(text).unwrap()).map(str::to_owned);
+        assert_eq!(moved(MAP), None);
+        assert_eq!(moved(&MAP.replace("81000080 t other", "81000081 t other")), Some("other".to_owned()));
+        assert_eq!(
+            moved(MAP.split_inclusive('\n').take(5).collect::<String>().as_str()),
+            Some("other".to_owned())
+        );
     }
 
     #[test]

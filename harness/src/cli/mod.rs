@@ -20,6 +20,7 @@ mod repro;
 mod rerun;
 mod shell;
 mod shrink;
+mod story;
 mod test;
 
 use std::process::ExitCode;

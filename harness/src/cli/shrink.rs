@@ -10,13 +10,14 @@ use super::again::Again;
 use super::machines::Surroundings;
 use super::recheck::tell;
 use super::repro::compared;
+use super::story::Story;
 use crate::explore::Sign;
-use crate::report::run_dir::{OutDir, SCHEDULE};
+use crate::report::run_dir::OutDir;
 use crate::report::{Exit, print, words};
 use crate::suite::{self, Store};
 use imalab_check::outcome::RunResult;
-use imalab_run::{Interrupts, Ran, Scratch};
-use imalab_schedule::{Choice, Does, Report, Shrunk, Strategy, Symbols, shrink};
+use imalab_run::{Interrupts, Lines, Ran, Scratch};
+use imalab_schedule::{Choice, Shrunk, Strategy, Symbols, shrink};
 
 #[derive(Args)]
 pub(super) struct ShrinkArgs {
@@ -35,6 +36,9 @@ pub(super) struct ShrinkArgs {
     /// Use this initramfs instead of the one that is found by the bundle's digest
     #[arg(long, value_name = "FILE")]
     initramfs: Option<PathBuf>,
+    /// Tell source lines by this `vmlinux`, another build of the same code (NAME+lines), with its System.map beside it
+    #[arg(long, value_name = "FILE")]
+    lines: Option<PathBuf>,
     #[command(flatten)]
     surroundings: Surroundings,
 }
@@ -148,6 +152,10 @@ pub(super) fn run(args: &ShrinkArgs) -> Result<Exit, Failure> {
         )));
     };
     let symbols = imalab_run::symbols(again.image()).map_err(Failure::usage_of)?;
+    let lines = match &args.lines {
+        Some(vmlinux) => Some(Lines::of_the_same(vmlinux, &symbols).map_err(Failure::usage_of)?),
+        None => Lines::beside(again.image()).ok(),
+    };
     let place = args.out.clone().unwrap_or_else(|| args.surroundings.cache.join("bundles"));
     // Before anything has run.
     OutDir::create(&place).map_err(Failure::of_file)?.remove_abandoned();
@@ -178,13 +186,20 @@ pub(super) fn run(args: &ShrinkArgs) -> Result<Exit, Failure> {
         Err(Stop::Failed(failure)) => return Err(failure),
         Err(Stop::Interrupted | Stop::Enough) => print::note("what is left was not run once more"),
     }
-    keep(&again, &store, &symbols, least).map(|()| exit)
+    keep(&again, &store, (&symbols, lines.as_ref()), least).map(|()| exit)
 }
 
 /// Tells where what is left preempts, and keeps its bundle.
-fn keep(again: &Again, store: &Store, symbols: &Symbols, (ran, mut result): Shown) -> Result<(), Failure> {
+fn keep(
+    again: &Again,
+    store: &Store,
+    (symbols, lines): (&Symbols, Option<&Lines>),
+    (ran, mut result): Shown,
+) -> Result<(), Failure> {
     if let Some(Ok(report)) = &ran.schedule {
-        for line in story(report, symbols) {
+        for line in
+            (Story { report, holds: &again.plan.holds, program: &again.plan.program, symbols, lines }).lines()
+        {
             print::line(&line).map_err(Failure::setup)?;
         }
     }
@@ -198,65 +213,4 @@ fn keep(again: &Again, store: &Store, symbols: &Symbols, (ran, mut result): Show
     }
     let trouble = trouble.unwrap_or_else(|| "it is none of a run that failed".to_owned());
     Err(Failure { exit: Exit::Infra, error: miette!("the bundle of what is left is not kept: {trouble}") })
-}
-
-/// Preemptions that are told; `schedule.json` has all.
-const SHOWN: usize = 20;
-
-/// A line for each processor that did not go on, of the first ones.
-fn story(report: &Report, symbols: &Symbols) -> Vec<String> {
-    let line = |one: &imalab_schedule::Preemption| {
-        let does = match one.does {
-            Does::Preempt => "is preempted",
-            Does::Hold => "is held",
-        };
-        let at = symbols.name(one.address);
-        format!(
-            "  point {}: CPU {} {does} at {at}, after {} instructions",
-            one.event, one.cpu, one.instructions
-        )
-    };
-    let more = report.preemptions.len().saturating_sub(SHOWN);
-    let rest = (more > 0).then(|| format!("  and {more} more: {SCHEDULE} of the bundle"));
-    report.preemptions.iter().take(SHOWN).map(line).chain(rest).collect()
-}
-
-#[cfg(test)]
-mod tests {
-    use imalab_schedule::{End, Preemption, SCHEMA};
-
-    use super::*;
-
-    #[test]
-    fn a_story_says_who_stopped_where() {
-        let symbols =
-            Symbols::parse("ffffffff81000000 T _text\nffffffff81000100 T ima_queue_stage\n").unwrap();
-        let one = |event, does, address| Preemption { event, does, cpu: 1, address, instructions: 77 };
-        let preemptions =
-            vec![one(3, Does::Preempt, 0xffff_ffff_8100_0184), one(9, Does::Hold, 0xffff_ffff_8100_0100)];
-        let hash = String::new();
-        let end = End::Reached;
-        let mut report = Report {
-            schema: SCHEMA,
-            hash,
-            end,
-            events: 10,
-            tpm_commands: 1,
-            instructions: 90,
-            expired: 0,
-            preemptions,
-            left_out: 0,
-            holds: Vec::new(),
-            pins: Vec::new(),
-            coverage: None,
-            from: None,
-        };
-        let told = [
-            "  point 3: CPU 1 is preempted at ima_queue_stage+0x84, after 77 instructions",
-            "  point 9: CPU 1 is held at ima_queue_stage, after 77 instructions",
-        ];
-        assert_eq!(story(&report, &symbols), told);
-        report.preemptions = vec![one(1, Does::Preempt, 0); 25];
-        assert_eq!(story(&report, &symbols).last().unwrap(), "  and 5 more: schedule.json of the bundle");
-    }
 }

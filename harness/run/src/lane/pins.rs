@@ -50,8 +50,13 @@ pub(super) fn pins(symbols: &Symbols, holds: &[Hold]) -> Result<Option<Pins>, Sy
         Ok(Pin { task: hold.task, at: spot(symbols, &hold.at)?, until })
     };
     let pins = holds.iter().map(pin).collect::<Result<_, SymbolsError>>()?;
-    let stack = if symbols.address(KASAN).is_ok() { KASAN_STACK } else { STACK };
+    let stack = stack_of(symbols);
     Ok(Some(Pins { tell: symbols.address(TELLS)?, option: u64::from(TELL.cast_unsigned()), stack, pins }))
+}
+
+/// Bytes of a kernel stack.
+pub(super) fn stack_of(symbols: &Symbols) -> u64 {
+    if symbols.address(KASAN).is_ok() { KASAN_STACK } else { STACK }
 }
 
 fn spot(symbols: &Symbols, place: &Place) -> Result<Spot, SymbolsError> {

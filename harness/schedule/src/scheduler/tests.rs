@@ -18,6 +18,7 @@ fn order(strategy: Strategy) -> Order {
         strategy,
         gate: None,
         watch: None,
+        records: None,
         pins: None,
         coverage: false,
         report: "/report".into(),
@@ -251,4 +252,18 @@ fn nobody_is_pinned_beyond_the_end() {
     assert_eq!(scheduler.end(on(1, 2)), Some(vec![0]));
     assert_eq!(scheduler.passes(on(0, 500), 64, None), (false, vec![]));
     assert_eq!(scheduler.report().pins[0].end, PinEnd::NeverCame);
+}
+
+#[test]
+fn what_was_looked_at_is_told_of_the_preemption_that_it_was_at() {
+    let mut scheduler = Scheduler::new(&order(Strategy::Random { seed: 1, per: 1 }), 2);
+    scheduler.most = 2;
+    let records = Some(Records { current: 7, staged: 2 });
+    for step in 0..3 {
+        scheduler.point(at(step));
+        scheduler.looked(step == 1, records.filter(|_| step != 1));
+    }
+    let report = scheduler.report();
+    let looked: Vec<_> = report.preemptions.iter().map(|one| (one.mutex, one.records)).collect();
+    assert_eq!(looked, [(false, records), (true, None)]);
 }
