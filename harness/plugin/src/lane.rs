@@ -9,7 +9,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
 
-use imalab_schedule::{Does, MutexHolds, Order, Point, Range, Report, Scheduler, Told};
+use imalab_schedule::{Does, MutexHolds, Order, Point, Range, Report, Scheduler, TaskReport};
 
 use crate::qemu::{Block, Id, Qemu, Register, Translation};
 use crate::threads;
@@ -262,9 +262,9 @@ extern "C" fn on_tell(cpu: c_uint, address: *mut c_void) {
         && let [Some(option), Some(number)] =
             ARGUMENTS.map(|offset| qemu.word_at(cpu, registers.wrapping_add(offset)))
         && option == pins.option
-        && let Some(told) = Told::of(number)
+        && let Some(told) = TaskReport::of(number)
     {
-        let held = lane.scheduler().told(point(cpu, address.addr() as u64), told, stack);
+        let held = lane.scheduler().reports(point(cpu, address.addr() as u64), told, stack);
         lane.go_on(&held);
     }
 }

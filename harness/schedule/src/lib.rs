@@ -23,7 +23,7 @@ pub use coverage::Coverage;
 pub use exhaustive::Holds;
 pub use mutex::MutexHolds;
 pub use order::{Choice, Does, Gate, Order, OrderError, SCHEMA, Stop, Strategy, Watch};
-pub use pin::{Pin, PinEnd, PinReport, Pins, Spot, Told, Until};
+pub use pin::{Pin, PinEnd, PinReport, Pins, Spot, TaskReport, Until};
 pub use point::Point;
 pub use random::draw;
 pub use range::Range;

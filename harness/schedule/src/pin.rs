@@ -68,7 +68,7 @@ pub struct Pin {
 pub struct Pins {
     /// The system call by which tasks tell of themselves: the kernel's function, which gets the caller's registers.
     pub tell: u64,
-    /// Its first argument then; the second is a [`Told`].
+    /// Its first argument then; the second is a [`TaskReport`].
     pub option: u64,
     /// Bytes of a task's kernel stack, which begins at a multiple of them.
     pub stack: u64,
@@ -90,9 +90,9 @@ impl Pins {
     }
 }
 
-/// What a task tells of itself.
+/// What a task reports about itself.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Told {
+pub enum TaskReport {
     /// It is the task of this number.
     Is(u16),
     /// From now on this pin holds, by its place in [`Pins::pins`].
@@ -103,29 +103,29 @@ pub enum Told {
     Over(u16),
 }
 
-impl Told {
+impl TaskReport {
     /// As a number.
     #[must_use]
     pub fn number(self) -> u64 {
         let (kind, what, step) = match self {
-            Told::Is(task) => (1, task, 0),
-            Told::Arms(pin) => (2, pin, 0),
-            Told::Ends(task, step) => (3, task, step),
-            Told::Over(task) => (4, task, 0),
+            TaskReport::Is(task) => (1, task, 0),
+            TaskReport::Arms(pin) => (2, pin, 0),
+            TaskReport::Ends(task, step) => (3, task, step),
+            TaskReport::Over(task) => (4, task, 0),
         };
         kind << 48 | u64::from(what) << 32 | u64::from(step)
     }
 
     /// What a number says; `None`: nothing.
     #[must_use]
-    pub fn of(number: u64) -> Option<Told> {
+    pub fn of(number: u64) -> Option<TaskReport> {
         let what = u16::try_from(number >> 32 & 0xffff).ok()?;
         let step = u32::try_from(number & 0xffff_ffff).ok()?;
         let told = match number >> 48 {
-            1 => Told::Is(what),
-            2 => Told::Arms(what),
-            3 => Told::Ends(what, step),
-            4 => Told::Over(what),
+            1 => TaskReport::Is(what),
+            2 => TaskReport::Arms(what),
+            3 => TaskReport::Ends(what, step),
+            4 => TaskReport::Over(what),
             _ => return None,
         };
         (told.number() == number).then_some(told)
@@ -169,11 +169,17 @@ mod tests {
 
     #[test]
     fn what_is_told_is_understood_and_nothing_else_is() {
-        for told in [Told::Is(0), Told::Is(u16::MAX), Told::Arms(7), Told::Ends(3, u32::MAX), Told::Over(2)] {
-            assert_eq!(Told::of(told.number()), Some(told));
+        for told in [
+            TaskReport::Is(0),
+            TaskReport::Is(u16::MAX),
+            TaskReport::Arms(7),
+            TaskReport::Ends(3, u32::MAX),
+            TaskReport::Over(2),
+        ] {
+            assert_eq!(TaskReport::of(told.number()), Some(told));
         }
-        for number in [0, 5 << 48, 1, u64::MAX, Told::Is(3).number() | 1] {
-            assert_eq!(Told::of(number), None, "{number:#x}");
+        for number in [0, 5 << 48, 1, u64::MAX, TaskReport::Is(3).number() | 1] {
+            assert_eq!(TaskReport::of(number), None, "{number:#x}");
         }
     }
 

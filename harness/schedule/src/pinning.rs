@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use crate::pin::{Pin, PinEnd, PinReport, Pins, Told, Until};
+use crate::pin::{Pin, PinEnd, PinReport, Pins, TaskReport, Until};
 use crate::point::Point;
 
 /// How often processors that run may wait or be ticked by their timers while another is held and none comes to a point: some
@@ -73,17 +73,17 @@ impl Pinning {
     }
 
     /// A task tells of itself, with this stack pointer.
-    pub(crate) fn told(&mut self, told: Told, stack: u64) -> Moves {
+    pub(crate) fn reports(&mut self, told: TaskReport, stack: u64) -> Moves {
         self.idle = 0;
         match told {
-            Told::Is(task) => {
+            TaskReport::Is(task) => {
                 if self.pins.iter().any(|pin| pin.task == task || pin.until.task() == task) {
                     self.tasks.retain(|_, known| *known != task);
                     self.tasks.insert(stack / self.stack, task);
                 }
                 Moves::default()
             }
-            Told::Arms(pin) => {
+            TaskReport::Arms(pin) => {
                 if let Some(under) = self.under.get_mut(usize::from(pin))
                     && under.state == State::NotSet
                 {
@@ -91,10 +91,10 @@ impl Pinning {
                 }
                 Moves::default()
             }
-            Told::Ends(task, step) => self.comes(|until| {
+            TaskReport::Ends(task, step) => self.comes(|until| {
                 matches!(until, Until::Ends { task: by, step: which } if *by == task && *which <= step)
             }),
-            Told::Over(task) => {
+            TaskReport::Over(task) => {
                 self.tasks.retain(|_, known| *known != task);
                 let lost = |(pin, under): (&Pin, &Under)| match under.state {
                     State::Set { .. } if pin.task == task => Some(PinEnd::NotReached),

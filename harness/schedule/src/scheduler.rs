@@ -5,7 +5,7 @@ use sha2::{Digest, Sha256};
 use crate::SCHEMA;
 use crate::coverage::Collector;
 use crate::order::{Does, HOLD_TICKS, Order};
-use crate::pin::Told;
+use crate::pin::TaskReport;
 use crate::pinning::{Moves, Pinning};
 use crate::point::Point;
 use crate::report::{End, Preemption, Report};
@@ -145,8 +145,8 @@ impl Scheduler {
     }
 
     /// A task tells of itself, with this stack pointer; those that go on now.
-    pub fn told(&mut self, point: Point, told: Told, stack: u64) -> Vec<u32> {
-        self.pin(point, |pinning| pinning.told(told, stack)).1
+    pub fn reports(&mut self, point: Point, told: TaskReport, stack: u64) -> Vec<u32> {
+        self.pin(point, |pinning| pinning.reports(told, stack)).1
     }
 
     /// A block begins where pins may hold, with this stack pointer and what stands at the stack's top; whether its processor is

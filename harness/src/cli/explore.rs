@@ -10,7 +10,7 @@ use super::Failure;
 use super::lane::proved_plugin;
 use super::machines::MachineArgs;
 use crate::explore::{
-    Bounds, Campaign, Dir, DirError, Lab, Limits, Sign, State, Stop, Told, core_ms, explore,
+    Bounds, Campaign, CampaignEvent, Dir, DirError, Lab, Limits, Sign, State, Stop, core_ms, explore,
 };
 use crate::report::run_dir::hash_file;
 use crate::report::{Exit, print};
@@ -177,23 +177,23 @@ fn of_dir(error: DirError) -> Failure {
 }
 
 /// Tells what is new at once, and how it goes from time to time.
-fn teller() -> impl FnMut(Told<'_>) {
+fn teller() -> impl FnMut(CampaignEvent<'_>) {
     let mut told = Instant::now();
     move |what| match what {
-        Told::Program(state) => {
+        CampaignEvent::Program(state) => {
             if told.elapsed() >= TELL_EVERY {
                 told = Instant::now();
                 print::note(&progress(state));
             }
         }
-        Told::Known { name, state } => print::note(&format!(
+        CampaignEvent::Known { name, state } => print::note(&format!(
             "known: {name}, by program {} after {} schedules and {} s of CPU time",
             state.programs + 1,
             state.schedules,
             state.core_ms / 1000
         )),
-        Told::Pursues(sign) => print::note(&format!("{sign}: trying to reproduce it")),
-        Told::Found(found) => print::note(&format!(
+        CampaignEvent::Pursues(sign) => print::note(&format!("{sign}: trying to reproduce it")),
+        CampaignEvent::Found(found) => print::note(&format!(
             "found: {} ({}), by program {} after {} schedules; {} steps and {} preemptions are left{}",
             found.name,
             found.sign,
@@ -203,7 +203,7 @@ fn teller() -> impl FnMut(Told<'_>) {
             found.preemptions,
             beside(&found.beside)
         )),
-        Told::Fleeting(fleeting) => print::note(&format!(
+        CampaignEvent::Fleeting(fleeting) => print::note(&format!(
             "{} by program {} did not reproduce: {}. This is a defect of imalab or QEMU",
             fleeting.sign,
             fleeting.program + 1,

@@ -43,9 +43,9 @@ pub enum Stop {
     Trouble(Trouble),
 }
 
-/// What is told while it goes on.
+/// What happened in a campaign.
 #[derive(Debug)]
-pub enum Told<'t> {
+pub enum CampaignEvent<'t> {
     /// A program was run.
     Program(&'t State),
     /// A known defect was shown for the first time.
@@ -82,7 +82,7 @@ pub struct Campaign<'c> {
 }
 
 /// Goes on until its bounds, or a signal. What it came to is kept after each program.
-pub fn explore(campaign: &mut Campaign<'_>, tell: &mut dyn FnMut(Told<'_>)) -> Stop {
+pub fn explore(campaign: &mut Campaign<'_>, tell: &mut dyn FnMut(CampaignEvent<'_>)) -> Stop {
     let begin = Instant::now();
     let last = campaign.bounds.programs.map(|programs| campaign.state.programs.saturating_add(programs));
     while begin.elapsed() < campaign.bounds.budget && last.is_none_or(|last| campaign.state.programs < last) {
@@ -95,7 +95,7 @@ pub fn explore(campaign: &mut Campaign<'_>, tell: &mut dyn FnMut(Told<'_>)) -> S
             return Stop::Trouble(error.into());
         }
         match ended {
-            Ok(()) => tell(Told::Program(&campaign.state)),
+            Ok(()) => tell(CampaignEvent::Program(&campaign.state)),
             Err(Trouble::Interrupted) => return Stop::Interrupted,
             Err(trouble) => return Stop::Trouble(trouble),
         }
@@ -131,7 +131,7 @@ impl Campaign<'_> {
         }
     }
 
-    fn program(&mut self, tell: &mut dyn FnMut(Told<'_>)) -> Result<(), Trouble> {
+    fn program(&mut self, tell: &mut dyn FnMut(CampaignEvent<'_>)) -> Result<(), Trouble> {
         let program = self.next();
         let text = render(&program, &Head::generated()).text;
         let plan = self.lab.plan(NAME, &text)?;
@@ -209,7 +209,7 @@ impl Campaign<'_> {
         program: &Program,
         tried: Tried,
         strategy: &Strategy,
-        tell: &mut dyn FnMut(Told<'_>),
+        tell: &mut dyn FnMut(CampaignEvent<'_>),
     ) -> Result<(), Trouble> {
         let result = &tried.result;
         let sign = Sign::of(result);
@@ -231,7 +231,7 @@ impl Campaign<'_> {
         if self.state.fleeting.iter().any(|fleeting| fleeting.sign == sign) {
             return Ok(());
         }
-        tell(Told::Pursues(&sign));
+        tell(CampaignEvent::Pursues(&sign));
         let mut pursuit = Pursuit::new(self.lab, self.bounds.limits, sign.clone());
         let pursued = pursuit.pursue(program, tried, strategy, &self.dir);
         self.state.retries += u64::from(pursuit.ran);
@@ -240,23 +240,23 @@ impl Campaign<'_> {
         match pursued? {
             Pursued::Found(found) => {
                 let found = Found { beside, program: number, after, ..*found };
-                tell(Told::Found(&found));
+                tell(CampaignEvent::Found(&found));
                 self.state.found.push(found);
             }
             Pursued::Fleeting(why) => {
                 let fleeting = Fleeting { sign, program: number, why };
-                tell(Told::Fleeting(&fleeting));
+                tell(CampaignEvent::Fleeting(&fleeting));
                 self.state.fleeting.push(fleeting);
             }
         }
         Ok(())
     }
 
-    fn shown(&mut self, names: &BTreeSet<String>, tell: &mut dyn FnMut(Told<'_>)) {
+    fn shown(&mut self, names: &BTreeSet<String>, tell: &mut dyn FnMut(CampaignEvent<'_>)) {
         for name in names {
             *self.state.known.entry(name.clone()).or_default() += 1;
             if self.state.known.get(name) == Some(&1) {
-                tell(Told::Known { name, state: &self.state });
+                tell(CampaignEvent::Known { name, state: &self.state });
             }
         }
     }

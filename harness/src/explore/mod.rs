@@ -9,7 +9,7 @@ mod lab;
 mod scenario;
 mod sign;
 
-pub use campaign::{Bounds, Campaign, Stop, Told, core_ms, explore};
+pub use campaign::{Bounds, Campaign, CampaignEvent, Stop, core_ms, explore};
 pub use dir::{Dir, DirError, Found, Kept, State};
 pub use finding::{Limits, Trouble};
 pub use lab::{Lab, Tried};

@@ -271,7 +271,7 @@ impl<S: SystemCalls> Keeper<S> {
                 self.looks += 1;
                 return Err(Problem::Undecided);
             }
-            Judgement::Told(stand) => (stand, true, true),
+            Judgement::Decided(stand) => (stand, true, true),
             Judgement::Close(stand) => (stand, true, false),
             // There is no TPM, or it missed a record, or the kernel lost some: what the records look like has to do.
             // The count alone says little: TPM2_Clear sets it to 0 while PCRs go on (TPM 2.0 Library Part 2, 10.11.1), and a TPM

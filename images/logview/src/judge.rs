@@ -30,7 +30,7 @@ pub struct Candidate<T> {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Judgement<T> {
     /// The TPM has the value that this candidate replays to, and no other does.
-    Told(T),
+    Decided(T),
     /// Several do, according to whether a record is on its way to the TPM; this one if none is. Another look will tell.
     Close(T),
     /// It has that of none of them, or there is none.
@@ -53,7 +53,7 @@ impl Evidence {
         let alone = fit.len() == 1;
         let nearest = fit.into_iter().min_by_key(|(lead, _)| *lead);
         Ok(match nearest {
-            Some((_, name)) if alone => Judgement::Told(name),
+            Some((_, name)) if alone => Judgement::Decided(name),
             Some((_, name)) => Judgement::Close(name),
             None => Judgement::Silent,
         })
@@ -137,7 +137,7 @@ mod tests {
         for bank in Bank::ALL {
             for (from, name) in [(0, "fresh"), (10, "not deleted"), (20, "deleted")] {
                 let told = evidence(bank, &all[from..], &all).judge(candidates(&all)).unwrap();
-                assert_eq!(told, Judgement::Told(name));
+                assert_eq!(told, Judgement::Decided(name));
             }
         }
     }
@@ -146,7 +146,7 @@ mod tests {
     fn a_record_on_its_way_to_the_tpm_does_not_matter() {
         let all = records();
         let told = evidence(Bank::Sha256, &all[20..], &all[..29]).judge(candidates(&all)).unwrap();
-        assert_eq!(told, Judgement::Told("deleted"));
+        assert_eq!(told, Judgement::Decided("deleted"));
     }
 
     #[test]
@@ -155,9 +155,9 @@ mod tests {
         let all = records();
         let twice = [&all[..10], &all[10..20], &all[10..20]].concat();
         let once = evidence(Bank::Sha256, &twice[10..20], &twice[..20]).judge(candidates(&all)).unwrap();
-        assert_eq!(once, Judgement::Told("not deleted"));
+        assert_eq!(once, Judgement::Decided("not deleted"));
         let again = evidence(Bank::Sha256, &twice[20..], &twice).judge(candidates(&all)).unwrap();
-        assert_eq!(again, Judgement::Told("deleted"));
+        assert_eq!(again, Judgement::Decided("deleted"));
     }
 
     #[test]
@@ -174,14 +174,14 @@ mod tests {
         assert_eq!(close, Judgement::Close("not deleted"));
         let twice = [&all[..11], &all[10..11]].concat();
         let later = evidence(Bank::Sha256, &all[10..11], &twice).judge(candidates()).unwrap();
-        assert_eq!(later, Judgement::Told("deleted"));
+        assert_eq!(later, Judgement::Decided("deleted"));
     }
 
     #[test]
     fn a_list_that_was_read_while_the_pcr_moved_may_lead_by_more() {
         let all = records();
         let moving = Evidence { in_flight: u64::MAX, ..evidence(Bank::Sha1, &all[20..], &all[..25]) };
-        assert_eq!(moving.judge(candidates(&all)).unwrap(), Judgement::Told("deleted"));
+        assert_eq!(moving.judge(candidates(&all)).unwrap(), Judgement::Decided("deleted"));
         let still = Evidence { in_flight: 1, ..moving };
         assert_eq!(still.judge(candidates(&all)).unwrap(), Judgement::Silent);
     }

@@ -1,6 +1,6 @@
 //! What tasks tell of themselves, where some are held at places of the kernel's code.
 
-use imalab_schedule::Told;
+use imalab_schedule::TaskReport;
 use imalab_wire::{Op, TaskId};
 
 use super::PlanError;
@@ -15,13 +15,13 @@ impl Compiler<'_> {
     pub(super) fn hold_task(&mut self, step: &Step, hold: &TaskHold) {
         let pin = self.pins_set;
         self.pins_set = self.pins_set.saturating_add(1);
-        self.tell(step.line, format!("hold {} at {}", hold.task, hold.at), Told::Arms(pin));
+        self.tell(step.line, format!("hold {} at {}", hold.task, hold.at), TaskReport::Arms(pin));
     }
 
     /// A task that a hold names says who it is, before all else.
     pub(super) fn says_who(&mut self) {
         if let Some(task) = self.named_by_a_hold() {
-            self.tell(0, "tells who it is".to_owned(), Told::Is(task));
+            self.tell(0, "tells who it is".to_owned(), TaskReport::Is(task));
         }
     }
 
@@ -31,7 +31,7 @@ impl Compiler<'_> {
         let Ok(number) = u32::try_from(place + 1) else { return };
         let awaited = HeldUntil::Ends { task, step: number };
         if self.task_holds.iter().any(|hold| hold.until == awaited) {
-            self.tell(0, format!("tells that its step {number} has ended"), Told::Ends(task, number));
+            self.tell(0, format!("tells that its step {number} has ended"), TaskReport::Ends(task, number));
         }
     }
 
@@ -43,7 +43,7 @@ impl Compiler<'_> {
             _ => false,
         });
         if let (Some(task), false) = (self.named_by_a_hold(), ends) {
-            self.tell(0, "tells that it has ended".to_owned(), Told::Over(task));
+            self.tell(0, "tells that it has ended".to_owned(), TaskReport::Over(task));
         }
     }
 
@@ -52,7 +52,7 @@ impl Compiler<'_> {
         self.task_holds.iter().any(|hold| hold.names(task)).then_some(task)
     }
 
-    fn tell(&mut self, line: u32, text: String, told: Told) {
+    fn tell(&mut self, line: u32, text: String, told: TaskReport) {
         let call = Built::call(text, Op::Tell { number: told.number() }, Expect::Ok);
         self.add(line, Built { action: Action::Barrier, ..call });
     }

@@ -17,21 +17,21 @@ fn overlap() -> Pinning {
         Pin { task: 2, at: spot(LOCK), until: Until::Ends { task: 1, step: 1 } },
     ];
     let mut pinning = Pinning::new(&Pins { tell: 8, option: 9, stack: STACK, pins }, 2);
-    for told in [Told::Is(1), Told::Is(2)] {
-        pinning.told(told, stack_of(told));
+    for told in [TaskReport::Is(1), TaskReport::Is(2)] {
+        pinning.reports(told, stack_of(told));
     }
     pinning
 }
 
 fn set(pinning: &mut Pinning) {
     for pin in 0..2 {
-        assert_eq!(pinning.told(Told::Arms(pin), 0), Moves::default());
+        assert_eq!(pinning.reports(TaskReport::Arms(pin), 0), Moves::default());
     }
 }
 
-fn stack_of(told: Told) -> u64 {
+fn stack_of(told: TaskReport) -> u64 {
     match told {
-        Told::Is(task) => STACK * u64::from(task) + 8,
+        TaskReport::Is(task) => STACK * u64::from(task) + 8,
         _ => 0,
     }
 }
@@ -55,7 +55,7 @@ fn two_tasks_are_ordered_by_two_pins() {
     assert_eq!(passes(&mut pinning, 0, 1), holds(0));
     assert!(pinning.holds(0) && !pinning.holds(1));
     assert_eq!(passes(&mut pinning, 1, 2), Moves { holds: Some(1), lets_go: vec![(0, 0)] });
-    assert_eq!(pinning.told(Told::Ends(1, 1), 0), Moves { holds: None, lets_go: vec![(1, 1)] });
+    assert_eq!(pinning.reports(TaskReport::Ends(1, 1), 0), Moves { holds: None, lets_go: vec![(1, 1)] });
     assert_eq!(ends(&pinning), [PinEnd::Ordered; 2]);
     assert_eq!(pinning.report()[1], PinReport { end: PinEnd::Ordered, cpu: Some(1), instructions: Some(7) });
     // Each holds once.
@@ -69,7 +69,7 @@ fn what_has_come_before_the_place_needs_no_hold() {
     set(&mut pinning);
     assert_eq!(passes(&mut pinning, 0, 2), holds(1));
     assert_eq!(passes(&mut pinning, 1, 1), Moves::default());
-    assert_eq!(pinning.told(Told::Ends(1, 1), 0).lets_go, [(1, 0)]);
+    assert_eq!(pinning.reports(TaskReport::Ends(1, 1), 0).lets_go, [(1, 0)]);
     assert_eq!(ends(&pinning), [PinEnd::Ordered; 2]);
     assert_eq!(pinning.report()[0].cpu, None);
 }
@@ -91,7 +91,7 @@ fn nobody_is_held_before_it_is_asked_for_or_elsewhere_or_as_another_task() {
 #[test]
 fn a_step_that_came_to_its_end_earlier_does_not_count() {
     let mut pinning = overlap();
-    pinning.told(Told::Ends(1, 1), 0);
+    pinning.reports(TaskReport::Ends(1, 1), 0);
     set(&mut pinning);
     assert_eq!(passes(&mut pinning, 0, 2), holds(1));
 }
@@ -101,11 +101,11 @@ fn a_task_that_has_ended_is_not_waited_for() {
     let mut pinning = overlap();
     set(&mut pinning);
     passes(&mut pinning, 0, 1);
-    assert_eq!(pinning.told(Told::Over(2), 0).lets_go, [(0, 0)]);
+    assert_eq!(pinning.reports(TaskReport::Over(2), 0).lets_go, [(0, 0)]);
     assert_eq!(ends(&pinning), [PinEnd::NeverCame, PinEnd::GivenUp]);
     let mut pinning = overlap();
     set(&mut pinning);
-    pinning.told(Told::Over(1), 0);
+    pinning.reports(TaskReport::Over(1), 0);
     assert_eq!(ends(&pinning), [PinEnd::NotReached, PinEnd::GivenUp]);
 }
 
@@ -128,8 +128,8 @@ fn a_hold_ends_when_all_others_wait() {
 fn the_last_processor_is_not_held() {
     let pins = vec![Pin { task: 1, at: spot(LOCK), until: Until::Ends { task: 2, step: 1 } }];
     let mut pinning = Pinning::new(&Pins { tell: 8, option: 9, stack: STACK, pins }, 1);
-    pinning.told(Told::Is(1), STACK);
-    pinning.told(Told::Arms(0), 0);
+    pinning.reports(TaskReport::Is(1), STACK);
+    pinning.reports(TaskReport::Arms(0), 0);
     assert_eq!(passes(&mut pinning, 0, 1), Moves::default());
     assert_eq!(ends(&pinning), [PinEnd::LastOne]);
 }
@@ -147,9 +147,9 @@ fn nobody_is_held_beyond_the_end() {
 fn a_guest_cannot_fill_the_memory_of_its_host() {
     let mut pinning = overlap();
     for task in 0..1000 {
-        pinning.told(Told::Is(task), u64::from(task) * STACK);
-        pinning.told(Told::Is(1), u64::from(task) * STACK);
-        pinning.told(Told::Arms(task), 0);
+        pinning.reports(TaskReport::Is(task), u64::from(task) * STACK);
+        pinning.reports(TaskReport::Is(1), u64::from(task) * STACK);
+        pinning.reports(TaskReport::Arms(task), 0);
     }
     assert!(pinning.tasks.len() <= 2);
 }

@@ -199,8 +199,8 @@ fn pinned(strategy: Strategy) -> Scheduler {
     let pins = vec![Pin { task: 1, at: spot, until: Until::Ends { task: 2, step: 1 } }];
     let pins = Some(Pins { tell: 8, option: 9, stack: 64, pins });
     let mut scheduler = Scheduler::new(&Order { pins, ..order(strategy) }, 2);
-    scheduler.told(at(0), Told::Is(1), 64);
-    scheduler.told(at(0), Told::Arms(0), 0);
+    scheduler.reports(at(0), TaskReport::Is(1), 64);
+    scheduler.reports(at(0), TaskReport::Arms(0), 0);
     scheduler
 }
 
@@ -215,7 +215,7 @@ fn who_is_pinned_does_not_go_on_when_another_waits_and_is_part_of_the_hash() {
     assert_eq!(scheduler.waits(on(1, 1)), [0; 0]);
     assert_eq!(scheduler.tick(on(1, 1)), [0; 0]);
     let held = scheduler.report().hash;
-    assert_eq!(scheduler.told(on(1, 1), Told::Ends(2, 1), 0), [0]);
+    assert_eq!(scheduler.reports(on(1, 1), TaskReport::Ends(2, 1), 0), [0]);
     let went_on = scheduler.report();
     assert_eq!(went_on.pins[0].end, PinEnd::Ordered);
     assert_ne!(held, went_on.hash);
@@ -231,7 +231,7 @@ fn a_strategy_holds_nobody_when_all_others_are_pinned() {
     assert_eq!(scheduler.passes(on(0, 500), 64, None), (true, vec![]));
     assert_eq!(scheduler.waits(on(1, 1)), [0; 0]);
     assert_eq!(scheduler.point(on(1, 2)), (None, vec![]));
-    assert_eq!(scheduler.told(on(1, 2), Told::Ends(2, 1), 0), [0]);
+    assert_eq!(scheduler.reports(on(1, 2), TaskReport::Ends(2, 1), 0), [0]);
     assert_eq!(scheduler.point(on(1, 2)).0, Some(Does::Hold));
 }
 

@@ -13,7 +13,7 @@ use nix::unistd::Pid;
 
 use super::calls::{Call, Entry, Flags, Memory};
 use super::tables::{Opened, Table, Tables};
-use super::tell::{Asked, Teller, Told};
+use super::tell::{Asked, Reported, Teller};
 use super::tracee;
 use super::watched::Watched;
 use crate::clock::now_ns;
@@ -50,7 +50,7 @@ struct Inside {
     file: Option<Rc<Opened>>,
     /// The observed file that it opens.
     opens: Option<Arc<str>>,
-    told: Option<Told>,
+    told: Option<Reported>,
 }
 
 /// All threads of a program.
@@ -211,7 +211,7 @@ impl<'a> Follower<'a> {
         pid: Pid,
         inside: &Inside,
         report: &mut Report<'_, U>,
-    ) -> Result<Option<Told>, Broken> {
+    ) -> Result<Option<Reported>, Broken> {
         if self.teller.is_full() {
             self.lose(format!("it made more than {} calls on the lists", imalab_wire::MAX_OBSERVED));
             return Ok(None);

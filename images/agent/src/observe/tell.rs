@@ -62,7 +62,7 @@ impl Reading {
 
 /// A call that was told as it began.
 #[derive(Clone, Debug)]
-pub(super) struct Told {
+pub(super) struct Reported {
     task: TaskId,
     step: StepId,
     begin: u64,
@@ -102,7 +102,7 @@ impl Teller {
         op: Op,
         path: Option<&str>,
         report: &mut Report<'_, U>,
-    ) -> Result<Told, Broken> {
+    ) -> Result<Reported, Broken> {
         self.close(task, report)?;
         let step = self.number();
         let observed = Observed { task, step, op, path: path.map(str::to_owned), whole: false };
@@ -110,13 +110,13 @@ impl Teller {
         let at_ns = now_ns();
         report.tell(&Message::OpStarted { task, step, op: 0, at_ns })?;
         report.leave()?;
-        Ok(Told { task, step, begin: now_ns() })
+        Ok(Reported { task, step, begin: now_ns() })
     }
 
     /// A call has ended.
     pub(super) fn end<U: Uplink>(
         &mut self,
-        told: &Told,
+        told: &Reported,
         outcome: Result<i64, Errno>,
         report: &mut Report<'_, U>,
     ) -> Result<(), Broken> {
@@ -129,12 +129,12 @@ impl Teller {
 
     fn done<U: Uplink>(
         &mut self,
-        told: &Told,
+        told: &Reported,
         end_ns: u64,
         outcome: Outcome,
         report: &mut Report<'_, U>,
     ) -> Result<(), Broken> {
-        let Told { task, step, begin } = *told;
+        let Reported { task, step, begin } = *told;
         // Of what was not seen to begin, no more is known than that it came after the call before.
         let last = self.last.entry(task).or_default();
         let begin_ns = begin.max(*last);
@@ -145,7 +145,7 @@ impl Teller {
     /// A call that was told is this.
     pub(super) fn instead<U: Uplink>(
         &mut self,
-        told: &Told,
+        told: &Reported,
         op: Op,
         path: Option<&str>,
         report: &mut Report<'_, U>,
@@ -164,7 +164,7 @@ impl Teller {
         report: &mut Report<'_, U>,
     ) -> Result<(), Broken> {
         let told = self.begin(task, op, path, report)?;
-        self.end(&Told { begin: since, ..told }, Ok(0), report)
+        self.end(&Reported { begin: since, ..told }, Ok(0), report)
     }
 
     /// A read begins, or goes on.
@@ -215,7 +215,7 @@ impl Teller {
             self.begin_read(task, asked, report)?;
         }
         let Some(reading) = self.readings.remove(&task) else { return Ok(()) };
-        self.end(&Told { task, step: reading.step, begin: reading.begin }, Err(errno), report)
+        self.end(&Reported { task, step: reading.step, begin: reading.begin }, Err(errno), report)
     }
 
     /// A task's reads do not go on.
@@ -256,6 +256,6 @@ impl Teller {
         let observed = Observed { task, step, op, path: Some(asked.path.to_string()), whole };
         report.tell(&Message::Observed(Box::new(observed)))?;
         let outcome = Outcome::Value(i64::try_from(length).unwrap_or(i64::MAX));
-        self.done(&Told { task, step, begin }, end, outcome, report)
+        self.done(&Reported { task, step, begin }, end, outcome, report)
     }
 }

@@ -1,6 +1,6 @@
 //! Plans of what processes, kernels and chance do.
 
-use imalab_schedule::Told;
+use imalab_schedule::TaskReport;
 use imalab_wire::{Op, Slot, Start};
 
 use super::*;
@@ -438,11 +438,11 @@ fn a_posting_is_held_to_its_own_errors(
 }
 
 /// What the tasks tell, in order, with the lines of the scenario where it stands.
-fn told(plan: &Plan, task: &str) -> Vec<(Told, u32)> {
+fn told(plan: &Plan, task: &str) -> Vec<(TaskReport, u32)> {
     let task = plan.program.tasks.iter().find(|other| other.name == task).unwrap();
     let line = |id: u32| plan.steps.iter().find(|step| step.id == id).unwrap().line;
     let told = |step: &imalab_wire::Step| match step.ops.as_slice() {
-        [Op::Tell { number }] => Some((Told::of(*number).unwrap(), line(step.id))),
+        [Op::Tell { number }] => Some((TaskReport::of(*number).unwrap(), line(step.id))),
         _ => None,
     };
     task.steps.iter().filter_map(told).collect()
@@ -457,9 +457,12 @@ fn tasks_tell_who_they_are_and_what_holds_wait_for() {
         \x20 two: [measure, measure]\n\
         \x20 three: [measure]\n",
     );
-    assert_eq!(told(&plan, "main"), [(Told::Arms(0), 4)]);
-    assert_eq!(told(&plan, "one"), [(Told::Is(1), 0), (Told::Over(1), 0)]);
-    assert_eq!(told(&plan, "two"), [(Told::Is(2), 0), (Told::Ends(2, 1), 0), (Told::Over(2), 0)]);
+    assert_eq!(told(&plan, "main"), [(TaskReport::Arms(0), 4)]);
+    assert_eq!(told(&plan, "one"), [(TaskReport::Is(1), 0), (TaskReport::Over(1), 0)]);
+    assert_eq!(
+        told(&plan, "two"),
+        [(TaskReport::Is(2), 0), (TaskReport::Ends(2, 1), 0), (TaskReport::Over(2), 0)]
+    );
     assert_eq!(told(&plan, "three"), []);
     let [hold] = plan.holds.as_slice() else { panic!("{:?}", plan.holds) };
     assert_eq!((hold.line, hold.task, hold.at.to_string()), (4, 1, "ima_stage+0x10".to_owned()));
