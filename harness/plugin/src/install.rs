@@ -116,8 +116,9 @@ mod tests {
         let arguments = [OsStr::from_bytes(&argument)];
         fs::write(&path, "{}").unwrap();
         assert!(matches!(read_order(&arguments), Err(Refusal::Order { .. })));
-        let text = r#"{"schema":3,"points":[],"begin":null,"waits":[],"tick":null,"ends":[],"stop":null,"from":null,"strategy":"none","gate":null,"report":"/r"}"#;
-        fs::write(&path, text).unwrap();
+        // The schema that this plugin reads.
+        let text = r#"{"schema":SCHEMA,"points":[],"begin":null,"waits":[],"tick":null,"ends":[],"stop":null,"from":null,"strategy":"none","gate":null,"report":"/r"}"#;
+        fs::write(&path, text.replace("SCHEMA", &imalab_schedule::SCHEMA.to_string())).unwrap();
         let (order, late) = read_order(&arguments).unwrap();
         assert_eq!((order.report.as_path(), late), (Path::new("/r"), Duration::ZERO));
         let (_, late) = read_order(&[arguments[0], OsStr::new("late=300")]).unwrap();

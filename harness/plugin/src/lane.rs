@@ -164,6 +164,9 @@ extern "C" fn translated(_: Id, block: *mut Block) {
         if watch.takes.contains(&address) {
             block.when_it_begins(on_take);
         }
+        if watch.tries.contains(&address) {
+            block.when_it_begins(on_try);
+        }
         if watch.gives == address {
             block.when_it_begins(on_give);
         }
@@ -213,6 +216,14 @@ extern "C" fn on_stop(cpu: c_uint, address: *mut c_void) {
 }
 
 extern "C" fn on_take(cpu: c_uint, _: *mut c_void) {
+    asks(cpu, false);
+}
+
+extern "C" fn on_try(cpu: c_uint, _: *mut c_void) {
+    asks(cpu, true);
+}
+
+fn asks(cpu: c_uint, tries: bool) {
     let Some(lane) = LANE.get() else { return };
     if lane.is_for_the_mutex(cpu)
         && let Some(mut holds) = lane.holds()
@@ -220,7 +231,7 @@ extern "C" fn on_take(cpu: c_uint, _: *mut c_void) {
         && let Some(back) = lane.qemu.word_at(cpu, stack)
     {
         // The return takes its own address from the stack.
-        holds.asks(back, stack.wrapping_add(8), INSTRUCTIONS.load(Ordering::Relaxed));
+        holds.asks((back, stack.wrapping_add(8)), tries, INSTRUCTIONS.load(Ordering::Relaxed));
     }
 }
 
@@ -239,8 +250,9 @@ extern "C" fn on_point(cpu: c_uint, address: *mut c_void) {
     if let Some(mut holds) = lane.holds()
         && holds.may_return_to(at)
         && let Some(stack) = lane.qemu.register(cpu, Register::Stack)
+        && let Some(result) = lane.qemu.register(cpu, Register::Result)
     {
-        holds.returns(point(cpu, at), stack);
+        holds.returns(point(cpu, at), stack, result);
     }
     if let Some(mut holds) = lane.holds() {
         holds.begins(cpu);

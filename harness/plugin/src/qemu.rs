@@ -70,6 +70,8 @@ struct Bytes {
 /// A register of a processor, by its number for the debugger (`gpr_map`, QEMU's `target/i386/gdbstub.c`).
 #[derive(Clone, Copy)]
 pub(crate) enum Register {
+    /// RAX: what a function of the kernel gives.
+    Result = 0,
     /// RDI: what a function of the kernel is called with.
     Argument = 5,
     /// RSP.

@@ -213,9 +213,10 @@ fn order(
     })
 }
 
-/// The functions that take a mutex (`kernel/locking/mutex.c`). The last two fail when their task is killed meanwhile; what is then
-/// taken for a hold ends when the next one gives the mutex back.
-const TAKES: [&str; 3] = ["mutex_lock", "mutex_lock_killable", "mutex_lock_interruptible"];
+/// The functions that take a mutex (`kernel/locking/mutex.c`).
+const TAKES: &[&str] = &["mutex_lock"];
+/// Those that take it, or do not because their task is killed meanwhile.
+const TRIES: &[&str] = &["mutex_lock_killable", "mutex_lock_interruptible"];
 
 /// The mutex of the lists, where a kernel's symbols tell all that it takes to follow it (`security/integrity/ima/ima_queue.c`,
 /// `kernel/locking/mutex.c`).
@@ -223,8 +224,9 @@ fn watch(symbols: &Symbols) -> Option<Watch> {
     let appends = symbols.ranges(|name| name == "ima_add_template_entry");
     let mutex = symbols.data("ima_extend_list_mutex").ok()?;
     let gives = symbols.address("mutex_unlock").ok()?;
-    let takes: Vec<u64> = TAKES.into_iter().filter_map(|name| symbols.address(name).ok()).collect();
-    (!appends.is_empty() && !takes.is_empty()).then_some(Watch { mutex, takes, gives, appends })
+    let of = |names: &[&str]| names.iter().filter_map(|name| symbols.address(name).ok()).collect::<Vec<_>>();
+    let (takes, tries) = (of(TAKES), of(TRIES));
+    (!appends.is_empty() && !takes.is_empty()).then_some(Watch { mutex, takes, tries, gives, appends })
 }
 
 /// Tells whether the kernel's symbols have all that the lane needs.

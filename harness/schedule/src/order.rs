@@ -8,7 +8,7 @@ use crate::pin::Pins;
 use crate::range::Range;
 
 /// The version of [`Order`] and [`Report`](crate::Report).
-pub const SCHEMA: u32 = 3;
+pub const SCHEMA: u32 = 4;
 
 /// Who decides at which points a processor is preempted. Points are counted from 0, over all processors, as they come.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -176,6 +176,8 @@ pub struct Watch {
     pub mutex: u64,
     /// The functions that take a mutex,
     pub takes: Vec<u64>,
+    /// those that take it or give another result than 0,
+    pub tries: Vec<u64>,
     /// and the one that gives it back.
     pub gives: u64,
     /// Code of those that hold it for each record and are not told one by one.
@@ -202,6 +204,7 @@ mod tests {
             watch: Some(Watch {
                 mutex: 8,
                 takes: vec![112],
+                tries: vec![120],
                 gives: 128,
                 appends: vec![Range { begin: 16, end: 24 }],
             }),
@@ -231,7 +234,7 @@ mod tests {
     #[test]
     fn what_cannot_be_carried_out_is_refused() {
         let other = Order { schema: SCHEMA + 1, ..order() };
-        assert!(read(&other).unwrap_err().contains("version 4"));
+        assert!(read(&other).unwrap_err().contains(&format!("version {}", SCHEMA + 1)));
         let never = Order { strategy: Strategy::Random { seed: 1, per: 0 }, ..order() };
         assert_eq!(read(&never).unwrap_err(), "a chance of one in 0");
         let back = Order {
