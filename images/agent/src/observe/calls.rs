@@ -71,6 +71,8 @@ pub(super) enum Call {
     },
     /// Changes what the process may do in a way that is not followed.
     Rights,
+    /// Sets up a way to use files without calls that could be seen.
+    Hidden,
     /// Nothing that concerns descriptors or files that are open.
     Other,
 }
@@ -144,9 +146,12 @@ impl Entry {
             libc::SYS_sendfile => Call::Move { from: int(second), to: descriptor },
             libc::SYS_splice | libc::SYS_copy_file_range => Call::Move { from: descriptor, to: int(third) },
             libc::SYS_ftruncate => Call::Truncate { descriptor, length: second.cast_signed() },
-            libc::SYS_close_range | libc::SYS_recvmsg | libc::SYS_recvmmsg | libc::SYS_pidfd_getfd => {
-                Call::Descriptors
-            }
+            libc::SYS_close_range
+            | libc::SYS_recvmsg
+            | libc::SYS_recvmmsg
+            | libc::SYS_pidfd_getfd
+            | libc::SYS_open_by_handle_at => Call::Descriptors,
+            libc::SYS_io_uring_setup | libc::SYS_io_setup => Call::Hidden,
             libc::SYS_setuid => Call::SetUser { uid: first as u32 },
             // The effective one is what a capability is lost by.
             libc::SYS_setresuid | libc::SYS_setreuid => Call::SetUser { uid: second as u32 },
@@ -242,6 +247,8 @@ mod tests {
             (libc::SYS_mmap, [0, 9, 3, 0x22, 5, 0], Call::Other),
             (libc::SYS_sendfile, [1, 3, 0, 8, 0, 0], Call::Move { from: 3, to: 1 }),
             (libc::SYS_splice, [3, 0, 1, 0, 8, 0], Call::Move { from: 3, to: 1 }),
+            (libc::SYS_io_uring_setup, [8, 9, 0, 0, 0, 0], Call::Hidden),
+            (libc::SYS_open_by_handle_at, [3, 9, 0, 0, 0, 0], Call::Descriptors),
             (libc::SYS_getpid, [3; 6], Call::Other),
         ] {
             assert_eq!(call(number, args).call(), expected);

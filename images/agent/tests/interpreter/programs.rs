@@ -293,6 +293,8 @@ fn what_is_not_followed_is_told_and_ends_the_program() {
     let lab = Lab::new();
     for (script, why) in [
         ("os.sendfile(1, os.open(L + '/list', os.O_RDONLY), 0, 4)", "moved bytes"),
+        // `io_uring_setup`, whether or not this kernel has it.
+        ("import ctypes; ctypes.CDLL(None).syscall(425, 8, 0)", "sets up io_uring"),
         ("l = os.open(L + '/list', os.O_RDWR)\nos.write(l, b'a' * 20000)", "a request of more than"),
         (
             "import socket\na, b = socket.socketpair()\nl = os.open(L + '/list', os.O_RDONLY)\n\
