@@ -10,6 +10,7 @@ use crate::carried;
 use crate::report::print;
 use crate::report::run_dir::{HashedFile, KernelUsed, RunDir, hash_file};
 use imalab_kernels::cache::Cache;
+use imalab_kernels::stop::Stop;
 use imalab_kernels::{find, initramfs, interrupt};
 use imalab_print::{front, printable};
 
@@ -35,7 +36,7 @@ impl Places<'_> {
         }
         let built = match self.image(&used.image)? {
             Some(path) => Ok(path),
-            None => self.again(used),
+            None => self.again(used)?,
         };
         let path =
             built.map_err(|why| missing_kernel(&used.name, used.release.as_deref(), &used.image, &why))?;
@@ -63,7 +64,7 @@ impl Places<'_> {
         let found = find().map_err(|error| Failure::of_kernels(&error))?;
         let path = found.ok_or_else(|| {
             Failure::usage(miette!(
-                help = "it is that of another imalab: run this one's version of the bundle, or name an image with --initramfs; \
+                help = "it is another imalab's, or has files of `--add`: run that imalab, or name an image with --initramfs; \
                         `test --bundle full` makes bundles that carry it",
                 "the bundle's initramfs is not here: sha256 {}",
                 printable(&used.sha256)
@@ -81,7 +82,22 @@ impl Places<'_> {
     }
 
     /// The kernel of that name, built again, when what it is built of is still the same; else why not.
-    fn again(&self, used: &KernelUsed) -> Result<PathBuf, String> {
+    fn again(&self, used: &KernelUsed) -> Result<Result<PathBuf, String>, Failure> {
+        if let Err(why) = self.can_be_built(used) {
+            return Ok(Err(why));
+        }
+        print::note(&format!("kernel {} of the bundle is not here; building it again", used.name));
+        let kernels = kernels::open(self.cache)?;
+        match interrupt::during(|| kernels.again(&used.name, &used.image.sha256)) {
+            Ok(image) => Ok(Ok(image)),
+            Err(error) if matches!(error.downcast_ref(), Some(Stop::Interrupted)) => {
+                Err(Failure::of_kernels(&error))
+            }
+            Err(error) => Ok(Err(format!("{error:#}"))),
+        }
+    }
+
+    fn can_be_built(&self, used: &KernelUsed) -> Result<(), String> {
         let kernels = kernels::open(self.cache).map_err(|failure| failure.error.to_string())?;
         let Some(key) = &used.key else {
             return Err("it was not built by name, so that nothing builds it again".to_owned());
@@ -95,9 +111,7 @@ impl Places<'_> {
             return Err("a kernel of that name would be another one here: its source, patches, configuration or compiler is"
                 .to_owned());
         }
-        print::note(&format!("kernel {} of the bundle is not here; building it again", used.name));
-        interrupt::during(|| kernels.again(&used.name, &used.image.sha256))
-            .map_err(|error| format!("{error:#}"))
+        Ok(())
     }
 }
 
