@@ -81,6 +81,9 @@ impl Files {
                 _ => return Err(refuse("is no file, folder or symbolic link")),
             };
             let is_folder = kind == Kind::Folder;
+            if self.found.get(&place).is_some_and(|(_, other)| (*other == Kind::Folder) != is_folder) {
+                return Err(refuse("is a folder in one directory and none in another"));
+            }
             self.found.insert(place.clone(), (meta.permissions().mode() & 0o7777, kind));
             if self.found.len() > MOST_FILES {
                 return Err(refuse("is one file too many: there may be 100,000"));
@@ -123,6 +126,18 @@ mod tests {
             ("bin/old".to_owned(), 0o777, Kind::Link("agent".to_owned())),
         ];
         assert_eq!(taken(&[one.path(), two.path()]).unwrap(), expected);
+    }
+
+    #[test]
+    fn a_folder_of_one_is_no_file_of_another() {
+        let (one, two) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+        fs::create_dir(one.path().join("bin")).unwrap();
+        fs::write(two.path().join("bin"), "").unwrap();
+        for dirs in [[one.path(), two.path()], [two.path(), one.path()]] {
+            assert!(
+                taken(&dirs).unwrap_err().ends_with("bin is a folder in one directory and none in another")
+            );
+        }
     }
 
     #[test]
