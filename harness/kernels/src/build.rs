@@ -3,7 +3,6 @@
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::process::Command;
 use std::time::Instant;
 
 use anyhow::{Context, Result, anyhow};
@@ -12,11 +11,11 @@ use serde::{Deserialize, Serialize};
 use super::build_tree::BuildTree;
 use super::fragment::{self, Setting};
 use super::make;
-use super::series::Series;
 use super::source::{Resolved, Unreachable};
 use crate::cache::{self, Cache, Unfinished};
 use crate::interrupt;
-use crate::process::{Cut, stdout_of};
+use crate::process::Cut;
+use crate::recipe::{Recipe, SCHEMA, compiler};
 use crate::say::say;
 use crate::stop::Stop;
 
@@ -42,13 +41,8 @@ const ARTEFACTS: &[(&str, &str)] =
 /// The kernel's own reader of KTAP, kept at the place in a tree that it insists on; our tests run it.
 pub(crate) const KUNIT: &str = "tools/testing/kunit";
 
-/// What a patch is called in a key, by how much of its files' names is stripped.
-const PATCH: &[&str] = &["patch-p0", "patch", "patch-p2", "patch-p3"];
-
 /// Name of the file that describes a build; a folder without it is none.
 pub(crate) const META: &str = "meta.json";
-/// Version of that file's form.
-pub(crate) const SCHEMA: u32 = 2;
 
 /// What is known about a built kernel, as `meta.json` beside the image has it.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -92,57 +86,6 @@ pub(crate) struct Tree {
     pub(crate) path: PathBuf,
     /// `git describe --always --dirty`, when the tree is a git checkout.
     pub(crate) describe: Option<String>,
-}
-
-/// What to build.
-#[derive(Debug)]
-pub(crate) struct Recipe {
-    /// The merged fragments.
-    pub(crate) settings: Vec<Setting>,
-    /// The series of patches in order.
-    pub(crate) patches: Vec<Series>,
-    /// Whether the tree stays in the cache, for other kernels of the same source.
-    pub(crate) shares: bool,
-}
-
-impl Recipe {
-    /// SHA-256 over everything but source and compiler.
-    pub(crate) fn digest(&self) -> String {
-        let config = fragment::to_config(&self.settings);
-        let arguments = make::ARGUMENTS.join("\n");
-        let environment = format!("{:?}", make::ENVIRONMENT);
-        let mails = self.patches.iter().flat_map(|series| &series.mails);
-        // Another level than git's own makes another kernel; the name of that part keeps the others' keys.
-        let patches = mails.map(|mail| (PATCH[mail.strip.min(PATCH.len() - 1)], mail.content.as_slice()));
-        cache::sha256_of_parts(
-            [
-                ("schema", SCHEMA.to_be_bytes().as_slice()),
-                ("config", config.as_bytes()),
-                ("arguments", arguments.as_bytes()),
-                ("environment", environment.as_bytes()),
-            ]
-            .into_iter()
-            .chain(patches),
-        )
-    }
-
-    /// SHA-256 over everything that decides what comes out.
-    pub(crate) fn key(&self, source: &Resolved, compiler: &str) -> String {
-        cache::sha256_of_parts([
-            ("recipe", self.digest().as_bytes()),
-            ("source", source.sha256().as_bytes()),
-            ("compiler", compiler.as_bytes()),
-        ])
-    }
-}
-
-/// The compiler and linker that kbuild will use.
-pub(crate) fn compiler() -> Result<String> {
-    let first_line = |program: &str| -> Result<String> {
-        let text = stdout_of(Command::new(program).arg("--version").env("LC_ALL", "C"))?;
-        Ok(text.lines().next().unwrap_or_default().to_owned())
-    };
-    Ok(format!("{}; {}", first_line("gcc")?, first_line("ld")?))
 }
 
 /// The folder in which a build with this key ends up.
@@ -416,46 +359,6 @@ fn read(path: &Path) -> Result<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::series::{Excludes, Mail, Range};
-
-    fn recipe(fragment: &str, patch: &[u8]) -> Recipe {
-        Recipe {
-            settings: fragment::parse("base.config", fragment).unwrap(),
-            patches: vec![Series {
-                name: "rfc-v2".into(),
-                kernels: Range::default(),
-                excludes: Excludes::default(),
-                mails: vec![Mail { name: "0001.patch".into(), content: patch.to_vec(), strip: 1 }],
-                users: false,
-            }],
-            shares: false,
-        }
-    }
-
-    fn source(digit: &str) -> Resolved {
-        Resolved::Tarball { url: "https://example.org/linux-6.6.tar.xz".into(), sha256: digit.repeat(64) }
-    }
-
-    #[test]
-    fn the_key_follows_content_and_nothing_else() {
-        let key = recipe("CONFIG_A=y", b"+1").key(&source("0"), "gcc 12");
-        // Comments, blank lines and the places of settings do not change what is built.
-        assert_eq!(recipe("# why\n\nCONFIG_A=y\n", b"+1").key(&source("0"), "gcc 12"), key);
-        for other in [
-            recipe("CONFIG_A=n", b"+1").key(&source("0"), "gcc 12"),
-            recipe("CONFIG_A=y", b"+2").key(&source("0"), "gcc 12"),
-            recipe("CONFIG_A=y", b"+1").key(&source("1"), "gcc 12"),
-            recipe("CONFIG_A=y", b"+1").key(&source("0"), "gcc 13"),
-        ] {
-            assert_ne!(other, key);
-        }
-    }
-
-    #[test]
-    fn the_key_is_the_same_tomorrow() {
-        // A change here throws every cached kernel away; make it on purpose.
-        insta::assert_snapshot!(recipe("CONFIG_A=y", b"+1").key(&source("0"), "gcc 12"));
-    }
 
     #[test]
     fn a_folder_without_description_is_no_build() {

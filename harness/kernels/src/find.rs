@@ -8,6 +8,7 @@ use anyhow::{Result, bail};
 use crate::apt::Refresh;
 use crate::build::{self, META, Meta};
 use crate::cache::{self, Cache};
+use crate::recipe;
 use crate::source::{self, Offers};
 use crate::{Kernels, Over};
 
@@ -45,7 +46,7 @@ impl Kernels {
         let Ok(entry) = self.catalogue.entry(name) else { return Ok(None) };
         let offers = Offers::new(&self.cache, &self.catalogue, Refresh::WhenStale);
         let Some(source) = source::resolve(&entry, &offers)? else { return Ok(None) };
-        Ok(Some(self.recipe(&entry)?.key(&source, &build::compiler()?)))
+        Ok(Some(self.recipe(&entry)?.key(&source, &recipe::compiler()?)))
     }
 
     /// Builds the kernel `name` again, and gives its image, which has this SHA-256.

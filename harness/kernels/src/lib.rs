@@ -25,6 +25,7 @@ mod mails;
 mod make;
 pub mod process;
 mod quoted;
+mod recipe;
 pub mod results;
 pub mod sabotage;
 pub mod say;
@@ -47,9 +48,10 @@ use crate::apt::Refresh;
 use crate::apt::offer;
 use crate::cache::Cache;
 use crate::stop::Stop;
-use build::{Meta, Recipe};
+use build::Meta;
 use catalogue::{Catalogue, Entry, Source};
 pub use make::TOOLBOX;
+use recipe::Recipe;
 use series::Series;
 use source::{Offers, Resolved};
 
@@ -233,7 +235,7 @@ impl Kernels {
     pub fn list(&self, refresh: Refresh) -> Result<Listing> {
         let offers = Offers::new(&self.cache, &self.catalogue, refresh);
         let offered = offer::newest_of_each_line(offers.all())?.into_iter().cloned().collect();
-        let compiler = build::compiler().ok();
+        let compiler = recipe::compiler().ok();
         let mut kernels = Vec::new();
         for (name, entry) in &self.catalogue.kernels {
             let resolved = source::resolve(entry, &offers);

@@ -15,6 +15,7 @@ use tar::{Archive, Builder, Entry, EntryType, Header};
 use crate::Kernel;
 use crate::build::{self, KUNIT, META, Meta};
 use crate::cache::{self, Cache, Unfinished};
+use crate::recipe::SCHEMA;
 use crate::source::Resolved;
 use crate::stop::Stop;
 
@@ -188,8 +189,8 @@ fn described<R: Read>(entry: &mut Entry<'_, R>) -> Result<(Meta, Resolved)> {
         serde_json::from_slice(&text).map_err(|error| wrong(&format!("cannot be used: {error}")))?;
     let is_digest =
         |text: &str| text.len() == 64 && text.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'));
-    if meta.schema != build::SCHEMA {
-        return Err(wrong(&format!("is of schema {}, and this imalab reads {}", meta.schema, build::SCHEMA)));
+    if meta.schema != SCHEMA {
+        return Err(wrong(&format!("is of schema {}, and this imalab reads {}", meta.schema, SCHEMA)));
     }
     if ![&meta.key, &meta.recipe, &meta.bzimage_sha256, &meta.config_sha256]
         .into_iter()

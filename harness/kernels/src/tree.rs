@@ -23,6 +23,7 @@ use super::series::Series;
 use crate::cache::{self, Cache, Lock};
 use crate::interrupt;
 use crate::process::{Cut, stdout_of};
+use crate::recipe;
 use crate::say::say;
 use crate::stop::Stop;
 
@@ -83,7 +84,7 @@ pub(crate) fn ensure(
     let meta = build::collect(&place.objects, &into, settings, &source)?;
     let meta = Meta {
         tree: Some(Tree { describe: describe(&tree), path: tree }),
-        compiler: build::compiler()?,
+        compiler: recipe::compiler()?,
         objects: built.objects,
         make_seconds: built.time.as_secs_f64(),
         ..meta

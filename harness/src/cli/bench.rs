@@ -11,7 +11,7 @@ use miette::miette;
 use serde::Serialize;
 
 use super::machines::{MachineArgs, Machines, Surroundings, kernel};
-use super::{Cli, Failure, test};
+use super::{Cli, Failure, selection, test};
 use crate::bench::{self, BootError, PlotError};
 use crate::report::run_dir::{RunDir, TRACE};
 use crate::report::{self, Escaping, Exit, print, trace};
@@ -207,7 +207,7 @@ impl BenchArgs {
     fn suite(&self, args: &SuiteArgs) -> Result<Exit, Failure> {
         let (exit, results) = match &args.results {
             Some(path) => (Exit::Passed, results(path)?),
-            None => self.run(&test::folder(self.scenarios.as_deref())?, &args.test, args.jobs)?,
+            None => self.run(&selection::folder(self.scenarios.as_deref())?, &args.test, args.jobs)?,
         };
         let figures = bench::suite(&results, args.jobs.into());
         figures.lines().iter().try_for_each(|line| print_line(line))?;

@@ -84,7 +84,7 @@ pub(super) fn run(args: &ExploreArgs) -> Result<Exit, Failure> {
     let plugin = proved_plugin(surroundings)?;
     imalab_run::has_symbols(&kernel.image).map_err(Failure::usage_of)?;
     let scenarios =
-        scenario::load_all(&super::test::folder(args.scenarios.as_deref())?).map_err(|errors| {
+        scenario::load_all(&super::selection::folder(args.scenarios.as_deref())?).map_err(|errors| {
             let first = errors.into_iter().next().map(miette::Report::new);
             Failure::usage(first.unwrap_or_else(|| miette!("the scenarios could not be read")))
         })?;

@@ -20,6 +20,7 @@ mod recheck;
 mod reports;
 mod repro;
 mod rerun;
+mod selection;
 mod shell;
 mod shrink;
 mod test;
@@ -65,7 +66,7 @@ enum Command {
     #[command(after_help = format!("{}\n\n{EXIT_CODES}", examples()))]
     Test(Box<test::TestArgs>),
     /// List scenarios
-    List(test::ListArgs),
+    List(selection::ListArgs),
     /// List the capabilities a kernel can offer, and what each needs
     Capabilities(capabilities::CapabilitiesArgs),
     /// Print the reference of the scenario language, or its JSON Schema
@@ -122,7 +123,7 @@ pub fn main() -> ExitCode {
     };
     let done = match cli.command {
         Command::Test(args) => test::test(&args),
-        Command::List(args) => test::list(&args),
+        Command::List(args) => selection::list(&args),
         Command::Capabilities(args) => capabilities::capabilities(&args),
         Command::Language(args) => language::language(&args),
         Command::Kernel(action) => kernels::act(action),

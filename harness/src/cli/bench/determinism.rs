@@ -59,7 +59,8 @@ impl BenchArgs {
         words.extend(args.boot.iter().flat_map(|boot| ["--boot".into(), boot.into()]));
         words.extend(args.strategy.iter().flat_map(|strategy| ["--strategy".into(), strategy.into()]));
         let busy = Load::start(std::thread::available_parallelism().map_or(1, usize::from));
-        let (exit, results) = self.run(&super::test::folder(self.scenarios.as_deref())?, &words, 1)?;
+        let (exit, results) =
+            self.run(&super::super::selection::folder(self.scenarios.as_deref())?, &words, 1)?;
         drop(busy);
         if results.interrupted {
             return Ok(exit);
